@@ -1,0 +1,84 @@
+"""The choices of a swap: one frozen value that the command line and the browser both read their sliders from."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from facegen.errors import InputError
+
+Faces = Literal["all", "largest", "person"]
+NoFace = Literal["keep", "hold", "skip"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
+def _strength(default: float) -> Any:
+    return field(default=default, metadata={"min": 0.0, "max": 1.0, "step": 0.05})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapOptions:
+    """How a swap is done. Strengths run from 0 (off) to 1 (full)."""
+
+    faces: Faces = field(default="all", metadata={"choices": get_args(Faces)})
+    """Which faces get the source: `all`, the `largest` of each frame, or one `person` of the clip."""
+
+    person: int = field(default=0, metadata={"min": 0, "max": 999, "step": 1})
+    """Which person, counted as «find people» shows them (0: on screen the longest), when `faces` is `person`."""
+
+    source_face: int | None = field(default=None, metadata={"min": 0, "max": 999, "step": 1})
+    """Which face of a source picture that shows several, counted from the left, 0 first."""
+
+    face_shape: float = _strength(0.5)
+    """How far the chin and cheek line takes the source's shape."""
+
+    mask_feather: float = _strength(0.5)
+    """How soft the border of the new face is."""
+
+    colour: float = _strength(1.0)
+    """How closely skin tone and lighting follow the clip."""
+
+    sharpness: float = _strength(1.0)
+    """How closely the sharpness of the new face follows the clip (focus and motion blur)."""
+
+    grain: float = _strength(0.5)
+    """How much of the clip's noise is given to the new face."""
+
+    temporal_smoothing: float = _strength(0.5)
+    """How calm lighting and borders are from frame to frame."""
+
+    occlusion: bool = True
+    """Leave hands, hair, glasses and microphones in front of the face."""
+
+    when_no_face: NoFace = field(default="keep", metadata={"choices": get_args(NoFace)})
+    """A frame without a face to swap: `keep` it, `hold` the last swapped picture, or `skip` it together with its sound."""
+
+    start_seconds: float = field(default=0.0, metadata={"min": 0.0, "max": 86400.0, "step": 0.04})
+    """Where the result begins in the target."""
+
+    end_seconds: float | None = field(default=None, metadata={"min": 0.0, "max": 86400.0, "step": 0.04})
+    """Where it ends (nothing: at the end of the target)."""
+
+    crf: int = field(default=18, metadata={"min": 0, "max": 51, "step": 1})
+    """x264 quality: lower is better and larger; 18 looks like the original."""
+
+    preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
+    """x264 speed: slower makes smaller files."""
+
+    engine: str = field(default="mesh", metadata={"choices": ("mesh",)})
+    """What makes the new face; `mesh` is built in and needs no download."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _check(item.name, getattr(self, item.name), item.metadata)
+        if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
+            raise InputError(
+                f"The end must come after the start, but got {self.start_seconds:g} to {self.end_seconds:g} seconds: "
+                "choose a later end."
+            )
+
+
+def _check(name: str, value: Any, bounds: Any) -> None:
+    """Hold one field against its metadata; raises InputError."""
+    if "choices" in bounds and value not in bounds["choices"]:
+        raise InputError(f"{name} must be one of {', '.join(bounds['choices'])}, but got {value!r}.")
+    if "min" in bounds and value is not None and not bounds["min"] <= value <= bounds["max"]:
+        raise InputError(f"{name} must be between {bounds['min']} and {bounds['max']}, but got {value!r}.")
