@@ -1,0 +1,272 @@
+"""Frozen dataclasses to JSON and back, strictly, and the one folder where facegen keeps what it downloads and makes.
+
+What was asked for is written beside every result and must rebuild it later, so nothing is guessed on the way back:
+an unknown key, a wrong type, a value out of bounds or a file of a newer format is an `InputError` of one sentence.
+
+Fields may carry `metadata={"min": ..., "max": ..., "step": ...}`; the browser's sliders, `check` and `override` all
+read these bounds, so that they are written once. A class that changes its meaning raises its `FORMAT: ClassVar[int]`.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from facegen.errors import InputError, ResourceError
+
+T = TypeVar("T")
+
+
+def home() -> Path:
+    """The user's facegen folder: $FACEGEN_HOME or ~/.facegen. It holds weights/ and runs/ and need not exist yet."""
+    named = os.environ.get("FACEGEN_HOME", "")
+    return Path(named).expanduser().absolute() if named else Path.home() / ".facegen"
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"Expected a JSON file at {path}, found nothing there; check the path.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"Expected readable JSON in {path}, but {error}; restore or delete the file.") from error
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON so that a reader, or a crash at any moment, sees the old file or the new one and nothing between.
+
+    Raises:
+        ResourceError: the place cannot be written or the disk is full.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot write {path}: {error.strerror}; free some space or choose another place."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON values, with its `format` where the class states one."""
+    data = {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    declared = getattr(type(config), "FORMAT", None)
+    return data if declared is None else {"format": declared, **data}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_dict(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a config field must hold plain values, but got {type(value).__name__}")
+
+
+def from_dict(cls: type[T], data: Any) -> T:
+    """Build the dataclass `cls` from plain JSON values; fields that are left out keep their defaults.
+
+    Raises:
+        InputError: unknown key, missing key, wrong type, value out of bounds, or a newer format.
+    """
+    name = cls.__name__
+    if not isinstance(data, Mapping):
+        raise InputError(f"Expected the settings of {name} as an object, found {_kind(data)}; check the file.")
+    values = dict(data)
+    declared: int | None = getattr(cls, "FORMAT", None)
+    found = None if declared is None else values.pop("format", declared)
+    if declared is not None and (not isinstance(found, int) or found > declared):
+        raise InputError(f"Expected {name} of format {declared} or older, found {found}; update facegen to read it.")
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(fields)):
+        raise InputError(f"Expected only settings that {name} has, found {unknown[0]!r}; it has: {', '.join(fields)}.")
+    hints = typing.get_type_hints(cls)
+    given = {key: _typed(hints[key], value, f"{name}.{key}") for key, value in values.items()}
+    missing = [
+        key
+        for key, field in fields.items()
+        if key not in given and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise InputError(f"Expected {name} to state {missing[0]!r}, found it left out; add it.")
+    config = cls(**given)
+    check(config)
+    return config
+
+
+def save(path: Path, config: Any) -> None:
+    """Write a dataclass as JSON, atomically."""
+    write_json(path, to_dict(config))
+
+
+def load(cls: type[T], path: Path) -> T:
+    """Read a dataclass from JSON, strictly.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or does not fit `cls`; the sentence names the file.
+    """
+    data = read_json(path)
+    try:
+        return from_dict(cls, data)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def check(config: Any) -> None:
+    """Hold every field against the `min` and `max` of its metadata; meant for `__post_init__`.
+
+    Raises:
+        InputError: a number is not finite or lies outside its bounds.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        low, high = field.metadata.get("min", -math.inf), field.metadata.get("max", math.inf)
+        if not math.isfinite(value) or not low <= value <= high:
+            bounds = f"between {low} and {high}" if math.isfinite(high) else f"{low} or more"
+            if math.isinf(low):
+                bounds = f"{high} or less" if math.isfinite(high) else "finite"
+            raise InputError(f"{type(config).__name__}.{field.name} must be {bounds}, but got {value}.")
+
+
+def override(config: T, settings: Iterable[str]) -> T:
+    """A copy of `config` with «key=value» settings, as a command line gives them, put in.
+
+    Values are read by the type of the field: JSON where it parses («1e-4», «true», «[1, 2]»), else text. A dotted key
+    reaches into a nested dataclass («optimiser.rate=1e-4»).
+
+    Raises:
+        InputError: a setting without «=», an unknown key, a value of a wrong type or out of bounds.
+    """
+    data = to_dict(config)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"Expected a setting as key=value, found {setting!r}; write it as {setting}=VALUE.")
+        place, *rest = (part.strip() for part in key.split("."))
+        target, hints = data, typing.get_type_hints(type(config))
+        for part in rest:
+            if not isinstance(target.get(place), dict) or not dataclasses.is_dataclass(hints.get(place)):
+                raise InputError(f"Expected a group of settings at {place!r}, found none; the setting was {setting!r}.")
+            target, hints, place = target[place], typing.get_type_hints(hints[place]), part
+        target[place] = _from_text(hints.get(place), text.strip())
+    return from_dict(type(config), data)
+
+
+def _from_text(hint: Any, text: str) -> Any:
+    if hint is str:
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        lowered = text.lower()
+        return {"true": True, "false": False, "none": None}.get(lowered, text)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the annotated type, refusing whatever would need a guess."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _typed_union(arguments, value, where)
+    if origin is Literal:
+        if value in arguments and not (isinstance(value, bool) and not any(item is value for item in arguments)):
+            return value
+        raise InputError(f"{where} must be one of {', '.join(map(repr, arguments))}, but got {value!r}.")
+    if origin in (tuple, list) and isinstance(value, (list, tuple)):
+        return _typed_sequence(origin, arguments, value, where)
+    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
+        return _typed_mapping(arguments, value, where)
+    if isinstance(hint, type):
+        return _typed_plain(hint, value, where)
+    raise InputError(f"{where} must be {hint}, but got {_kind(value)}.")
+
+
+def _typed_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    failure: InputError | None = None
+    for argument in arguments:
+        if argument is type(None):
+            continue
+        try:
+            return _typed(argument, value, where)
+        except InputError as error:
+            failure = failure or error
+    raise failure or InputError(f"{where} must be None, but got {_kind(value)}.")
+
+
+def _typed_sequence(origin: type, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
+        if len(arguments) != len(value):
+            raise InputError(f"{where} must have {len(arguments)} values, but got {len(value)}.")
+        return tuple(_typed(hint, item, where) for hint, item in zip(arguments, value, strict=True))
+    return origin(_typed(arguments[0], item, where) for item in value)
+
+
+def _typed_mapping(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where} must be an object, but got {_kind(value)}.")
+    key_type, item_type = arguments
+    keys: dict[Any, Any] = {}
+    for key, item in value.items():
+        try:
+            keys[key_type(key)] = _typed(item_type, item, where)
+        except ValueError:
+            raise InputError(f"{where} must have keys of type {key_type.__name__}, but got {key!r}.") from None
+    return keys
+
+
+def _typed_plain(hint: type, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_dict(hint, value)
+    if issubclass(hint, Enum):
+        try:
+            return hint(value)
+        except ValueError:
+            choices = ", ".join(repr(item.value) for item in hint)
+            raise InputError(f"{where} must be one of {choices}, but got {value!r}.") from None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool):
+        return value
+    raise InputError(f"{where} must be {hint.__name__}, but got {_kind(value)}.")
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"{type(value).__name__} {value!r:.60}"

@@ -1,0 +1,146 @@
+"""Which device does the arithmetic, in which number format, from which seed; and what is really in use.
+
+torch is imported inside the functions: the command line imports this module to print its help.
+"""
+
+import os
+import platform
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from facegen.errors import InputError, ResourceError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceReport:
+    """What a one-operation run on the device showed."""
+
+    device: str
+    """torch's name of the device the result lay on: «cpu», «cuda:0», «mps»."""
+    name: str
+    """The processor's or the card's own name."""
+    cores: int
+    """CPU cores this process may use."""
+    threads: int
+    """Threads torch uses for one operation."""
+    gflops: float
+    """Rate of one 1024x1024 float32 matrix product, 1e9 operations a second."""
+    memory_bytes: int
+    """Memory of the device: the card's own, or what this process may use of the machine's."""
+    memory_free_bytes: int
+    """How much of it is free now."""
+
+
+def choose_device(name: str = "auto") -> "torch.device":
+    """The device called `name`: «auto» (CUDA, then Apple's MPS, then CPU), «cpu», «cuda», «cuda:1», «mps».
+
+    Raises:
+        InputError: the name is no device.
+        ResourceError: this machine has no such device.
+    """
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"Expected a device such as auto, cpu, cuda or mps, found {name!r}; choose one.") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ResourceError(f"Expected the device {name}, found {torch.cuda.device_count()} CUDA devices; use cpu.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ResourceError("Expected the device mps, found no Apple GPU; use cpu.")
+    return device
+
+
+def choose_dtype(name: str = "auto", device: str = "auto") -> "torch.dtype":
+    """The number format called `name` («auto», «float32», «bfloat16», «float16») for `device`.
+
+    «auto» is bfloat16 on a CUDA card that has it and float32 elsewhere: on a CPU without AMX, half formats are slower.
+
+    Raises:
+        InputError: the name is none of these.
+    """
+    import torch
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name == "auto":
+        on_cuda = choose_device(device).type == "cuda"
+        return torch.bfloat16 if on_cuda and torch.cuda.is_bf16_supported() else torch.float32
+    if name not in known:
+        raise InputError(f"Expected a number format of auto, {', '.join(known)}, found {name!r}; choose one.")
+    return known[name]
+
+
+def seed_everything(seed: int, *, deterministic: bool = False) -> None:
+    """Seed Python, NumPy and torch; with `deterministic`, refuse operations that have no repeatable form.
+
+    Args:
+        seed: 0 to 2**32 - 1 (what NumPy takes).
+        deterministic: slower; the same seed then gives the same numbers on the same machine.
+    """
+    import numpy as np
+    import torch
+
+    if not 0 <= seed < 2**32:
+        raise InputError(f"Expected a seed between 0 and {2**32 - 1}, found {seed}; choose another.")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    if deterministic:
+        # cuBLAS reads this when its handle is made; without it, deterministic mode raises on the first product.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def usable_cores() -> int:
+    """CPU cores this process may run on, which in a container is fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def inspect_device(name: str = "auto") -> DeviceReport:
+    """Run one matrix product on the device and report where the result really lay and how fast it was.
+
+    Raises:
+        InputError: the name is no device.
+        ResourceError: there is no such device, or it cannot run the operation.
+    """
+    import psutil
+    import torch
+
+    device = choose_device(name)
+    size = 1024
+    try:
+        factor = torch.ones(size, size, device=device)
+        (factor @ factor)[0, 0].item()
+        started = time.perf_counter()
+        product = factor @ factor
+        product[0, 0].item()
+        seconds = time.perf_counter() - started
+    except RuntimeError as error:
+        first_line = str(error).splitlines()[0]
+        raise ResourceError(f"The device {device} cannot run a matrix product ({first_line}); use cpu.") from error
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        label = torch.cuda.get_device_name(device)
+    else:
+        memory = psutil.virtual_memory()
+        free, total = memory.available, memory.total
+        label = platform.processor() or platform.machine()
+    return DeviceReport(
+        device=str(product.device),
+        name=label,
+        cores=usable_cores(),
+        threads=torch.get_num_threads(),
+        gflops=2 * size**3 / max(seconds, 1e-9) / 1e9,
+        memory_bytes=total,
+        memory_free_bytes=free,
+    )
