@@ -1,0 +1,31 @@
+"""Faces: found, measured, followed, recognised. See docs/faces.md.
+
+Importing this package is cheap: names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facegen.faces.analyse import AnalyserConfig, FaceAnalyser
+    from facegen.faces.face import BLENDSHAPES, Face
+    from facegen.faces.recognise import SAME_PERSON, distance
+
+_HOME = {
+    "BLENDSHAPES": "face",
+    "Face": "face",
+    "AnalyserConfig": "analyse",
+    "FaceAnalyser": "analyse",
+    "SAME_PERSON": "recognise",
+    "distance": "recognise",
+}
+
+__all__ = ["BLENDSHAPES", "SAME_PERSON", "AnalyserConfig", "Face", "FaceAnalyser", "distance"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"facegen.faces.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'facegen.faces' has no attribute {name!r}")

@@ -1,0 +1,119 @@
+"""Similarity transforms between faces and the templates that networks were trained on."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from facegen.faces.face import Face
+
+FFHQ5 = np.array(
+    [[192.98138, 239.94708], [318.90277, 240.19360], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]],
+    np.float32,
+) / np.float32(512)
+"""(5, 2) in 0..1: where FFHQ and CelebA-HQ crops (and the restorers and parsers trained on them) have the five points."""
+
+ARCFACE5 = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
+) / np.float32(112)
+"""(5, 2) in 0..1: the tight crop of ArcFace-like recognisers and one-shot swappers."""
+
+DLIB5 = np.array(
+    [
+        [0.8595674595992, 0.2134981538014],
+        [0.6460604764104, 0.2289674387677],
+        [0.1205750620789, 0.2137274526848],
+        [0.3340850613712, 0.2290642403242],
+        [0.4901123135679, 0.6277975316475],
+    ],
+    np.float32,
+)
+"""(5, 2) in 0..1: dlib's five points (eye corners of the image's right eye from outside, of the left eye from outside, base
+of the nose) in its mean face, before padding."""
+
+
+def similarity(points: np.ndarray, template: np.ndarray, size: float) -> np.ndarray:
+    """The rotation, scale and shift that bring points onto a template with least squared error (Umeyama 1991).
+
+    Args:
+        points: (N, 2) pixels of the image.
+        template: (N, 2) places in 0..1 of the crop.
+        size: side of the crop in pixels.
+
+    Returns:
+        (2, 3) float32 matrix from image pixels to crop pixels, as `cv2.warpAffine` takes it.
+    """
+    source = np.asarray(points, np.float64)
+    target = np.asarray(template, np.float64) * size
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    s, t = source - source_mean, target - target_mean
+    # as complex numbers the best rotation and scale is one division; a mirror image cannot come out
+    s_complex, t_complex = s[:, 0] + 1j * s[:, 1], t[:, 0] + 1j * t[:, 1]
+    factor = np.vdot(s_complex, t_complex) / max(float(np.vdot(s_complex, s_complex).real), 1e-12)
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.concatenate([linear, (target_mean - linear @ source_mean)[:, None]], axis=1).astype(np.float32)
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """(2, 3) float32 inverse of a (2, 3) affine matrix."""
+    return cv2.invertAffineTransform(np.asarray(matrix, np.float64)).astype(np.float32)
+
+
+def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(..., 2) points moved by a (2, 3) affine matrix."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def parse_matrix(face: Face, size: int = 256) -> np.ndarray:
+    """(2, 3) float32 matrix from image pixels to the FFHQ-like crop of side `size` that the parser works on."""
+    return similarity(face.points5, FFHQ5, size)
+
+
+def crop_matrix(center_xy: tuple[float, float], side: float, roll_deg: float, size: int) -> np.ndarray:
+    """(2, 3) float32 matrix from image pixels to an upright square crop.
+
+    Args:
+        center_xy: middle of the square in the image, pixels.
+        side: side of the square in the image, pixels.
+        roll_deg: clockwise tilt of the face in the image, which the crop takes out.
+        size: side of the crop in pixels.
+    """
+    angle, scale = math.radians(roll_deg), size / side
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    linear = np.array([[cos, sin], [-sin, cos]])
+    # pixel centres: the square's middle is at (size - 1) / 2 of the crop
+    offset = (size - 1) / 2 - linear @ np.asarray(center_xy, np.float64)
+    return np.concatenate([linear, offset[:, None]], axis=1).astype(np.float32)
+
+
+def warp(image_rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """A square crop of an image, border pixels repeated outside; shrinking by more than half averages first.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        matrix: (2, 3) from image to crop pixels.
+        size: side of the crop.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    scale = math.hypot(float(matrix[0, 0]), float(matrix[1, 0]))
+    if scale < 0.6:
+        image_rgb, matrix = _shrunk_region(image_rgb, matrix, size, scale)
+    return cv2.warpAffine(image_rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _shrunk_region(image_rgb: np.ndarray, matrix: np.ndarray, size: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the image that a crop shows, area-averaged to about the crop's scale, and the matrix from it."""
+    height, width = image_rgb.shape[:2]
+    corners = apply(invert(matrix), np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32))
+    x0, y0 = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1])
+    x1, y1 = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 3, [x0 + 1, y0 + 1], [width, height])
+    small_wh = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+    small = cv2.resize(image_rgb[y0:y1, x0:x1], small_wh, interpolation=cv2.INTER_AREA)
+    fx, fy = small_wh[0] / (x1 - x0), small_wh[1] / (y1 - y0)
+    # small pixel (u, v) is image pixel ((u + 0.5) / f - 0.5 + x0)
+    to_image = np.array([[1 / fx, 0, 0.5 / fx - 0.5 + x0], [0, 1 / fy, 0.5 / fy - 0.5 + y0], [0, 0, 1]])
+    return small, (np.vstack([matrix, [0, 0, 1]]) @ to_image)[:2].astype(np.float32)

@@ -1,0 +1,180 @@
+"""`FaceAnalyser`: the faces of one picture, from detector to mesh to identity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.faces import weights
+from facegen.faces.detect import CenterFaceDetector, Detection, Detector, non_maximum_suppression, overlap
+from facegen.faces.face import Face, box_of, points5_of
+from facegen.faces.landmark import Mesh, MeshFinder
+from facegen.faces.recognise import Recogniser
+from facegen.hub import fetch
+
+BACKENDS = ("centerface", "facexlib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyserConfig:
+    """How faces are looked for."""
+
+    backend: str = field(default="centerface", metadata={"choices": BACKENDS})
+    """Detector: `centerface` (embedded) or `facexlib` (RetinaFace and FAN, where their weights are present)."""
+    working_px: int = field(default=640, metadata={"min": 128, "max": 2048, "step": 32})
+    """Long side at which a picture is looked at first."""
+    small_faces_px: int = field(default=1600, metadata={"min": 0, "max": 4096, "step": 32})
+    """Long side of a second look at larger pictures, for small and many faces; 0 for none."""
+    min_score: float = field(default=0.5, metadata={"min": 0.1, "max": 0.95, "step": 0.05})
+    """Faces that are less sure than this are dropped."""
+    min_face_px: int = field(default=16, metadata={"min": 8, "max": 256, "step": 1})
+    """Faces smaller than this are dropped."""
+    is_any_angle: bool = True
+    """Whether sideways and upside-down faces are tried where nothing good is found upright."""
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise InputError(f"backend must be one of {', '.join(BACKENDS)} but is {self.backend!r}; choose one of them.")
+
+
+class FaceAnalyser:
+    """Finds, measures and recognises faces in pictures; its models load when they are first needed."""
+
+    def __init__(self, config: AnalyserConfig | None = None) -> None:
+        self.config = config or AnalyserConfig()
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The backend's detector."""
+        if self.config.backend == "facexlib":
+            from facegen.faces.facexlib_backend import RetinaFaceDetector
+
+            return RetinaFaceDetector(fetch(weights.FACEXLIB_RETINAFACE))
+        return CenterFaceDetector(fetch(weights.CENTERFACE))
+
+    @cached_property
+    def mesh_finder(self) -> MeshFinder:
+        """MediaPipe's landmark network."""
+        return MeshFinder(fetch(weights.FACE_LANDMARKER))
+
+    @cached_property
+    def recogniser(self) -> Recogniser:
+        """dlib's recognition network."""
+        return Recogniser(fetch(weights.DLIB_RECOGNITION))
+
+    def detect(self, image_rgb: np.ndarray, max_faces: int | None = None) -> list[Face]:
+        """The faces in a picture, largest first.
+
+        Args:
+            image_rgb: (H, W, 3) uint8.
+            max_faces: only the largest so many.
+        """
+        check_image(image_rgb)
+        faces = self._detect_upright(image_rgb)
+        if self.config.is_any_angle and not faces:
+            turned = [self._detect_turned(image_rgb, quarter_turns) for quarter_turns in (1, 2, 3)]
+            faces = max([faces, *turned], key=lambda found: sum(face.score for face in found))
+        faces.sort(key=lambda face: -face.size_px)
+        return faces[:max_faces]
+
+    def embed(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> list[Face]:
+        """The faces of one picture with their embeddings, in one batch."""
+        check_image(image_rgb)
+        return self.recogniser.embed(image_rgb, faces)
+
+    def detections(self, image_rgb: np.ndarray) -> list[Detection]:
+        """What the detector alone sees, at one or two sizes."""
+        config, long_side = self.config, max(image_rgb.shape[:2])
+        found = self.detector.detect(image_rgb, config.working_px)
+        if config.small_faces_px > config.working_px and long_side > config.working_px * 1.2:
+            found = non_maximum_suppression(found + self.detector.detect(image_rgb, config.small_faces_px))
+        return [d for d in found if d.score >= config.min_score and d.size_px >= config.min_face_px]
+
+    def face_of(self, image_rgb: np.ndarray, detection: Detection) -> Face | None:
+        """The mesh of a detection, or None where there is none or it contradicts the detector."""
+        roll = _roll_deg(detection.points5)
+        roll = roll if abs(roll) > 15 else 0.0
+        center = (detection.box_xyxy[:2] + detection.box_xyxy[2:]) / 2
+        best: Face | None = None
+        for widening in (2.0, 1.5, 2.8):
+            side = float(max(detection.box_xyxy[2:] - detection.box_xyxy[:2])) * widening
+            mesh = self.mesh_finder.find(image_rgb, (float(center[0]), float(center[1])), side, roll)
+            if mesh is None:
+                continue
+            face = _face_from(mesh, detection)
+            if best is None or face.score > best.score:
+                best = face
+            if best.score >= 0.8 * detection.score:
+                break
+        return best if best is not None and best.score >= 0.5 * self.config.min_score else None
+
+    def _detect_upright(self, image_rgb: np.ndarray) -> list[Face]:
+        found = [self.face_of(image_rgb, detection) for detection in self.detections(image_rgb)]
+        return without_doubles([face for face in found if face is not None])
+
+    def _detect_turned(self, image_rgb: np.ndarray, quarter_turns: int) -> list[Face]:
+        """Faces of the image turned counter-clockwise by so many quarters, measured on the image as it is."""
+        turned = np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
+        detections = [_turned_back(d, quarter_turns, turned.shape[:2]) for d in self.detections(turned)]
+        found = [self.face_of(image_rgb, detection) for detection in detections]
+        return without_doubles([face for face in found if face is not None])
+
+
+def check_image(image_rgb: np.ndarray) -> None:
+    """Raises InputError unless the image is (H, W, 3) uint8 with at least one pixel."""
+    if image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or image_rgb.dtype != np.uint8 or 0 in image_rgb.shape:
+        raise InputError(
+            f"A picture must be an (H, W, 3) uint8 RGB array but is {image_rgb.shape} {image_rgb.dtype}; "
+            "read it with facegen.media.read_picture."
+        )
+
+
+def without_doubles(faces: list[Face]) -> list[Face]:
+    """The faces, best first, without those whose mesh lies on that of a better one."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda f: -f.score):
+        if all(overlap(face.box_xyxy, other.box_xyxy) <= 0.5 for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _face_from(mesh: Mesh, detection: Detection) -> Face:
+    """A face whose score is the detector's, lowered by the distance between the detector's five points and the mesh's."""
+    points5 = points5_of(mesh.points478)
+    apart = float(np.linalg.norm(points5 - detection.points5, axis=1).mean()) / max(detection.size_px, 1.0)
+    agreement = float(np.clip(1.3 - 3.0 * apart, 0.0, 1.0))
+    return Face(
+        box_xyxy=box_of(mesh.points478),
+        points5=points5,
+        points478=mesh.points478,
+        matrix=mesh.matrix,
+        blendshapes=mesh.blendshapes,
+        score=detection.score * agreement,
+    )
+
+
+def _roll_deg(points5: np.ndarray) -> float:
+    """Clockwise tilt of a face in the image, from the line that joins its eyes and the one from eyes to mouth."""
+    eyes, mouth = points5[1] - points5[0], points5[3:].mean(axis=0) - points5[:2].mean(axis=0)
+    # the downward line turned a quarter counter-clockwise points to the image's right, like the eyes'
+    direction = eyes + np.array([mouth[1], -mouth[0]])
+    return math.degrees(math.atan2(float(direction[1]), float(direction[0])))
+
+
+def _turned_back(detection: Detection, quarter_turns: int, turned_hw: tuple[int, int]) -> Detection:
+    """A detection on `np.rot90(image, quarter_turns)`, in the coordinates of the image."""
+    x0, y0, x1, y1 = detection.box_xyxy
+    points = np.concatenate([detection.points5, [[x0, y0], [x1, y1]]])
+    height, width = turned_hw
+    for _ in range(quarter_turns):
+        # rot90 sends (x, y) of a W-wide image to (y, W - 1 - x); W is the height of what came out
+        points = np.stack([height - 1 - points[:, 1], points[:, 0]], axis=1)
+        height, width = width, height
+    corners = points[5:]
+    box = np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
+    return Detection(box_xyxy=box, points5=points[:5].astype(np.float32), score=detection.score)
