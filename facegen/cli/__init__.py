@@ -1,0 +1,52 @@
+"""The command line: one list of commands, one file a job.
+
+Each module below holds either a function of the module's name, which becomes a command, or a `typer.Typer` called
+`app`, which becomes a group of commands. They import torch and the like inside their functions, so that help is quick.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from facegen import __version__
+
+COMMANDS = ("swap", "video", "train", "runs", "weights", "verify", "studio", "doctor")
+
+
+def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The command line; where the first argument names a command, only that one is loaded."""
+    app = typer.Typer(
+        help="A studio for synthetic faces: swap, train, and look after what they need.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    named = [name for name in COMMANDS if arguments and name == arguments[0]]
+    for name in named or COMMANDS:
+        if find_spec(f"facegen.cli.{name}") is None:
+            continue
+        module = import_module(f"facegen.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"facegen {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass

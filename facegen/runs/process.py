@@ -1,0 +1,137 @@
+"""How a run stands, and the process behind it: started, told from others, stopped, waited for."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from facegen.errors import ResourceError
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """How a run stands."""
+
+    state: State
+    progress: float = 0.0
+    """0 to 1."""
+    text: str = ""
+    """What it is doing, or the sentence it ended with."""
+    rate: str | None = None
+    """With its unit, such as «24.1 frames/s»."""
+    eta_seconds: float | None = None
+    """Time left, as the last half minute suggests."""
+    pid: int | None = None
+    """The process that does the work."""
+    process_created: float | None = None
+    """When that process began, seconds since 1970: tells it from a later one that was given the same number."""
+    group: int | None = None
+    """The process group that `Run.start` gave the run; None where a terminal or the studio itself does the work."""
+    updated: float = 0.0
+    """Seconds since 1970."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run is queued or running."""
+        return self.state in ("queued", "running")
+
+
+def launch(argv: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start a program in a session, and so a process group, of its own; what it prints is appended to `log`.
+
+    Raises:
+        ResourceError: the program cannot be started.
+    """
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+    except OSError as error:
+        raise ResourceError(f"Cannot start {argv[0]}: {error.strerror}; run make install again.") from error
+
+
+def created_at(pid: int) -> float | None:
+    """When a process began, seconds since 1970; None if there is none of that number."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def is_alive(status: RunStatus) -> bool:
+    """Whether the very process of the status still lives: no zombie, and no later one of the same number."""
+    if status.pid is None or status.process_created is None:
+        return False
+    try:
+        process = psutil.Process(status.pid)
+        # The clock may be set while a process runs, which moves what the system says about its beginning.
+        is_same = abs(process.create_time() - status.process_created) < 2.0
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def stop(status: RunStatus, grace_seconds: float) -> None:
+    """End a run that has a process group: SIGTERM to the group, then SIGKILL to all that is left of it.
+
+    Worker processes with groups of their own (torch's launcher makes such) are stopped by their launcher, or killed.
+    """
+    assert status.pid is not None
+    assert status.group is not None
+    try:
+        leader = psutil.Process(status.group if psutil.pid_exists(status.group) else status.pid)
+        family = [leader, *leader.children(recursive=True)]
+        os.killpg(status.group, signal.SIGTERM)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return
+    family = _still_alive_after(family, grace_seconds)
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    _still_alive_after(family, grace_seconds)
+
+
+def _still_alive_after(family: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    # psutil.wait_procs would reap our own children and so take their exit codes from the thread that waits for them.
+    deadline = time.monotonic() + seconds
+    while True:
+        family = [process for process in family if _is_running(process)]
+        if not family or time.monotonic() >= deadline:
+            return family
+        time.sleep(0.02)
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, waiting for it; it goes with the process, however that ends."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

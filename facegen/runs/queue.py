@@ -1,0 +1,53 @@
+"""All runs of one root folder, and their queue: one runs, the others wait for it in the order they were asked."""
+
+import re
+from pathlib import Path
+
+from facegen.errors import InputError
+from facegen.runs.process import held
+from facegen.runs.run import Run, runs_home
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
+
+
+def list_runs(root: Path | None = None) -> list[Run]:
+    """All runs in `root` (facegen's home by default), newest first."""
+    root = root or runs_home()
+    if not root.is_dir():
+        return []
+    runs = [Run(path) for path in root.iterdir() if (path / "request.json").is_file()]
+    return sorted(runs, key=lambda run: (run.created, run.name), reverse=True)
+
+
+def find_run(name: str, root: Path | None = None) -> Run:
+    """The run called `name` in `root`.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    root = root or runs_home()
+    if not _NAME.fullmatch(name) or not (root / name / "request.json").is_file():
+        raise InputError(f"Expected the name of a run in {root}, found {name!r}; see: facegen runs list")
+    return Run.open(root / name)
+
+
+def start_queued(root: Path | None = None) -> Run | None:
+    """Start the oldest queued run if nothing is running in `root`; whoever watches the runs calls this now and then.
+
+    Several watchers may do so at once: one of them starts the run. Runs that have no command yet are left alone.
+
+    Returns:
+        The run that was started, or None.
+    """
+    root = root or runs_home()
+    if not root.is_dir():
+        return None
+    with held(root / ".queue.lock"):
+        states = [(run, run.status().state) for run in list_runs(root)]
+        if any(state == "running" for _, state in states):
+            return None
+        for run, state in reversed(states):
+            if state == "queued" and run.argv:
+                run.start(run.argv, run.resume_argv)
+                return run
+    return None

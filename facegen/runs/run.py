@@ -1,0 +1,312 @@
+"""One run folder: made, started, watched and cancelled from outside; held and reported on by the process that works."""
+
+import dataclasses
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import psutil
+
+from facegen import config
+from facegen.errors import Cancelled, FacegenError, InputError, ResourceError
+from facegen.runs.folder import Request, RunFolder
+from facegen.runs.pace import Pace
+from facegen.runs.process import RunStatus, State, created_at, held, is_alive, launch, stop
+
+DIED = "The process ended without a word (killed, out of memory, or the machine restarted); resume goes on from there."
+STATS_SECONDS = 10.0
+"""No more than this passes between two lines of stats.jsonl."""
+
+_WRITE_SECONDS = 0.5
+
+
+def runs_home() -> Path:
+    """The folder of all runs that were not given a place of their own."""
+    return config.home() / "runs"
+
+
+class Run(RunFolder):
+    """One run. Make one with `create`, find one with `open`, `find_run` or `list_runs`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._pace = Pace()
+        self._written = 0.0
+
+    @classmethod
+    def create(
+        cls,
+        kind: str,
+        request: Mapping[str, Any],
+        root: Path | None = None,
+        *,
+        path: Path | None = None,
+    ) -> "Run":
+        """Make a new run folder below `root` (facegen's home by default), or exactly at `path`.
+
+        Args:
+            kind: one word, such as «swap» or «train».
+            request: plain JSON values that suffice to repeat the work.
+
+        Raises:
+            InputError: `path` already holds a run.
+            ResourceError: the place cannot be written.
+        """
+        if path is None:
+            path = (root or runs_home()) / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        if (path / "request.json").exists():
+            raise InputError(f"Expected a free folder for a new run, found one in {path}; resume it or choose another.")
+        run = cls(path.absolute())
+        try:
+            (path / "results").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(
+                f"Cannot make the run folder {path}: {error.strerror}; choose another place."
+            ) from error
+        run._change(lambda _: RunStatus(state="queued", text="Not started yet."))
+        config.save(path / "request.json", Request(kind=kind, request=dict(request), created=time.time()))
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """The run in an existing folder.
+
+        Raises:
+            InputError: the folder holds no run.
+        """
+        path = Path(path).absolute()
+        if not (path / "request.json").is_file():
+            raise InputError(f"Expected a run folder with a request.json, found none in {path}; see: facegen runs list")
+        return cls(path)
+
+    def enqueue(self, argv: Sequence[str], resume_argv: Sequence[str] = ()) -> None:
+        """Keep the command and leave the start to `start_queued`.
+
+        Args:
+            argv: program and arguments; never goes through a shell.
+            resume_argv: what `resume` runs, where that differs.
+        """
+        self._keep_command(argv, resume_argv)
+        self._change(lambda _: RunStatus(state="queued", text="Waiting for its turn."))
+
+    def start(self, argv: Sequence[str], resume_argv: Sequence[str] = ()) -> None:
+        """Run the command now, as a process of its own that outlives this one.
+
+        Raises:
+            InputError: the run is already running.
+            ResourceError: the program cannot be started.
+        """
+        self._keep_command(argv, resume_argv)
+        self._launch(tuple(argv))
+
+    def resume(self) -> None:
+        """Run the command again after a crash, a cancel or a restart; the work itself goes on from its journal.
+
+        Raises:
+            InputError: the run is running, or was never started and so has no command.
+        """
+        asked = self._asked()
+        if not asked.argv:
+            raise InputError(f"Expected the run {self.name} to have a command, found none; start it where it was made.")
+        self._launch(asked.resume_argv or asked.argv)
+
+    def status(self) -> RunStatus:
+        """How the run stands in truth; a «running» whose process is gone is corrected to «failed» on disk."""
+        status = self._read_status()
+        if status.state == "running" and not is_alive(status):
+            status = self._change(
+                lambda now: (
+                    dataclasses.replace(now, state="failed", text=DIED, eta_seconds=None)
+                    if now.state == "running" and not is_alive(now)
+                    else now
+                )
+            )
+        return status
+
+    def cancel(self, grace_seconds: float = 10.0) -> RunStatus:
+        """Stop the run, and wait until it has stopped.
+
+        A run that was started as a process of its own gets SIGTERM as a group, and SIGKILL after the grace. Work done
+        by a terminal's command or by the studio itself is asked to stop at its next `update`; its process, which is
+        not ours alone, is never signalled. A run that has already ended stays as it is.
+
+        Raises:
+            ResourceError: the work did not stop within the grace and its process is not ours to kill.
+        """
+        before = self.status()
+        if before.state == "running" and before.group is not None:
+            stop(before, grace_seconds)
+        elif before.state == "running" and not self._asked_to_stop(grace_seconds):
+            raise ResourceError(
+                f"Asked {self.name} to stop, but process {before.pid} has not yet done so; wait, or end it by hand."
+            )
+
+        def cancelled(now: RunStatus) -> RunStatus:
+            # The thread that waits for the process may have noted its violent end as a failure just before.
+            if now.is_active or (before.state == "running" and now.state == "failed"):
+                return dataclasses.replace(now, state="cancelled", text="Cancelled.", eta_seconds=None)
+            return now
+
+        return self._change(cancelled)
+
+    def delete(self, root: Path | None = None) -> None:
+        """Remove the folder with everything in it.
+
+        Raises:
+            InputError: the run is running, or the folder does not lie directly in `root` (facegen's home by default).
+        """
+        root = (root or runs_home()).resolve()
+        if self.path.is_symlink() or self.path.resolve().parent != root:
+            raise InputError(f"Expected a run directly in {root}, found {self.path}; delete that folder by hand.")
+        with self.lock():
+            if self.status().state == "running":
+                raise InputError(f"Expected {self.name} to have ended, found it running; cancel it first.")
+            shutil.rmtree(self.path)
+
+    @contextmanager
+    def work(self) -> Iterator["Run"]:
+        """Hold the folder and keep its status while the body works: running, then done, failed or cancelled.
+
+        A heartbeat writes to stats.jsonl at least every ten seconds. Exceptions pass through after they were noted.
+
+        Raises:
+            InputError: another process holds the folder.
+        """
+        with self.lock():
+            self._begin()
+            stop = threading.Event()
+            heart = threading.Thread(target=self._beat, args=(stop,), name="run-heartbeat", daemon=True)
+            heart.start()
+            try:
+                yield self
+            except (Cancelled, KeyboardInterrupt):
+                self._end("cancelled", "Cancelled.")
+                raise
+            except FacegenError as error:
+                self._end("failed", str(error))
+                raise
+            except BaseException as error:
+                self._end("failed", f"{type(error).__name__}: {error}")
+                raise
+            else:
+                self._end("done", "Done.")
+            finally:
+                stop.set()
+                heart.join()
+
+    def update(self, progress: float, text: str, *, rate: str | None = None, **figures: Any) -> None:
+        """Say how far the work is; cheap enough to be called for every frame, as it writes twice a second at most.
+
+        The time left comes from the last half minute of progress.
+
+        Args:
+            progress: 0 to 1.
+            text: what is being done, in a few words.
+            rate: with its unit, such as «24.1 frames/s».
+            figures: whatever else belongs into stats.jsonl (a loss, a count); JSON values.
+
+        Raises:
+            Cancelled: somebody called `cancel`.
+        """
+        now = time.time()
+        progress = min(max(progress, 0.0), 1.0)
+        eta = self._pace.time_left(time.monotonic(), progress)
+        if now - self._written >= _WRITE_SECONDS or progress >= 1.0:
+            self._written = now
+            if self._cancel_path.exists():
+                raise Cancelled("Cancelled.")
+            self._change(lambda old: dataclasses.replace(old, progress=progress, text=text, rate=rate, eta_seconds=eta))
+        if figures or now - self._stats_written >= STATS_SECONDS:
+            self.log_stats(progress=progress, rate=rate, eta_seconds=eta, **figures)
+
+    def _keep_command(self, argv: Sequence[str], resume_argv: Sequence[str]) -> None:
+        if isinstance(argv, str) or not argv:
+            raise TypeError("argv must be a list of program and arguments")
+        if self.status().state == "running":
+            raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
+        asked = dataclasses.replace(self._asked(), argv=tuple(argv), resume_argv=tuple(resume_argv))
+        config.save(self.path / "request.json", asked)
+
+    def _launch(self, argv: tuple[str, ...]) -> None:
+        if self.status().state == "running":
+            raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
+        with self.lock():
+            self._cancel_path.unlink(missing_ok=True)
+        # The status is held until the process is on record, so that the process's own first word comes after ours.
+        with held(self.path / ".status.lock"):
+            process = launch(argv, self.path / "log.txt")
+            self._write_status(
+                RunStatus(
+                    state="running",
+                    progress=self._read_status().progress,
+                    text="Starting.",
+                    pid=process.pid,
+                    process_created=created_at(process.pid),
+                    group=process.pid,
+                )
+            )
+        threading.Thread(target=self._watch, args=(process,), name=f"watch-{self.name}", daemon=True).start()
+
+    def _watch(self, process: "Popen[bytes]") -> None:
+        """Wait for a process that this one started, and note its end where it did not do so itself."""
+        code = process.wait()
+
+        def ended(now: RunStatus) -> RunStatus:
+            if now.state != "running" or now.group != process.pid:
+                return now
+            if code == 0:
+                return dataclasses.replace(now, state="done", progress=1.0, text="Done.", eta_seconds=None)
+            if code < 0:
+                return dataclasses.replace(now, state="failed", text=DIED, eta_seconds=None)
+            words = self.log_tail(1) or f"The process ended with exit code {code}; see the log."
+            return dataclasses.replace(now, state="failed", text=words, eta_seconds=None)
+
+        if self.path.exists():
+            self._change(ended)
+
+    def _begin(self) -> None:
+        above = {os.getpgid(0), *(parent.pid for parent in psutil.Process().parents())}
+
+        def running(old: RunStatus) -> RunStatus:
+            return RunStatus(
+                state="running",
+                progress=old.progress,
+                text="Starting.",
+                pid=os.getpid(),
+                process_created=created_at(os.getpid()),
+                # Only the group that `start` made is the run's own; that of a terminal or of a script is not.
+                group=old.group if old.group in above else None,
+            )
+
+        self._cancel_path.unlink(missing_ok=True)
+        self.log_stats(progress=self._change(running).progress)
+
+    def _end(self, state: State, text: str) -> None:
+        self._change(
+            lambda now: dataclasses.replace(
+                now, state=state, text=text, eta_seconds=None, progress=1.0 if state == "done" else now.progress
+            )
+        )
+
+    def _beat(self, stop: threading.Event) -> None:
+        while not stop.wait(STATS_SECONDS / 2):
+            if time.time() - self._stats_written >= STATS_SECONDS / 2:
+                status = self._read_status()
+                self.log_stats(progress=status.progress, rate=status.rate, eta_seconds=status.eta_seconds)
+
+    def _asked_to_stop(self, grace_seconds: float) -> bool:
+        """Ask the working process to stop at its next update; True once it has."""
+        self._cancel_path.touch()
+        deadline = time.monotonic() + grace_seconds
+        while self.status().state == "running":
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        return True
