@@ -1,0 +1,29 @@
+"""Pictures, video and sound in and out. Images are RGB uint8 (H, W, 3); YUV and BGR stay inside this room."""
+
+from facegen.media.ahead import read_ahead
+from facegen.media.color import VideoColor
+from facegen.media.frame import Frame, Patch, paste_picture
+from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
+from facegen.media.output import atomic_output, check_output
+from facegen.media.picture import is_picture, read_picture, write_picture
+from facegen.media.read import frame_times, read_frame_at, read_frames
+
+__all__ = [
+    "Frame",
+    "Patch",
+    "StreamInfo",
+    "VideoColor",
+    "VideoInfo",
+    "atomic_output",
+    "check_output",
+    "frame_times",
+    "is_picture",
+    "is_video",
+    "paste_picture",
+    "probe",
+    "read_ahead",
+    "read_frame_at",
+    "read_frames",
+    "read_picture",
+    "write_picture",
+]

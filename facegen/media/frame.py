@@ -1,0 +1,231 @@
+"""A decoded frame that keeps its own planes, and the patches that are pasted into it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import av
+import cv2
+import numpy as np
+
+from facegen.media.color import BT709, VideoColor, color_of, convert, to_rgb, yuv_matrix
+
+PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
+"""The pixel formats in which a `Frame` holds its planes; every other one is converted to one of them."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Patch:
+    """A piece of picture with its own transparency, to be laid over a frame; it may hang over the border."""
+
+    x: int
+    """Column of the patch's left edge in the displayed frame, in pixels; may be negative."""
+    y: int
+    """Row of the patch's upper edge in the displayed frame, in pixels; may be negative."""
+    image_rgb: np.ndarray
+    """(h, w, 3) RGB, uint8 or float32 in 0..255."""
+    alpha: np.ndarray
+    """(h, w) float32 in 0..1; where it is 0 the frame is left exactly as it was."""
+
+    def __post_init__(self) -> None:
+        if self.image_rgb.ndim != 3 or self.image_rgb.shape[2] != 3 or self.alpha.shape != self.image_rgb.shape[:2]:
+            raise ValueError(f"Patch: image {self.image_rgb.shape} and alpha {self.alpha.shape} must be (h, w, 3), (h, w)")
+
+
+class Frame:
+    """One frame of a video, upright, in its native planes, with its own timestamp. Treat it as immutable.
+
+    Attributes:
+        index: position in the clip, counted from its first frame.
+        pts: timestamp in units of `time_base`.
+        duration: how long it is shown, in units of `time_base`; 0 where the file does not say.
+        color: tags by which the planes become RGB.
+        native: the planes, an `av.VideoFrame` in one of `PLANAR`.
+    """
+
+    def __init__(
+        self,
+        native: av.VideoFrame,
+        *,
+        index: int,
+        pts: int,
+        time_base: Fraction,
+        duration: int = 0,
+        color: VideoColor | None = None,
+    ) -> None:
+        self.color = color if color is not None else color_of(native)
+        self.native = as_planar(native, self.color)
+        self.index, self.pts, self.time_base, self.duration = index, pts, time_base, duration
+
+    @classmethod
+    def of_picture(
+        cls, image_rgb: np.ndarray, *, index: int, pts: int, time_base: Fraction, duration: int = 0, color: VideoColor = BT709
+    ) -> "Frame":
+        """Makes a frame from an RGB picture (H, W, 3) uint8, for videos that begin as pictures."""
+        height, width = image_rgb.shape[:2]
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image_rgb), format="rgb24")
+        pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+        native = convert(rgb, pix_fmt, color, from_rgb=True)
+        return cls(native, index=index, pts=pts, time_base=time_base, duration=duration, color=color)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels, as displayed."""
+        return self.native.height, self.native.width
+
+    @property
+    def pts_seconds(self) -> float:
+        """The timestamp in seconds."""
+        return float(self.pts * self.time_base)
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits of a sample: 8 or 10."""
+        return 10 if self.native.format.name.endswith("10le") else 8
+
+    @cached_property
+    def image_rgb(self) -> np.ndarray:
+        """The picture as (H, W, 3) uint8 RGB; read-only, computed once."""
+        image = to_rgb(self.native, self.color)
+        image.flags.writeable = False
+        return image
+
+    @property
+    def planes(self) -> tuple[np.ndarray, ...]:
+        """Y, U and V as read-only views (uint8, or uint16 for 10 bit); chroma in its native, subsampled size."""
+        views = tuple(plane_view(self.native, i) for i in range(3))
+        for view in views:
+            view.flags.writeable = False
+        return views
+
+    def paste(self, patches: Iterable[Patch]) -> "Frame":
+        """Returns a new frame with `patches` laid over this one, in order.
+
+        The blend happens in the native planes at their own bit depth. A luma sample changes only where alpha is above
+        0, and a chroma sample only where alpha is above 0 at one of the pixels it colours.
+        """
+        native = copy_planes(self.native)
+        matrix = yuv_matrix(self.color, native.height, self.bit_depth)
+        planes = [plane_view(native, i) for i in range(3)]
+        for patch in patches:
+            _paste_yuv(planes, patch, matrix, (1 << self.bit_depth) - 1)
+        return Frame(
+            native, index=self.index, pts=self.pts, time_base=self.time_base, duration=self.duration, color=self.color
+        )
+
+
+def paste_picture(image_rgb: np.ndarray, patches: Iterable[Patch]) -> np.ndarray:
+    """Lays `patches` over a picture (H, W, 3) uint8 RGB and returns a new one; alpha 0 leaves pixels exactly as they were."""
+    result = image_rgb.copy()
+    for patch in patches:
+        clip = _clip(patch, *result.shape[:2])
+        if clip is None:
+            continue
+        x, y, image, alpha = clip
+        region = result[y : y + alpha.shape[0], x : x + alpha.shape[1]]
+        region[:] = _blend(region, image, alpha[..., None], 255)
+    return result
+
+
+def as_planar(frame: av.VideoFrame, color: VideoColor) -> av.VideoFrame:
+    """Brings any decoded format into one of `PLANAR`, without loss where the samples are already there."""
+    name = frame.format.name
+    if name in PLANAR:
+        return frame
+    if name.startswith("yuvj") and "yuv" + name[4:] in PLANAR:
+        return copy_planes(frame, "yuv" + name[4:])
+    components = frame.format.components
+    is_deep = components[0].bits > 8
+    if frame.format.is_rgb or frame.format.has_palette or (len(components) <= 2 and not frame.format.is_planar):
+        base, from_rgb = "yuv444p", len(components) > 2 or frame.format.has_palette
+    else:
+        chroma = components[1] if len(components) > 2 else None
+        is_half = (chroma.width < frame.width, chroma.height < frame.height) if chroma else (True, True)
+        base = {(True, True): "yuv420p", (True, False): "yuv422p"}.get(is_half, "yuv444p")
+        from_rgb = False
+    return convert(frame, base + ("10le" if is_deep else ""), color, from_rgb=from_rgb)
+
+
+def plane_view(frame: av.VideoFrame, index: int) -> np.ndarray:
+    """Plane `index` as a writable view without its padding, (h, w) uint8 or uint16."""
+    plane = frame.planes[index]
+    dtype = np.uint16 if frame.format.components[0].bits > 8 else np.uint8
+    rows = np.frombuffer(plane, dtype).reshape(plane.height, -1)
+    return rows[:, : plane.width]
+
+
+def copy_planes(frame: av.VideoFrame, pix_fmt: str | None = None) -> av.VideoFrame:
+    """A new frame with the same samples, whose planes nobody else holds."""
+    copy = av.VideoFrame(frame.width, frame.height, pix_fmt or frame.format.name)
+    for index in range(len(frame.planes)):
+        plane_view(copy, index)[:] = plane_view(frame, index)
+    return copy
+
+
+def _clip(patch: Patch, height: int, width: int) -> tuple[int, int, np.ndarray, np.ndarray] | None:
+    h, w = patch.alpha.shape
+    left, top = max(patch.x, 0), max(patch.y, 0)
+    right, bottom = min(patch.x + w, width), min(patch.y + h, height)
+    if right <= left or bottom <= top:
+        return None
+    rows, columns = slice(top - patch.y, bottom - patch.y), slice(left - patch.x, right - patch.x)
+    return left, top, patch.image_rgb[rows, columns], patch.alpha[rows, columns].astype(np.float32, copy=False)
+
+
+def _blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray, peak: int) -> np.ndarray:
+    base = below.astype(np.float32)
+    mixed = base + (above - base) * alpha
+    return np.clip(np.rint(mixed), 0, peak).astype(below.dtype)
+
+
+def _paste_yuv(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, peak: int) -> None:
+    clip = _clip(patch, *planes[0].shape)
+    if clip is None:
+        return
+    x, y, image, alpha = clip
+    yuv = cv2.transform(np.ascontiguousarray(image, np.float32), matrix)
+    h, w = alpha.shape
+    luma = planes[0][y : y + h, x : x + w]
+    luma[:] = _blend(luma, yuv[..., 0], alpha, peak)
+    step_y = -(-planes[0].shape[0] // planes[1].shape[0])
+    step_x = -(-planes[0].shape[1] // planes[1].shape[1])
+    for plane, chroma in zip(planes[1:], (yuv[..., 1], yuv[..., 2]), strict=True):
+        _paste_chroma(plane, chroma, alpha, (x, y), (step_x, step_y), planes[0].shape, peak)
+
+
+def _paste_chroma(
+    plane: np.ndarray,
+    chroma: np.ndarray,
+    alpha: np.ndarray,
+    xy: tuple[int, int],
+    step_xy: tuple[int, int],
+    size_hw: tuple[int, ...],
+    peak: int,
+) -> None:
+    """Blends into a chroma plane whose sample covers `step_xy` pixels: coverage is the mean alpha, colour its mean."""
+    (x, y), (step_x, step_y), (h, w) = xy, step_xy, alpha.shape
+    if (step_x, step_y) == (1, 1):
+        region = plane[y : y + h, x : x + w]
+        region[:] = _blend(region, chroma, alpha, peak)
+        return
+    before_x, before_y = x % step_x, y % step_y
+    after_x, after_y = -(x + w) % step_x, -(y + h) % step_y
+    pad = ((before_y, after_y), (before_x, after_x))
+    weight = np.pad(alpha, pad)
+    weighted = np.pad(alpha * chroma, pad)
+    # A last odd row or column colours fewer pixels: its mean is over those that exist.
+    counts_y = np.minimum(step_y, size_hw[0] - np.arange(y - before_y, y + h, step_y))
+    counts_x = np.minimum(step_x, size_hw[1] - np.arange(x - before_x, x + w, step_x))
+    counts = (counts_y[:, None] * counts_x[None, :]).astype(np.float32)
+    cover = _block_sum(weight, step_x, step_y) / counts
+    color = _block_sum(weighted, step_x, step_y) / counts
+    top, left = (y - before_y) // step_y, (x - before_x) // step_x
+    region = plane[top : top + cover.shape[0], left : left + cover.shape[1]]
+    base = region.astype(np.float32)
+    region[:] = np.clip(np.rint(base + color - base * cover), 0, peak).astype(plane.dtype)
+
+
+def _block_sum(values: np.ndarray, step_x: int, step_y: int) -> np.ndarray:
+    h, w = values.shape
+    return values.reshape(h // step_y, step_y, w // step_x, step_x).sum(axis=(1, 3))

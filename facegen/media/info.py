@@ -1,0 +1,221 @@
+"""What a video file is: size as displayed, timing, colour, streams."""
+
+import math
+import os
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from facegen.errors import InputError
+from facegen.media.color import VideoColor, color_of
+from facegen.media.orientation import Orientation, orientation_of
+from facegen.media.source import main_video, open_input, reading, shown
+
+_TS_DISCONT = 0x0200
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamInfo:
+    """A sound or subtitle stream."""
+
+    index: int
+    """Number of the stream in its file."""
+    codec: str
+    """Name of the codec, as libav spells it."""
+    language: str | None = None
+    """Language tag of the file, e.g. `eng`."""
+    sample_rate: int = 0
+    """Samples a second; 0 for subtitles."""
+    channels: int = 0
+    """Channels; 0 for subtitles."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """A video file as `probe` finds it."""
+
+    path: str
+    """The file."""
+    width: int
+    """Columns as displayed, rotation applied."""
+    height: int
+    """Rows as displayed, rotation applied."""
+    rotation_deg: int = 0
+    """Clockwise turn that the file asks a player for, already applied to `width` and `height`: 0, 90, 180 or 270."""
+    is_mirrored: bool = False
+    """The file asks a player to mirror it, too."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height, as displayed."""
+    frame_rate: Fraction
+    """Average frames a second."""
+    time_base: Fraction
+    """Unit of the frames' timestamps, in seconds."""
+    duration_seconds: float
+    """Length of the video stream."""
+    frame_count: int
+    """Number of frames that the file states, or an estimate; `frame_times` counts exactly."""
+    codec: str
+    """Name of the video codec."""
+    pix_fmt: str
+    """Pixel format of decoded frames, as libav spells it."""
+    bit_depth: int = 8
+    """Bits of a sample."""
+    color: VideoColor = VideoColor()
+    """Colour tags."""
+    audio: tuple[StreamInfo, ...] = ()
+    """Sound streams."""
+    subtitles: tuple[StreamInfo, ...] = ()
+    """Subtitle streams."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """Title, date and so on, as the file has them."""
+    has_alpha: bool = False
+    """Its pixels have transparency, which is dropped."""
+    origin: Fraction = Fraction(0)
+    """Time in the file, in seconds, that counts as zero: the start of a transport stream, else 0."""
+    notices: tuple[str, ...] = ()
+    """What is taken for granted or will be lost, one sentence each."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels, as displayed."""
+        return self.height, self.width
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Reads the header of a video and decodes its first frame.
+
+    Raises:
+        InputError: the file is missing, is no video, has no frames, or cannot be decoded.
+    """
+    with open_input(path) as container, reading(path):
+        stream = main_video(container, path)
+        first = first_frame(container, stream, path)
+        return describe(container, stream, first, path)
+
+
+def first_frame(container: InputContainer, stream: VideoStream, path: str | os.PathLike[str]) -> av.VideoFrame:
+    """Decodes the first frame.
+
+    Raises:
+        InputError: the stream has none.
+    """
+    for frame in container.decode(stream):
+        return frame
+    raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
+
+
+def describe(
+    container: InputContainer, stream: VideoStream, first: av.VideoFrame, path: str | os.PathLike[str]
+) -> VideoInfo:
+    """Builds a `VideoInfo` from an open file and its first frame."""
+    orientation = orientation_of(first)
+    width, height = first.width, first.height
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if orientation.is_transposed:
+        width, height, aspect = height, width, 1 / aspect
+    time_base = stream.time_base or Fraction(1, 1000)
+    rate = frame_rate_of(stream)
+    duration = _duration_seconds(container, stream, time_base)
+    color = color_of(first)
+    return VideoInfo(
+        path=os.path.abspath(path),
+        width=width,
+        height=height,
+        rotation_deg=orientation.rotation_deg,
+        is_mirrored=orientation.is_mirrored,
+        pixel_aspect=aspect,
+        frame_rate=rate,
+        time_base=time_base,
+        duration_seconds=duration,
+        frame_count=stream.frames or max(1, round(duration * rate)),
+        codec=stream.codec_context.codec.canonical_name,
+        pix_fmt=first.format.name,
+        bit_depth=first.format.components[0].bits,
+        color=color,
+        audio=tuple(_sound(s) for s in container.streams.audio if s.codec_context is not None),
+        subtitles=tuple(
+            StreamInfo(index=s.index, codec=s.codec_context.name, language=s.language)
+            for s in container.streams.subtitles
+            if s.codec_context is not None
+        ),
+        metadata=dict(container.metadata),
+        has_alpha=has_alpha(first),
+        origin=origin_of(container),
+        notices=tuple(_notices(container, first, color, height, orientation)),
+    )
+
+
+def frame_rate_of(stream: VideoStream) -> Fraction:
+    """Average frames a second, 25 where the file does not say."""
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def origin_of(container: InputContainer) -> Fraction:
+    """The time that counts as zero: transport and program streams begin anywhere, all others mean what they say."""
+    if not container.format.flags & _TS_DISCONT:
+        return Fraction(0)
+    starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
+    return min(starts, default=Fraction(0))
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """True when the pixel format of `frame` carries transparency."""
+    return any(component.is_alpha for component in frame.format.components)
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """True when the content of `path`, whatever its name, is moving pictures that can be decoded."""
+    from facegen.media.picture import is_picture
+
+    if is_picture(path):
+        return False
+    try:
+        probe(path)
+    except InputError:
+        return False
+    return True
+
+
+def _duration_seconds(container: InputContainer, stream: VideoStream, time_base: Fraction) -> float:
+    if stream.duration:
+        return float(stream.duration * time_base)
+    if container.duration:
+        return container.duration / av.time_base
+    return 0.0
+
+
+def _sound(stream: av.AudioStream) -> StreamInfo:
+    context = stream.codec_context
+    return StreamInfo(
+        index=stream.index,
+        codec=context.codec.canonical_name,
+        language=stream.language,
+        sample_rate=context.sample_rate or 0,
+        channels=context.channels or 0,
+    )
+
+
+def _notices(
+    container: InputContainer, first: av.VideoFrame, color: VideoColor, height: int, orientation: Orientation
+) -> list[str]:
+    notices = []
+    if color.is_matrix_assumed() and not first.format.is_rgb:
+        taken = "BT.709" if height >= 720 else "BT.601"
+        notices.append(f"The file does not say which colour matrix it uses; {taken} is taken, by its height.")
+    if color.hdr:
+        notices.append(f"High dynamic range ({color.hdr}): tags are kept, pictures of it look flat on an ordinary screen.")
+    if has_alpha(first):
+        notices.append("Its transparency is dropped.")
+    if len(container.streams.video) > 1:
+        notices.append("It has more than one video stream; the first is used, cover pictures and the rest are left out.")
+    return notices
+
+
+def file_key(path: str | os.PathLike[str]) -> tuple[str, int, int]:
+    """Identifies the present content of a file: path, size, time of last change."""
+    stat = Path(path).stat()
+    return os.path.abspath(path), stat.st_size, math.floor(stat.st_mtime_ns)

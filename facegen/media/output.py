@@ -1,0 +1,54 @@
+"""Files appear whole or not at all: written under another name in the same folder, then renamed."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facegen.errors import ResourceError
+from facegen.media.source import shown, writing
+
+
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """Returns `path` as a `Path` when a file can be written there: ask before the work, not after it.
+
+    Raises:
+        ResourceError: its folder is missing or closed to writing, or the name belongs to a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise ResourceError(f"Expected the name of a file to write, found the folder {shown(target)}: add a file name.")
+    if not target.parent.is_dir():
+        raise ResourceError(
+            f"Expected an existing folder to write {shown(target)} to, found none at {shown(target.parent)}: make it first."
+        )
+    with writing(target):
+        probe = _beside(target)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(13, "the file is protected against writing")
+    return target
+
+
+@contextmanager
+def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it on success and removes it on any failure.
+
+    Raises:
+        ResourceError: the place cannot be written or the disk is full.
+    """
+    target = check_output(path)
+    temporary = _beside(target)
+    try:
+        with writing(target):
+            yield temporary
+            os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    # Not derived from the name, which may already be as long as the file system allows.
+    return target.absolute().parent / f".facegen-{secrets.token_hex(8)}.part"

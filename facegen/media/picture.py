@@ -1,0 +1,118 @@
+"""Pictures in and out: upright, sRGB, within a size that fits in memory."""
+
+import io
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from facegen.errors import InputError
+from facegen.media.output import atomic_output
+from facegen.media.source import MAX_PIXELS, check_readable, check_size, shown
+
+# EPS and the like are left out: Pillow would run Ghostscript on them.
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+_SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """True when the content of `path`, whatever its name, is one still picture."""
+    try:
+        with _open(check_readable(path)) as image:
+            return image.format == "MPO" or getattr(image, "n_frames", 1) == 1
+    except (InputError, OSError, ValueError, SyntaxError):
+        return False
+
+
+def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
+    """Reads a picture as displayed.
+
+    EXIF orientation is applied, the colour profile converted to sRGB, transparency dropped, 16 bit brought to 8.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: it is no picture, is damaged, or has more than `source.MAX_PIXELS` pixels.
+    """
+    file = check_readable(path)
+    try:
+        with _open(file) as image:
+            check_size(*image.size, file)
+            image.load()
+            turned = ImageOps.exif_transpose(image)
+            return np.array(_to_srgb(turned))
+    except InputError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        reason = "unknown kind" if isinstance(error, UnidentifiedImageError) else str(error).splitlines()[0][:80].lower()
+        raise InputError(
+            f"Expected a picture (JPEG, PNG or WebP), found {shown(file)}, which cannot be read as one ({reason}): "
+            "save it again as JPEG or PNG."
+        ) from error
+
+
+def write_picture(path: str | os.PathLike[str], image_rgb: np.ndarray, *, metadata: dict[str, str] | None = None) -> None:
+    """Writes (H, W, 3) uint8 RGB as PNG, JPEG or WebP, by the ending of the name; nothing half-written is left.
+
+    Args:
+        path: where to; its folder must exist.
+        image_rgb: the picture.
+        metadata: kept as text chunks in PNG, and as JSON in the EXIF description of JPEG and WebP.
+
+    Raises:
+        InputError: the name has another ending.
+        ResourceError: it cannot be written.
+    """
+    kind = _SUFFIXES.get(Path(path).suffix.lower())
+    if kind is None:
+        raise InputError(f"Expected a name ending in .png, .jpg or .webp, found {shown(path)}: change its ending.")
+    options: dict[str, object] = {}
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        for key, value in (metadata or {}).items():
+            chunks.add_itxt(key, value)
+        options = {"pnginfo": chunks, "compress_level": 4}
+    else:
+        if metadata:
+            exif = Image.Exif()
+            exif[ExifTags.Base.ImageDescription] = json.dumps(metadata)
+            options["exif"] = exif.tobytes()
+        options |= {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"quality": 95, "method": 4}
+    with atomic_output(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(image_rgb)).save(temporary, format=kind, **options)
+
+
+def _open(file: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        # `check_size` decides what is too large, with its own sentence.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            return Image.open(file, formats=_FORMATS)
+        except Image.DecompressionBombError as error:
+            raise InputError(
+                f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found a larger one in {shown(file)}: "
+                "make it smaller first."
+            ) from error
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        deep = np.asarray(image).astype(np.float32)
+        scale = 257.0 if deep.max(initial=0) > 255 else 1.0
+        return Image.fromarray(np.clip(np.rint(deep / scale), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa"):
+        image = image.convert("RGBA").convert("RGB")
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("RGB", "CMYK", "L", "LAB"):
+        try:
+            return ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            ) or image.convert("RGB")
+        except (ImageCms.PyCMSError, OSError):
+            # A broken profile is common and harmless: the picture is then taken as sRGB, as browsers do.
+            pass
+    return image.convert("RGB")

@@ -1,0 +1,179 @@
+"""Frames out of a video file, each with its own timestamp."""
+
+import bisect
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from facegen.errors import InputError
+from facegen.media.ahead import read_ahead
+from facegen.media.color import color_of
+from facegen.media.frame import Frame
+from facegen.media.info import file_key, frame_rate_of, origin_of
+from facegen.media.orientation import orientation_of, upright
+from facegen.media.source import check_readable, check_size, main_video, open_input, reading, shown
+
+
+def read_frames(
+    path: str | os.PathLike[str],
+    *,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
+    start_index: int = 0,
+    every: int = 1,
+    depth: int = 8,
+) -> Iterator[Frame]:
+    """Decodes a video in its own thread, frame by frame, at most `depth` frames ahead of the consumer.
+
+    Args:
+        path: the video.
+        start_seconds: leaves out frames before this time.
+        end_seconds: leaves out frames at and after this time; None reads to the end.
+        start_index: leaves out frames before this index (to go on where something stopped).
+        every: yields the first frame and then every `every`-th one.
+        depth: bound of the queue.
+
+    Yields:
+        Frames in order of display, upright, with the index they have in the whole clip.
+
+    Raises:
+        InputError: the file cannot be read, or holds no frame between the two times.
+    """
+    check_readable(path)
+    frames = _decode(path, start_seconds, end_seconds, start_index, every)
+    return read_ahead(frames, depth)
+
+
+def read_frame_at(path: str | os.PathLike[str], *, seconds: float | None = None, index: int | None = None) -> Frame:
+    """Decodes one frame, for previews: the one shown at `seconds`, or the one with `index`; past the end, the last.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    times, time_base = frame_times(path)
+    if index is None:
+        tick = (Fraction(seconds or 0.0) / time_base).__floor__()
+        index = bisect.bisect_right(times, tick) - 1
+    index = min(max(index, 0), len(times) - 1)
+    for frame in _decode(path, 0.0, None, index, 1):
+        return frame
+    raise InputError(f"Expected a frame number {index}, found none in {shown(path)}: the file is damaged there.")
+
+
+def frame_times(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], Fraction]:
+    """The timestamps of all frames in order of display, and their unit in seconds, without decoding.
+
+    Raises:
+        InputError: the file cannot be read or holds no frame.
+    """
+    check_readable(path)
+    return _frame_times(file_key(path))
+
+
+@lru_cache(maxsize=32)
+def _frame_times(key: tuple[str, int, int]) -> tuple[tuple[int, ...], Fraction]:
+    path = key[0]
+    with open_input(path) as container, reading(path):
+        stream = main_video(container, path)
+        clock = _Clock(container, stream)
+        raw = [
+            packet.pts if packet.pts is not None else packet.dts
+            for packet in container.demux(stream)
+            if packet.size and not packet.is_discard
+        ]
+        known = sorted(tick for tick in raw if tick is not None)
+        if len(known) < len(raw):
+            known = [None] * len(raw)  # type: ignore[list-item]
+        times = tuple(clock.tick(tick) for tick in known)
+    if not times:
+        raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
+    return times, clock.time_base
+
+
+class _Clock:
+    """Gives each frame in turn a timestamp that grows, counted from the origin of the file."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.time_base = stream.time_base or Fraction(1, 1000)
+        self.origin = round(origin_of(container) / self.time_base)
+        self._step = max(1, round(1 / (frame_rate_of(stream) * self.time_base)))
+        self._last: int | None = None
+
+    def tick(self, pts: int | None) -> int:
+        """The timestamp of the next frame: its own, or one step after the last where it has none or runs backwards."""
+        if pts is not None:
+            tick = pts - self.origin
+            if self._last is not None and tick <= self._last:
+                tick = self._last + 1
+        else:
+            tick = 0 if self._last is None else self._last + self._step
+        self._last = tick
+        return tick
+
+
+def _decode(
+    path: str | os.PathLike[str], start_seconds: float, end_seconds: float | None, start_index: int, every: int
+) -> Iterator[Frame]:
+    times: tuple[int, ...] = ()
+    target = 0
+    if start_seconds > 0 or start_index > 0:
+        times, time_base = frame_times(path)
+        target = max(start_index, bisect.bisect_left(times, Fraction(start_seconds) / time_base))
+        if target >= len(times):
+            raise InputError(
+                f"Expected a start within {shown(path)} ({len(times)} frames, {float(times[-1] * time_base):.2f} s), "
+                f"found one past its end: choose an earlier start."
+            )
+    with open_input(path) as container, reading(path):
+        stream = main_video(container, path)
+        stream.thread_type = "AUTO"
+        clock = _Clock(container, stream)
+        index = _seek(container, stream, clock, times, target) if target else 0
+        is_empty = True
+        for native in container.decode(stream):
+            check_size(native.width, native.height, path)
+            tick = clock.tick(native.pts)
+            if times and is_empty and index:
+                index = bisect.bisect_left(times, tick)
+            is_empty = False
+            if end_seconds is not None and tick * clock.time_base >= end_seconds:
+                break
+            if index >= target and (index - target) % every == 0:
+                yield _frame(native, index, tick, clock.time_base)
+            index += 1
+    if is_empty:
+        raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
+
+
+def _seek(
+    container: InputContainer, stream: VideoStream, clock: _Clock, times: tuple[int, ...], target: int
+) -> int:
+    """Goes to a key frame at or before `target`; returns 0 when that failed and the clip is read from its start.
+
+    A seek may land on a key frame that is shown after the target, so the first decoded frame is looked at, and
+    the search begins anew further back.
+    """
+    for back_seconds in (0, 3, 12):
+        tick = times[target] - round(back_seconds / clock.time_base)
+        if tick <= times[0]:
+            break
+        container.seek(tick + clock.origin, stream=stream)
+        first = next(container.decode(stream), None)
+        landed = None if first is None or first.pts is None else first.pts - clock.origin
+        position = -1 if landed is None else bisect.bisect_left(times, landed)
+        if landed is not None and 0 <= position <= target and times[position] == landed:
+            container.seek(tick + clock.origin, stream=stream)
+            return max(position, 1) if position else 0
+    container.seek(clock.origin + times[0], stream=stream)
+    return 0
+
+
+def _frame(native: av.VideoFrame, index: int, tick: int, time_base: Fraction) -> Frame:
+    color = color_of(native)
+    planar = upright(native, orientation_of(native), color)
+    return Frame(planar, index=index, pts=tick, time_base=time_base, duration=native.duration or 0, color=color)

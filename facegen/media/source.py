@@ -1,0 +1,148 @@
+"""Open a file for reading, safely: as a local file and nothing else, in a known format, with errors said once."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from facegen.errors import FacegenError, InputError, ResourceError
+
+MAX_PIXELS = 64_000_000
+"""Pictures and frames with more pixels are refused: 64 megapixels of RGB are 192 MB, and the work needs several copies."""
+
+# Playlists (hls, dash, concat, image2, sdp) are left out: they make libav open other files or addresses.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf,gif,apng,h264,hevc,ivf,obu,"
+    "m4v,mjpeg,mxf,nut,dv,rm,yuv4mpegpipe,wav,mp3,aac,flac,w64,aiff,amr,caf,ac3,eac3,ape,wv,au,opus"
+)
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """The name of a file as a message may show it: control characters escaped, never more than 80 characters."""
+    name = Path(path).name or str(path)
+    name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return f"«{name}»" if len(name) <= 80 else f"«{name[:60]}…{name[-15:]}»"
+
+
+def local_url(path: str | os.PathLike[str]) -> str:
+    """The address under which libav opens `path` as a plain local file, whatever its name looks like."""
+    return "file:" + os.path.abspath(path)
+
+
+def check_readable(path: str | os.PathLike[str]) -> Path:
+    """Returns `path` as a `Path` when it is a file with something in it.
+
+    Raises:
+        InputError: it is missing, a folder, empty or may not be read.
+    """
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise InputError(f"Expected a file, found the folder {shown(file)}: give one file in it.")
+        if not file.exists():
+            raise InputError(f"Expected a file, found nothing at {shown(file)}: check the name and the folder.")
+        if not file.is_file():
+            raise InputError(f"Expected a plain file, found a device or pipe at {shown(file)}: save it to a file first.")
+        if file.stat().st_size == 0:
+            raise InputError(f"Expected a picture, video or sound, found the empty file {shown(file)}: copy it again.")
+        with file.open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"Expected a file that can be read, found {shown(file)} ({_reason(error)}): check its name and its permissions."
+        ) from error
+    return file
+
+
+@contextmanager
+def open_input(path: str | os.PathLike[str], expected: str = "a video") -> Iterator[InputContainer]:
+    """Opens `path` with libav; `expected` says in the message of an error what was wanted.
+
+    Raises:
+        InputError: it is not a readable media file.
+    """
+    file = check_readable(path)
+    with reading(file, expected):
+        container = av.open(
+            local_url(file),
+            mode="r",
+            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], expected: str = "a video") -> Iterator[None]:
+    """Turns what libav raises while it reads `path` into an `InputError`."""
+    try:
+        yield
+    except FacegenError:
+        raise
+    except (av.error.FFmpegError, OSError, UnicodeError) as error:
+        raise InputError(
+            f"Expected {expected}, found {shown(path)}, which cannot be read as one ({_reason(error)}): "
+            "it may be damaged, cut short or of another kind; export or download it again."
+        ) from error
+    except MemoryError as error:
+        raise ResourceError(f"Not enough memory to read {shown(path)}: make it smaller.") from error
+
+
+def main_video(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
+    """The first video stream that is not a cover picture.
+
+    Raises:
+        InputError: there is none, its codec is unknown, or it is larger than `MAX_PIXELS`.
+    """
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not streams:
+        found = "only sound" if container.streams.audio else "no picture"
+        raise InputError(f"Expected a video, found {found} in {shown(path)}: give a file with moving pictures.")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise InputError(f"Expected a video in a known codec, found an unknown one in {shown(path)}: convert it to H.264.")
+    check_size(stream.width, stream.height, path)
+    return stream
+
+
+def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:
+    """Raises InputError when a picture of `width` x `height` pixels is too large to work on."""
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found {width:,} x {height:,} "
+            f"in {shown(path)}: make it smaller first."
+        )
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what happens while `path` is written into a `ResourceError`: disk full, no permission, no such folder."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        number = getattr(error, "errno", None)
+        if number in _NO_SPACE:
+            raise ResourceError(
+                f"The disk is full: {shown(path)} could not be written; free some space or choose another place."
+            ) from error
+        if number in _NO_ACCESS:
+            raise ResourceError(
+                f"Expected a place that can be written, found {shown(path)} ({_reason(error)}): choose another folder or name."
+            ) from error
+        raise ResourceError(f"{shown(path)} could not be written ({_reason(error)}): try another place.") from error
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0][:100].lower()
