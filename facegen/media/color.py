@@ -28,6 +28,8 @@ _SWSCALE = {
     _BT2020: Colorspace.BT2020,
     _BT2020_CL: Colorspace.BT2020,
 }
+# swscale's quick way to RGB is about one level too dark, which a pasted patch would hand on to the video.
+_EXACT = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
@@ -87,7 +89,7 @@ def to_rgb(frame: av.VideoFrame, color: VideoColor) -> np.ndarray:
         dst_colorspace=matrix,
         src_color_range=ColorRange.JPEG if color.is_full_range else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,
+        interpolation=_EXACT,
         threads=1,
     )
     plane = rgb.planes[0]

@@ -114,6 +114,25 @@ class Frame:
             native, index=self.index, pts=self.pts, time_base=self.time_base, duration=self.duration, color=self.color
         )
 
+    def add_luma(self, delta: np.ndarray) -> "Frame":
+        """Returns a new frame whose luma is raised by `delta`, saturated; chroma stays as it is.
+
+        Args:
+            delta: (H, W) int8 in steps of 8-bit luma, whatever the depth of the frame.
+        """
+        if delta.shape != self.size_hw:
+            raise ValueError(f"delta must be of the frame's size {self.size_hw}, but got {delta.shape}")
+        native = copy_planes(self.native)
+        luma = plane_view(native, 0)
+        if self.bit_depth == 8:
+            cv2.add(luma, delta, dst=luma, dtype=cv2.CV_8U)
+        else:
+            cv2.add(luma, delta.astype(np.int16) * 4, dst=luma, dtype=cv2.CV_16U)
+            cv2.min(luma, 1023, dst=luma)
+        return Frame(
+            native, index=self.index, pts=self.pts, time_base=self.time_base, duration=self.duration, color=self.color
+        )
+
 
 def paste_picture(image_rgb: np.ndarray, patches: Iterable[Patch]) -> np.ndarray:
     """Lays `patches` over a picture (H, W, 3) uint8 RGB and returns a new one; alpha 0 leaves pixels exactly as they were."""
@@ -188,44 +207,34 @@ def _paste_yuv(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, peak:
     h, w = alpha.shape
     luma = planes[0][y : y + h, x : x + w]
     luma[:] = _blend(luma, yuv[..., 0], alpha, peak)
-    step_y = -(-planes[0].shape[0] // planes[1].shape[0])
-    step_x = -(-planes[0].shape[1] // planes[1].shape[1])
-    for plane, chroma in zip(planes[1:], (yuv[..., 1], yuv[..., 2]), strict=True):
-        _paste_chroma(plane, chroma, alpha, (x, y), (step_x, step_y), planes[0].shape, peak)
-
-
-def _paste_chroma(
-    plane: np.ndarray,
-    chroma: np.ndarray,
-    alpha: np.ndarray,
-    xy: tuple[int, int],
-    step_xy: tuple[int, int],
-    size_hw: tuple[int, ...],
-    peak: int,
-) -> None:
-    """Blends into a chroma plane whose sample covers `step_xy` pixels: coverage is the mean alpha, colour its mean."""
-    (x, y), (step_x, step_y), (h, w) = xy, step_xy, alpha.shape
-    if (step_x, step_y) == (1, 1):
-        region = plane[y : y + h, x : x + w]
-        region[:] = _blend(region, chroma, alpha, peak)
+    chroma_h, chroma_w = planes[1].shape
+    if (chroma_h, chroma_w) == planes[0].shape:
+        for plane, values in zip(planes[1:], (yuv[..., 1], yuv[..., 2]), strict=True):
+            region = plane[y : y + h, x : x + w]
+            region[:] = _blend(region, values, alpha, peak)
         return
+    step_y, step_x = -(-planes[0].shape[0] // chroma_h), -(-planes[0].shape[1] // chroma_w)
+    top, left, cover, color_uv = _subsample(alpha, yuv[..., 1:], (x, y), (step_x, step_y), planes[0].shape)
+    rows, columns = slice(top, top + cover.shape[0]), slice(left, left + cover.shape[1])
+    for plane, color in zip(planes[1:], color_uv, strict=True):
+        base = plane[rows, columns].astype(np.float32)
+        plane[rows, columns] = np.clip(np.rint(base + color - base * cover), 0, peak)
+
+
+def _subsample(
+    alpha: np.ndarray, uv: np.ndarray, xy: tuple[int, int], step_xy: tuple[int, int], size_hw: tuple[int, ...]
+) -> tuple[int, int, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Mean over the pixels that a chroma sample colours: upper row, left column, mean alpha, means of alpha times U, V."""
+    (x, y), (step_x, step_y), (h, w) = xy, step_xy, alpha.shape
     before_x, before_y = x % step_x, y % step_y
-    after_x, after_y = -(x + w) % step_x, -(y + h) % step_y
-    pad = ((before_y, after_y), (before_x, after_x))
-    weight = np.pad(alpha, pad)
-    weighted = np.pad(alpha * chroma, pad)
-    # A last odd row or column colours fewer pixels: its mean is over those that exist.
-    counts_y = np.minimum(step_y, size_hw[0] - np.arange(y - before_y, y + h, step_y))
-    counts_x = np.minimum(step_x, size_hw[1] - np.arange(x - before_x, x + w, step_x))
-    counts = (counts_y[:, None] * counts_x[None, :]).astype(np.float32)
-    cover = _block_sum(weight, step_x, step_y) / counts
-    color = _block_sum(weighted, step_x, step_y) / counts
-    top, left = (y - before_y) // step_y, (x - before_x) // step_x
-    region = plane[top : top + cover.shape[0], left : left + cover.shape[1]]
-    base = region.astype(np.float32)
-    region[:] = np.clip(np.rint(base + color - base * cover), 0, peak).astype(plane.dtype)
-
-
-def _block_sum(values: np.ndarray, step_x: int, step_y: int) -> np.ndarray:
-    h, w = values.shape
-    return values.reshape(h // step_y, step_y, w // step_x, step_x).sum(axis=(1, 3))
+    stack = np.zeros((h + before_y + -(y + h) % step_y, w + before_x + -(x + w) % step_x, 3), np.float32)
+    inside = stack[before_y : before_y + h, before_x : before_x + w]
+    inside[..., 0] = alpha
+    np.multiply(uv, alpha[..., None], out=inside[..., 1:])
+    means = cv2.resize(stack, (stack.shape[1] // step_x, stack.shape[0] // step_y), interpolation=cv2.INTER_AREA)
+    # A last odd row or column colours fewer pixels: there the mean is over those that exist.
+    if size_hw[0] % step_y and y + h == size_hw[0]:
+        means[-1] *= step_y / (size_hw[0] % step_y)
+    if size_hw[1] % step_x and x + w == size_hw[1]:
+        means[:, -1] *= step_x / (size_hw[1] % step_x)
+    return (y - before_y) // step_y, (x - before_x) // step_x, means[..., 0], (means[..., 1], means[..., 2])
