@@ -1,0 +1,77 @@
+"""What a feature gives to the loop so that it can be trained: its `Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Draw:
+    """Which samples make the next batch, and the only source of randomness for it.
+
+    Everything follows from the seed and the step, so that a resumed run draws what an uninterrupted one would have.
+    """
+
+    indices: Tensor
+    """(B,) int64, on the CPU; places in the data."""
+    generator: torch.Generator
+    """On the CPU; seeded from run seed, step and slot."""
+    step: int
+    """Steps done before this one."""
+    progress: float
+    """Share of the planned training that is done, 0..1."""
+
+
+class TrainingData(Protocol):
+    """Samples decoded once and kept compact; batches come out augmented and on the device."""
+
+    skipped: tuple[str, ...]
+    """Names of files that could not be used."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, draw: Draw) -> dict[str, Tensor]:
+        """Tensors that have the batch as first axis, on the task's device."""
+        ...
+
+
+class Task:
+    """One thing that can be trained. Features subclass it; the loop never names one.
+
+    A subclass is a frozen dataclass whose fields are the task's own settings (JSON values, a docstring under each).
+    """
+
+    def build_data(self, folder: Path | None, device: torch.device) -> TrainingData:
+        """Reads the data.
+
+        Raises:
+            InputError: nothing usable is there.
+        """
+        raise NotImplementedError
+
+    def build_model(self) -> nn.Module:
+        """A fresh network; called after the seed is set."""
+        raise NotImplementedError
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], progress: float) -> dict[str, Tensor]:
+        """Scalars by name; the loop minimises their sum. Names are shown to the user."""
+        raise NotImplementedError
+
+    def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
+        """Figures on held-back data; the first one decides what «best» is (lower is better). Empty: none."""
+        return {}
+
+    def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray | None:
+        """(H, W, 3) uint8 RGB picture of what the model does now."""
+        return None
+
+    def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
+        """Writes the files that the feature uses; returns them by name."""
+        raise NotImplementedError
