@@ -1,0 +1,42 @@
+"""What every test gets: a home folder of its own, no telemetry, and visible skips for what this machine lacks."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what needs a card, the Hub or the local material where these are missing."""
+    missing = {
+        "gpu": None if shutil.which("nvidia-smi") else "no CUDA device here",
+        "network": None if os.environ.get("FACEGEN_NETWORK_TESTS") else "set FACEGEN_NETWORK_TESTS=1 to reach the Hub",
+        "data": None if SHARED_DATA.is_dir() else f"no local material in {SHARED_DATA}",
+    }
+    for item in items:
+        for marker, reason in missing.items():
+            if reason is not None and item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def facegen_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A facegen home of the test's own, so that no test sees the user's runs, weights or accepted licences."""
+    folder = tmp_path / "facegen-home"
+    monkeypatch.setenv("FACEGEN_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of local material that is no part of the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no local material in {SHARED_DATA}")
+    return SHARED_DATA

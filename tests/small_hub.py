@@ -1,0 +1,122 @@
+"""A small Hugging Face Hub on 127.0.0.1: HEAD and GET of resolve URLs, ranges, digests, and its ways of going wrong."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class SmallHub(ThreadingHTTPServer):
+    """Serves `files` («owner/name/path» to bytes) at the revision COMMIT."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files: dict[str, bytes] = {}
+        self.small_files: set[str] = set()
+        """Paths that state git's SHA-1, as the Hub does for what is not in large-file storage."""
+        self.gated: set[str] = set()
+        """Repositories that answer «ask for access»."""
+        self.wrong_answers = 0
+        """How many of the next downloads send other bytes of the same length."""
+        self.broken_answers = 0
+        """How many of the next downloads break off in the middle."""
+        self.sends_half = False
+        """Whether every download politely sends half of the file."""
+        self.requests: list[tuple[str, str, str | None]] = []
+        """Method, path and Range of everything asked."""
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def downloads(self) -> int:
+        return sum(method == "GET" for method, _, _ in self.requests)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: SmallHub
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def _answer(self, with_body: bool) -> None:
+        self.server.requests.append((self.command, self.path, self.headers.get("Range")))
+        owner, name, verb, revision, *rest = [*self.path.lstrip("/").split("/"), "", "", "", ""]
+        repo = f"{owner}/{name}"
+        path = f"{repo}/{'/'.join(part for part in rest if part)}"
+        if repo in self.server.gated:
+            return self._refuse(403, "GatedRepo")
+        if not any(known.startswith(repo + "/") for known in self.server.files) or verb != "resolve":
+            return self._refuse(404, "RepoNotFound")
+        if revision != COMMIT:
+            return self._refuse(404, "RevisionNotFound")
+        if path not in self.server.files:
+            return self._refuse(404, "EntryNotFound")
+        return self._send(path, self.server.files[path], with_body)
+
+    def _refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, path: str, content: bytes, with_body: bool) -> None:
+        if path in self.server.small_files:
+            etag = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        else:
+            etag = hashlib.sha256(content).hexdigest()
+        size = len(content)
+        if with_body and self.server.wrong_answers:
+            self.server.wrong_answers -= 1
+            content = bytes(byte ^ 0xFF for byte in content)
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
+        body = content[start:]
+        if with_body and self.server.sends_half:
+            body = body[: len(body) // 2]
+        self.send_response(206 if start else 200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Linked-Size", str(size))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(body)))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        self.end_headers()
+        if not with_body:
+            return
+        if self.server.broken_answers:
+            self.server.broken_answers -= 1
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.connection.close()
+            self.close_connection = True
+            return
+        self.wfile.write(body)
+
+
+@contextmanager
+def running_hub() -> Iterator[SmallHub]:
+    """A hub that answers while the body runs."""
+    hub = SmallHub()
+    thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        hub.server_close()
+        thread.join()

@@ -1,0 +1,203 @@
+"""Three sources of weights, and a small Hub on 127.0.0.1 that is present, missing, cut short, wrong or gone."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from facegen import hub
+from facegen.errors import ResourceError, WeightsError
+from facegen.hub import Bundled, Hub, Package, WeightFile
+from tests.small_hub import COMMIT, SmallHub, running_hub
+
+CONTENT = bytes(range(256)) * 64
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def small_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+    with running_hub() as server:
+        server.files["somebody/model/nets/model.safetensors"] = CONTENT
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        yield server
+
+
+def hub_file(**changes: object) -> WeightFile:
+    weight = WeightFile(
+        name="model",
+        source=Hub("somebody/model", COMMIT),
+        filename="nets/model.safetensors",
+        sha256=SHA256,
+        size=len(CONTENT),
+        licence="MIT",
+        card="https://huggingface.co/somebody/model",
+    )
+    return dataclasses.replace(weight, **changes)
+
+
+def kept_files(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "weights").rglob("*.safetensors"))
+
+
+def test_hub_file_is_downloaded_checked_and_kept(small_hub: SmallHub, facegen_home: Path) -> None:
+    weight = hub_file()
+    assert not hub.is_present(weight)
+    path = hub.fetch(weight)
+    assert path.read_bytes() == CONTENT
+    assert facegen_home in path.parents
+    assert hub.is_present(weight)
+    assert hub.fetch(weight) == path
+    assert small_hub.downloads == 1
+
+
+def test_kept_file_needs_no_hub(small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = hub.fetch(hub_file())
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert hub.fetch(hub_file()) == path
+
+
+@pytest.mark.parametrize("is_small", [False, True], ids=["large-file", "git"])
+def test_unknown_digest_is_taken_from_the_hub_and_held(small_hub: SmallHub, facegen_home: Path, is_small: bool) -> None:
+    if is_small:
+        small_hub.small_files.add("somebody/model/nets/model.safetensors")
+    weight = hub_file(sha256=None, size=None)
+    path = hub.fetch(weight)
+    lock = json.loads((facegen_home / "weights" / "lock.json").read_text())
+    assert [entry["sha256"] for entry in lock.values()] == [SHA256]
+    path.unlink()
+    small_hub.files["somebody/model/nets/model.safetensors"] = CONTENT[::-1]
+    with pytest.raises(WeightsError, match="digest"):
+        hub.fetch(weight)
+    assert kept_files(facegen_home) == []
+
+
+def test_changed_file_is_fetched_again(small_hub: SmallHub) -> None:
+    path = hub.fetch(hub_file())
+    path.write_bytes(b"something else")
+    assert hub.fetch(hub_file()).read_bytes() == CONTENT
+    assert small_hub.downloads == 2
+
+
+def test_wrong_bytes_are_asked_for_once_more(small_hub: SmallHub) -> None:
+    small_hub.wrong_answers = 1
+    assert hub.fetch(hub_file()).read_bytes() == CONTENT
+    assert small_hub.downloads == 2
+
+
+def test_wrong_bytes_twice_are_refused_and_removed(small_hub: SmallHub, facegen_home: Path) -> None:
+    small_hub.wrong_answers = 2
+    with pytest.raises(WeightsError, match=f"SHA-256|{SHA256}"):
+        hub.fetch(hub_file())
+    assert kept_files(facegen_home) == []
+
+
+def test_broken_connection_is_resumed_where_it_broke(small_hub: SmallHub) -> None:
+    content = bytes(11 << 20) + bytes(range(256)) * (11 << 12)  # the library writes and counts pieces of 10 MiB
+    small_hub.files["somebody/model/nets/model.safetensors"] = content
+    small_hub.broken_answers = 1
+    weight = hub_file(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+    assert hub.fetch(weight).stat().st_size == len(content)
+    assert [asked for method, _, asked in small_hub.requests if method == "GET"] == [None, f"bytes={10 << 20}-"]
+
+
+def test_short_file_is_refused_and_cleaned_away(small_hub: SmallHub, facegen_home: Path) -> None:
+    small_hub.sends_half = True
+    with pytest.raises(WeightsError, match="cut short"):
+        hub.fetch(hub_file())
+    assert kept_files(facegen_home) == []
+    assert not list((facegen_home / "weights").rglob("*.incomplete"))
+
+
+def test_leftovers_of_a_killed_download_are_removed(small_hub: SmallHub, facegen_home: Path) -> None:
+    leftover = facegen_home / "weights" / "somebody--model" / COMMIT / ".cache" / "x.1234.incomplete"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"half")
+    hub.fetch(hub_file())
+    assert not leftover.exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"filename": "nets/other.safetensors"},
+        {"source": Hub("somebody/other", COMMIT)},
+        {"source": Hub("somebody/model", "f" * 40)},
+    ],
+    ids=["file", "repository", "revision"],
+)
+def test_missing_on_the_hub(small_hub: SmallHub, changes: dict[str, object]) -> None:
+    with pytest.raises(WeightsError, match="found nothing there"):
+        hub.fetch(hub_file(**changes))
+
+
+def test_gated_repository_says_how_to_be_let_in(small_hub: SmallHub) -> None:
+    small_hub.gated.add("somebody/model")
+    with pytest.raises(WeightsError, match="hf auth login"):
+        hub.fetch(hub_file())
+
+
+def test_offline_switch_is_honoured(small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="HF_HUB_OFFLINE"):
+        hub.fetch(hub_file())
+    assert small_hub.requests == []
+
+
+def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with running_hub() as gone:
+        monkeypatch.setenv("HF_ENDPOINT", gone.endpoint)
+    with pytest.raises(WeightsError, match="Cannot reach"):
+        hub.fetch(hub_file())
+
+
+def test_licence_is_accepted_once_by_name(small_hub: SmallHub, facegen_home: Path) -> None:
+    weight = hub_file(licence="research only")
+    with pytest.raises(WeightsError, match="facegen weights fetch model --accept-licence"):
+        hub.fetch(weight)
+    assert small_hub.requests == []
+    hub.fetch(weight, accept_licence=True)
+    assert hub.is_accepted(weight)
+    hub.fetch(weight)
+    assert not hub.is_accepted(dataclasses.replace(weight, licence="research only, new wording"))
+
+
+def test_nothing_but_the_file_is_asked_of_the_hub(small_hub: SmallHub) -> None:
+    hub.fetch(hub_file())
+    assert {path for _, path, _ in small_hub.requests} == {f"/somebody/model/resolve/{COMMIT}/nets/model.safetensors"}
+
+
+def test_home_that_cannot_be_written(small_hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a-file").write_text("")
+    monkeypatch.setenv("FACEGEN_HOME", str(tmp_path / "a-file"))
+    with pytest.raises(ResourceError, match="FACEGEN_HOME"):
+        hub.fetch(hub_file())
+
+
+def test_package_source() -> None:
+    weight = hub_file(
+        source=Package("typer"), filename="typer/py.typed", sha256=hashlib.sha256(b"").hexdigest(), size=0
+    )
+    assert hub.is_present(weight)
+    assert os.fspath(hub.fetch(weight)).endswith("typer/py.typed")
+    with pytest.raises(WeightsError, match="changed or cut short"):
+        hub.fetch(dataclasses.replace(weight, sha256=SHA256))
+    with pytest.raises(WeightsError, match="found no file"):
+        hub.fetch(dataclasses.replace(weight, filename="typer/gone"))
+    missing = dataclasses.replace(weight, source=Package("no-such-package"))
+    assert not hub.is_present(missing)
+    with pytest.raises(WeightsError, match="not installed"):
+        hub.fetch(missing)
+
+
+def test_bundled_source_that_is_missing() -> None:
+    weight = hub_file(source=Bundled(), filename="nowhere/model.safetensors", licence="research only")
+    assert not hub.is_present(weight)
+    assert not weight.needs_acceptance
+    with pytest.raises(WeightsError, match="restore it from the repository"):
+        hub.fetch(weight)
