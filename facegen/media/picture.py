@@ -87,6 +87,8 @@ def write_picture(path: str | os.PathLike[str], image_rgb: np.ndarray, *, metada
 
 
 def _open(file: Path) -> Image.Image:
+    # Pillow loads its readers on demand, and asking for one by name is no demand.
+    Image.init()
     with warnings.catch_warnings():
         # `check_size` decides what is too large, with its own sentence.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
