@@ -64,9 +64,7 @@ def best(checkpoints: list[Checkpoint]) -> Checkpoint | None:
     return min(measured, key=lambda c: (c.measure, -c.step)) if measured else None
 
 
-def write_checkpoint(
-    folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
-) -> Checkpoint:
+def write_checkpoint(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Checkpoint:
     """Writes one checkpoint; one of the same step that is already there is kept, for it holds the same.
 
     Args:
@@ -109,7 +107,9 @@ def read_tensors(checkpoint: Checkpoint, name: str) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise TrainingError(f"Expected readable weights in {path}, found {error}; delete that folder and resume.") from error
+        raise TrainingError(
+            f"Expected readable weights in {path}, found {error}; delete that folder and resume."
+        ) from error
 
 
 def prune(folder: Path, keep: int, keep_hourly: int) -> None:

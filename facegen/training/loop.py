@@ -24,6 +24,7 @@ from facegen.training import checkpoint as files
 from facegen.training.ema import Ema
 from facegen.training.feed import Feed, mixed_seed
 from facegen.training.optimisers import LrDropout, build_optimiser, rate_at, set_rate
+from facegen.training.precision import is_bfloat16_quick
 from facegen.training.settings import TrainSettings
 from facegen.training.task import Task
 from facegen.training.watch import Watch
@@ -309,13 +310,6 @@ def _accelerator(settings: TrainSettings) -> Accelerator:
         mixed_precision=names[precision],
         gradient_accumulation_steps=settings.accumulate,
     )
-
-
-def is_bfloat16_quick(device: torch.device) -> bool:
-    """Whether the device works in bfloat16 at least as fast as in float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _silent(line: str) -> None:

@@ -131,9 +131,7 @@ def _polygon_distance(count: int, random: Generator, size: int, device: torch.de
     return distance, (-distance * 4).clamp(0, 1)
 
 
-def _paint(
-    kinds: Tensor, pictures: Tensor, labels: Tensor, chosen: Tensor, depth: Tensor, random: Generator
-) -> Tensor:
+def _paint(kinds: Tensor, pictures: Tensor, labels: Tensor, chosen: Tensor, depth: Tensor, random: Generator) -> Tensor:
     """(B, 3, S, S) surface of the things: colour, soft shading towards the edges, texture."""
     count, size, device = len(kinds), pictures.shape[2], pictures.device
     skin = F.interpolate(((labels[chosen] == SKIN) | (labels[chosen] == NOSE)).float()[:, None], size=(size, size))
