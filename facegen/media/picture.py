@@ -14,7 +14,8 @@ from facegen.media.output import atomic_output
 from facegen.media.source import MAX_PIXELS, check_readable, check_size, shown
 
 # EPS and the like are left out: Pillow would run Ghostscript on them.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+# JPEG covers MPO, which Pillow does not know by a name of its own.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 _SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
@@ -87,8 +88,6 @@ def write_picture(path: str | os.PathLike[str], image_rgb: np.ndarray, *, metada
 
 
 def _open(file: Path) -> Image.Image:
-    # Pillow loads its readers on demand, and asking for one by name is no demand.
-    Image.init()
     with warnings.catch_warnings():
         # `check_size` decides what is too large, with its own sentence.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
