@@ -26,6 +26,9 @@ STATS_SECONDS = 10.0
 
 _WRITE_SECONDS = 0.5
 
+_watchers: dict[int | None, threading.Thread] = {}
+"""By process group: the threads that wait for the processes that this one started."""
+
 
 def runs_home() -> Path:
     """The folder of all runs that were not given a place of their own."""
@@ -121,6 +124,8 @@ class Run(RunFolder):
         """How the run stands in truth; a «running» whose process is gone is corrected to «failed» on disk."""
         status = self._read_status()
         if status.state == "running" and not is_alive(status):
+            if watcher := _watchers.get(status.group):
+                watcher.join(timeout=5.0)  # it knows the exit code, which says more than that the process is gone
             status = self._change(
                 lambda now: (
                     dataclasses.replace(now, state="failed", text=DIED, eta_seconds=None)
@@ -252,7 +257,9 @@ class Run(RunFolder):
                     group=process.pid,
                 )
             )
-        threading.Thread(target=self._watch, args=(process,), name=f"watch-{self.name}", daemon=True).start()
+            watcher = threading.Thread(target=self._watch, args=(process,), name=f"watch-{self.name}", daemon=True)
+            watcher.start()
+            _watchers[process.pid] = watcher
 
     def _watch(self, process: "Popen[bytes]") -> None:
         """Wait for a process that this one started, and note its end where it did not do so itself."""
@@ -270,6 +277,7 @@ class Run(RunFolder):
 
         if self.path.exists():
             self._change(ended)
+        _watchers.pop(process.pid, None)
 
     def _begin(self) -> None:
         above = {os.getpgid(0), *(parent.pid for parent in psutil.Process().parents())}

@@ -1,0 +1,131 @@
+"""`facegen runs`: what is running, what ran, and what became of it."""
+
+import dataclasses
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+
+from facegen.errors import InputError
+from facegen.runs import Run, find_run, list_runs
+
+app = typer.Typer(help="List, watch, cancel, resume and delete runs.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the run, as «facegen runs list» shows it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """List all runs, newest first."""
+    described = [_describe(run) for run in list_runs()]
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    if not described:
+        typer.echo("No runs yet.")
+    for item in described:
+        size = _bytes_in_words(item["size_bytes"])
+        typer.echo(f"{item['name']:34} {item['state']:9} {item['progress']:>4.0%} {size:>9}  {item['text']}")
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Show what a run was asked and how it stands."""
+    run = find_run(name)
+    described = {**_describe(run), "request": run.request, "command": list(run.argv)}
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    for key, value in described.items():
+        typer.echo(f"{key:12} {json.dumps(value) if isinstance(value, (dict, list)) else value}")
+
+
+@app.command()
+def log(
+    name: Name,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines from the end.")] = 40,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing until the run ends.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the end of a run's log."""
+    run = find_run(name)
+    if as_json:
+        typer.echo(json.dumps({"name": run.name, "log": run.log_tail(lines).splitlines()}))
+        return
+    typer.echo(run.log_tail(lines))
+    if follow:
+        _follow(run)
+
+
+@app.command()
+def cancel(name: Name, as_json: AsJson = False) -> None:
+    """Stop a running or queued run."""
+    run = find_run(name)
+    run.cancel()
+    _report(run, as_json)
+
+
+@app.command()
+def resume(name: Name, as_json: AsJson = False) -> None:
+    """Go on with a run that was cancelled, failed or cut off."""
+    run = find_run(name)
+    run.resume()
+    _report(run, as_json)
+
+
+@app.command()
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a run with everything it made."""
+    run = find_run(name)
+    size = run.size_bytes()
+    if not yes and not typer.confirm(f"Delete {run.path} ({_bytes_in_words(size)})?"):
+        raise InputError(f"Expected a yes to delete {name}, found no; nothing was deleted.")
+    run.delete()
+    typer.echo(json.dumps({"name": name, "freed_bytes": size}) if as_json else f"Deleted {name}.")
+
+
+def _describe(run: Run) -> dict[str, Any]:
+    status = dataclasses.asdict(run.status())
+    keep = ("state", "progress", "text", "rate", "eta_seconds", "pid", "updated")
+    return {
+        "name": run.name,
+        "kind": run.kind,
+        **{key: status[key] for key in keep},
+        "size_bytes": run.size_bytes(),
+        "created": run.created,
+        "path": str(run.path),
+    }
+
+
+def _report(run: Run, as_json: bool) -> None:
+    described = _describe(run)
+    typer.echo(json.dumps(described, indent=2) if as_json else f"{run.name}: {described['state']}")
+
+
+def _follow(run: Run) -> None:
+    path = run.path / "log.txt"
+    place = path.stat().st_size if path.exists() else 0
+    while True:
+        is_active = run.status().is_active
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(place)
+                typer.echo(file.read().decode("utf-8", errors="replace"), nl=False)
+                place = file.tell()
+        if not is_active:
+            return
+        time.sleep(0.5)
+
+
+def _bytes_in_words(size: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
