@@ -1,0 +1,283 @@
+"""Content credentials (C2PA): a signed statement of what was done, inside the file or beside it.
+
+Nothing here uses the network: no timestamp authority, no revocation lookup, no remote manifests.
+"""
+
+import datetime
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import c2pa
+
+from facegen import __version__
+from facegen.errors import InputError, ResourceError
+from facegen.media import atomic_output
+from facegen.media.source import shown
+from facegen.provenance.keys import ORGANISATION, InstallationKey, installation_key, read_key
+
+_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_SYNTHETIC, _COMPOSITE = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
+_JOB_ASSERTION = "facegen.job"
+
+JOBS: Mapping[str, str] = {"swap": _COMPOSITE, "talk": _COMPOSITE, "restore": _COMPOSITE, "generate": _SYNTHETIC}
+"""What facegen does, with the IPTC digital source type that says how much of the result is synthetic."""
+
+EMBEDDING = {
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mp4": "video/mp4",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+"""Name endings of the containers that take the manifest in; every other file gets a side-car."""
+
+_OFFLINE = {
+    "core": {"allowed_network_hosts": []},
+    "verify": {"ocsp_fetch": False, "remote_manifest_fetch": False, "verify_after_sign": False},
+    # A thumbnail of the target would carry a face that the swap was meant to replace.
+    "builder": {"thumbnail": {"enabled": False}},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """What a signed file says of itself."""
+
+    job: str
+    """One of `JOBS`."""
+    engine: str
+    """The engine or model that did it, such as «mesh»."""
+    parent: str | os.PathLike[str] | None = None
+    """The picture or video that was changed; None where nothing was."""
+    sources: tuple[str | os.PathLike[str], ...] = ()
+    """Further files that went in. Of these and the parent the SHA-256 is kept, never the name."""
+
+    def __post_init__(self) -> None:
+        if self.job not in JOBS:
+            raise ValueError(f"job must be one of {', '.join(JOBS)}, but got {self.job!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What a file's manifest says, and whether it may be believed."""
+
+    is_intact: bool
+    """Whether the signature holds and the content is what was signed."""
+    problem: str
+    """Why it is not intact, in words; empty otherwise."""
+    signer: Literal["this installation", "another facegen", "unknown"]
+    """Whose certificate signed. Only «this installation» is checked against a key; the others say it of themselves."""
+    signer_name: str
+    """The common name in the signing certificate."""
+    job: str
+    """One of `JOBS`, or empty where the manifest is not facegen's."""
+    engine: str
+    """The engine named in the claim."""
+    made_with: str
+    """The program named in the manifest, with its version."""
+    signed_at: str
+    """When, by the clock of the signing machine (ISO 8601, UTC); no authority has confirmed it."""
+    source_type: str
+    """IPTC digital source type, its last word."""
+    is_side_car: bool
+    """Whether the manifest lies beside the file and not in it."""
+
+
+def side_car(path: Path) -> Path:
+    """Where the manifest of a file lies whose container cannot hold one."""
+    return path.with_name(path.name + ".c2pa")
+
+
+def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
+    """Sign a finished file with this installation's key; audio and video packets stay as they are.
+
+    The file is replaced in one step: a crash leaves the unsigned file or the signed one. Where the container holds no
+    manifest (Matroska, WebM ...), the file stays and a side-car `NAME.c2pa` is written beside it.
+
+    Returns:
+        The file that now holds the manifest: `path`, or the side-car.
+
+    Raises:
+        InputError: the file cannot be signed because it is damaged or not what its name says.
+        ResourceError: the disk is full, or the place or the key folder cannot be written.
+    """
+    file = Path(path)
+    kind = EMBEDDING.get(file.suffix.lower())
+    holder = file if kind else side_car(file)
+    key = installation_key()
+    with atomic_output(holder) as temporary:
+        try:
+            manifest = _sign_to(file, temporary, kind, claims, key)
+        except c2pa.C2paError.Io as error:
+            raise ResourceError(f"Cannot sign {shown(file)}: {error}; free some space on the disk.") from error
+        except c2pa.C2paError as error:
+            raise InputError(
+                f"Expected a whole picture or video to sign, found {shown(file)}, and it is none ({error}): make it again."
+            ) from error
+        if kind is None:
+            temporary.write_bytes(manifest)
+        shutil.copymode(file, temporary)
+    return holder
+
+
+def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key: InstallationKey) -> bytes:
+    """Write the signed copy (or, where `kind` is None, nothing) and return the manifest."""
+    info = c2pa.C2paSignerInfo("es256", key.chain_pem.encode(), key.private_pem.encode(), None)
+    with ExitStack() as stack:
+        context = stack.enter_context(c2pa.Context.from_dict(_OFFLINE))
+        has_parent = claims.parent is not None and Path(claims.parent).suffix.lower() in EMBEDDING
+        definition = _manifest(file, claims, "edited" if has_parent else "created")
+        builder = stack.enter_context(c2pa.Builder(definition, context))
+        if claims.parent is not None and has_parent:
+            _add_parent(builder, Path(claims.parent))
+        signer = stack.enter_context(c2pa.Signer.from_info(info))
+        source = stack.enter_context(file.open("rb"))
+        if kind is None:
+            builder.set_no_embed()
+        target = stack.enter_context(temporary.open("w+b"))
+        manifest = builder.sign(signer, kind or "application/octet-stream", source, target)
+        if kind is None:
+            target.truncate(0)
+        return manifest
+
+
+def _add_parent(builder: c2pa.Builder, parent: Path) -> None:
+    """Name what was edited as an ingredient; the credentials it may have of its own are carried along."""
+    builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+    ingredient = {"title": "target", "relationship": "parentOf"}
+    with parent.open("rb") as stream:
+        builder.add_ingredient_from_stream(ingredient, EMBEDDING[parent.suffix.lower()], stream)
+
+
+def _manifest(file: Path, claims: Claims, action: str) -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    agent = {"name": "facegen", "version": __version__}
+    done = {
+        "action": f"c2pa.{action}",
+        "when": now,
+        "softwareAgent": agent,
+        "digitalSourceType": _SOURCE_TYPE + JOBS[claims.job],
+    }
+    parents = () if claims.parent is None else (claims.parent,)
+    inputs = [
+        {"role": role, "sha256": _sha256(Path(one))}
+        for role, group in (("target", parents), ("source", claims.sources))
+        for one in group
+    ]
+    job = {"job": claims.job, "engine": claims.engine, "when": now, "inputs": inputs}
+    return {
+        "claim_generator_info": [agent],
+        "title": file.name.encode("utf-8", "replace").decode(),
+        "assertions": [
+            {"label": "c2pa.actions.v2", "data": {"actions": [done]}},
+            {"label": _JOB_ASSERTION, "data": job},
+        ],
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_credentials(path: str | os.PathLike[str]) -> Credentials | None:
+    """The credentials in a file or in the side-car beside it, checked; None where there are none.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    file = Path(path)
+    key = read_key()
+    # Our root is the only anchor: «trusted» then means «signed here».
+    trust = {"trust": {"trust_anchors": key.root_pem}} if key else {}
+    try:
+        with ExitStack() as stack:
+            context = stack.enter_context(c2pa.Context.from_dict({**_OFFLINE, **trust}))
+            reader = _embedded(file, context, stack) or _beside(file, context, stack)
+            return None if reader is None else _credentials(reader)
+    except c2pa.C2paError as error:
+        return _unreadable(str(error))
+    except OSError as error:
+        raise InputError(f"Expected a file, found {shown(file)} ({error.strerror}): check its name.") from error
+
+
+def _embedded(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader | None:
+    stream = stack.enter_context(file.open("rb"))
+    try:
+        reader = c2pa.Reader.try_create(None, stream, context=context)
+    except c2pa.C2paError.NotSupported:
+        return None
+    return None if reader is None else stack.enter_context(reader)
+
+
+def _beside(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader | None:
+    manifest = side_car(file)
+    if not manifest.is_file():
+        return None
+    stream = stack.enter_context(file.open("rb"))
+    reader = c2pa.Reader("application/octet-stream", stream, manifest.read_bytes(), context=context)
+    return stack.enter_context(reader)
+
+
+def _credentials(reader: c2pa.Reader) -> Credentials:
+    manifest = reader.get_active_manifest() or {}
+    results = (reader.get_validation_results() or {}).get("activeManifest") or {}
+    passed = {entry.get("code") for entry in results.get("success", ())}
+    is_intact = reader.get_validation_state() in ("Trusted", "Valid")
+    data = {assertion["label"]: assertion.get("data", {}) for assertion in manifest.get("assertions", ())}
+    job = data.get(_JOB_ASSERTION, {})
+    actions = data.get("c2pa.actions.v2", data.get("c2pa.actions", {})).get("actions", ())
+    types = [action["digitalSourceType"] for action in actions if action.get("digitalSourceType")]
+    whens = [action["when"] for action in actions if action.get("when")]
+    agent = (manifest.get("claim_generator_info") or [{}])[0]
+    signature = manifest.get("signature_info") or {}
+    is_facegen = agent.get("name") == "facegen" and signature.get("issuer") == ORGANISATION
+    is_ours = is_facegen and "signingCredential.trusted" in passed and "claimSignature.validated" in passed
+    return Credentials(
+        is_intact=is_intact,
+        problem="" if is_intact else _problem(results),
+        signer="this installation" if is_ours else "another facegen" if is_facegen else "unknown",
+        signer_name=signature.get("common_name") or signature.get("issuer") or "",
+        job=str(job.get("job", "")) if is_facegen else "",
+        engine=str(job.get("engine", "")),
+        made_with=f"{agent.get('name', '')} {agent.get('version', '')}".strip(),
+        signed_at=signature.get("time") or (whens[-1] if whens else ""),
+        source_type=types[-1].rsplit("/", 1)[-1] if types else "",
+        is_side_car=not reader.is_embedded(),
+    )
+
+
+def _problem(results: dict[str, Any]) -> str:
+    """The first failure in words; the C2PA status code is kept for what has none of its own."""
+    codes = [entry.get("code", "") for entry in results.get("failure", ())]
+    if any(code.endswith("Hash.mismatch") for code in codes):
+        return "the content was changed after it was signed"
+    if any(code.startswith("claimSignature") for code in codes):
+        return "the signature does not fit the claim"
+    if any("hashedURI.mismatch" in code for code in codes):
+        return "the claim was changed after it was signed"
+    return f"it does not hold ({', '.join(codes) or 'no reason given'})"
+
+
+def _unreadable(reason: str) -> Credentials:
+    """Credentials that are there but damaged beyond reading."""
+    return Credentials(
+        is_intact=False,
+        problem=f"it is damaged and cannot be read ({reason[:120]})",
+        signer="unknown",
+        signer_name="",
+        job="",
+        engine="",
+        made_with="",
+        signed_at="",
+        source_type="",
+        is_side_car=False,
+    )
