@@ -4,21 +4,29 @@ from facegen.media.ahead import read_ahead
 from facegen.media.color import VideoColor
 from facegen.media.frame import Frame, Patch, paste_picture
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
+from facegen.media.join import check_video_output, join_segments, write_video
 from facegen.media.output import atomic_output, check_output
 from facegen.media.picture import is_picture, read_picture, write_picture
 from facegen.media.read import frame_times, read_frame_at, read_frames
+from facegen.media.segments import PRESETS, SegmentWriter, last_index, list_segments
 
 __all__ = [
+    "PRESETS",
     "Frame",
     "Patch",
+    "SegmentWriter",
     "StreamInfo",
     "VideoColor",
     "VideoInfo",
     "atomic_output",
     "check_output",
+    "check_video_output",
     "frame_times",
     "is_picture",
     "is_video",
+    "join_segments",
+    "last_index",
+    "list_segments",
     "paste_picture",
     "probe",
     "read_ahead",
@@ -26,4 +34,5 @@ __all__ = [
     "read_frames",
     "read_picture",
     "write_picture",
+    "write_video",
 ]

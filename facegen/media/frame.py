@@ -203,38 +203,33 @@ def _paste_yuv(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, peak:
     if clip is None:
         return
     x, y, image, alpha = clip
-    yuv = cv2.transform(np.ascontiguousarray(image, np.float32), matrix)
-    h, w = alpha.shape
-    luma = planes[0][y : y + h, x : x + w]
-    luma[:] = _blend(luma, yuv[..., 0], alpha, peak)
-    chroma_h, chroma_w = planes[1].shape
-    if (chroma_h, chroma_w) == planes[0].shape:
-        for plane, values in zip(planes[1:], (yuv[..., 1], yuv[..., 2]), strict=True):
-            region = plane[y : y + h, x : x + w]
-            region[:] = _blend(region, values, alpha, peak)
-        return
-    step_y, step_x = -(-planes[0].shape[0] // chroma_h), -(-planes[0].shape[1] // chroma_w)
-    top, left, cover, color_uv = _subsample(alpha, yuv[..., 1:], (x, y), (step_x, step_y), planes[0].shape)
-    rows, columns = slice(top, top + cover.shape[0]), slice(left, left + cover.shape[1])
-    for plane, color in zip(planes[1:], color_uv, strict=True):
-        base = plane[rows, columns].astype(np.float32)
-        plane[rows, columns] = np.clip(np.rint(base + color - base * cover), 0, peak)
+    yuv = cv2.split(cv2.transform(np.ascontiguousarray(image, np.float32), matrix))
+    height, width = planes[0].shape
+    for plane, values in zip(planes, yuv, strict=True):
+        step_y, step_x = -(-height // plane.shape[0]), -(-width // plane.shape[1])
+        cover = _sample_means(alpha, (x, y), (step_x, step_y), (height, width))
+        color = _sample_means(alpha * values, (x, y), (step_x, step_y), (height, width))
+        top, left = y // step_y, x // step_x
+        region = plane[top : top + cover.shape[0], left : left + cover.shape[1]]
+        base = region.astype(np.float32)
+        region[:] = np.clip(np.rint(base + color - base * cover), 0, peak)
 
 
-def _subsample(
-    alpha: np.ndarray, uv: np.ndarray, xy: tuple[int, int], step_xy: tuple[int, int], size_hw: tuple[int, ...]
-) -> tuple[int, int, np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Mean over the pixels that a chroma sample colours: upper row, left column, mean alpha, means of alpha times U, V."""
-    (x, y), (step_x, step_y), (h, w) = xy, step_xy, alpha.shape
+def _sample_means(
+    values: np.ndarray, xy: tuple[int, int], step_xy: tuple[int, int], size_hw: tuple[int, int]
+) -> np.ndarray:
+    """Means of a piece of picture, 0 outside, over the `step_xy` pixels that each plane sample covers."""
+    (x, y), (step_x, step_y), (h, w) = xy, step_xy, values.shape
+    if step_x == step_y == 1:
+        return values
     before_x, before_y = x % step_x, y % step_y
-    stack = np.zeros((h + before_y + -(y + h) % step_y, w + before_x + -(x + w) % step_x, 3), np.float32)
-    inside = stack[before_y : before_y + h, before_x : before_x + w]
-    inside[..., 0] = alpha
-    np.multiply(uv, alpha[..., None], out=inside[..., 1:])
-    means = cv2.resize(stack, (stack.shape[1] // step_x, stack.shape[0] // step_y), interpolation=cv2.INTER_AREA)
+    after_x, after_y = -(x + w) % step_x, -(y + h) % step_y
+    if before_x or before_y or after_x or after_y:
+        values = cv2.copyMakeBorder(values, before_y, after_y, before_x, after_x, cv2.BORDER_CONSTANT, value=0.0)
+    means = cv2.resize(values, (values.shape[1] // step_x, values.shape[0] // step_y), interpolation=cv2.INTER_AREA)
     # A last odd row or column colours fewer pixels: there the mean is over those that exist.
     if size_hw[0] % step_y and y + h == size_hw[0]:
         means[-1] *= step_y / (size_hw[0] % step_y)
     if size_hw[1] % step_x and x + w == size_hw[1]:
         means[:, -1] *= step_x / (size_hw[1] % step_x)
-    return (y - before_y) // step_y, (x - before_x) // step_x, means[..., 0], (means[..., 1], means[..., 2])
+    return means

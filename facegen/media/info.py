@@ -64,7 +64,7 @@ class VideoInfo:
     """Pixel format of decoded frames, as libav spells it."""
     bit_depth: int = 8
     """Bits of a sample."""
-    color: VideoColor = VideoColor()
+    color: VideoColor = field(default_factory=VideoColor)
     """Colour tags."""
     audio: tuple[StreamInfo, ...] = ()
     """Sound streams."""
@@ -74,6 +74,8 @@ class VideoInfo:
     """Title, date and so on, as the file has them."""
     has_alpha: bool = False
     """Its pixels have transparency, which is dropped."""
+    end_pts: int | None = None
+    """When the last frame ends, in units of `time_base`; None where the file does not say."""
     origin: Fraction = Fraction(0)
     """Time in the file, in seconds, that counts as zero: the start of a transport stream, else 0."""
     notices: tuple[str, ...] = ()
@@ -121,6 +123,7 @@ def describe(
     rate = frame_rate_of(stream)
     duration = _duration_seconds(container, stream, time_base)
     color = color_of(first)
+    origin = origin_of(container)
     return VideoInfo(
         path=os.path.abspath(path),
         width=width,
@@ -144,7 +147,8 @@ def describe(
         ),
         metadata=dict(container.metadata),
         has_alpha=has_alpha(first),
-        origin=origin_of(container),
+        end_pts=_end_pts(stream, origin),
+        origin=origin,
         notices=tuple(_notices(container, first, color, height, orientation)),
     )
 
@@ -186,6 +190,12 @@ def _duration_seconds(container: InputContainer, stream: VideoStream, time_base:
     if container.duration:
         return container.duration / av.time_base
     return 0.0
+
+
+def _end_pts(stream: VideoStream, origin: Fraction) -> int | None:
+    if not stream.duration or stream.start_time is None or not stream.time_base:
+        return None
+    return stream.start_time + stream.duration - round(origin / stream.time_base)
 
 
 def _sound(stream: av.AudioStream) -> StreamInfo:

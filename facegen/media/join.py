@@ -1,0 +1,245 @@
+"""Segments, sound, subtitles and tags into one file, without encoding the picture again."""
+
+import bisect
+import heapq
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from facegen.errors import InputError
+from facegen.media.frame import Frame
+from facegen.media.info import VideoInfo, origin_of
+from facegen.media.output import atomic_output, check_output
+from facegen.media.read import frame_times
+from facegen.media.segments import SegmentWriter, segment_offset
+from facegen.media.source import local_url, open_input, reading, shown, writing
+from facegen.media.tracks import open_tracks, track_packets
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""Endings of the name of an output, and the container that each means."""
+
+# They describe the file they came from, not the one that is written.
+_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"}
+
+
+def check_video_output(path: str | os.PathLike[str]) -> Path:
+    """Returns `path` as a `Path` when a video can be written there.
+
+    Raises:
+        InputError: its name has an ending that is not in `CONTAINERS`.
+        ResourceError: the place cannot be written.
+    """
+    if Path(path).suffix.lower() not in CONTAINERS:
+        raise InputError(f"Expected a name ending in {', '.join(CONTAINERS)}, found {shown(path)}: change its ending.")
+    return check_output(path)
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[Frame],
+    like: VideoInfo,
+    *,
+    sound_from: str | os.PathLike[str] | None = None,
+    crf: int = 18,
+    preset: str = "veryfast",
+    is_trimmed: bool = False,
+) -> tuple[str, ...]:
+    """Encodes `frames` with their own timestamps and adds all sound and subtitles of `sound_from`.
+
+    Args:
+        path: the output, ending in .mp4, .m4v, .mov or .mkv; it appears whole or not at all.
+        frames: in order of display.
+        like: size, depth, colour tags, timing of the output.
+        sound_from: the file whose sound, subtitles, chapters and tags are kept.
+        crf: quality of x264.
+        preset: speed of x264.
+        is_trimmed: the frames are a piece of `sound_from`; see `join_segments`.
+
+    Returns:
+        Notices: what could not be kept as it was, one sentence each.
+
+    Raises:
+        InputError: there are no frames, or `sound_from` cannot be read.
+        ResourceError: the disk is full or closed to writing.
+    """
+    target = check_video_output(path)
+    with writing(target):
+        folder = Path(tempfile.mkdtemp(prefix=".facegen-", dir=target.absolute().parent))
+    try:
+        with SegmentWriter(folder, like=like, crf=crf, preset=preset) as writer:
+            for frame in frames:
+                writer.write(frame)
+        return join_segments(writer.segments, path, like=like, sound_from=sound_from, is_trimmed=is_trimmed)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def join_segments(
+    segments: Sequence[Path],
+    output: str | os.PathLike[str],
+    *,
+    like: VideoInfo,
+    sound_from: str | os.PathLike[str] | None = None,
+    is_trimmed: bool = False,
+) -> tuple[str, ...]:
+    """Puts segments together, packet for packet, and adds all sound and subtitles of `sound_from`.
+
+    Args:
+        segments: as `SegmentWriter` made them, in order.
+        output: see `write_video`.
+        like: the video that the frames came from.
+        sound_from: the file whose sound, subtitles, chapters and tags are kept.
+        is_trimmed: the frames are a piece of `sound_from`: the first one becomes time zero, and only packets of sound
+            that begin between it and the end of the last frame are kept.
+
+    Returns:
+        Notices: what could not be kept as it was, one sentence each.
+
+    Raises:
+        InputError: there are no segments, or `sound_from` cannot be read.
+        ResourceError: the disk is full or closed to writing.
+    """
+    target = check_video_output(output)
+    if not segments:
+        raise InputError(f"Expected at least one frame to write to {shown(output)}, found none: widen the range of time.")
+    kind = CONTAINERS[target.suffix.lower()]
+    timeline = _Timeline(segments, like)
+    shift = timeline.start if is_trimmed else Fraction(0)
+    notices: list[str] = []
+    with ExitStack() as stack, atomic_output(output) as temporary:
+        container = av.open(local_url(temporary), "w", format=kind, container_options=_options(kind, like))
+        stack.callback(_drop, container)
+        first = stack.enter_context(open_input(segments[0]))
+        video = _copy_of(container, first.streams.video[0], like)
+        streams: list[Iterator[tuple[Fraction, Packet]]] = [timeline.packets(video, shift)]
+        if sound_from is not None:
+            source = stack.enter_context(open_input(sound_from, "a file with sound"))
+            window = (timeline.start, timeline.end) if is_trimmed else None
+            container.metadata.update({k: v for k, v in source.metadata.items() if k not in _OWN_TAGS})
+            container.set_chapters(_chapters(source, shift, window))
+            tracks, track_notices = open_tracks(source, container, kind)
+            notices += track_notices
+            streams.append(track_packets(source, tracks, origin_of(source) + shift, window))
+        for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
+            container.mux_one(packet)
+        container.close()
+    if kind == "matroska" and like.time_base % Fraction(1, 1000):
+        notices.append("Matroska keeps times in milliseconds: each frame is up to half a millisecond off; .mp4 is exact.")
+    return tuple(notices)
+
+
+class _Timeline:
+    """Timestamps of all packets of the segments, with decoding times that fit them."""
+
+    def __init__(self, segments: Sequence[Path], like: VideoInfo) -> None:
+        self._segments, self._base, self._offset = segments, like.time_base, segment_offset(like)
+        coded: list[int] = []
+        for segment in segments:
+            with open_input(segment) as container, reading(segment):
+                stream = container.streams.video[0]
+                ratio = stream.time_base / like.time_base
+                coded += [round(p.pts * ratio) - self._offset for p in container.demux(stream) if p.size]
+        self._shown = sorted(coded)
+        depth = 0
+        # The smallest delay by which every frame is decoded no later than it is shown.
+        for position, tick in enumerate(coded):
+            while position - depth >= 0 and self._shown[position - depth] > tick:
+                depth += 1
+        self._depth = depth
+        self._last_duration = _last_duration(self._shown, like)
+        # Readers of mp4 add up the steps of decoding time, so these must span as much time as the frames are shown.
+        span = self._shown[-1] + self._last_duration - self._shown[-1 - depth] - self._duration(coded[-1])
+        self._lead = max(span, depth)
+        self.start = self._shown[0] * self._base
+        self.end = (self._shown[-1] + self._last_duration) * self._base
+
+    def packets(self, stream: VideoStream, shift: Fraction) -> Iterator[tuple[Fraction, Packet]]:
+        offset = round(shift / self._base)
+        position = 0
+        for segment in self._segments:
+            with open_input(segment) as container, reading(segment):
+                source = container.streams.video[0]
+                ratio = source.time_base / self._base
+                for packet in container.demux(source):
+                    if not packet.size:
+                        continue
+                    tick = round(packet.pts * ratio) - self._offset
+                    packet.time_base = self._base
+                    packet.pts, packet.dts = tick - offset, self._decoding_tick(position) - offset
+                    packet.duration = self._duration(tick)
+                    packet.stream = stream
+                    yield packet.dts * self._base, packet
+                    position += 1
+
+    def _decoding_tick(self, position: int) -> int:
+        if position >= self._depth:
+            return self._shown[position - self._depth]
+        return self._shown[0] - self._lead * (self._depth - position) // self._depth
+
+    def _duration(self, tick: int) -> int:
+        index = bisect.bisect_left(self._shown, tick) + 1
+        return self._shown[index] - tick if index < len(self._shown) else self._last_duration
+
+
+def _last_duration(shown_ticks: list[int], like: VideoInfo) -> int:
+    """How long the last frame stays: as in the source, else as long as the frame before."""
+    step = shown_ticks[-1] - shown_ticks[-2] if len(shown_ticks) > 1 else round(1 / (like.frame_rate * like.time_base))
+    step = max(step, 1)
+    if not like.path:
+        return step
+    times, _ = frame_times(like.path)
+    after = bisect.bisect_right(times, shown_ticks[-1])
+    if after < len(times):
+        return times[after] - shown_ticks[-1]
+    left = like.end_pts - shown_ticks[-1] if like.end_pts is not None else 0
+    return left if left > 0 else step
+
+
+def _options(kind: str, like: VideoInfo) -> dict[str, str]:
+    if kind == "matroska":
+        return {}
+    # Starts and ends of tracks are kept in the unit of the whole film: one in which all tracks have whole numbers.
+    units = math.lcm(like.time_base.denominator, *(sound.sample_rate or 1 for sound in like.audio))
+    return {
+        "movflags": "+faststart",
+        "video_track_timescale": str(like.time_base.denominator),
+        "movie_timescale": str(units if units < 1 << 31 else like.time_base.denominator),
+    }
+
+
+def _copy_of(container: OutputContainer, source: VideoStream, like: VideoInfo) -> VideoStream:
+    stream = container.add_stream_from_template(source, opaque=True)
+    stream.time_base = like.time_base
+    stream.codec_context.framerate = like.frame_rate
+    return stream
+
+
+def _chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> list:
+    chapters = []
+    for chapter in source.chapters():
+        base = chapter["time_base"] or Fraction(1, 1000)
+        start, end = chapter["start"] * base, chapter["end"] * base
+        if window is not None:
+            start, end = max(start, window[0]), min(end, window[1])
+        if end > start:
+            ticks = {"start": round((start - shift) / base), "end": round((end - shift) / base)}
+            chapters.append({**chapter, **ticks, "time_base": base})
+    return chapters
+
+
+def _drop(container: OutputContainer) -> None:
+    """Closes an output that may have failed; what went wrong is already on its way up."""
+    try:
+        container.close()
+    except (av.error.FFmpegError, OSError, ValueError):
+        pass

@@ -1,0 +1,184 @@
+"""Sound and subtitles from one file into another: packet for packet where the container takes them."""
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import av.error
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+AAC_BIT_RATE = 192_000
+"""Bits a second of sound that had to be encoded again."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Track:
+    """A stream of the source and the one it goes to."""
+
+    source: Stream
+    target: Stream
+    how: str
+    """`copy`, `encode` (sound to AAC), `to_srt` or `to_mov_text` (the same text in another wrapping)."""
+
+
+def open_tracks(source: InputContainer, target: OutputContainer, kind: str) -> tuple[list[Track], list[str]]:
+    """Makes a stream in `target` (a container of `kind`) for every sound and subtitle stream of `source`.
+
+    Returns:
+        The tracks, and a notice for each stream that changes or is left out.
+    """
+    tracks: list[Track] = []
+    notices: list[str] = []
+    for number, stream in enumerate(source.streams.audio, 1):
+        if stream.codec_context is None:
+            notices.append(f"Sound track {number} is in an unknown codec and was left out.")
+        elif _takes(kind, stream):
+            tracks.append(Track(source=stream, target=_copy_of(target, stream), how="copy"))
+        else:
+            codec = stream.codec_context.codec.canonical_name
+            tracks.append(Track(source=stream, target=_aac_like(target, stream), how="encode"))
+            notices.append(f"Sound track {number} was encoded again as AAC at 192 kbit/s: {kind} does not take {codec}.")
+    for number, stream in enumerate(source.streams.subtitles, 1):
+        track = _subtitle_track(stream, target, kind)
+        if track is None:
+            notices.append(f"Subtitle track {number} was left out: {kind} does not take its kind.")
+        else:
+            tracks.append(track)
+    if source.streams.data or source.streams.attachments:
+        notices.append("Data tracks and attachments (time codes, sensors, fonts) were left out.")
+    return tracks, notices
+
+
+def track_packets(
+    source: InputContainer, tracks: list[Track], shift: Fraction, window: tuple[Fraction, Fraction] | None
+) -> Iterator[tuple[Fraction, Packet]]:
+    """Yields the packets of `tracks`, ready for the muxer, with their times in seconds.
+
+    Args:
+        source: the open file.
+        tracks: from `open_tracks`.
+        shift: seconds taken off every time.
+        window: first and last second to keep, in times of the clip; a packet belongs where it begins.
+    """
+    if not tracks:
+        return
+    by_index = {track.source.index: track for track in tracks}
+    encoders = {track.source.index: _Encoder(track, shift, window) for track in tracks if track.how == "encode"}
+    origin = shift - (window[0] if window else 0)
+    for packet in source.demux([track.source for track in tracks]):
+        track = by_index[packet.stream.index]
+        if track.how == "encode":
+            yield from encoders[packet.stream.index].packets(packet)
+            continue
+        if not packet.size or packet.dts is None:
+            continue
+        base = packet.time_base
+        time = (packet.pts if packet.pts is not None else packet.dts) * base - origin
+        if window is not None and not window[0] <= time < window[1]:
+            continue
+        yield _moved(packet, track, round(shift / base))
+
+
+def _moved(packet: Packet, track: Track, offset: int) -> tuple[Fraction, Packet]:
+    if track.how != "copy":
+        packet = _rewrapped(packet, track.how)
+    if packet.pts is not None:
+        packet.pts -= offset
+    packet.dts -= offset
+    packet.stream = track.target
+    return packet.dts * packet.time_base, packet
+
+
+def _rewrapped(packet: Packet, how: str) -> Packet:
+    """The same line of text: mov_text puts two bytes of length before it (and styles after it), SubRip nothing."""
+    data = bytes(packet)
+    if how == "to_srt":
+        (length,) = struct.unpack(">H", data[:2])
+        data = data[2 : 2 + length]
+    else:
+        data = struct.pack(">H", len(data)) + data
+    text = Packet(data)
+    text.pts, text.dts, text.duration, text.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    return text
+
+
+class _Encoder:
+    """Sound that the container refuses, decoded and encoded again as AAC."""
+
+    def __init__(self, track: Track, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> None:
+        assert isinstance(track.source, AudioStream)
+        assert isinstance(track.target, AudioStream)
+        self._source, self._target = track.source, track.target
+        self._shift, self._window = shift, window
+        self._origin = shift - (window[0] if window else 0)
+        context = self._target.codec_context
+        self._resampler = av.AudioResampler(format=context.format, layout=context.layout, rate=context.sample_rate)
+
+    def packets(self, packet: Packet) -> Iterator[tuple[Fraction, Packet]]:
+        """Encodes what `packet` holds; an empty one flushes."""
+        for frame in self._source.decode(packet):
+            assert frame.pts is not None
+            time = frame.pts * frame.time_base - self._origin
+            if self._window is None or self._window[0] <= time < self._window[1]:
+                frame.pts -= round(self._shift / frame.time_base)
+                for piece in self._resampler.resample(frame):
+                    yield from self._timed(self._target.encode(piece))
+        if not packet.size:
+            for piece in self._resampler.resample(None):
+                yield from self._timed(self._target.encode(piece))
+            yield from self._timed(self._target.encode(None))
+
+    def _timed(self, packets: list[Packet]) -> Iterator[tuple[Fraction, Packet]]:
+        for packet in packets:
+            assert packet.dts is not None
+            yield packet.dts * packet.time_base, packet
+
+
+def _takes(kind: str, stream: Stream) -> bool:
+    """True when a container of `kind` takes the packets of `stream`: asked by writing a header to memory."""
+    trial = av.open(io.BytesIO(), "w", format=kind)
+    try:
+        trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
+
+
+def _copy_of(target: OutputContainer, stream: Stream) -> Stream:
+    copy = target.add_stream_from_template(stream, opaque=True)
+    return _tagged(copy, stream)
+
+
+def _tagged(copy: Stream, stream: Stream) -> Stream:
+    copy.metadata.update(stream.metadata)
+    copy.disposition = stream.disposition
+    return copy
+
+
+def _aac_like(target: OutputContainer, stream: AudioStream) -> Stream:
+    rate = stream.codec_context.sample_rate
+    copy = target.add_stream("aac", rate=rate if rate in (96000, 48000, 44100, 32000, 24000, 22050, 16000) else 48000)
+    assert isinstance(copy, AudioStream)
+    copy.codec_context.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+    copy.codec_context.bit_rate = AAC_BIT_RATE
+    return _tagged(copy, stream)
+
+
+def _subtitle_track(stream: Stream, target: OutputContainer, kind: str) -> Track | None:
+    if stream.codec_context is None:
+        return None
+    if _takes(kind, stream):
+        return Track(source=stream, target=_copy_of(target, stream), how="copy")
+    name = stream.codec_context.codec.canonical_name
+    if name == "mov_text" and kind == "matroska":
+        return Track(source=stream, target=_tagged(target.add_mux_stream("subrip"), stream), how="to_srt")
+    if name == "subrip" and kind != "matroska":
+        return Track(source=stream, target=_tagged(target.add_mux_stream("mov_text"), stream), how="to_mov_text")
+    return None
