@@ -1,0 +1,142 @@
+"""Between a widget and a pipeline: how an event's failure is shown, and how work on its way is put into words."""
+
+import functools
+import html
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from facegen.errors import Cancelled, FacegenError
+from facegen.runs import RunStatus
+
+CONSENT = (
+    "I have the consent of everyone whose face I use here, and I will not use the results to deceive or to harm anyone."
+)
+
+
+def shown(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Show a FacegenError of an event handler as a notice and in its status text; anything else surfaces as a bug.
+
+    Args:
+        outputs: how many outputs the event has; the first one is the status (HTML), the others keep what they show.
+    """
+
+    def refused(error: FacegenError) -> Any:
+        sentence = str(error)
+        gr.Warning(html.escape(sentence), title="Stopped" if isinstance(error, Cancelled) else "Not possible")
+        card = notice(sentence)
+        return card if outputs == 1 else (card, *[gr.skip() for _ in range(outputs - 1)])
+
+    def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isasyncgenfunction(handler):
+
+            @functools.wraps(handler)
+            async def stream(*args: Any) -> Any:
+                try:
+                    async for step in handler(*args):
+                        yield step
+                except FacegenError as error:
+                    yield refused(error)
+
+            return stream
+
+        @functools.wraps(handler)
+        def call(*args: Any) -> Any:
+            try:
+                return handler(*args)
+            except FacegenError as error:
+                return refused(error)
+
+        return call
+
+    return decorate
+
+
+def answered(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer a FacegenError of a named endpoint with its sentence, which `gradio_client` raises at the caller's."""
+
+    def refusal(error: FacegenError) -> gr.Error:
+        return gr.Error(html.escape(str(error)), print_exception=False)
+
+    if inspect.isasyncgenfunction(endpoint):
+
+        @functools.wraps(endpoint)
+        async def stream(*args: Any) -> Any:
+            try:
+                async for step in endpoint(*args):
+                    yield step
+            except FacegenError as error:
+                raise refusal(error) from error
+
+        return stream
+
+    @functools.wraps(endpoint)
+    def call(*args: Any) -> Any:
+        try:
+            return endpoint(*args)
+        except FacegenError as error:
+            raise refusal(error) from error
+
+    return call
+
+
+def notice(sentence: str) -> str:
+    """A refusal as a card (HTML)."""
+    return f'<div class="fg-status notice" role="alert"><div class="fg-text">{html.escape(sentence)}</div></div>'
+
+
+def note(sentence: str) -> str:
+    """A plain remark as a card (HTML)."""
+    return f'<div class="fg-status" role="status"><div class="fg-text">{html.escape(sentence)}</div></div>'
+
+
+def step(number: int, title: str, hint: str = "") -> str:
+    """The heading of one step of a job (HTML)."""
+    return f'<div class="fg-step"><b>{number}</b><h2>{html.escape(title)}</h2><span>{html.escape(hint)}</span></div>'
+
+
+def progress_card(status: RunStatus) -> str:
+    """How a run stands, as a card with a bar (HTML)."""
+    facts = [f"{status.progress:.0%}"] if status.state == "running" else []
+    facts += [status.rate] if status.rate and status.state in ("running", "done") else []
+    facts += [f"{duration(status.eta_seconds)} left"] if status.eta_seconds is not None else []
+    spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts)
+    bar = progress_bar(status.progress) if status.is_active else ""
+    return (
+        f'<div class="fg-status {status.state}" role="status" data-state="{status.state}"><div class="fg-line">'
+        f"<b>{status.state.capitalize()}</b>{spans}</div>"
+        f'<div class="fg-text">{html.escape(status.text)}</div>{bar}</div>'
+    )
+
+
+def progress_bar(fraction: float) -> str:
+    """A bar, `fraction` (0..1) of it filled (HTML)."""
+    percent = f"{min(max(fraction, 0.0), 1.0) * 100:.1f}"
+    return (
+        f'<div class="fg-bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}">'
+        f'<i style="width:{percent}%"></i></div>'
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: «8 s», «3 min 20 s», «2 h 5 min»."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def size(count: int) -> str:
+    """Bytes in words: «14 MB»."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 10 else f"{amount:.1f} {unit}"

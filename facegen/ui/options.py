@@ -1,0 +1,126 @@
+"""Widgets made from the fields of a config dataclass: bounds, choices, default and help text stand there once."""
+
+import ast
+import functools
+import inspect
+import itertools
+import textwrap
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Literal, TypeVar
+
+import gradio as gr
+
+from facegen.config import from_dict
+
+T = TypeVar("T")
+
+
+@functools.cache
+def field_help(cls: type) -> Mapping[str, str]:
+    """The docstring under each field of a dataclass, with those of its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__ == "builtins":
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
+        for here, after in itertools.pairwise(body):
+            match (here, after):
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[name] = " ".join(text.replace("`", "").split())
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widgets:
+    """The widgets of some fields of one config class, in order."""
+
+    cls: type
+    names: tuple[str, ...]
+    components: tuple[Any, ...]
+
+    def settings(self, values: Sequence[Any]) -> dict[str, Any]:
+        """What the widgets say, by field name; an empty number box means None."""
+        return dict(zip(self.names, values, strict=True))
+
+    def config(self, values: Sequence[Any], **more: Any) -> Any:
+        """The config that the widgets say, the other fields at their defaults or as in `more`.
+
+        Raises:
+            InputError: a value does not fit its field.
+        """
+        return parse(self.cls, {**self.settings(values), **more})
+
+
+def parse(cls: type[T], settings: Mapping[str, Any]) -> T:
+    """A config from values as a browser sends them: 3.0 where an integer is meant, "" where nothing is.
+
+    Raises:
+        InputError: an unknown name, or a value that does not fit its field.
+    """
+    hints = typing.get_type_hints(cls)
+    values = dict(settings)
+    for name in values.keys() & hints.keys():
+        kinds, value = _kinds(hints[name]), values[name]
+        if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:
+            values[name] = int(value)
+        if value == "" and type(None) in kinds:
+            values[name] = None
+    return from_dict(cls, values)
+
+
+def widgets(
+    cls: type,
+    names: Sequence[str],
+    *,
+    labels: Mapping[str, str],
+    choices: Mapping[str, Mapping[str, str]] | None = None,
+) -> Widgets:
+    """Make a widget for each named field, inside the Blocks that is being built.
+
+    Args:
+        cls: a config dataclass whose fields have defaults.
+        names: the fields, in the order of the widgets.
+        labels: a field's title; its name in plain letters where it is not given.
+        choices: for a field with choices, the words to show for each value; a value without words is not offered.
+    """
+    made = tuple(_widget(cls, name, labels.get(name), (choices or {}).get(name)) for name in names)
+    return Widgets(cls=cls, names=tuple(names), components=made)
+
+
+def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | None) -> Any:
+    item = next(entry for entry in fields(cls) if entry.name == name)
+    default = _default(item)
+    title = label or name.replace("_", " ").capitalize()
+    about: dict[str, Any] = {"label": title, "info": field_help(cls).get(name), "elem_id": f"option-{name}"}
+    hint = typing.get_type_hints(cls)[name]
+    offered = item.metadata.get("choices") or (typing.get_args(hint) if typing.get_origin(hint) is Literal else None)
+    if offered:
+        shown = [(words[value] if words else str(value), value) for value in offered if not words or value in words]
+        return gr.Dropdown(shown, value=default, filterable=len(shown) > 8, **about)
+    kinds = _kinds(hint)
+    if bool in kinds:
+        return gr.Checkbox(value=default, **about)
+    if {"min", "max"} <= item.metadata.keys() and type(None) not in kinds:
+        whole = float not in kinds
+        step = item.metadata.get("step", 1 if whole else None)
+        low, high = item.metadata["min"], item.metadata["max"]
+        if high - low <= 1000 * (step or 1):
+            return gr.Slider(low, high, value=default, step=step, buttons=["reset"], **about)
+    if kinds & {int, float}:
+        return gr.Number(value=default, precision=0 if float not in kinds else None, **about)
+    return gr.Textbox(value="" if default is None else str(default), **about)
+
+
+def _default(item: Field[Any]) -> Any:
+    if item.default is not MISSING:
+        return item.default
+    return item.default_factory() if item.default_factory is not MISSING else None
+
+
+def _kinds(hint: Any) -> set[Any]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return set(typing.get_args(hint))
+    return {hint}

@@ -1,0 +1,174 @@
+"""What the tabs share: whose request it is, the one pipeline for previews, and the runs behind the buttons.
+
+Nothing here belongs to a visitor: what does is keyed by the visitor's token, lies in the visitor's own folder, or
+stands in the request of the visitor's run.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facegen.errors import InputError
+from facegen.hub import WeightFile
+from facegen.runs import Run, RunStatus, find_run, list_runs, start_queued
+from facegen.ui.examples import Examples
+
+if TYPE_CHECKING:
+    from facegen.swap import SwapPipeline
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+_QUEUE_SECONDS = 1.0
+_WATCH_SECONDS = 0.4
+
+
+class Visitor:
+    """Who is asking: an unguessable token. Gradio copies a state's initial value for each visit: a new one."""
+
+    def __init__(self, token: str | None = None) -> None:
+        self.token = token or secrets.token_urlsafe(18)
+
+    @property
+    def mark(self) -> str:
+        """What runs carry to be recognised as this visitor's; the token cannot be had from it."""
+        return hashlib.sha256(self.token.encode()).hexdigest()[:24]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Visitor":
+        return Visitor()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioSettings:
+    """How a studio is served."""
+
+    shared: bool = False
+    """Whether several people use it: each then sees only the runs that were begun in the own browser."""
+
+    max_upload_mb: int = 2000
+    """The largest file that can be uploaded, in megabytes."""
+
+
+class Services:
+    """The backends of one studio."""
+
+    def __init__(self, settings: StudioSettings | None = None) -> None:
+        self.settings = settings or StudioSettings()
+        self.folder = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.mkdtemp(prefix="facegen-studio-")).absolute()
+        self.examples = Examples(self.folder / "examples")
+        self._pipeline: SwapPipeline | None = None
+        self._pipeline_lock = threading.Lock()
+        self._closing = threading.Event()
+
+    # -- the queue ---------------------------------------------------------------------------------------------------
+
+    def keep_queue(self) -> None:
+        """Start queued runs one after another from now on, also those of an earlier studio."""
+        threading.Thread(target=self._keep_queue, name="studio-queue", daemon=True).start()
+
+    def _keep_queue(self) -> None:
+        while not self._closing.wait(_QUEUE_SECONDS):
+            start_queued()
+
+    def start_next(self) -> None:
+        """Start the oldest queued run now, if nothing else is running."""
+        start_queued()
+
+    def close(self) -> None:
+        """Stop serving; runs go on."""
+        self._closing.set()
+
+    # -- visitors ----------------------------------------------------------------------------------------------------
+
+    def visitor_folder(self, visitor: Visitor) -> Path:
+        """The visitor's own temporary folder."""
+        folder = self.folder / "visitors" / visitor.mark
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    def forget(self, visitor: Visitor) -> None:
+        """Remove what a visit left behind; runs stay."""
+        shutil.rmtree(self.folder / "visitors" / visitor.mark, ignore_errors=True)
+
+    def publish(self, visitor: Visitor, path: Path) -> str:
+        """Make a result readable for the visitor's browser, which is shown temporary files and nothing else."""
+        digest = hashlib.sha256(f"{path} {path.stat().st_mtime_ns}".encode()).hexdigest()[:16]
+        shown = self.visitor_folder(visitor) / digest / path.name
+        if not shown.exists():
+            shown.parent.mkdir(exist_ok=True)
+            link_or_copy(path, shown)
+        return str(shown)
+
+    # -- runs --------------------------------------------------------------------------------------------------------
+
+    def runs(self, visitor: Visitor) -> list[Run]:
+        """The runs that the visitor may see, newest first."""
+        return [run for run in list_runs() if self._may_see(visitor, run)]
+
+    def run(self, visitor: Visitor, name: str) -> Run:
+        """One of the visitor's runs.
+
+        Raises:
+            InputError: there is none of that name, or it is somebody else's (the sentence does not tell which).
+        """
+        run = find_run(name or "")
+        if not self._may_see(visitor, run):
+            raise InputError(f"Expected the name of one of your runs, found {name!r}; choose one from the list.")
+        return run
+
+    def _may_see(self, visitor: Visitor, run: Run) -> bool:
+        return not self.settings.shared or run.request.get("visitor") == visitor.mark
+
+    async def watch(self, run: Run) -> AsyncIterator[RunStatus]:
+        """How a run stands, whenever that changed, until it has ended."""
+        last: RunStatus | None = None
+        while last is None or last.is_active:
+            status = run.status()
+            if status != last:
+                yield status
+            last = status
+            await asyncio.sleep(_WATCH_SECONDS if status.is_active else 0)
+
+    # -- models and swaps --------------------------------------------------------------------------------------------
+
+    def weights(self) -> tuple[WeightFile, ...]:
+        """Every weight file that facegen knows."""
+        from facegen.catalog import WEIGHTS
+
+        return WEIGHTS
+
+    def pipeline(self) -> "SwapPipeline":
+        """The one swap pipeline for previews; it is made at its first use and holds nothing of a visitor."""
+        with self._pipeline_lock:
+            if self._pipeline is None:
+                from facegen.swap import SwapPipeline
+
+                self._pipeline = SwapPipeline()
+            return self._pipeline
+
+
+def consented(consent: object) -> None:
+    """Hold a request that makes something against the consent of its visit.
+
+    Raises:
+        InputError: it was not given.
+    """
+    if consent is not True:
+        raise InputError(
+            "Expected your consent, found it missing; tick the sentence at the top (or pass consent=True)."
+        )
+
+
+def link_or_copy(origin: Path, place: Path) -> None:
+    """Give a file a second name, or copy it where the file system cannot; its time of change stays."""
+    try:
+        os.link(origin, place)
+    except OSError:
+        shutil.copy2(origin, place)

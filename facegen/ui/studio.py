@@ -1,0 +1,111 @@
+"""The studio: a page with a tab for each job, and how it is served."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from typing import Any
+
+import gradio as gr
+
+from facegen.errors import ResourceError
+from facegen.ui import endpoints, theme
+from facegen.ui.handlers import CONSENT
+from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.shell import Shell
+from facegen.ui.tabs import models, runs, swap, verify
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_CACHE_SECONDS = (3600, 86400)
+"""How often the temporary files are looked through, and how old they may become."""
+
+
+def build_studio(settings: StudioSettings | None = None) -> gr.Blocks:
+    """The page with all its tabs; needs neither weights nor network."""
+    _own_temporary_folder()
+    return _page(Services(settings))
+
+
+def _page(services: Services) -> gr.Blocks:
+    with gr.Blocks(title="facegen", analytics_enabled=False, delete_cache=_CACHE_SECONDS) as studio:
+        visitor = gr.State(Visitor(), delete_callback=services.forget)
+        gr.HTML(theme.HEADER)
+        with gr.Group(elem_classes="fg-consent"):
+            consent = gr.Checkbox(label=CONSENT, value=False, container=False, elem_id="consent")
+        shell = Shell(visitor=visitor, consent=consent)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Swap", id="swap"):
+                swap.build(services, shell)
+            with gr.Tab("Runs", id="runs"):
+                timer = runs.build(services, shell)
+            with gr.Tab("Models", id="models"):
+                models.build(services)
+            with gr.Tab("Verify", id="verify"):
+                verify.build(services)
+        tabs.select(_only_when_seen, None, timer, show_progress="hidden", api_visibility="private")
+        endpoints.build(services, visitor)
+    return studio
+
+
+def _only_when_seen(event: gr.SelectData) -> gr.Timer:
+    return gr.Timer(active=event.value == "Runs")
+
+
+def launch(
+    host: str = "127.0.0.1", port: int = 7860, *, shared: bool | None = None, prevent_thread_lock: bool = False
+) -> gr.Blocks:
+    """Serve the studio until it is stopped.
+
+    Args:
+        host: the address to listen on; on another than this machine's own, the studio counts as shared.
+        port: the port; 0 takes a free one.
+        shared: whether each visitor sees only the own runs; None decides by `host` and by whether this is a Space.
+        prevent_thread_lock: return at once (for tests).
+
+    Raises:
+        ResourceError: the port is taken.
+    """
+    if shared is None:
+        shared = host not in _LOOPBACK or "SPACE_ID" in os.environ
+    _own_temporary_folder()
+    services = Services(StudioSettings(shared=shared))
+    studio = _page(services)
+    studio.queue(default_concurrency_limit=4, max_size=64)
+    try:
+        studio.launch(**_serving(host, port, services), prevent_thread_lock=True)
+    except OSError as error:
+        raise ResourceError(f"Expected port {port} to be free, but {error}; choose another with --port.") from error
+    services.keep_queue()
+    if not prevent_thread_lock:
+        try:
+            studio.block_thread()
+        finally:
+            services.close()
+    return studio
+
+
+def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
+    return {
+        "server_name": host,
+        "server_port": port,
+        "share": False,
+        "allowed_paths": [],
+        "max_file_size": f"{services.settings.max_upload_mb}mb",
+        "theme": theme.studio_theme(),
+        "css": theme.CSS,
+        "footer_links": ["api"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "show_error": True,
+    }
+
+
+def _own_temporary_folder() -> None:
+    """Give this process a folder of its own for uploads and shown results, removed at its end."""
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="facegen-studio-")
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,164 @@
+"""The Runs tab: everything that takes long, in one place, with its progress, its log and its end."""
+
+import html
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from facegen.errors import FacegenError
+from facegen.runs import Run, RunStatus
+from facegen.ui.handlers import duration, note, notice, progress_bar, progress_card, shown, size
+from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
+from facegen.ui.shell import Shell
+
+_SECONDS = 1.5
+_LISTED = 50
+_CHOOSE = (
+    "element.addEventListener('click', (event) => { const button = event.target.closest('[data-run]');"
+    " if (button) trigger('click', {run: button.dataset.run}); });"
+)
+
+
+def build(services: Services, shell: Shell) -> gr.Timer:
+    """Lay out the tab and wire it.
+
+    Returns:
+        The timer that keeps the tab fresh; it is to run only while the tab is seen.
+    """
+    timer = gr.Timer(_SECONDS, active=False)
+    chosen, seen = gr.State(""), gr.State("")
+    words = gr.HTML(note("Swaps and trainings appear here; one works at a time, the others wait for their turn."))
+    table = gr.HTML(_empty(), js_on_load=_CHOOSE, elem_id="runs-list")
+    with gr.Column(visible=False, elem_id="runs-detail") as detail:
+        card = gr.HTML()
+        with gr.Row(elem_classes="fg-buttons"):
+            cancel = gr.Button("Cancel", variant="stop", min_width=110, elem_id="runs-cancel")
+            resume = gr.Button("Resume", min_width=110, elem_id="runs-resume")
+            start = gr.Button("Start now", min_width=110, elem_id="runs-start")
+            delete = gr.Button("Delete …", min_width=110, elem_id="runs-delete")
+        with gr.Row(visible=False, elem_classes="fg-buttons") as question:
+            asked = gr.HTML()
+            confirm = gr.Button("Delete it", variant="stop", min_width=110, elem_id="runs-confirm")
+            keep = gr.Button("Keep it", min_width=110)
+        video = gr.Video(label="Result", interactive=False, visible=False, buttons=[], height=360)
+        picture = gr.Image(label="Result", interactive=False, visible=False, buttons=[], height=360)
+        files = gr.File(label="Files", interactive=False, visible=False, file_count="multiple")
+        log = gr.Textbox(
+            label="Last lines of its log",
+            lines=8,
+            max_lines=14,
+            interactive=False,
+            autoscroll=True,
+            elem_classes="fg-log",
+        )
+
+    def refresh(visitor: Visitor, name: str) -> Any:
+        return _list(services.runs(visitor), name), *_detail(services, visitor, name)
+
+    def choose(visitor: Visitor, event: gr.EventData) -> Any:
+        return event.run, *refresh(visitor, event.run), gr.Row(visible=False)
+
+    def results(visitor: Visitor, name: str) -> Any:
+        return _results(services, visitor, name)
+
+    @shown(1)
+    def act(visitor: Visitor, name: str, verb: str) -> str:
+        run = services.run(visitor, name)
+        if verb == "start":
+            run.start(run.argv, run.resume_argv)
+        else:
+            run.resume() if verb == "resume" else run.cancel()
+        return note(f"{name}: {verb} was asked for.")
+
+    @shown(3)
+    def ask(visitor: Visitor, name: str) -> Any:
+        words = f"Delete {name} with all its files ({size(services.run(visitor, name).size_bytes())})?"
+        return gr.skip(), f'<div class="fg-hint">{html.escape(words)}</div>', gr.Row(visible=True)
+
+    @shown(3)
+    def remove(visitor: Visitor, name: str) -> Any:
+        services.run(visitor, name).delete()
+        return note(f"{name} was deleted."), "", gr.Row(visible=False)
+
+    fresh = [table, detail, card, log, seen]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+    timer.tick(refresh, [shell.visitor, chosen], fresh, trigger_mode="once", **quiet)
+    table.click(choose, shell.visitor, [chosen, *fresh, question], **quiet)
+    seen.change(results, [shell.visitor, chosen], [video, picture, files], **quiet)
+    for button, verb in ((cancel, "cancel"), (resume, "resume"), (start, "start")):
+        done = button.click(act, [shell.visitor, chosen, gr.State(verb)], words, **quiet)
+        done.then(refresh, [shell.visitor, chosen], fresh, **quiet)
+    delete.click(ask, [shell.visitor, chosen], [words, asked, question], **quiet)
+    keep.click(lambda: gr.Row(visible=False), None, question, **quiet)
+    confirm.click(remove, [shell.visitor, chosen], [words, asked, question], **quiet).then(
+        refresh, [shell.visitor, chosen], fresh, **quiet
+    )
+    return timer
+
+
+def _list(runs: list[Run], chosen: str) -> str:
+    if not runs:
+        return _empty()
+    rows = "".join(_row(run, run.name == chosen) for run in runs[:_LISTED])
+    more = f'<div class="fg-hint">and {len(runs) - _LISTED} older ones</div>' if len(runs) > _LISTED else ""
+    head = "<tr><th>Run</th><th>State</th><th>Progress</th><th>Begun</th><th>Size</th></tr>"
+    return f'<table class="fg-table"><thead>{head}</thead><tbody>{rows}</tbody></table>{more}'
+
+
+def _row(run: Run, is_chosen: bool) -> str:
+    status = run.status()
+    facts = [f"{status.progress:.0%}", status.rate or ""]
+    facts += [f"{duration(status.eta_seconds)} left"] if status.eta_seconds is not None else []
+    words = " · ".join(html.escape(fact) for fact in facts if fact)
+    bar = progress_bar(status.progress) if status.is_active else ""
+    mark = ' class="chosen"' if is_chosen else ""
+    name = html.escape(run.name)
+    return (
+        f'<tr{mark}><td><button type="button" class="fg-link" data-run="{name}">{name}</button>'
+        f'<div class="fg-hint">{html.escape(title(run))}</div></td>'
+        f'<td><span class="fg-chip {status.state}">{status.state}</span></td>'
+        f'<td data-label="Progress">{words}{bar}</td><td data-label="Begun">{_when(run.created)}</td>'
+        f'<td data-label="Size">{size(run.size_bytes())}</td></tr>'
+    )
+
+
+def title(run: Run) -> str:
+    """What a run is about, in a few words: the files of a swap, the task of a training."""
+    asked = run.request
+    about = asked.get("target") or asked.get("task") or asked.get("output") or ""
+    return f"{run.kind} {Path(str(about)).name}".strip()
+
+
+def _empty() -> str:
+    return '<div class="fg-hint">No run yet.</div>'
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%d %b, %H:%M", time.localtime(seconds))
+
+
+def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, str, str, str]:
+    """Whether the details are seen, the card, the log, and what `results` depends on."""
+    if not name:
+        return gr.Column(visible=False), "", "", ""
+    try:
+        run = services.run(visitor, name)
+        status: RunStatus = run.status()
+    except FacegenError:
+        return gr.Column(visible=False), notice(f"{name} is gone."), "", ""
+    return gr.Column(visible=True), progress_card(status), run.log_tail(30), f"{name}:{status.state}"
+
+
+def _results(services: Services, visitor: Visitor, name: str) -> tuple[Any, Any, Any]:
+    """Updates of the video, the picture and the list of files."""
+    made = sorted(path for path in services.run(visitor, name).results.iterdir() if path.is_file()) if name else []
+    paths = [services.publish(visitor, path) for path in made]
+    video = next((path for path in paths if path.lower().endswith(VIDEO_SUFFIXES)), None)
+    picture = next((path for path in paths if path.lower().endswith(PICTURE_SUFFIXES)), None)
+    return (
+        gr.Video(video, visible=video is not None),
+        gr.Image(picture if video is None else None, visible=video is None and picture is not None),
+        gr.File(paths or None, visible=bool(paths)),
+    )

@@ -1,0 +1,237 @@
+"""The studio's own look: colours, type and the few rules of CSS that the theme's variables cannot say.
+
+Everything comes from the machine that shows it: system fonts, no picture or script from elsewhere.
+"""
+
+import gradio as gr
+from gradio.themes.utils import colors, fonts, sizes
+
+SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
+
+PINE = colors.Color(
+    name="pine",
+    c50="#eef7f4",
+    c100="#d6ece5",
+    c200="#aedacd",
+    c300="#7cc0af",
+    c400="#48a18e",
+    c500="#238573",
+    c600="#136b5d",
+    c700="#11564c",
+    c800="#11453e",
+    c900="#0f3934",
+    c950="#06201e",
+)
+SAND = colors.Color(
+    name="sand",
+    c50="#faf9f6",
+    c100="#f3f1ec",
+    c200="#e5e1d8",
+    c300="#d1cbbf",
+    c400="#a39b8d",
+    c500="#787065",
+    c600="#5a544b",
+    c700="#443f39",
+    c800="#292622",
+    c900="#1b1917",
+    c950="#121110",
+)
+
+LOGO = (
+    '<svg class="fg-logo" viewBox="0 0 48 48" aria-hidden="true">'
+    '<ellipse cx="19" cy="24" rx="12.5" ry="17" fill="none" stroke="currentColor" stroke-width="3"/>'
+    '<ellipse cx="29" cy="24" rx="12.5" ry="17" fill="currentColor" fill-opacity=".22" stroke="currentColor"'
+    ' stroke-width="3"/></svg>'
+)
+
+HEADER = (
+    f'<header class="fg-header">{LOGO}<div><h1>facegen</h1>'
+    "<p>A studio for synthetic faces. Everything runs on this machine, and every result says that it was made here.</p>"
+    "</div></header>"
+)
+
+
+def _fonts(names: tuple[str, ...]) -> list[fonts.Font]:
+    return [fonts.Font(name) for name in names]
+
+
+def studio_theme() -> gr.themes.Base:
+    """Warm paper, dark ink, one green; the same in the dark."""
+    theme = gr.themes.Base(
+        primary_hue=PINE,
+        secondary_hue=PINE,
+        neutral_hue=SAND,
+        radius_size=sizes.radius_md,
+        spacing_size=sizes.spacing_md,
+        text_size=sizes.text_md,
+        font=_fonts(SANS),
+        font_mono=_fonts(MONO),
+    )
+    return theme.set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        body_text_color="*neutral_900",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        background_fill_primary="white",
+        background_fill_primary_dark="*neutral_900",
+        background_fill_secondary="*neutral_50",
+        background_fill_secondary_dark="*neutral_900",
+        border_color_primary="*neutral_200",
+        border_color_primary_dark="*neutral_800",
+        block_background_fill="white",
+        block_background_fill_dark="*neutral_900",
+        block_border_width="1px",
+        block_border_color="*neutral_200",
+        block_border_color_dark="*neutral_800",
+        block_radius="12px",
+        block_shadow="none",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_border_width="0px",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_300",
+        block_label_text_size="*text_sm",
+        block_title_text_color="*neutral_800",
+        block_title_text_color_dark="*neutral_200",
+        block_title_text_size="*text_sm",
+        block_title_text_weight="600",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        block_info_text_size="*text_sm",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_950",
+        input_border_color="*neutral_300",
+        input_border_color_dark="*neutral_700",
+        input_border_color_focus="*primary_500",
+        slider_color="*primary_600",
+        slider_color_dark="*primary_400",
+        checkbox_background_color_selected="*primary_600",
+        checkbox_border_color="*neutral_400",
+        checkbox_label_background_fill="transparent",
+        checkbox_label_background_fill_dark="transparent",
+        checkbox_label_border_color="transparent",
+        checkbox_label_border_color_dark="transparent",
+        checkbox_label_shadow="none",
+        button_border_width="1px",
+        button_border_width_dark="1px",
+        button_large_radius="10px",
+        button_medium_radius="10px",
+        button_small_radius="8px",
+        button_large_text_weight="600",
+        button_medium_text_weight="600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_400",
+        button_primary_text_color="white",
+        button_primary_border_color="*primary_600",
+        button_secondary_background_fill="white",
+        button_secondary_background_fill_hover="*neutral_100",
+        button_secondary_background_fill_dark="*neutral_800",
+        button_secondary_border_color="*neutral_300",
+        button_secondary_border_color_dark="*neutral_700",
+        button_secondary_text_color="*neutral_800",
+        button_secondary_text_color_dark="*neutral_100",
+        button_cancel_background_fill="white",
+        button_cancel_background_fill_hover="#fdeeea",
+        button_cancel_background_fill_dark="*neutral_800",
+        button_cancel_text_color="#a8321a",
+        button_cancel_text_color_dark="#f0937e",
+        button_cancel_border_color="#e3b5aa",
+        button_cancel_border_color_dark="#6b3529",
+    )
+
+
+CSS = """
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; }
+.gradio-container > .main { padding: 0 28px 32px !important; }
+.html-container { padding: 0 !important; }
+.fg-header { display: flex; align-items: center; gap: 14px; padding: 22px 0 10px; }
+.fg-header h1 { font-size: 1.65rem; line-height: 1.1; font-weight: 700; letter-spacing: -.025em; margin: 0; }
+.fg-header p { margin: 4px 0 0; color: var(--body-text-color-subdued); font-size: .95rem; }
+.fg-logo { width: 44px; height: 44px; flex: none; color: var(--primary-600); }
+.dark .fg-logo { color: var(--primary-400); }
+
+.fg-consent { border: 1px solid var(--primary-200) !important; background: var(--primary-50) !important;
+  border-radius: 12px !important; padding: 5px 12px !important; }
+.dark .fg-consent { border-color: var(--primary-800) !important; background: var(--primary-950) !important; }
+.fg-consent .styler, .fg-consent .block { border: 0 !important; background: transparent !important; }
+.fg-consent label span { font-weight: 500; white-space: normal; }
+
+.fg-step { display: flex; align-items: baseline; gap: 10px; margin: 10px 0 -4px; }
+.fg-step b { flex: none; width: 24px; height: 24px; border-radius: 50%; background: var(--primary-600); color: #fff;
+  font-size: .8rem; line-height: 24px; text-align: center; align-self: center; }
+.fg-step h2 { margin: 0; flex: none; font-size: 1.08rem; font-weight: 650; letter-spacing: -.01em; }
+.fg-step span { color: var(--body-text-color-subdued); font-size: .9rem; }
+.fg-hint { color: var(--body-text-color-subdued); font-size: .92rem; }
+
+.fg-status { border: 1px solid var(--border-color-primary); border-radius: 12px; padding: 12px 16px;
+  background: var(--block-background-fill); }
+.fg-status .fg-line { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: baseline; }
+.fg-status .fg-line b { font-weight: 650; }
+.fg-status .fg-line span { color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
+.fg-status .fg-text { margin-top: 2px; overflow-wrap: anywhere; }
+.fg-bar { height: 8px; border-radius: 4px; background: var(--neutral-200); overflow: hidden; margin-top: 10px; }
+.dark .fg-bar { background: var(--neutral-800); }
+.fg-bar i { display: block; height: 100%; border-radius: 4px; background: var(--primary-600); transition: width .4s; }
+.fg-status.failed, .fg-status.notice { border-color: #e3b5aa; background: #fdf4f1; color: #7c2412; }
+.dark .fg-status.failed, .dark .fg-status.notice { border-color: #6b3529; background: #2a1712; color: #f3b3a4; }
+.fg-status.done { border-color: var(--primary-300); background: var(--primary-50); }
+.dark .fg-status.done { border-color: var(--primary-800); background: var(--primary-950); }
+
+.fg-examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(215px, 1fr)); gap: 8px; margin-top: 8px; }
+.fg-examples button { display: flex; align-items: center; gap: 8px; padding: 5px 10px 5px 6px; cursor: pointer;
+  text-align: left; line-height: 1.25;
+  border: 1px solid var(--border-color-primary); border-radius: 10px; background: var(--block-background-fill);
+  color: var(--body-text-color); font: inherit; font-size: .9rem; font-weight: 550; }
+.fg-examples button:hover { border-color: var(--primary-500); }
+.fg-examples img { width: 36px; height: 36px; border-radius: 7px; object-fit: cover; }
+.fg-examples img + img { margin-left: -14px; box-shadow: -2px 0 0 var(--block-background-fill); }
+.fg-columns { gap: 28px !important; }
+.fg-buttons { flex-wrap: wrap; }
+
+.fg-people { gap: 10px !important; flex-wrap: wrap; }
+.fg-person { flex: 0 1 184px !important; min-width: 150px !important; gap: 0 !important; }
+.fg-person .image-container, .fg-person img { border-radius: 10px; }
+
+.fg-log textarea, .fg-log pre, .fg-command code { font-size: .82rem !important; line-height: 1.45 !important; }
+.fg-command { border-left: 3px solid var(--primary-500); }
+
+table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
+.fg-table th { text-align: left; font-weight: 600; color: var(--body-text-color-subdued); font-size: .82rem;
+  padding: 6px 10px; border-bottom: 1px solid var(--border-color-primary); }
+.fg-table td { padding: 9px 10px; border-bottom: 1px solid var(--border-color-primary); vertical-align: top;
+  overflow-wrap: anywhere; }
+.fg-chip { display: inline-block; padding: 1px 9px; border-radius: 999px; font-size: .8rem; font-weight: 600;
+  white-space: nowrap; background: var(--neutral-100); color: var(--neutral-700); }
+.fg-chip.running, .fg-chip.present, .fg-chip.done { background: var(--primary-100); color: var(--primary-800); }
+.fg-chip.failed, .fg-chip.cancelled { background: #fbe4dd; color: #8a2b16; }
+.dark .fg-chip { background: var(--neutral-800); color: var(--neutral-200); }
+.dark .fg-chip.running, .dark .fg-chip.present, .dark .fg-chip.done { background: var(--primary-900);
+  color: var(--primary-200); }
+
+.tab-container button { font-weight: 600 !important; }
+.fg-link { background: none; border: 0; padding: 0; font: inherit; font-weight: 600; color: var(--primary-700);
+  cursor: pointer; text-align: left; overflow-wrap: anywhere; }
+.fg-link:hover { text-decoration: underline; }
+.dark .fg-link { color: var(--primary-300); }
+.fg-table tr.chosen td { background: var(--primary-50); }
+.dark .fg-table tr.chosen td { background: var(--primary-950); }
+footer { color: var(--body-text-color-subdued); }
+
+@media (max-width: 640px) {
+  .gradio-container > .main { padding: 0 14px 24px !important; }
+  .fg-header { padding: 14px 0 6px; gap: 10px; }
+  .fg-header h1 { font-size: 1.35rem; }
+  .fg-header p { font-size: .86rem; }
+  .fg-logo { width: 34px; height: 34px; }
+  .fg-step { flex-wrap: wrap; row-gap: 0; }
+  .fg-step span { flex-basis: 100%; padding-left: 34px; }
+  .fg-table thead { display: none; }
+  .fg-table tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--border-color-primary); }
+  .fg-table td { display: block; border: 0; padding: 2px 4px; }
+  .fg-table td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }
+}
+"""
