@@ -111,7 +111,9 @@ def convert(frame: av.VideoFrame, pix_fmt: str, color: VideoColor, from_rgb: boo
         interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
         threads=1,
     )
-    out.pts, out.time_base = frame.pts, frame.time_base
+    out.pts = frame.pts
+    if frame.time_base is not None:  # a frame that was made, not decoded, has none
+        out.time_base = frame.time_base
     return out
 
 
