@@ -65,6 +65,7 @@ class Frame:
         """Makes a frame from an RGB picture (H, W, 3) uint8, for videos that begin as pictures."""
         height, width = image_rgb.shape[:2]
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image_rgb), format="rgb24")
+        rgb.pts, rgb.time_base = pts, time_base
         pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
         native = convert(rgb, pix_fmt, color, from_rgb=True)
         return cls(native, index=index, pts=pts, time_base=time_base, duration=duration, color=color)
