@@ -120,7 +120,7 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
             raise ResourceError(f"Cannot sign {shown(file)}: {error}; free some space on the disk.") from error
         except c2pa.C2paError as error:
             raise InputError(
-                f"Expected a whole picture or video to sign, found {shown(file)}, and it is none ({error}): make it again."
+                f"Expected a whole picture or video to sign, found {shown(file)}, which is none ({error})."
             ) from error
         if kind is None:
             temporary.write_bytes(manifest)

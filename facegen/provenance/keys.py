@@ -8,6 +8,7 @@ profile: X.509 v3, ES256, a leaf that is no CA, with the digitalSignature usage 
 import datetime
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def read_key() -> InstallationKey | None:
     path = key_path()
     try:
         text = path.read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Expected facegen's signing key in {path}, but it cannot be read; move it away.") from error
@@ -100,9 +101,8 @@ def _write_once(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         # A link, unlike a rename, fails where the name is taken: of two first uses at once, one key remains.
-        os.link(temporary, path)
-    except FileExistsError:
-        return
+        with suppress(FileExistsError):
+            os.link(temporary, path)
     except OSError as error:
         raise ResourceError(
             f"Cannot keep the signing key in {path.parent}: {error.strerror}; set FACEGEN_HOME to a writable folder."

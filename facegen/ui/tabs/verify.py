@@ -1,6 +1,7 @@
 """The Verify tab: drop a file, read what it says of its making. As an endpoint: `/verify`."""
 
 import html
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -12,8 +13,8 @@ from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services
 
 _ASK = "Drop a picture or video: its signature, its invisible watermark and its metadata are looked at."
 _CAVEAT = (
-    "Nothing leaves this machine. Where nothing is found, the file may still be synthetic: another program may have made "
-    "it, or the traces may have been removed. A manifest beside a file (.c2pa) is read by the command "
+    "Nothing leaves this machine. Where nothing is found, the file may still be synthetic: another program may have "
+    "made it, or the traces may have been removed. A manifest beside a file (.c2pa) is read by the command "
     "<code>facegen verify</code>."
 )
 
@@ -39,7 +40,8 @@ def build(services: Services) -> None:
 
     def as_data(path: str | None) -> dict[str, Any]:
         """What a picture or video says of its making; the keys are those of `facegen verify --json`."""
-        return {**_verified(path).as_dict(), "path": ""}
+        report = _verified(path)
+        return {**report.as_dict(), "path": Path(report.path).name}
 
     with gr.Column(visible=False):
         asked, answer = gr.File(label="file"), gr.JSON()

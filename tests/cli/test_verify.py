@@ -1,0 +1,53 @@
+"""`facegen verify`: its words, its JSON and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facegen.__main__ import main
+from facegen.media import write_picture
+from facegen.provenance import Claims, sign
+from tests.factories import noise_rgb
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["facegen", "verify", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    write_picture(path, noise_rgb(128, 128))
+    return path
+
+
+def test_a_signed_file_ends_with_0(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign(picture, Claims(job="generate", engine="nvae"))
+    assert run(monkeypatch, str(picture)) == 0
+    assert capsys.readouterr().out.startswith("Made by facegen on this installation")
+
+
+def test_an_unmarked_file_ends_with_1(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, str(picture), "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["is_proven"], report["credentials"]) == ("nothing found", False, None)
+    assert report["watermark"]["score"] < report["watermark"]["threshold"]
+
+
+def test_a_bad_file_ends_with_2_and_one_sentence(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture.write_text("no picture")
+    assert run(monkeypatch, str(picture)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("Expected")
+    assert shown.err.count("\n") == 1

@@ -1,0 +1,159 @@
+"""Signing, and what is left of a signature when somebody touches the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from facegen.errors import InputError
+from facegen.media import read_picture, write_picture
+from facegen.provenance import Claims, read_credentials, sign
+from facegen.provenance.credentials import EMBEDDING, JOBS, side_car
+
+VIDEOS = (".mp4", ".mov", ".m4v")
+PICTURES = tuple(suffix for suffix in EMBEDDING if suffix not in VIDEOS)
+SWAP = Claims(job="swap", engine="mesh")
+
+
+def packets(path: Path) -> list[tuple[int, int | None, int | None, bool, bytes]]:
+    with av.open(str(path)) as container:
+        return [(p.stream_index, p.pts, p.dts, p.is_keyframe, bytes(p)) for p in container.demux() if p.size]
+
+
+def flip(path: Path, position: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * position)] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_a_signed_video_keeps_its_packets(clip: Callable[[str], Path], suffix: str) -> None:
+    path = clip(f"clip{suffix}")
+    before = packets(path)
+    assert sign(path, SWAP) == path
+    assert packets(path) == before
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.is_intact, found.problem, found.signer) == (True, "", "this installation")
+
+
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_a_signed_picture_keeps_its_pixels(tmp_path: Path, frames: list[np.ndarray], suffix: str) -> None:
+    path = tmp_path / f"picture{suffix}"
+    write_picture(path, frames[0])
+    before = read_picture(path)
+    sign(path, Claims(job="generate", engine="nvae"))
+    assert np.array_equal(read_picture(path), before)
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.is_intact, found.signer) == (True, "this installation")
+    assert (found.job, found.engine, found.source_type) == ("generate", "nvae", "trainedAlgorithmicMedia")
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_claim_says_what_was_done(tmp_path: Path, frames: list[np.ndarray], job: str) -> None:
+    path = tmp_path / "picture.png"
+    write_picture(path, frames[0])
+    sign(path, Claims(job=job, engine="x"))
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.job, found.source_type) == (job, JOBS[job])
+    assert found.made_with.startswith("facegen ")
+    assert found.signed_at.endswith("Z")
+
+
+def test_an_unknown_job_is_refused() -> None:
+    with pytest.raises(ValueError, match="job must be one of"):
+        Claims(job="cook", engine="x")
+
+
+def test_what_takes_no_manifest_gets_a_side_car(clip: Callable[[str], Path]) -> None:
+    path = clip("clip.mkv")
+    before = path.read_bytes()
+    assert sign(path, SWAP) == side_car(path)
+    assert path.read_bytes() == before
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.is_intact, found.is_side_car, found.signer) == (True, True, "this installation")
+    flip(path, 0.5)
+    assert read_credentials(path) != found
+
+
+@pytest.mark.parametrize("position", [0.3, 0.6, 0.9])
+def test_a_changed_video_is_noticed(clip: Callable[[str], Path], position: float) -> None:
+    path = clip("clip.mp4")
+    sign(path, SWAP)
+    flip(path, position)
+    found = read_credentials(path)
+    assert found is not None
+    assert not found.is_intact
+    assert "changed after it was signed" in found.problem
+
+
+def test_a_changed_claim_is_noticed(clip: Callable[[str], Path]) -> None:
+    path = clip("clip.mp4")
+    sign(path, SWAP)
+    path.write_bytes(path.read_bytes().replace(b"mesh", b"mash"))
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.engine, found.is_intact) == ("mash", False)
+
+
+def test_an_unsigned_file_has_none(clip: Callable[[str], Path]) -> None:
+    assert read_credentials(clip("clip.mp4")) is None
+
+
+def test_another_installation_is_told_apart(clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = clip("clip.mp4")
+    sign(path, SWAP)
+    monkeypatch.setenv("FACEGEN_HOME", str(path.parent / "elsewhere"))
+    first = read_credentials(path)
+    sign(path.parent / clip("other.mp4"), SWAP)
+    second = read_credentials(path)
+    assert first == second
+    assert first is not None
+    assert (first.is_intact, first.signer) == (True, "another facegen")
+
+
+def test_the_parent_is_named_by_its_hash_and_not_by_its_name(clip: Callable[[str], Path], tmp_path: Path) -> None:
+    parent, source, path = clip("holiday-of-anna.mp4"), tmp_path / "portrait-of-bert.jpg", clip("result.mp4")
+    write_picture(source, np.zeros((64, 64, 3), np.uint8))
+    sign(parent, SWAP)
+    sign(path, Claims(job="swap", engine="mesh", parent=parent, sources=(source,)))
+    content = path.read_bytes()
+    assert b"holiday-of-anna" not in content.replace(b"holiday-of-anna.mp4", b"", 1)
+    assert b"portrait-of-bert" not in content
+    assert b"c2pa.opened" in content
+    assert b"c2pa.edited" in content
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.is_intact, found.signer) == (True, "this installation")
+
+
+def test_signing_twice_leaves_one_valid_signature(clip: Callable[[str], Path]) -> None:
+    path = clip("clip.mp4")
+    sign(path, SWAP)
+    sign(path, Claims(job="restore", engine="restorer"))
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.is_intact, found.job) == (True, "restore")
+
+
+def test_signing_keeps_the_permissions_and_leaves_nothing_beside(clip: Callable[[str], Path]) -> None:
+    path = clip("clip.mp4")
+    path.chmod(0o640)
+    beside = {other.name for other in path.parent.iterdir()}
+    sign(path, SWAP)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert {other.name for other in path.parent.iterdir()} == beside | {"facegen-home"}
+
+
+def test_what_cannot_be_signed_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("no video at all")
+    with pytest.raises(InputError, match="Expected a whole picture or video"):
+        sign(path, SWAP)
+    assert path.read_text() == "no video at all"
+    assert {other.name for other in tmp_path.iterdir()} == {"facegen-home", "text.mp4"}

@@ -1,0 +1,124 @@
+"""The whole way: mark, write, sign, and what is found after somebody changed or re-encoded the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegen.errors import InputError
+from facegen.media import read_picture, write_picture
+from facegen.provenance import NOTICE, Claims, installation_key, mark_picture, sign, verify
+from tests.provenance.conftest import encode, reencode
+
+SWAP = Claims(job="swap", engine="mesh")
+
+
+@pytest.fixture
+def marked(marked_clip: Path) -> Path:
+    sign(marked_clip, SWAP)
+    return marked_clip
+
+
+def test_a_fresh_output_is_proven(marked: Path) -> None:
+    report = verify(marked)
+    assert (report.kind, report.verdict, report.is_proven) == ("video", "made here", True)
+    assert report.mark is not None
+    assert report.mark.is_found
+    assert report.is_mark_ours
+    assert report.parts == report.parts_marked == 1
+    text = "\n".join(report.lines())
+    assert "proven" in text
+    assert "a face was swapped" in text
+    assert "engine mesh" in text
+
+
+def test_a_changed_output_is_known_by_its_mark(marked: Path) -> None:
+    content = bytearray(marked.read_bytes())
+    content[-100] ^= 1
+    marked.write_bytes(content)
+    report = verify(marked)
+    assert report.credentials is not None
+    assert not report.credentials.is_intact
+    assert report.verdict == "marked"
+
+
+@pytest.mark.parametrize(("crf", "scale"), [(18, 1.0), (23, 1.0), (28, 1.0), (23, 0.75), (23, 0.6)])
+def test_a_reencoded_output_loses_its_signature_and_keeps_its_mark(marked: Path, crf: int, scale: float) -> None:
+    report = verify(reencode(marked, marked.with_name("again.mp4"), crf=crf, scale=scale))
+    assert report.credentials is None
+    assert report.verdict == "marked"
+    assert report.is_proven
+    assert report.mark is not None
+    assert report.mark.payload in (None, installation_key().installation_id)
+
+
+def test_a_marked_scene_among_others_is_found(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    scene = [mark_picture(image) for image in frames]
+    report = verify(encode(tmp_path / "film.mp4", [*frames * 3, *scene, *frames * 2]))
+    assert report.verdict == "marked"
+    assert report.parts == 6
+    assert 1 <= report.parts_marked <= 2
+
+
+def test_an_unmarked_video_is_not_taken_for_one(clip: Callable[[str], Path]) -> None:
+    report = verify(clip("clip.mp4"))
+    assert (report.verdict, report.is_proven, report.credentials) == ("nothing found", False, None)
+    assert report.mark is not None
+    assert not report.mark.is_found
+
+
+def test_a_changed_output_without_a_mark_is_not_proven(clip: Callable[[str], Path]) -> None:
+    path = clip("clip.mp4")
+    sign(path, SWAP)
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    assert (verify(path).verdict, verify(path).is_proven) == ("changed", False)
+
+
+def test_another_installations_output_is_told_apart(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEGEN_HOME", str(marked.parent / "elsewhere"))
+    report = verify(marked)
+    assert report.verdict == "marked"
+    assert not report.is_mark_ours
+    assert "another installation" in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_the_notice_is_found_and_proves_nothing(tmp_path: Path, frames: list[np.ndarray], suffix: str) -> None:
+    path = tmp_path / f"picture{suffix}"
+    write_picture(path, frames[0], metadata={"comment": NOTICE})
+    report = verify(path)
+    assert (report.kind, report.verdict, report.is_proven) == ("picture", "only says so", False)
+
+
+def test_a_signed_and_marked_picture(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    path = tmp_path / "picture.jpg"
+    write_picture(path, mark_picture(frames[0]), metadata={"comment": NOTICE})
+    sign(path, Claims(job="generate", engine="nvae"))
+    report = verify(path)
+    assert (report.verdict, report.has_notice, report.is_mark_ours) == ("made here", True, True)
+    write_picture(path, read_picture(path))
+    assert verify(path).verdict == "marked"
+
+
+def test_a_tiny_picture_cannot_carry_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.png"
+    write_picture(path, np.zeros((1, 1, 3), np.uint8))
+    report = verify(path)
+    assert (report.mark, report.verdict) == (None, "nothing found")
+    assert "too small" in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, world\n" * 50])
+def test_what_is_no_picture_or_video_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.mp4"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="Expected"):
+        verify(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found nothing"):
+        verify(tmp_path / "missing.mp4")
