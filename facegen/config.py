@@ -7,11 +7,16 @@ Fields may carry `metadata={"min": ..., "max": ..., "step": ...}`; the browser's
 read these bounds, so that they are written once. A class that changes its meaning raises its `FORMAT: ClassVar[int]`.
 """
 
+import ast
 import dataclasses
+import functools
+import inspect
+import itertools
 import json
 import math
 import os
 import tempfile
+import textwrap
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -159,6 +164,21 @@ def check(config: Any) -> None:
             if math.isinf(low):
                 bounds = f"{high} or less" if math.isfinite(high) else "finite"
             raise InputError(f"{type(config).__name__}.{field.name} must be {bounds}, but got {value}.")
+
+
+@functools.cache
+def field_help(cls: type) -> Mapping[str, str]:
+    """The docstring under each field of a dataclass, with those of its bases, as one line of plain text each."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__ == "builtins":
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
+        for here, after in itertools.pairwise(body):
+            match (here, after):
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[name] = " ".join(text.replace("`", "").split())
+    return found
 
 
 def override(config: T, settings: Iterable[str]) -> T:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from facegen.config import check
 from facegen.errors import InputError
 
 Faces = Literal["all", "largest", "person"]
@@ -36,10 +37,10 @@ class SwapOptions:
     colour: float = _strength(1.0)
     """How closely skin tone and lighting follow the clip."""
 
-    sharpness: float = _strength(1.0)
+    sharpness_match: float = _strength(1.0)
     """How closely the sharpness of the new face follows the clip (focus and motion blur)."""
 
-    grain: float = _strength(0.5)
+    grain_match: float = _strength(0.5)
     """How much of the clip's noise is given to the new face."""
 
     temporal_smoothing: float = _strength(0.5)
@@ -49,7 +50,7 @@ class SwapOptions:
     """Leave hands, hair, glasses and microphones in front of the face."""
 
     when_no_face: NoFace = field(default="keep", metadata={"choices": get_args(NoFace)})
-    """A frame without a face to swap: `keep` it, `hold` the last swapped picture, or `skip` it together with its sound."""
+    """A frame without a face to swap: `keep` it, `hold` the last swapped picture, or `skip` it with its sound."""
 
     start_seconds: float = field(default=0.0, metadata={"min": 0.0, "max": 86400.0, "step": 0.04})
     """Where the result begins in the target."""
@@ -67,18 +68,13 @@ class SwapOptions:
     """What makes the new face; `mesh` is built in and needs no download."""
 
     def __post_init__(self) -> None:
+        check(self)
         for item in fields(self):
-            _check(item.name, getattr(self, item.name), item.metadata)
+            choices, value = item.metadata.get("choices"), getattr(self, item.name)
+            if choices and value not in choices:
+                raise InputError(f"SwapOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")
         if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
             raise InputError(
-                f"The end must come after the start, but got {self.start_seconds:g} to {self.end_seconds:g} seconds: "
+                f"The end must come after the start, but got {self.start_seconds:g} to {self.end_seconds:g} seconds; "
                 "choose a later end."
             )
-
-
-def _check(name: str, value: Any, bounds: Any) -> None:
-    """Hold one field against its metadata; raises InputError."""
-    if "choices" in bounds and value not in bounds["choices"]:
-        raise InputError(f"{name} must be one of {', '.join(bounds['choices'])}, but got {value!r}.")
-    if "min" in bounds and value is not None and not bounds["min"] <= value <= bounds["max"]:
-        raise InputError(f"{name} must be between {bounds['min']} and {bounds['max']}, but got {value!r}.")

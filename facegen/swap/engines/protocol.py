@@ -83,7 +83,7 @@ class Engine(Protocol):
         """
         ...
 
-    def render(self, draft: Draft, cues: Any, options: SwapOptions, *, seed: int) -> Patch:
+    def render(self, draft: Any, cues: Any, options: SwapOptions, *, seed: int) -> Patch:
         """Finish the face: the patch to be pasted into the frame.
 
         Args:

@@ -1,0 +1,60 @@
+"""The first pass, kept: who is in a clip and where, known again by the clip's content."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from facegen import media
+from facegen.config import home
+from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip
+from facegen.swap.options import SwapOptions
+from facegen.swap.progress import Progress
+from facegen.swap.request import analysis_key
+from facegen.swap.timeline import Timeline, timeline_of
+
+_KEPT = 20
+
+
+def analysis_path(target: str, options: SwapOptions) -> Path:
+    """Where the analysis of a target is kept, whether or not it was made yet."""
+    return home() / "analyses" / f"{analysis_key(target, options)}.npz"
+
+
+def analyse(target: str, options: SwapOptions, analyser: FaceAnalyser, progress: Progress) -> ClipAnalysis:
+    """Analyse a target, or load what was found in it before.
+
+    Args:
+        target: a video.
+        options: where it begins and ends; with people named, it is analysed from end to end, so that their numbers
+            are the same for every trim.
+        analyser: what finds the faces.
+        progress: told of every frame.
+
+    Raises:
+        InputError: the target cannot be read.
+        ResourceError: the analysis cannot be written.
+    """
+    path = analysis_path(target, options)
+    if path.exists():
+        path.touch()
+        return ClipAnalysis.load(path)
+    timeline = timeline_of(target, options)
+    analysis = analyse_clip(_counted(target, options, timeline, progress), analyser=analyser)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with media.atomic_output(path) as temporary:
+        analysis.save(temporary)
+    _prune(path.parent)
+    return analysis
+
+
+def _counted(target: str, options: SwapOptions, timeline: Timeline, progress: Progress) -> Iterator[media.Frame]:
+    frames = media.read_frames(target, start_seconds=options.start_seconds, end_seconds=options.end_seconds)
+    for frame in frames:
+        yield frame
+        progress.frames("Looking for faces,", frame.index + 1 - timeline.first, timeline.frame_count)
+
+
+def _prune(folder: Path) -> None:
+    """Keep the analyses used last, so that the folder does not grow for ever."""
+    newest_first = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in newest_first[_KEPT:]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""Who gets which face: the choice of faces in a frame, and the identity that each is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from facegen.errors import InputError, NoFaceError
+from facegen.faces import ClipAnalysis, Face
+from facegen.swap.options import Faces
+from facegen.swap.request import SwapRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One face of one frame that is to be swapped."""
+
+    face: Face
+    """The face in the target."""
+
+    identity: Any
+    """What the engine made of the source, for this person."""
+
+    track: int
+    """The unbroken appearance it belongs to; what the engine keeps calm over time is kept calm within it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """Which faces are swapped, and with what."""
+
+    faces: Faces
+    """As in `SwapOptions.faces`; not used where people have identities of their own."""
+
+    person: int
+    """As in `SwapOptions.person`."""
+
+    identity: Any
+    """For everybody who is chosen by `faces`."""
+
+    people: Mapping[int, Any]
+    """Identity by person; where there are any, everybody else is left alone."""
+
+    def parts(self, faces: Sequence[Face]) -> list[Part]:
+        """The faces of one frame that are swapped, largest last, so that nearer faces cover those behind them."""
+        wanted = faces
+        if self.people:
+            wanted = [face for face in faces if face.person_id in self.people]
+        elif self.faces == "person":
+            wanted = [face for face in faces if face.person_id == self.person]
+        elif self.faces == "largest":
+            wanted = sorted(faces, key=lambda face: face.size_px)[-1:]
+        return [
+            Part(
+                face=face,
+                identity=self.people[face.person_id] if self.people and face.person_id is not None else self.identity,
+                track=face.track_id if face.track_id is not None else -1 - place,
+            )
+            for place, face in enumerate(sorted(wanted, key=lambda face: face.size_px))
+        ]
+
+
+def check_people(request: SwapRequest, analysis: ClipAnalysis) -> None:
+    """Hold the people that a request names against those in the clip.
+
+    Raises:
+        NoFaceError: the clip shows no face at all.
+        InputError: a person is named whom the clip does not show.
+    """
+    count = len(analysis.people)
+    if count == 0:
+        raise NoFaceError(
+            f"Expected a face in the target, but found none in its {analysis.frame_count} frames; choose another clip "
+            "or another part of it."
+        )
+    named = sorted(request.people) or ([request.options.person] if request.options.faces == "person" else [])
+    for person in named:
+        if person not in {known.person_id for known in analysis.people}:
+            raise InputError(
+                f"Expected a person of the clip, but got {person}; it shows {count} "
+                f"({'0' if count == 1 else f'0 to {count - 1}'}), in the order of time on screen."
+            )

@@ -1,0 +1,145 @@
+"""A clip swapped segment by segment, so that it can go on where it was cut off."""
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from facegen import media, provenance
+from facegen.faces import ClipAnalysis
+from facegen.media.excerpt import cut_sound
+from facegen.swap.cast import Cast, Part
+from facegen.swap.engines import Engine
+from facegen.swap.journal import Journal
+from facegen.swap.options import SwapOptions
+from facegen.swap.progress import Progress
+from facegen.swap.render import WORKERS, StageClock, Swapped, swap_frames
+from facegen.swap.timeline import Timeline
+
+SEGMENT_SECONDS = 4.0
+"""How much of the clip is lost at most when a run is cut off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSwap:
+    """One clip with everything that is known before its second pass."""
+
+    target: str
+    """The video."""
+
+    info: media.VideoInfo
+    """What it is."""
+
+    options: SwapOptions
+    """How it is done."""
+
+    analysis: ClipAnalysis
+    """Who is where."""
+
+    cast: Cast
+    """Who gets which face."""
+
+    timeline: Timeline
+    """Which frames the result shows, and when."""
+
+    engine: Engine
+    """What makes the new faces."""
+
+    journal: Journal
+    """What was finished, by this process or one before it."""
+
+    clock: StageClock
+    """Where the time is counted."""
+
+    def parts(self, index: int) -> list[Part]:
+        """The faces to be swapped in one frame."""
+        return self.cast.parts(self.analysis.faces(index))
+
+    def render(self, progress: Progress) -> None:
+        """Do the second pass from where the journal ends.
+
+        A segment depends on the target and the analysis alone, so it makes no difference to it where the pass began.
+
+        Raises:
+            InputError: the target cannot be read.
+            ResourceError: a segment cannot be written.
+        """
+        begin = self.journal.next_index(self.timeline.first)
+        if begin < self.timeline.last and not self.journal.is_complete:
+            with ThreadPoolExecutor(WORKERS, thread_name_prefix="swap") as pool:
+                swapped = swap_frames(
+                    self.clock.watched("decode", self._frames_from(self._context_of(begin))),
+                    lambda frame: self.parts(frame.index),
+                    engine=self.engine,
+                    options=self.options,
+                    pool=pool,
+                    clock=self.clock,
+                )
+                with closing(swapped):
+                    self._write(swapped, begin, progress)
+        self.journal.finish()
+
+    def join(self, output: str) -> tuple[str, ...]:
+        """Put the segments and the target's sound together; returns what the user should know.
+
+        Raises:
+            ResourceError: the output cannot be written.
+        """
+        options = self.options
+        is_trimmed = options.start_seconds > 0 or options.end_seconds is not None
+        if self.timeline.is_kept.all() or not self.info.audio:
+            return media.join_segments(
+                self.journal.segments, output, like=self.info, sound_from=self.target, is_trimmed=is_trimmed
+            )
+        with tempfile.TemporaryDirectory(dir=self.journal.folder.parent) as folder:
+            sound = Path(folder) / "sound.nut"
+            cut_sound(self.target, sound, self.timeline.spans())
+            return media.join_segments(
+                self.journal.segments, output, like=self.info, sound_from=sound, is_trimmed=is_trimmed
+            )
+
+    def _frames_from(self, index: int) -> Iterator[media.Frame]:
+        return media.read_frames(self.target, start_index=index, end_seconds=self.options.end_seconds)
+
+    def _context_of(self, begin: int) -> int:
+        """Where to start reading, so that frame `begin` comes out as in an uninterrupted run."""
+        needed = begin
+        if self.options.when_no_face == "hold" and not self.parts(begin):
+            before = range(begin - 1, self.timeline.first - 1, -1)
+            needed = next((index for index in before if self.parts(index)), begin)
+        return max(self.timeline.first, needed - self.engine.look_around)
+
+    def _write(self, swapped: Iterator[Swapped], begin: int, progress: Progress) -> None:
+        mark = provenance.Watermark(self.info.size_hw)
+        timeline, held = self.timeline, None
+        length = max(8, min(480, round(SEGMENT_SECONDS * float(self.info.frame_rate))))
+        with media.SegmentWriter(
+            self.journal.folder,
+            like=self.info,
+            crf=self.options.crf,
+            preset=self.options.preset,
+            segment_frames=length,
+        ) as writer:
+            for item in swapped:
+                frame = item.frame
+                if item.faces:
+                    held = frame
+                elif held is not None and self.options.when_no_face == "hold":
+                    frame = _retimed(held, frame.index, frame.pts, frame.duration)
+                if frame.index >= begin and timeline.keeps(frame.index):
+                    with self.clock.stage("mark"):
+                        frame = frame.add_luma(mark.luma_delta)
+                    if earlier := timeline.earlier(frame.index):
+                        frame = _retimed(frame, frame.index, frame.pts - earlier, frame.duration)
+                    with self.clock.stage("encode"):
+                        writer.write(frame)
+                progress.frames("Swapping faces,", frame.index + 1 - timeline.first, timeline.frame_count)
+
+
+def _retimed(frame: media.Frame, index: int, pts: int, duration: int) -> media.Frame:
+    """The same picture at another time; its planes are shared."""
+    return media.Frame(
+        frame.native, index=index, pts=pts, time_base=frame.time_base, duration=duration, color=frame.color
+    )

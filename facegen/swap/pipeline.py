@@ -1,0 +1,248 @@
+"""`SwapPipeline`: the one door of the room."""
+
+import time
+from collections import Counter, OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegen import media, provenance
+from facegen.config import to_dict
+from facegen.errors import InputError, NoFaceError
+from facegen.faces import ClipAnalysis, FaceAnalyser
+from facegen.runs import Run, runs_home
+from facegen.swap import analysis as first_pass
+from facegen.swap.cast import Cast, check_people
+from facegen.swap.clip import ClipSwap
+from facegen.swap.engines import Engine, make_engine
+from facegen.swap.journal import Journal
+from facegen.swap.options import SwapOptions
+from facegen.swap.progress import OnProgress, Progress
+from facegen.swap.render import StageClock, swap_image
+from facegen.swap.request import SwapRequest, SwapResult, file_fingerprint, request_key
+from facegen.swap.result import PICTURES, VIDEOS, check_paths, sign
+from facegen.swap.sources import gather
+from facegen.swap.timeline import timeline_of
+
+_IDENTITIES_KEPT = 8
+
+
+class SwapPipeline:
+    """Swaps faces. Models and identities stay loaded between calls; safe to call from several threads."""
+
+    def __init__(self, *, analyser: FaceAnalyser | None = None, engine: Engine | None = None) -> None:
+        """Make a pipeline.
+
+        Args:
+            analyser: what finds the faces.
+            engine: what makes the new faces, whatever the options name.
+        """
+        self.analyser = analyser or FaceAnalyser()
+        self._engines: dict[str, Engine] = {}
+        self._engine = engine
+        self._identities: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+
+    def __call__(
+        self, request: SwapRequest, run: Run | None = None, on_progress: OnProgress | None = None
+    ) -> SwapResult:
+        """Do a swap, or go on with one that was cut off.
+
+        Args:
+            request: what to do.
+            run: the run folder to work in; one named after the request is used, and removed at the end, where there is
+                none. The same request finds it again after a crash.
+            on_progress: told of every frame.
+
+        Raises:
+            InputError: the request cannot be done; the sentence says why.
+            ResourceError: a place cannot be written, or the disk is full.
+            Cancelled: somebody stopped the work; what was finished is kept in the run folder.
+        """
+        started = time.perf_counter()
+        is_picture = media.is_picture(request.target)
+        check_paths(request, PICTURES if is_picture else VIDEOS)
+        clock = StageClock()
+        if is_picture:
+            return self._swap_picture(request, Progress(on_progress, run), clock, started)
+        folder = run or _run_of(request)
+        with folder.work():
+            result = self._swap_clip(request, folder, Progress(on_progress, folder), clock, started)
+        if run is not None:
+            return result
+        folder.delete()
+        return replace(result, run=None)
+
+    def find_people(
+        self, target: str, options: SwapOptions | None = None, on_progress: OnProgress | None = None
+    ) -> ClipAnalysis:
+        """Find everybody in a video; kept, so that the swap itself need not look again."""
+        progress = Progress(on_progress)
+        return first_pass.analyse(target, options or SwapOptions(), self.analyser, progress)
+
+    def preview(
+        self, request: SwapRequest, *, frame_index: int | None = None, seconds: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Swap one frame, without the rest of the clip.
+
+        Args:
+            request: what to do; its output is not used.
+            frame_index: which frame of the target, counted from its beginning.
+            seconds: which moment of it, where no index is given.
+
+        Returns:
+            The frame before and after, (H, W, 3) RGB uint8 each.
+
+        Raises:
+            InputError: the request cannot be done.
+        """
+        engine = self._make_engine(request.options)
+        cast = self._cast(request, engine)
+        if media.is_picture(request.target):
+            before = media.read_picture(request.target)
+            faces = _numbered(self.analyser.detect(before))
+        else:
+            frame = media.read_frame_at(request.target, seconds=seconds, index=frame_index)
+            before = frame.image_rgb
+            scope = request.analysed_options()
+            if request.names_people or first_pass.analysis_path(request.target, scope).exists():
+                faces = self.find_people(request.target, scope).faces(frame.index)
+            else:
+                faces = self.analyser.detect(before)
+        return before, swap_image(before, cast.parts(faces), engine, request.options)
+
+    def _swap_clip(
+        self, request: SwapRequest, run: Run, progress: Progress, clock: StageClock, started: float
+    ) -> SwapResult:
+        options = request.options
+        with clock.stage("probe"):
+            info = media.probe(request.target)
+            journal = Journal(run.path, request_key(request))
+        engine = self._make_engine(options)
+        with clock.stage("sources"):
+            cast = self._cast(request, engine)
+        progress.enter(0.0, 0.3)
+        analysing = time.perf_counter()
+        with clock.stage("analyse"):
+            analysis = first_pass.analyse(request.target, request.analysed_options(), self.analyser, progress)
+        check_people(request, analysis)
+        rendering = time.perf_counter()
+        is_kept = (lambda index: bool(cast.parts(analysis.faces(index)))) if options.when_no_face == "skip" else None
+        timeline = timeline_of(request.target, options, is_kept)
+        if not timeline.is_kept.any():
+            raise InputError(
+                "Expected at least one frame with a face to swap, but all would be skipped; choose another person or "
+                "«keep» for frames without a face."
+            )
+        clip = ClipSwap(
+            target=request.target,
+            info=info,
+            options=options,
+            analysis=analysis,
+            cast=cast,
+            timeline=timeline,
+            engine=engine,
+            journal=journal,
+            clock=clock,
+        )
+        resumed = journal.next_index(timeline.first) - timeline.first
+        progress.enter(0.3, 0.98, resumed)
+        clip.render(progress)
+        joining = time.perf_counter()
+        progress.enter(0.98, 1.0)
+        progress.say(0.0, "Joining picture and sound")
+        with clock.stage("join"):
+            notices = (*info.notices, *clip.join(request.output))
+        with clock.stage("sign"):
+            notices += sign(request)
+        seen = Counter(part.face.person_id for index in timeline.kept_indices() for part in clip.parts(index))
+        result = SwapResult(
+            output=request.output,
+            frames=int(timeline.is_kept.sum()),
+            faces=seen.total(),
+            people=len(seen),
+            seconds=round(time.perf_counter() - started, 3),
+            resumed_frames=resumed,
+            stages={name: round(seconds, 3) for name, seconds in clock.seconds.items()},
+            rates={
+                "analyse": round(timeline.frame_count / (rendering - analysing), 1),
+                "render": round((timeline.frame_count - resumed) / (joining - rendering), 1),
+            },
+            notices=notices,
+            run=str(run.path),
+        )
+        journal.clear()
+        return result
+
+    def _swap_picture(self, request: SwapRequest, progress: Progress, clock: StageClock, started: float) -> SwapResult:
+        progress.say(0.1, "Looking for faces")
+        engine = self._make_engine(request.options)
+        with clock.stage("sources"):
+            cast = self._cast(request, engine)
+        with clock.stage("analyse"):
+            image = media.read_picture(request.target)
+            faces = _numbered(self.analyser.detect(image))
+        if not faces:
+            raise NoFaceError(
+                f"Expected a face in the target {Path(request.target).name!r}, but found none; choose another picture."
+            )
+        parts = cast.parts(faces)
+        if not parts:
+            raise InputError(
+                f"Expected a person of the target, but it shows {len(faces)}; choose 0 to {len(faces) - 1}."
+            )
+        progress.say(0.5, "Swapping faces")
+        with clock.stage("render"):
+            image = provenance.mark_picture(swap_image(image, parts, engine, request.options))
+        with clock.stage("encode"):
+            media.write_picture(request.output, image, metadata={"comment": provenance.NOTICE})
+        with clock.stage("sign"):
+            notices = sign(request)
+        progress.say(1.0, "Done")
+        return SwapResult(
+            output=request.output,
+            frames=1,
+            faces=len(parts),
+            people=len(parts),
+            seconds=round(time.perf_counter() - started, 3),
+            stages={name: round(seconds, 3) for name, seconds in clock.seconds.items()},
+            notices=notices,
+        )
+
+    def _make_engine(self, options: SwapOptions) -> Engine:
+        if self._engine is not None:
+            return self._engine
+        if options.engine not in self._engines:
+            self._engines[options.engine] = make_engine(options.engine)
+        return self._engines[options.engine]
+
+    def _cast(self, request: SwapRequest, engine: Engine) -> Cast:
+        options = request.options
+        by_sources = {group: self._identity(group, options, engine) for group in request.all_sources()}
+        return Cast(
+            faces=options.faces,
+            person=options.person,
+            identity=by_sources.get(request.sources),
+            people={person: by_sources[group] for person, group in request.people.items()},
+        )
+
+    def _identity(self, sources: tuple[str, ...], options: SwapOptions, engine: Engine) -> Any:
+        key = (engine.name, options.source_face, *(file_fingerprint(path) for path in sources))
+        if key not in self._identities:
+            self._identities[key] = engine.prepare(gather(sources, self.analyser, source_face=options.source_face))
+            while len(self._identities) > _IDENTITIES_KEPT:
+                self._identities.popitem(last=False)
+        return self._identities[key]
+
+
+def _numbered(faces: list[Any]) -> list[Any]:
+    """Faces of one picture with person numbers, counted from the left."""
+    from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
+    return [face.replace(person_id=number) for number, face in enumerate(from_left)]
+
+
+def _run_of(request: SwapRequest) -> Run:
+    """The run folder that belongs to a request and to no other."""
+    path = runs_home() / f"swap-{request_key(request)[:16]}"
+    return Run.open(path) if (path / "request.json").exists() else Run.create("swap", to_dict(request), path=path)

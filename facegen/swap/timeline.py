@@ -1,0 +1,91 @@
+"""Which frames of the target the result shows, and when it shows them."""
+
+import bisect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from facegen import media
+from facegen.swap.options import SwapOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """The frames from `first` up to, but not including, `last`, some of them left out."""
+
+    first: int
+    """Index in the target of the first frame."""
+
+    last: int
+    """One more than the index of the last frame."""
+
+    time_base: Fraction
+    """Unit of the times, in seconds."""
+
+    ticks: np.ndarray
+    """(last - first + 1,) int64: when each frame begins in the target, and when the last one ends."""
+
+    is_kept: np.ndarray
+    """(last - first,) bool: the frame is part of the result."""
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the target that are read."""
+        return self.last - self.first
+
+    def keeps(self, index: int) -> bool:
+        """Whether a frame of the target is part of the result."""
+        place = index - self.first
+        return place >= len(self.is_kept) or bool(self.is_kept[place])
+
+    def kept_indices(self) -> Iterator[int]:
+        """Index in the target of every frame of the result, in order."""
+        return (self.first + int(place) for place in np.flatnonzero(self.is_kept))
+
+    def earlier(self, index: int) -> int:
+        """Ticks by which a frame comes earlier since frames before it are left out."""
+        return int(self._earlier[min(index - self.first, len(self.is_kept))])
+
+    @cached_property
+    def _earlier(self) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(np.diff(self.ticks) * ~self.is_kept)])
+
+    def spans(self) -> list[tuple[float, float]]:
+        """The stretches of the target that are part of the result, in seconds, in order."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], self.is_kept, [False]]).astype(np.int8)))
+        unit = float(self.time_base)
+        return [
+            (float(self.ticks[begin]) * unit, float(self.ticks[end]) * unit)
+            for begin, end in zip(edges[::2], edges[1::2], strict=True)
+        ]
+
+
+def timeline_of(target: str, options: SwapOptions, is_kept: Callable[[int], bool] | None = None) -> Timeline:
+    """The timeline of a target.
+
+    Args:
+        target: a video.
+        options: where it begins and ends.
+        is_kept: says of a frame's index whether the result shows it; all are shown where there is none.
+
+    Raises:
+        InputError: the target cannot be read.
+    """
+    times, time_base = media.frame_times(target)
+    first = bisect.bisect_left(times, Fraction(options.start_seconds) / time_base)
+    last = len(times)
+    if options.end_seconds is not None:
+        last = max(bisect.bisect_left(times, Fraction(options.end_seconds) / time_base), first)
+    step = times[-1] - times[-2] if len(times) > 1 else 1
+    ticks = (*times, times[-1] + step)[first : last + 1]
+    kept = [is_kept is None or is_kept(index) for index in range(first, last)]
+    return Timeline(
+        first=first,
+        last=last,
+        time_base=time_base,
+        ticks=np.array(ticks, np.int64),
+        is_kept=np.array(kept, bool),
+    )
