@@ -53,6 +53,6 @@ def encode(path: Path, images: Iterable[np.ndarray], *, crf: int = 23) -> Path:
 
 def reencode(path: Path, to: Path, *, crf: int, scale: float = 1.0) -> Path:
     """Decode, shrink, encode again."""
-    side = round(SIZE * scale)
+    side = round(SIZE * scale / 2) * 2
     images = (frame.image_rgb for frame in read_frames(path))
     return encode(to, (cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images), crf=crf)
