@@ -136,3 +136,48 @@ def add_compression(pictures: Tensor, random: Generator, *, share: float) -> Ten
     out = pictures.clone()
     out[chosen] = (matrix.T @ spectrum @ matrix).transpose(3, 4).reshape(-1, channels, height, width).clamp_(0.0, 1.0)
     return out
+
+
+def draw_warps(count: int, random: Generator) -> Tensor:
+    """(count, 2, 9, 9) smooth displacement fields in [-1, 1] coordinates, as DeepFaceLab bends its inputs.
+
+    A net of 2, 4 or 8 cells; its inner knots move by a normal draw within 2.5 sigma, brought to [-1, 1], times 0.24
+    cells.
+    """
+    fields = []
+    for cells in 2 ** torch.randint(1, 4, (count,), generator=random):
+        knots = int(cells) - 1
+        # inverse of the normal distribution function, cut at 2.5 sigma
+        inside = uniform(2 * knots * knots, -1.0, 1.0, random) * math.erf(2.5 / math.sqrt(2))
+        draws = torch.erfinv(inside) * math.sqrt(2) / 2.5
+        moves = draws.view(1, 2, knots, knots) * (0.24 * 2 / int(cells))
+        fields.append(F.interpolate(F.pad(moves, (1, 1, 1, 1)), size=(9, 9), mode="bilinear", align_corners=True))
+    return torch.cat(fields)
+
+
+def warped(grids: Tensor, fields: Tensor) -> Tensor:
+    """Sampling grids (B, H, W, 2) bent by displacement fields (B, 2, h, w): first the field, then the affine."""
+    return grids + F.grid_sample(fields, grids, padding_mode="border", align_corners=True).permute(0, 2, 3, 1)
+
+
+def jitter_hsv(pictures: Tensor, random: Generator, power: float) -> Tensor:
+    """Random hue, saturation and value, each shifted by up to `power` of its range (DeepFaceLab: 0 to 0.3)."""
+    count, device = len(pictures), pictures.device
+    hue, saturation, value = (_column(uniform(count, -power, power, random), device) for _ in range(3))
+    high, low = pictures.amax(1, keepdim=True), pictures.amin(1, keepdim=True)
+    grey = high - low
+    # a picture's own hue turns by moving its pure colour round the circle of six ramps
+    red, green, blue = pictures.split(1, 1)
+    spread = grey.clamp_min(1e-6)
+    angle = torch.where(
+        high == red,
+        (green - blue) / spread,
+        torch.where(high == green, 2 + (blue - red) / spread, 4 + (red - green) / spread),
+    )
+    angle = angle + hue * 6
+    shifts = torch.tensor([5.0, 3.0, 1.0], device=device).view(1, 3, 1, 1)
+    ramp = (angle + shifts).remainder(6)
+    pure = 1 - torch.minimum(ramp, 4 - ramp).clamp(0, 1)
+    top = (high + value).clamp(0, 1)
+    strength = (grey / high.clamp_min(1e-6) + saturation * (grey > 1e-3)).clamp(0, 1)
+    return top * (1 - strength * (1 - pure))

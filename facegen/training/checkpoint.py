@@ -1,8 +1,8 @@
 """Checkpoints: folders of safetensors and JSON that appear complete or not at all.
 
 `checkpoints/step-00000500/` holds model, running average, optimiser and state. It is written under another name in the
-same place, synced to disk and renamed, so that a crash at any moment leaves the folders before it as they were. Which one
-is last, best or an hourly backup follows from their contents: there is no index that could disagree.
+same place, synced to disk and renamed, so that a crash at any moment leaves the folders before it as they were. Which
+one is last, best or an hourly backup follows from their contents: there is no index that could disagree.
 """
 
 from __future__ import annotations

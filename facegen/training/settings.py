@@ -50,12 +50,12 @@ class TrainSettings:
     steps: int = field(default=10_000, metadata={"min": 1, "max": 100_000_000})
     """Steps to be done in all; a resumed run counts on from where it was."""
     minutes: float = field(default=0.0, metadata={"min": 0.0, "max": 100_000.0})
-    """Time to train in all, after which the run ends even if steps remain; the schedule then follows time. 0: no limit."""
+    """Time to train in all, after which the run ends even if steps remain; the schedule follows it. 0: no limit."""
     batch_size: int = field(default=16, metadata={"min": 1, "max": 4096, "step": 1})
     """Samples a process works on at once."""
     accumulate: int = field(default=1, metadata={"min": 1, "max": 1024, "step": 1})
     """Batches whose gradients are averaged into one step."""
-    optimiser: OptimiserSettings = OptimiserSettings()
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     """How weights follow their gradients."""
     seed: int = field(default=0, metadata={"min": 0, "max": 2**32 - 1})
     """Everything random follows from it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -60,8 +60,22 @@ class Task:
         """A fresh network; called after the seed is set."""
         raise NotImplementedError
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], progress: float) -> dict[str, Tensor]:
-        """Scalars by name; the loop minimises their sum. Names are shown to the user."""
+    players: ClassVar[int] = 1
+    """Groups of weights that are trained in turn with losses of their own; 2 for a model and its critic."""
+
+    def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        """The weights of each player; all of them for a single one."""
+        return [list(model.parameters())]
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+        """Scalars by name; the loop minimises their sum. Names are shown to the user.
+
+        Args:
+            model: call it only through its `forward`, which several processes listen to.
+            batch: what the data made.
+            progress: share of the training that is done, 0..1.
+            player: whose turn it is.
+        """
         raise NotImplementedError
 
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:

@@ -1,78 +1,125 @@
-"""What a training shows while it runs: log lines, stats.jsonl, TensorBoard events, previews and their strip."""
+"""What a training shows while it runs: log lines, losses.jsonl, TensorBoard events, previews and their strip."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from facegen.errors import InputError
 from facegen.training.settings import TrainSettings
 
-STATS_SECONDS = 10.0
+LINE_SECONDS = 10.0
+"""A line is written at least this often."""
+ESTIMATE_STEPS = 20
+"""After so many steps the time left is estimated."""
 STRIP_PREVIEWS = 12
 STRIP_WIDTH = 1024
 COMMANDS = ("save", "stop", "export")
 
 
 def send_command(folder: Path, command: str) -> None:
-    """Asks the training in a run folder to save, stop or export after its current step."""
-    if command not in COMMANDS:
-        raise ValueError(f"expected one of {COMMANDS}, but got {command!r}")
+    """Asks the training in a run folder to «save», «stop» or «export» after the step it is at.
+
+    Raises:
+        InputError: no such command, or no such folder.
+    """
+    if command not in COMMANDS or not folder.is_dir():
+        raise InputError(f"Expected one of {', '.join(COMMANDS)} for a run folder, found {command!r} for {folder}.")
     (folder / f"{command}.asked").touch()
 
 
+def read_losses(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's losses.jsonl: each has "step", and either "losses" with rate and speed, or "measures"."""
+    path = folder / "losses.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # after a crash the last line may be cut
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
 class Watch:
-    """Collects what the loop notes and writes it at a bearable pace."""
+    """Collects what the loop notes, and writes it at a bearable pace; only the first process's does."""
 
-    def __init__(
-        self, folder: Path, settings: TrainSettings, *, is_main: bool = True, say: Callable[[str], None] = print
-    ) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder, self.settings, self.is_main, self.say = folder, settings, is_main, say
+    def __init__(self, folder: Path, settings: TrainSettings, say: Callable[[str], None], *, is_main: bool) -> None:
+        self.folder, self.settings, self.say, self.is_main = folder, settings, say, is_main
         self.line = ""
+        self._events: Any = None
+        self._restart()
+
+    def _restart(self) -> None:
         self._sums: dict[str, float] = {}
         self._count = 0
         self._last_time = time.monotonic()
-        self._last_wait = 0.0
-        if is_main:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._events = SummaryWriter(str(folder / "tensorboard"))
+        self._last_waited = 0.0
+        self._first: tuple[float, float] | None = None
+        self._seen = 0
 
-    def note(self, step: int, elapsed: float, losses: dict[str, float], rate: float, waited: float) -> None:
-        """Takes in one step; writes a line every `log_every` steps or ten seconds."""
+    def rewind(self, step: int) -> None:
+        """Forgets lines of later steps than this one: at the start, and when a training returns to a checkpoint."""
+        self._restart()
+        if not self.is_main:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in read_losses(self.folder) if line["step"] <= step]
+        partial = self.folder / "losses.jsonl.part"
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        os.replace(partial, self.folder / "losses.jsonl")
+        self.close()
+        self._events = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+
+    def note(self, step: int, progress: float, losses: dict[str, float], rate: float, waited: float) -> None:
+        """Takes in one step; writes a line every `log_every` steps and at least every ten seconds.
+
+        Args:
+            step: steps done.
+            progress: share of the training that is done.
+            losses: by name.
+            rate: learning rate.
+            waited: seconds waited for data since the start.
+        """
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
         now = time.monotonic()
-        if not self.is_main or (step % self.settings.log_every and now - self._last_time < STATS_SECONDS):
+        self._estimate(now, progress)
+        if not self.is_main or (step % self.settings.log_every and now - self._last_time < LINE_SECONDS):
             return
         seconds = max(now - self._last_time, 1e-9)
         means = {name: value / self._count for name, value in self._sums.items()}
-        stats = {
-            "step": step,
-            "elapsed": elapsed,
-            "losses": means,
-            "rate": rate,
-            "steps_per_second": self._count / seconds,
-            "wait_share": (waited - self._last_wait) / seconds,
-        }
-        self._append(stats)
+        speed = self._count / seconds
+        share = (waited - self._last_waited) / seconds
+        self._append(
+            step=step, progress=progress, losses=means, rate=rate, steps_per_second=speed, waiting_share=round(share, 4)
+        )
         for name, value in means.items():
             self._events.add_scalar(f"loss/{name}", value, step)
         self._events.add_scalar("rate", rate, step)
-        self.line = f"Total Iterations: {step} | " + " ".join(f"{_title(k)}: {v:.4f}" for k, v in means.items())
+        self.line = f"Total Iterations: {step} | " + " ".join(f"Loss {k}: {v:.4f}" for k, v in means.items())
         self.say(self.line)
-        self._sums, self._count, self._last_time, self._last_wait = {}, 0, now, waited
+        self._sums, self._count, self._last_time, self._last_waited = {}, 0, now, waited
+
+    def _estimate(self, now: float, progress: float) -> None:
+        self._seen += 1
+        if self._first is None:
+            self._first = (now, progress)
+        elif self._seen == ESTIMATE_STEPS + 1 and progress > self._first[1]:
+            minutes = (now - self._first[0]) / (progress - self._first[1]) * (1 - progress) / 60
+            speed = ESTIMATE_STEPS / (now - self._first[0])
+            self.say(f"At {speed:.2f} steps a second this training needs about {max(1, round(minutes))} more minutes.")
 
     def measured(self, step: int, measures: dict[str, float]) -> None:
         """Takes in figures on held-back data."""
         if not measures or not self.is_main:
             return
-        self._append({"step": step, "measures": measures})
+        self._append(step=step, measures=measures)
         for name, value in measures.items():
             self._events.add_scalar(f"measure/{name}", value, step)
         self.say(f"Step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in measures.items()))
@@ -92,15 +139,13 @@ class Watch:
         for place in places:
             with Image.open(shown[place]) as image:
                 height = max(1, round(image.height * STRIP_WIDTH / image.width))
-                rows.append(np.asarray(image.resize((STRIP_WIDTH, height))))
+                rows.append(np.asarray(image.convert("RGB").resize((STRIP_WIDTH, height))))
         Image.fromarray(np.concatenate(rows)).save(folder / "strip.jpg", quality=90)
 
     def asked(self) -> set[str]:
         """Commands left in the run folder since the last look; they are taken away."""
-        if not self.is_main:
-            return set()
         found = set()
-        for command in COMMANDS:
+        for command in COMMANDS if self.is_main else ():
             path = self.folder / f"{command}.asked"
             if path.exists():
                 path.unlink()
@@ -108,14 +153,11 @@ class Watch:
         return found
 
     def close(self) -> None:
-        """Flushes what is pending."""
-        if self.is_main:
+        """Writes out what is pending."""
+        if self._events is not None:
             self._events.close()
+            self._events = None
 
-    def _append(self, values: dict[str, object]) -> None:
-        with (self.folder / "stats.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**values, "time": time.time()}) + "\n")
-
-
-def _title(name: str) -> str:
-    return name if name.lower().startswith("loss") else f"Loss {name}"
+    def _append(self, **values: Any) -> None:
+        with (self.folder / "losses.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**values, "time": round(time.time(), 3)}) + "\n")

@@ -6,11 +6,13 @@ After U-Net (Ronneberger et al., arXiv:1505.04597) with additive skips as in Lin
 
 from __future__ import annotations
 
+import copy
+import itertools
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +68,13 @@ class ParserNet(nn.Module):
         self.config = config
         widths = config.widths
         self.stem = conv_norm(12, widths[0])
-        self.downs = nn.ModuleList(conv_norm(a, b, 3, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(conv_norm(a, b, 3, 2) for a, b in itertools.pairwise(widths))
         self.encoder = nn.ModuleList(
             nn.Sequential(*(Residual(width) for _ in range(count)))
             for width, count in zip(widths, config.blocks, strict=True)
         )
         self.context = Context(widths[-1])
-        self.ups = nn.ModuleList(conv_norm(b, a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.ups = nn.ModuleList(conv_norm(b, a, 1) for a, b in itertools.pairwise(widths))
         self.decoder = nn.ModuleList(Residual(width) for width in widths[1:-1])
         self.finest = conv_norm(widths[0], widths[0])
         self.head = nn.Conv2d(widths[0], config.classes, 1)
@@ -116,13 +118,11 @@ def parameter_count(model: nn.Module) -> int:
 
 def fold(model: ParserNet) -> ParserNet:
     """A copy in which each batch norm is folded into its convolution: same result, quicker."""
-    import copy
-
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
     folded = copy.deepcopy(model).eval()
     for module in folded.modules():
         if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            convolution = module[0]
+            assert isinstance(convolution, nn.Conv2d)
+            module[0] = fuse_conv_bn_eval(convolution, module[1])
             module[1] = nn.Identity()
     return folded

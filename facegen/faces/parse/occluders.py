@@ -1,8 +1,8 @@
 """Things held before a face, drawn into training pictures: they are no class of the set and become background.
 
 Hands are a palm, fingers and a forearm in the picture's own skin colour; microphones a dark ball on a stick; cups and
-cards polygons, plain or textured with another picture of the batch. Everything is drawn for the whole batch at once from
-signed distances (negative inside), in coordinates where the picture spans [-1, 1].
+cards polygons, plain or textured with another picture of the batch. Everything is drawn for the whole batch at once
+from signed distances (negative inside), in coordinates where the picture spans [-1, 1].
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class FaceParser:
         from facegen.training.precision import is_bfloat16_quick
 
         self.device = choose_device(device)
-        self._network = _load().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = _load().to(self.device).to(memory_format=torch.channels_last)
         self._dtype = torch.bfloat16 if is_bfloat16_quick(self.device) else torch.float32
 
     def parse(self, crops_rgb: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ WEIGHTS_BY_CLASS = (
 class ParserTask(Task):
     """Learns which pixel is skin, hair, eye and so on, and what covers a face."""
 
-    network: ParserNetConfig = ParserNetConfig()
+    network: ParserNetConfig = field(default_factory=ParserNetConfig)
     """The network's size."""
     early_size: int = field(default=192, metadata={"min": 32, "max": 512, "step": 32})
     """Side of the pictures trained on at first, pixels."""
@@ -70,7 +70,7 @@ class ParserTask(Task):
         """A fresh network."""
         return ParserNet(self.network)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], progress: float) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """Cross-entropy and soft dice; at the labels' own size."""
         labels = batch["labels"]
         logits = model(to_input(batch["pictures"])).float()

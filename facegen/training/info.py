@@ -1,0 +1,39 @@
+"""What people read about a task before they start it, without torch being imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from facegen.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """One thing that can be trained; a room lists its own in `tasks.py` as `TASKS: tuple[TaskInfo, ...]`."""
+
+    name: str
+    """What people type: «parser»."""
+    summary: str
+    """One sentence: what comes out."""
+    needs: str
+    """What the data folder must hold."""
+    typical_time: str
+    """How long a useful training takes, and on what."""
+    path: str
+    """Where the `Task` is: «facegen.faces.parse.task:ParserTask»."""
+    presets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Named settings, as key=value; keys that begin with «task.» are the task's own. The first one is the default."""
+    example_data: str = ""
+    """A folder below ../shared/data that fits, for trying it out."""
+    used_in: str = ""
+    """The tab that the trained model belongs to."""
+
+    def load(self) -> type[Task]:
+        """Imports the task's class."""
+        module, _, name = self.path.partition(":")
+        task: type[Task] = getattr(import_module(module), name)
+        return task

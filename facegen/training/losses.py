@@ -1,0 +1,190 @@
+"""Losses between pictures, and mixtures of them.
+
+All take (B, C, H, W) float pictures in [0, 1] and return the mean over the batch as a scalar.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from facegen.errors import InputError
+from facegen.training.lpips import lpips
+
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+GMSD_C = 0.0026
+EYES_MOUTH_FACTOR = 300.0
+"""Weight of the eyes-and-mouth term; DeepFaceLab's, where the other terms are weighted by 10."""
+
+
+def gaussian_window(size: int, sigma: float, like: Tensor) -> Tensor:
+    """(size,) weights that sum to 1."""
+    places = torch.arange(size, device=like.device, dtype=like.dtype) - (size - 1) / 2
+    window = torch.exp(-places.square() / (2 * sigma**2))
+    return window / window.sum()
+
+
+def _blur(pictures: Tensor, window: Tensor, padding: int = 0) -> Tensor:
+    channels, size = pictures.shape[1], len(window)
+    across = window.view(1, 1, 1, size).expand(channels, 1, 1, size)
+    down = window.view(1, 1, size, 1).expand(channels, 1, size, 1)
+    blurred = F.conv2d(pictures, across, groups=channels, padding=(0, padding))
+    return F.conv2d(blurred, down, groups=channels, padding=(padding, 0))
+
+
+def _ssim_parts(drawn: Tensor, wanted: Tensor, size: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """SSIM and its contrast-structure part for each picture and channel (Wang et al. 2004, eq. 13)."""
+    window = gaussian_window(min(size, *drawn.shape[2:]), sigma, drawn)
+    stacked = torch.cat([drawn, wanted, drawn * drawn, wanted * wanted, drawn * wanted], 1)
+    mean_a, mean_b, aa, bb, ab = _blur(stacked, window).chunk(5, 1)
+    contrast = (2 * (ab - mean_a * mean_b) + SSIM_C2) / (aa - mean_a**2 + bb - mean_b**2 + SSIM_C2)
+    luminance = (2 * mean_a * mean_b + SSIM_C1) / (mean_a**2 + mean_b**2 + SSIM_C1)
+    return (luminance * contrast).mean((2, 3)), contrast.mean((2, 3))
+
+
+def ssim(drawn: Tensor, wanted: Tensor, size: int = 11, sigma: float = 1.5) -> Tensor:
+    """Structural similarity, 1 for equal pictures (Wang et al. 2004)."""
+    return _ssim_parts(drawn, wanted, size, sigma)[0].mean()
+
+
+def dssim(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """(1 - SSIM) / 2 with a window that grows with the picture as DeepFaceLab's does; two sizes from 256 pixels on."""
+    side = drawn.shape[2]
+    sizes = [max(3, int(side / 11.6))] if side < 256 else [int(side / 11.6), int(side / 23.2)]
+    return torch.stack([(1 - ssim(drawn, wanted, size)) / 2 for size in sizes]).mean()
+
+
+def ms_ssim(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """1 - MS-SSIM (Wang et al. 2003), over as many of its five scales as the window fits into."""
+    scales = max(1, min(len(MS_SSIM_WEIGHTS), int(math.log2(drawn.shape[2] / 11)) + 1))
+    weights = [weight / sum(MS_SSIM_WEIGHTS[:scales]) for weight in MS_SSIM_WEIGHTS[:scales]]
+    product = torch.ones_like(drawn[:, :, 0, 0])
+    for scale, weight in enumerate(weights):
+        full, contrast = _ssim_parts(drawn, wanted, 11, 1.5)
+        part = full if scale == scales - 1 else contrast
+        product = product * part.clamp_min(1e-4) ** weight
+        drawn, wanted = F.avg_pool2d(drawn, 2), F.avg_pool2d(wanted, 2)
+    return 1 - product.mean()
+
+
+def l1(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Mean absolute difference."""
+    return (drawn - wanted).abs().mean()
+
+
+def mse(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference."""
+    return (drawn - wanted).square().mean()
+
+
+def log_cosh(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Logarithm of the hyperbolic cosine of the difference: square when small, absolute when large."""
+    gap = (drawn - wanted).abs()
+    return (gap + F.softplus(-2 * gap) - math.log(2)).mean()
+
+
+def gmsd(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Gradient magnitude similarity deviation (Xue et al., arXiv:1308.3052)."""
+
+    def gradient(pictures: Tensor) -> Tensor:
+        grey = F.avg_pool2d(pictures.mean(1, keepdim=True), 2)
+        kernel = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=grey.device, dtype=grey.dtype) / 3
+        both = F.conv2d(grey, torch.stack([kernel, kernel.T])[:, None], padding=1)
+        return (both.square().sum(1) + 1e-8).sqrt()
+
+    a, b = gradient(drawn), gradient(wanted)
+    similarity = (2 * a * b + GMSD_C) / (a * a + b * b + GMSD_C)
+    return (similarity.var((1, 2)) + 1e-10).sqrt().mean()
+
+
+def focal_frequency(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Squared difference of spectra, weighted by itself (Jiang et al., arXiv:2012.12821, eq. 8, alpha 1)."""
+    gap = torch.fft.fft2(drawn.float() - wanted.float(), norm="ortho")
+    distance = gap.real.square() + gap.imag.square()
+    weight = distance.detach().sqrt()
+    weight = weight / weight.amax((2, 3), keepdim=True).clamp_min(1e-8)
+    return (weight * distance).mean()
+
+
+def laplacian(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Absolute difference at each level of a Laplacian pyramid (Bojanowski et al., arXiv:1707.05776, eq. 3)."""
+    gap = drawn - wanted
+    window = gaussian_window(5, 1.0, gap)
+    terms: list[Tensor] = []
+    while min(gap.shape[2:]) >= 16 and len(terms) < 5:
+        blurred = _blur(gap, window, padding=2)
+        terms.append((gap - blurred).abs().mean())
+        gap = F.avg_pool2d(blurred, 2)
+    return torch.stack([*terms, gap.abs().mean()]).sum()
+
+
+def total_variation(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared step between neighbours in the drawn picture; the wanted one does not matter."""
+    across = (drawn[..., 1:] - drawn[..., :-1]).square().mean()
+    return across + (drawn[..., 1:, :] - drawn[..., :-1, :]).square().mean()
+
+
+LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "dssim": dssim,
+    "ms_ssim": ms_ssim,
+    "l1": l1,
+    "mse": mse,
+    "log_cosh": log_cosh,
+    "gmsd": gmsd,
+    "focal_frequency": focal_frequency,
+    "laplacian": laplacian,
+    "total_variation": total_variation,
+    "lpips": lpips,
+}
+"""By name; "lpips" needs its weights."""
+
+
+class Mixture:
+    """Several losses added with weights.
+
+    Args:
+        weights: by name of `LOSSES`.
+
+    Raises:
+        InputError: there is no loss of that name.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        unknown = sorted(set(weights) - set(LOSSES))
+        if unknown:
+            raise InputError(f"Expected losses of {', '.join(LOSSES)}, found {unknown[0]!r}.")
+        self.weights = {name: weight for name, weight in weights.items() if weight}
+
+    def __call__(
+        self, drawn: Tensor, wanted: Tensor, *, mask: Tensor | None = None, eyes_mouth: Tensor | None = None
+    ) -> Tensor:
+        """The weighted sum.
+
+        Args:
+            drawn: (B, C, H, W) in [0, 1].
+            wanted: the same.
+            mask: (B, 1, H, W) in [0, 1]; both pictures are multiplied by it first.
+            eyes_mouth: (B, 1, H, W) in [0, 1]; where given, the absolute difference inside it counts besides.
+        """
+        a, b = (drawn, wanted) if mask is None else (drawn * mask, wanted * mask)
+        total = torch.stack([weight * LOSSES[name](a, b) for name, weight in self.weights.items()]).sum()
+        if eyes_mouth is not None:
+            total = total + EYES_MOUTH_FACTOR * ((drawn - wanted) * eyes_mouth).abs().mean()
+        return total
+
+
+def soft_mask(mask: Tensor, side: int) -> Tensor:
+    """A face mask for losses as DeepFaceLab softens it: blurred, then the lower half of its values stretched to [0, 1].
+
+    Args:
+        mask: (B, 1, H, W) in [0, 1].
+        side: side of the pictures, pixels.
+    """
+    sigma = max(1.0, side // 32)
+    size = 2 * round(3 * sigma) + 1
+    return _blur(mask, gaussian_window(size, sigma, mask), padding=size // 2).clamp(0, 0.5) * 2

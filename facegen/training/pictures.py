@@ -1,0 +1,96 @@
+"""Pictures for training: found in a folder, decoded once, brought to one size, kept in memory or in a mapped file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from facegen.errors import InputError, ResourceError
+
+LARGEST_SHARE = 0.5
+"""Share of the free memory that pictures may take."""
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Files below a folder whose names say that they are pictures, in a fixed order.
+
+    Raises:
+        InputError: the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"Expected a folder of pictures at {folder}, found no folder there; check the path.")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise InputError(f"Expected pictures in {folder}, found none; choose another data folder.")
+    return found
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PictureStore:
+    """(N, 3, S, S) uint8 RGB pictures, with their paths and the names of files that could not be read."""
+
+    pictures: Tensor
+    paths: tuple[Path, ...]
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, places: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8: the pictures at these places."""
+        return self.pictures[places]
+
+    @classmethod
+    def read(cls, folder: Path, size: int) -> PictureStore:
+        """Reads every picture below a folder; the middle square of each is brought to `size`.
+
+        Raises:
+            InputError: no readable picture is there.
+            ResourceError: they fit neither into memory nor onto the disk.
+        """
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        found = find_pictures(folder)
+        stack = _room_for(len(found), size)
+        paths: list[Path] = []
+        skipped: list[str] = []
+        for path in found:
+            try:
+                with Image.open(path) as image:
+                    # JPEG decodes straight to about the size needed, several times quicker
+                    image.draft("RGB", (2 * size, 2 * size))
+                    square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+            except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+                skipped.append(path.name)
+                continue
+            stack[len(paths)] = np.asarray(square)
+            paths.append(path)
+        if not paths:
+            raise InputError(f"Expected readable pictures in {folder}, found {len(skipped)} that cannot be read.")
+        pictures = torch.from_numpy(stack[: len(paths)]).permute(0, 3, 1, 2)
+        return cls(pictures=pictures, paths=tuple(paths), skipped=tuple(skipped))
+
+
+def _room_for(count: int, size: int) -> np.ndarray:
+    """(count, size, size, 3) uint8 in memory; in a mapped temporary file where they would take half of what is free."""
+    shape = (count, size, size, 3)
+    if count * size * size * 3 < psutil.virtual_memory().available * LARGEST_SHARE:
+        return np.empty(shape, np.uint8)
+    try:
+        with tempfile.NamedTemporaryFile(prefix="facegen-pictures-") as file:
+            # the name goes at once, the mapping keeps the room until it is dropped
+            os.posix_fallocate(file.fileno(), 0, count * size * size * 3)
+            return np.memmap(file, np.uint8, "r+", shape=shape)
+    except OSError as error:
+        raise ResourceError(
+            f"{count} pictures of {size} pixels fit neither into memory nor onto the disk; train on fewer or smaller "
+            "ones."
+        ) from error
