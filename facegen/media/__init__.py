@@ -1,7 +1,10 @@
 """Pictures, video and sound in and out. Images are RGB uint8 (H, W, 3); YUV and BGR stay inside this room."""
 
 from facegen.media.ahead import read_ahead
+from facegen.media.audio import read_audio, read_audio_windows
 from facegen.media.color import VideoColor
+from facegen.media.denoise import denoise
+from facegen.media.edit import join, replace_sound, side_by_side, trim
 from facegen.media.frame import Frame, Patch, paste_picture
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
 from facegen.media.join import check_video_output, join_segments, write_video
@@ -9,6 +12,7 @@ from facegen.media.output import atomic_output, check_output
 from facegen.media.picture import is_picture, read_picture, write_picture
 from facegen.media.read import frame_times, read_frame_at, read_frames
 from facegen.media.segments import PRESETS, SegmentWriter, last_index, list_segments
+from facegen.media.stills import folder_to_video, frames_to_folder, made_video
 
 __all__ = [
     "PRESETS",
@@ -21,18 +25,28 @@ __all__ = [
     "atomic_output",
     "check_output",
     "check_video_output",
+    "denoise",
+    "folder_to_video",
     "frame_times",
+    "frames_to_folder",
     "is_picture",
     "is_video",
+    "join",
     "join_segments",
     "last_index",
     "list_segments",
+    "made_video",
     "paste_picture",
     "probe",
     "read_ahead",
+    "read_audio",
+    "read_audio_windows",
     "read_frame_at",
     "read_frames",
     "read_picture",
+    "replace_sound",
+    "side_by_side",
+    "trim",
     "write_picture",
     "write_video",
 ]

@@ -94,7 +94,7 @@ def to_rgb(frame: av.VideoFrame, color: VideoColor) -> np.ndarray:
     )
     plane = rgb.planes[0]
     return np.ascontiguousarray(
-        np.frombuffer(plane, np.uint8).reshape(rgb.height, plane.line_size)[:, : rgb.width * 3]
+        np.frombuffer(memoryview(plane), np.uint8).reshape(rgb.height, plane.line_size)[:, : rgb.width * 3]
     ).reshape(rgb.height, rgb.width, 3)
 
 

@@ -30,7 +30,9 @@ class Patch:
 
     def __post_init__(self) -> None:
         if self.image_rgb.ndim != 3 or self.image_rgb.shape[2] != 3 or self.alpha.shape != self.image_rgb.shape[:2]:
-            raise ValueError(f"Patch: image {self.image_rgb.shape} and alpha {self.alpha.shape} must be (h, w, 3), (h, w)")
+            raise ValueError(
+                f"Patch: image {self.image_rgb.shape} and alpha {self.alpha.shape} must be (h, w, 3), (h, w)"
+            )
 
 
 class Frame:
@@ -60,7 +62,14 @@ class Frame:
 
     @classmethod
     def of_picture(
-        cls, image_rgb: np.ndarray, *, index: int, pts: int, time_base: Fraction, duration: int = 0, color: VideoColor = BT709
+        cls,
+        image_rgb: np.ndarray,
+        *,
+        index: int,
+        pts: int,
+        time_base: Fraction,
+        duration: int = 0,
+        color: VideoColor = BT709,
     ) -> "Frame":
         """Makes a frame from an RGB picture (H, W, 3) uint8, for videos that begin as pictures."""
         height, width = image_rgb.shape[:2]
@@ -129,14 +138,14 @@ class Frame:
             cv2.add(luma, delta, dst=luma, dtype=cv2.CV_8U)
         else:
             cv2.add(luma, delta.astype(np.int16) * 4, dst=luma, dtype=cv2.CV_16U)
-            cv2.min(luma, 1023, dst=luma)
+            np.minimum(luma, 1023, out=luma)
         return Frame(
             native, index=self.index, pts=self.pts, time_base=self.time_base, duration=self.duration, color=self.color
         )
 
 
 def paste_picture(image_rgb: np.ndarray, patches: Iterable[Patch]) -> np.ndarray:
-    """Lays `patches` over a picture (H, W, 3) uint8 RGB and returns a new one; alpha 0 leaves pixels exactly as they were."""
+    """Returns a picture (H, W, 3) uint8 RGB with `patches` laid over it; alpha 0 leaves pixels exactly as they were."""
     result = image_rgb.copy()
     for patch in patches:
         clip = _clip(patch, *result.shape[:2])
@@ -171,7 +180,7 @@ def plane_view(frame: av.VideoFrame, index: int) -> np.ndarray:
     """Plane `index` as a writable view without its padding, (h, w) uint8 or uint16."""
     plane = frame.planes[index]
     dtype = np.uint16 if frame.format.components[0].bits > 8 else np.uint8
-    rows = np.frombuffer(plane, dtype).reshape(plane.height, -1)
+    rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
     return rows[:, : plane.width]
 
 
@@ -227,10 +236,12 @@ def _sample_means(
     after_x, after_y = -(x + w) % step_x, -(y + h) % step_y
     if before_x or before_y or after_x or after_y:
         values = cv2.copyMakeBorder(values, before_y, after_y, before_x, after_x, cv2.BORDER_CONSTANT, value=0.0)
-    means = cv2.resize(values, (values.shape[1] // step_x, values.shape[0] // step_y), interpolation=cv2.INTER_AREA)
+    means: np.ndarray = cv2.resize(
+        values, (values.shape[1] // step_x, values.shape[0] // step_y), interpolation=cv2.INTER_AREA
+    )
     # A last odd row or column colours fewer pixels: there the mean is over those that exist.
     if size_hw[0] % step_y and y + h == size_hw[0]:
-        means[-1] *= step_y / (size_hw[0] % step_y)
+        means[-1] *= np.float32(step_y / (size_hw[0] % step_y))
     if size_hw[1] % step_x and x + w == size_hw[1]:
-        means[:, -1] *= step_x / (size_hw[1] % step_x)
+        means[:, -1] *= np.float32(step_x / (size_hw[1] % step_x))
     return means

@@ -217,11 +217,15 @@ def _notices(
         taken = "BT.709" if height >= 720 else "BT.601"
         notices.append(f"The file does not say which colour matrix it uses; {taken} is taken, by its height.")
     if color.hdr:
-        notices.append(f"High dynamic range ({color.hdr}): tags are kept, pictures of it look flat on an ordinary screen.")
+        notices.append(
+            f"High dynamic range ({color.hdr}): tags are kept, pictures of it look flat on an ordinary screen."
+        )
     if has_alpha(first):
         notices.append("Its transparency is dropped.")
     if len(container.streams.video) > 1:
-        notices.append("It has more than one video stream; the first is used, cover pictures and the rest are left out.")
+        notices.append(
+            "It has more than one video stream; the first is used, cover pictures and the rest are left out."
+        )
     return notices
 
 

@@ -1,29 +1,29 @@
 """Segments, sound, subtitles and tags into one file, without encoding the picture again."""
 
-import bisect
 import heapq
 import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
 from facegen.media.frame import Frame
-from facegen.media.info import VideoInfo, origin_of
+from facegen.media.info import VideoInfo, origin_of, probe
 from facegen.media.output import atomic_output, check_output
-from facegen.media.read import frame_times
-from facegen.media.segments import SegmentWriter, segment_offset
-from facegen.media.source import local_url, open_input, reading, shown, writing
-from facegen.media.tracks import open_tracks, track_packets
+from facegen.media.segments import SegmentWriter
+from facegen.media.source import local_url, main_video, open_input, shown, writing
+from facegen.media.timeline import Timeline
+from facegen.media.tracks import Track, copy_stream, open_tracks, takes, track_packets
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings of the name of an output, and the container that each means."""
@@ -111,9 +111,11 @@ def join_segments(
     """
     target = check_video_output(output)
     if not segments:
-        raise InputError(f"Expected at least one frame to write to {shown(output)}, found none: widen the range of time.")
+        raise InputError(
+            f"Expected at least one frame to write to {shown(output)}, found none: widen the range of time."
+        )
     kind = CONTAINERS[target.suffix.lower()]
-    timeline = _Timeline(segments, like)
+    timeline = Timeline(segments, like)
     shift = timeline.start if is_trimmed else Fraction(0)
     notices: list[str] = []
     with ExitStack() as stack, atomic_output(output) as temporary:
@@ -134,80 +136,52 @@ def join_segments(
             container.mux_one(packet)
         container.close()
     if kind == "matroska" and like.time_base % Fraction(1, 1000):
-        notices.append("Matroska keeps times in milliseconds: each frame is up to half a millisecond off; .mp4 is exact.")
+        notices.append(
+            "Matroska keeps times in milliseconds: each frame is up to half a millisecond off; .mp4 is exact."
+        )
     return tuple(notices)
 
 
-class _Timeline:
-    """Timestamps of all packets of the segments, with decoding times that fit them."""
+def copy_with_sound(
+    path: str | os.PathLike[str], sound_from: str | os.PathLike[str], output: str | os.PathLike[str]
+) -> tuple[str, ...]:
+    """Writes the picture of `path`, packet for packet, with the sound of another file.
 
-    def __init__(self, segments: Sequence[Path], like: VideoInfo) -> None:
-        self._segments, self._base, self._offset = segments, like.time_base, segment_offset(like)
-        coded: list[int] = []
-        for segment in segments:
-            with open_input(segment) as container, reading(segment):
-                stream = container.streams.video[0]
-                ratio = stream.time_base / like.time_base
-                coded += [round(p.pts * ratio) - self._offset for p in container.demux(stream) if p.size]
-        self._shown = sorted(coded)
-        depth = 0
-        # The smallest delay by which every frame is decoded no later than it is shown.
-        for position, tick in enumerate(coded):
-            while position - depth >= 0 and self._shown[position - depth] > tick:
-                depth += 1
-        self._depth = depth
-        self._last_duration = _last_duration(self._shown, like)
-        # Readers of mp4 add up the steps of decoding time, so these must span as much time as the frames are shown.
-        span = self._shown[-1] + self._last_duration - self._shown[-1 - depth] - self._duration(coded[-1])
-        self._lead = max(span, depth)
-        self.start = self._shown[0] * self._base
-        self.end = (self._shown[-1] + self._last_duration) * self._base
+    Returns:
+        Notices: what could not be kept as it was, one sentence each.
 
-    def packets(self, stream: VideoStream, shift: Fraction) -> Iterator[tuple[Fraction, Packet]]:
-        offset = round(shift / self._base)
-        position = 0
-        for segment in self._segments:
-            with open_input(segment) as container, reading(segment):
-                source = container.streams.video[0]
-                ratio = source.time_base / self._base
-                for packet in container.demux(source):
-                    if not packet.size:
-                        continue
-                    tick = round(packet.pts * ratio) - self._offset
-                    packet.time_base = self._base
-                    packet.pts, packet.dts = tick - offset, self._decoding_tick(position) - offset
-                    packet.duration = self._duration(tick)
-                    packet.stream = stream
-                    yield packet.dts * self._base, packet
-                    position += 1
-
-    def _decoding_tick(self, position: int) -> int:
-        if position >= self._depth:
-            return self._shown[position - self._depth]
-        return self._shown[0] - self._lead * (self._depth - position) // self._depth
-
-    def _duration(self, tick: int) -> int:
-        index = bisect.bisect_left(self._shown, tick) + 1
-        return self._shown[index] - tick if index < len(self._shown) else self._last_duration
-
-
-def _last_duration(shown_ticks: list[int], like: VideoInfo) -> int:
-    """How long the last frame stays: as in the source, else as long as the frame before."""
-    step = shown_ticks[-1] - shown_ticks[-2] if len(shown_ticks) > 1 else round(1 / (like.frame_rate * like.time_base))
-    step = max(step, 1)
-    if not like.path:
-        return step
-    times, _ = frame_times(like.path)
-    after = bisect.bisect_right(times, shown_ticks[-1])
-    if after < len(times):
-        return times[after] - shown_ticks[-1]
-    left = like.end_pts - shown_ticks[-1] if like.end_pts is not None else 0
-    return left if left > 0 else step
+    Raises:
+        InputError: a file cannot be read, or the container does not take the picture's codec.
+        ResourceError: the output cannot be written.
+    """
+    target = check_video_output(output)
+    kind = CONTAINERS[target.suffix.lower()]
+    with ExitStack() as stack, atomic_output(output) as temporary:
+        picture = stack.enter_context(open_input(path))
+        source = main_video(picture, path)
+        if not takes(kind, source):
+            codec = source.codec_context.codec.canonical_name
+            raise InputError(f"Expected an output that takes {codec}, found {shown(output)}: choose .mkv instead.")
+        sound = stack.enter_context(open_input(sound_from, "a file with sound"))
+        container = av.open(local_url(temporary), "w", format=kind, container_options=_options(kind, probe(path)))
+        stack.callback(_drop, container)
+        container.metadata.update({k: v for k, v in picture.metadata.items() if k not in _OWN_TAGS})
+        container.set_chapters(_chapters(picture, Fraction(0), None))
+        video = Track(source=source, target=copy_stream(container, source), how="copy")
+        tracks, notices = open_tracks(sound, container, kind)
+        streams = (
+            track_packets(picture, [video], origin_of(picture), None),
+            track_packets(sound, tracks, origin_of(sound), None),
+        )
+        for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
+            container.mux_one(packet)
+        container.close()
+    return tuple(notices)
 
 
 def _options(kind: str, like: VideoInfo) -> dict[str, str]:
     if kind == "matroska":
-        return {}
+        return {"avoid_negative_ts": "disabled"}
     # Starts and ends of tracks are kept in the unit of the whole film: one in which all tracks have whole numbers.
     units = math.lcm(like.time_base.denominator, *(sound.sample_rate or 1 for sound in like.audio))
     return {
@@ -239,7 +213,5 @@ def _chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, F
 
 def _drop(container: OutputContainer) -> None:
     """Closes an output that may have failed; what went wrong is already on its way up."""
-    try:
+    with suppress(av.error.FFmpegError, OSError, ValueError):
         container.close()
-    except (av.error.FFmpegError, OSError, ValueError):
-        pass

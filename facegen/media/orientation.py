@@ -1,6 +1,8 @@
 """Rotation and mirroring that a file asks a player for, applied to the planes themselves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -40,7 +42,8 @@ class Orientation:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Reads the display matrix of a decoded frame; angles between are taken to the nearest quarter turn."""
-    for data in frame.side_data:
+    side_data: Iterable[Any] = frame.side_data
+    for data in side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
             # Stored column x and row y go to a*x + c*y and b*x + d*y.

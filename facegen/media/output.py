@@ -21,7 +21,7 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         raise ResourceError(f"Expected the name of a file to write, found the folder {shown(target)}: add a file name.")
     if not target.parent.is_dir():
         raise ResourceError(
-            f"Expected an existing folder to write {shown(target)} to, found none at {shown(target.parent)}: make it first."
+            f"Expected a folder to write {shown(target)} to, found none at {shown(target.parent)}: make it first."
         )
     with writing(target):
         probe = _beside(target)

@@ -42,21 +42,25 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
     file = check_readable(path)
     try:
         with _open(file) as image:
-            check_size(*image.size, file)
+            check_size(image.width, image.height, file)
             image.load()
             turned = ImageOps.exif_transpose(image)
             return np.array(_to_srgb(turned))
     except InputError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        reason = "unknown kind" if isinstance(error, UnidentifiedImageError) else str(error).splitlines()[0][:80].lower()
+        reason = (
+            "unknown kind" if isinstance(error, UnidentifiedImageError) else str(error).splitlines()[0][:80].lower()
+        )
         raise InputError(
             f"Expected a picture (JPEG, PNG or WebP), found {shown(file)}, which cannot be read as one ({reason}): "
             "save it again as JPEG or PNG."
         ) from error
 
 
-def write_picture(path: str | os.PathLike[str], image_rgb: np.ndarray, *, metadata: dict[str, str] | None = None) -> None:
+def write_picture(
+    path: str | os.PathLike[str], image_rgb: np.ndarray, *, metadata: dict[str, str] | None = None
+) -> None:
     """Writes (H, W, 3) uint8 RGB as PNG, JPEG or WebP, by the ending of the name; nothing half-written is left.
 
     Args:
@@ -95,7 +99,7 @@ def _open(file: Path) -> Image.Image:
             return Image.open(file, formats=_FORMATS)
         except Image.DecompressionBombError as error:
             raise InputError(
-                f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found a larger one in {shown(file)}: "
+                f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found far more in {shown(file)}: "
                 "make it smaller first."
             ) from error
 

@@ -150,9 +150,7 @@ def _decode(
         raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
 
 
-def _seek(
-    container: InputContainer, stream: VideoStream, clock: _Clock, times: tuple[int, ...], target: int
-) -> int:
+def _seek(container: InputContainer, stream: VideoStream, clock: _Clock, times: tuple[int, ...], target: int) -> int:
     """Goes to a key frame at or before `target`; returns 0 when that failed and the clip is read from its start.
 
     A seek may land on a key frame that is shown after the target, so the first decoded frame is looked at, and

@@ -93,6 +93,7 @@ class SegmentWriter:
         self._is_aborted = threading.Event()
         self._container: OutputContainer | None = None
         self._temporary: Path | None = None
+        self._first_index = self._last_index = self._count = 0
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
@@ -101,7 +102,9 @@ class SegmentWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is not None:
             self._is_aborted.set()
         self._put(_END)

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from facegen.errors import FacegenError, InputError, ResourceError
 
 MAX_PIXELS = 64_000_000
-"""Pictures and frames with more pixels are refused: 64 megapixels of RGB are 192 MB, and the work needs several copies."""
+"""Pictures and frames with more pixels are refused: 64 megapixels are 192 MB of RGB, and work needs several copies."""
 
 # Playlists (hls, dash, concat, image2, sdp) are left out: they make libav open other files or addresses.
 _FORMATS = (
@@ -50,14 +50,16 @@ def check_readable(path: str | os.PathLike[str]) -> Path:
         if not file.exists():
             raise InputError(f"Expected a file, found nothing at {shown(file)}: check the name and the folder.")
         if not file.is_file():
-            raise InputError(f"Expected a plain file, found a device or pipe at {shown(file)}: save it to a file first.")
+            raise InputError(
+                f"Expected a plain file, found a device or pipe at {shown(file)}: save it to a file first."
+            )
         if file.stat().st_size == 0:
             raise InputError(f"Expected a picture, video or sound, found the empty file {shown(file)}: copy it again.")
         with file.open("rb"):
             pass
     except (OSError, ValueError) as error:
         raise InputError(
-            f"Expected a file that can be read, found {shown(file)} ({_reason(error)}): check its name and its permissions."
+            f"Expected a file that can be read, found {shown(file)} ({_reason(error)}): check its name and permissions."
         ) from error
     return file
 
@@ -111,7 +113,9 @@ def main_video(container: InputContainer, path: str | os.PathLike[str]) -> Video
         raise InputError(f"Expected a video, found {found} in {shown(path)}: give a file with moving pictures.")
     stream = streams[0]
     if stream.codec_context is None:
-        raise InputError(f"Expected a video in a known codec, found an unknown one in {shown(path)}: convert it to H.264.")
+        raise InputError(
+            f"Expected a video in a known codec, found an unknown one in {shown(path)}: convert it to H.264."
+        )
     check_size(stream.width, stream.height, path)
     return stream
 
@@ -138,7 +142,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
             ) from error
         if number in _NO_ACCESS:
             raise ResourceError(
-                f"Expected a place that can be written, found {shown(path)} ({_reason(error)}): choose another folder or name."
+                f"Expected a place that can be written, found {shown(path)} ({_reason(error)}): choose another place."
             ) from error
         raise ResourceError(f"{shown(path)} could not be written ({_reason(error)}): try another place.") from error
 

@@ -38,14 +38,16 @@ def open_tracks(source: InputContainer, target: OutputContainer, kind: str) -> t
     for number, stream in enumerate(source.streams.audio, 1):
         if stream.codec_context is None:
             notices.append(f"Sound track {number} is in an unknown codec and was left out.")
-        elif _takes(kind, stream):
-            tracks.append(Track(source=stream, target=_copy_of(target, stream), how="copy"))
+        elif takes(kind, stream):
+            tracks.append(Track(source=stream, target=copy_stream(target, stream), how="copy"))
         else:
             codec = stream.codec_context.codec.canonical_name
             tracks.append(Track(source=stream, target=_aac_like(target, stream), how="encode"))
-            notices.append(f"Sound track {number} was encoded again as AAC at 192 kbit/s: {kind} does not take {codec}.")
-    for number, stream in enumerate(source.streams.subtitles, 1):
-        track = _subtitle_track(stream, target, kind)
+            notices.append(
+                f"Sound track {number} was encoded again as AAC at 192 kbit/s: {kind} does not take {codec}."
+            )
+    for number, text in enumerate(source.streams.subtitles, 1):
+        track = _subtitle_track(text, target, kind)
         if track is None:
             notices.append(f"Subtitle track {number} was left out: {kind} does not take its kind.")
         else:
@@ -90,6 +92,7 @@ def _moved(packet: Packet, track: Track, offset: int) -> tuple[Fraction, Packet]
         packet = _rewrapped(packet, track.how)
     if packet.pts is not None:
         packet.pts -= offset
+    assert packet.dts is not None
     packet.dts -= offset
     packet.stream = track.target
     return packet.dts * packet.time_base, packet
@@ -124,6 +127,7 @@ class _Encoder:
         """Encodes what `packet` holds; an empty one flushes."""
         for frame in self._source.decode(packet):
             assert frame.pts is not None
+            assert frame.time_base is not None
             time = frame.pts * frame.time_base - self._origin
             if self._window is None or self._window[0] <= time < self._window[1]:
                 frame.pts -= round(self._shift / frame.time_base)
@@ -140,7 +144,7 @@ class _Encoder:
             yield packet.dts * packet.time_base, packet
 
 
-def _takes(kind: str, stream: Stream) -> bool:
+def takes(kind: str, stream: Stream) -> bool:
     """True when a container of `kind` takes the packets of `stream`: asked by writing a header to memory."""
     trial = av.open(io.BytesIO(), "w", format=kind)
     try:
@@ -151,7 +155,8 @@ def _takes(kind: str, stream: Stream) -> bool:
     return True
 
 
-def _copy_of(target: OutputContainer, stream: Stream) -> Stream:
+def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
+    """Makes a stream in `target` for the packets of `stream`, with its language, title and role."""
     copy = target.add_stream_from_template(stream, opaque=True)
     return _tagged(copy, stream)
 
@@ -174,8 +179,8 @@ def _aac_like(target: OutputContainer, stream: AudioStream) -> Stream:
 def _subtitle_track(stream: Stream, target: OutputContainer, kind: str) -> Track | None:
     if stream.codec_context is None:
         return None
-    if _takes(kind, stream):
-        return Track(source=stream, target=_copy_of(target, stream), how="copy")
+    if takes(kind, stream):
+        return Track(source=stream, target=copy_stream(target, stream), how="copy")
     name = stream.codec_context.codec.canonical_name
     if name == "mov_text" and kind == "matroska":
         return Track(source=stream, target=_tagged(target.add_mux_stream("subrip"), stream), how="to_srt")

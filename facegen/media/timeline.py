@@ -1,0 +1,92 @@
+"""The timing of joined segments: which packet is shown when, and decoded when."""
+
+import bisect
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from facegen.media.info import VideoInfo
+from facegen.media.read import frame_times
+from facegen.media.segments import segment_offset
+from facegen.media.source import open_input, reading
+
+
+class Timeline:
+    """Timestamps of all packets of the segments, with decoding times that fit them.
+
+    Attributes:
+        start: when the first frame is shown, in seconds.
+        end: when the last frame ends, in seconds.
+    """
+
+    def __init__(self, segments: Sequence[Path], like: VideoInfo) -> None:
+        self._segments, self._base, self._offset = segments, like.time_base, segment_offset(like)
+        coded: list[int] = []
+        for segment in segments:
+            with open_input(segment) as container, reading(segment):
+                stream = container.streams.video[0]
+                ratio = _unit(stream) / like.time_base
+                coded += [round(p.pts * ratio) - self._offset for p in container.demux(stream) if p.pts is not None]
+        self._shown = sorted(coded)
+        depth = 0
+        # The smallest delay by which every frame is decoded no later than it is shown.
+        for position, tick in enumerate(coded):
+            while position - depth >= 0 and self._shown[position - depth] > tick:
+                depth += 1
+        self._depth = depth
+        self._last_duration = _last_duration(self._shown, like)
+        # Readers of mp4 add up the steps of decoding time, so these must span as much time as the frames are shown.
+        span = self._shown[-1] + self._last_duration - self._shown[-1 - depth] - self._duration(coded[-1])
+        self._lead = max(span, depth)
+        self.start = self._shown[0] * self._base
+        self.end = (self._shown[-1] + self._last_duration) * self._base
+
+    def packets(self, stream: VideoStream, shift: Fraction) -> Iterator[tuple[Fraction, Packet]]:
+        """Yields all packets for `stream`, `shift` seconds earlier, each with its decoding time in seconds."""
+        offset = round(shift / self._base)
+        position = 0
+        for segment in self._segments:
+            with open_input(segment) as container, reading(segment):
+                source = container.streams.video[0]
+                ratio = _unit(source) / self._base
+                for packet in container.demux(source):
+                    if packet.pts is None:
+                        continue
+                    tick = round(packet.pts * ratio) - self._offset
+                    packet.time_base = self._base
+                    packet.pts, packet.dts = tick - offset, self._decoding_tick(position) - offset
+                    packet.duration = self._duration(tick)
+                    packet.stream = stream
+                    yield (self._decoding_tick(position) - offset) * self._base, packet
+                    position += 1
+
+    def _decoding_tick(self, position: int) -> int:
+        if position >= self._depth:
+            return self._shown[position - self._depth]
+        return self._shown[0] - self._lead * (self._depth - position) // self._depth
+
+    def _duration(self, tick: int) -> int:
+        index = bisect.bisect_left(self._shown, tick) + 1
+        return self._shown[index] - tick if index < len(self._shown) else self._last_duration
+
+
+def _last_duration(shown_ticks: list[int], like: VideoInfo) -> int:
+    """How long the last frame stays: as in the source, else as long as the frame before."""
+    step = shown_ticks[-1] - shown_ticks[-2] if len(shown_ticks) > 1 else round(1 / (like.frame_rate * like.time_base))
+    step = max(step, 1)
+    if not like.path:
+        return step
+    times, _ = frame_times(like.path)
+    after = bisect.bisect_right(times, shown_ticks[-1])
+    if after < len(times):
+        return times[after] - shown_ticks[-1]
+    left = like.end_pts - shown_ticks[-1] if like.end_pts is not None else 0
+    return left if left > 0 else step
+
+
+def _unit(stream: VideoStream) -> Fraction:
+    assert stream.time_base is not None
+    return stream.time_base
