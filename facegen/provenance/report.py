@@ -108,7 +108,7 @@ class Report:
                 "parts": self.parts,
             }
         return {
-            "path": self.path,
+            "file": self.path,
             "kind": self.kind,
             "verdict": self.verdict,
             "is_proven": self.is_proven,
@@ -199,5 +199,6 @@ def _credential_lines(credentials: Credentials | None) -> list[str]:
     if credentials.engine:
         facts.append(f"engine {credentials.engine}")
     if credentials.signed_at:
-        facts.append(f"{credentials.signed_at} by the clock of that machine")
+        when = credentials.signed_at.replace("T", " ").replace("Z", " UTC")
+        facts.append(f"{when} by the clock of that machine")
     return [*lines, f"They claim: {', '.join(facts)}."] if facts else lines

@@ -41,7 +41,7 @@ def build(services: Services) -> None:
     def as_data(path: str | None) -> dict[str, Any]:
         """What a picture or video says of its making; the keys are those of `facegen verify --json`."""
         report = _verified(path)
-        return {**report.as_dict(), "path": Path(report.path).name}
+        return {**report.as_dict(), "file": Path(report.path).name}
 
     with gr.Column(visible=False):
         asked, answer = gr.File(label="file"), gr.JSON()
@@ -55,15 +55,14 @@ def report_card(report: Report) -> str:
     rows = "".join(_row(line) for line in details)
     return (
         f'<div class="fg-status {state}" role="status" data-verdict="{report.verdict}">'
-        f'<div class="fg-line"><b>{html.escape(verdict)}</b></div></div>'
-        f'<table class="fg-table"><tbody>{rows}</tbody></table>'
+        f'<div class="fg-line"><b>{html.escape(verdict)}</b></div>{rows}</div>'
     )
 
 
 def _row(line: str) -> str:
     subject, _, words = line.partition(": ")
     words = words[:1].upper() + words[1:]
-    return f"<tr><td><b>{html.escape(subject)}</b></td><td>{html.escape(words)}</td></tr>"
+    return f'<div class="fg-text" style="margin-top: 10px"><b>{html.escape(subject)}</b><br>{html.escape(words)}</div>'
 
 
 def _verified(path: str | None) -> Report:
