@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -142,7 +143,9 @@ def _workshop(output: PathLike) -> Iterator[tuple[ExitStack, Path]]:
     with writing(target):
         scratch = Path(tempfile.mkdtemp(prefix=".facegen-", dir=target.absolute().parent))
     try:
-        with ExitStack() as stack:
+        # moviepy warns of pipes that it leaves to the garbage collector and of clips a frame short; both are harmless.
+        with warnings.catch_warnings(), ExitStack() as stack:
+            warnings.simplefilter("ignore")
             yield stack, scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -159,15 +162,20 @@ def _opened(stack: ExitStack, scratch: Path, infos: list[VideoInfo]) -> list[Any
     from moviepy import VideoFileClip
 
     with _moviepy_errors(infos[0].path, is_reading=True):
-        return [
+        clips = [
             stack.enter_context(VideoFileClip(str(_linked(scratch, number, info.path))))
             for number, info in enumerate(infos)
         ]
+    # moviepy takes the length of the file, where sound may go on after the last frame.
+    lengths = [
+        min(clip.duration, info.duration_seconds or clip.duration) for clip, info in zip(clips, infos, strict=True)
+    ]
+    return [clip.subclipped(0, length) for clip, length in zip(clips, lengths, strict=True)]
 
 
 def _write(clip: "VideoClip", scratch: Path, output: PathLike, on_progress: Progress | None) -> None:
     result = scratch / f"output{Path(output).suffix.lower()}"
-    tags = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+    tags = "range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     with _moviepy_errors(output):
         clip.write_videofile(
             str(result),
@@ -177,7 +185,7 @@ def _write(clip: "VideoClip", scratch: Path, output: PathLike, on_progress: Prog
             audio_bitrate="192k",
             temp_audiofile_path=str(scratch),
             pixel_format="yuv444p" if clip.w % 2 or clip.h % 2 else "yuv420p",
-            ffmpeg_params=["-crf", "18", "-vf", "scale=out_color_matrix=bt709:out_range=tv", *tags],
+            ffmpeg_params=["-crf", "18", "-vf", f"scale=out_color_matrix=bt709:out_range=tv,setparams={tags}"],
             logger=None if on_progress is None else _progress_logger(on_progress),
         )
     with writing(output):

@@ -1,0 +1,184 @@
+"""`facegen video`: look at clips, take them apart, put them together."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facegen.cli.progress import progress_bar
+
+app = typer.Typer(
+    help="Look at clips, cut, join and denoise them; stills out of a clip and back.", no_args_is_help=True
+)
+
+Clip = Annotated[Path, typer.Argument(help="A video.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The result: .mp4, .m4v, .mov or .mkv.")]
+Start = Annotated[float, typer.Option(min=0.0, help="Seconds to leave out at the start.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def info(clip: Clip, as_json: AsJson = False) -> None:
+    """Say what a clip is: size, timing, colour, streams."""
+    from facegen.media import frame_times, probe
+
+    found = probe(clip)
+    times, time_base = frame_times(clip)
+    steps = {after - before for before, after in zip(times, times[1:], strict=False)}
+    described: dict[str, Any] = {
+        "file": found.path,
+        "size": f"{found.width} x {found.height}",
+        "rotation": f"{found.rotation_deg} degrees{', mirrored' if found.is_mirrored else ''}",
+        "pixel aspect": str(found.pixel_aspect),
+        "frames": len(times),
+        "seconds": round(found.duration_seconds, 3),
+        "frame rate": f"{float(found.frame_rate):.3f} a second, {'variable' if len(steps) > 1 else 'constant'}",
+        "first frame": f"{float(times[0] * time_base):.4f} s",
+        "codec": f"{found.codec}, {found.pix_fmt}, {found.bit_depth} bit",
+        "colour": f"matrix {found.color.matrix}, primaries {found.color.primaries}, transfer {found.color.transfer}, "
+        f"{'full' if found.color.is_full_range else 'limited'} range",
+        "sound": [f"{s.codec}, {s.sample_rate} Hz, {s.channels} channels, {s.language or 'und'}" for s in found.audio],
+        "subtitles": [f"{s.codec}, {s.language or 'und'}" for s in found.subtitles],
+        "tags": found.metadata,
+        "notices": list(found.notices),
+    }
+    if as_json:
+        typer.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        return
+    for key, value in described.items():
+        if isinstance(value, dict):
+            value = [f"{name}: {text}" for name, text in value.items()]
+        lines = value if isinstance(value, list) else [value]
+        for number, line in enumerate(lines):
+            typer.echo(f"{key if number == 0 else '':14} {line}")
+
+
+@app.command()
+def frames(
+    clip: Clip,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the stills; made when missing.")],
+    rate: Annotated[float | None, typer.Option(help="Stills a second. Default: every frame.")] = None,
+    size: Annotated[int | None, typer.Option(help="Longest side in pixels. Default: as it is.")] = None,
+    kind: Annotated[str, typer.Option(help="png, jpg or webp.")] = "png",
+    start: Start = 0.0,
+    end: Annotated[float | None, typer.Option(help="Second to stop at. Default: the end.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write frames of a clip as pictures into a folder."""
+    from facegen.media import frames_to_folder
+
+    with progress_bar() as on_progress:
+        count = frames_to_folder(
+            clip,
+            output,
+            rate=rate,
+            longest_side=size,
+            suffix=f".{kind}",
+            start_seconds=start,
+            end_seconds=end,
+            on_progress=on_progress,
+        )
+    _report(output, (), as_json, {"stills": count})
+
+
+@app.command()
+def assemble(
+    folder: Annotated[Path, typer.Argument(help="A folder of pictures.")],
+    output: Output,
+    rate: Annotated[
+        float | None, typer.Option(help="Frames a second. Default: the times that «frames» noted, else 25.")
+    ] = None,
+    sound: Annotated[Path | None, typer.Option(help="A file whose sound is added.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a clip of the pictures in a folder, in the order of their names."""
+    from facegen.media import folder_to_video
+
+    with progress_bar() as on_progress:
+        notices = folder_to_video(folder, output, rate=rate, sound_from=sound, on_progress=on_progress)
+    _report(output, notices, as_json)
+
+
+@app.command()
+def cut(
+    clip: Clip,
+    output: Output,
+    start: Start = 0.0,
+    end: Annotated[float | None, typer.Option(help="Second to stop at. Default: the end.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the piece of a clip between two times."""
+    from facegen.media import probe, trim
+
+    stop = probe(clip).duration_seconds if end is None else end
+    with progress_bar() as on_progress:
+        notices = trim(clip, output, start_seconds=start, end_seconds=stop, on_progress=on_progress)
+    _report(output, notices, as_json)
+
+
+@app.command()
+def denoise(
+    clip: Clip,
+    output: Output,
+    strength: Annotated[float, typer.Option(help="1 (hardly) to 20 (much).")] = 4.0,
+    as_json: AsJson = False,
+) -> None:
+    """Take noise out of a clip."""
+    from facegen import media
+
+    with progress_bar() as on_progress:
+        notices = media.denoise(clip, output, strength=strength, on_progress=on_progress)
+    _report(output, notices, as_json)
+
+
+@app.command()
+def sidebyside(
+    clips: Annotated[list[Path], typer.Argument(help="Two clips or more.")],
+    output: Output,
+    stacked: Annotated[bool, typer.Option("--stacked", help="One above the other.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show clips next to each other, with the sound of the first."""
+    from facegen.media import side_by_side
+
+    with progress_bar() as on_progress:
+        notices = side_by_side(clips, output, is_stacked=stacked, on_progress=on_progress)
+    _report(output, notices, as_json)
+
+
+@app.command()
+def join(
+    clips: Annotated[list[Path], typer.Argument(help="Two clips or more, in order.")],
+    output: Output,
+    as_json: AsJson = False,
+) -> None:
+    """Put clips one after the other."""
+    from facegen import media
+
+    with progress_bar() as on_progress:
+        notices = media.join(clips, output, on_progress=on_progress)
+    _report(output, notices, as_json)
+
+
+@app.command("replace-sound")
+def replace_sound(
+    clip: Clip,
+    sound: Annotated[Path, typer.Argument(help="A file with sound.")],
+    output: Output,
+    as_json: AsJson = False,
+) -> None:
+    """Give a clip another sound; the picture is copied as it is."""
+    from facegen import media
+
+    _report(output, media.replace_sound(clip, sound, output), as_json)
+
+
+def _report(output: Path, notices: tuple[str, ...], as_json: bool, more: dict[str, Any] | None = None) -> None:
+    if as_json:
+        typer.echo(json.dumps({"output": str(output), "notices": list(notices), **(more or {})}, ensure_ascii=False))
+        return
+    for notice in notices:
+        typer.echo(notice, err=True)
+    counted = "".join(f" ({value} {key})" for key, value in (more or {}).items())
+    typer.echo(f"Wrote {output}{counted}.", err=True)
