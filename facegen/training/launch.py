@@ -1,0 +1,104 @@
+"""Starting a training: in this process, or in several that Accelerate starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facegen.config import from_dict, save
+from facegen.errors import InputError, TrainingError
+from facegen.training.info import TaskInfo
+from facegen.training.request import TrainRequest
+
+if TYPE_CHECKING:
+    from facegen.training.loop import TrainResult
+
+
+def process_number() -> int:
+    """Which of several processes this one is; 0 where it is alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_one_of_many() -> bool:
+    """Whether Accelerate started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def launch_processes(count: int, arguments: Sequence[str], *, on_cpu: bool) -> int:
+    """Runs `facegen ARGUMENTS` in several processes with `accelerate launch`; returns the exit code.
+
+    Args:
+        count: how many.
+        arguments: of the command line, without the program.
+        on_cpu: let them talk through gloo on the CPU.
+    """
+    kind = ["--cpu"] if on_cpu else ["--multi_gpu"]
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", *kind, "--num_processes", str(count)),
+        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+        *("-m", "facegen", *arguments),
+    ]
+    threads = max(1, (os.cpu_count() or 1) // count)
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def train_in(
+    folder: Path,
+    info: TaskInfo,
+    request: TrainRequest,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> TrainResult:
+    """Does one training in a run folder, in this process (or this process's part of it).
+
+    Raises:
+        InputError: data or settings cannot be used, or the folder holds a training and `resume` is False.
+        TrainingError: the losses stay infinite.
+        ResourceError: disk or memory ran out.
+    """
+    from facegen.training.loop import Trainer
+
+    if process_number() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        save(folder / "train.json", request)
+    task = from_dict(info.load(), request.task_settings)
+    data = Path(request.data) if request.data else None
+    if data is not None and not data.exists():
+        raise InputError(f"Expected a data folder at {data}, found nothing there; check the path.")
+    trainer = Trainer(task, request.settings, folder, data=data, say=say, on_progress=on_progress)
+    return trainer.train(resume=resume)
+
+
+def export_from(
+    folder: Path, info: TaskInfo, request: TrainRequest, output: Path, *, use_best: bool
+) -> dict[str, Path]:
+    """Exports the model of a checkpoint, the best or the last, without training on.
+
+    Raises:
+        InputError: the folder has no checkpoint.
+    """
+    from facegen.training import checkpoint as files
+
+    found = files.list_checkpoints(folder / "checkpoints")
+    if not found:
+        raise InputError(f"Expected checkpoints in {folder}, found none; train first.")
+    chosen = (files.best(found) if use_best else None) or found[-1]
+    task = from_dict(info.load(), request.task_settings)
+    model = task.build_model()
+    weights = files.read_tensors(chosen, "ema") or files.read_tensors(chosen, "model")
+    files.load_weights(model, weights, chosen.folder)
+    output.mkdir(parents=True, exist_ok=True)
+    return dict(task.export(model.eval(), output))
+
+
+def check_processes(code: int) -> None:
+    """Raises TrainingError where `launch_processes` did not end well."""
+    if code:
+        raise TrainingError(f"The training processes ended with exit code {code}; see the lines above.")
