@@ -1,5 +1,7 @@
 """`facegen studio`: everything in the browser."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -16,6 +18,8 @@ def studio(
     ] = None,
 ) -> None:
     """Serve the studio in the browser until it is stopped with Ctrl-C."""
-    from facegen.ui.studio import launch
-
-    launch(host, port, shared=shared)
+    settings = {"GRADIO_SERVER_NAME": host, "GRADIO_SERVER_PORT": str(port)}
+    if shared is not None:
+        settings["FACEGEN_SHARED"] = str(int(shared))
+    # The browser's room lies to the right of this one and may not be imported here: it takes over the process.
+    os.execve(sys.executable, [sys.executable, "-m", "facegen.ui"], {**os.environ, **settings})

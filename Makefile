@@ -1,0 +1,71 @@
+# make app starts the studio, make test runs the tests; every target does its own set-up.
+
+PYTHON ?= python3
+PORT ?= 7860
+NAME ?= all
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := uv==0.13.9
+# Shared libraries that opencv-python and mediapipe load and that a slim Debian lacks.
+LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
+APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends
+
+.DEFAULT_GOAL := help
+.PHONY: help app install test check bench clean
+
+help:
+	@echo "make app      start the studio on http://127.0.0.1:$(PORT) (PORT=...)"
+	@echo "make install  set up .venv, whose facegen is the command (PYTHON=...)"
+	@echo "make test     run the tests"
+	@echo "make check    ruff and mypy"
+	@echo "make bench    measure (NAME=... for one benchmark)"
+	@echo "make clean    remove .venv and caches"
+
+app: install
+	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python app.py
+
+install: $(VENV)/.installed
+
+test: $(VENV)/.installed-dev
+	@command -v chromium >/dev/null || $(MAKE) --no-print-directory chromium
+	$(BIN)/python -m pytest -rs $(TESTS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks $(NAME)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; ok = (3, 11) <= v[:2] <= (3, 13); ok or sys.exit( \
+		f"Expected Python 3.11 to 3.13, found {v[0]}.{v[1]}; run: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(UV)
+
+$(VENV)/.libraries: | $(BIN)/uv
+	@if $(BIN)/python -c 'import ctypes; [ctypes.CDLL(name) for name in \
+		("libGL.so.1", "libEGL.so.1", "libGLESv2.so.2", "libgthread-2.0.so.0")]' 2>/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(APT) $(LIBRARIES); \
+	else echo "OpenCV and MediaPipe may not load; run: sudo apt-get install $(LIBRARIES)"; fi
+	@touch $@
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/uv $(VENV)/.libraries
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
+	@touch $@
+
+.PHONY: chromium
+chromium:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	then $(APT) chromium; \
+	else echo "No Chromium here, so the browser tests will skip; install the package chromium to run them."; fi

@@ -1,0 +1,77 @@
+"""`facegen doctor`: what this machine has, found by trying it."""
+
+import json
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facegen import __version__, config, hub
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "gradio",
+    "av",
+    "opencv-python",
+    "mediapipe",
+    "onnxruntime",
+    "accelerate",
+    "diffusers",
+)
+_ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libopus", "h264_nvenc")
+
+
+def doctor(
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Report versions, the device after a trial run, memory, disk, encoders and model files."""
+    report = _examine(device)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    for title, values in report.items():
+        typer.echo(typer.style(title, bold=True))
+        for key, value in values.items():
+            typer.echo(f"  {key:22} {value}")
+
+
+def _examine(device: str) -> dict[str, dict[str, Any]]:
+    from facegen.catalog import WEIGHTS
+    from facegen.device import inspect_device
+
+    found = inspect_device(device)
+    home = config.home()
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    return {
+        "versions": {"facegen": __version__, "python": platform.python_version(), **_versions()},
+        "device": {
+            "in use": f"{found.device} ({found.name})",
+            "matrix product": f"{found.gflops:.0f} GFLOP/s",
+            "cores": f"{found.cores}, torch uses {found.threads}",
+            "memory free": f"{found.memory_free_bytes / 1e9:.1f} of {found.memory_bytes / 1e9:.1f} GB",
+        },
+        "storage": {"home": str(home), "disk free": f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"},
+        "encoders": {name: "yes" if is_there else "no" for name, is_there in _encoders().items()},
+        "model files": {weight.name: _state(weight) for weight in WEIGHTS},
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _encoders() -> dict[str, bool]:
+    import av
+
+    return {name: name in av.codecs_available for name in _ENCODERS}
+
+
+def _state(weight: hub.WeightFile) -> str:
+    if not hub.is_present(weight):
+        return "absent" if isinstance(weight.source, hub.Hub) else "missing: run make install"
+    return f"present, {Path(hub.locate(weight)).stat().st_size / 1e6:.1f} MB"
