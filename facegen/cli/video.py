@@ -1,6 +1,7 @@
 """`facegen video`: look at clips, take them apart, put them together."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ def info(clip: Clip, as_json: AsJson = False) -> None:
 
     found = probe(clip)
     times, time_base = frame_times(clip)
-    steps = {after - before for before, after in zip(times, times[1:], strict=False)}
+    steps = {after - before for before, after in pairwise(times)}
     described: dict[str, Any] = {
         "file": found.path,
         "size": f"{found.width} x {found.height}",

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
+
 from facegen.errors import InputError, ResourceError
 from facegen.media.info import VideoInfo, probe
 from facegen.media.join import check_video_output, copy_with_sound
@@ -121,6 +123,7 @@ def replace_sound(path: PathLike, sound: PathLike, output: PathLike) -> tuple[st
         fitted = scratch / "sound.m4a"
         with _moviepy_errors(output):
             piece.write_audiofile(str(fitted), codec="aac", bitrate="192k", logger=None)
+            _check_whole(fitted, piece.duration)
         return copy_with_sound(path, fitted, output)
 
 
@@ -188,6 +191,7 @@ def _write(clip: "VideoClip", scratch: Path, output: PathLike, on_progress: Prog
             ffmpeg_params=["-crf", "18", "-vf", f"scale=out_color_matrix=bt709:out_range=tv,setparams={tags}"],
             logger=None if on_progress is None else _progress_logger(on_progress),
         )
+        _check_whole(result, clip.duration)
     with writing(output):
         os.replace(result, output)
 
@@ -207,6 +211,17 @@ def _moviepy_errors(path: PathLike, is_reading: bool = False) -> Iterator[None]:
                 f"The disk is full: {shown(path)} could not be written; free some space or choose another place."
             ) from error
         raise ResourceError(f"{shown(path)} could not be written by ffmpeg: try another place or name.") from error
+
+
+def _check_whole(result: Path, seconds: float) -> None:
+    """Raises OSError when ffmpeg left a broken or short file: moviepy does not look at how it ended."""
+    try:
+        with open_input(result, "a whole file") as container:
+            written = (container.duration or 0) / av.time_base
+    except InputError as error:
+        raise OSError("ffmpeg left a broken file") from error
+    if written < seconds - 0.25:
+        raise OSError(f"ffmpeg wrote {written:.2f} of {seconds:.2f} s")
 
 
 def _progress_logger(on_progress: Progress) -> object:

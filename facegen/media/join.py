@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from facegen.errors import InputError
 from facegen.media.frame import Frame
-from facegen.media.info import VideoInfo, origin_of, probe
+from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
 from facegen.media.segments import SegmentWriter
 from facegen.media.source import local_url, main_video, open_input, shown, writing
@@ -30,6 +30,31 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 # They describe the file they came from, not the one that is written.
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"}
+# What mp4 keeps under names that every player knows; tags beyond these need the general way of QuickTime.
+_ITUNES_TAGS = _OWN_TAGS | set(
+    [
+        "title",
+        "artist",
+        "album_artist",
+        "album",
+        "composer",
+        "date",
+        "comment",
+        "genre",
+        "copyright",
+        "grouping",
+        "lyrics",
+        "description",
+        "synopsis",
+        "show",
+        "episode_id",
+        "network",
+        "keywords",
+        "track",
+        "disc",
+        "creation_time",
+    ]
+)
 
 
 def check_video_output(path: str | os.PathLike[str]) -> Path:
@@ -76,7 +101,7 @@ def write_video(
     with writing(target):
         folder = Path(tempfile.mkdtemp(prefix=".facegen-", dir=target.absolute().parent))
     try:
-        with SegmentWriter(folder, like=like, crf=crf, preset=preset) as writer:
+        with SegmentWriter(folder, like=like, crf=crf, preset=preset, output=target) as writer:
             for frame in frames:
                 writer.write(frame)
         return join_segments(writer.segments, path, like=like, sound_from=sound_from, is_trimmed=is_trimmed)
@@ -131,7 +156,7 @@ def join_segments(
             container.set_chapters(_chapters(source, shift, window))
             tracks, track_notices = open_tracks(source, container, kind)
             notices += track_notices
-            streams.append(track_packets(source, tracks, origin_of(source) + shift, window))
+            streams.append(track_packets(source, tracks, sound_from, window))
         for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
             container.mux_one(packet)
         container.close()
@@ -170,8 +195,8 @@ def copy_with_sound(
         video = Track(source=source, target=copy_stream(container, source), how="copy")
         tracks, notices = open_tracks(sound, container, kind)
         streams = (
-            track_packets(picture, [video], origin_of(picture), None),
-            track_packets(sound, tracks, origin_of(sound), None),
+            track_packets(picture, [video], path),
+            track_packets(sound, tracks, sound_from),
         )
         for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
             container.mux_one(packet)
@@ -185,7 +210,7 @@ def _options(kind: str, like: VideoInfo) -> dict[str, str]:
     # Starts and ends of tracks are kept in the unit of the whole film: one in which all tracks have whole numbers.
     units = math.lcm(like.time_base.denominator, *(sound.sample_rate or 1 for sound in like.audio))
     return {
-        "movflags": "+faststart",
+        "movflags": "+faststart" if _ITUNES_TAGS.issuperset(like.metadata) else "+faststart+use_metadata_tags",
         "video_track_timescale": str(like.time_base.denominator),
         "movie_timescale": str(units if units < 1 << 31 else like.time_base.denominator),
     }

@@ -17,13 +17,15 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         ResourceError: its folder is missing or closed to writing, or the name belongs to a folder.
     """
     target = Path(path)
-    if target.is_dir():
-        raise ResourceError(f"Expected the name of a file to write, found the folder {shown(target)}: add a file name.")
-    if not target.parent.is_dir():
-        raise ResourceError(
-            f"Expected a folder to write {shown(target)} to, found none at {shown(target.parent)}: make it first."
-        )
+    if "\0" in str(target):
+        raise ResourceError(f"Expected a file name, found one with a zero byte in it, {shown(target)}: change it.")
     with writing(target):
+        if target.is_dir():
+            raise ResourceError(f"Expected the name of a file to write, found the folder {shown(target)}: add a name.")
+        if not target.parent.is_dir():
+            raise ResourceError(
+                f"Expected a folder to write {shown(target)} to, found none at {shown(target.parent)}: make it first."
+            )
         probe = _beside(target)
         probe.touch(exist_ok=False)
         probe.unlink()

@@ -64,6 +64,7 @@ class SegmentWriter:
         preset: speed of x264, one of `PRESETS`.
         segment_frames: frames in a segment; None writes one.
         depth: bound of the queue.
+        output: the file that is made of the segments; messages name it, else the folder.
 
     Raises:
         InputError: crf or preset are not among those of x264.
@@ -79,6 +80,7 @@ class SegmentWriter:
         preset: str = "veryfast",
         segment_frames: int | None = None,
         depth: int = 8,
+        output: Path | None = None,
     ) -> None:
         if not 0 <= crf <= 51:
             raise InputError(f"Expected a quality (crf) from 0 to 51, found {crf}: 18 looks like the original.")
@@ -94,7 +96,8 @@ class SegmentWriter:
         self._container: OutputContainer | None = None
         self._temporary: Path | None = None
         self._first_index = self._last_index = self._count = 0
-        with writing(folder):
+        self._output = output or folder
+        with writing(self._output):
             folder.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
         self._thread.start()
@@ -135,7 +138,7 @@ class SegmentWriter:
 
     def _run(self) -> None:
         try:
-            with writing(self.folder):
+            with writing(self._output):
                 while (frame := self._frames.get()) is not _END and not self._is_aborted.is_set():
                     self._encode(frame)
                 if not self._is_aborted.is_set():

@@ -117,7 +117,17 @@ def main_video(container: InputContainer, path: str | os.PathLike[str]) -> Video
             f"Expected a video in a known codec, found an unknown one in {shown(path)}: convert it to H.264."
         )
     check_size(stream.width, stream.height, path)
+    _check_whole(stream, path)
     return stream
+
+
+def _check_whole(stream: VideoStream, path: str | os.PathLike[str]) -> None:
+    """Raises InputError when the file ends before the last frame that its table of contents names."""
+    entries = stream.index_entries
+    if stream.frames and len(entries):
+        last = entries[len(entries) - 1]
+        if last.pos + last.size > Path(path).stat().st_size:
+            raise InputError(f"Expected a whole video, found {shown(path)} cut short: copy or download it again.")
 
 
 def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:

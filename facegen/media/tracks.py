@@ -1,6 +1,7 @@
 """Sound and subtitles from one file into another: packet for packet where the container takes them."""
 
 import io
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+
+from facegen.media.info import origin_of
+from facegen.media.source import reading
 
 AAC_BIT_RATE = 192_000
 """Bits a second of sound that had to be encoded again."""
@@ -58,33 +62,44 @@ def open_tracks(source: InputContainer, target: OutputContainer, kind: str) -> t
 
 
 def track_packets(
-    source: InputContainer, tracks: list[Track], shift: Fraction, window: tuple[Fraction, Fraction] | None
+    source: InputContainer,
+    tracks: list[Track],
+    path: str | os.PathLike[str],
+    window: tuple[Fraction, Fraction] | None = None,
 ) -> Iterator[tuple[Fraction, Packet]]:
     """Yields the packets of `tracks`, ready for the muxer, with their times in seconds.
 
     Args:
         source: the open file.
         tracks: from `open_tracks`.
-        shift: seconds taken off every time.
-        window: first and last second to keep, in times of the clip; a packet belongs where it begins.
+        path: of `source`, for messages.
+        window: first and last second to keep, the first becoming 0; a packet belongs where it begins.
+
+    Raises:
+        InputError: the file is damaged.
     """
     if not tracks:
         return
+    origin = origin_of(source)
     by_index = {track.source.index: track for track in tracks}
-    encoders = {track.source.index: _Encoder(track, shift, window) for track in tracks if track.how == "encode"}
-    origin = shift - (window[0] if window else 0)
-    for packet in source.demux([track.source for track in tracks]):
-        track = by_index[packet.stream.index]
-        if track.how == "encode":
-            yield from encoders[packet.stream.index].packets(packet)
-            continue
-        if not packet.size or packet.dts is None:
-            continue
-        base = packet.time_base
-        time = (packet.pts if packet.pts is not None else packet.dts) * base - origin
-        if window is not None and not window[0] <= time < window[1]:
-            continue
-        yield _moved(packet, track, round(shift / base))
+    encoders = {track.source.index: _Encoder(track, origin, window) for track in tracks if track.how == "encode"}
+    with reading(path, "a file with sound"):
+        for packet in source.demux([track.source for track in tracks]):
+            track = by_index[packet.stream.index]
+            if track.how == "encode":
+                yield from encoders[packet.stream.index].packets(packet)
+            elif packet.size and packet.dts is not None:
+                tick = packet.pts if packet.pts is not None else packet.dts
+                if _is_within(tick * packet.time_base - origin, window):
+                    yield _moved(packet, track, round(_shift(origin, window) / packet.time_base))
+
+
+def _is_within(time: Fraction, window: tuple[Fraction, Fraction] | None) -> bool:
+    return window is None or window[0] <= time < window[1]
+
+
+def _shift(origin: Fraction, window: tuple[Fraction, Fraction] | None) -> Fraction:
+    return origin if window is None else origin + window[0]
 
 
 def _moved(packet: Packet, track: Track, offset: int) -> tuple[Fraction, Packet]:
@@ -114,12 +129,11 @@ def _rewrapped(packet: Packet, how: str) -> Packet:
 class _Encoder:
     """Sound that the container refuses, decoded and encoded again as AAC."""
 
-    def __init__(self, track: Track, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> None:
+    def __init__(self, track: Track, origin: Fraction, window: tuple[Fraction, Fraction] | None) -> None:
         assert isinstance(track.source, AudioStream)
         assert isinstance(track.target, AudioStream)
         self._source, self._target = track.source, track.target
-        self._shift, self._window = shift, window
-        self._origin = shift - (window[0] if window else 0)
+        self._origin, self._window = origin, window
         context = self._target.codec_context
         self._resampler = av.AudioResampler(format=context.format, layout=context.layout, rate=context.sample_rate)
 
@@ -128,9 +142,8 @@ class _Encoder:
         for frame in self._source.decode(packet):
             assert frame.pts is not None
             assert frame.time_base is not None
-            time = frame.pts * frame.time_base - self._origin
-            if self._window is None or self._window[0] <= time < self._window[1]:
-                frame.pts -= round(self._shift / frame.time_base)
+            if _is_within(frame.pts * frame.time_base - self._origin, self._window):
+                frame.pts -= round(_shift(self._origin, self._window) / frame.time_base)
                 for piece in self._resampler.resample(frame):
                     yield from self._timed(self._target.encode(piece))
         if not packet.size:
