@@ -7,18 +7,27 @@ Each module below holds either a function of the module's name, which becomes a 
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from facegen import __version__
 
 COMMANDS = ("swap", "video", "train", "runs", "weights", "verify", "studio", "doctor")
 
 
+class _InOrder(TyperGroup):
+    """Lists the commands in the order above, which typer would sort by whether they are groups."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name in COMMANDS if name in self.commands]
+
+
 def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     """The command line; where the first argument names a command, only that one is loaded."""
     app = typer.Typer(
+        cls=_InOrder,
         help="A studio for synthetic faces: swap, train, and look after what they need.",
         no_args_is_help=True,
         add_completion=False,
