@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facegen.faces.analyse import AnalyserConfig, FaceAnalyser
+    from facegen.faces.clip import ClipAnalysis, Person, analyse_clip
     from facegen.faces.face import BLENDSHAPES, Face
     from facegen.faces.recognise import SAME_PERSON, distance
 
@@ -18,11 +19,24 @@ _HOME = {
     "Face": "face",
     "AnalyserConfig": "analyse",
     "FaceAnalyser": "analyse",
+    "ClipAnalysis": "clip",
+    "Person": "clip",
+    "analyse_clip": "clip",
     "SAME_PERSON": "recognise",
     "distance": "recognise",
 }
 
-__all__ = ["BLENDSHAPES", "SAME_PERSON", "AnalyserConfig", "Face", "FaceAnalyser", "distance"]
+__all__ = [
+    "BLENDSHAPES",
+    "SAME_PERSON",
+    "AnalyserConfig",
+    "ClipAnalysis",
+    "Face",
+    "FaceAnalyser",
+    "Person",
+    "analyse_clip",
+    "distance",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ FFHQ5 = np.array(
     ],
     np.float32,
 ) / np.float32(512)
-"""(5, 2) in 0..1: where FFHQ and CelebA-HQ crops (and the restorers and parsers trained on them) have the five points."""
+"""(5, 2) in 0..1: where FFHQ and CelebA-HQ crops (and the restorers trained on them) have the five points."""
 
 PARSE5 = np.array(
     [[97.9, 124.1], [158.1, 124.1], [128.0, 165.4], [100.9, 188.1], [155.1, 188.1]], np.float32
@@ -41,8 +41,8 @@ DLIB5 = np.array(
     ],
     np.float32,
 )
-"""(5, 2) in 0..1: dlib's five points (eye corners of the image's right eye from outside, of the left eye from outside, base
-of the nose) in its mean face, before padding."""
+"""(5, 2) in 0..1: dlib's five points (eye corners of the image's right eye from outside, of the left eye from outside,
+base of the nose) in its mean face, before padding."""
 
 
 def similarity(points: np.ndarray, template: np.ndarray, size: float) -> np.ndarray:

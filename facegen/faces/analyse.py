@@ -18,6 +18,7 @@ from facegen.faces.recognise import Recogniser
 from facegen.hub import fetch
 
 BACKENDS = ("centerface", "facexlib")
+_POOR_SCORE = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,9 @@ class AnalyserConfig:
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
-            raise InputError(f"backend must be one of {', '.join(BACKENDS)} but is {self.backend!r}; choose one of them.")
+            raise InputError(
+                f"The face backend must be one of {', '.join(BACKENDS)} but is {self.backend!r}; choose one of them."
+            )
 
 
 class FaceAnalyser:
@@ -75,10 +78,9 @@ class FaceAnalyser:
             max_faces: only the largest so many.
         """
         check_image(image_rgb)
-        faces = self._detect_upright(image_rgb)
-        if self.config.is_any_angle and not faces:
-            turned = [self._detect_turned(image_rgb, quarter_turns) for quarter_turns in (1, 2, 3)]
-            faces = max([faces, *turned], key=lambda found: sum(face.score for face in found))
+        faces = self.detect_upright(image_rgb)
+        if self.config.is_any_angle and max((face.score for face in faces), default=0.0) < _POOR_SCORE:
+            faces = self.detect_turned(image_rgb, faces)
         faces.sort(key=lambda face: -face.size_px)
         return faces[:max_faces]
 
@@ -101,7 +103,7 @@ class FaceAnalyser:
         roll = roll if abs(roll) > 15 else 0.0
         center = (detection.box_xyxy[:2] + detection.box_xyxy[2:]) / 2
         best: Face | None = None
-        for widening in (2.0, 1.5, 2.8):
+        for widening in (2.0, 2.5, 1.5):
             side = float(max(detection.box_xyxy[2:] - detection.box_xyxy[:2])) * widening
             mesh = self.mesh_finder.find(image_rgb, (float(center[0]), float(center[1])), side, roll)
             if mesh is None:
@@ -113,16 +115,23 @@ class FaceAnalyser:
                 break
         return best if best is not None and best.score >= 0.5 * self.config.min_score else None
 
-    def _detect_upright(self, image_rgb: np.ndarray) -> list[Face]:
-        found = [self.face_of(image_rgb, detection) for detection in self.detections(image_rgb)]
-        return without_doubles([face for face in found if face is not None])
+    def detect_upright(self, image_rgb: np.ndarray) -> list[Face]:
+        """The faces that are found without turning the picture, best first."""
+        return without_doubles(self._meshed(image_rgb, self.detections(image_rgb)))
 
-    def _detect_turned(self, image_rgb: np.ndarray, quarter_turns: int) -> list[Face]:
-        """Faces of the image turned counter-clockwise by so many quarters, measured on the image as it is."""
-        turned = np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
-        detections = [_turned_back(d, quarter_turns, turned.shape[:2]) for d in self.detections(turned)]
-        found = [self.face_of(image_rgb, detection) for detection in detections]
-        return without_doubles([face for face in found if face is not None])
+    def detect_turned(self, image_rgb: np.ndarray, upright: list[Face]) -> list[Face]:
+        """The faces of whichever quarter turn shows them best, best first; `upright` is what no turn shows."""
+        best = upright
+        for quarter_turns in (1, 2, 3):
+            turned = np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
+            detections = [_turned_back(d, quarter_turns, turned.shape[:2]) for d in self.detections(turned)]
+            found = without_doubles(self._meshed(image_rgb, detections))
+            best = max(best, found, key=lambda faces: sum(face.score for face in faces))
+        return best
+
+    def _meshed(self, image_rgb: np.ndarray, detections: list[Detection]) -> list[Face]:
+        faces = (self.face_of(image_rgb, detection) for detection in detections)
+        return [face for face in faces if face is not None]
 
 
 def check_image(image_rgb: np.ndarray) -> None:
@@ -144,7 +153,7 @@ def without_doubles(faces: list[Face]) -> list[Face]:
 
 
 def _face_from(mesh: Mesh, detection: Detection) -> Face:
-    """A face whose score is the detector's, lowered by the distance between the detector's five points and the mesh's."""
+    """A face whose score is the detector's, lowered where the detector's five points are far from the mesh's."""
     points5 = points5_of(mesh.points478)
     apart = float(np.linalg.norm(points5 - detection.points5, axis=1).mean()) / max(detection.size_px, 1.0)
     agreement = float(np.clip(1.3 - 3.0 * apart, 0.0, 1.0))

@@ -3,8 +3,8 @@
 The network sees a face as the point at its middle: at a quarter of the input's size it gives a heatmap of middles, the
 logarithm of height and width there, the sub-cell offset of the middle, and five points relative to the box.
 
-ONNX Runtime runs it about twice as fast as OpenCV's DNN on two cores (640x480: 13 ms against 25 ms) once the weights are
-taken out of the graph's inputs (so that it may fold and fuse them) and its fixed 32x32 input is made free.
+ONNX Runtime runs it about twice as fast as OpenCV's DNN on two cores (640x480: 13 ms against 25 ms) once the weights
+are taken out of the graph's inputs (so that it may fold and fuse them) and its fixed 32x32 input is made free.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Detector(Protocol):
 def non_maximum_suppression(detections: list[Detection], max_overlap: float = 0.3) -> list[Detection]:
     """The detections, best first, without those that overlap a better one by more than `max_overlap`.
 
-    Overlap is the intersection over the union or, for a box inside another, 0.7 of the intersection over the smaller box.
+    A box inside another counts as overlapping too: see `overlap`.
     """
     kept: list[Detection] = []
     for candidate in sorted(detections, key=lambda d: -d.score):
@@ -58,7 +58,7 @@ def non_maximum_suppression(detections: list[Detection], max_overlap: float = 0.
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Overlap 0..1 of two boxes: intersection over union, or 0.7 of the intersection over the smaller if that is more."""
+    """Overlap 0..1 of two boxes: intersection over union, or 0.7 of intersection over the smaller if that is more."""
     width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     if width <= 0 or height <= 0:
         return 0.0
@@ -122,12 +122,12 @@ class CenterFaceDetector:
         for row, col in zip(*np.nonzero(is_peak), strict=True):
             h, w = np.exp(log_size[:, row, col]) * 4
             center_y, center_x = (np.array([row, col]) + offset[:, row, col] + 0.5) * 4
-            corner = np.array([center_x - w / 2, center_y - h / 2])
+            x0, y0 = center_x - w / 2, center_y - h / 2
             relative_yx = points[:, row, col].reshape(5, 2)
             found.append(
                 Detection(
-                    box_xyxy=np.concatenate([corner, corner + (w, h)]).astype(np.float32),
-                    points5=(corner + relative_yx[:, ::-1] * (w, h)).astype(np.float32),
+                    box_xyxy=np.array([x0, y0, x0 + w, y0 + h], np.float32),
+                    points5=(relative_yx[:, ::-1] * (w, h) + (x0, y0)).astype(np.float32),
                     score=float(heatmap[row, col]),
                 )
             )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import cv2
 import numpy as np
 
 from facegen.faces import align
@@ -17,6 +22,11 @@ from facegen.faces.face import CAMERA_FOV_DEG
 _TAN_HALF_FOV = math.tan(math.radians(CAMERA_FOV_DEG / 2))
 _CROP_PX = 288
 """Side of a crop: the landmark network itself sees about two thirds of it at 256x256."""
+_LINE_OF_SIGHT_SHARE = 0.25
+"""How much of the angle between camera axis and line of sight MediaPipe's rotation holds (measured by moving the crop
+over a face; a true perspective solution would hold all of it, but the network's depth is that of a parallel view)."""
+_MIN_CONFIDENCE = 0.3
+"""Below MediaPipe's own 0.5, which misses faces that look down or away; a wrong mesh disagrees with the detector."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,16 +48,12 @@ class MeshFinder:
     millisecond; the smoothing here is done over the whole clip, with zero phase, by `smooth.py`.
     """
 
-    def __init__(self, model_path: Path, *, min_presence: float = 0.5) -> None:
-        """Reads the model.
-
-        Args:
-            model_path: face_landmarker.task.
-            min_presence: 0..1, a mesh that the network is less sure of is dropped.
-        """
+    def __init__(self, model_path: Path) -> None:
+        """Reads the model, face_landmarker.task."""
         self._model = Path(model_path).read_bytes()
-        self._min_presence = min_presence
         self._idle: SimpleQueue[Any] = SimpleQueue()
+        # MediaPipe's own __del__ fails when it runs while the interpreter shuts down
+        self._close = weakref.finalize(self, _close_all, self._idle)
 
     def find(
         self, image_rgb: np.ndarray, center_xy: tuple[float, float], side: float, roll_deg: float = 0.0
@@ -83,12 +89,8 @@ class MeshFinder:
         )
 
     def close(self) -> None:
-        """Frees the native landmarkers."""
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except Empty:
-                return
+        """Frees the native landmarkers; done at exit by itself."""
+        _close_all(self._idle)
 
     def _take(self) -> Any:
         try:
@@ -97,28 +99,52 @@ class MeshFinder:
             return self._make()
 
     def _make(self) -> Any:
-        # its start-up banner on stderr would break progress bars; errors still pass
-        os.environ.setdefault("GLOG_minloglevel", "2")
+        from mediapipe import Image, ImageFormat
         from mediapipe.tasks.python import BaseOptions, vision
 
-        return vision.FaceLandmarker.create_from_options(
-            vision.FaceLandmarkerOptions(
-                base_options=BaseOptions(model_asset_buffer=self._model),
-                running_mode=vision.RunningMode.IMAGE,
-                num_faces=1,
-                min_face_presence_confidence=self._min_presence,
-                output_face_blendshapes=True,
-                output_facial_transformation_matrixes=True,
-            )
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_buffer=self._model),
+            running_mode=vision.RunningMode.IMAGE,
+            num_faces=1,
+            min_face_detection_confidence=_MIN_CONFIDENCE,
+            min_face_presence_confidence=_MIN_CONFIDENCE,
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
         )
+        with _quiet_stderr():
+            landmarker = vision.FaceLandmarker.create_from_options(options)
+            landmarker.detect(Image(image_format=ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)))
+        return landmarker
+
+
+def _close_all(idle: SimpleQueue[Any]) -> None:
+    while True:
+        try:
+            idle.get_nowait().close()
+        except Empty:
+            return
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keeps the banners of MediaPipe's native start-up, which no log level stops, out of progress bars and JSON."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def in_whole_image(matrix: np.ndarray, to_crop: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """MediaPipe's pose in the camera of a square crop, as the pose in the camera of the whole image.
 
-    The crop's camera has the same field of view over fewer pixels, so the same head stands further from the image's camera
-    in proportion, on the line of sight through its own place in the image. The rotation becomes that relative to the line
-    of sight, with the crop's roll added back (see `face.py`).
+    The crop's camera has the same field of view over fewer pixels, so the same head stands further from the image's
+    camera in proportion, on the line of sight through its own place in the image. The rotation becomes that relative to
+    the line of sight, with the crop's roll added back (see `face.py`).
 
     Args:
         matrix: (4, 4) canonical model to crop camera, cm.
@@ -151,9 +177,9 @@ def in_whole_image(matrix: np.ndarray, to_crop: np.ndarray, size_hw: tuple[int, 
 
 
 def _turn_to_axis(place: np.ndarray) -> np.ndarray:
-    """(3, 3) smallest rotation that brings the direction of `place` onto the camera's axis, -z."""
+    """(3, 3) rotation that brings the direction of `place` towards the camera's axis, -z, by `_LINE_OF_SIGHT_SHARE`."""
     direction = place / max(float(np.linalg.norm(place)), 1e-9)
-    axis = np.array([0.0, 0.0, -1.0])
-    cross, cosine = np.cross(direction, axis), float(direction @ axis)
-    skew = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
-    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+    cross = np.cross(direction, [0.0, 0.0, -1.0])
+    sine = float(np.linalg.norm(cross))
+    angle = math.atan2(sine, -float(direction[2]))
+    return cv2.Rodrigues(cross / max(sine, 1e-9) * angle * _LINE_OF_SIGHT_SHARE)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.hub import Hub, Package, WeightFile
+from facegen.hub import Package, WeightFile
 
 CENTERFACE = WeightFile(
     name="centerface",
@@ -31,3 +31,5 @@ DLIB_RECOGNITION = WeightFile(
     licence="CC0-1.0",
     card="https://github.com/davisking/dlib-models",
 )
+
+WEIGHTS: tuple[WeightFile, ...] = (CENTERFACE, FACE_LANDMARKER, DLIB_RECOGNITION)

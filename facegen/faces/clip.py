@@ -1,0 +1,255 @@
+"""The first pass over a clip, and what it leaves: every face of every frame, smoothed, and who is who."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.faces.analyse import FaceAnalyser
+from facegen.faces.bridge import bridged
+from facegen.faces.face import Face, box_of, points5_of
+from facegen.faces.follow import ClipFrame, Followed, follow
+from facegen.faces.people import cluster, seen_together
+from facegen.faces.smooth import smooth_track
+from facegen.faces.track import PackedPoints, Portrait, Track
+
+_VERSION = 1
+_TRACK_FIELDS = ("indices", "frames", "steps", "matrices", "blendshapes", "scores", "embedding")
+_LEAST_SAMPLES = 3
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Person:
+    """Somebody in a clip."""
+
+    person_id: int
+    """0 is the person who is seen most (by time and size)."""
+    embedding: np.ndarray
+    """(128,) float32, mean over the person's good views."""
+    frame_count: int
+    """Frames the person is seen in."""
+    best_frame_index: int
+    """Frame of the largest, sharpest, most frontal view."""
+    thumbnail_rgb: np.ndarray
+    """(192, 192, 3) uint8 from that frame."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FaceTrack:
+    """One unbroken appearance of a face: a row of each array is a frame."""
+
+    person_id: int
+    indices: np.ndarray
+    """(N,) int32 frame indices, rising."""
+    frames: np.ndarray
+    """(N, 4) float32, see `PackedPoints.frame`."""
+    steps: np.ndarray
+    """(N, 478, 3) int16, see `PackedPoints.steps`."""
+    matrices: np.ndarray
+    """(N, 4, 4) float32."""
+    blendshapes: np.ndarray
+    """(N, 52) float16."""
+    scores: np.ndarray
+    """(N,) float32."""
+    embedding: np.ndarray
+    """(128,) float32."""
+
+    def face(self, row: int, track_id: int) -> Face:
+        """The face in the frame `indices[row]`."""
+        points478 = PackedPoints(frame=self.frames[row], steps=self.steps[row]).unpack()
+        return Face(
+            box_xyxy=box_of(points478),
+            points5=points5_of(points478),
+            points478=points478,
+            matrix=self.matrices[row],
+            blendshapes=self.blendshapes[row].astype(np.float32),
+            embedding=self.embedding,
+            score=float(self.scores[row]),
+            track_id=track_id,
+            person_id=self.person_id,
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClipAnalysis:
+    """Every face of a clip. A face's embedding is its track's mean; its `track_id` is its place in `tracks`."""
+
+    frame_count: int
+    """Frames that were looked at."""
+    tracks: tuple[FaceTrack, ...]
+    people: tuple[Person, ...]
+
+    def faces(self, frame_index: int) -> tuple[Face, ...]:
+        """The faces in a frame, largest first; none for frames that were not analysed."""
+        found = []
+        for track_id, track in enumerate(self.tracks):
+            if track.indices[0] <= frame_index <= track.indices[-1]:
+                row = int(np.searchsorted(track.indices, frame_index))
+                if track.indices[row] == frame_index:
+                    found.append(track.face(row, track_id))
+        return tuple(sorted(found, key=lambda face: -face.size_px))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes one compressed .npz, without pickled objects, to exactly this path."""
+        arrays: dict[str, np.ndarray] = {"version": np.array(_VERSION), "frame_count": np.array(self.frame_count)}
+        for number, track in enumerate(self.tracks):
+            arrays[f"track{number}_person_id"] = np.array(track.person_id)
+            arrays |= {f"track{number}_{name}": getattr(track, name) for name in _TRACK_FIELDS}
+        for number, person in enumerate(self.people):
+            arrays[f"person{number}_embedding"] = person.embedding
+            arrays[f"person{number}_thumbnail_rgb"] = person.thumbnail_rgb
+            arrays[f"person{number}_counts"] = np.array([person.person_id, person.frame_count, person.best_frame_index])
+        with open(path, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ClipAnalysis:
+        """Reads what `save` wrote.
+
+        Raises:
+            InputError: the file is none, or of another version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls._from_arrays({name: file[name] for name in file.files})
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"Expected an analysis of version {_VERSION} in {Path(path).name}, found something else ({error}); "
+                "delete it and analyse the clip again."
+            ) from error
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, np.ndarray]) -> ClipAnalysis:
+        if int(arrays["version"]) != _VERSION:
+            raise ValueError(f"version {int(arrays['version'])}")
+        tracks = [
+            FaceTrack(
+                person_id=int(arrays[f"track{number}_person_id"]),
+                **{name: arrays[f"track{number}_{name}"] for name in _TRACK_FIELDS},
+            )
+            for number in _numbers(arrays, "track", "_person_id")
+        ]
+        people = [
+            Person(
+                person_id=int(arrays[f"person{number}_counts"][0]),
+                embedding=arrays[f"person{number}_embedding"],
+                frame_count=int(arrays[f"person{number}_counts"][1]),
+                best_frame_index=int(arrays[f"person{number}_counts"][2]),
+                thumbnail_rgb=arrays[f"person{number}_thumbnail_rgb"],
+            )
+            for number in _numbers(arrays, "person", "_counts")
+        ]
+        return cls(frame_count=int(arrays["frame_count"]), tracks=tuple(tracks), people=tuple(people))
+
+
+def analyse_clip(
+    frames: Iterable[ClipFrame],
+    *,
+    analyser: FaceAnalyser,
+    smoothing: float = 1.0,
+    frame_count: int | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> ClipAnalysis:
+    """Finds, follows, smooths and recognises every face of a clip in one streaming pass.
+
+    Args:
+        frames: the clip in order of display (`media.read_frames`).
+        analyser: what finds, measures and recognises faces.
+        smoothing: strength of the smoothing over time; 0 keeps the raw points.
+        frame_count: how many frames to expect, for progress; without it progress stays at 0 until the end.
+        on_progress: told (fraction 0..1, text) as frames are taken; may raise Cancelled.
+    """
+    report = on_progress or (lambda _fraction, _text: None)
+    followed = follow(_counted(frames, frame_count, report), analyser)
+    least = min(_LEAST_SAMPLES, len(followed.indices))
+    kept = [track for track in followed.tracks if len(track.samples) >= least and track.portraits]
+    embeddings, weights = _embeddings(kept, analyser)
+    spans = [np.array([sample.index for sample in track.samples]) for track in kept]
+    labels = cluster(embeddings, weights, seen_together(spans)) if kept else []
+    labels = _by_presence(kept, labels)
+    tracks = []
+    for number in range(len(kept)):
+        track = kept[number]
+        # one by one, and the raw samples let go, so that memory holds one unpacked track at most
+        tracks.append(_finished(track, followed, labels[number], embeddings[number], smoothing))
+        track.samples.clear()
+    people = _people(kept, tracks, weights)
+    report(1.0, f"{len(people)} people found")
+    return ClipAnalysis(frame_count=len(followed.indices), tracks=tuple(tracks), people=tuple(people))
+
+
+def _counted(
+    frames: Iterable[ClipFrame], frame_count: int | None, report: Callable[[float, str], None]
+) -> Iterator[ClipFrame]:
+    for number, frame in enumerate(frames):
+        report(min(0.99, number / frame_count) if frame_count else 0.0, f"Looking for faces, frame {number + 1}")
+        yield frame
+
+
+def _embeddings(tracks: list[Track], analyser: FaceAnalyser) -> tuple[np.ndarray, list[float]]:
+    """(N, 128) mean embedding of each track, weighted by the quality of its views, and the total of those qualities."""
+    result = np.zeros((len(tracks), 128), np.float32)
+    weights = []
+    for number, track in enumerate(tracks):
+        qualities = [portrait.quality + 1e-3 for portrait in track.portraits]
+        vectors = analyser.recogniser.embed_chips([portrait.chip_rgb for portrait in track.portraits])
+        result[number] = np.average(vectors, axis=0, weights=qualities)
+        weights.append(sum(qualities))
+    return result, weights
+
+
+def _by_presence(tracks: list[Track], labels: list[int]) -> list[int]:
+    """The labels renumbered so that 0 is the person seen most, by frames and size."""
+    presence: dict[int, float] = {}
+    for track, label in zip(tracks, labels, strict=True):
+        heights = [float(sample.box_xyxy[3] - sample.box_xyxy[1]) for sample in track.samples]
+        presence[label] = presence.get(label, 0.0) + sum(heights)
+    rank = {label: place for place, label in enumerate(sorted(presence, key=lambda label: -presence[label]))}
+    return [rank[label] for label in labels]
+
+
+def _finished(track: Track, followed: Followed, person_id: int, embedding: np.ndarray, smoothing: float) -> FaceTrack:
+    """A track bridged, smoothed and packed."""
+    raw = bridged(track.samples, followed.indices, followed.seconds)
+    points, matrices, blendshapes = smooth_track(raw.points, raw.matrices, raw.blendshapes, raw.seconds, smoothing)
+    packed = [PackedPoints.of(face_points) for face_points in points]
+    return FaceTrack(
+        person_id=person_id,
+        indices=raw.indices,
+        frames=np.stack([p.frame for p in packed]),
+        steps=np.stack([p.steps for p in packed]),
+        matrices=matrices,
+        blendshapes=blendshapes.astype(np.float16),
+        scores=raw.scores,
+        embedding=embedding,
+    )
+
+
+def _people(tracks: list[Track], finished: list[FaceTrack], weights: list[float]) -> list[Person]:
+    people = []
+    for person_id in sorted({track.person_id for track in finished}):
+        own = [number for number, track in enumerate(finished) if track.person_id == person_id]
+        best: Portrait = max((p for n in own for p in tracks[n].portraits), key=lambda portrait: portrait.quality)
+        mean = np.average([finished[n].embedding for n in own], axis=0, weights=[weights[n] for n in own])
+        people.append(
+            Person(
+                person_id=person_id,
+                embedding=mean.astype(np.float32),
+                frame_count=len(np.unique(np.concatenate([finished[n].indices for n in own]))),
+                best_frame_index=best.index,
+                thumbnail_rgb=best.thumbnail_rgb,
+            )
+        )
+    return people
+
+
+def _numbers(arrays: dict[str, np.ndarray], prefix: str, suffix: str) -> list[int]:
+    """The numbers between a prefix and a suffix among the names, in order."""
+    names = (name[len(prefix) : -len(suffix)] for name in arrays if name.startswith(prefix) and name.endswith(suffix))
+    return sorted(int(name) for name in names)
