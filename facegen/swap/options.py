@@ -28,10 +28,10 @@ class SwapOptions:
     source_face: int | None = field(default=None, metadata={"min": 0, "max": 999, "step": 1})
     """Which face of a source picture that shows several, counted from the left, 0 first."""
 
-    face_shape: float = _strength(0.5)
+    face_shape: float = _strength(1.0)
     """How far the chin and cheek line takes the source's shape."""
 
-    mask_feather: float = _strength(0.5)
+    mask_feather: float = _strength(0.3)
     """How soft the border of the new face is."""
 
     colour: float = _strength(1.0)

@@ -1,0 +1,314 @@
+"""The embedded swap engine: the source face worn by the target through the dense mesh.
+
+The source's skin is unwrapped once into a texture from which its own light has been taken (`texture.py`). For each
+frame the texture is drawn through the target's points in perspective, the target's light is put on it, the target's own
+eyes and mouth interior look through, and what stands in front of the face stays in front. Nothing is remembered between
+frames: the points were smoothed over the whole clip before and light is solved on them, so a result depends on its
+frame alone and frames can be rendered in any order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from facegen.faces import Face, align, blend, light, mesh, parse
+from facegen.faces.mesh import Array
+from facegen.media import Patch
+from facegen.swap.engines.eyes import SIDES, EyePicture, draw_eyes
+from facegen.swap.engines.texture import TEXTURE_SIZE, Identity, Texture, make_identity, make_texture, view_of
+from facegen.swap.options import SwapOptions
+
+WORK_SIZE = 512
+"""Faces larger than this many pixels are rendered at this size and enlarged."""
+UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
+"""What the parser may see where the new face is drawn; glasses stay in front."""
+MARGIN = 0.06
+"""Room around the face, as a share of its size."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class View:
+    """The neighbourhood of one face in one frame, at the size it is rendered in.
+
+    Attributes:
+        origin_xy: its corner in the frame.
+        frame_size_hw: its size in the frame.
+        image_rgb: (h, w, 3) uint8.
+        points: (478, 3) of the target, in its pixels.
+        visible: (h, w) how far each pixel is uncovered face, 0..1; nothing when that is not known.
+    """
+
+    origin_xy: tuple[int, int]
+    frame_size_hw: tuple[int, int]
+    image_rgb: np.ndarray
+    points: Array
+    visible: Array | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Cues:
+    """What is measured on a frame and settled over its neighbours.
+
+    Attributes:
+        gain: (468, 3) log RGB that puts the target's light on the texture.
+        excess: how many times sharper the texture is than the target.
+        grain: standard deviation of the target's noise, 0..255.
+    """
+
+    gain: Array
+    excess: float
+    grain: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class MeshDraft:
+    """One face of one frame before its light is settled.
+
+    Attributes:
+        view: the target.
+        shape: (478, 3) where the new face's points go, in the view's pixels.
+        albedo: (h, w, 3) log albedo of the source, drawn in place.
+        covered: (h, w) bool where the mesh is.
+        eyes: where the source's eyes can be seen.
+        cues: see there.
+    """
+
+    view: View
+    shape: Array
+    albedo: Array
+    covered: np.ndarray
+    eyes: EyePicture
+    cues: Cues
+
+
+class MeshEngine:
+    """Swaps by drawing the source's de-lit texture through the target's mesh."""
+
+    name = "mesh"
+    look_around = 3
+
+    def __init__(self) -> None:
+        self._parser = parse.FaceParser() if parse.parser_available() else None
+
+    def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
+        """See `Engine.prepare`."""
+        textures = []
+        for image_rgb, face in pictures:
+            view = self._view(image_rgb, face, is_parsed=True, work_size=TEXTURE_SIZE)
+            textures.append(make_texture(view.image_rgb, view.points, view.visible, view_of(face)))
+        return make_identity(textures, [face for _, face in pictures])
+
+    def draft(self, image_rgb: np.ndarray, face: Face, identity: Identity, options: SwapOptions) -> MeshDraft:
+        """See `Engine.draft`."""
+        view = self._view(image_rgb, face, is_parsed=options.occlusion, work_size=WORK_SIZE)
+        texture = _chosen(identity, face)
+        shape = _shaped(view.points, identity.shape, options.face_shape)
+        albedo, covered = _drawn(shape[: mesh.VERTEX_COUNT], texture, view.image_rgb.shape[:2])
+        looked_at = blend.ramp(covered, float(np.ptp(shape[:, 0])) * 0.1) > 0.5
+        target_luma = view.image_rgb[..., 1].astype(np.float32)
+        cues = Cues(
+            gain=_gain(view, texture, options),
+            excess=blend.sharpness(albedo[..., 1], looked_at)
+            / max(blend.sharpness(np.log(target_luma + light.FLOOR), looked_at), 1e-3),
+            grain=blend.grain_of(target_luma, looked_at),
+        )
+        return MeshDraft(view=view, shape=shape, albedo=albedo, covered=covered, eyes=texture.eyes, cues=cues)
+
+    def settle(self, window: Sequence[Cues], centre: int, options: SwapOptions) -> Cues:
+        """See `Engine.settle`: a Gaussian mean over the frames around."""
+        if len(window) == 1 or options.temporal_smoothing == 0:
+            return window[centre]
+        offsets = np.arange(len(window)) - centre
+        weights = np.exp(-np.square(offsets / (3 * options.temporal_smoothing)) / 2).astype(np.float32)
+        weights /= weights.sum()
+        return Cues(
+            gain=np.tensordot(weights, np.stack([cues.gain for cues in window]), 1),
+            excess=float(weights @ [cues.excess for cues in window]),
+            grain=float(weights @ [cues.grain for cues in window]),
+        )
+
+    def render(self, draft: MeshDraft, cues: Cues, options: SwapOptions, *, seed: int) -> Patch:
+        """See `Engine.render`."""
+        view, shape = draft.view, draft.shape[: mesh.VERTEX_COUNT]
+        size = view.image_rgb.shape[:2]
+        width = float(np.ptp(shape[:, 0]))
+        lit = np.clip(light.from_log(draft.albedo + _enlarged(cues.gain, shape, size)), 0, 255)
+        lit = blend.blurred_to(lit, 1 + (cues.excess - 1) * options.sharpness_match)
+        lit += blend.grain(size, cues.grain * options.grain_match, seed)
+        moved = _moved(view, view.points[: mesh.VERTEX_COUNT], shape)
+        moved = draw_eyes(moved, draft.eyes, moved, draft.shape)
+        drawn = lit + (moved - lit) * _openings(shape, size)[..., None]
+        wide = blend.ramp(draft.covered, width * (0.05 + 0.25 * options.mask_feather))
+        narrow = blend.ramp(draft.covered, width * (0.02 + 0.1 * options.mask_feather))
+        if view.visible is not None:
+            wide, narrow = wide * view.visible, narrow * view.visible
+        result = blend.two_bands(view.image_rgb.astype(np.float32), drawn, wide, narrow, width * 0.03)
+        return _patch(view, result, np.minimum(np.maximum(wide, narrow) * 50, 1))
+
+    def _view(self, image_rgb: np.ndarray, face: Face, *, is_parsed: bool, work_size: int) -> View:
+        points = face.points478
+        low, high = points[:, :2].min(0), points[:, :2].max(0)
+        margin = float((high - low).max()) * MARGIN + 2
+        height, width = image_rgb.shape[:2]
+        x0, y0 = (np.clip(np.floor(low - margin), 0, [width - 2, height - 2]).astype(int) // 2 * 2).tolist()
+        x1, y1 = np.clip(np.ceil(high + margin), [x0 + 2, y0 + 2], [width, height]).astype(int).tolist()
+        scale = min(work_size / max(x1 - x0, y1 - y0), 1.0)
+        crop = image_rgb[y0:y1, x0:x1]
+        if scale < 1:
+            size = (max(round((x1 - x0) * scale), 2), max(round((y1 - y0) * scale), 2))
+            crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+        visible = None
+        if self._parser is not None and is_parsed:
+            matrix = align.parse_matrix(face, parse.SIZE)
+            found = self._parser.parse(align.warp(image_rgb, matrix, parse.SIZE)[None])[0]
+            visible = _visible(found, matrix, (x0, y0), scale, crop.shape[:2])
+        moved = ((points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)).astype(np.float32)
+        return View(origin_xy=(x0, y0), frame_size_hw=(y1 - y0, x1 - x0), image_rgb=crop, points=moved, visible=visible)
+
+
+def _visible(found: Array, matrix: Array, origin_xy: tuple[int, int], scale: float, size_hw: tuple[int, int]) -> Array:
+    """(h, w) how far each pixel of a view is uncovered face, from (19, S, S) class probabilities of its parse crop."""
+    uncovered = found[list(UNCOVERED)].sum(0)
+    uncovered = np.clip((cv2.GaussianBlur(uncovered, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
+    # view pixel -> frame pixel -> crop pixel, between pixel centres
+    to_crop = matrix[:, :2] / scale
+    offset = matrix[:, :2] @ (np.array(origin_xy) + 0.5 / scale - 0.5) + matrix[:, 2]
+    inverse = np.column_stack([to_crop, offset]).astype(np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(uncovered, inverse, size_hw[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+@functools.cache
+def _shape_freedom() -> Array:
+    """(468, 1) how far each vertex may follow the source's shape: not the outline, nor what the mouth does."""
+    distances = mesh.topology().distances
+    outline = distances[:, list(mesh.FACE_OVAL)].min(1)
+    mouth = distances[:, list(mesh.LIPS_OUTER)].min(1)
+    jaw = np.clip((mesh.topology().xyz[:, 1] + 7.5) / 4, 0, 1)
+    freedom = np.clip(outline / 3.0, 0, 1) * np.clip(0.35 + mouth / 3.0, 0, 1) * jaw
+    return freedom[:, None].astype(np.float32)
+
+
+@functools.cache
+def _steadiness() -> tuple[Array, Array]:
+    """How far expressions leave each vertex in place, (468,) across and (468,) along the face.
+
+    Lids and lips tell nothing of the person's shape, and below the nose heights belong to the jaw's opening.
+    """
+    across = light.skin_vertices() * 0.7 + 0.3
+    for region in (mesh.LIPS_OUTER, mesh.LIPS_INNER, mesh.EYE_LEFT, mesh.EYE_RIGHT):
+        across[list(region)] = 0.02
+    for corner in (33, 133, 362, 263):
+        across[corner] = 1
+    along = across * np.clip((mesh.topology().xyz[:, 1] + 3.5) / 1.5, 1e-3, 1)
+    return across, along
+
+
+def _shaped(points: Array, source_shape: Array, strength: float) -> Array:
+    """(478, 3) the target's points moved towards the source's proportions, in the target's pose and expression."""
+    target = points[: mesh.VERTEX_COUNT]
+    pose = mesh.Pose.of(target)
+    offset = source_shape - pose.to_canonical(target)
+    offset[:, 2] = 0
+    across, along = _steadiness()
+    offset[:, :1] = mesh.smooth(offset[:, :1], across, 0.9)
+    offset[:, 1:2] = mesh.smooth(offset[:, 1:2], along, 0.9)
+    offset = offset * _shape_freedom() * strength
+    # an iris goes where the lids around it go
+    irises = [np.repeat(offset[list(lids)].mean(0, keepdims=True), 5, 0) for lids, _ in SIDES]
+    return (points + pose.turn(np.concatenate([offset, *irises]))).astype(np.float32)
+
+
+def _chosen(identity: Identity, face: Face) -> Texture:
+    """The texture for this moment: the nearest two in pose and expression, blended by how near they are."""
+    if len(identity.textures) == 1:
+        return identity.textures[0]
+    views = np.stack([texture.view for texture in identity.textures])
+    distances = np.square(views - view_of(face)).sum(1)
+    first, second = np.argsort(distances)[:2]
+    share = float(distances[first] / (distances[first] + distances[second] + 1e-6))
+    a, b = identity.textures[first], identity.textures[second]
+    return Texture(
+        albedo_log=tuple(x + (y - x) * share for x, y in zip(a.albedo_log, b.albedo_log, strict=True)),
+        vertex_albedo=a.vertex_albedo + (b.vertex_albedo - a.vertex_albedo) * share,
+        tone=a.tone + (b.tone - a.tone) * share,
+        view=a.view,
+        eyes=a.eyes,
+    )
+
+
+def _gain(view: View, texture: Texture, options: SwapOptions) -> Array:
+    """(468, 3) log light and tone that the texture needs at each vertex."""
+    points = view.points[: mesh.VERTEX_COUNT]
+    normals = mesh.normals(points)
+    height, width = view.image_rgb.shape[:2]
+    is_inside = ((points[:, :2] >= 1) & (points[:, :2] <= [width - 1, height - 1])).all(1)
+    weights = light.facing(normals) * is_inside
+    if view.visible is not None:
+        weights = weights * mesh.sample(view.visible[..., None], points)[:, 0]
+    colours = light.vertex_colours(view.image_rgb, points, view.visible)
+    gain = light.relight(texture.vertex_albedo, colours, normals, weights)
+    if options.colour < 1:
+        own_tone = texture.tone - texture.tone.mean()
+        mean_gain = gain.mean(0)
+        chroma = mean_gain - mean_gain.mean()
+        gain = gain + (own_tone - chroma) * (1 - options.colour)
+    return gain
+
+
+def _drawn(shape: Array, texture: Texture, size_hw: tuple[int, int]) -> tuple[Array, np.ndarray]:
+    """(h, w, 3) float32 log albedo of the texture on the target's mesh, and (h, w) bool where the mesh is."""
+    where, covered = mesh.rasterise(shape, np.column_stack([mesh.topology().uv, np.zeros(len(shape))]), size_hw)
+    texels = TEXTURE_SIZE / max(float(np.ptp(shape[:, 0])), 1)
+    level = min(int(np.log2(max(texels, 1)) + 0.3), len(texture.albedo_log) - 1)
+    albedo = texture.albedo_log[level]
+    map_x, map_y = where[..., 0] * albedo.shape[1] - 0.5, where[..., 1] * albedo.shape[0] - 0.5
+    return cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), covered
+
+
+def _enlarged(vertex_values: Array, shape: Array, size_hw: tuple[int, int]) -> Array:
+    """(h, w, 3) vertex values over the picture, drawn at a third of its size since they vary slowly."""
+    small = (max(size_hw[0] // 3, 8), max(size_hw[1] // 3, 8))
+    factor = np.array([small[1] / size_hw[1], small[0] / size_hw[0], 1 / 3], np.float32)
+    values, covered = mesh.rasterise(shape * factor, vertex_values, small)
+    solid = covered.astype(np.float32)
+    spread = cv2.GaussianBlur(solid, (0, 0), 2)[..., None] + 1e-4
+    around = cv2.GaussianBlur(values * solid[..., None], (0, 0), 2) / spread
+    values = np.where(covered[..., None], values, around)
+    return cv2.resize(values, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _moved(view: View, target: Array, shape: Array) -> Array:
+    """(h, w, 3) the target's own picture, following the mesh where the shape was changed."""
+    size = view.image_rgb.shape[:2]
+    offsets = np.column_stack([(target - shape)[:, :2], np.zeros(len(shape))]).astype(np.float32)
+    field = _enlarged(offsets, shape, size)
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    moved = cv2.remap(
+        view.image_rgb, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return moved.astype(np.float32)
+
+
+def _openings(shape: Array, size_hw: tuple[int, int]) -> Array:
+    """(h, w) where the target's own eyes and mouth interior are seen, 0..1 with soft edges."""
+    mask = np.zeros(size_hw, np.uint8)
+    for region in (mesh.EYE_LEFT, mesh.EYE_RIGHT, mesh.LIPS_INNER):
+        mask |= mesh.polygon_mask(shape[list(region), :2], size_hw)
+    radius = max(float(np.ptp(shape[:, 0])) * 0.006, 0.5)
+    return cv2.GaussianBlur(mask, (0, 0), radius).astype(np.float32) / 255
+
+
+def _patch(view: View, result: Array, alpha: Array) -> Patch:
+    """Back to the frame's own pixels."""
+    if view.frame_size_hw != view.image_rgb.shape[:2]:
+        result = cv2.resize(result, view.frame_size_hw[::-1], interpolation=cv2.INTER_CUBIC)
+        alpha = cv2.resize(alpha, view.frame_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    return Patch(
+        x=view.origin_xy[0], y=view.origin_xy[1], image_rgb=np.clip(result, 0, 255).astype(np.uint8), alpha=alpha
+    )

@@ -1,0 +1,131 @@
+"""The source person, made ready once: each picture's skin unwrapped into a texture without its own light."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from facegen.faces import Face, light, mesh
+from facegen.faces.mesh import Array
+from facegen.swap.engines.eyes import EyePicture
+
+TEXTURE_SIZE = 768
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Texture:
+    """One picture of the source person, unwrapped and de-lit.
+
+    Attributes:
+        albedo_log: pyramid of (S, S, 3) float32 log albedo, each level half the size of the one before.
+        vertex_albedo: (468, 3) smoothed log albedo at the vertices.
+        tone: (3,) log RGB of the person's skin in even light.
+        view: (5,) see `view_of`; tells which picture suits a moment of the target.
+        eyes: the picture itself, for its eyes.
+    """
+
+    albedo_log: tuple[Array, ...]
+    vertex_albedo: Array
+    tone: Array
+    view: Array
+    eyes: EyePicture
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Identity:
+    """A person to put into a clip.
+
+    Attributes:
+        textures: one a picture.
+        shape: (468, 3) mean points in the canonical frame, cm.
+    """
+
+    textures: tuple[Texture, ...]
+    shape: Array
+
+
+def view_of(face: Face) -> Array:
+    """(5,) yaw and pitch in units of 20 degrees, jawOpen, mean smile, mean blink: what textures are chosen by."""
+    smile = (face.blendshape("mouthSmileLeft") + face.blendshape("mouthSmileRight")) / 2
+    blink = (face.blendshape("eyeBlinkLeft") + face.blendshape("eyeBlinkRight")) / 2
+    return np.array([face.yaw_deg / 20, face.pitch_deg / 20, face.blendshape("jawOpen"), smile, blink], np.float32)
+
+
+def make_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, view: Array) -> Texture:
+    """Unwrap one picture.
+
+    Args:
+        image_rgb: (h, w, 3) uint8, the face's surroundings, no larger than the texture.
+        points: (478, 3) in its pixels.
+        visible: (h, w) how far each pixel is uncovered face, 0..1, or nothing if it is not known.
+        view: from `view_of`.
+    """
+    eyes = EyePicture(image_rgb=image_rgb, points=points[:, :2])
+    points = points[: mesh.VERTEX_COUNT]
+    normals = mesh.normals(points)
+    trust = light.facing(normals)
+    if visible is not None:
+        trust = trust * mesh.sample(visible[..., None], points)[:, 0]
+    colours = light.vertex_colours(image_rgb, points, visible)
+    shading = light.fit(colours, normals, trust * light.skin_vertices())
+
+    atlas = np.concatenate([mesh.topology().uv * TEXTURE_SIZE, np.zeros((mesh.VERTEX_COUNT, 1), np.float32)], 1)
+    size = (TEXTURE_SIZE, TEXTURE_SIZE)
+    where, inside = mesh.rasterise(atlas, np.column_stack([points[:, :2], trust]), size)
+    map_x, map_y = np.ascontiguousarray(where[..., 0] - 0.5), np.ascontiguousarray(where[..., 1] - 0.5)
+    picture = cv2.remap(image_rgb, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    own_light, _ = mesh.rasterise(atlas, shading.at(normals), size)
+    weight = where[..., 2] * inside
+    if visible is not None:
+        weight = weight * cv2.remap(visible, map_x, map_y, cv2.INTER_LINEAR)
+    albedo = _completed(_without_highlights(light.to_log(picture) - own_light), weight, inside)
+    pyramid = [albedo]
+    while pyramid[-1].shape[0] > TEXTURE_SIZE // 8:
+        pyramid.append(cv2.pyrDown(pyramid[-1]))
+    reach = TEXTURE_SIZE * 0.02
+    vertex_albedo = mesh.sample(cv2.GaussianBlur(albedo, (0, 0), reach), atlas)
+    return Texture(
+        albedo_log=tuple(pyramid),
+        vertex_albedo=vertex_albedo,
+        tone=shading.harmonics[0].copy(),
+        view=view,
+        eyes=eyes,
+    )
+
+
+def make_identity(textures: list[Texture], faces: list[Face]) -> Identity:
+    """Gather a person from their pictures."""
+    shapes = [mesh.Pose.of(face.points478).to_canonical(face.points478[: mesh.VERTEX_COUNT]) for face in faces]
+    return Identity(textures=tuple(textures), shape=np.mean(shapes, 0).astype(np.float32))
+
+
+def _without_highlights(albedo: Array) -> Array:
+    """Shine is light, not skin: part of what is broadly brighter than its surroundings is taken away."""
+    near = cv2.GaussianBlur(albedo, (0, 0), TEXTURE_SIZE / 100)
+    around = cv2.GaussianBlur(albedo, (0, 0), TEXTURE_SIZE / 14)
+    return albedo - 0.4 * np.maximum(near - around - 0.06, 0)
+
+
+def _completed(albedo: Array, weight: Array, inside: np.ndarray) -> Array:
+    """Fill what the picture did not show: first from the other half of the face, then from its surroundings."""
+    solid = np.clip(cv2.GaussianBlur(weight, (0, 0), TEXTURE_SIZE / 150) * 3, 0, 1)[..., None]
+    solid = solid * (inside & inside[:, ::-1])[..., None]
+    mirrored, mirrored_solid = albedo[:, ::-1], solid[:, ::-1]
+    # what both halves show tells how far they differ in colour, so that the patch fits where it is put
+    both = np.minimum(solid, mirrored_solid) + 1e-4
+    reach = TEXTURE_SIZE / 12
+    offset = cv2.GaussianBlur((albedo - mirrored) * both, (0, 0), reach)
+    offset = offset / cv2.GaussianBlur(both, (0, 0), reach)[..., None]
+    share = solid / (solid + mirrored_solid * (1 - solid) * 0.5 + 1e-5)
+    filled = albedo * share + (mirrored + offset) * (1 - share)
+    known = np.clip(np.maximum(solid, mirrored_solid) * 2, 0, 1)
+    level, spread = filled * known, known
+    mean = (level.sum((0, 1)) / (spread.sum() + 1e-6)).astype(np.float32)
+    for sigma in (TEXTURE_SIZE / 96, TEXTURE_SIZE / 24, TEXTURE_SIZE / 6):
+        around_weight = cv2.GaussianBlur(spread, (0, 0), sigma)[..., None]
+        around = (cv2.GaussianBlur(level, (0, 0), sigma) + mean * 1e-3) / (around_weight + 1e-3)
+        level = level + around * (1 - spread) * np.minimum(around_weight * 4, 1)
+        spread = spread + (1 - spread) * np.minimum(around_weight * 4, 1)
+    return (level + mean * (1 - spread)).astype(np.float32)
