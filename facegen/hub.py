@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from facegen.config import home, read_json, write_json
 from facegen.errors import ResourceError, WeightsError
@@ -118,7 +119,7 @@ def is_accepted(weight: WeightFile) -> bool:
 
 def accept_licence(weight: WeightFile) -> None:
     """Remember that the user accepted the licence of this file."""
-    with _held(weights_home() / ".accepted.lock"):
+    with _held(weights_home() / ".locks" / "accepted.json"):
         path = weights_home() / "accepted.json"
         accepted = read_json(path) if path.exists() else {}
         accepted[weight.name] = {"licence": weight.licence, "accepted": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
@@ -174,21 +175,27 @@ def _fetch_from_hub(weight: WeightFile, source: Hub, accept: bool) -> Path:
         )
     path = locate(weight)
     key = f"{source.repo_id}@{source.revision}/{weight.filename}"
-    with _held(weights_home() / ".download.lock"):
-        lock_path = weights_home() / "lock.json"
-        lock = read_json(lock_path) if lock_path.exists() else {}
-        held = lock.get(key, {})
-        expected = weight.sha256 or held.get("sha256")
-        if path.is_file() and expected is not None:
-            status = path.stat()
-            if held == {"sha256": expected, "size": status.st_size, "mtime_ns": status.st_mtime_ns}:
-                return path
-        if not (path.is_file() and expected is not None and sha256_of(path) == expected):
+    with _held(weights_home() / ".locks" / weight.name):
+        entry = _read_lock().get(key, {})
+        expected = weight.sha256 or entry.get("sha256")
+        if expected is not None and path.is_file() and entry == _entry(path, expected):
+            return path
+        if expected is None or not path.is_file() or sha256_of(path) != expected:
             expected = _download_checked(weight, source, path, expected)
-        status = path.stat()
-        lock[key] = {"sha256": expected, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
-        write_json(lock_path, lock)
+        with _held(weights_home() / ".locks" / "lock.json"):
+            write_json(weights_home() / "lock.json", {**_read_lock(), key: _entry(path, expected)})
     return path
+
+
+def _read_lock() -> dict[str, dict[str, Any]]:
+    path = weights_home() / "lock.json"
+    return read_json(path) if path.exists() else {}
+
+
+def _entry(path: Path, sha256: str) -> dict[str, Any]:
+    """What the lock file says of a checked file: its digest, and the size and time by which a change is noticed."""
+    status = path.stat()
+    return {"sha256": sha256, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def _download_checked(weight: WeightFile, source: Hub, path: Path, expected: str | None) -> str:
@@ -278,7 +285,7 @@ def _download(weight: WeightFile, source: Hub, path: Path) -> str:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, so that two processes do not download the same file at once."""
+    """Hold an exclusive lock on `path`, so that two processes do not fetch or note the same thing at once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

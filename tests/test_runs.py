@@ -282,6 +282,17 @@ def test_folders_that_are_no_runs(tmp_path: Path) -> None:
         Run.create("swap", {}, path=tmp_path / "file" / "run")
 
 
+def test_damaged_files_do_not_hide_the_other_runs() -> None:
+    fine, unreadable, damaged = (Run.create("swap", {"index": index}) for index in range(3))
+    (unreadable.path / "request.json").write_text("{")
+    (damaged.path / "status.json").write_text('{"state": "dancing"}')
+    assert {run.name for run in list_runs()} == {fine.name, damaged.name}
+    assert damaged.status().state == "failed"
+    assert "'dancing'" in damaged.status().text
+    damaged.delete()
+    assert [run.name for run in list_runs()] == [fine.name]
+
+
 def test_program_that_is_not_there() -> None:
     run = Run.create("tool", {})
     with pytest.raises(ResourceError, match="Cannot start"):

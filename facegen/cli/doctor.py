@@ -4,7 +4,6 @@ import json
 import platform
 import shutil
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,5 +72,5 @@ def _encoders() -> dict[str, bool]:
 
 def _state(weight: hub.WeightFile) -> str:
     if not hub.is_present(weight):
-        return "absent" if isinstance(weight.source, hub.Hub) else "missing: run make install"
-    return f"present, {Path(hub.locate(weight)).stat().st_size / 1e6:.1f} MB"
+        return "absent"
+    return f"present, {hub.locate(weight).stat().st_size / 1e6:.1f} MB"

@@ -139,7 +139,13 @@ class RunFolder:
 
     def _read_status(self) -> RunStatus:
         path = self.path / "status.json"
-        return config.load(RunStatus, path) if path.exists() else RunStatus(state="queued", text="Not started yet.")
+        if not path.exists():
+            return RunStatus(state="queued", text="Not started yet.")
+        try:
+            return config.load(RunStatus, path)
+        except InputError as error:
+            # Damaged, or of a newer facegen: the run is still to be seen, and to be deleted.
+            return RunStatus(state="failed", text=str(error))
 
     def _write_status(self, status: RunStatus) -> None:
         config.save(self.path / "status.json", dataclasses.replace(status, updated=time.time()))

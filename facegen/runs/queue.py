@@ -11,12 +11,18 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
 
 def list_runs(root: Path | None = None) -> list[Run]:
-    """All runs in `root` (facegen's home by default), newest first."""
+    """All runs in `root` (facegen's home by default), newest first; unreadable folders are left out."""
     root = root or runs_home()
     if not root.is_dir():
         return []
-    runs = [Run(path) for path in root.iterdir() if (path / "request.json").is_file()]
-    return sorted(runs, key=lambda run: (run.created, run.name), reverse=True)
+    dated = []
+    for path in root.iterdir():
+        run = Run(path)
+        try:
+            dated.append((run.created, run.name, run))
+        except InputError:
+            continue
+    return [run for _, _, run in sorted(dated, key=lambda item: item[:2], reverse=True)]
 
 
 def find_run(name: str, root: Path | None = None) -> Run:
