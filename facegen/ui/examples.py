@@ -19,6 +19,7 @@ from facegen.errors import InputError
 _SIZE = 480
 _FRAME_RATE = 25
 _FRAMES = 60
+_TICKS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +49,10 @@ CLIPS = {"hopper_moves": ("hopper",), "astronaut_moves": ("astronaut",), "both_m
 """Name -> the portraits that move in it, side by side."""
 
 EXAMPLES = (
-    Example(name="collins_to_hopper", title="Collins → Hopper, clip", sources=("astronaut",), target="hopper_moves"),
-    Example(name="hopper_to_collins", title="Hopper → Collins, clip", sources=("hopper",), target="astronaut_moves"),
-    Example(name="two_people", title="Two people in a clip", sources=("astronaut", "hopper"), target="both_move"),
-    Example(name="picture", title="Collins → Hopper, picture", sources=("astronaut",), target="hopper"),
+    Example(name="collins_to_hopper", title="Collins → Hopper", sources=("astronaut",), target="hopper_moves"),
+    Example(name="hopper_to_collins", title="Hopper → Collins", sources=("hopper",), target="astronaut_moves"),
+    Example(name="two_people", title="Two people, one clip", sources=("astronaut", "hopper"), target="both_move"),
+    Example(name="picture", title="Picture to picture", sources=("astronaut",), target="hopper"),
 )
 
 
@@ -118,11 +119,12 @@ def thumbnail(name: str, size: int = 72) -> str:
 def make_clip(path: Path, portraits: tuple[str, ...]) -> None:
     """Write a short clip in which the portraits, side by side, gently turn, drift and come nearer."""
     from facegen.media import Frame, VideoInfo, read_picture, write_video
+    from facegen.media.color import BT709
 
     images = [_square(read_picture(portrait_path(name))) for name in portraits]
-    time_base = Fraction(1, _FRAME_RATE)
+    time_base = Fraction(1, _FRAME_RATE * _TICKS)
     like = VideoInfo(
-        path=str(path),
+        path="",
         width=_SIZE * len(images),
         height=_SIZE,
         frame_rate=Fraction(_FRAME_RATE),
@@ -131,9 +133,10 @@ def make_clip(path: Path, portraits: tuple[str, ...]) -> None:
         frame_count=_FRAMES,
         codec="h264",
         pix_fmt="yuv420p",
+        color=BT709,
     )
     frames = (
-        Frame.of_picture(image_rgb, index=index, pts=index, time_base=time_base, duration=1)
+        Frame.of_picture(image_rgb, index=index, pts=index * _TICKS, time_base=time_base, duration=_TICKS)
         for index, image_rgb in enumerate(_moving(images))
     )
     write_video(path, frames, like)

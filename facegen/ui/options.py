@@ -1,10 +1,5 @@
 """Widgets made from the fields of a config dataclass: bounds, choices, default and help text stand there once."""
 
-import ast
-import functools
-import inspect
-import itertools
-import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -13,24 +8,9 @@ from typing import Any, Literal, TypeVar
 
 import gradio as gr
 
-from facegen.config import from_dict
+from facegen.config import field_help, from_dict
 
 T = TypeVar("T")
-
-
-@functools.cache
-def field_help(cls: type) -> Mapping[str, str]:
-    """The docstring under each field of a dataclass, with those of its bases."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if base.__module__ == "builtins":
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        for here, after in itertools.pairwise(body):
-            match (here, after):
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[name] = " ".join(text.replace("`", "").split())
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +46,8 @@ def parse(cls: type[T], settings: Mapping[str, Any]) -> T:
         kinds, value = _kinds(hints[name]), values[name]
         if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:
             values[name] = int(value)
-        if value == "" and type(None) in kinds:
-            values[name] = None
+        if isinstance(value, str) and type(None) in kinds and str not in kinds:
+            values[name] = _number(value.strip(), kinds)
     return from_dict(cls, values)
 
 
@@ -77,6 +57,7 @@ def widgets(
     *,
     labels: Mapping[str, str],
     choices: Mapping[str, Mapping[str, str]] | None = None,
+    first: Any = None,
 ) -> Widgets:
     """Make a widget for each named field, inside the Blocks that is being built.
 
@@ -84,17 +65,22 @@ def widgets(
         cls: a config dataclass whose fields have defaults.
         names: the fields, in the order of the widgets.
         labels: a field's title; its name in plain letters where it is not given.
+        first: a config with the first values; the defaults where it is not given.
         choices: for a field with choices, the words to show for each value; a value without words is not offered.
     """
-    made = tuple(_widget(cls, name, labels.get(name), (choices or {}).get(name)) for name in names)
+    made = tuple(_widget(cls, name, labels.get(name), (choices or {}).get(name), first) for name in names)
     return Widgets(cls=cls, names=tuple(names), components=made)
 
 
-def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | None) -> Any:
+def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | None, first: Any) -> Any:
     item = next(entry for entry in fields(cls) if entry.name == name)
-    default = _default(item)
+    default = getattr(first, name) if first is not None else _default(item)
     title = label or name.replace("_", " ").capitalize()
-    about: dict[str, Any] = {"label": title, "info": field_help(cls).get(name), "elem_id": f"option-{name}"}
+    about: dict[str, Any] = {
+        "label": title,
+        "info": field_help(cls).get(name),
+        "elem_id": f"option-{name}",
+    }
     hint = typing.get_type_hints(cls)[name]
     offered = item.metadata.get("choices") or (typing.get_args(hint) if typing.get_origin(hint) is Literal else None)
     if offered:
@@ -107,11 +93,25 @@ def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | 
         whole = float not in kinds
         step = item.metadata.get("step", 1 if whole else None)
         low, high = item.metadata["min"], item.metadata["max"]
-        if high - low <= 1000 * (step or 1):
+        if step and high - low <= 1000 * step:
             return gr.Slider(low, high, value=default, step=step, buttons=["reset"], **about)
+    if kinds & {int, float} and type(None) in kinds:
+        # A number box cannot be empty: it would show and send 0.
+        return gr.Textbox(value="" if default is None else str(default), placeholder="automatic", **about)
     if kinds & {int, float}:
         return gr.Number(value=default, precision=0 if float not in kinds else None, **about)
     return gr.Textbox(value="" if default is None else str(default), **about)
+
+
+def _number(text: str, kinds: set[Any]) -> Any:
+    """What stands in the box of a number that may be left out; what is no number stays as it is, to be refused."""
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return text or None
 
 
 def _default(item: Field[Any]) -> Any:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facegen.config import home
 from facegen.errors import InputError
 from facegen.hub import WeightFile
 from facegen.runs import Run, RunStatus, find_run, list_runs, start_queued
@@ -92,6 +93,10 @@ class Services:
         folder = self.folder / "visitors" / visitor.mark
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
+
+    def data_folder(self, visitor: Visitor) -> Path:
+        """A new folder for the visitor's data that a run needs for longer than the visit."""
+        return home() / "data" / f"{visitor.mark}-{secrets.token_hex(4)}"
 
     def forget(self, visitor: Visitor) -> None:
         """Remove what a visit left behind; runs stay."""

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 from typing import Any
 
@@ -13,7 +14,7 @@ from facegen.ui import endpoints, theme
 from facegen.ui.handlers import CONSENT
 from facegen.ui.services import Services, StudioSettings, Visitor
 from facegen.ui.shell import Shell
-from facegen.ui.tabs import models, runs, swap, verify
+from facegen.ui.tabs import models, runs, swap, train, verify
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CACHE_SECONDS = (3600, 86400)
@@ -30,25 +31,26 @@ def _page(services: Services) -> gr.Blocks:
     with gr.Blocks(title="facegen", analytics_enabled=False, delete_cache=_CACHE_SECONDS) as studio:
         visitor = gr.State(Visitor(), delete_callback=services.forget)
         gr.HTML(theme.HEADER)
-        with gr.Group(elem_classes="fg-consent"):
-            consent = gr.Checkbox(label=CONSENT, value=False, container=False, elem_id="consent")
+        consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
         shell = Shell(visitor=visitor, consent=consent)
         with gr.Tabs() as tabs:
             with gr.Tab("Swap", id="swap"):
                 swap.build(services, shell)
+            with gr.Tab("Train", id="train"):
+                train_timer = train.build(services, shell)
             with gr.Tab("Runs", id="runs"):
-                timer = runs.build(services, shell)
+                runs_timer = runs.build(services, shell)
             with gr.Tab("Models", id="models"):
                 models.build(services)
             with gr.Tab("Verify", id="verify"):
                 verify.build(services)
-        tabs.select(_only_when_seen, None, timer, show_progress="hidden", api_visibility="private")
+        tabs.select(_only_when_seen, None, [train_timer, runs_timer], show_progress="hidden", api_visibility="private")
         endpoints.build(services, visitor)
     return studio
 
 
-def _only_when_seen(event: gr.SelectData) -> gr.Timer:
-    return gr.Timer(active=event.value == "Runs")
+def _only_when_seen(event: gr.SelectData) -> list[gr.Timer]:
+    return [gr.Timer(active=event.value == label) for label in ("Train", "Runs")]
 
 
 def launch(
@@ -70,11 +72,13 @@ def launch(
     _own_temporary_folder()
     services = Services(StudioSettings(shared=shared))
     studio = _page(services)
+    port = port or _free_port(host)
     studio.queue(default_concurrency_limit=4, max_size=64)
     try:
         studio.launch(**_serving(host, port, services), prevent_thread_lock=True)
     except OSError as error:
         raise ResourceError(f"Expected port {port} to be free, but {error}; choose another with --port.") from error
+    print(f"The studio is at {studio.local_url} (stop it with Ctrl-C).", flush=True)
     services.keep_queue()
     if not prevent_thread_lock:
         try:
@@ -100,7 +104,13 @@ def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
         "pwa": False,
         "mcp_server": False,
         "show_error": True,
+        "quiet": True,
     }
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _own_temporary_folder() -> None:

@@ -176,7 +176,7 @@ def arguments(asked: SwapRequest, run: Run) -> list[str]:
     for person, paths in sorted(asked.people.items()):
         for path in paths:
             command += ["--person-source", f"{person}={path}"]
-    command += ["--target", asked.target, "--output", asked.output, "--run", str(run.path), "--json"]
+    command += ["--target", asked.target, "--output", asked.output, "--run", str(run.path), "--consent", "--json"]
     return command + option_flags(asked.options)
 
 

@@ -87,8 +87,8 @@ def studio_theme() -> gr.themes.Base:
         block_border_color_dark="*neutral_800",
         block_radius="12px",
         block_shadow="none",
-        block_label_background_fill="transparent",
-        block_label_background_fill_dark="transparent",
+        block_label_background_fill="white",
+        block_label_background_fill_dark="*neutral_900",
         block_label_border_width="0px",
         block_label_text_color="*neutral_600",
         block_label_text_color_dark="*neutral_300",
@@ -102,6 +102,8 @@ def studio_theme() -> gr.themes.Base:
         block_info_text_size="*text_sm",
         input_background_fill="white",
         input_background_fill_dark="*neutral_950",
+        input_border_width="1px",
+        input_border_width_dark="1px",
         input_border_color="*neutral_300",
         input_border_color_dark="*neutral_700",
         input_border_color_focus="*primary_500",
@@ -145,7 +147,8 @@ def studio_theme() -> gr.themes.Base:
 
 
 CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; padding: 0 !important; }
+.gradio-container { width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
+  padding: 0 !important; }
 .gradio-container > .main { padding: 0 28px 32px !important; }
 .html-container { padding: 0 !important; }
 .fg-header { display: flex; align-items: center; gap: 14px; padding: 22px 0 10px; }
@@ -155,9 +158,8 @@ CSS = """
 .dark .fg-logo { color: var(--primary-400); }
 
 .fg-consent { border: 1px solid var(--primary-200) !important; background: var(--primary-50) !important;
-  border-radius: 12px !important; padding: 5px 12px !important; }
+  padding: 12px 16px !important; }
 .dark .fg-consent { border-color: var(--primary-800) !important; background: var(--primary-950) !important; }
-.fg-consent .styler, .fg-consent .block { border: 0 !important; background: transparent !important; }
 .fg-consent label span { font-weight: 500; white-space: normal; }
 
 .fg-step { display: flex; align-items: baseline; gap: 10px; margin: 10px 0 -4px; }
@@ -181,11 +183,11 @@ CSS = """
 .fg-status.done { border-color: var(--primary-300); background: var(--primary-50); }
 .dark .fg-status.done { border-color: var(--primary-800); background: var(--primary-950); }
 
-.fg-examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(215px, 1fr)); gap: 8px; margin-top: 8px; }
+.fg-examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 8px; margin-top: 8px; }
 .fg-examples button { display: flex; align-items: center; gap: 8px; padding: 5px 10px 5px 6px; cursor: pointer;
   text-align: left; line-height: 1.25;
   border: 1px solid var(--border-color-primary); border-radius: 10px; background: var(--block-background-fill);
-  color: var(--body-text-color); font: inherit; font-size: .9rem; font-weight: 550; }
+  color: var(--body-text-color); font: inherit; font-size: .88rem; font-weight: 550; }
 .fg-examples button:hover { border-color: var(--primary-500); }
 .fg-examples img { width: 36px; height: 36px; border-radius: 7px; object-fit: cover; }
 .fg-examples img + img { margin-left: -14px; box-shadow: -2px 0 0 var(--block-background-fill); }
@@ -196,14 +198,19 @@ CSS = """
 .fg-person { flex: 0 1 184px !important; min-width: 150px !important; gap: 0 !important; }
 .fg-person .image-container, .fg-person img { border-radius: 10px; }
 
-.fg-log textarea, .fg-log pre, .fg-command code { font-size: .82rem !important; line-height: 1.45 !important; }
+.fg-log textarea, .fg-log pre, .fg-command code { font-family: var(--font-mono) !important;
+  font-size: .82rem !important; line-height: 1.45 !important; }
 .fg-command { border-left: 3px solid var(--primary-500); }
 
 table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 .fg-table th { text-align: left; font-weight: 600; color: var(--body-text-color-subdued); font-size: .82rem;
-  padding: 6px 10px; border-bottom: 1px solid var(--border-color-primary); }
-.fg-table td { padding: 9px 10px; border-bottom: 1px solid var(--border-color-primary); vertical-align: top;
+  padding: 6px 10px !important; border: 0 !important;
+  border-bottom: 1px solid var(--border-color-primary) !important; }
+.fg-table td { padding: 9px 10px !important; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; vertical-align: top;
   overflow-wrap: anywhere; }
+table.fg-table { border: 0 !important; margin: 0 !important; }
+.fg-facts td:first-child { white-space: nowrap; width: 1%; }
+.fg-table td .fg-bar { margin-top: 6px; min-width: 110px; }
 .fg-chip { display: inline-block; padding: 1px 9px; border-radius: 999px; font-size: .8rem; font-weight: 600;
   white-space: nowrap; background: var(--neutral-100); color: var(--neutral-700); }
 .fg-chip.running, .fg-chip.present, .fg-chip.done { background: var(--primary-100); color: var(--primary-800); }
@@ -212,6 +219,7 @@ table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 .dark .fg-chip.running, .dark .fg-chip.present, .dark .fg-chip.done { background: var(--primary-900);
   color: var(--primary-200); }
 
+input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-600) !important; }
 .tab-container button { font-weight: 600 !important; }
 .fg-link { background: none; border: 0; padding: 0; font: inherit; font-weight: 600; color: var(--primary-700);
   cursor: pointer; text-align: left; overflow-wrap: anywhere; }

@@ -7,9 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.errors import FacegenError
-from facegen.runs import Run, RunStatus
-from facegen.ui.handlers import duration, note, notice, progress_bar, progress_card, shown, size
+from facegen.runs import Run
+from facegen.ui.handlers import duration, note, progress_bar, progress_card, shown, size
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.shell import Shell
 
@@ -82,7 +81,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
         services.run(visitor, name).delete()
         return note(f"{name} was deleted."), "", gr.Row(visible=False)
 
-    fresh = [table, detail, card, log, seen]
+    fresh = [table, detail, card, log, seen, cancel, resume, start, delete]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
     timer.tick(refresh, [shell.visitor, chosen], fresh, trigger_mode="once", **quiet)
     table.click(choose, shell.visitor, [chosen, *fresh, question], **quiet)
@@ -139,16 +138,15 @@ def _when(seconds: float) -> str:
     return time.strftime("%d %b, %H:%M", time.localtime(seconds))
 
 
-def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, str, str, str]:
-    """Whether the details are seen, the card, the log, and what `results` depends on."""
-    if not name:
-        return gr.Column(visible=False), "", "", ""
-    try:
-        run = services.run(visitor, name)
-        status: RunStatus = run.status()
-    except FacegenError:
-        return gr.Column(visible=False), notice(f"{name} is gone."), "", ""
-    return gr.Column(visible=True), progress_card(status), run.log_tail(30), f"{name}:{status.state}"
+def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
+    """Whether the details are seen, the card, the log, what `results` depends on, and which buttons make sense."""
+    if name not in {run.name for run in services.runs(visitor)}:
+        return gr.Column(visible=False), "", "", "", *[gr.skip() for _ in range(4)]
+    run = services.run(visitor, name)
+    status = run.status()
+    wanted = (status.is_active, not status.is_active and bool(run.argv), status.state == "queued" and bool(run.argv))
+    buttons = [gr.Button(visible=is_wanted) for is_wanted in (*wanted, status.state != "running")]
+    return gr.Column(visible=True), progress_card(status), run.log_tail(30), f"{name}:{status.state}", *buttons
 
 
 def _results(services: Services, visitor: Visitor, name: str) -> tuple[Any, Any, Any]:

@@ -167,6 +167,8 @@ def _ask_files() -> tuple[gr.Gallery, gr.File, gr.HTML, gr.HTML]:
         columns=4,
         height=190,
         object_fit="contain",
+        allow_preview=False,
+        fit_columns=False,
         interactive=True,
         buttons=[],
         elem_id="swap-sources",

@@ -1,0 +1,292 @@
+"""A training as the browser asks for it: what can be trained, the command, the room it needs, and how it goes."""
+
+import secrets
+import shlex
+import shutil
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pandas
+import psutil
+
+from facegen.catalog import TASKS, find_task
+from facegen.config import field_help, home, override, to_dict
+from facegen.errors import InputError, ResourceError
+from facegen.runs import Run
+from facegen.training.info import TaskInfo
+from facegen.training.request import TASK_PREFIX
+from facegen.training.settings import OptimiserSettings, TrainSettings
+from facegen.ui.options import parse
+from facegen.ui.services import PICTURE_SUFFIXES, Services, Visitor, link_or_copy
+
+if TYPE_CHECKING:
+    from facegen.training.compare import Comparison
+
+EXAMPLE_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+"""Where the local material lies beside a checkout; elsewhere there is none."""
+SHARED_MINUTES = 30.0
+"""The longest training in a studio that several people share and that has no GPU."""
+_PLOTTED = 300
+_SMOOTHING = 0.9
+_PROCESS_BYTES = 700_000_000
+"""What Python with torch takes before a model is made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A training to be started."""
+
+    task: str
+    preset: str
+    data: str
+    """Data folder."""
+    changes: tuple[str, ...] = ()
+    """key=value, what differs from the preset."""
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is at hand; asked without loading torch."""
+    return shutil.which("nvidia-smi") is not None
+
+
+def example_folder(info: TaskInfo) -> Path | None:
+    """The local material that fits a task, where it is there."""
+    folder = EXAMPLE_DATA / info.example_data if info.example_data else None
+    return folder if folder and folder.is_dir() else None
+
+
+def preset_settings(task: str, preset: str) -> TrainSettings:
+    """What a preset sets of the settings that all tasks share; read without loading torch.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    presets = find_task(task).presets
+    if preset not in presets:
+        raise InputError(
+            f"Expected a preset of {', '.join(presets)} for {task}, found {preset!r}; choose one of these."
+        )
+    shared = [change for change in presets[preset] if not change.startswith(TASK_PREFIX)]
+    return override(TrainSettings(), shared)
+
+
+def own_settings(task: str) -> dict[str, str]:
+    """The settings of a task alone: «task.NAME» and what it means, with its default."""
+    cls = find_task(task).load()
+    about, defaults = field_help(cls), to_dict(cls())
+    return {f"task.{name}": f"{about.get(name, '')} ({value})".strip() for name, value in defaults.items()}
+
+
+def changes(task: str, preset: str, settings: Mapping[str, Any], more: str) -> tuple[str, ...]:
+    """What the widgets say that the preset does not, as key=value.
+
+    Args:
+        task: name of the task.
+        preset: name of the preset.
+        settings: `TrainSettings` by name; those of the optimiser begin with «optimiser.».
+        more: further settings as typed, one key=value a line; they win.
+
+    Raises:
+        InputError: a value does not fit.
+    """
+    asked = preset_settings(task, preset)
+    own = {key: value for key, value in settings.items() if not key.startswith("optimiser.")}
+    nested = {key.removeprefix("optimiser."): value for key, value in settings.items() if key.startswith("optimiser.")}
+    wanted = parse(TrainSettings, {**to_dict(asked), **own})
+    optimiser = parse(OptimiserSettings, {**to_dict(asked.optimiser), **nested})
+    different = [
+        f"{prefix}{item.name}={getattr(new, item.name)}"
+        for prefix, old, new in (("", asked, wanted), ("optimiser.", asked.optimiser, optimiser))
+        for item in fields(new)
+        if item.name != "optimiser" and getattr(new, item.name) != getattr(old, item.name)
+    ]
+    typed = [line.strip() for line in more.splitlines() if line.strip()]
+    return (*different, *typed)
+
+
+def command(asked: Asked, run: Path | None = None) -> list[str]:
+    """The command that does a training, for `subprocess`."""
+    words = [sys.executable, "-m", "facegen", "train", asked.task]
+    words += ["--preset", asked.preset] if asked.preset else []
+    words += ["--data", asked.data] if asked.data else []
+    words += ["--run", str(run)] if run else []
+    for change in asked.changes:
+        words += ["--set", change]
+    return words
+
+
+def shown_command(asked: Asked) -> str:
+    """The same command as one would type it."""
+    return shlex.join(["facegen", *command(asked)[3:]])
+
+
+def check(services: Services, asked: Asked) -> str:
+    """Hold a training against memory and disk before it starts.
+
+    Returns:
+        What it needs and what there is, in a sentence.
+
+    Raises:
+        InputError: a setting does not fit, or the data folder is missing.
+        ResourceError: memory or disk do not suffice.
+    """
+    import torch
+
+    from facegen.config import from_dict
+    from facegen.training.request import make_request
+
+    if not asked.data or not Path(asked.data).is_dir():
+        raise InputError(f"Expected a data folder, found {asked.data or 'none'}; choose or upload the data first.")
+    info = find_task(asked.task)
+    request = make_request(info, preset=asked.preset, data=asked.data, changes=asked.changes)
+    settings = request.settings
+    if services.settings.shared and not has_gpu() and not 0 < settings.minutes <= SHARED_MINUTES:
+        raise InputError(
+            f"Expected 1 to {SHARED_MINUTES:g} minutes on this shared machine without a GPU, found "
+            f"{settings.minutes:g}; set a limit."
+        )
+    with torch.device("meta"):
+        weights = 4 * sum(
+            value.numel() for value in from_dict(info.load(), request.task_settings).build_model().parameters()
+        )
+    memory = _PROCESS_BYTES + weights * (5 if settings.ema_decay else 4)
+    disk = 4 * weights * (settings.keep + settings.keep_hourly + 2)
+    free_memory, free_disk = psutil.virtual_memory().available, shutil.disk_usage(home().parent).free
+    for name, needed, free in (("memory", memory, free_memory), ("disk", disk, free_disk)):
+        if needed > free:
+            raise ResourceError(
+                f"Expected {needed / 1e9:.1f} GB of free {name}, found {free / 1e9:.1f} GB; close other programs, or "
+                "make the model smaller."
+            )
+    return (
+        f"{weights / 4e6:.1f} million parameters: at least {memory / 1e9:.1f} of {free_memory / 1e9:.1f} GB of memory "
+        f"and {disk / 1e9:.2f} of {free_disk / 1e9:.0f} GB of disk."
+    )
+
+
+def start(services: Services, visitor: Visitor, asked: Asked) -> Run:
+    """Put a training into the queue as a run of its own.
+
+    Raises:
+        InputError: a setting does not fit, or the data folder is missing.
+        ResourceError: memory or disk do not suffice.
+    """
+    check(services, asked)
+    run = Run.create("train", {"visitor": visitor.mark, **to_dict(asked)})
+    words = command(asked, run.path)
+    run.enqueue(words, [*words, "--resume"])
+    services.start_next()
+    return run
+
+
+def unpack(folder: Path, paths: Sequence[str]) -> Path:
+    """Put uploaded pictures, or the pictures in an uploaded .zip with their folders, into `folder`.
+
+    Raises:
+        InputError: no picture is among them, or the archive is damaged or leads outside.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in map(Path, paths):
+        if path.suffix.lower() != ".zip":
+            link_or_copy(path, folder / path.name)
+            continue
+        try:
+            with zipfile.ZipFile(path) as archive:
+                _extract(archive, folder)
+        except zipfile.BadZipFile:
+            raise InputError(f"Expected a zip archive, found something else in {path.name!r}; pack it again.") from None
+    if not any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.rglob("*")):
+        raise InputError("Expected pictures, or a .zip of a folder with pictures, found none in the upload.")
+    return folder
+
+
+def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
+    for entry in archive.infolist():
+        name = PurePosixPath(entry.filename)
+        if name.is_absolute() or ".." in name.parts:
+            raise InputError(f"Expected names inside the archive's folder, found {entry.filename!r}; pack it again.")
+        if not entry.is_dir() and name.suffix.lower() in (*PICTURE_SUFFIXES, ".tsv", ".json"):
+            archive.extract(entry, folder)
+
+
+def act(run: Run, verb: str) -> None:
+    """Ask a training for something: save, stop (a pause), resume, export, or end (export, then stop)."""
+    from facegen.training.watch import send_command
+
+    if verb == "resume":
+        run.resume()
+        return
+    if run.status().state != "running":
+        raise InputError(f"Expected a training that runs, found {run.name} {run.status().state}; resume it first.")
+    for command_word in ("export", "stop") if verb == "end" else (verb,):
+        send_command(run.path, command_word)
+
+
+def compare(services: Services, visitor: Visitor, names: Sequence[str]) -> "Comparison":
+    """Lay trainings side by side; the pictures go to the visitor's folder.
+
+    Raises:
+        InputError: fewer than two, or somebody else's.
+    """
+    from facegen.training.compare import compare as lay_beside
+
+    folders = [services.run(visitor, name).path for name in names]
+    return lay_beside(folders, services.visitor_folder(visitor) / "comparisons" / secrets.token_hex(4))
+
+
+def trainings(services: Services, visitor: Visitor) -> list[Run]:
+    """The trainings that the visitor may see, newest first."""
+    return [run for run in services.runs(visitor) if run.kind == "train"]
+
+
+def curves(run: Run) -> pandas.DataFrame:
+    """The losses of a training as (step, value, line) rows, each raw and smoothed, thinned to what a plot can show."""
+    from facegen.training.watch import read_losses
+
+    rows: list[tuple[int, float, str]] = []
+    smooth: dict[str, float] = {}
+    lines = [line for line in read_losses(run.path) if "losses" in line]
+    every = max(1, len(lines) // _PLOTTED)
+    for number, line in enumerate(lines):
+        for name, value in line["losses"].items():
+            smooth[name] = _SMOOTHING * smooth.get(name, value) + (1 - _SMOOTHING) * value
+            if number % every == 0 or number == len(lines) - 1:
+                rows += [(line["step"], value, name), (line["step"], smooth[name], f"{name}, smoothed")]
+    return pandas.DataFrame(rows, columns=["step", "loss", "line"])
+
+
+def preview(run: Run) -> tuple[Path | None, Path | None]:
+    """The newest preview of a training, and the strip of earlier ones."""
+    made = sorted((run.path / "previews").glob("[0-9]*.jpg"))
+    strip = run.path / "previews" / "strip.jpg"
+    return (made[-1] if made else None), (strip if strip.exists() else None)
+
+
+def exports(run: Run) -> list[Path]:
+    """The files of the newest export."""
+    made = sorted((folder for folder in (run.path / "exports").glob("*") if folder.is_dir()), key=_age)
+    return sorted(path for path in made[-1].iterdir() if path.is_file()) if made else []
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def estimate(run: Run) -> str:
+    """What the training itself said after its first steps about its pace, and the memory it takes."""
+    log = run.path / "log.txt"
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    said = [line.strip() for line in text.splitlines() if " steps a second this training needs about " in line]
+    stats = run.stats()
+    memory = f"Memory in use: {stats[-1]['memory_bytes'] / 1e9:.2f} GB." if stats else ""
+    device = "Device: NVIDIA GPU." if has_gpu() else "Device: CPU."
+    return " ".join([*said[-1:], device, memory]).strip()
+
+
+def offered() -> tuple[TaskInfo, ...]:
+    """What can be trained."""
+    return TASKS

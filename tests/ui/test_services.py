@@ -1,0 +1,82 @@
+"""Visitors and their runs."""
+
+import asyncio
+import copy
+from pathlib import Path
+
+import pytest
+
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.ui.services import Services, StudioSettings, Visitor, consented
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
+    return Services(StudioSettings(shared=True))
+
+
+def _run_of(visitor: Visitor) -> Run:
+    return Run.create("swap", {"visitor": visitor.mark})
+
+
+def test_every_visit_gets_a_token_of_its_own() -> None:
+    initial = Visitor()
+    visits = [copy.deepcopy(initial) for _ in range(20)]
+    assert len({visit.token for visit in (initial, *visits)}) == 21
+    assert all(visit.token not in visit.mark for visit in visits)
+
+
+def test_a_shared_studio_shows_each_visitor_the_own_runs(services: Services) -> None:
+    first, second = Visitor(), Visitor()
+    mine, _ = _run_of(first), _run_of(second)
+    assert [run.name for run in services.runs(first)] == [mine.name]
+    assert services.run(first, mine.name).path == mine.path
+    with pytest.raises(InputError, match="one of your runs"):
+        services.run(second, mine.name)
+
+
+def test_an_own_studio_shows_all_runs() -> None:
+    services = Services(StudioSettings(shared=False))
+    _run_of(Visitor())
+    Run.create("train", {"task": "parser"})
+    assert len(services.runs(Visitor())) == 2
+
+
+@pytest.mark.parametrize("name", ["", "../etc", "/etc", "nothing-here", None])
+def test_a_run_is_found_by_its_name_only(services: Services, name: str | None) -> None:
+    with pytest.raises(InputError):
+        services.run(Visitor(), name)  # type: ignore[arg-type]
+
+
+def test_results_are_shown_from_the_visitors_folder_and_forgotten_with_the_visit(
+    services: Services, tmp_path: Path
+) -> None:
+    visitor = Visitor()
+    made = tmp_path / "made.mp4"
+    made.write_bytes(b"clip")
+    shown = Path(services.publish(visitor, made))
+    assert shown.read_bytes() == b"clip"
+    assert shown.is_relative_to(services.visitor_folder(visitor))
+    assert services.publish(visitor, made) == str(shown)
+    services.forget(visitor)
+    assert not shown.exists()
+    assert made.exists()
+
+
+@pytest.mark.parametrize("consent", [False, None, "yes", 1])
+def test_only_a_plain_true_is_consent(consent: object) -> None:
+    consented(True)
+    with pytest.raises(InputError, match="consent"):
+        consented(consent)
+
+
+def test_watching_ends_with_the_run(services: Services) -> None:
+    run = _run_of(Visitor())
+    run.cancel()
+
+    async def states() -> list[str]:
+        return [status.state async for status in services.watch(run)]
+
+    assert asyncio.run(states()) == ["cancelled"]

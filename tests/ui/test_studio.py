@@ -1,0 +1,60 @@
+"""The page as a whole: it builds from nothing, asks nobody outside, and offers every option and endpoint."""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from facegen.swap.options import SwapOptions
+from facegen.ui import theme
+from facegen.ui.studio import build_studio
+from facegen.ui.tabs.swap import ASKED_OTHERWISE, LABELS
+
+ENDPOINTS = {
+    *("/swap", "/swap_start", "/swap_preview", "/find_people", "/example", "/verify"),
+    *("/runs", "/run_status", "/run_result", "/run_cancel", "/run_resume", "/run_delete"),
+}
+
+
+@pytest.fixture(scope="module")
+def studio():
+    return build_studio()
+
+
+def test_the_page_builds_without_weights_network_or_torch() -> None:
+    code = (
+        "import socket, sys\n"
+        "def refuse(*_): raise AssertionError('the page asked the network')\n"
+        "socket.socket.connect = refuse\n"
+        "from facegen.ui.studio import build_studio\n"
+        "build_studio()\n"
+        "heavy = {'torch', 'mediapipe', 'onnxruntime'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_tab_is_there(studio) -> None:
+    labels = [block.label for block in studio.blocks.values() if block.get_block_name() == "tabitem"]
+    assert labels == ["Swap", "Train", "Runs", "Models", "Verify"]
+
+
+def test_every_swap_option_has_a_widget(studio) -> None:
+    offered = {getattr(block, "elem_id", None) for block in studio.blocks.values()}
+    for item in fields(SwapOptions):
+        assert f"option-{item.name}" in offered or item.name in ASKED_OTHERWISE
+    assert set(LABELS) <= {item.name for item in fields(SwapOptions)}
+
+
+def test_what_the_tabs_do_is_a_named_endpoint(studio) -> None:
+    assert set(studio.get_api_info()["named_endpoints"]) >= ENDPOINTS
+    assert not studio.get_api_info()["unnamed_endpoints"]
+
+
+def test_nothing_is_fetched_from_elsewhere(studio) -> None:
+    assert studio.analytics_enabled is False
+    look = theme.studio_theme()
+    assert "http" not in theme.CSS + theme.HEADER
+    assert not [sheet for sheet in look._stylesheets if "http" in sheet]
