@@ -245,6 +245,16 @@ def test_queued_run_that_was_cancelled_does_not_start() -> None:
     assert start_queued() is None
 
 
+def test_queued_run_that_cannot_start_makes_way() -> None:
+    broken, fine = Run.create("swap", {}), Run.create("swap", {})
+    broken.enqueue(["/no/such/program"])
+    fine.enqueue([sys.executable, "-c", "print('fine')"])
+    assert start_queued().name == fine.name
+    assert broken.status().state == "failed"
+    assert "/no/such/program" in broken.status().text
+    assert wait_for_end(fine).state == "done"
+
+
 def test_delete_never_leaves_the_root(tmp_path: Path) -> None:
     elsewhere = Run.create("swap", {}, path=tmp_path / "elsewhere")
     with pytest.raises(InputError, match="by hand"):

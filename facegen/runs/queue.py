@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from facegen.errors import InputError
+from facegen.errors import FacegenError, InputError
 from facegen.runs.process import held
 from facegen.runs.run import Run, runs_home
 
@@ -40,7 +40,8 @@ def find_run(name: str, root: Path | None = None) -> Run:
 def start_queued(root: Path | None = None) -> Run | None:
     """Start the oldest queued run if nothing is running in `root`; whoever watches the runs calls this now and then.
 
-    Several watchers may do so at once: one of them starts the run. Runs that have no command yet are left alone.
+    Several watchers may do so at once: one of them starts the run. Runs that have no command yet are left alone; one
+    that cannot be started has failed, with the reason, and the next has its turn.
 
     Returns:
         The run that was started, or None.
@@ -54,6 +55,10 @@ def start_queued(root: Path | None = None) -> Run | None:
             return None
         for run, state in reversed(states):
             if state == "queued" and run.argv:
-                run.start(run.argv, run.resume_argv)
+                try:
+                    run.start(run.argv, run.resume_argv)
+                except FacegenError as error:
+                    run.fail(str(error))
+                    continue
                 return run
     return None

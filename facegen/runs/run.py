@@ -161,6 +161,10 @@ class Run(RunFolder):
 
         return self._change(cancelled)
 
+    def fail(self, text: str) -> None:
+        """Note that the run could not even begin, and why."""
+        self._change(lambda now: dataclasses.replace(now, state="failed", text=text))
+
     def delete(self, root: Path | None = None) -> None:
         """Remove the folder with everything in it.
 
