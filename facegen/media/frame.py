@@ -166,14 +166,14 @@ def as_planar(frame: av.VideoFrame, color: VideoColor) -> av.VideoFrame:
         return copy_planes(frame, "yuv" + name[4:])
     components = frame.format.components
     is_deep = components[0].bits > 8
-    if frame.format.is_rgb or frame.format.has_palette or (len(components) <= 2 and not frame.format.is_planar):
-        base, from_rgb = "yuv444p", len(components) > 2 or frame.format.has_palette
+    is_rgb = frame.format.is_rgb or frame.format.has_palette
+    if is_rgb:
+        base = "yuv444p"
     else:
         chroma = components[1] if len(components) > 2 else None
         is_half = (chroma.width < frame.width, chroma.height < frame.height) if chroma else (True, True)
         base = {(True, True): "yuv420p", (True, False): "yuv422p"}.get(is_half, "yuv444p")
-        from_rgb = False
-    return convert(frame, base + ("10le" if is_deep else ""), color, from_rgb=from_rgb)
+    return convert(frame, base + ("10le" if is_deep else ""), color, from_rgb=is_rgb)
 
 
 def plane_view(frame: av.VideoFrame, index: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -187,6 +188,10 @@ def is_video(path: str | os.PathLike[str]) -> bool:
 def _duration_seconds(container: InputContainer, stream: VideoStream, time_base: Fraction) -> float:
     if stream.duration:
         return float(stream.duration * time_base)
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
+    if stated:  # Matroska
+        hours, minutes, seconds = stated.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     if container.duration:
         return container.duration / av.time_base
     return 0.0

@@ -31,30 +31,11 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # They describe the file they came from, not the one that is written.
 _OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"}
 # What mp4 keeps under names that every player knows; tags beyond these need the general way of QuickTime.
-_ITUNES_TAGS = _OWN_TAGS | set(
-    [
-        "title",
-        "artist",
-        "album_artist",
-        "album",
-        "composer",
-        "date",
-        "comment",
-        "genre",
-        "copyright",
-        "grouping",
-        "lyrics",
-        "description",
-        "synopsis",
-        "show",
-        "episode_id",
-        "network",
-        "keywords",
-        "track",
-        "disc",
-        "creation_time",
-    ]
-)
+_ITUNES_TAGS = _OWN_TAGS | {
+    *("title", "artist", "album_artist", "album", "composer", "date", "comment", "genre", "copyright", "grouping"),
+    *("lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc"),
+    "creation_time",
+}
 
 
 def check_video_output(path: str | os.PathLike[str]) -> Path:

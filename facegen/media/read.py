@@ -1,8 +1,10 @@
 """Frames out of a video file, each with its own timestamp."""
 
 import bisect
+import itertools
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from functools import lru_cache
 
@@ -129,18 +131,22 @@ def _decode(
                 f"Expected a start within {shown(path)} ({len(times)} frames, {float(times[-1] * time_base):.2f} s), "
                 f"found one past its end: choose an earlier start."
             )
-    with open_input(path) as container, reading(path):
-        stream = main_video(container, path)
-        stream.thread_type = "AUTO"
-        clock = _Clock(container, stream)
-        index = _seek(container, stream, clock, times, target) if target else 0
+    with ExitStack() as stack, reading(path):
+        container = stack.enter_context(open_input(path))
+        stream, clock = _prepared(container, path)
+        index, natives = 0, container.decode(stream)
+        if target:
+            landed = _seek(container, stream, clock, times, target)
+            if landed is None:
+                container = stack.enter_context(open_input(path))
+                stream, clock = _prepared(container, path)
+                landed = 0, container.decode(stream)
+            index, natives = landed
         is_empty = True
-        for native in container.decode(stream):
+        for native in natives:
             check_size(native.width, native.height, path)
-            tick = clock.tick(native.pts)
-            if times and is_empty and index:
-                index = bisect.bisect_left(times, tick)
             is_empty = False
+            tick = clock.tick(native.pts)
             if end_seconds is not None and tick * clock.time_base >= end_seconds:
                 break
             if index >= target and (index - target) % every == 0:
@@ -150,25 +156,36 @@ def _decode(
         raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
 
 
-def _seek(container: InputContainer, stream: VideoStream, clock: _Clock, times: tuple[int, ...], target: int) -> int:
-    """Goes to a key frame at or before `target`; returns 0 when that failed and the clip is read from its start.
+def _prepared(container: InputContainer, path: str | os.PathLike[str]) -> tuple[VideoStream, _Clock]:
+    stream = main_video(container, path)
+    stream.thread_type = "AUTO"
+    return stream, _Clock(container, stream)
+
+
+def _seek(
+    container: InputContainer, stream: VideoStream, clock: _Clock, times: tuple[int, ...], target: int
+) -> tuple[int, Iterator[av.VideoFrame]] | None:
+    """Decodes from a key frame at or before frame `target`; None where the file does not allow it.
 
     A seek may land on a key frame that is shown after the target, so the first decoded frame is looked at, and
     the search begins anew further back.
+
+    Returns:
+        The index of the first decoded frame, and the frames.
     """
     for back_seconds in (0, 3, 12):
         tick = times[target] - round(back_seconds / clock.time_base)
         if tick <= times[0]:
-            break
+            return None
         container.seek(tick + clock.origin, stream=stream)
-        first = next(container.decode(stream), None)
-        landed = None if first is None or first.pts is None else first.pts - clock.origin
-        position = -1 if landed is None else bisect.bisect_left(times, landed)
-        if landed is not None and 0 <= position <= target and times[position] == landed:
-            container.seek(tick + clock.origin, stream=stream)
-            return max(position, 1) if position else 0
-    container.seek(clock.origin + times[0], stream=stream)
-    return 0
+        natives = container.decode(stream)
+        first = next(natives, None)
+        if first is not None and first.pts is not None:
+            landed = first.pts - clock.origin
+            position = bisect.bisect_left(times, landed)
+            if position <= target and times[position] == landed:
+                return position, itertools.chain([first], natives)
+    return None
 
 
 def _frame(native: av.VideoFrame, index: int, tick: int, time_base: Fraction) -> Frame:
