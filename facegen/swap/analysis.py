@@ -38,7 +38,7 @@ def analyse(target: str, options: SwapOptions, analyser: FaceAnalyser, progress:
         path.touch()
         return ClipAnalysis.load(path)
     timeline = timeline_of(target, options)
-    analysis = analyse_clip(_counted(target, options, timeline, progress), analyser=analyser)
+    analysis = analyse_clip(_counted(target, timeline, progress), analyser=analyser)
     path.parent.mkdir(parents=True, exist_ok=True)
     with media.atomic_output(path) as temporary:
         analysis.save(temporary)
@@ -46,9 +46,8 @@ def analyse(target: str, options: SwapOptions, analyser: FaceAnalyser, progress:
     return analysis
 
 
-def _counted(target: str, options: SwapOptions, timeline: Timeline, progress: Progress) -> Iterator[media.Frame]:
-    frames = media.read_frames(target, start_seconds=options.start_seconds, end_seconds=options.end_seconds)
-    for frame in frames:
+def _counted(target: str, timeline: Timeline, progress: Progress) -> Iterator[media.Frame]:
+    for frame in timeline.frames(target, timeline.first):
         yield frame
         progress.frames("Looking for faces,", frame.index + 1 - timeline.first, timeline.frame_count)
 

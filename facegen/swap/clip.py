@@ -70,7 +70,7 @@ class ClipSwap:
         if begin < self.timeline.last and not self.journal.is_complete:
             with ThreadPoolExecutor(WORKERS, thread_name_prefix="swap") as pool:
                 swapped = swap_frames(
-                    self.clock.watched("decode", self._frames_from(self._context_of(begin))),
+                    self.clock.watched("decode", self.timeline.frames(self.target, self._context_of(begin))),
                     lambda frame: self.parts(frame.index),
                     engine=self.engine,
                     options=self.options,
@@ -99,9 +99,6 @@ class ClipSwap:
             return media.join_segments(
                 self.journal.segments, output, like=self.info, sound_from=sound, is_trimmed=is_trimmed
             )
-
-    def _frames_from(self, index: int) -> Iterator[media.Frame]:
-        return media.read_frames(self.target, start_index=index, end_seconds=self.options.end_seconds)
 
     def _context_of(self, begin: int) -> int:
         """Where to start reading, so that frame `begin` comes out as in an uninterrupted run."""

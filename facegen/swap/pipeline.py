@@ -97,7 +97,7 @@ class SwapPipeline:
         Raises:
             InputError: the request cannot be done.
         """
-        engine = self._make_engine(request.options)
+        engine = self.engine(request.options)
         cast = self._cast(request, engine)
         if media.is_picture(request.target):
             before = media.read_picture(request.target)
@@ -119,7 +119,7 @@ class SwapPipeline:
         with clock.stage("probe"):
             info = media.probe(request.target)
             journal = Journal(run.path, request_key(request))
-        engine = self._make_engine(options)
+        engine = self.engine(options)
         with clock.stage("sources"):
             cast = self._cast(request, engine)
         progress.enter(0.0, 0.3)
@@ -177,7 +177,7 @@ class SwapPipeline:
 
     def _swap_picture(self, request: SwapRequest, progress: Progress, clock: StageClock, started: float) -> SwapResult:
         progress.say(0.1, "Looking for faces")
-        engine = self._make_engine(request.options)
+        engine = self.engine(request.options)
         with clock.stage("sources"):
             cast = self._cast(request, engine)
         with clock.stage("analyse"):
@@ -210,7 +210,8 @@ class SwapPipeline:
             notices=notices,
         )
 
-    def _make_engine(self, options: SwapOptions) -> Engine:
+    def engine(self, options: SwapOptions) -> Engine:
+        """The engine that a request with these options uses."""
         if self._engine is not None:
             return self._engine
         if options.engine not in self._engines:

@@ -1,5 +1,7 @@
 """A look at a swap before it is done: some frames before and after, on one sheet."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -40,15 +42,15 @@ def contact_sheet(
         raise InputError(f"A preview shows 1 to {MAX_FRAMES} frames, but got {count}; choose a number between them.")
     progress = Progress(on_progress)
     if media.is_picture(request.target):
-        return _sheet([_pair(*pipeline.preview(request), "")])
+        return lay_out([(*pipeline.preview(request), "")])
     timeline = timeline_of(request.target, request.options)
     indices = np.linspace(timeline.first, timeline.last, 2 * min(count, timeline.frame_count) + 1)[1::2].astype(int)
     pairs = []
     for done, index in enumerate(indices):
         progress.say(done / len(indices), f"Preview {done + 1} of {len(indices)}")
         seconds = float(timeline.ticks[index - timeline.first] * timeline.time_base)
-        pairs.append(_pair(*pipeline.preview(request, frame_index=int(index)), f"{seconds:.2f} s"))
-    return _sheet(pairs)
+        pairs.append((*pipeline.preview(request, frame_index=int(index)), f"{seconds:.2f} s"))
+    return lay_out(pairs)
 
 
 def write_contact_sheet(
@@ -81,14 +83,22 @@ def _pair(before_rgb: np.ndarray, after_rgb: np.ndarray, label: str) -> np.ndarr
     return np.vstack([pair, strip])
 
 
-def _sheet(pairs: list[np.ndarray]) -> np.ndarray:
-    """Cells of one size in about as many columns as make the sheet square."""
-    height, width = pairs[0].shape[:2]
-    columns = max(1, min(len(pairs), round((len(pairs) * height / width) ** 0.5)))
-    rows = -(-len(pairs) // columns)
+def lay_out(pairs: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> np.ndarray:
+    """Pairs of pictures in about as many columns as make the sheet square.
+
+    Args:
+        pairs: (before, after, label), the pictures (H, W, 3) RGB uint8 and all of one size.
+
+    Returns:
+        (H, W, 3) RGB uint8.
+    """
+    cells = [_pair(*pair) for pair in pairs]
+    height, width = cells[0].shape[:2]
+    columns = max(1, min(len(cells), round((len(cells) * height / width) ** 0.5)))
+    rows = -(-len(cells) // columns)
     sheet = np.full((rows * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, np.uint8)
-    for number, pair in enumerate(pairs):
+    for number, cell in enumerate(cells):
         row, column = divmod(number, columns)
         y, x = _GAP + row * (height + _GAP), _GAP + column * (width + _GAP)
-        sheet[y : y + height, x : x + width] = pair
+        sheet[y : y + height, x : x + width] = cell
     return sheet

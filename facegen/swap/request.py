@@ -38,7 +38,7 @@ class SwapRequest:
             raise InputError("Expected a source face, but got none; name a picture with --source.")
         if self.sources and self.people:
             raise InputError(
-                "Expected sources for everybody or for each person, but got both; leave out --source or --person N=SOURCE."
+                "Expected sources for everybody or for each person, but got both; leave out one of the two."
             )
 
     def all_sources(self) -> tuple[tuple[str, ...], ...]:

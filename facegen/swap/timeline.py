@@ -1,6 +1,7 @@
 """Which frames of the target the result shows, and when it shows them."""
 
 import bisect
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from facegen import media
+from facegen.errors import InputError
 from facegen.swap.options import SwapOptions
 
 
@@ -30,6 +32,11 @@ class Timeline:
 
     is_kept: np.ndarray
     """(last - first,) bool: the frame is part of the result."""
+
+    def frames(self, target: str, begin: int) -> Iterator[media.Frame]:
+        """Decode the frames from index `begin` on."""
+        frames = media.read_frames(target, start_index=begin)
+        return itertools.takewhile(lambda frame: frame.index < self.last, frames)
 
     @property
     def frame_count(self) -> int:
@@ -72,13 +79,21 @@ def timeline_of(target: str, options: SwapOptions, is_kept: Callable[[int], bool
         is_kept: says of a frame's index whether the result shows it; all are shown where there is none.
 
     Raises:
-        InputError: the target cannot be read.
+        InputError: the target cannot be read, or has no frame between start and end.
     """
     times, time_base = media.frame_times(target)
-    first = bisect.bisect_left(times, Fraction(options.start_seconds) / time_base)
-    last = len(times)
-    if options.end_seconds is not None:
-        last = max(bisect.bisect_left(times, Fraction(options.end_seconds) / time_base), first)
+
+    def index_at(seconds: float) -> int:
+        # by its decimals: as a binary fraction 0.4 is a little more, and would miss the frame at 0.4
+        return bisect.bisect_left(times, Fraction(repr(seconds)) / time_base)
+
+    first = index_at(options.start_seconds)
+    last = len(times) if options.end_seconds is None else index_at(options.end_seconds)
+    if first >= last:
+        length = float(times[-1] * time_base)
+        raise InputError(
+            f"Expected a part of the target with frames in it, which ends at {length:.2f} s; widen the trim."
+        )
     step = times[-1] - times[-2] if len(times) > 1 else 1
     ticks = (*times, times[-1] + step)[first : last + 1]
     kept = [is_kept is None or is_kept(index) for index in range(first, last)]
