@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from facegen import hub
-from facegen.catalog import WEIGHTS, find_weight
+from facegen.catalog import TASKS, WEIGHTS, find_task, find_weight
 from facegen.errors import InputError
 from facegen.hub import Bundled, Hub, WeightFile
 from tests.conftest import REPOSITORY
@@ -52,3 +52,17 @@ def test_bundled_weights_stay_small() -> None:
 def test_unknown_name() -> None:
     with pytest.raises(InputError, match="choose from"):
         find_weight("nothing")
+
+
+def test_tasks_are_complete_and_load() -> None:
+    names = [task.name for task in TASKS]
+    assert len(set(names)) == len(names) > 0
+    for task in TASKS:
+        assert find_task(task.name) is task
+        assert task.summary.endswith(".")
+        assert task.needs
+        assert task.typical_time
+        assert "tiny" in task.presets
+        assert hasattr(task.load(), "build_model")
+    with pytest.raises(InputError, match="choose from"):
+        find_task("nothing")
