@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -59,6 +59,7 @@ def write_video(
     crf: int = 18,
     preset: str = "veryfast",
     is_trimmed: bool = False,
+    metadata: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Encodes `frames` with their own timestamps and adds all sound and subtitles of `sound_from`.
 
@@ -70,6 +71,7 @@ def write_video(
         crf: quality of x264.
         preset: speed of x264.
         is_trimmed: the frames are a piece of `sound_from`; see `join_segments`.
+        metadata: tags added to those of `sound_from`.
 
     Returns:
         Notices: what could not be kept as it was, one sentence each.
@@ -85,7 +87,9 @@ def write_video(
         with SegmentWriter(folder, like=like, crf=crf, preset=preset, output=target) as writer:
             for frame in frames:
                 writer.write(frame)
-        return join_segments(writer.segments, path, like=like, sound_from=sound_from, is_trimmed=is_trimmed)
+        return join_segments(
+            writer.segments, path, like=like, sound_from=sound_from, is_trimmed=is_trimmed, metadata=metadata
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -97,6 +101,7 @@ def join_segments(
     like: VideoInfo,
     sound_from: str | os.PathLike[str] | None = None,
     is_trimmed: bool = False,
+    metadata: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Puts segments together, packet for packet, and adds all sound and subtitles of `sound_from`.
 
@@ -107,6 +112,7 @@ def join_segments(
         sound_from: the file whose sound, subtitles, chapters and tags are kept.
         is_trimmed: the frames are a piece of `sound_from`: the first one becomes time zero, and only packets of sound
             that begin between it and the end of the last frame are kept.
+        metadata: tags added to those of `sound_from`.
 
     Returns:
         Notices: what could not be kept as it was, one sentence each.
@@ -138,6 +144,7 @@ def join_segments(
             tracks, track_notices = open_tracks(source, container, kind)
             notices += track_notices
             streams.append(track_packets(source, tracks, sound_from, window))
+        container.metadata.update(metadata or {})
         for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
             container.mux_one(packet)
         container.close()

@@ -88,7 +88,7 @@ def track_packets(
             track = by_index[packet.stream.index]
             if track.how == "encode":
                 yield from encoders[packet.stream.index].packets(packet)
-            elif packet.size and packet.dts is not None:
+            elif packet.size > (2 if track.how == "to_srt" else 0) and packet.dts is not None:
                 tick = packet.pts if packet.pts is not None else packet.dts
                 if _is_within(tick * packet.time_base - origin, window):
                     yield _moved(packet, track, round(_shift(origin, window) / packet.time_base))
@@ -114,7 +114,10 @@ def _moved(packet: Packet, track: Track, offset: int) -> tuple[Fraction, Packet]
 
 
 def _rewrapped(packet: Packet, how: str) -> Packet:
-    """The same line of text: mov_text puts two bytes of length before it (and styles after it), SubRip nothing."""
+    """The same line of text: mov_text puts two bytes of length before it (and styles after it), SubRip nothing.
+
+    An empty mov_text packet, which only ends the line before it, has no place in SubRip and does not come here.
+    """
     data = bytes(packet)
     if how == "to_srt":
         (length,) = struct.unpack(">H", data[:2])
