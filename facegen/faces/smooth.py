@@ -46,17 +46,27 @@ RIGID = (
 RIGID_SECONDS = 0.05
 LOCAL_SECONDS = 0.09
 _REACH = 2.5
-_NOISE_FACTOR = 1.5
+_NOISE_FACTOR, _SUDDEN_FACTOR = 1.5, 3.0
 _BLOCK, _MARGIN = 600, 30
+# the noise that MediaPipe's mesh can have on a face at rest, as standard deviations (measured on still pictures with
+# sensor noise and shifted crops); what is more is motion
+_POINT_NOISE, _PIXEL_NOISE = 0.0013, 0.08
+_ROTATION_NOISE = 0.004
+_PLACE_NOISE = np.array([0.001, 0.001, 0.004])
+_BLENDSHAPE_NOISE = 0.02
 
 
-def smooth_signal(values: np.ndarray, seconds: np.ndarray, sigma_seconds: float, groups: int = 1) -> np.ndarray:
+def smooth_signal(
+    values: np.ndarray, seconds: np.ndarray, sigma_seconds: float, max_noise: float | np.ndarray, groups: int = 1
+) -> np.ndarray:
     """Zero-phase adaptive smoothing of a signal over time.
 
     Args:
         values: (N, ..., D); each entry over time is a curve.
         seconds: (N,) rising timestamps.
         sigma_seconds: width of the Gaussian weights.
+        max_noise: standard deviation that noise can have at most, a number or (D,): what is more is motion, however
+            jerky.
         groups: curves of the last axis that share one gain: D for all of them (a point's x, y and z), 1 for none.
 
     Returns:
@@ -71,13 +81,22 @@ def smooth_signal(values: np.ndarray, seconds: np.ndarray, sigma_seconds: float,
     rest = curves - flat
     # what a straight-line fit takes from pure noise is less than all of it
     taken = np.median(1 - kernel[:, offsets == 0].ravel())
-    noise = _NOISE_FACTOR * taken * _noise_variance(curves)
-    box = np.ones_like(kernel) * (kernel != 0)
-    local = _apply(box / box.sum(axis=1, keepdims=True), offsets, rest**2)
+    ceiling = np.broadcast_to(np.square(max_noise), values.shape[-1:])
+    noise = np.minimum(_noise_variance(curves), np.tile(ceiling, curves.shape[1] // len(ceiling)))
+    noise *= _NOISE_FACTOR * taken
+    near = (kernel != 0).astype(np.float64)
+    local = _apply(near / near.sum(axis=1, keepdims=True), offsets, rest**2)
+    near *= np.abs(offsets) <= 1
+    moment = _apply(near / near.sum(axis=1, keepdims=True), offsets, rest**2)
     if groups > 1:
-        local = np.repeat(local.reshape(count, -1, groups).mean(axis=2), groups, axis=1)
+        local, moment = (
+            np.repeat(energy.reshape(count, -1, groups).mean(axis=2), groups, axis=1) for energy in (local, moment)
+        )
         noise = np.repeat(noise.reshape(-1, groups).mean(axis=1), groups)
-    gain = np.clip(1 - noise / np.maximum(local, 1e-20), 0, 1)
+    # a single jerk is thinned out in the long window: three frames see it, and must be surer as they are fewer
+    steady = 1 - noise / np.maximum(local, 1e-20)
+    sudden = 1 - _SUDDEN_FACTOR * noise / np.maximum(moment, 1e-20)
+    gain = np.clip(np.maximum(steady, sudden), 0, 1)
     return (flat + gain * rest).reshape(values.shape).astype(values.dtype)
 
 
@@ -107,7 +126,7 @@ def smooth_track(
         smoothed = (
             _smooth_points(points[part], seconds[part], strength),
             _smooth_poses(matrices[part], seconds[part], strength),
-            np.clip(smooth_signal(blendshapes[part], seconds[part], 0.6 * LOCAL_SECONDS * strength), 0, 1),
+            _smooth_blendshapes(blendshapes[part], seconds[part], strength),
         )
         results.append(tuple(array[keep] for array in smoothed))
     points, matrices, blendshapes = (np.concatenate(arrays) for arrays in zip(*results, strict=True))
@@ -115,15 +134,16 @@ def smooth_track(
 
 
 def jitter_px(points: np.ndarray) -> float:
-    """Root mean square of the points' third differences, brought to the scale of one frame's noise.
+    """Jitter of points in a typical frame, from their third differences, on the scale of one frame's noise.
 
-    Even motion has none; for white noise of standard deviation s it is s.
+    Even motion has none; white noise of standard deviation s has s. The median over the frames, so that real jerks do
+    not count.
 
     Args:
         points: (N, P, 2 or more) with N of 4 or more; x and y are used.
     """
     third = np.diff(points[..., :2].astype(np.float64), n=3, axis=0)
-    return float(np.sqrt((third**2).mean() / 20))
+    return float(np.sqrt(np.median((third**2).mean(axis=(1, 2))) / 20))
 
 
 def _smooth_points(points: np.ndarray, seconds: np.ndarray, strength: float) -> np.ndarray:
@@ -139,12 +159,15 @@ def _smooth_points(points: np.ndarray, seconds: np.ndarray, strength: float) -> 
     local = (xy - center[:, None]) / factor[:, None]
     depth = points[..., 2] / np.abs(factor)[:, None]
     stacked = np.stack([local.real, local.imag, depth], axis=-1)
-    stacked = smooth_signal(stacked, seconds, LOCAL_SECONDS * strength, groups=3)
+    # the mesh's noise grows with the face; below that a pixel's own limits it
+    noise_px = _POINT_NOISE * float(np.median(np.ptp(points[:, :, 1], axis=1))) + _PIXEL_NOISE
+    noise_share = noise_px / float(np.median(np.abs(factor)))
+    stacked = smooth_signal(stacked, seconds, LOCAL_SECONDS * strength, noise_share, groups=3)
     light = RIGID_SECONDS * strength
     moved = np.stack([center.real, center.imag], axis=-1)
-    moved = smooth_signal(moved, seconds, light, groups=2)
+    moved = smooth_signal(moved, seconds, light, noise_px, groups=2)
     turned = np.stack([np.log(np.abs(factor)), np.unwrap(np.angle(factor))], axis=-1)
-    turned = smooth_signal(turned, seconds, light)
+    turned = smooth_signal(turned, seconds, light, noise_share)
     factor = np.exp(turned[:, 0] + 1j * turned[:, 1])
     xy = (stacked[..., 0] + 1j * stacked[..., 1]) * factor[:, None] + (moved[:, 0] + 1j * moved[:, 1])[:, None]
     z = stacked[..., 2] * np.abs(factor)[:, None]
@@ -154,12 +177,18 @@ def _smooth_points(points: np.ndarray, seconds: np.ndarray, strength: float) -> 
 def _smooth_poses(matrices: np.ndarray, seconds: np.ndarray, strength: float) -> np.ndarray:
     """Rotations through their columns (orthonormalised again), places as curves."""
     columns = matrices[:, :3, :3].reshape(len(matrices), 9)
-    columns = smooth_signal(columns, seconds, LOCAL_SECONDS * strength, groups=9)
+    columns = smooth_signal(columns, seconds, LOCAL_SECONDS * strength, _ROTATION_NOISE, groups=9)
     u, _, vt = np.linalg.svd(columns.reshape(-1, 3, 3).astype(np.float64))
     result = matrices.copy()
     result[:, :3, :3] = u @ vt
-    result[:, :3, 3] = smooth_signal(matrices[:, :3, 3], seconds, LOCAL_SECONDS * strength)
+    place = matrices[:, :3, 3]
+    noise = np.abs(np.median(place[:, 2])) * _PLACE_NOISE
+    result[:, :3, 3] = smooth_signal(place, seconds, LOCAL_SECONDS * strength, noise)
     return result
+
+
+def _smooth_blendshapes(blendshapes: np.ndarray, seconds: np.ndarray, strength: float) -> np.ndarray:
+    return smooth_signal(blendshapes, seconds, RIGID_SECONDS * strength, _BLENDSHAPE_NOISE).clip(0, 1)
 
 
 def _kernels(seconds: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
