@@ -9,6 +9,7 @@ from pathlib import Path
 from facegen import __version__
 from facegen.config import to_dict
 from facegen.errors import InputError
+from facegen.media.source import check_readable
 from facegen.swap.options import SwapOptions
 
 _SAMPLE_BYTES = 1 << 16
@@ -99,7 +100,7 @@ def file_fingerprint(path: str | Path) -> str:
     A folder is recognised by the files in it.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is empty or cannot be read.
     """
     path = Path(path)
     digest = hashlib.sha256()
@@ -107,15 +108,12 @@ def file_fingerprint(path: str | Path) -> str:
         for item in sorted(item for item in path.iterdir() if item.is_file()):
             digest.update(f"{item.name}\0{file_fingerprint(item)}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
-    try:
-        stat = path.stat()
-        digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_SAMPLE_BYTES))
-            file.seek(max(0, stat.st_size - _SAMPLE_BYTES))
-            digest.update(file.read(_SAMPLE_BYTES))
-    except OSError as exc:
-        raise InputError(f"Expected a file at {str(path)!r}, but it cannot be read ({exc.strerror}).") from exc
+    stat = check_readable(path).stat()
+    digest.update(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_SAMPLE_BYTES))
+        file.seek(max(0, stat.st_size - _SAMPLE_BYTES))
+        digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
 
 
