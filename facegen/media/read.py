@@ -77,6 +77,24 @@ def frame_times(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], Fraction
     return _frame_times(file_key(path))
 
 
+def key_frames(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """The indices of the frames at which decoding can begin, in order of display; () where the file does not say.
+
+    Raises:
+        InputError: the file cannot be read or holds no frame.
+    """
+    index_at = {tick: index for index, tick in enumerate(frame_times(path)[0])}
+    with open_input(path) as container, reading(path):
+        stream = main_video(container, path)
+        origin = _Clock(container, stream).origin
+        ticks = [
+            packet.pts - origin
+            for packet in container.demux(stream)
+            if packet.size and packet.is_keyframe and packet.pts is not None
+        ]
+    return tuple(sorted(index_at[tick] for tick in ticks if tick in index_at))
+
+
 @lru_cache(maxsize=32)
 def _frame_times(key: tuple[str, int, int]) -> tuple[tuple[int, ...], Fraction]:
     path = key[0]
