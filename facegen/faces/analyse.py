@@ -29,7 +29,7 @@ class AnalyserConfig:
     """Detector: `centerface` (embedded) or `facexlib` (RetinaFace and FAN, where their weights are present)."""
     working_px: int = field(default=640, metadata={"min": 128, "max": 2048, "step": 32})
     """Long side at which a picture is looked at first."""
-    small_faces_px: int = field(default=1600, metadata={"min": 0, "max": 4096, "step": 32})
+    small_faces_px: int = field(default=1280, metadata={"min": 0, "max": 4096, "step": 32})
     """Long side of a second look at larger pictures, for small and many faces; 0 for none."""
     min_score: float = field(default=0.5, metadata={"min": 0.1, "max": 0.95, "step": 0.05})
     """Faces that are less sure than this are dropped."""
@@ -89,11 +89,11 @@ class FaceAnalyser:
         check_image(image_rgb)
         return self.recogniser.embed(image_rgb, faces)
 
-    def detections(self, image_rgb: np.ndarray) -> list[Detection]:
-        """What the detector alone sees, at one or two sizes."""
+    def detections(self, image_rgb: np.ndarray, is_thorough: bool = True) -> list[Detection]:
+        """What the detector alone sees: at the working size and, if thorough, at the size for small faces."""
         config, long_side = self.config, max(image_rgb.shape[:2])
         found = self.detector.detect(image_rgb, config.working_px)
-        if config.small_faces_px > config.working_px and long_side > config.working_px * 1.2:
+        if is_thorough and config.small_faces_px > config.working_px and long_side > config.working_px * 1.2:
             found = non_maximum_suppression(found + self.detector.detect(image_rgb, config.small_faces_px))
         return [d for d in found if d.score >= config.min_score and d.size_px >= config.min_face_px]
 

@@ -83,6 +83,8 @@ class CenterFaceDetector:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # waiting threads would spin, which doubles the processor time and starves the mesh workers beside it
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             _with_free_input_size(model_path), options, providers=["CPUExecutionProvider"]
         )

@@ -34,6 +34,7 @@ _GROUP = 4
 _HISTORY_BYTES = 96 * 2**20
 _MIN_OVERLAP = 0.3
 _UNCONFIRMED_LIMIT = 3
+_THOROUGH_EVERY = 2
 _TURNED_EVERY = 3
 _CUT_HISTOGRAM, _CUT_DIFFERENCE = 0.35, 18.0
 
@@ -84,7 +85,7 @@ class _Follower:
         self._lost: list[Track] = []
         self._history: deque[ClipFrame] = deque()
         self._result = Followed()
-        self._empty_keys = 0
+        self._key_count = self._empty_keys = 0
 
     def run(self, frames: Iterable[ClipFrame]) -> Followed:
         reader = _Reader(frames)
@@ -168,7 +169,9 @@ class _Follower:
         """A key frame: follows what is active, detects, confirms, recovers lost faces and begins new tracks."""
         image, seconds = frame.image_rgb, frame.pts_seconds
         self._follow_to(frame)
-        detections = self._analyser.detections(image)
+        self._key_count += 1
+        is_thorough = bool(self._lost) or not self._active or self._key_count % _THOROUGH_EVERY == 0
+        detections = self._analyser.detections(image, is_thorough)
         boxes = [detection.box_xyxy for detection in detections]
         confirmed = match(self._active, boxes, seconds, _MIN_OVERLAP)
         self._confirm({track: detections[box].score for box, track in confirmed.items()})

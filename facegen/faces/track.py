@@ -167,6 +167,10 @@ def match(tracks: list[Track], boxes: list[np.ndarray], seconds: float, min_over
 def _thumbnail(image_rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
     """(192, 192, 3) uint8: the face with some hair and neck."""
     center = (box_xyxy[:2] + box_xyxy[2:]) / 2
-    side = float((box_xyxy[2:] - box_xyxy[:2]).max()) * 1.7
-    matrix = align.crop_matrix((float(center[0]), float(center[1]) - 0.06 * side), side, 0.0, _THUMBNAIL_PX)
+    height, width = image_rgb.shape[:2]
+    side = min(float((box_xyxy[2:] - box_xyxy[:2]).max()) * 1.7, height, width)
+    # within the picture where that is possible
+    x = float(np.clip(center[0], side / 2, width - side / 2)) - 0.5
+    y = float(np.clip(center[1] - 0.06 * side, side / 2, height - side / 2)) - 0.5
+    matrix = align.crop_matrix((x, y), side, 0.0, _THUMBNAIL_PX)
     return align.warp(image_rgb, matrix, _THUMBNAIL_PX)
