@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,19 +36,18 @@ def studio_process(home: Path, *flags: str) -> Iterator[StudioProcess]:
         yield StudioProcess(url=_address(process), home=home, process=process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.communicate(timeout=30)
         for left in psutil.process_iter(["cmdline"]):
             if any(str(home) in word for word in left.info["cmdline"] or ()):
                 left.kill()
 
 
 def _address(process: "subprocess.Popen[str]") -> str:
-    """The address that the studio prints; its further output is read away, so that it never waits for a reader."""
+    """The address that the studio prints; after it, it says too little to fill a pipe that nobody reads."""
     assert process.stdout is not None
     said = []
     for line in process.stdout:
         said.append(line)
         if found := re.search(r"http://\S+", line):
-            threading.Thread(target=process.stdout.read, daemon=True).start()
             return found.group()
     raise AssertionError("the studio did not start:\n" + "".join(said))

@@ -97,8 +97,13 @@ def step(number: int, title: str, hint: str = "") -> str:
     return f'<div class="fg-step"><b>{number}</b><h2>{html.escape(title)}</h2><span>{html.escape(hint)}</span></div>'
 
 
-def progress_card(status: RunStatus) -> str:
-    """How a run stands, as a card with a bar (HTML)."""
+def progress_card(status: RunStatus, words: str = "") -> str:
+    """How a run stands, as a card with a bar (HTML).
+
+    Args:
+        status: of the run.
+        words: what is said in place of the status's own text, where there is something.
+    """
     facts = [f"{status.progress:.0%}"] if status.state == "running" else []
     facts += [status.rate] if status.rate and status.state in ("running", "done") else []
     facts += [f"{duration(status.eta_seconds)} left"] if status.eta_seconds is not None else []
@@ -107,7 +112,7 @@ def progress_card(status: RunStatus) -> str:
     return (
         f'<div class="fg-status {status.state}" role="status" data-state="{status.state}"><div class="fg-line">'
         f"<b>{status.state.capitalize()}</b>{spans}</div>"
-        f'<div class="fg-text">{html.escape(status.text)}</div>{bar}</div>'
+        f'<div class="fg-text">{html.escape(words or status.text)}</div>{bar}</div>'
     )
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facegen.config import home
 from facegen.errors import InputError
 from facegen.hub import WeightFile
@@ -157,6 +159,14 @@ class Services:
 
                 self._pipeline = SwapPipeline()
             return self._pipeline
+
+    def warm_up(self) -> None:
+        """Load what the first preview needs, in the background; a page calls this when a target is chosen."""
+        if self._pipeline is None:
+            threading.Thread(target=self._load, name="studio-warm-up", daemon=True).start()
+
+    def _load(self) -> None:
+        self.pipeline().analyser.detect(np.zeros((64, 64, 3), np.uint8))
 
 
 def consented(consent: object) -> None:

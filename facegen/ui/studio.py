@@ -40,8 +40,8 @@ def _page(services: Services) -> gr.Blocks:
                 train_timer = train.build(services, shell)
             with gr.Tab("Runs", id="runs"):
                 runs_timer = runs.build(services, shell)
-            with gr.Tab("Models", id="models"):
-                models.build(services)
+            with gr.Tab("Models", id="models") as models_tab:
+                models.build(services, models_tab)
             with gr.Tab("Verify", id="verify"):
                 verify.build(services)
         tabs.select(_only_when_seen, None, [train_timer, runs_timer], show_progress="hidden", api_visibility="private")

@@ -1,5 +1,6 @@
 """A swap as the browser asks for it: what the target is, who is in it, one frame ahead, and the run that does it."""
 
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -166,6 +167,17 @@ def result(run: Run) -> Path | None:
     """The file that a swap made, if it is there."""
     made = [path for path in sorted(run.results.glob("*-swapped.*")) if path.suffix != ".c2pa"]
     return made[0] if made else None
+
+
+def summary(run: Run) -> str:
+    """What a finished swap says of itself, with its notices; nothing while it runs, or of other work."""
+    if run.kind != "swap" or run.status().state != "done":
+        return ""
+    said = [line for line in run.log_tail().splitlines() if line.startswith("{") and line.endswith("}")]
+    if not said:
+        return ""
+    told = json.loads(said[-1])
+    return " ".join((f"{told['frames']} frames, {told['faces']} faces in {told['seconds']:.1f} s.", *told["notices"]))
 
 
 def arguments(asked: SwapRequest, run: Run) -> list[str]:

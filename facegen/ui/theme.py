@@ -206,9 +206,10 @@ table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 .fg-table th { text-align: left; font-weight: 600; color: var(--body-text-color-subdued); font-size: .82rem;
   padding: 6px 10px !important; border: 0 !important;
   border-bottom: 1px solid var(--border-color-primary) !important; }
-.fg-table td { padding: 9px 10px !important; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; vertical-align: top;
-  overflow-wrap: anywhere; }
-table.fg-table { border: 0 !important; margin: 0 !important; }
+.fg-table td { padding: 9px 10px !important; border: 0 !important; vertical-align: top;
+  border-bottom: 1px solid var(--border-color-primary) !important; overflow-wrap: anywhere; }
+table.fg-table { margin: 0 !important; }
+table.fg-table, .fg-table thead, .fg-table tbody, .fg-table tr { border: 0 !important; }
 .fg-facts td:first-child { white-space: nowrap; width: 1%; }
 .fg-table td .fg-bar { margin-top: 6px; min-width: 110px; }
 .fg-chip { display: inline-block; padding: 1px 9px; border-radius: 999px; font-size: .8rem; font-weight: 600;

@@ -76,7 +76,7 @@ def preset_settings(task: str, preset: str) -> TrainSettings:
 
 def own_settings(task: str) -> dict[str, str]:
     """The settings of a task alone: «task.NAME» and what it means, with its default."""
-    cls = find_task(task).load()
+    cls: type = find_task(task).load()
     about, defaults = field_help(cls), to_dict(cls())
     return {f"task.{name}": f"{about.get(name, '')} ({value})".strip() for name, value in defaults.items()}
 

@@ -8,8 +8,8 @@ import pytest
 from tests.studio_process import StudioProcess, studio_process
 
 
-@pytest.fixture(autouse=True)
-def closed_loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="session")
+def closed_loops() -> Iterator[None]:
     """Gradio makes an event loop for every lock of a page and closes none, which Python warns of; close them here."""
     made, make = [], asyncio.new_event_loop
 
@@ -17,8 +17,9 @@ def closed_loops(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         made.append(make())
         return made[-1]
 
-    monkeypatch.setattr(asyncio, "new_event_loop", remember)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", remember)
+        yield
     for loop in made:
         loop.close()
 

@@ -9,13 +9,14 @@ from facegen.ui.handlers import size
 from facegen.ui.services import Services
 
 
-def build(services: Services) -> None:
-    """Lay out the tab; the list is made anew whenever a page is opened."""
+def build(services: Services, tab: gr.Tab) -> None:
+    """Lay out the tab; the list is made anew whenever the tab is opened."""
     gr.HTML(
         '<div class="fg-hint">What is bundled or lies in an installed package needs no download. What comes from '
         "the Hub is better, never necessary, and is fetched only when it is asked for, with its checksum held.</div>"
     )
-    gr.HTML(lambda: table(services.weights()), elem_id="models-list")
+    models = gr.HTML(table(services.weights()), elem_id="models-list")
+    tab.select(lambda: table(services.weights()), None, models, show_progress="hidden", api_visibility="private")
 
 
 def table(weights: tuple[hub.WeightFile, ...]) -> str:

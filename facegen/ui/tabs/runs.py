@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.runs import Run
+from facegen.ui import swaps
 from facegen.ui.handlers import duration, note, progress_bar, progress_card, shown, size
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.shell import Shell
@@ -146,7 +147,13 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
     status = run.status()
     wanted = (status.is_active, not status.is_active and bool(run.argv), status.state == "queued" and bool(run.argv))
     buttons = [gr.Button(visible=is_wanted) for is_wanted in (*wanted, status.state != "running")]
-    return gr.Column(visible=True), progress_card(status), run.log_tail(30), f"{name}:{status.state}", *buttons
+    return (
+        gr.Column(visible=True),
+        progress_card(status, swaps.summary(run)),
+        run.log_tail(30),
+        f"{name}:{status.state}",
+        *buttons,
+    )
 
 
 def _results(services: Services, visitor: Visitor, name: str) -> tuple[Any, Any, Any]:

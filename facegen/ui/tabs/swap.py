@@ -276,6 +276,7 @@ def _wire_files(
         if not target:
             return "", *[gr.Slider(visible=False) for _ in range(3)], None
         found = swaps.describe(target)
+        services.warm_up()
         moving, seconds = not found.is_picture, found.seconds or 1
         return (
             note(found.words),
@@ -302,7 +303,7 @@ def _wire_people(
     services: Services, shell: Shell, inputs: Inputs, find: gr.Button, person_widgets: list[Any], status: gr.HTML
 ) -> None:
     @shown(1 + len(person_widgets))
-    def find_people(consent: bool, target: str | None, sources: Any) -> Any:
+    def show_people(consent: bool, target: str | None, sources: Any) -> Any:
         consented(consent)
         found = swaps.find_people(services, target)
         words = f"{len(found)} people found, longest on screen first; whoever gets no picture keeps the own face."
@@ -314,7 +315,7 @@ def _wire_people(
 
     inputs.sources.change(offer, inputs.sources, list(inputs.people), show_progress="hidden", api_visibility="private")
     find.click(
-        find_people,
+        show_people,
         [shell.consent, inputs.target, inputs.sources],
         [status, *person_widgets],
         show_progress_on=status,
@@ -368,7 +369,8 @@ def _wire_run(
         run = swaps.start(services, visitor, asked)
         async for state in services.watch(run):
             yield progress_card(state), run.name, *quiet
-        yield gr.skip(), run.name, *outcome.show(services, visitor, asked.target, run.name)
+        words = progress_card(run.status(), swaps.summary(run))
+        yield words, run.name, *outcome.show(services, visitor, asked.target, run.name)
 
     @shown(1)
     def enqueue(visitor: Visitor, consent: bool, *values: Any) -> str:
