@@ -79,7 +79,7 @@ def grain_of(luma: Array, where: np.ndarray) -> float:
 @functools.cache
 def _grain_tile() -> Array:
     """A square of unit noise with the softness that a camera's denoised noise has."""
-    noise = np.random.default_rng(0).standard_normal((GRAIN_TILE, GRAIN_TILE)).astype(np.float32)
+    noise: Array = np.random.default_rng(0).standard_normal((GRAIN_TILE, GRAIN_TILE)).astype(np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), 0.6, borderType=cv2.BORDER_REFLECT)
     return noise / noise.std()
 

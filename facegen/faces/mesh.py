@@ -18,9 +18,9 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = np.ndarray
+"""A float32 array; its shape stands where it is used."""
 
 VERTEX_COUNT = 468
 
@@ -85,7 +85,7 @@ class Topology:
         self.xyz: Array = vertices[:, :3].copy()
         self.uv: Array = vertices[:, 3:].copy()
         self.triangles = np.array([value for field, value in fields if field == 4], np.int32).reshape(-1, 3)
-        flipped = self.xyz * np.float32([-1, 1, 1])
+        flipped = self.xyz * np.array([-1, 1, 1], np.float32)
         gaps = np.square(self.xyz[:, None] - flipped[None]).sum(-1)
         self.mirror = gaps.argmin(0)
         self._distances: Array | None = None
@@ -122,7 +122,7 @@ class Pose:
     def of(cls, points: Array) -> Pose:
         """Fit by least squares (Umeyama 1991) on the vertices that expressions hardly move."""
         stable = np.array([*FACE_OVAL[:8], *FACE_OVAL[-7:], 1, 4, 5, 6, 168, 197, 195, 33, 133, 362, 263, 98, 327])
-        canonical = topology().xyz[stable] * np.float32([1, -1, -1])
+        canonical = topology().xyz[stable] * np.array([1, -1, -1], np.float32)
         image = points[stable]
         a, b = canonical - canonical.mean(0), image - image.mean(0)
         u, d, vt = np.linalg.svd(b.T @ a)
@@ -134,11 +134,11 @@ class Pose:
 
     def to_canonical(self, points: Array) -> Array:
         """(N, 3) image pixels to canonical cm."""
-        return ((points - self.origin) @ self.rotation / self.scale) * np.float32([1, -1, -1])
+        return ((points - self.origin) @ self.rotation / self.scale) * np.array([1, -1, -1], np.float32)
 
     def turn(self, offsets: Array) -> Array:
         """(N, 3) canonical offsets to image pixels."""
-        return (offsets * np.float32([1, -1, -1])) @ self.rotation.T * self.scale
+        return (offsets * np.array([1, -1, -1], np.float32)) @ self.rotation.T * self.scale
 
 
 def smooth(values: Array, weights: Array, sigma_cm: float) -> Array:
@@ -166,7 +166,7 @@ def normals(vertices: Array) -> Array:
     return -total if np.median(total[:, 2]) > 0 else total
 
 
-def rasterise(vertices: Array, attributes: Array, size_hw: tuple[int, int]) -> tuple[Array, NDArray[np.bool_]]:
+def rasterise(vertices: Array, attributes: Array, size_hw: tuple[int, int]) -> tuple[Array, np.ndarray]:
     """Interpolate vertex attributes over the pixels that the mesh covers, nearest surface first.
 
     Interpolation is perspective-correct for a camera at five face widths, which is what a portrait is taken from.
@@ -216,7 +216,7 @@ def _raster_settings() -> cv2.TriangleRasterizeSettings:
     return settings
 
 
-def polygon_mask(points_xy: Array, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+def polygon_mask(points_xy: Array, size_hw: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8 mask, 255 inside a closed polygon given as (N, 2) pixels with sub-pixel precision."""
     mask = np.zeros(size_hw, np.uint8)
     fixed = np.round((points_xy - 0.5) * 256).astype(np.int32)

@@ -69,7 +69,7 @@ def draw_eyes(canvas: Array, source: EyePicture, target_rgb: Array, target: Arra
         drawn = cv2.remap(source.image_rgb, where[..., 0] - 0.5, where[..., 1] - 0.5, cv2.INTER_LINEAR).astype(
             np.float32
         )
-        mask = mesh.polygon_mask(outline - np.float32([x0, y0]), (y1 - y0, x1 - x0))
+        mask = mesh.polygon_mask(outline - np.array([x0, y0], np.float32), (y1 - y0, x1 - x0))
         canvas[region] = _matched(drawn, target_rgb[region], mask > 127)
     return canvas
 
