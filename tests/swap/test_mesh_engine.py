@@ -1,0 +1,139 @@
+"""The mesh engine on the public-domain portraits of scikit-image and matplotlib."""
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib import cbook
+from PIL import Image
+
+from facegen import media
+from facegen.faces import Face, FaceAnalyser, distance
+from facegen.swap.engines.mesh import MeshEngine
+from facegen.swap.options import SwapOptions
+from tests.factories import portrait_rgb
+
+Shown = tuple[np.ndarray, Face]
+
+
+@pytest.fixture(scope="module")
+def analyser() -> FaceAnalyser:
+    return FaceAnalyser()
+
+
+@pytest.fixture(scope="module")
+def engine() -> MeshEngine:
+    return MeshEngine()
+
+
+def shown(analyser: FaceAnalyser, image: np.ndarray) -> Shown:
+    return image, analyser.embed(image, analyser.detect(image, max_faces=1))[0]
+
+
+@pytest.fixture(scope="module")
+def astronaut(analyser: FaceAnalyser) -> Shown:
+    return shown(analyser, portrait_rgb())
+
+
+@pytest.fixture(scope="module")
+def admiral(analyser: FaceAnalyser) -> Shown:
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        return shown(analyser, np.asarray(Image.open(file).convert("RGB")))
+
+
+def swapped(engine: MeshEngine, source: Shown, target: Shown, options: SwapOptions | None = None) -> media.Patch:
+    options = options or SwapOptions()
+    draft = engine.draft(*target, engine.prepare([source]), options)
+    return engine.render(draft, engine.settle([draft.cues], 0, options), options, seed=1)
+
+
+def test_result_is_the_source_person_with_the_target_s_expression_and_pose(
+    engine: MeshEngine, analyser: FaceAnalyser, astronaut: Shown, admiral: Shown
+) -> None:
+    result = media.paste_picture(admiral[0], [swapped(engine, astronaut, admiral)])
+    _, face = shown(analyser, result)
+    assert distance(face.embedding, astronaut[1].embedding) < distance(face.embedding, admiral[1].embedding)
+    assert distance(face.embedding, astronaut[1].embedding) < 0.5
+    assert abs(face.yaw_deg - admiral[1].yaw_deg) < 4
+    assert abs(face.pitch_deg - admiral[1].pitch_deg) < 4
+    assert abs(face.blendshape("jawOpen") - admiral[1].blendshape("jawOpen")) < 0.1
+
+
+def test_outside_of_the_face_is_untouched(engine: MeshEngine, astronaut: Shown, admiral: Shown) -> None:
+    result = media.paste_picture(admiral[0], [swapped(engine, astronaut, admiral)])
+    x0, y0, x1, y1 = admiral[1].box_xyxy.astype(int)
+    margin = int((x1 - x0) * 0.15)
+    outside = np.ones(result.shape[:2], bool)
+    outside[max(y0 - margin, 0) : y1 + margin, max(x0 - margin, 0) : x1 + margin] = False
+    np.testing.assert_array_equal(result[outside], admiral[0][outside])
+
+
+def test_own_face_changes_little(engine: MeshEngine, astronaut: Shown) -> None:
+    result = media.paste_picture(astronaut[0], [swapped(engine, astronaut, astronaut)])
+    x0, y0, x1, y1 = astronaut[1].box_xyxy.astype(int)
+    difference = np.abs(result[y0:y1, x0:x1].astype(int) - astronaut[0][y0:y1, x0:x1])
+    assert difference.mean() < 10
+
+
+def test_skin_takes_the_light_of_the_target(engine: MeshEngine, astronaut: Shown, admiral: Shown) -> None:
+    dark = (admiral[0] * 0.4).astype(np.uint8), admiral[1]
+    bright_patch, dark_patch = swapped(engine, astronaut, admiral), swapped(engine, astronaut, dark)
+    solid = bright_patch.alpha > 0.9
+    ratio = dark_patch.image_rgb[solid].mean() / bright_patch.image_rgb[solid].mean()
+    assert 0.3 < ratio < 0.52
+
+
+def test_same_arguments_give_the_same_patch(engine: MeshEngine, astronaut: Shown, admiral: Shown) -> None:
+    first, second = (swapped(engine, astronaut, admiral) for _ in range(2))
+    np.testing.assert_array_equal(first.image_rgb, second.image_rgb)
+    np.testing.assert_array_equal(first.alpha, second.alpha)
+
+
+def test_what_covers_the_face_stays_in_front(engine: MeshEngine, astronaut: Shown, admiral: Shown) -> None:
+    covered = admiral[0].copy()
+    x0, _, x1, y1 = admiral[1].box_xyxy.astype(int)
+    nose_y = int(admiral[1].points5[2, 1])
+    cv2.rectangle(covered, (int(x0) - 20, nose_y + 10), (int(x1) + 20, int(y1) + 20), (30, 90, 200), -1)
+    patch = swapped(engine, astronaut, (covered, admiral[1]))
+    rows = np.arange(patch.alpha.shape[0]) + patch.y
+    chin = patch.alpha[rows > nose_y + 30]
+    forehead = patch.alpha[rows < nose_y - 20]
+    assert chin.max(initial=0) < 0.5 * forehead.max()
+
+
+@pytest.mark.parametrize("scale", [0.12, 2.5])
+def test_small_and_large_faces(
+    engine: MeshEngine, analyser: FaceAnalyser, astronaut: Shown, admiral: Shown, scale: float
+) -> None:
+    size = (round(admiral[0].shape[1] * scale), round(admiral[0].shape[0] * scale))
+    image = cv2.resize(admiral[0], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    matrix = np.diag([scale, scale, scale]).astype(np.float32)
+    face = admiral[1].replace(
+        points478=admiral[1].points478 @ matrix,
+        points5=admiral[1].points5 * scale,
+        box_xyxy=admiral[1].box_xyxy * scale,
+    )
+    patch = swapped(engine, astronaut, (image, face))
+    assert np.isfinite(patch.alpha).all()
+    assert patch.alpha.max() > 0.9
+
+
+def test_face_half_out_of_the_frame(engine: MeshEngine, astronaut: Shown, admiral: Shown) -> None:
+    middle = int(admiral[1].points5[2, 0])
+    image = np.ascontiguousarray(admiral[0][:, middle:])
+    moved = admiral[1].points478 - np.array([middle, 0, 0], np.float32)
+    face = admiral[1].replace(points478=moved, points5=moved[[468, 473, 1, 61, 291], :2])
+    result = media.paste_picture(image, [swapped(engine, astronaut, (image, face))])
+    assert result.shape == image.shape
+
+
+def test_several_pictures_are_chosen_by_pose_and_settled_light_is_between(
+    engine: MeshEngine, astronaut: Shown, admiral: Shown
+) -> None:
+    identity = engine.prepare([astronaut, admiral])
+    assert len(identity.textures) == 2
+    options = SwapOptions()
+    drafts = [engine.draft(*target, identity, options).cues for target in (astronaut, admiral, astronaut)]
+    settled = engine.settle(drafts, 1, options)
+    low = np.minimum(drafts[0].gain, drafts[1].gain) - 1e-4
+    high = np.maximum(drafts[0].gain, drafts[1].gain) + 1e-4
+    assert ((settled.gain >= low) & (settled.gain <= high)).all()
