@@ -1,0 +1,76 @@
+"""Making a signing key and its certificates, once in the life of an installation.
+
+A root certificate made for this installation signs one leaf certificate, and the leaf signs the files. The root's
+private key is thrown away at once, so nothing else can ever be issued under it. The certificates follow the C2PA
+profile: X.509 v3, ES256, a leaf that is no CA, with the digitalSignature usage and an accepted extended key usage.
+"""
+
+import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from facegen.provenance.keys import ORGANISATION
+
+_LIFETIME = datetime.timedelta(days=25 * 365)
+_BACKDATED = datetime.timedelta(days=1)
+
+
+def make_key() -> str:
+    """A fresh private key, its certificate and the root certificate, as PEM one after the other."""
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    leaf_key = ec.generate_private_key(ec.SECP256R1())
+    root = _certificate("facegen installation root", "facegen installation root", root_key.public_key(), root_key)
+    mark = root.fingerprint(hashes.SHA256())[:3].hex()
+    leaf = _certificate(f"facegen installation {mark}", "facegen installation root", leaf_key.public_key(), root_key)
+    private = leaf_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem = serialization.Encoding.PEM
+    return (private + leaf.public_bytes(pem) + root.public_bytes(pem)).decode("ascii")
+
+
+def _certificate(
+    subject: str, issuer: str, public_key: ec.EllipticCurvePublicKey, root_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    """One certificate signed by the root: the root itself where subject and issuer are the same, else the leaf."""
+    is_root = subject == issuer
+    now = datetime.datetime.now(datetime.UTC)
+    usage = x509.KeyUsage(
+        digital_signature=not is_root,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_root,
+        crl_sign=is_root,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(_name(issuer))
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + _LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=is_root, path_length=0 if is_root else None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
+    )
+    if not is_root:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+    return builder.sign(root_key, hashes.SHA256())
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANISATION),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
