@@ -62,13 +62,15 @@ def train(
         *([f"minutes={minutes}"] if minutes is not None else []),
         *([f"export_every={export_every}"] if export_every is not None else []),
     ]
+    from facegen.training.launch import is_worker, launch_processes
+
     info, request = _request(task, preset, data, run if resume else None, changes)
     if find_rate:
         _find_rate(info, request, as_json)
     elif search:
         _search(info, request, search, trials, run, as_json)
-    elif processes > 1 and not _is_worker():
-        _launch(processes, request)
+    elif processes > 1 and not is_worker():
+        launch_processes(processes, sys.argv[1:])
     else:
         _train(info, request, run, resume=resume, as_json=as_json)
 
@@ -90,29 +92,15 @@ def _request(
     return info, dataclasses.replace(request, data=str(data.absolute())) if data else request
 
 
-def _is_worker() -> bool:
-    from facegen.training.launch import is_one_of_many
-
-    return is_one_of_many()
-
-
-def _launch(processes: int, request: "TrainRequest") -> None:
-    from facegen.device import choose_device
-    from facegen.training.launch import check_processes, launch_processes
-
-    on_cpu = choose_device(request.settings.device).type == "cpu"
-    check_processes(launch_processes(processes, sys.argv[1:], on_cpu=on_cpu))
-
-
 def _train(info: "TaskInfo", request: "TrainRequest", place: Path | None, *, resume: bool, as_json: bool) -> None:
     from facegen.config import to_dict
     from facegen.runs import Run
-    from facegen.training.launch import process_number, train_in
+    from facegen.training.launch import is_worker, process_number, train_in
 
     if process_number() and place is not None:
         train_in(place, info, request, resume=resume)
         return
-    if _is_worker() and place is None:
+    if is_worker() and place is None:
         raise InputError("Expected a run folder for several processes, found none; add --run DIR.")
     is_known = place is not None and (place / "request.json").exists()
     run = Run.open(place) if place is not None and is_known else Run.create("train", to_dict(request), path=place)

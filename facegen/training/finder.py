@@ -15,6 +15,8 @@ from facegen.training.task import Task
 
 LOWEST, HIGHEST = 1e-7, 1.0
 SMOOTHING = 0.9
+WINDOW = 2
+"""Steps to each side over which the fall of the loss is measured."""
 RUNAWAY = 3.0
 """The search ends where the smoothed loss is this many times its lowest value."""
 
@@ -75,7 +77,9 @@ def find_rate(
 def _suggest(rates: list[float], losses: list[float]) -> float:
     """The rate of steepest fall before the lowest loss, no more than a tenth of the rate at that lowest loss."""
     lowest = losses.index(min(losses)) if losses else 0
-    if lowest < 3 or min(losses) > 0.99 * losses[0]:
+    # at the first, tiny rates the model stands still: what they show is the start, batch noise averaged out
+    start = sum(losses[: len(losses) // 4 + 1]) / (len(losses) // 4 + 1) if losses else 0.0
+    if lowest < 2 * WINDOW or losses[lowest] > 0.99 * start:
         raise TrainingError("The loss did not fall at any learning rate; look at the data and the losses.")
-    falls = [(losses[i + 1] - losses[i - 1], rates[i]) for i in range(1, lowest)]
+    falls = [(losses[i + WINDOW] - losses[i - WINDOW], rates[i]) for i in range(WINDOW, lowest - WINDOW + 1)]
     return min(min(falls)[1], rates[lowest] / 10)

@@ -17,34 +17,42 @@ from facegen.training.request import TrainRequest
 if TYPE_CHECKING:
     from facegen.training.loop import TrainResult
 
+WORKER = "FACEGEN_TRAINING_WORKER"
+
 
 def process_number() -> int:
     """Which of several processes this one is; 0 where it is alone."""
     return int(os.environ.get("RANK", "0"))
 
 
-def is_one_of_many() -> bool:
-    """Whether Accelerate started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+def is_worker() -> bool:
+    """Whether this process was started by `launch_processes`."""
+    return WORKER in os.environ
 
 
-def launch_processes(count: int, arguments: Sequence[str], *, on_cpu: bool) -> int:
-    """Runs `facegen ARGUMENTS` in several processes with `accelerate launch`; returns the exit code.
+def launch_processes(count: int, arguments: Sequence[str]) -> None:
+    """Runs `facegen ARGUMENTS` in several processes with `accelerate launch`.
+
+    On a CPU they talk through gloo. Accelerate's own `--cpu` would ask for MPI, so the kind is «multi_gpu» there too:
+    it means torchrun, and each process then takes the device that its settings name.
 
     Args:
         count: how many.
         arguments: of the command line, without the program.
-        on_cpu: let them talk through gloo on the CPU.
+
+    Raises:
+        TrainingError: they did not all end well.
     """
-    kind = ["--cpu"] if on_cpu else ["--multi_gpu"]
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", *kind, "--num_processes", str(count)),
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count)),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
         *("-m", "facegen", *arguments),
     ]
     threads = max(1, (os.cpu_count() or 1) // count)
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-    return subprocess.run(command, env=environment, check=False).returncode
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, WORKER: "1"}
+    code = subprocess.run(command, env=environment, check=False).returncode
+    if code:
+        raise TrainingError(f"The training processes ended with exit code {code}; see the lines above.")
 
 
 def train_in(
@@ -96,9 +104,3 @@ def export_from(
     files.load_weights(model, weights, chosen.folder)
     output.mkdir(parents=True, exist_ok=True)
     return dict(task.export(model.eval(), output))
-
-
-def check_processes(code: int) -> None:
-    """Raises TrainingError where `launch_processes` did not end well."""
-    if code:
-        raise TrainingError(f"The training processes ended with exit code {code}; see the lines above.")

@@ -1,0 +1,31 @@
+"""Two processes train to the same weights as one with the same global batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from facegen.training import checkpoint as files
+
+
+def train(folder: Path, pictures: Path, *more: str) -> dict[str, torch.Tensor]:
+    """`facegen train autoencoder`, four steps; its last weights."""
+    arguments = ["--preset", "tiny", "--data", str(pictures), "--run", str(folder), "--steps", "4"]
+    settings = ["--set", "device=cpu", "--set", "precision=float32", "--set", "batch=2"]
+    command = [sys.executable, "-m", "facegen", "train", "autoencoder", *arguments, *settings, *more]
+    done = subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return files.read_tensors(files.list_checkpoints(folder / "checkpoints")[-1], "model")
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(pictures: Path, tmp_path: Path) -> None:
+    alone = train(tmp_path / "alone", pictures, "--set", "accumulate=2")
+    together = train(tmp_path / "together", pictures, "--processes", "2")
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name], value, atol=2e-6, rtol=1e-5)
