@@ -11,7 +11,7 @@ import numpy as np
 from facegen import media, provenance
 from facegen.config import to_dict
 from facegen.errors import InputError, NoFaceError
-from facegen.faces import ClipAnalysis, FaceAnalyser
+from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.runs import Run, runs_home
 from facegen.swap import analysis as first_pass
 from facegen.swap.cast import Cast, check_people
@@ -107,7 +107,7 @@ class SwapPipeline:
             before = frame.image_rgb
             scope = request.analysed_options()
             if request.names_people or first_pass.analysis_path(request.target, scope).exists():
-                faces = self.find_people(request.target, scope).faces(frame.index)
+                faces = list(self.find_people(request.target, scope).faces(frame.index))
             else:
                 faces = self.analyser.detect(before)
         return before, swap_image(before, cast.parts(faces), engine, request.options)
@@ -237,7 +237,7 @@ class SwapPipeline:
         return self._identities[key]
 
 
-def _numbered(faces: list[Any]) -> list[Any]:
+def _numbered(faces: list[Face]) -> list[Face]:
     """Faces of one picture with person numbers, counted from the left."""
     from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
     return [face.replace(person_id=number) for number, face in enumerate(from_left)]
