@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from facegen.faces.face import Face, box_of, points5_of
 from facegen.faces.landmark import Mesh, MeshFinder
 from facegen.faces.recognise import Recogniser
 from facegen.hub import fetch
+
+if TYPE_CHECKING:
+    from facegen.faces.facexlib_backend import FanLandmarks, ParseNetParser
+    from facegen.faces.parse import FaceParser
 
 BACKENDS = ("centerface", "facexlib")
 _POOR_SCORE = 0.6
@@ -61,6 +66,26 @@ class FaceAnalyser:
         return CenterFaceDetector(fetch(weights.CENTERFACE))
 
     @cached_property
+    def landmarks68(self) -> FanLandmarks | None:
+        """The backend's network for 68 points; the embedded backend has none and takes them from the mesh."""
+        if self.config.backend == "facexlib":
+            from facegen.faces.facexlib_backend import FanLandmarks
+
+            return FanLandmarks(fetch(weights.FACEXLIB_FAN))
+        return None
+
+    @cached_property
+    def parser(self) -> FaceParser | ParseNetParser:
+        """The backend's face parser."""
+        if self.config.backend == "facexlib":
+            from facegen.faces.facexlib_backend import ParseNetParser
+
+            return ParseNetParser(fetch(weights.FACEXLIB_PARSENET))
+        from facegen.faces.parse import FaceParser
+
+        return FaceParser()
+
+    @cached_property
     def mesh_finder(self) -> MeshFinder:
         """MediaPipe's landmark network."""
         return MeshFinder(fetch(weights.FACE_LANDMARKER))
@@ -81,8 +106,9 @@ class FaceAnalyser:
         faces = self.detect_upright(image_rgb)
         if self.config.is_any_angle and max((face.score for face in faces), default=0.0) < _POOR_SCORE:
             faces = self.detect_turned(image_rgb, faces)
-        faces.sort(key=lambda face: -face.size_px)
-        return faces[:max_faces]
+        faces = sorted(faces, key=lambda face: -face.size_px)[:max_faces]
+        landmarks68 = self.landmarks68
+        return [landmarks68.refine(image_rgb, face) for face in faces] if landmarks68 is not None else faces
 
     def embed(self, image_rgb: np.ndarray, faces: Sequence[Face]) -> list[Face]:
         """The faces of one picture with their embeddings, in one batch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.hub import Package, WeightFile
+from facegen.hub import Hub, Package, WeightFile
 
 CENTERFACE = WeightFile(
     name="centerface",
@@ -32,4 +32,42 @@ DLIB_RECOGNITION = WeightFile(
     card="https://github.com/davisking/dlib-models",
 )
 
-WEIGHTS: tuple[WeightFile, ...] = (CENTERFACE, FACE_LANDMARKER, DLIB_RECOGNITION)
+# facexlib publishes its files on GitHub; this repository of the Hub holds the same bytes
+_FACEXLIB_MIRROR = Hub(repo_id="gmk123/GFPGAN", revision="e881fbc251fdf2a4f133ad8277dd5dadbd1c541a")
+_FACEXLIB_CARD = "https://github.com/xinntao/facexlib"
+FACEXLIB_RETINAFACE = WeightFile(
+    name="facexlib-retinaface",
+    source=_FACEXLIB_MIRROR,
+    filename="detection_Resnet50_Final.pth",
+    sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+    size=109497761,
+    licence="MIT",
+    card=_FACEXLIB_CARD,
+)
+FACEXLIB_FAN = WeightFile(
+    name="facexlib-fan",
+    source=_FACEXLIB_MIRROR,
+    filename="alignment_WFLW_4HG.pth",
+    sha256=None,
+    size=None,
+    licence="MIT",
+    card=_FACEXLIB_CARD,
+)
+FACEXLIB_PARSENET = WeightFile(
+    name="facexlib-parsenet",
+    source=_FACEXLIB_MIRROR,
+    filename="parsing_parsenet.pth",
+    sha256="3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
+    size=85331193,
+    licence="MIT",
+    card=_FACEXLIB_CARD,
+)
+
+WEIGHTS: tuple[WeightFile, ...] = (
+    CENTERFACE,
+    FACE_LANDMARKER,
+    DLIB_RECOGNITION,
+    FACEXLIB_RETINAFACE,
+    FACEXLIB_FAN,
+    FACEXLIB_PARSENET,
+)
