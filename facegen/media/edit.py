@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -149,7 +150,12 @@ def _workshop(output: PathLike) -> Iterator[tuple[ExitStack, Path]]:
         # moviepy warns of pipes that it leaves to the garbage collector and of clips a frame short; both are harmless.
         with warnings.catch_warnings(), ExitStack() as stack:
             warnings.simplefilter("ignore")
-            yield stack, scratch
+            try:
+                yield stack, scratch
+            except BaseException as error:
+                # Lets go of moviepy's writers, whose ffmpeg would otherwise go on writing into the folder.
+                traceback.clear_frames(error.__traceback__)
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -166,7 +172,13 @@ def _opened(stack: ExitStack, scratch: Path, infos: list[VideoInfo]) -> list[Any
 
     with _moviepy_errors(infos[0].path, is_reading=True):
         clips = [
-            stack.enter_context(VideoFileClip(str(_linked(scratch, number, info.path))))
+            stack.enter_context(
+                VideoFileClip(
+                    str(_linked(scratch, number, info.path)),
+                    # moviepy overlooks the rotation that newer ffmpeg prints; ffmpeg itself turns the picture.
+                    target_resolution=(info.width, info.height),
+                )
+            )
             for number, info in enumerate(infos)
         ]
     # moviepy takes the length of the file, where sound may go on after the last frame.

@@ -20,6 +20,9 @@ from facegen.media.info import file_key, frame_rate_of, origin_of
 from facegen.media.orientation import orientation_of, upright
 from facegen.media.source import check_readable, check_size, main_video, open_input, reading, shown
 
+# A time given as a float is rarely the exact time of a frame; a microsecond either way is meant as that frame.
+_SLACK = Fraction(1, 1_000_000)
+
 
 def read_frames(
     path: str | os.PathLike[str],
@@ -59,7 +62,7 @@ def read_frame_at(path: str | os.PathLike[str], *, seconds: float | None = None,
     """
     times, time_base = frame_times(path)
     if index is None:
-        tick = (Fraction(seconds or 0.0) / time_base).__floor__()
+        tick = ((Fraction(seconds or 0.0) + _SLACK) / time_base).__floor__()
         index = bisect.bisect_right(times, tick) - 1
     index = min(max(index, 0), len(times) - 1)
     for frame in _decode(path, 0.0, None, index, 1):
@@ -143,7 +146,7 @@ def _decode(
     target = 0
     if start_seconds > 0 or start_index > 0:
         times, time_base = frame_times(path)
-        target = max(start_index, bisect.bisect_left(times, Fraction(start_seconds) / time_base))
+        target = max(start_index, bisect.bisect_left(times, (Fraction(start_seconds) - _SLACK) / time_base))
         if target >= len(times):
             raise InputError(
                 f"Expected a start within {shown(path)} ({len(times)} frames, {float(times[-1] * time_base):.2f} s), "
@@ -165,7 +168,7 @@ def _decode(
             check_size(native.width, native.height, path)
             is_empty = False
             tick = clock.tick(native.pts)
-            if end_seconds is not None and tick * clock.time_base >= end_seconds:
+            if end_seconds is not None and tick * clock.time_base + _SLACK >= end_seconds:
                 break
             if index >= target and (index - target) % every == 0:
                 yield _frame(native, index, tick, clock.time_base)
