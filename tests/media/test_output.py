@@ -77,7 +77,7 @@ def test_places_that_cannot_be_written(write: Callable[[Path, Path], None], wher
     source = NOISY.write(tmp_path)
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(FacegenError, match="Expected|could not be written") as caught:
+    with pytest.raises(FacegenError, match=r"Expected|could not be written") as caught:
         write(source, tmp_path / where)
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
@@ -93,7 +93,7 @@ def test_an_ending_that_is_not_known(name: str, tmp_path: Path) -> None:
 def test_a_failure_keeps_what_was_there_before(tmp_path: Path) -> None:
     target = tmp_path / "kept.txt"
     target.write_text("before")
-    with pytest.raises(KeyError), atomic_output(target) as temporary:
+    with pytest.raises(KeyError), atomic_output(target) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise KeyError
     assert target.read_text() == "before"
