@@ -20,6 +20,7 @@ from facegen.swap.timeline import Timeline
 
 SEGMENT_SECONDS = 4.0
 """How much of the clip is lost at most when a run is cut off."""
+_NOTICE = {"comment": provenance.NOTICE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +92,23 @@ class ClipSwap:
         is_trimmed = options.start_seconds > 0 or options.end_seconds is not None
         if self.timeline.is_kept.all() or not self.info.audio:
             return media.join_segments(
-                self.journal.segments, output, like=self.info, sound_from=self.target, is_trimmed=is_trimmed
+                self.journal.segments,
+                output,
+                like=self.info,
+                sound_from=self.target,
+                is_trimmed=is_trimmed,
+                metadata=_NOTICE,
             )
         with tempfile.TemporaryDirectory(dir=self.journal.folder.parent) as folder:
             sound = Path(folder) / "sound.nut"
             cut_sound(self.target, sound, self.timeline.spans())
             return media.join_segments(
-                self.journal.segments, output, like=self.info, sound_from=sound, is_trimmed=is_trimmed
+                self.journal.segments,
+                output,
+                like=self.info,
+                sound_from=sound,
+                is_trimmed=is_trimmed,
+                metadata=_NOTICE,
             )
 
     def _context_of(self, begin: int) -> int:

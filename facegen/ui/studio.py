@@ -33,7 +33,7 @@ def _page(services: Services) -> gr.Blocks:
         gr.HTML(theme.HEADER)
         consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
         shell = Shell(visitor=visitor, consent=consent)
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab("Swap", id="swap"):
                 swap.build(services, shell)
             with gr.Tab("Train", id="train"):

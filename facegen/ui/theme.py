@@ -228,7 +228,9 @@ input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-600)
 .dark .fg-link { color: var(--primary-300); }
 .fg-table tr.chosen td { background: var(--primary-50); }
 .dark .fg-table tr.chosen td { background: var(--primary-950); }
+.fg-table td[data-label="Size"], .fg-table td[data-label="Begun"] { white-space: nowrap; }
 footer { color: var(--body-text-color-subdued); }
+footer .divider { display: none; }
 
 @media (max-width: 640px) {
   .gradio-container > .main { padding: 0 14px 24px !important; }
@@ -236,11 +238,12 @@ footer { color: var(--body-text-color-subdued); }
   .fg-header h1 { font-size: 1.35rem; }
   .fg-header p { font-size: .86rem; }
   .fg-logo { width: 34px; height: 34px; }
+  .tab-container button { padding: 0 11px !important; }
   .fg-step { flex-wrap: wrap; row-gap: 0; }
   .fg-step span { flex-basis: 100%; padding-left: 34px; }
   .fg-table thead { display: none; }
-  .fg-table tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--border-color-primary); }
-  .fg-table td { display: block; border: 0; padding: 2px 4px; }
+  .fg-table tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--border-color-primary) !important; }
+  .fg-table td { display: block; border: 0 !important; padding: 2px 4px !important; }
   .fg-table td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }
 }
 """
