@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> None:
             "final weights equal": all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1]),
         },
         notes=(
-            "Each life starts from the last checkpoint of the one before; the uninterrupted training has the same seed.",
+            "Each life starts from the last checkpoint of the one before; the uninterrupted one has the same seed.",
             "AdaBelief, cosine, lr dropout, running average; a checkpoint every second step, so that kills hit writes.",
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from facegen.training.task import Draw, Task, TrainingData
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 DEEPFACELAB_RATE = 0.366
-"""DeepFaceLab's liae-ud on such a machine, iterations a second (facts/peers_speed.md); the yardstick gave 16 to 18.5."""
+"""DeepFaceLab's liae-ud on such a machine, iterations a second (facts/peers_speed.md); yardstick 16 to 18.5."""
 
 
 def main(arguments: list[str]) -> None:
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
         for name, batch, folder in (("parser", 16, "faces/celebamask"), ("autoencoder", 32, "faces/generated/female")):
             rows.append(_measure(find_task(name).load()(), name, batch, SHARED / folder, precision, 2 * count))
         rows.append(_measure(LiaeTask(), "liae-ud 128 pair", 4, SHARED / "faces/generated", precision, count))
-    pair = {row["numbers"]: row["steps/s"] for row in rows if row["task"] == "liae-ud 128 pair"}
+    pair = {row["numbers"]: float(str(row["steps/s"])) for row in rows if row["task"] == "liae-ud 128 pair"}
     report(
         "training_speed",
         rows,
@@ -121,11 +122,7 @@ class LiaeUd(nn.Module):
         super().__init__()
         widths = [3, e, 2 * e, 4 * e, 8 * e]
         self.encoder = nn.Sequential(
-            *(
-                layer
-                for a, b in zip(widths[:-1], widths[1:], strict=True)
-                for layer in (nn.Conv2d(a, b, 5, 2, 2), nn.LeakyReLU(0.1))
-            ),
+            *(layer for a, b in itertools.pairwise(widths) for layer in (nn.Conv2d(a, b, 5, 2, 2), nn.LeakyReLU(0.1))),
             nn.Flatten(),
         )
         flat = 8 * e * (side // 16) ** 2
