@@ -90,7 +90,7 @@ def test_going_on_after_a_stop_gives_the_same_file(stop: int, tmp_path: Path) ->
         for frame in read_frames(path):
             writer.write(frame)
     folder = tmp_path / "parts"
-    with pytest.raises(KeyboardInterrupt), SegmentWriter(folder, like=info, segment_frames=4) as writer:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), SegmentWriter(folder, like=info, segment_frames=4) as writer:
         for frame in read_frames(path):
             if frame.index == stop:
                 raise KeyboardInterrupt
@@ -144,7 +144,7 @@ def test_a_failing_source_leaves_no_file(tmp_path: Path) -> None:
 def test_a_lost_folder_surfaces_while_writing(tmp_path: Path) -> None:
     path, folder = named("plain").write(tmp_path), tmp_path / "segments"
     frames = list(read_frames(path)) * 4
-    with pytest.raises(ResourceError), SegmentWriter(folder, like=probe(path), segment_frames=2, depth=1) as writer:  # noqa: PT012
+    with pytest.raises(ResourceError), SegmentWriter(folder, like=probe(path), segment_frames=2, depth=1) as writer:
         for number, frame in enumerate(frames):
             if number == 4:
                 shutil.rmtree(folder)

@@ -93,7 +93,7 @@ def test_an_ending_that_is_not_known(name: str, tmp_path: Path) -> None:
 def test_a_failure_keeps_what_was_there_before(tmp_path: Path) -> None:
     target = tmp_path / "kept.txt"
     target.write_text("before")
-    with pytest.raises(KeyError), atomic_output(target) as temporary:  # noqa: PT012
+    with pytest.raises(KeyError), atomic_output(target) as temporary:
         temporary.write_text("half")
         raise KeyError
     assert target.read_text() == "before"
