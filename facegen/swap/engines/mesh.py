@@ -94,6 +94,11 @@ class MeshEngine:
 
     def __init__(self) -> None:
         self._parser = parse.FaceParser() if parse.parser_available() else None
+        if self._parser is not None:
+            import torch
+
+            # several frames are under way at once: one thread each is quicker than all threads for each in turn
+            torch.set_num_threads(1)
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
@@ -165,16 +170,15 @@ class MeshEngine:
         visible = None
         if self._parser is not None and is_parsed:
             matrix = align.parse_matrix(face, parse.SIZE)
-            found = self._parser.parse(align.warp(image_rgb, matrix, parse.SIZE)[None])[0]
+            found = self._parser.share(align.warp(image_rgb, matrix, parse.SIZE)[None], UNCOVERED)[0]
             visible = _visible(found, matrix, (x0, y0), scale, crop.shape[:2])
         moved = ((points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)).astype(np.float32)
         return View(origin_xy=(x0, y0), frame_size_hw=(y1 - y0, x1 - x0), image_rgb=crop, points=moved, visible=visible)
 
 
 def _visible(found: Array, matrix: Array, origin_xy: tuple[int, int], scale: float, size_hw: tuple[int, int]) -> Array:
-    """(h, w) how far each pixel of a view is uncovered face, from (19, S, S) class probabilities of its parse crop."""
-    uncovered = found[list(UNCOVERED)].sum(0)
-    uncovered = np.clip((cv2.GaussianBlur(uncovered, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
+    """(h, w) how far each pixel of a view is uncovered face, from how likely it is one in its (S, S) parse crop."""
+    uncovered = np.clip((cv2.GaussianBlur(found, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
     # view pixel -> frame pixel -> crop pixel, between pixel centres
     to_crop = matrix[:, :2] / scale
     offset = matrix[:, :2] @ (np.array(origin_xy) + 0.5 / scale - 0.5) + matrix[:, 2]
