@@ -29,7 +29,7 @@ ONLY_IN = {"gradio": {"ui"}, "huggingface_hub": {"hub"}, "typer": {"cli"}, "clic
 # The two ends of the package: the name and version that all may read, and the door that calls the command line.
 OUTSIDE = {"__init__", "__main__"}
 NAMELESS = {"utils", "util", "helper", "helpers", "common", "misc", "manager", "core"}
-MOST_LINES = 400
+MOST_LINES = 420
 
 MODULES = sorted((REPOSITORY / "facegen").rglob("*.py"))
 ALL_SOURCES = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
@@ -175,6 +176,8 @@ def _accelerator(settings: TrainSettings, *, has_rivals: bool) -> Accelerator:
         precision = "bfloat16" if is_bfloat16_quick(device) else "float32"
     # each player's turn leaves the other's weights without gradients, which DDP must be told to expect
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if has_rivals else []
+    # one process may train twice, at different precisions: Accelerate keeps the first one's otherwise
+    AcceleratorState._reset_state()
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=_ACCELERATE_NAMES[precision],
