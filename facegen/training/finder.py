@@ -60,9 +60,11 @@ def find_rate(
     smoothed: list[float] = []
     mean = 0.0
     try:
+        # the same pictures at every step: what changes in the loss is the rate's doing and not the draw's
+        batches = feed.batches(0)
         for step in range(steps):
             rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
-            loss = sum(stepper.step(feed.batches(step), step, 0.0, rate).values())
+            loss = sum(stepper.step(batches, step, 0.0, rate).values())
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
             value = mean / (1 - SMOOTHING ** (step + 1))
             if not math.isfinite(value) or (smoothed and value > RUNAWAY * min(smoothed)):

@@ -110,7 +110,7 @@ def test_search_ranks_and_survives_a_failing_trial(tmp_path: Path) -> None:
 def test_rate_finder_suggests_a_usable_rate(pictures: Path) -> None:
     request = make_request(AUTOENCODER, preset="tiny")
     task = replace(AUTOENCODER.load()(), size=32, width=4, code=8)
-    found = find_rate(task, request.settings, data=pictures, steps=60, say=quiet)
+    found = find_rate(task, request.settings, data=pictures, steps=200, say=quiet)
     assert 1e-6 < found.suggestion < 0.5
     assert len(found.rates) == len(found.losses)
     with pytest.raises(TrainingError, match="did not fall"):
