@@ -28,8 +28,8 @@ def test_rasteriser_gives_every_pixel_its_own_place() -> None:
     places, covered = mesh.rasterise(points, points, (200, 200))
     rows, columns = np.nonzero(covered)
     assert covered.mean() > 0.3
-    np.testing.assert_allclose(places[covered][:, 0], columns + 0.5, atol=0.1)
-    np.testing.assert_allclose(places[covered][:, 1], rows + 0.5, atol=0.1)
+    np.testing.assert_allclose(places[covered][:, 0], columns + 0.5, atol=0.2)
+    np.testing.assert_allclose(places[covered][:, 1], rows + 0.5, atol=0.2)
     assert (places[~covered] == 0).all()
 
 
