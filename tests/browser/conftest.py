@@ -37,9 +37,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioProcess]:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[object]:
-    """The browser."""
+    """The browser, stopped after these tests: playwright's event loop would refuse those of the tests that follow."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
