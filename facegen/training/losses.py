@@ -1,6 +1,7 @@
 """Losses between pictures, and mixtures of them.
 
-All take (B, C, H, W) float pictures in [0, 1] and return the mean over the batch as a scalar.
+All take (B, C, H, W) float pictures in [0, 1] and return the mean over the batch as a scalar. They are worked out in
+float32 also where autocast is on.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ def _blur(pictures: Tensor, window: Tensor, padding: int = 0) -> Tensor:
     channels, size = pictures.shape[1], len(window)
     across = window.view(1, 1, 1, size).expand(channels, 1, 1, size)
     down = window.view(1, 1, size, 1).expand(channels, 1, size, 1)
-    blurred = F.conv2d(pictures, across, groups=channels, padding=(0, padding))
-    return F.conv2d(blurred, down, groups=channels, padding=(padding, 0))
+    # variances are small differences of large means: in bfloat16 nothing but noise is left of them
+    with torch.autocast(pictures.device.type, enabled=False):
+        blurred = F.conv2d(pictures, across, groups=channels, padding=(0, padding))
+        return F.conv2d(blurred, down, groups=channels, padding=(padding, 0))
 
 
 def _ssim_parts(drawn: Tensor, wanted: Tensor, size: int, sigma: float) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part for each picture and channel (Wang et al. 2004, eq. 13)."""
+    drawn, wanted = drawn.float(), wanted.float()
     window = gaussian_window(min(size, *drawn.shape[2:]), sigma, drawn)
     stacked = torch.cat([drawn, wanted, drawn * drawn, wanted * wanted, drawn * wanted], 1)
     mean_a, mean_b, aa, bb, ab = _blur(stacked, window).chunk(5, 1)
@@ -94,10 +98,11 @@ def gmsd(drawn: Tensor, wanted: Tensor) -> Tensor:
     def gradient(pictures: Tensor) -> Tensor:
         grey = F.avg_pool2d(pictures.mean(1, keepdim=True), 2)
         kernel = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=grey.device, dtype=grey.dtype) / 3
-        both = F.conv2d(grey, torch.stack([kernel, kernel.T])[:, None], padding=1)
+        with torch.autocast(grey.device.type, enabled=False):
+            both = F.conv2d(grey, torch.stack([kernel, kernel.T])[:, None], padding=1)
         return (both.square().sum(1) + 1e-8).sqrt()
 
-    a, b = gradient(drawn), gradient(wanted)
+    a, b = gradient(drawn.float()), gradient(wanted.float())
     similarity = (2 * a * b + GMSD_C) / (a * a + b * b + GMSD_C)
     return (similarity.var((1, 2)) + 1e-10).sqrt().mean()
 
@@ -113,7 +118,7 @@ def focal_frequency(drawn: Tensor, wanted: Tensor) -> Tensor:
 
 def laplacian(drawn: Tensor, wanted: Tensor) -> Tensor:
     """Absolute difference at each level of a Laplacian pyramid (Bojanowski et al., arXiv:1707.05776, eq. 3)."""
-    gap = drawn - wanted
+    gap = drawn.float() - wanted.float()
     window = gaussian_window(5, 1.0, gap)
     terms: list[Tensor] = []
     while min(gap.shape[2:]) >= 16 and len(terms) < 5:
@@ -187,4 +192,5 @@ def soft_mask(mask: Tensor, side: int) -> Tensor:
     """
     sigma = max(1.0, side // 32)
     size = 2 * round(3 * sigma) + 1
+    mask = mask.float()
     return _blur(mask, gaussian_window(size, sigma, mask), padding=size // 2).clamp(0, 0.5) * 2

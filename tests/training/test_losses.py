@@ -36,6 +36,14 @@ def test_gradients_are_finite_even_at_equal_pictures(name: str, side: int) -> No
     assert bool(torch.isfinite(drawn.grad).all())
 
 
+@pytest.mark.parametrize("name", [*PLAIN, "total_variation"])
+def test_autocast_does_not_coarsen_a_loss(name: str, pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    drawn, wanted = pair
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = LOSSES[name](drawn, wanted)
+    assert float(coarse) == pytest.approx(float(LOSSES[name](drawn, wanted)), rel=1e-5)
+
+
 def test_ssim_is_that_of_scikit_image(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
     from skimage.metrics import structural_similarity
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from facegen.errors import InputError
-from facegen.faces.parse.classes import FLIPPED
+from facegen.faces.parse.classes import FLIPPED, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
 from facegen.faces.parse.occluders import add_occluders
 from facegen.training.augment import (
     AffineRange,
@@ -82,7 +82,7 @@ def read_labelled(folder: str | Path, size: int = 256) -> tuple[LabelledPictures
             skipped.append(file.name)
             continue
         pictures.append(picture)
-        labels.append(label)
+        labels.append(with_own_sides(label))
         names.append(file.stem)
     if not names:
         raise InputError(
@@ -92,6 +92,25 @@ def read_labelled(folder: str | Path, size: int = 256) -> tuple[LabelledPictures
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     found = LabelledPictures(pictures=stacked, labels=torch.from_numpy(np.stack(labels)), names=tuple(names))
     return found, tuple(skipped)
+
+
+def with_own_sides(labels: np.ndarray) -> np.ndarray:
+    """Class map of an upright face whose left parts lie right of its right ones, as seen by who looks at it.
+
+    One in fifteen masks of the local CelebAMask-HQ files is that of a mirrored picture with its sides left as they
+    were; learning from both kinds, a network cannot tell left from right, and measuring on them hides what it can.
+
+    Args:
+        labels: (H, W) class numbers.
+
+    Returns:
+        The same, or a copy with left and right classes exchanged.
+    """
+    columns = [np.nonzero(np.isin(labels, side))[1] for side in ((LEFT_EYE, LEFT_BROW), (RIGHT_EYE, RIGHT_BROW))]
+    left, right = columns
+    if not len(left) or not len(right) or left.mean() >= right.mean():
+        return labels
+    return np.asarray(FLIPPED, labels.dtype)[labels]
 
 
 def split(data: LabelledPictures) -> tuple[LabelledPictures, LabelledPictures]:
@@ -133,7 +152,7 @@ class ParserData:
         pictures = to_float(self.data.pictures[draw.indices].to(self.device))
         labels = self.data.labels[draw.indices].to(self.device)
         labels = _flip_some(pictures, labels, random)
-        matrices = AffineRange(rotation_deg=28.0, scale=1.55, shift=0.12).draw(len(pictures), random).to(self.device)
+        matrices = AffineRange(rotation_deg=22.0, scale=1.4, shift=0.1).draw(len(pictures), random).to(self.device)
         fill = ("zeros", "border", "reflection")[int(torch.randint(3, (), generator=random))]
         pictures = sample_pictures(pictures, affine_grids(matrices, size), fill)
         labels = sample_labels(labels, affine_grids(matrices, label_size), fill)
