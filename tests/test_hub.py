@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from facegen import hub
-from facegen.errors import ResourceError, WeightsError
+from facegen.errors import InputError, ResourceError, WeightsError
 from facegen.hub import Bundled, Hub, Package, WeightFile
 from tests.small_hub import COMMIT, SmallHub, running_hub
 
@@ -201,3 +201,20 @@ def test_bundled_source_that_is_missing() -> None:
     assert not weight.needs_acceptance
     with pytest.raises(WeightsError, match="restore it from the repository"):
         hub.fetch(weight)
+
+
+def test_an_own_file_takes_a_place_and_gives_it_back(tmp_path: Path) -> None:
+    from facegen.catalog import find_weight
+
+    weight, own = find_weight("parser"), tmp_path / "mine.safetensors"
+    with pytest.raises(InputError, match="found none"):
+        hub.use_own(weight, own)
+    own.write_bytes(b"mine")
+    assert hub.use_own(weight, own, origin="a test").read_bytes() == b"mine"
+    own.unlink()
+    assert hub.fetch(weight).read_bytes() == b"mine"
+    assert hub.is_present(weight)
+    assert (hub.own_file(weight) or {})["origin"] == "a test"
+    hub.use_given(weight)
+    assert hub.fetch(weight) == hub.locate(weight)
+    assert hub.own_file(weight) is None

@@ -1,6 +1,7 @@
 """`facegen weights`: which model files there are, where they come from, and under which licence."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,7 @@ def list_all(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(described, indent=2))
         return
     for item in described:
-        state = "present" if item["is_present"] else "absent"
+        state = "own" if item["own"] else "present" if item["is_present"] else "absent"
         size = f"{item['size'] / 1e6:.1f} MB" if item["size"] else "?"
         typer.echo(f"{item['name']:22} {state:8} {size:>9}  {item['source']:40} {item['licence']}")
 
@@ -50,11 +51,37 @@ def fetch(
         typer.echo(json.dumps(paths, indent=2))
 
 
+@app.command()
+def use(
+    name: Annotated[str, typer.Argument(help="Name of a model file, as «facegen weights list» shows it.")],
+    file: Annotated[Path, typer.Argument(help="A model of your own, such as a training exported.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a model of your own take the place of one of facegen's."""
+    from facegen.catalog import find_weight
+
+    place = hub.use_own(find_weight(name), file)
+    typer.echo(json.dumps({name: str(place)}) if as_json else f"{name} is now {file}, kept as {place}.")
+
+
+@app.command()
+def reset(
+    name: Annotated[str, typer.Argument(help="Name of a model file, as «facegen weights list» shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Go back from a model of your own to facegen's."""
+    from facegen.catalog import find_weight
+
+    hub.use_given(find_weight(name))
+    typer.echo(json.dumps({name: None}) if as_json else f"{name} is facegen's own again.")
+
+
 def _describe(weight: WeightFile) -> dict[str, Any]:
     return {
         "name": weight.name,
         "source": _source_in_words(weight.source),
         "is_present": hub.is_present(weight),
+        "own": hub.own_file(weight),
         "is_accepted": hub.is_accepted(weight),
         "size": weight.size,
         "sha256": weight.sha256,

@@ -40,7 +40,8 @@ PARSER = TaskInfo(
         ),
     },
     example_data="faces/celebamask",
-    used_in="swap",
+    used_in="Swap",
+    replaces={"parser.safetensors": "parser"},
 )
 
 AUTOENCODER = TaskInfo(

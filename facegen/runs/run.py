@@ -195,8 +195,8 @@ class Run(RunFolder):
             heart.start()
             try:
                 yield self
-            except (Cancelled, KeyboardInterrupt):
-                self._end("cancelled", "Cancelled.")
+            except (Cancelled, KeyboardInterrupt) as error:
+                self._end("cancelled", str(error) or "Cancelled.")
                 raise
             except FacegenError as error:
                 self._end("failed", str(error))

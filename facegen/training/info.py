@@ -31,6 +31,8 @@ class TaskInfo:
     """A folder below ../shared/data that fits, for trying it out."""
     used_in: str = ""
     """The tab that the trained model belongs to."""
+    replaces: Mapping[str, str] = field(default_factory=dict)
+    """Name of an exported file -> the model file of facegen whose place it can take."""
 
     def load(self) -> type[Task]:
         """Imports the task's class."""

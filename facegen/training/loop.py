@@ -177,6 +177,8 @@ class Trainer:
                 self._export(f"step-{step:08d}")
             if "stop" in asked:
                 self.is_stopped = True
+            elif "finish" in asked:
+                return
 
     def _finish(self, watch: Watch) -> TrainResult:
         made = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,23 +43,23 @@ class TrainingData(Protocol):
         ...
 
 
-class Task:
+class Task(ABC):
     """One thing that can be trained. Features subclass it; the loop never names one.
 
     A subclass is a frozen dataclass whose fields are the task's own settings (JSON values, a docstring under each).
     """
 
+    @abstractmethod
     def build_data(self, folder: Path | None, device: torch.device) -> TrainingData:
         """Reads the data.
 
         Raises:
             InputError: nothing usable is there.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def build_model(self) -> nn.Module:
         """A fresh network; called after the seed is set."""
-        raise NotImplementedError
 
     players: ClassVar[int] = 1
     """Groups of weights that are trained in turn with losses of their own; 2 for a model and its critic."""
@@ -67,6 +68,7 @@ class Task:
         """The weights of each player; all of them for a single one."""
         return [list(model.parameters())]
 
+    @abstractmethod
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """Scalars by name; the loop minimises their sum. Names are shown to the user.
 
@@ -76,7 +78,6 @@ class Task:
             progress: share of the training that is done, 0..1.
             player: whose turn it is.
         """
-        raise NotImplementedError
 
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
         """Figures on held-back data; the first one decides what «best» is (lower is better). Empty: none."""
@@ -86,6 +87,6 @@ class Task:
         """(H, W, 3) uint8 RGB picture of what the model does now."""
         return None
 
+    @abstractmethod
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """Writes the files that the feature uses; returns them by name."""
-        raise NotImplementedError

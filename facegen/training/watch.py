@@ -20,11 +20,14 @@ ESTIMATE_STEPS = 20
 """After so many steps the time left is estimated."""
 STRIP_PREVIEWS = 12
 STRIP_WIDTH = 1024
-COMMANDS = ("save", "stop", "export")
+COMMANDS = ("save", "stop", "export", "finish")
 
 
 def send_command(folder: Path, command: str) -> None:
-    """Asks the training in a run folder to «save», «stop» or «export» after the step it is at.
+    """Asks the training in a run folder for something after the step it is at.
+
+    «save»: a checkpoint now; «stop»: the same, and end, to be resumed; «export»: a usable model now; «finish»: end as
+    if the planned steps were done, with a measurement and the final export.
 
     Raises:
         InputError: no such command, or no such folder.

@@ -15,6 +15,7 @@ from facegen.runs import Run
 from facegen.ui import swaps
 from facegen.ui.handlers import answered
 from facegen.ui.services import Services, Visitor, consented
+from facegen.ui.train_endpoints import train_endpoints
 
 
 def build(services: Services, visitor: gr.State) -> None:
@@ -22,6 +23,7 @@ def build(services: Services, visitor: gr.State) -> None:
     with gr.Column(visible=False):
         _add(_swap_endpoints(services), visitor)
         _add(_run_endpoints(services), visitor)
+        _add(train_endpoints(services), visitor)
 
 
 def _files(label: str) -> gr.File:

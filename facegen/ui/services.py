@@ -160,6 +160,11 @@ class Services:
                 self._pipeline = SwapPipeline()
             return self._pipeline
 
+    def renew_pipeline(self) -> None:
+        """Let the next preview load its models anew: one of them was exchanged."""
+        with self._pipeline_lock:
+            self._pipeline = None
+
     def warm_up(self) -> None:
         """Load what the first preview needs, in the background; a page calls this when a target is chosen."""
         if self._pipeline is None:

@@ -200,7 +200,8 @@ CSS = """
 
 .fg-log textarea, .fg-log pre, .fg-command code { font-family: var(--font-mono) !important;
   font-size: .82rem !important; line-height: 1.45 !important; }
-.fg-command { border-left: 3px solid var(--primary-500); }
+.fg-command { border-left: 3px solid var(--primary-500); padding-left: 10px; }
+.fg-command, .fg-command code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 
 table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 .fg-table th { text-align: left; font-weight: 600; color: var(--body-text-color-subdued); font-size: .82rem;

@@ -6,11 +6,10 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import pandas
 import psutil
 
 from facegen.catalog import TASKS, find_task
@@ -30,8 +29,10 @@ EXAMPLE_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 """Where the local material lies beside a checkout; elsewhere there is none."""
 SHARED_MINUTES = 30.0
 """The longest training in a studio that several people share and that has no GPU."""
-_PLOTTED = 300
-_SMOOTHING = 0.9
+SHARED_FIRST_MINUTES = 10.0
+"""What is proposed there."""
+_VERBS = {"save": "save", "pause": "stop", "export": "export", "stop": "finish"}
+"""What people ask for -> the word for the training."""
 _PROCESS_BYTES = 700_000_000
 """What Python with torch takes before a model is made."""
 
@@ -53,6 +54,11 @@ def has_gpu() -> bool:
     return shutil.which("nvidia-smi") is not None
 
 
+def is_limited(services: Services) -> bool:
+    """Whether several people share this studio and it has no GPU: trainings are then short, one for each visitor."""
+    return services.settings.shared and not has_gpu()
+
+
 def example_folder(info: TaskInfo) -> Path | None:
     """The local material that fits a task, where it is there."""
     folder = EXAMPLE_DATA / info.example_data if info.example_data else None
@@ -72,6 +78,14 @@ def preset_settings(task: str, preset: str) -> TrainSettings:
         )
     shared = [change for change in presets[preset] if not change.startswith(TASK_PREFIX)]
     return override(TrainSettings(), shared)
+
+
+def first_settings(services: Services, task: str, preset: str) -> TrainSettings:
+    """What the widgets propose: the preset, with a short time where the studio is limited."""
+    settings = preset_settings(task, preset)
+    if is_limited(services) and not 0 < settings.minutes <= SHARED_MINUTES:
+        return replace(settings, minutes=SHARED_FIRST_MINUTES)
+    return settings
 
 
 def own_settings(task: str) -> dict[str, str]:
@@ -144,7 +158,7 @@ def check(services: Services, asked: Asked) -> str:
     info = find_task(asked.task)
     request = make_request(info, preset=asked.preset, data=asked.data, changes=asked.changes)
     settings = request.settings
-    if services.settings.shared and not has_gpu() and not 0 < settings.minutes <= SHARED_MINUTES:
+    if is_limited(services) and not 0 < settings.minutes <= SHARED_MINUTES:
         raise InputError(
             f"Expected 1 to {SHARED_MINUTES:g} minutes on this shared machine without a GPU, found "
             f"{settings.minutes:g}; set a limit."
@@ -155,7 +169,7 @@ def check(services: Services, asked: Asked) -> str:
         )
     memory = _PROCESS_BYTES + weights * (5 if settings.ema_decay else 4)
     disk = 4 * weights * (settings.keep + settings.keep_hourly + 2)
-    free_memory, free_disk = psutil.virtual_memory().available, shutil.disk_usage(home().parent).free
+    free_memory, free_disk = psutil.virtual_memory().available, shutil.disk_usage(_existing(home())).free
     for name, needed, free in (("memory", memory, free_memory), ("disk", disk, free_disk)):
         if needed > free:
             raise ResourceError(
@@ -168,14 +182,26 @@ def check(services: Services, asked: Asked) -> str:
     )
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return folder if folder.exists() else _existing(folder.parent)
+
+
 def start(services: Services, visitor: Visitor, asked: Asked) -> Run:
     """Put a training into the queue as a run of its own.
 
     Raises:
-        InputError: a setting does not fit, or the data folder is missing.
+        InputError: a setting does not fit, the data folder is missing, or the visitor of a limited studio has a
+            training already.
         ResourceError: memory or disk do not suffice.
     """
     check(services, asked)
+    busy = [run for run in trainings(services, visitor) if run.status().is_active]
+    if is_limited(services) and busy:
+        raise InputError(
+            f"Expected your last training to have ended on this shared machine, found {busy[0].name} "
+            f"{busy[0].status().state}; stop it first or wait."
+        )
     run = Run.create("train", {"visitor": visitor.mark, **to_dict(asked)})
     words = command(asked, run.path)
     run.enqueue(words, [*words, "--resume"])
@@ -213,17 +239,37 @@ def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
             archive.extract(entry, folder)
 
 
+def data_folder(services: Services, visitor: Visitor, folder: str | None, upload: Sequence[str] | None) -> str:
+    """Where the data lies: an upload, or a folder of this machine where the studio is not shared.
+
+    Raises:
+        InputError: neither is given, the folder is missing, or the upload holds no picture.
+    """
+    if upload:
+        return str(unpack(services.data_folder(visitor), upload))
+    if services.settings.shared:
+        raise InputError("Expected an upload on this shared studio, found none; upload pictures or a .zip of them.")
+    if not folder or not Path(folder).expanduser().is_dir():
+        raise InputError(f"Expected a data folder, found {folder or 'nothing'!r}; write the path of a folder.")
+    return str(Path(folder).expanduser())
+
+
 def act(run: Run, verb: str) -> None:
-    """Ask a training for something: save, stop (a pause), resume, export, or end (export, then stop)."""
+    """Ask a training for something: save, pause (with a checkpoint), resume, export, or stop (measure, export, end).
+
+    Raises:
+        InputError: no such verb, or the training does not run.
+    """
     from facegen.training.watch import send_command
 
     if verb == "resume":
         run.resume()
         return
+    if verb not in _VERBS:
+        raise InputError(f"Expected one of {', '.join([*_VERBS, 'resume'])}, found {verb!r}; choose one of these.")
     if run.status().state != "running":
         raise InputError(f"Expected a training that runs, found {run.name} {run.status().state}; resume it first.")
-    for command_word in ("export", "stop") if verb == "end" else (verb,):
-        send_command(run.path, command_word)
+    send_command(run.path, _VERBS[verb])
 
 
 def compare(services: Services, visitor: Visitor, names: Sequence[str]) -> "Comparison":
@@ -241,50 +287,6 @@ def compare(services: Services, visitor: Visitor, names: Sequence[str]) -> "Comp
 def trainings(services: Services, visitor: Visitor) -> list[Run]:
     """The trainings that the visitor may see, newest first."""
     return [run for run in services.runs(visitor) if run.kind == "train"]
-
-
-def curves(run: Run) -> pandas.DataFrame:
-    """The losses of a training as (step, value, line) rows, each raw and smoothed, thinned to what a plot can show."""
-    from facegen.training.watch import read_losses
-
-    rows: list[tuple[int, float, str]] = []
-    smooth: dict[str, float] = {}
-    lines = [line for line in read_losses(run.path) if "losses" in line]
-    every = max(1, len(lines) // _PLOTTED)
-    for number, line in enumerate(lines):
-        for name, value in line["losses"].items():
-            smooth[name] = _SMOOTHING * smooth.get(name, value) + (1 - _SMOOTHING) * value
-            if number % every == 0 or number == len(lines) - 1:
-                rows += [(line["step"], value, name), (line["step"], smooth[name], f"{name}, smoothed")]
-    return pandas.DataFrame(rows, columns=["step", "loss", "line"])
-
-
-def preview(run: Run) -> tuple[Path | None, Path | None]:
-    """The newest preview of a training, and the strip of earlier ones."""
-    made = sorted((run.path / "previews").glob("[0-9]*.jpg"))
-    strip = run.path / "previews" / "strip.jpg"
-    return (made[-1] if made else None), (strip if strip.exists() else None)
-
-
-def exports(run: Run) -> list[Path]:
-    """The files of the newest export."""
-    made = sorted((folder for folder in (run.path / "exports").glob("*") if folder.is_dir()), key=_age)
-    return sorted(path for path in made[-1].iterdir() if path.is_file()) if made else []
-
-
-def _age(path: Path) -> float:
-    return path.stat().st_mtime
-
-
-def estimate(run: Run) -> str:
-    """What the training itself said after its first steps about its pace, and the memory it takes."""
-    log = run.path / "log.txt"
-    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    said = [line.strip() for line in text.splitlines() if " steps a second this training needs about " in line]
-    stats = run.stats()
-    memory = f"Memory in use: {stats[-1]['memory_bytes'] / 1e9:.2f} GB." if stats else ""
-    device = "Device: NVIDIA GPU." if has_gpu() else "Device: CPU."
-    return " ".join([*said[-1:], device, memory]).strip()
 
 
 def offered() -> tuple[TaskInfo, ...]:

@@ -13,6 +13,7 @@ from facegen.ui.tabs.swap import ASKED_OTHERWISE, LABELS
 
 ENDPOINTS = {
     *("/swap", "/swap_start", "/swap_preview", "/find_people", "/example", "/verify"),
+    *("/train_start", "/train_status", "/train_ask", "/train_use"),
     *("/runs", "/run_status", "/run_result", "/run_cancel", "/run_resume", "/run_delete"),
 }
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.faces.parse.classes import FLIPPED, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
+from facegen.faces.parse.classes import BACKGROUND, FLIPPED, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
 from facegen.faces.parse.occluders import add_occluders
 from facegen.training.augment import (
     AffineRange,
@@ -152,15 +153,35 @@ class ParserData:
         pictures = to_float(self.data.pictures[draw.indices].to(self.device))
         labels = self.data.labels[draw.indices].to(self.device)
         labels = _flip_some(pictures, labels, random)
-        matrices = AffineRange(rotation_deg=22.0, scale=1.4, shift=0.1).draw(len(pictures), random).to(self.device)
-        fill = ("zeros", "border", "reflection")[int(torch.randint(3, (), generator=random))]
+        matrices = AffineRange(rotation_deg=15.0, scale=1.25, shift=0.07).draw(len(pictures), random).to(self.device)
+        fill = ("border", "reflection")[int(torch.randint(2, (), generator=random))]
         pictures = sample_pictures(pictures, affine_grids(matrices, size), fill)
         labels = sample_labels(labels, affine_grids(matrices, label_size), fill)
+        pictures = mix_backgrounds(pictures, labels, random, share=0.4)
         pictures, labels = add_occluders(pictures, labels, random)
         pictures = jitter_colour(pictures, random)
         pictures = lower_resolution(pictures, random, share=0.4, largest=6.0)
         pictures = add_noise(pictures, random, share=0.4, largest=0.05)
         return {"pictures": add_compression(pictures, random, share=0.4), "labels": labels}
+
+
+def mix_backgrounds(pictures: Tensor, labels: Tensor, random: torch.Generator, *, share: float) -> Tensor:
+    """Puts the next picture's background behind the people of a share of the batch, where both are background.
+
+    Hair and clothes are then seen before many more grounds than were photographed, and each ground stays a real one.
+
+    Args:
+        pictures: (B, 3, S, S) RGB in [0, 1].
+        labels: (B, T, T) class numbers; T may differ from S.
+        random: CPU generator.
+        share: of the batch, 0..1.
+    """
+    chosen = (torch.rand(len(pictures), generator=random) < share).to(pictures.device)
+    is_ground = labels == BACKGROUND
+    both = (is_ground & is_ground.roll(1, 0) & chosen[:, None, None]).float()[:, None]
+    soft = F.interpolate(both, size=pictures.shape[2:], mode="nearest")
+    soft = F.avg_pool2d(soft, 3, 1, 1, count_include_pad=False)
+    return torch.lerp(pictures, pictures.roll(1, 0), soft)
 
 
 def _flip_some(pictures: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:

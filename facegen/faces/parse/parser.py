@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facegen import hub
-from facegen.errors import WeightsError
+from facegen.config import from_dict
+from facegen.errors import InputError, WeightsError
 from facegen.faces.parse.classes import CLASSES
 from facegen.faces.parse.weights import PARSER
 
@@ -94,17 +96,20 @@ class FaceParser:
 
 
 def _load() -> ParserNet:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
     from facegen.faces.parse.network import ParserNet, ParserNetConfig, fold
 
     path = hub.fetch(PARSER)
-    network = ParserNet(ParserNetConfig()).eval().requires_grad_(False)
     try:
-        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (SafetensorError, RuntimeError) as error:
+        with safe_open(path, "pt") as file:
+            about = (file.metadata() or {}).get("network")
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - no mapping
+        network = ParserNet(from_dict(ParserNetConfig, json.loads(about)) if about else ParserNetConfig())
+        network.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, ValueError, InputError) as error:
         raise WeightsError(
-            f"Expected the parser's weights in {path}, found another model; install them again."
+            f"Expected the parser's weights in {path}, found another model; install them again, or, if it is your "
+            "own, run: facegen weights reset parser"
         ) from error
-    return fold(network)
+    return fold(network.eval().requires_grad_(False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.faces.parse.classes import CLASSES
 from facegen.faces.parse.data import LabelledPictures, ParserData, read_labelled, split
@@ -99,12 +101,13 @@ class ParserTask(Task):
         return np.concatenate([np.concatenate(list(row), 1) for row in (pictures, found)], 0)
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
-        """`parser.safetensors` in half precision."""
+        """`parser.safetensors` in half precision; its metadata say how to rebuild the network."""
         from safetensors.torch import save_file
 
         path = folder / "parser.safetensors"
         half = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-        save_file({k: v.contiguous() for k, v in half.items()}, path)
+        about = {"network": json.dumps(to_dict(self.network))}
+        save_file({k: v.contiguous() for k, v in half.items()}, path, metadata=about)
         return {"parser": path}
 
 

@@ -1,8 +1,7 @@
-"""The Train tab: what to train, on what, how; the command that will run; and the training while it runs."""
+"""The Train tab: what to train, on what, how, and the command that will run; beside it the training while it runs."""
 
 import html
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,10 +9,11 @@ import gradio as gr
 from facegen.errors import InputError
 from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.ui import trainings
-from facegen.ui.handlers import note, progress_card, shown, step
+from facegen.ui.handlers import note, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
+from facegen.ui.tabs.train_watch import watch_training
 
 MATTER = ("steps", "minutes", "batch_size")
 OPTIMISER_MATTER = ("name", "rate")
@@ -73,10 +73,10 @@ def build(services: Services, shell: Shell) -> gr.Timer:
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
             inputs, about = _ask(services)
-            words, start, look = _ask_start(services)
+            below = _ask_start(services)
         with gr.Column(scale=6, min_width=300):
-            _watch(services, shell, timer)
-    _wire_ask(services, shell, inputs, about, (words, start, look))
+            chosen = watch_training(services, shell, timer)
+    _wire_ask(services, shell, inputs, about, below, chosen)
     return timer
 
 
@@ -107,7 +107,7 @@ def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
     )
     gr.HTML(step(3, "How?", "The preset is a good start."))
     preset = gr.Dropdown(list(first.presets), value=next(iter(first.presets), None), label="Preset")
-    groups, more = _ask_settings(task, trainings.preset_settings(first.name, next(iter(first.presets))))
+    groups, more = _ask_settings(task, trainings.first_settings(services, first.name, next(iter(first.presets))))
     origin.change(
         lambda chosen: (gr.Textbox(visible=chosen == _FOLDER), gr.File(visible=chosen == _UPLOAD)),
         origin,
@@ -143,13 +143,14 @@ def _ask_settings(task: gr.Radio, now: TrainSettings) -> tuple[tuple[tuple[str, 
 
 def _ask_start(services: Services) -> tuple[gr.HTML, gr.Button, gr.Button]:
     gr.HTML(step(4, "Start"))
-    if services.settings.shared and not trainings.has_gpu():
+    if trainings.is_limited(services):
         gr.HTML(
             note(
-                "This shared machine has no GPU: trainings end after at most "
-                f"{trainings.SHARED_MINUTES:g} minutes. That is enough for the small tasks; for the others run facegen "
-                "at home or duplicate this Space with a GPU."
-            )
+                f"This shared machine has no GPU: one training for each visitor, of at most "
+                f"{trainings.SHARED_MINUTES:g} minutes. That shows how it works, and suffices for the smallest models; "
+                "for the others download facegen or duplicate this Space with a GPU."
+            ),
+            elem_id="train-limits",
         )
     with gr.Row(elem_classes="fg-buttons"):
         start = gr.Button("Start training", variant="primary", min_width=110, elem_id="train-start")
@@ -161,42 +162,46 @@ def _ask_start(services: Services) -> tuple[gr.HTML, gr.Button, gr.Button]:
 
 
 def _wire_ask(
-    services: Services, shell: Shell, inputs: Inputs, about: gr.HTML, below: tuple[gr.HTML, gr.Button, gr.Button]
+    services: Services,
+    shell: Shell,
+    inputs: Inputs,
+    about: gr.HTML,
+    below: tuple[gr.HTML, gr.Button, gr.Button],
+    chosen: gr.Dropdown,
 ) -> None:
     words, start, look = below
     grouped = [component for _, group in inputs.groups for component in group.components]
 
-    def choose(task: str) -> Any:
-        presets = list(next(info.presets for info in trainings.offered() if info.name == task))
-        return _about(task), gr.Dropdown(presets, value=presets[0] if presets else None)
-
-    @shown(1 + len(grouped))
-    def fill(task: str, preset: str) -> Any:
-        settings = trainings.preset_settings(task, preset)
-        values = [
+    def settings_of(task: str, preset: str) -> list[Any]:
+        settings = trainings.first_settings(services, task, preset)
+        return [
             getattr(settings.optimiser if prefix else settings, name)
             for prefix, group in inputs.groups
             for name in group.names
         ]
-        return _about(task), *values
+
+    def choose(task: str) -> Any:
+        presets = list(next(info.presets for info in trainings.offered() if info.name == task))
+        return _about(task), gr.Dropdown(presets, value=presets[0]), *settings_of(task, presets[0])
 
     @shown(1)
     def check(visitor: Visitor, *values: Any) -> str:
         asked = inputs.read(services, visitor, values)
         return _command(asked) + note(trainings.check(services, asked))
 
-    @shown(1)
-    def begin(visitor: Visitor, consent: bool, *values: Any) -> str:
+    @shown(2)
+    def begin(visitor: Visitor, consent: bool, *values: Any) -> Any:
         consented(consent)
         asked = inputs.read(services, visitor, values)
         run = trainings.start(services, visitor, asked)
-        return _command(asked) + note(f"{run.name} was begun; it is shown beside.")
+        names = [other.name for other in trainings.trainings(services, visitor)]
+        return _command(asked) + note(f"{run.name} was begun; watch it under 5."), gr.Dropdown(names, value=run.name)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    inputs.task.change(choose, inputs.task, [about, inputs.preset], **private)
-    inputs.preset.change(fill, [inputs.task, inputs.preset], [about, *grouped], **private)
+    inputs.task.change(choose, inputs.task, [about, inputs.preset, *grouped], **private)
+    inputs.preset.input(settings_of, [inputs.task, inputs.preset], grouped, **private)
     look.click(check, [shell.visitor, *inputs.components], words, **private)
-    start.click(begin, [shell.visitor, shell.consent, *inputs.components], words, **private)
+    start.click(begin, [shell.visitor, shell.consent, *inputs.components], [words, chosen], **private)
 
 
 def _about(task: str) -> str:
@@ -219,126 +224,9 @@ def _command(asked: trainings.Asked) -> str:
 
 
 def _data(services: Services, visitor: Visitor, task: str, origin: str, folder: str, upload: list[str] | None) -> str:
-    if origin == _UPLOAD:
-        if not upload:
-            raise InputError("Expected pictures or a .zip, found nothing uploaded; add the data first.")
-        return str(trainings.unpack(services.data_folder(visitor), upload))
-    if services.settings.shared:
-        raise InputError("Expected an upload on this shared studio, found a folder of the machine; upload the data.")
-    if origin == _EXAMPLE:
+    if origin == _EXAMPLE and not services.settings.shared:
         found = trainings.example_folder(next(info for info in trainings.offered() if info.name == task))
         if found is None:
             raise InputError(f"Expected example data for {task}, found none on this machine; name a folder.")
         return str(found)
-    if not folder or not Path(folder).expanduser().is_dir():
-        raise InputError(f"Expected a data folder, found {folder or 'nothing'!r}; write the path of a folder.")
-    return str(Path(folder).expanduser())
-
-
-# -- watching --------------------------------------------------------------------------------------------------------
-
-
-def _watch(services: Services, shell: Shell, timer: gr.Timer) -> None:
-    gr.HTML(step(5, "Watch", "Everything goes on when this page is closed."))
-    chosen = gr.Dropdown([], label="Training", elem_id="train-chosen")
-    card = gr.HTML(note("No training yet."), elem_id="train-card")
-    with gr.Row(elem_classes="fg-buttons"):
-        buttons = [
-            (gr.Button(label, size="md", min_width=110, elem_id=f"train-{verb}"), verb)
-            for label, verb in (
-                ("Save now", "save"),
-                ("Pause", "stop"),
-                ("Resume", "resume"),
-                ("Export", "export"),
-                ("Stop and export", "end"),
-            )
-        ]
-    plot = gr.LinePlot(x="step", y="loss", color="line", height=260, show_label=False, elem_id="train-plot")
-    picture = gr.Image(label="Latest preview", interactive=False, visible=False, buttons=["fullscreen"])
-    with gr.Accordion("Previews through time", open=False):
-        strip = gr.Image(interactive=False, show_label=False, buttons=["fullscreen"])
-    files = gr.File(label="Exported model", file_count="multiple", interactive=False, visible=False)
-    log = gr.Textbox(label="Last lines of its log", lines=6, max_lines=10, interactive=False, elem_classes="fg-log")
-    seen = gr.State("")
-
-    def refresh(visitor: Visitor, name: str | None) -> Any:
-        names = [run.name for run in trainings.trainings(services, visitor)]
-        name = name if name in names else (names[0] if names else None)
-        return gr.Dropdown(names, value=name), *_standing(services, visitor, name)
-
-    def show_pictures(visitor: Visitor, name: str | None) -> Any:
-        return _pictures(services, visitor, name)
-
-    @shown(1)
-    def act(visitor: Visitor, name: str | None, verb: str) -> str:
-        trainings.act(services.run(visitor, name or ""), verb)
-        return note(f"{name}: asked for; it answers after the step it is at.")
-
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-    timer.tick(refresh, [shell.visitor, chosen], [chosen, card, plot, log, seen], **quiet)
-    chosen.input(refresh, [shell.visitor, chosen], [chosen, card, plot, log, seen], **quiet)
-    seen.change(show_pictures, [shell.visitor, chosen], [picture, strip, files], **quiet)
-    for button, verb in buttons:
-        button.click(act, [shell.visitor, chosen, gr.State(verb)], card, **quiet)
-    _compare(services, shell, chosen)
-
-
-def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
-    """The card, the plot, the log, and what the pictures depend on."""
-    if name is None:
-        return note("No training yet."), None, "", ""
-    run = services.run(visitor, name)
-    status, (newest, _) = run.status(), trainings.preview(run)
-    words = trainings.estimate(run)
-    hint = f'<div class="fg-hint">{html.escape(words)}</div>' if words else ""
-    seen = f"{name}:{status.state}:{newest and newest.name}:{len(trainings.exports(run))}"
-    return progress_card(status) + hint, trainings.curves(run), run.log_tail(20), seen
-
-
-def _pictures(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
-    if not name:
-        return gr.Image(visible=False), None, gr.File(visible=False)
-    run = services.run(visitor, name)
-    newest, strip = (services.publish(visitor, path) if path else None for path in trainings.preview(run))
-    made = [services.publish(visitor, path) for path in trainings.exports(run)]
-    return gr.Image(newest, visible=bool(newest)), strip, gr.File(made or None, visible=bool(made))
-
-
-def _compare(services: Services, shell: Shell, chosen: gr.Dropdown) -> None:
-    with gr.Accordion("Compare trainings", open=False):
-        several = gr.Dropdown([], label="Trainings", multiselect=True, elem_id="train-several")
-        go = gr.Button("Compare", elem_id="train-compare")
-        table = gr.HTML()
-        curves = gr.Image(show_label=False, interactive=False, visible=False, buttons=["fullscreen"])
-        previews = gr.Image(show_label=False, interactive=False, visible=False, buttons=["fullscreen"])
-
-    def offer(visitor: Visitor) -> Any:
-        return gr.Dropdown([run.name for run in trainings.trainings(services, visitor)])
-
-    @shown(3)
-    def compare(visitor: Visitor, names: list[str] | None) -> Any:
-        found = trainings.compare(services, visitor, names or [])
-        shown_files = {name: str(path) for name, path in found.files.items()}
-        preview = shown_files.get("previews")
-        curve = gr.Image(shown_files["curves"], visible=True)
-        return _differences(found), curve, gr.Image(preview, visible=preview is not None)
-
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    several.focus(offer, shell.visitor, several, **private)
-    go.click(compare, [shell.visitor, several], [table, curves, previews], **private)
-
-
-def _differences(found: Any) -> str:
-    names = list(found.figures)
-    rows = {**found.differing}
-    for name, figures in found.figures.items():
-        for key, value in figures.items():
-            rows.setdefault(key, {})[name] = f"{value:.4g}"
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    body = "".join(
-        f"<tr><td>{html.escape(key)}</td>"
-        + "".join(f"<td>{html.escape(str(values.get(name, '')))}</td>" for name in names)
-        + "</tr>"
-        for key, values in rows.items()
-    )
-    return f'<table class="fg-table"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return trainings.data_folder(services, visitor, folder, upload if origin == _UPLOAD else None)

@@ -1,0 +1,82 @@
+"""Named endpoints for training: start one, see how it stands, ask it for something, use what it made."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from facegen.config import to_dict
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.ui import trained, trainings
+from facegen.ui.services import Services, Visitor, consented
+
+
+def train_endpoints(services: Services) -> list[tuple[Callable[..., Any], list[Any], list[Any], str]]:
+    """Function, inputs, outputs and name of each."""
+
+    def train_start(
+        visitor: Visitor, task: str, preset: str, data: Any, folder: str, settings: Any, consent: bool
+    ) -> Any:
+        """Put a training into the queue and return at once; `/train_status` takes the run's name.
+
+        `data` are uploaded pictures or a .zip of them; where the studio is not shared, `folder` may name a folder of
+        its machine instead. `settings` are key: value as `--set` takes them.
+        """
+        consented(consent)
+        if not isinstance(settings or {}, dict):
+            raise InputError("Expected settings as an object, found something else; pass a dict or nothing.")
+        place = trainings.data_folder(services, visitor, folder, data)
+        changes = tuple(f"{key}={value}" for key, value in (settings or {}).items())
+        asked = trainings.Asked(task=task, preset=preset, data=place, changes=changes)
+        run = trainings.start(services, visitor, asked)
+        return {**_standing(run), "command": trainings.shown_command(asked)}
+
+    def train_status(visitor: Visitor, name: str) -> Any:
+        """How a training stands: last losses and figures, log, latest preview, exported files."""
+        run = _training(services, visitor, name)
+        newest, _ = trained.preview(run)
+        files = [services.publish(visitor, path) for path in trained.exports(run)]
+        standing = {**_standing(run), **trained.figures(run), "log": run.log_tail()}
+        return standing, services.publish(visitor, newest) if newest else None, files
+
+    def train_ask(visitor: Visitor, name: str, verb: str) -> Any:
+        """Ask a training to save, pause, resume, export or stop."""
+        run = _training(services, visitor, name)
+        trainings.act(run, verb)
+        return _standing(run)
+
+    def train_use(visitor: Visitor, name: str) -> Any:
+        """Let the exported model take its place in facegen; called again, give that back."""
+        return trained.use(services, _training(services, visitor, name))
+
+    def name() -> gr.Textbox:
+        return gr.Textbox(label="name")
+
+    asked = [
+        gr.Textbox(label="task"),
+        gr.Textbox(label="preset"),
+        gr.File(label="data", file_count="multiple"),
+        gr.Textbox(label="folder"),
+        gr.JSON(label="settings: TrainSettings by name, the task's own as task.NAME"),
+        gr.Checkbox(label="consent"),
+    ]
+    status = [gr.JSON(), gr.Image(format="png"), gr.File(file_count="multiple")]
+    verbs = gr.Textbox(label="verb: save, pause, resume, export or stop")
+    return [
+        (train_start, asked, [gr.JSON()], "train_start"),
+        (train_status, [name()], status, "train_status"),
+        (train_ask, [name(), verbs], [gr.JSON()], "train_ask"),
+        (train_use, [name()], [gr.Textbox()], "train_use"),
+    ]
+
+
+def _training(services: Services, visitor: Visitor, name: str) -> Run:
+    run = services.run(visitor, name)
+    if run.kind != "train":
+        raise InputError(f"Expected the name of a training, found the {run.kind} {name}; see /runs.")
+    return run
+
+
+def _standing(run: Run) -> dict[str, Any]:
+    return {"run": run.name, "task": run.request.get("task"), **to_dict(run.status())}

@@ -1,0 +1,124 @@
+"""What a training has to show: its curves, previews and exported model, and where that model belongs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from facegen import hub
+from facegen.catalog import find_task, find_weight
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.ui.services import Services
+from facegen.ui.trainings import has_gpu
+
+_PLOTTED = 300
+_SMOOTHING = 0.9
+
+
+def curves(run: Run) -> pandas.DataFrame:
+    """The losses of a training as (step, value, line) rows, each raw and smoothed, thinned to what a plot can show."""
+    from facegen.training.watch import read_losses
+
+    rows: list[tuple[int, float, str]] = []
+    smooth: dict[str, float] = {}
+    seen = 0.0
+    lines = [line for line in read_losses(run.path) if "losses" in line]
+    every = max(1, len(lines) // _PLOTTED)
+    for number, line in enumerate(lines):
+        seen = _SMOOTHING * seen + 1  # so that the first values do not drag on
+        for name, value in line["losses"].items():
+            smooth[name] = smooth.get(name, value) + (value - smooth.get(name, value)) / seen
+            if number % every == 0 or number == len(lines) - 1:
+                rows += [(line["step"], value, name), (line["step"], smooth[name], f"{name}, smoothed")]
+    return pandas.DataFrame(rows, columns=["step", "loss", "line"])
+
+
+def figures(run: Run) -> dict[str, Any]:
+    """The last step, losses and measures of a training, and what it said about its pace."""
+    from facegen.training.compare import last_figures
+    from facegen.training.watch import read_losses
+
+    return {"figures": last_figures(read_losses(run.path)), "estimate": estimate(run)}
+
+
+def preview(run: Run) -> tuple[Path | None, Path | None]:
+    """The newest preview of a training, and the strip of earlier ones."""
+    made = sorted((run.path / "previews").glob("[0-9]*.jpg"))
+    strip = run.path / "previews" / "strip.jpg"
+    return (made[-1] if made else None), (strip if strip.exists() else None)
+
+
+def exports(run: Run) -> list[Path]:
+    """The files of the newest export."""
+    made = sorted((folder for folder in (run.path / "exports").glob("*") if folder.is_dir()), key=_age)
+    return sorted(path for path in made[-1].iterdir() if path.is_file()) if made else []
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def estimate(run: Run) -> str:
+    """What the training itself said after its first steps about its pace, and the memory it takes."""
+    log = run.path / "log.txt"
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    said = [line.strip() for line in text.splitlines() if " steps a second this training needs about " in line]
+    stats = run.stats()
+    memory = f"Memory in use: {stats[-1]['memory_bytes'] / 1e9:.2f} GB." if stats else ""
+    device = "Device: NVIDIA GPU." if has_gpu() else "Device: CPU."
+    return " ".join([*said[-1:], device, memory]).strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the model of a training belongs."""
+
+    words: str
+    """For people to read."""
+    weight: str = ""
+    """The model file whose place it can take; empty where there is none, or nothing to take it with."""
+    is_in_use: bool = False
+    """Whether it has taken that place."""
+
+
+def place(services: Services, run: Run) -> Place:
+    """Where the model of a training belongs, and whether it is there."""
+    info = find_task(run.request["task"])
+    if not info.replaces:
+        words = f"Belongs to the {info.used_in} tab." if info.used_in else "A test of this machine: no tab uses it."
+        return Place(words=words)
+    (name, weight), *_ = info.replaces.items()
+    if not any(path.name == name for path in exports(run)):
+        return Place(words=f"Once exported, it can be the {weight} of the {info.used_in} tab.")
+    if services.settings.shared:
+        return Place(words=f"Download it; at home, facegen weights use {weight} {name} makes it the {weight}.")
+    own = hub.own_file(find_weight(weight))
+    if own and own["origin"] == run.name:
+        return Place(words=f"It is the {weight} of the {info.used_in} tab now.", weight=weight, is_in_use=True)
+    return Place(words=f"It can be the {weight} of the {info.used_in} tab.", weight=weight)
+
+
+def use(services: Services, run: Run) -> str:
+    """Let the exported model of a training take its place in facegen, or, if it has it, give that back.
+
+    Returns:
+        What was done, in a sentence.
+
+    Raises:
+        InputError: it has no place to take.
+    """
+    found = place(services, run)
+    if not found.weight:
+        raise InputError(f"Expected a training with an exported model that facegen uses, found none: {found.words}")
+    weight = find_weight(found.weight)
+    if found.is_in_use:
+        hub.use_given(weight)
+    else:
+        (name,) = (
+            name for name, replaced in find_task(run.request["task"]).replaces.items() if replaced == weight.name
+        )
+        hub.use_own(weight, next(path for path in exports(run) if path.name == name), origin=run.name)
+    services.renew_pipeline()
+    return place(services, run).words

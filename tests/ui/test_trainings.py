@@ -1,0 +1,230 @@
+"""A training from what the widgets hold to the command, the run, its curves, and the place of its model."""
+
+import json
+import sys
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen import hub
+from facegen.catalog import find_task
+from facegen.config import save, to_dict
+from facegen.errors import InputError, ResourceError, WeightsError
+from facegen.faces.parse import FaceParser
+from facegen.faces.parse.network import ParserNetConfig
+from facegen.faces.parse.task import ParserTask
+from facegen.faces.parse.weights import PARSER
+from facegen.runs import Run
+from facegen.training.request import make_request
+from facegen.training.settings import OptimiserSettings
+from facegen.training.watch import COMMANDS
+from facegen.ui import trained, trainings
+from facegen.ui.services import Services, StudioSettings, Visitor
+from tests.factories import gradient_rgb
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
+    return Services()
+
+
+@pytest.fixture
+def limited(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
+    """A shared studio on a machine without a GPU, as on a free Space."""
+    monkeypatch.setattr(trainings, "has_gpu", lambda: False)
+    services.settings = replace(services.settings, shared=True)
+    return services
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "some pictures"
+    folder.mkdir()
+    for number in range(6):
+        Image.fromarray(gradient_rgb(32, 32, number / 6)).save(folder / f"{number}.png")
+    return folder
+
+
+def asked(pictures: Path, *changes: str) -> trainings.Asked:
+    return trainings.Asked(task="autoencoder", preset="tiny", data=str(pictures), changes=changes)
+
+
+def test_only_what_differs_from_the_preset_is_said() -> None:
+    preset = trainings.preset_settings("autoencoder", "default")
+    settings = {"steps": preset.steps, "minutes": 3, "optimiser.rate": 5e-4, "optimiser.name": preset.optimiser.name}
+    made = trainings.changes("autoencoder", "default", settings, "task.size=96\n\n lr=1e-4 ")
+    assert made == ("minutes=3.0", "optimiser.rate=0.0005", "task.size=96", "lr=1e-4")
+    for wrong in ({"steps": 0}, {"optimiser.rate": -1.0}, {"colour": 1}):
+        with pytest.raises(InputError):
+            trainings.changes("autoencoder", "default", wrong, "")
+    with pytest.raises(InputError, match="preset"):
+        trainings.preset_settings("autoencoder", "huge")
+
+
+def test_the_command_shown_is_the_one_that_runs(pictures: Path, tmp_path: Path) -> None:
+    words = trainings.command(asked(pictures, "lr=1e-4"), tmp_path / "run")
+    assert words[:5] == [sys.executable, "-m", "facegen", "train", "autoencoder"]
+    assert words[5:] == [
+        "--preset",
+        "tiny",
+        "--data",
+        str(pictures),
+        "--run",
+        str(tmp_path / "run"),
+        "--set",
+        "lr=1e-4",
+    ]
+    shown = trainings.shown_command(asked(pictures, "lr=1e-4"))
+    assert shown == f"facegen train autoencoder --preset tiny --data '{pictures}' --set lr=1e-4"
+
+
+def test_memory_and_disk_are_looked_at_before(
+    services: Services, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEGEN_HOME", str(tmp_path / "not" / "yet" / "there"))
+    assert "million parameters" in trainings.check(services, asked(pictures))
+    with pytest.raises(ResourceError, match="free memory"):
+        trainings.check(services, asked(pictures, "task.code=4096", "task.size=256", "task.width=256"))
+    with pytest.raises(ResourceError, match="free disk"):
+        trainings.check(services, asked(pictures, "task.width=64", "keep=1000", "keep_hourly=1000", "task.size=128"))
+    for wrong in (asked(tmp_path / "nowhere"), asked(pictures, "colour=red"), asked(pictures, "task.size=fast")):
+        with pytest.raises(InputError):
+            trainings.check(services, wrong)
+
+
+def test_a_shared_machine_without_a_gpu_limits_itself(limited: Services, pictures: Path) -> None:
+    assert trainings.first_settings(limited, "parser", "default").minutes == trainings.SHARED_FIRST_MINUTES
+    for minutes in (0, 31):
+        with pytest.raises(InputError, match="shared machine"):
+            trainings.check(limited, asked(pictures, f"minutes={minutes}"))
+    visitor = Visitor()
+    Run.create("train", {"visitor": visitor.mark, **to_dict(asked(pictures))})
+    with pytest.raises(InputError, match="your last training"):
+        trainings.start(limited, visitor, asked(pictures, "minutes=1"))
+    with pytest.raises(InputError, match="upload"):
+        trainings.data_folder(limited, visitor, str(pictures), None)
+
+
+def test_elsewhere_nothing_is_limited(services: Services, pictures: Path) -> None:
+    assert not trainings.is_limited(services)
+    assert trainings.first_settings(services, "parser", "default").minutes == 0
+    assert trainings.data_folder(services, Visitor(), str(pictures), None) == str(pictures)
+
+
+def test_uploads_are_unpacked_within_their_folder(pictures: Path, tmp_path: Path) -> None:
+    good, bad, empty, broken = (tmp_path / f"{name}.zip" for name in ("good", "bad", "empty", "broken"))
+    with zipfile.ZipFile(good, "w") as archive:
+        archive.write(pictures / "0.png", "images/0.png")
+        archive.writestr("images/run.sh", "rm -rf /")
+    with zipfile.ZipFile(bad, "w") as archive:
+        archive.write(pictures / "0.png", "../0.png")
+    with zipfile.ZipFile(empty, "w") as archive:
+        archive.writestr("notes.txt", "none")
+    broken.write_bytes(b"PK but not really")
+    made = trainings.unpack(tmp_path / "made", [str(good), str(pictures / "1.png")])
+    assert sorted(str(path.relative_to(made)) for path in made.rglob("*.*")) == ["1.png", "images/0.png"]
+    for wrong, words in ((bad, "inside the archive"), (empty, "found none"), (broken, "zip archive")):
+        with pytest.raises(InputError, match=words):
+            trainings.unpack(tmp_path / wrong.stem, [str(wrong)])
+    assert not (tmp_path / "0.png").exists()
+
+
+@pytest.mark.timeout(120)
+def test_a_training_from_start_to_end(services: Services, pictures: Path) -> None:
+    visitor = Visitor()
+    run = trainings.start(services, visitor, asked(pictures, "steps=30", "device=cpu"))
+    assert trainings.trainings(services, visitor)[0].name == run.name
+    while run.status().is_active:
+        time.sleep(0.2)
+    assert run.status().state == "done", run.log_tail()
+    curves = trained.curves(run)
+    assert set(curves["line"]) == {"face", "face, smoothed"}
+    assert list(curves["step"].unique()) == list(range(1, 31))
+    newest, strip = trained.preview(run)
+    assert newest is not None
+    assert (newest.stem, strip is not None) == ("00000030", True)
+    assert [path.name for path in trained.exports(run)] == ["autoencoder.json", "autoencoder.safetensors"]
+    assert "steps a second this training needs about" in trained.estimate(run)
+    assert "Memory in use" in trained.estimate(run)
+    assert trained.figures(run)["figures"]["step"] == 30
+    assert trained.place(services, run).words == "A test of this machine: no tab uses it."
+    with pytest.raises(InputError, match="found none"):
+        trained.use(services, run)
+    with pytest.raises(InputError, match="found .* done"):
+        trainings.act(run, "save")
+
+
+def test_verbs_reach_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.create("train", {"task": "autoencoder"})
+    monkeypatch.setattr(Run, "status", lambda self: replace(run._read_status(), state="running"))
+    for verb in ("save", "pause", "export", "stop"):
+        trainings.act(run, verb)
+    assert sorted(path.stem for path in run.path.glob("*.asked")) == sorted(COMMANDS)
+    with pytest.raises(InputError, match="'explode'"):
+        trainings.act(run, "explode")
+
+
+def exported_parser(task: ParserTask) -> Run:
+    """A training of the parser that has exported its (untrained) network."""
+    run = Run.create("train", {"task": "parser"})
+    folder = run.path / "exports" / "final"
+    folder.mkdir(parents=True)
+    task.export(task.build_model(), folder)
+    return run
+
+
+def test_a_parser_trained_here_becomes_the_parser_in_use(services: Services) -> None:
+    bundled = hub.fetch(PARSER)
+    run = exported_parser(ParserTask(network=ParserNetConfig.tiny()))
+    assert not trained.place(services, run).is_in_use
+    assert "is the parser of the Swap tab" in trained.use(services, run)
+    own = hub.fetch(PARSER)
+    assert own != bundled
+    assert own.read_bytes() == (run.path / "exports" / "final" / "parser.safetensors").read_bytes()
+    found = FaceParser("cpu").parse(np.zeros((1, 256, 256, 3), np.uint8))
+    assert found.shape == (1, 19, 256, 256)
+    run.delete()
+    assert hub.fetch(PARSER) == own
+    own.write_bytes(b"cut short")
+    with pytest.raises(WeightsError, match="weights reset parser"):
+        hub.fetch(PARSER)
+    hub.use_given(PARSER)
+    assert hub.fetch(PARSER) == bundled
+
+
+def test_using_is_undone_by_asking_again(services: Services) -> None:
+    run = exported_parser(ParserTask(network=ParserNetConfig.tiny()))
+    trained.use(services, run)
+    assert trained.place(services, run).is_in_use
+    assert "can be the parser" in trained.use(services, run)
+    assert hub.own_file(PARSER) is None
+
+
+def test_visitors_of_a_shared_studio_do_not_change_its_models(services: Services) -> None:
+    services.settings = StudioSettings(shared=True)
+    run = exported_parser(ParserTask(network=ParserNetConfig.tiny()))
+    with pytest.raises(InputError, match="weights use parser"):
+        trained.use(services, run)
+
+
+def test_two_trainings_are_laid_side_by_side(services: Services, pictures: Path) -> None:
+    names = []
+    for rate in (1e-4, 1e-3):
+        run = Run.create("train", {"task": "autoencoder"})
+        request = make_request(find_task("autoencoder"), preset="tiny", data=str(pictures))
+        settings = replace(request.settings, optimiser=OptimiserSettings(rate=rate))
+        save(run.path / "train.json", replace(request, settings=settings))
+        lines = [{"step": step, "losses": {"face": 1 / step}} for step in (1, 2, 3)]
+        (run.path / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        names.append(run.name)
+    found = trainings.compare(services, Visitor(), names)
+    assert found.differing == {"settings.optimiser.rate": {names[0]: 1e-4, names[1]: 1e-3}}
+    assert found.files["curves"].stat().st_size > 1000
+    with pytest.raises(InputError, match="two runs"):
+        trainings.compare(services, Visitor(), names[:1])
