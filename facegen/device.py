@@ -77,6 +77,16 @@ def choose_dtype(name: str = "auto", device: str = "auto") -> "torch.dtype":
     return known[name]
 
 
+def use_one_thread() -> None:
+    """Keep numpy and torch to one core in the calling thread; for workers that are several themselves.
+
+    Matrix products too small to be shared would otherwise wake a team of threads each time, which waits in a busy loop.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
+
+
 def seed_everything(seed: int, *, deterministic: bool = False) -> None:
     """Seed Python, NumPy and torch; with `deterministic`, refuse operations that have no repeatable form.
 

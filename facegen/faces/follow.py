@@ -17,6 +17,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from facegen.device import use_one_thread
 from facegen.faces.analyse import FaceAnalyser
 from facegen.faces.detect import overlap
 from facegen.faces.face import Face, box_of, points5_of
@@ -74,7 +75,7 @@ def follow(frames: Iterable[ClipFrame], analyser: FaceAnalyser, threads: int = 2
         analyser: what finds and measures faces.
         threads: workers for the meshes.
     """
-    with ThreadPoolExecutor(threads, thread_name_prefix="faces") as pool:
+    with ThreadPoolExecutor(threads, "faces", initializer=use_one_thread) as pool:
         return _Follower(analyser, pool).run(frames)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ _CROP_PX = 288
 _LINE_OF_SIGHT_SHARE = 0.25
 """How much of the angle between camera axis and line of sight MediaPipe's rotation holds (measured by moving the crop
 over a face; a true perspective solution would hold all of it, but the network's depth is that of a parallel view)."""
+_STARTING = threading.Lock()
+"""Landmarkers start one after another: each turns the process's standard error away for a moment."""
 _MIN_CONFIDENCE = 0.3
 """Below MediaPipe's own 0.5, which misses faces that look down or away; a wrong mesh disagrees with the detector."""
 
@@ -111,7 +114,7 @@ class MeshFinder:
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
-        with _quiet_stderr():
+        with _STARTING, _quiet_stderr():
             landmarker = vision.FaceLandmarker.create_from_options(options)
             landmarker.detect(Image(image_format=ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)))
         return landmarker

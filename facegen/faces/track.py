@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from facegen.faces import align
 from facegen.faces.detect import overlap
@@ -159,6 +158,11 @@ def match(tracks: list[Track], boxes: list[np.ndarray], seconds: float, min_over
         return {}
     predicted = [track.predicted_box(seconds) for track in tracks]
     overlaps = np.array([[overlap(box, where) for where in predicted] for box in boxes])
+    if overlaps.size == 1:
+        return {0: 0} if overlaps[0, 0] >= min_overlap else {}
+    # half a second that clips with one face need not wait
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(-overlaps)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return {row: column for row, column in pairs if overlaps[row, column] >= min_overlap}

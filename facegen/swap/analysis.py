@@ -1,6 +1,7 @@
 """The first pass, kept: who is in a clip and where, known again by the clip's content."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 from facegen import media
@@ -19,7 +20,13 @@ def analysis_path(target: str, options: SwapOptions) -> Path:
     return home() / "analyses" / f"{analysis_key(target, options)}.npz"
 
 
-def analyse(target: str, options: SwapOptions, analyser: FaceAnalyser, progress: Progress) -> ClipAnalysis:
+def analyse(
+    target: str,
+    options: SwapOptions,
+    analyser: FaceAnalyser,
+    progress: Progress,
+    beside: Future[object] | None = None,
+) -> ClipAnalysis:
     """Analyse a target, or load what was found in it before.
 
     Args:
@@ -28,6 +35,7 @@ def analyse(target: str, options: SwapOptions, analyser: FaceAnalyser, progress:
             are the same for every trim.
         analyser: what finds the faces.
         progress: told of every frame.
+        beside: work that goes on at the same time; where it fails, so does this, at once.
 
     Raises:
         InputError: the target cannot be read.
@@ -38,7 +46,7 @@ def analyse(target: str, options: SwapOptions, analyser: FaceAnalyser, progress:
         path.touch()
         return ClipAnalysis.load(path)
     timeline = timeline_of(target, options)
-    analysis = analyse_clip(_counted(target, timeline, progress), analyser=analyser)
+    analysis = analyse_clip(_counted(target, timeline, progress, beside), analyser=analyser)
     path.parent.mkdir(parents=True, exist_ok=True)
     with media.atomic_output(path) as temporary:
         analysis.save(temporary)
@@ -46,9 +54,13 @@ def analyse(target: str, options: SwapOptions, analyser: FaceAnalyser, progress:
     return analysis
 
 
-def _counted(target: str, timeline: Timeline, progress: Progress) -> Iterator[media.Frame]:
+def _counted(
+    target: str, timeline: Timeline, progress: Progress, beside: Future[object] | None
+) -> Iterator[media.Frame]:
     for frame in timeline.frames(target, timeline.first):
         yield frame
+        if beside is not None and beside.done():
+            beside.result()
         progress.frames("Looking for faces,", frame.index + 1 - timeline.first, timeline.frame_count)
 
 

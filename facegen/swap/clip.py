@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegen import media, provenance
+from facegen.device import use_one_thread
 from facegen.faces import ClipAnalysis
 from facegen.media.excerpt import cut_sound
 from facegen.swap.cast import Cast, Part
@@ -69,7 +70,7 @@ class ClipSwap:
         """
         begin = self.journal.next_index(self.timeline.first)
         if begin < self.timeline.last and not self.journal.is_complete:
-            with ThreadPoolExecutor(WORKERS, thread_name_prefix="swap") as pool:
+            with ThreadPoolExecutor(WORKERS, "swap", initializer=use_one_thread) as pool:
                 swapped = swap_frames(
                     self.clock.watched("decode", self.timeline.frames(self.target, self._context_of(begin))),
                     lambda frame: self.parts(frame.index),

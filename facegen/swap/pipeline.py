@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter, OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,13 +120,15 @@ class SwapPipeline:
         with clock.stage("probe"):
             info = media.probe(request.target)
             journal = Journal(run.path, request_key(request))
-        engine = self.engine(options)
-        with clock.stage("sources"):
-            cast = self._cast(request, engine)
         progress.enter(0.0, 0.3)
         analysing = time.perf_counter()
-        with clock.stage("analyse"):
-            analysis = first_pass.analyse(request.target, request.analysed_options(), self.analyser, progress)
+        with ThreadPoolExecutor(1, "sources") as beside:
+            preparing = beside.submit(self._prepared, request, clock)
+            with clock.stage("analyse"):
+                analysis = first_pass.analyse(
+                    request.target, request.analysed_options(), self.analyser, progress, preparing
+                )
+            engine, cast = preparing.result()
         check_people(request, analysis)
         rendering = time.perf_counter()
         is_kept = (lambda index: bool(cast.parts(analysis.faces(index)))) if options.when_no_face == "skip" else None
@@ -177,9 +180,7 @@ class SwapPipeline:
 
     def _swap_picture(self, request: SwapRequest, progress: Progress, clock: StageClock, started: float) -> SwapResult:
         progress.say(0.1, "Looking for faces")
-        engine = self.engine(request.options)
-        with clock.stage("sources"):
-            cast = self._cast(request, engine)
+        engine, cast = self._prepared(request, clock)
         with clock.stage("analyse"):
             image = media.read_picture(request.target)
             faces = _numbered(self.analyser.detect(image))
@@ -217,6 +218,11 @@ class SwapPipeline:
         if options.engine not in self._engines:
             self._engines[options.engine] = make_engine(options.engine)
         return self._engines[options.engine]
+
+    def _prepared(self, request: SwapRequest, clock: StageClock) -> tuple[Engine, Cast]:
+        with clock.stage("sources"):
+            engine = self.engine(request.options)
+            return engine, self._cast(request, engine)
 
     def _cast(self, request: SwapRequest, engine: Engine) -> Cast:
         options = request.options

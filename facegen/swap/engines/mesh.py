@@ -94,11 +94,6 @@ class MeshEngine:
 
     def __init__(self) -> None:
         self._parser = parse.FaceParser() if parse.parser_available() else None
-        if self._parser is not None:
-            import torch
-
-            # several frames are under way at once: one thread each is quicker than all threads for each in turn
-            torch.set_num_threads(1)
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
