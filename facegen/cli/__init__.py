@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from facegen import __version__
 
-COMMANDS = ("swap", "video", "train", "runs", "weights", "verify", "studio", "doctor")
+COMMANDS = ("swap", "video", "faceset", "train", "runs", "weights", "verify", "studio", "doctor")
 
 
 class _InOrder(TyperGroup):

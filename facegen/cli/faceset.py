@@ -1,0 +1,418 @@
+"""`facegen faceset`: faces out of videos and pictures, sorted, cleaned, masked, packed, exchanged."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facegen.cli.options import with_options
+from facegen.cli.progress import progress_bar
+from facegen.errors import InputError
+from facegen.facesets.choices import (
+    CLEAN_REASONS,
+    EXPORTS,
+    MASKS,
+    PERSON_LIMIT,
+    SORT_KEYS,
+    CleanOptions,
+    ExtractOptions,
+)
+
+if TYPE_CHECKING:
+    from facegen.facesets.faceset import Faceset
+    from facegen.facesets.record import FaceRecord
+
+app = typer.Typer(
+    help="Faces out of videos and pictures: extract, sort, cluster, clean, mask, resize, pack, exchange.",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[Path, typer.Argument(help="A faceset: a folder with metadata.jsonl.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+NewFolder = Annotated[Path, typer.Option("--output", "-o", help="A new folder.")]
+
+
+@app.command()
+@with_options(ExtractOptions, "options")
+def extract(
+    inputs: Annotated[list[Path], typer.Argument(help="Videos, pictures, folders of both.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The faceset's folder; it may hold faces already.")],
+    person: Annotated[
+        list[Path] | None, typer.Option(help="Picture of the one person that is wanted; may be repeated.")
+    ] = None,
+    without: Annotated[
+        list[Path] | None, typer.Option(help="Picture of a person that is not wanted; may be repeated.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Run folder that shows how the work goes.")] = None,
+    as_json: AsJson = False,
+    *,
+    options: Mapping[str, Any],
+) -> None:
+    """Cut faces out of videos and pictures; the same command goes on where it was cut off."""
+    from facegen.facesets import extract as work
+
+    chosen = ExtractOptions(**options)
+    if run is None:
+        with progress_bar() as on_progress:
+            result = work(inputs, output, chosen, persons=person or (), others=without or (), on_progress=on_progress)
+    else:
+        from facegen.runs import Run
+
+        there = Run.open(run) if (run / "request.json").exists() else Run.create("faceset", {}, path=run)
+        with there.work():
+            result = work(inputs, output, chosen, persons=person or (), others=without or (), on_progress=there.update)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
+        return
+    for line in result.skipped:
+        typer.echo(line, err=True)
+    for reason, count in result.left_out.items():
+        typer.echo(f"Left out {count}: {reason}.", err=True)
+    typer.echo(f"{result.faces} faces added, {result.total} in {result.folder}.", err=True)
+
+
+@app.command()
+def sort(
+    folder: Folder,
+    by: Annotated[str, typer.Option(metavar="|".join(SORT_KEYS), help="What decides the order.")] = "blur",
+    count: Annotated[int, typer.Option(min=1, help="How many faces «final» keeps.")] = 2000,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put the faces into an order, best or most alike first; the order stands in their names."""
+    from facegen.facesets import sort as sorting
+    from facegen.facesets import trash
+
+    faceset = _opened(folder)
+    with progress_bar() as on_progress:
+        order = sorting.sort(faceset, by, count=count, on_progress=on_progress)
+    records = list(order.records)
+    if not dry_run:
+        trash.move(faceset, order.dropped, [f"sort by {by}"] * len(order.dropped))
+        records = list(faceset.numbered(records).records)
+    if as_json:
+        names = [record.file_name for record in records]
+        typer.echo(json.dumps({"order": names, "dropped": _names(order.dropped), "values": order.values}))
+        return
+    if dry_run:
+        for place, record in enumerate(records):
+            value = f"{order.values[place]:9.3f}  " if order.values else ""
+            typer.echo(f"{place:5}  {value}{record.file_name}")
+    moved = f", {len(order.dropped)} to the trash" if order.dropped else ""
+    typer.echo(f"{'Would sort' if dry_run else 'Sorted'} {len(records)} faces by {by}{moved}.", err=True)
+
+
+@app.command()
+def cluster(
+    folder: Folder,
+    limit: Annotated[
+        float | None, typer.Option(min=0.1, max=1.5, help="Faces further apart on average are two people.")
+    ] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="Also write each person as a faceset of its own below here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the people apart, without being told who they are."""
+    from facegen.facesets import cluster as clustering
+    from facegen.facesets.split import split_people
+
+    with progress_bar() as on_progress:
+        faceset = clustering.with_embeddings(_opened(folder), on_progress=on_progress)
+    groups = clustering.cluster(faceset, limit=limit if limit is not None else PERSON_LIMIT)
+    made = split_people(faceset, groups, split) if split is not None else []
+    if as_json:
+        typer.echo(
+            json.dumps({"clusters": [_names(group) for group in groups], "folders": [str(path) for path in made]})
+        )
+        return
+    for number, group in enumerate(groups):
+        typer.echo(f"Person {number}: {len(group)} faces, such as {', '.join(_names(group)[:3])}")
+
+
+@app.command()
+@with_options(CleanOptions, "options", without=("reasons",))
+def clean(
+    folder: Folder,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(metavar="|".join(CLEAN_REASONS), help="What to look for; repeatable. Default: all."),
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Drop this face (its file name); repeatable.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Keep this face although proposed; repeatable.")] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Forget faces whose pictures were deleted by hand.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Bring back what was taken out last.")] = False,
+    restore: Annotated[list[str] | None, typer.Option(help="Bring back this face; repeatable.")] = None,
+    empty_trash: Annotated[bool, typer.Option("--empty-trash", help="Delete for good what lies in the trash.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    *,
+    options: Mapping[str, Any],
+) -> None:
+    """Move faces that do not belong to the trash: other people, doubles, blurred, misaligned, covered ones."""
+    from facegen.facesets import clean as cleaning
+    from facegen.facesets import trash
+
+    faceset = _opened(folder)
+    if empty_trash:
+        count = len(trash.taken(folder)) if dry_run else trash.empty(folder)
+        _said(as_json, f"{count} faces {'would be ' if dry_run else ''}deleted for good.", deleted=count)
+        return
+    if undo or restore:
+        if dry_run:
+            _said(as_json, f"{len(trash.taken(folder))} faces lie in the trash.", trash=len(trash.taken(folder)))
+            return
+        faceset, count = trash.restore(faceset, restore or None)
+        _said(as_json, f"{count} faces are back, {len(faceset)} in all.", restored=count, faces=len(faceset))
+        return
+    if missing:
+        count = len(faceset.missing())
+        if not dry_run:
+            faceset, count = trash.forget_missing(faceset)
+        _said(as_json, f"{count} faces without a picture {'would be ' if dry_run else ''}forgotten.", forgotten=count)
+        return
+    doomed: list[tuple[FaceRecord, str, float]]
+    if drop:
+        doomed = [(_named(faceset, name), "by hand", 0.0) for name in drop]
+    else:
+        chosen = CleanOptions(**options, reasons=tuple(reason or CLEAN_REASONS))
+        with progress_bar() as on_progress:
+            found = cleaning.propose(faceset, chosen, on_progress)
+        spared = {_named(faceset, name).file_name for name in keep or ()}
+        doomed = [(r.record, r.reason, r.value) for r in found if r.record.file_name not in spared]
+    if not dry_run:
+        trash.move(faceset, [record for record, _, _ in doomed], [why for _, why, _ in doomed])
+    if as_json:
+        rejects = [{"file_name": r.file_name, "reason": why, "value": round(v, 4)} for r, why, v in doomed]
+        typer.echo(
+            json.dumps({"rejects": rejects, "moved": not dry_run, "faces": len(faceset) - len(doomed) * (not dry_run)})
+        )
+        return
+    for record, why, value in doomed:
+        typer.echo(f"{why:13} {value:8.3f}  {record.file_name}")
+    verb = "would go" if dry_run else "went"
+    typer.echo(f"{len(doomed)} of {len(faceset)} faces {verb} to the trash (back with --undo).", err=True)
+
+
+@app.command()
+def mask(
+    folder: Folder,
+    by: Annotated[str, typer.Option(metavar="|".join(MASKS), help="What makes the masks.")] = "parser",
+    fetch: Annotated[Path | None, typer.Option(help="Instead copy faces with their masks into this folder.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Instead delete all masks.")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a picture with some of the masks.")] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give every face a mask."""
+    from facegen.facesets import mask as masking
+
+    faceset = _opened(folder)
+    masked = sum(record.mask_file_name is not None for record in faceset.records)
+    if remove:
+        count = masked if dry_run else masking.remove(faceset)[1]
+        _said(as_json, f"{count} masks {'would be ' if dry_run else ''}deleted.", removed=count)
+        return
+    with progress_bar() as on_progress:
+        if fetch is not None:
+            count = masked if dry_run else masking.fetch(faceset, fetch, on_progress)
+            _said(
+                as_json, f"{count} faces with masks {'would be ' if dry_run else ''}copied to {fetch}.", fetched=count
+            )
+            return
+        if dry_run:
+            _said(as_json, f"{len(faceset)} faces would get masks, {masked} have some now.", masked=len(faceset))
+            return
+        faceset = masking.apply(faceset, by, on_progress)
+    if sheet is not None:
+        from facegen.facesets.info import sheet as draw_sheet
+        from facegen.media import write_picture
+
+        write_picture(sheet, draw_sheet(faceset))
+    _said(as_json, f"{len(faceset)} faces have masks by {by}.", masked=len(faceset))
+
+
+@app.command()
+def resize(
+    folder: Folder,
+    output: NewFolder,
+    size: Annotated[int, typer.Option(help="Side of the new pictures, pixels.")],
+    face_type: Annotated[str | None, typer.Option(help="A smaller face type, cut out of this one.")] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the faces in another size; masks and points come with them."""
+    from facegen.facesets.resize import resize as work
+
+    faceset = _opened(folder)
+    if dry_run:
+        _said(as_json, f"{len(faceset)} faces would be written with {size} pixels to {output}.", faces=len(faceset))
+        return
+    with progress_bar() as on_progress:
+        made = work(faceset, output, size=size, face_type=face_type, on_progress=on_progress)
+    _said(as_json, f"{made.faces} faces of {made.size} pixels in {made.folder}.", **dataclasses.asdict(made))
+
+
+@app.command()
+def pack(
+    folder: Folder,
+    output: NewFolder,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard, megabytes.")] = 256,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pack the faceset into tar shards (WebDataset), which trainings read as they are."""
+    from facegen.facesets.pack import pack as work
+
+    faceset = _opened(folder)
+    if dry_run:
+        _said(as_json, f"{len(faceset)} faces would be packed into {output}.", faces=len(faceset))
+        return
+    with progress_bar() as on_progress:
+        made = work(faceset, output, shard_bytes=shard_mb * 1_000_000, on_progress=on_progress)
+    _said(as_json, f"{len(faceset)} faces in {len(made)} shards in {output}.", shards=[str(path) for path in made])
+
+
+@app.command()
+def unpack(
+    packed: Annotated[Path, typer.Argument(help="A folder of shards, or one shard.")],
+    output: NewFolder,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a folder of shards again."""
+    from facegen.facesets.pack import PackedFaces
+    from facegen.facesets.pack import unpack as work
+
+    if dry_run:
+        count = len(PackedFaces.open(packed))
+        _said(as_json, f"{count} faces would be unpacked to {output}.", faces=count)
+        return
+    with progress_bar() as on_progress:
+        faceset = work(packed, output, on_progress)
+    _said(as_json, f"{len(faceset)} faces in {output}.", faces=len(faceset))
+
+
+@app.command()
+def metadata(
+    action: Annotated[str, typer.Argument(metavar="save|restore", help="What to do.")],
+    folder: Annotated[Path, typer.Argument(help="The faces.")],
+    file: Annotated[Path, typer.Argument(help="Where the metadata is kept.")],
+    as_json: AsJson = False,
+) -> None:
+    """Keep the metadata aside, and give it back to pictures that were edited elsewhere."""
+    from facegen.facesets import metadata as keeping
+
+    if action == "save":
+        count = keeping.save(_opened(folder), file)
+        _said(as_json, f"The metadata of {count} faces is in {file}.", faces=count)
+    elif action == "restore":
+        faceset, unknown = keeping.restore(folder, file)
+        more = f"; {len(unknown)} pictures are not known to it, such as {unknown[0]}" if unknown else ""
+        _said(as_json, f"{len(faceset)} faces have their metadata back{more}.", faces=len(faceset), unknown=unknown)
+    else:
+        raise InputError(f"Expected save or restore, found {action!r}; write one of them after metadata.")
+
+
+@app.command()
+def info(
+    folder: Folder,
+    picture: Annotated[Path | None, typer.Option(help="Also draw the spread into this picture.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a faceset holds: spread of poses, sharpness, brightness, people."""
+    from facegen.facesets import info as looking
+
+    faceset = _opened(folder)
+    found = looking.describe(faceset)
+    if picture is not None:
+        from facegen.media import write_picture
+
+        write_picture(picture, looking.draw(faceset))
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        return
+    for name, value in found.to_json().items():
+        if name == "spread":
+            continue
+        words = ", ".join(f"{k} {v}" for k, v in list(value.items())[:8]) if isinstance(value, dict) else value
+        typer.echo(f"{name:12} {words}")
+
+
+@app.command("import")
+def import_(
+    path: Annotated[
+        Path, typer.Argument(help="DeepFaceLab's JPEG files or faceset.pak, faceswap's PNG files or .fsa.")
+    ],
+    output: NewFolder,
+    frames: Annotated[Path | None, typer.Option(help="For .fsa: the video or folder of pictures it describes.")] = None,
+    face_type: Annotated[str, typer.Option(help="How faceswap's faces are cut.")] = "whole_face",
+    size: Annotated[int, typer.Option(min=32, max=2048, help="Side of faceswap's faces, pixels.")] = 256,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take over faces of DeepFaceLab or faceswap; a file that would run code is refused and named."""
+    from facegen.facesets import exchange
+
+    if dry_run:
+        kind = exchange.kind_of(path)
+        _said(as_json, f"{path} holds {kind}.", kind=kind)
+        return
+    with progress_bar() as on_progress:
+        made = exchange.import_faces(
+            path, output, frames=frames, face_type=face_type, size=size, on_progress=on_progress
+        )
+    if not as_json:
+        for line in made.refused:
+            typer.echo(line, err=True)
+    _said(as_json, f"{made.faces} faces of {made.kind} in {made.folder}.", **dataclasses.asdict(made))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A folder for pictures, a file for .pak and .fsa.")],
+    kind: Annotated[str, typer.Option("--as", metavar="|".join(EXPORTS), help="For which program.")] = "dfl-jpeg",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the faces for DeepFaceLab or faceswap."""
+    from facegen.facesets import exchange
+
+    faceset = _opened(folder)
+    if dry_run:
+        _said(as_json, f"{len(faceset)} faces would be written as {kind} to {output}.", faces=len(faceset))
+        return
+    with progress_bar() as on_progress:
+        count = exchange.export_faces(faceset, output, kind, on_progress)  # type: ignore[arg-type]
+    _said(as_json, f"{count} faces written as {kind} to {output}.", faces=count)
+
+
+def _opened(folder: Path) -> "Faceset":
+    from facegen.facesets import Faceset
+
+    return Faceset.open(folder)
+
+
+def _names(records: "Sequence[FaceRecord]") -> list[str]:
+    return [record.file_name for record in records]
+
+
+def _named(faceset: "Faceset", name: str) -> "FaceRecord":
+    for record in faceset.records:
+        if name in (record.file_name, record.stem):
+            return record
+    raise InputError(f"Expected the name of a face in {faceset.folder}, found {name!r}; see its metadata.jsonl.")
+
+
+def _said(as_json: bool, sentence: str, **figures: Any) -> None:
+    if as_json:
+        typer.echo(json.dumps(figures, ensure_ascii=False))
+    else:
+        typer.echo(sentence, err=True)

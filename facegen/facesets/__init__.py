@@ -1,0 +1,32 @@
+"""Facesets: folders of aligned faces, from extraction to training. See docs/facesets.md.
+
+Importing this package is cheap: names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from facegen.facesets.choices import CleanOptions, ExtractOptions
+    from facegen.facesets.extraction import ExtractResult, extract
+    from facegen.facesets.faceset import Faceset
+    from facegen.facesets.record import FaceRecord
+
+_HOME = {
+    "CleanOptions": "choices",
+    "ExtractOptions": "choices",
+    "ExtractResult": "extraction",
+    "FaceRecord": "record",
+    "Faceset": "faceset",
+    "extract": "extraction",
+}
+
+__all__ = ["CleanOptions", "ExtractOptions", "ExtractResult", "FaceRecord", "Faceset", "extract"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"facegen.facesets.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'facegen.facesets' has no attribute {name!r}")

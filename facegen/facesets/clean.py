@@ -1,0 +1,115 @@
+"""Proposals of what does not belong into a faceset: other people, doubles, blurred, badly aligned, covered faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.facesets import cluster, crop, quality
+from facegen.facesets.choices import CleanOptions
+from facegen.facesets.faceset import Faceset, OnProgress
+from facegen.facesets.mask import parsed_mask
+from facegen.facesets.record import FaceRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reject:
+    """One face that is proposed for the trash."""
+
+    record: FaceRecord
+    reason: str
+    """One of `CLEAN_REASONS`; the first that holds."""
+    value: float
+    """The figure that decided."""
+
+
+def propose(
+    faceset: Faceset, options: CleanOptions | None = None, on_progress: OnProgress | None = None
+) -> list[Reject]:
+    """What could go, in the faceset's order; nothing is moved (see `trash.move`).
+
+    Raises:
+        InputError: the faceset is empty.
+    """
+    options = options or CleanOptions()
+    records = faceset.records
+    if not records:
+        raise InputError(f"Expected faces in {faceset.folder}, found none; extract some first.")
+    found: dict[str, tuple[str, float]] = {}
+
+    def add(which: Sequence[FaceRecord], reason: str, values: Sequence[float]) -> None:
+        for record, value in zip(which, values, strict=True):
+            found.setdefault(record.stem, (reason, float(value)))
+
+    def left() -> list[FaceRecord]:
+        return [record for record in records if record.stem not in found]
+
+    if "other-person" in options.reasons:
+        add(*_others(records, options.person_distance))
+    if "misaligned" in options.reasons:
+        values = [crop.misalignment(record.points68) - 0.0016 * abs(record.yaw_deg) for record in left()]
+        add(*_above(left(), "misaligned", values, options.most_misaligned))
+    if "blurred" in options.reasons:
+        # measured against faces seen as large as this one at least: small ones are soft without being out of focus
+        limit = float(np.median([record.sharpness for record in records])) * options.blur_share
+        soft = [record for record in left() if record.sharpness < limit]
+        add(soft, "blurred", [record.sharpness for record in soft])
+    if "covered" in options.reasons:
+        rest = left()
+        values = list(Faceset(faceset.folder, rest).over_pictures(covered_share, on_progress, "Parsing"))
+        add(*_above(rest, "covered", values, options.most_covered))
+    if "duplicate" in options.reasons:
+        add(*_doubles(left(), options.duplicate_bits))
+    return [
+        Reject(record=record, reason=found[record.stem][0], value=found[record.stem][1])
+        for record in records
+        if record.stem in found
+    ]
+
+
+def covered_share(record: FaceRecord, image_rgb: np.ndarray) -> float:
+    """0..1: how much of the hull of a face's points is no skin, eye, lip, brow or glasses."""
+    hull = quality.hull_mask(record.points68, image_rgb.shape[:2]) > 127
+    if not hull.any():
+        return 1.0
+    return float(1 - (parsed_mask(record, image_rgb)[hull] / 255).mean())
+
+
+def _others(records: Sequence[FaceRecord], limit: float) -> tuple[list[FaceRecord], str, list[float]]:
+    vectors = cluster.embeddings_of(records)
+    labels = cluster.people(vectors, limit)
+    centre = np.nanmean(vectors[labels == 0], axis=0)
+    others = [int(place) for place in np.flatnonzero(labels != 0) if np.isfinite(vectors[place]).all()]
+    return [records[p] for p in others], "other-person", [float(np.linalg.norm(vectors[p] - centre)) for p in others]
+
+
+def _above(
+    records: Sequence[FaceRecord], reason: str, values: Sequence[float], limit: float
+) -> tuple[list[FaceRecord], str, list[float]]:
+    places = [place for place, value in enumerate(values) if value > limit]
+    return [records[p] for p in places], reason, [values[p] for p in places]
+
+
+def _doubles(records: Sequence[FaceRecord], bits: int) -> tuple[list[FaceRecord], str, list[float]]:
+    """All but the sharpest of each group of pictures that look the same; the value is the bits that differ."""
+    hashes = quality.hash_bits([record.phash for record in records]).astype(np.float32)
+    order = np.argsort([-record.sharpness for record in records], kind="stable")
+    kept = np.zeros((len(records), 64), np.float32)
+    count, doubles, values = 0, [], []
+    for place in order:
+        if not records[place].phash:
+            continue
+        own = hashes[place]
+        # bits that differ: ones of the one and not of the other, either way
+        apart = own.sum() + kept[:count].sum(1) - 2 * kept[:count] @ own if count else np.array([64.0])
+        nearest = float(apart.min())
+        if nearest <= bits:
+            doubles.append(int(place))
+            values.append(nearest)
+        else:
+            kept[count] = own
+            count += 1
+    return [records[p] for p in doubles], "duplicate", values

@@ -1,0 +1,202 @@
+"""Facesets as WebDataset tar shards: a picture, a JSON and perhaps a mask a face, under one key.
+
+Shards are plain tar archives: `webdataset` and `datasets.load_dataset("webdataset")` read them, and so does training,
+straight from the archive and in any order, since the place of every picture in it is noted when it is opened.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+from PIL import Image
+
+from facegen.errors import InputError, ResourceError
+from facegen.facesets.faceset import METADATA, Faceset, OnProgress, in_order, write_records
+from facegen.facesets.record import FaceRecord
+from facegen.media import atomic_output
+
+SHARD_BYTES = 256_000_000
+_IMAGES = ("jpg", "jpeg", "png", "webp")
+_MASK = "mask.png"
+
+
+def pack(
+    faceset: Faceset, output: Path, *, shard_bytes: int = SHARD_BYTES, on_progress: OnProgress | None = None
+) -> list[Path]:
+    """Writes a faceset as shards `faceset-00000.tar` and so on; the same faceset always gives the same bytes.
+
+    Raises:
+        InputError: the folder holds shards already.
+        ResourceError: it cannot be written.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    if any(output.glob("*.tar")):
+        raise InputError(f"Expected a folder without shards at {output}, found some; choose another.")
+
+    def members(record: FaceRecord) -> list[tuple[str, bytes]]:
+        key = Path(record.file_name).stem
+        parts = [
+            (f"{key}.{record.file_name.rsplit('.', 1)[-1].lower()}", faceset.path(record).read_bytes()),
+            (f"{key}.json", orjson.dumps(record.to_json())),
+        ]
+        if record.mask_file_name:
+            parts.append((f"{key}.{_MASK}", (faceset.folder / record.mask_file_name).read_bytes()))
+        return parts
+
+    made: list[Path] = []
+    ready = in_order(faceset.records, members, on_progress, "Packing faces")
+    left = next(ready, None)
+    while left is not None:
+        path = output / f"faceset-{len(made):05d}.tar"
+        with atomic_output(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+            written = 0
+            while left is not None and written < shard_bytes:
+                for name, data in left:
+                    entry = tarfile.TarInfo(name)
+                    entry.size, entry.mode = len(data), 0o644
+                    archive.addfile(entry, io.BytesIO(data))
+                    written += len(data)
+                left = next(ready, None)
+        made.append(path)
+    return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where some bytes lie."""
+
+    shard: int
+    offset: int
+    size: int
+
+
+class PackedFaces:
+    """Faces that are read straight from shards, in any order, without unpacking; safe for several threads.
+
+    Attributes:
+        records: one a face, in the order of the shards.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = list(paths)
+        self._files = [os.open(path, os.O_RDONLY) for path in self._paths]
+        self.records: tuple[FaceRecord, ...] = ()
+        self._images: list[_Place] = []
+        self._masks: list[_Place | None] = []
+        for number, path in enumerate(self._paths):
+            self._index(number, path)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @classmethod
+    def open(cls, folder: Path) -> PackedFaces:
+        """The shards of a folder, or one shard.
+
+        Raises:
+            InputError: there are none, or one is damaged.
+        """
+        paths = [folder] if folder.is_file() else sorted(folder.glob("*.tar"))
+        if not paths:
+            raise InputError(f"Expected tar shards in {folder}, found none; choose another folder.")
+        return cls(paths)
+
+    def _index(self, number: int, path: Path) -> None:
+        images: dict[str, _Place] = {}
+        masks: dict[str, _Place] = {}
+        records: dict[str, FaceRecord] = {}
+        try:
+            with tarfile.open(path) as archive:
+                for entry in archive:
+                    key, _, kind = entry.name.partition(".")
+                    place = _Place(shard=number, offset=entry.offset_data, size=entry.size)
+                    if kind == "json":
+                        records[key] = FaceRecord.from_json(orjson.loads(self._read(place)))
+                    elif kind == _MASK:
+                        masks[key] = place
+                    elif kind in _IMAGES:
+                        images[key] = place
+        except (tarfile.TarError, orjson.JSONDecodeError, EOFError) as error:
+            raise InputError(
+                f"Expected a readable tar shard at {path}, but {error}; pack the faceset again."
+            ) from error
+        whole = [key for key in images if key in records]
+        self.records += tuple(records[key] for key in whole)
+        self._images += [images[key] for key in whole]
+        self._masks += [masks.get(key) for key in whole]
+
+    def _read(self, place: _Place) -> bytes:
+        return os.pread(self._files[place.shard], place.size, place.offset)
+
+    def picture_bytes(self, number: int) -> bytes:
+        """A face's picture as it lies in the shard."""
+        return self._read(self._images[number])
+
+    def mask_bytes(self, number: int) -> bytes | None:
+        """A face's mask as it lies in the shard; None where there is none."""
+        place = self._masks[number]
+        return None if place is None else self._read(place)
+
+    def picture(self, number: int) -> np.ndarray:
+        """(S, S, 3) uint8 RGB."""
+        with Image.open(io.BytesIO(self.picture_bytes(number))) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def mask(self, number: int) -> np.ndarray | None:
+        """(S, S) uint8; None where there is none."""
+        data = self.mask_bytes(number)
+        if data is None:
+            return None
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("L"))
+
+    def close(self) -> None:
+        """Closes the shards."""
+        for handle in self._files:
+            os.close(handle)
+        self._files = []
+
+
+def unpack(packed: Path, output: Path, on_progress: OnProgress | None = None) -> Faceset:
+    """Makes a folder of shards again; pictures, masks and metadata come out as they went in.
+
+    Raises:
+        InputError: there are no shards, the folder is not empty, or a name leads out of it.
+        ResourceError: it cannot be written.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
+    faces = PackedFaces.open(packed)
+    output.mkdir(parents=True, exist_ok=True)
+
+    def write(number: int) -> None:
+        record = faces.records[number]
+        for name, data in (
+            (record.file_name, faces.picture_bytes(number)),
+            (record.mask_file_name, faces.mask_bytes(number)),
+        ):
+            if name is None or data is None:
+                continue
+            place = output / name
+            if not place.resolve().is_relative_to(output.resolve()):
+                raise InputError(f"Expected names inside the faceset, found {name!r}; the shard is not to be trusted.")
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
+            except OSError as error:
+                raise ResourceError(f"Cannot write {place}: {error.strerror}; make room and unpack again.") from error
+
+    try:
+        for _ in in_order(range(len(faces)), write, on_progress, "Unpacking faces"):
+            pass
+    finally:
+        faces.close()
+    write_records(output / METADATA, faces.records)
+    return Faceset(output, faces.records)

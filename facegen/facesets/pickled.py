@@ -1,0 +1,355 @@
+"""Data out of pickles without running them.
+
+DeepFaceLab and faceswap keep plain data (numbers, text, lists, dictionaries, numpy arrays) as Python pickles. Loading a
+pickle runs whatever its author wrote into it, so it is never loaded here: this reader walks through its opcodes, builds
+plain values, and knows by name the few functions that numpy arrays are made of. Any other name refuses the whole file.
+The writer makes such files for programs that want them.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from facegen.errors import InputError
+
+MOST_BYTES = 1 << 30
+"""A pickle larger than this is refused."""
+_MOST_ITEMS = 50_000_000
+
+
+@dataclass(frozen=True)
+class _Name:
+    """A global that the pickle asks for; stands for it without being it."""
+
+    module: str
+    name: str
+
+    @property
+    def plain(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+class _Mark:
+    pass
+
+
+class _RawArray:
+    """A numpy array on its way: pickles make an empty one and then give it its state."""
+
+    value: np.ndarray | None = None
+
+
+def _reconstruct(*_arguments: Any) -> _RawArray:
+    return _RawArray()
+
+
+def _dtype(text: Any, *_arguments: Any) -> np.dtype:
+    made = np.dtype(text)
+    if made.hasobject:
+        raise InputError("numpy arrays of objects")
+    return made
+
+
+def _scalar(dtype: Any, data: Any = b"") -> Any:
+    return np.frombuffer(_bytes(data), _dtype(dtype), 1)[0].item()
+
+
+def _bytes(data: Any) -> bytes:
+    return data.encode("latin-1") if isinstance(data, str) else bytes(data)
+
+
+def _encode(text: str, encoding: str = "latin-1") -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise InputError(f"text in {encoding}")
+    return text.encode("latin-1")
+
+
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:
+    return np.frombuffer(_bytes(data), _dtype(dtype)).reshape(shape, order=order).copy()
+
+
+_CALLS: dict[str, Callable[..., Any]] = {
+    "numpy.dtype": _dtype,
+    "numpy.ndarray": _reconstruct,
+    "_codecs.encode": _encode,
+    "builtins.bytearray": lambda data=b"", *_: _bytes(data),
+    "__builtin__.bytearray": lambda data=b"", *_: _bytes(data),
+    "builtins.set": lambda items=(): list(items),
+    "__builtin__.set": lambda items=(): list(items),
+    "collections.OrderedDict": lambda items=(): dict(items),
+}
+for _core in ("numpy.core", "numpy._core"):
+    _CALLS[f"{_core}.multiarray._reconstruct"] = _reconstruct
+    _CALLS[f"{_core}.multiarray.scalar"] = _scalar
+    _CALLS[f"{_core}.numeric._frombuffer"] = _frombuffer
+
+
+def loads(data: bytes, where: str) -> Any:
+    """The plain data of a pickle: None, numbers, text, bytes, lists, tuples, dictionaries, numpy arrays.
+
+    Args:
+        data: the pickle.
+        where: what it lies in, for the sentence of a refusal.
+
+    Raises:
+        InputError: it asks for anything else (the sentence names it), or is damaged.
+    """
+    if len(data) > MOST_BYTES:
+        raise InputError(
+            f"Expected less than {MOST_BYTES >> 20} MB of plain data in {where}, found more; it was refused."
+        )
+    machine = _Machine(where)
+    try:
+        for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
+            if opcode.name == "STOP":
+                return _settled(machine.stack.pop())
+            machine.step(opcode.name, argument)
+    except InputError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, StopIteration, struct.error) as error:
+        raise InputError(f"Expected readable data in {where}, found it damaged ({error}); it was refused.") from error
+    raise InputError(f"Expected readable data in {where}, found it cut off; it was refused.")
+
+
+class _Machine:
+    """Stack and memo of the pickle's little language."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.steps = 0
+
+    def step(self, name: str, argument: Any) -> None:
+        """Does one opcode."""
+        self.steps += 1
+        if self.steps > _MOST_ITEMS:
+            raise InputError(f"Expected fewer than {_MOST_ITEMS} items in {self.where}, found more; it was refused.")
+        stack = self.stack
+        if name in _CONSTANTS:
+            made = _CONSTANTS[name]
+            stack.append(made.copy() if isinstance(made, (list, dict)) else made)
+        elif name in _LITERALS:
+            stack.append(argument)
+        elif name == "MARK":
+            stack.append(_Mark())
+        elif name in ("PROTO", "FRAME"):
+            return
+        elif name in _STRUCTURE:
+            _STRUCTURE[name](self, argument)
+        else:
+            raise self._refused(f"the instruction {name}")
+
+    def _refused(self, what: str) -> InputError:
+        return InputError(
+            f"Expected only numbers, text, lists and numpy arrays in {self.where}, found {what}, which could run "
+            "somebody's code; the file was refused and nothing of it was used."
+        )
+
+    def since_mark(self) -> list[Any]:
+        """Takes everything above the topmost mark, and the mark."""
+        place = next(i for i in range(len(self.stack) - 1, -1, -1) if isinstance(self.stack[i], _Mark))
+        items = self.stack[place + 1 :]
+        del self.stack[place:]
+        return items
+
+    def named(self, text: str) -> None:
+        module, name = text.split(" ", 1)
+        self.named_parts(module, name)
+
+    def named_parts(self, module: str, name: str) -> None:
+        """Notes that a global is asked for; refuses all but those of numpy arrays."""
+        found = _Name(module, name)
+        if found.plain not in _CALLS:
+            raise self._refused(f"a call of {found.plain!r}")
+        self.stack.append(found)
+
+    def stack_global(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.named_parts(str(module), str(name))
+
+    def call(self) -> None:
+        """Calls one of the few known functions."""
+        arguments, called = self.stack.pop(), self.stack.pop()
+        if not isinstance(called, _Name) or not isinstance(arguments, tuple):
+            raise self._refused("a call of something unnamed")
+        try:
+            self.stack.append(_CALLS[called.plain](*arguments))
+        except InputError as error:
+            raise self._refused(str(error)) from error
+
+    def build(self) -> None:
+        """Gives a new array, or a dtype, its state."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, _RawArray):
+            _, shape, dtype, is_fortran, data = state
+            if not isinstance(data, (bytes, str)):
+                raise self._refused("numpy arrays of objects")
+            order: Any = "F" if is_fortran else "C"
+            target.value = np.frombuffer(_bytes(data), _dtype(dtype)).reshape(shape, order=order).copy()
+        elif isinstance(target, np.dtype):
+            order_mark = state[1] if len(state) > 1 else "="
+            if order_mark in ("<", ">", "="):
+                self.stack[-1] = target.newbyteorder(order_mark)  # type: ignore[arg-type]
+                self._replace(target, self.stack[-1])
+        else:
+            raise self._refused(f"the state of a {type(target).__name__}")
+
+    def _replace(self, old: Any, new: Any) -> None:
+        for key, value in self.memo.items():
+            if value is old:
+                self.memo[key] = new
+
+    def put(self, key: int | None) -> None:
+        self.memo[len(self.memo) if key is None else key] = self.stack[-1]
+
+    def set_items(self, pairs: list[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, dict):
+            raise self._refused(f"items set on a {type(target).__name__}")
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            target[key] = value
+
+    def extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, list):
+            raise self._refused(f"items added to a {type(target).__name__}")
+        target.extend(items)
+
+    def push_tuple(self, count: int) -> None:
+        items = tuple(self.stack[len(self.stack) - count :])
+        del self.stack[len(self.stack) - count :]
+        self.stack.append(items)
+
+
+_CONSTANTS: dict[str, Any] = {
+    "NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_LIST": [], "EMPTY_DICT": {}, "EMPTY_TUPLE": (),
+    "EMPTY_SET": [],
+}  # fmt: skip
+_LITERALS = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
+    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
+    "BINBYTES8", "BYTEARRAY8",
+}  # fmt: skip
+_STRUCTURE: dict[str, Callable[[_Machine, Any], Any]] = {
+    "POP": lambda m, _: m.stack.pop(),
+    "POP_MARK": lambda m, _: m.since_mark(),
+    "DUP": lambda m, _: m.stack.append(m.stack[-1]),
+    "GLOBAL": lambda m, text: m.named(text),
+    "STACK_GLOBAL": lambda m, _: m.stack_global(),
+    "REDUCE": lambda m, _: m.call(),
+    "BUILD": lambda m, _: m.build(),
+    "TUPLE": lambda m, _: m.stack.append(tuple(m.since_mark())),
+    "TUPLE1": lambda m, _: m.push_tuple(1),
+    "TUPLE2": lambda m, _: m.push_tuple(2),
+    "TUPLE3": lambda m, _: m.push_tuple(3),
+    "LIST": lambda m, _: m.stack.append(m.since_mark()),
+    "DICT": lambda m, _: m.stack.append(dict(zip(*[iter(m.since_mark())] * 2, strict=True))),
+    "APPEND": lambda m, _: m.extend([m.stack.pop()]),
+    "APPENDS": lambda m, _: m.extend(m.since_mark()),
+    "ADDITEMS": lambda m, _: m.extend(m.since_mark()),
+    "SETITEM": lambda m, _: m.set_items([m.stack.pop(-2), m.stack.pop()]),
+    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
+    "PUT": lambda m, key: m.put(int(key)),
+    "BINPUT": lambda m, key: m.put(key),
+    "LONG_BINPUT": lambda m, key: m.put(key),
+    "MEMOIZE": lambda m, _: m.put(None),
+    "GET": lambda m, key: m.stack.append(m.memo[int(key)]),
+    "BINGET": lambda m, key: m.stack.append(m.memo[key]),
+    "LONG_BINGET": lambda m, key: m.stack.append(m.memo[key]),
+}
+
+
+def _settled(value: Any, seen: dict[int, Any] | None = None) -> Any:
+    """The value with finished arrays in place of what they were made from; what is shared is settled once."""
+    seen = {} if seen is None else seen
+    if isinstance(value, _RawArray):
+        if value.value is None:
+            raise ValueError("an array has no content")
+        return value.value
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    if id(value) in seen:
+        if seen[id(value)] is None:
+            raise ValueError("it contains itself")
+        return seen[id(value)]
+    if len(seen) > _MOST_ITEMS:
+        raise ValueError("it holds too much")
+    seen[id(value)] = None
+    made: Any
+    if isinstance(value, dict):
+        made = {key: _settled(item, seen) for key, item in value.items()}
+    elif isinstance(value, list):
+        made = [_settled(item, seen) for item in value]
+    else:
+        made = tuple(_settled(item, seen) for item in value)
+    seen[id(value)] = made
+    return made
+
+
+def dumps(value: Any) -> bytes:
+    """Plain data as a pickle of protocol 4, which any Python can read.
+
+    Args:
+        value: None, booleans, numbers, text, bytes, uint8 and float32 arrays, and lists, tuples and dictionaries of
+            these.
+    """
+    return b"\x80\x04" + b"".join(_written(value)) + b"."
+
+
+def _written(value: Any) -> list[bytes]:
+    if value is None:
+        return [b"N"]
+    if isinstance(value, bool):
+        return [b"\x88" if value else b"\x89"]
+    if isinstance(value, int):
+        if -(2**31) <= value < 2**31:
+            return [b"J" + struct.pack("<i", value)]
+        raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        return [b"\x8a" + bytes([len(raw)]) + raw]
+    if isinstance(value, float):
+        return [b"G" + struct.pack(">d", value)]
+    if isinstance(value, str):
+        raw = value.encode("utf-8", "surrogatepass")
+        return [b"X" + struct.pack("<I", len(raw)) + raw]
+    if isinstance(value, bytes):
+        return [b"B" + struct.pack("<I", len(value)) + value]
+    if isinstance(value, dict):
+        parts = [part for key, item in value.items() for part in (*_written(key), *_written(item))]
+        return [b"}(", *parts, b"u"]
+    if isinstance(value, list):
+        return [b"](", *(part for item in value for part in _written(item)), b"e"]
+    if isinstance(value, tuple):
+        return [b"(", *(part for item in value for part in _written(item)), b"t"]
+    if isinstance(value, np.ndarray) and value.dtype in (np.uint8, np.float32):
+        return _written_array(value)
+    raise TypeError(f"only plain values can be written, but got {type(value).__name__}")
+
+
+def _written_array(value: np.ndarray) -> list[bytes]:
+    code, order = ("u1", "|") if value.dtype == np.uint8 else ("f4", "<")
+    dtype = [
+        b"cnumpy\ndtype\n",
+        *_written((code, False, True)),
+        b"R",
+        *_written((3, order, None, None, None, -1, -1, 0)),
+        b"b",
+    ]
+    empty = [b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n", *_written((0,)), *_written(b"b"), b"tR"]
+    state = [
+        b"(",
+        *_written(1),
+        *_written(tuple(value.shape)),
+        *dtype,
+        *_written(False),
+        *_written(value.tobytes()),
+        b"tb",
+    ]
+    return [*empty, *state]

@@ -1,0 +1,155 @@
+"""The trash of a faceset: what was taken out lies in `.trash/` with its metadata and can come back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from facegen.errors import InputError
+from facegen.facesets.faceset import MASKS, METADATA, TRASH, Faceset, write_records
+from facegen.facesets.record import FaceRecord
+from facegen.media import atomic_output
+
+_INDEX = "taken.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """One face in the trash."""
+
+    record: FaceRecord
+    reason: str
+    """Why it was taken out."""
+    batch: int
+    """Which taking-out it belongs to; the highest one is undone first."""
+    place: int
+    """Where it stood in the faceset."""
+
+
+def taken(folder: Path) -> list[Taken]:
+    """What lies in the trash of a faceset, oldest first."""
+    path = folder / TRASH / _INDEX
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_bytes().splitlines():
+        data = orjson.loads(line)
+        found.append(
+            Taken(
+                record=FaceRecord.from_json(data["record"]),
+                reason=data["reason"],
+                batch=data["batch"],
+                place=data["place"],
+            )
+        )
+    return found
+
+
+def move(faceset: Faceset, doomed: Sequence[FaceRecord], reasons: Sequence[str]) -> Faceset:
+    """Takes faces out of a faceset; their pictures and masks move to the trash and the metadata forgets them.
+
+    Args:
+        faceset: where they are.
+        doomed: which.
+        reasons: why, one each.
+
+    Raises:
+        ResourceError: the folder cannot be written.
+    """
+    if not doomed:
+        return faceset
+    places = {record.file_name: place for place, record in enumerate(faceset.records)}
+    before = taken(faceset.folder)
+    batch = max((item.batch for item in before), default=0) + 1
+    added = [
+        Taken(record=record, reason=reason, batch=batch, place=places[record.file_name])
+        for record, reason in zip(doomed, reasons, strict=True)
+    ]
+    bin_folder = faceset.folder / TRASH
+    (bin_folder / MASKS).mkdir(parents=True, exist_ok=True)
+    # the trash learns of a face before the faceset forgets it: a crash between leaves it in both, never in none
+    _write(faceset.folder, [*before, *added])
+    gone = {record.file_name for record in doomed}
+    left = faceset.write([record for record in faceset.records if record.file_name not in gone])
+    for record in doomed:
+        for name in filter(None, (record.file_name, record.mask_file_name)):
+            if (faceset.folder / name).exists():
+                os.replace(faceset.folder / name, bin_folder / name)
+    return left
+
+
+def restore(faceset: Faceset, names: Sequence[str] | None = None) -> tuple[Faceset, int]:
+    """Brings faces back to where they stood.
+
+    Args:
+        faceset: where to.
+        names: which; None brings back what was taken out last.
+
+    Returns:
+        The faceset, and how many came back.
+
+    Raises:
+        InputError: a name does not lie in the trash.
+    """
+    there = taken(faceset.folder)
+    if names is None:
+        last = max((item.batch for item in there), default=0)
+        chosen = [item for item in there if item.batch == last]
+    else:
+        wanted = set(names)
+        chosen = [item for item in there if item.record.file_name in wanted or item.record.stem in wanted]
+        known = {name for item in chosen for name in (item.record.file_name, item.record.stem)}
+        if unknown := sorted(wanted - known):
+            raise InputError(f"Expected names of faces in the trash, found {unknown[0]!r}; it is not there.")
+    records = list(faceset.records)
+    present = {record.stem for record in records}
+    back = {id(item) for item in chosen}
+    away = [item for item in there if id(item) not in back]
+    for item in sorted(chosen, key=lambda item: item.place):
+        for name in filter(None, (item.record.file_name, item.record.mask_file_name)):
+            if (faceset.folder / TRASH / name).exists():
+                (faceset.folder / name).parent.mkdir(exist_ok=True)
+                os.replace(faceset.folder / TRASH / name, faceset.folder / name)
+        if item.record.stem not in present:
+            # places were counted when what went with it was still there
+            absent = sum(other.batch == item.batch and other.place < item.place for other in away)
+            records.insert(min(item.place - absent, len(records)), item.record)
+    whole = faceset.write(records)
+    _write(faceset.folder, away)
+    return whole, len(chosen)
+
+
+def empty(folder: Path) -> int:
+    """Deletes what lies in the trash for good; returns how many faces that were."""
+    import shutil
+
+    count = len(taken(folder))
+    shutil.rmtree(folder / TRASH, ignore_errors=True)
+    return count
+
+
+def forget_missing(faceset: Faceset) -> tuple[Faceset, int]:
+    """Cleans the metadata of faces whose pictures were deleted by hand; returns how many."""
+    gone = {record.file_name for record in faceset.missing()}
+    if not gone:
+        return faceset, 0
+    for record in faceset.records:
+        if record.file_name in gone and record.mask_file_name:
+            (faceset.folder / record.mask_file_name).unlink(missing_ok=True)
+    return faceset.write([record for record in faceset.records if record.file_name not in gone]), len(gone)
+
+
+def _write(folder: Path, items: Sequence[Taken]) -> None:
+    place = folder / TRASH
+    place.mkdir(exist_ok=True)
+    with atomic_output(place / _INDEX) as temporary:
+        lines = (
+            orjson.dumps({"record": i.record.to_json(), "reason": i.reason, "batch": i.batch, "place": i.place})
+            for i in items
+        )
+        temporary.write_bytes(b"".join(line + b"\n" for line in lines))
+    write_records(place / METADATA, [item.record for item in items])

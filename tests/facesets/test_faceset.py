@@ -1,0 +1,217 @@
+"""The folder format: orders, trash, masks, sizes, shards, metadata kept aside."""
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegen.errors import InputError
+from facegen.facesets import Faceset, cluster, info, mask, metadata, trash
+from facegen.facesets.choices import SORT_KEYS, CleanOptions
+from facegen.facesets.clean import propose
+from facegen.facesets.pack import PackedFaces, pack, unpack
+from facegen.facesets.resize import resize
+from facegen.facesets.sort import KEYS, sort
+from facegen.media import write_picture
+
+
+def names(faceset: Faceset) -> list[str]:
+    return [record.file_name for record in faceset.records]
+
+
+def test_metadata_is_plain_json_with_a_file_name_a_line(faceset: Faceset) -> None:
+    lines = [json.loads(line) for line in (faceset.folder / "metadata.jsonl").read_text().splitlines()]
+    assert len(lines) == 12
+    assert all((faceset.folder / line["file_name"]).is_file() for line in lines)
+    assert {len(line["points478"]) for line in lines} == {478}
+    assert {tuple(line) for line in lines} == {tuple(lines[0])}
+
+
+def test_every_key_of_the_command_line_sorts() -> None:
+    assert tuple(KEYS) == SORT_KEYS
+
+
+@pytest.mark.parametrize("key", SORT_KEYS)
+def test_sorts(faceset: Faceset, key: str) -> None:
+    order = sort(faceset, key, count=5)
+    everything = [*order.records, *order.dropped]
+    assert sorted(r.stem for r in everything) == sorted(r.stem for r in faceset.records)
+    assert len(order.records) == (5 if key == "final" else 12)
+    if key in ("blur", "size", "brightness", "hist-dissim"):
+        assert list(order.values) == sorted(order.values, reverse=True)
+
+
+def test_order_stands_in_the_names_and_can_be_taken_back(faceset: Faceset) -> None:
+    before = [record.stem for record in faceset.records]
+    sorted_set = faceset.numbered(sort(faceset, "brightness").records)
+    again = Faceset.open(faceset.folder)
+    assert names(again) == names(sorted_set)
+    assert [name[:6] for name in names(again)] == [f"{place:05d}_" for place in range(12)]
+    assert all(again.path(record).is_file() for record in again.records)
+    assert [record.stem for record in sort(again, "name").records] == before
+
+
+def test_a_renaming_that_was_cut_off_is_finished(faceset: Faceset) -> None:
+    order = sort(faceset, "blur").records
+    whole = shutil.copytree(faceset.folder, faceset.folder.with_name("whole"))
+    wanted = names(Faceset.open(whole).numbered(order))
+    state = faceset.folder / ".faceset"
+    shutil.copyfile(whole / "metadata.jsonl", state / "pending.jsonl")
+    (faceset.folder / order[3].file_name).rename(faceset.folder / wanted[3])
+    again = Faceset.open(faceset.folder)
+    assert names(again) == wanted
+    assert all(again.path(record).is_file() for record in again.records)
+    assert not (state / "pending.jsonl").exists()
+
+
+def test_trash_and_back(faceset: Faceset) -> None:
+    before = (faceset.folder / "metadata.jsonl").read_bytes()
+    masked = mask.apply(faceset, "hull")
+    left = trash.move(masked, masked.records[2:5], ["blurred"] * 3)
+    left = trash.move(left, left.records[:1], ["by hand"])
+    assert len(Faceset.open(faceset.folder)) == 8
+    assert not masked.path(masked.records[3]).exists()
+    assert [item.reason for item in trash.taken(faceset.folder)] == ["blurred"] * 3 + ["by hand"]
+    left, count = trash.restore(left)
+    assert (count, len(left)) == (1, 9)
+    left, count = trash.restore(left, [masked.records[3].file_name])
+    assert (count, len(left)) == (1, 10)
+    left, count = trash.restore(left)
+    assert names(left) == names(faceset)
+    assert all(left.mask(record) is not None for record in left.records)
+    left, _ = mask.remove(left)
+    assert (faceset.folder / "metadata.jsonl").read_bytes() == before
+    with pytest.raises(InputError, match="trash"):
+        trash.restore(left, ["nobody.jpg"])
+
+
+def test_pictures_deleted_by_hand_are_forgotten(faceset: Faceset) -> None:
+    faceset.path(faceset.records[4]).unlink()
+    left, count = trash.forget_missing(faceset)
+    assert (count, len(left)) == (1, 11)
+
+
+def test_proposals(faceset: Faceset) -> None:
+    twin, soft = faceset.records[0], faceset.records[5]
+    shutil.copyfile(faceset.path(twin), faceset.folder / "twin_0.jpg")
+    stranger = faceset.records[7].replace(embedding=faceset.records[7].embedding + 0.2)
+    changed = [
+        *(
+            stranger if r is faceset.records[7] else r.replace(sharpness=1.0) if r is soft else r
+            for r in faceset.records
+        ),
+        twin.replace(file_name="twin_0.jpg"),
+    ]
+    found = propose(faceset.write(changed), CleanOptions(duplicate_bits=0))
+    reasons = {reject.record.stem: reject.reason for reject in found}
+    assert reasons[stranger.stem] == "other-person"
+    assert reasons[soft.stem] == "blurred"
+    assert {reasons.get("twin_0"), reasons.get(twin.stem)} >= {"duplicate"}
+    assert len(Faceset.open(faceset.folder)) == 13
+
+
+def test_masks(faceset: Faceset, tmp_path: Path) -> None:
+    for kind in ("hull", "parser"):
+        masked = mask.apply(faceset, kind)
+        inside = masked.mask(masked.records[0])
+        assert inside is not None
+        assert inside.shape == (96, 96)
+        assert 0.1 < (inside > 127).mean() < 0.5
+        assert inside[0, 0] == 0
+    assert mask.fetch(masked, tmp_path / "fetched") == 12
+    assert mask.remove(masked)[1] == 12
+    with pytest.raises(InputError, match="masks"):
+        mask.fetch(Faceset.open(faceset.folder), tmp_path / "fetched")
+
+
+@pytest.mark.parametrize(("size", "face_type"), [(48, None), (160, None), (64, "full")])
+def test_sizes_keep_masks_and_points(faceset: Faceset, tmp_path: Path, size: int, face_type: str | None) -> None:
+    masked = mask.apply(faceset, "hull")
+    resize(masked, tmp_path / "other", size=size, face_type=face_type)
+    other = Faceset.open(tmp_path / "other")
+    for before, after in zip(masked.records, other.records, strict=True):
+        drawn, found = mask.hull_of(after, size), other.mask(after)
+        assert found is not None
+        assert (np.abs(drawn.astype(int) - found) > 127).mean() < 0.02
+        assert after.crop_matrix is not None
+        assert before.crop_matrix is not None
+        # the same place of the source is the same point of the face
+        assert np.linalg.norm(_in_source(before) - _in_source(after), axis=1).max() < 0.6
+
+
+def _in_source(record) -> np.ndarray:  # type: ignore[no-untyped-def]
+    from facegen.faces import align
+
+    return align.apply(align.invert(record.crop_matrix), record.points68)
+
+
+def test_a_larger_type_cannot_be_made(faceset: Faceset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="contains"):
+        resize(faceset, tmp_path / "head", size=64, face_type="head")
+
+
+def test_shards(faceset: Faceset, tmp_path: Path) -> None:
+    masked = mask.apply(faceset, "hull")
+    shards = pack(masked, tmp_path / "packed", shard_bytes=30_000)
+    assert len(shards) > 1
+    with tarfile.open(shards[0]) as archive:
+        kinds = {name.partition(".")[2] for name in archive.getnames()}
+    assert kinds == {"jpg", "json", "mask.png"}
+    faces = PackedFaces.open(tmp_path / "packed")
+    for number in (7, 0, 11):
+        np.testing.assert_array_equal(faces.picture(number), masked.picture(masked.records[number]))
+        np.testing.assert_array_equal(faces.mask(number), masked.mask(masked.records[number]))
+    faces.close()
+    again = unpack(tmp_path / "packed", tmp_path / "unpacked")
+    assert (again.folder / "metadata.jsonl").read_bytes() == (masked.folder / "metadata.jsonl").read_bytes()
+    assert again.path(again.records[3]).read_bytes() == masked.path(masked.records[3]).read_bytes()
+
+
+def test_metadata_finds_its_pictures_again(faceset: Faceset, tmp_path: Path) -> None:
+    metadata.save(faceset, tmp_path / "kept.jsonl")
+    elsewhere = tmp_path / "edited"
+    elsewhere.mkdir()
+    for place, record in enumerate(faceset.records[:4]):
+        larger = np.kron(faceset.picture(record), np.ones((2, 2, 1), np.uint8))
+        write_picture(elsewhere / f"{place:05d}_{record.stem}.png", larger)
+    found, unknown = metadata.restore(elsewhere, tmp_path / "kept.jsonl")
+    assert (len(found), unknown) == (4, [])
+    assert found.records[0].size == 192
+    np.testing.assert_allclose(found.records[0].points68, faceset.records[0].points68 * 2 + 0.5, atol=0.02)
+
+
+def test_info(faceset: Faceset) -> None:
+    found = info.describe(faceset)
+    assert (found.faces, found.size, found.people) == (12, 96, (12,))
+    assert sum(map(sum, found.spread)) == 12
+    assert info.draw(faceset).shape == (760, 1200, 3)
+    assert info.sheet(faceset, 8, 32, 4).shape == (64, 128, 3)
+
+
+def test_people_are_told_apart() -> None:
+    random = np.random.default_rng(1)
+    centres = random.normal(size=(5, 128)) * 0.07
+    owners = random.integers(0, 5, 200)
+    vectors = (centres[owners] + random.normal(size=(200, 128)) * 0.02).astype(np.float32)
+    labels = cluster.people(vectors)
+    groups = [[str(place) for place in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]
+    assert cluster.bcubed(groups, lambda name: str(owners[int(name)]))[2] > 0.98
+    assert len(groups[0]) == max(map(len, groups))
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_people_of_the_photographs(shared_data: Path, tmp_path: Path) -> None:
+    from facegen.facesets import ExtractOptions, extract
+
+    inputs = sorted((shared_data / "identities").iterdir())[:12]
+    for folder in inputs:
+        shutil.copytree(folder, tmp_path / "pictures" / folder.name)
+    extract([tmp_path / "pictures"], tmp_path / "faces", ExtractOptions(max_faces=1))
+    faceset = Faceset.open(tmp_path / "faces")
+    person = {record.file_name: record.source.split("/")[0] for record in faceset.records}
+    groups = [[record.file_name for record in group] for group in cluster.cluster(faceset)]
+    assert cluster.bcubed(groups, person.__getitem__)[2] >= 0.95
