@@ -1,0 +1,241 @@
+"""The dataset line: from a folder of photographs to what the generator is trained on, with the numbers of each step."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facegen import media
+from facegen.config import check, write_json
+from facegen.errors import InputError, NoFaceError
+from facegen.faces import FaceAnalyser
+from facegen.faces.parse import BACKGROUND, HAIR
+from facegen.generate.choice import Choice
+from facegen.generate.frame import Framed, frame_largest, parse_framed
+from facegen.generate.measure import measure_picture, mirrored_mean
+from facegen.generate.packed import SIDE, PackedFaces
+from facegen.generate.sliders import NAMES
+from facegen.generate.variants import Measured, canonical, flow_from_canonical, target_points, variant
+from facegen.training.pictures import find_pictures
+
+OnProgress = Callable[[float, str], None]
+KEPT = 0.6
+"""Chance of each slider to be changed in a variant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRequest:
+    """A dataset to be made."""
+
+    photographs: str
+    """Folder of photographs; its sub-folders are labels («female», «male»)."""
+    output: str
+    """Folder that gets resized/, augmented/, final/, the CSV files and the packed arrays."""
+    keep: str = ""
+    """Which pictures are kept, as the choice model sees them: «female>=0.9999»; empty keeps all."""
+    augment: bool = True
+    """Whether a copy of other brightness is made of each picture."""
+    variants: int = field(default=3, metadata={"min": 0, "max": 16, "step": 1})
+    """Pictures of other sliders made of each photograph."""
+    labels: str = ""
+    """A CSV of hand labels (name, eyes, mouth, hair_color, background, head) that count before what is measured."""
+    seed: int = field(default=0, metadata={"min": 0, "max": 2**31 - 1})
+    """Of brightness and variants."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        parse_keep(self.keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetResult:
+    """What was made, step by step."""
+
+    rows: tuple[tuple[str, int, str], ...]
+    """Step, pictures after it, and what else there is to say."""
+    skipped: tuple[str, ...]
+    """Photographs without a usable face."""
+
+
+def parse_keep(words: str) -> tuple[str, float]:
+    """«female>=0.9999» as label and threshold; ("", 0) for nothing.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not words.strip():
+        return "", 0.0
+    found = re.fullmatch(r"\s*(female|male)\s*>=?\s*(0?\.\d+|0|1(?:\.0*)?)\s*", words)
+    if not found:
+        raise InputError(f"Expected a choice like female>=0.9999, found {words!r}.")
+    return found[1], float(found[2])
+
+
+def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None) -> DatasetResult:
+    """The five steps: align and crop, resize, change brightness, choose, measure and pack.
+
+    Raises:
+        InputError: the folder holds no photographs with faces, or labels do not match.
+        WeightsError: the choice model is missing.
+    """
+    say = on_progress or (lambda _fraction, _text: None)
+    source, output = Path(request.photographs), Path(request.output)
+    found = find_pictures(source)
+    labels = read_labels(Path(request.labels)) if request.labels else {}
+    label, threshold = parse_keep(request.keep)
+    choice = Choice() if label else None
+    analyser = FaceAnalyser()
+    rows: list[dict[str, object]] = []
+    samples: list[tuple[str, str, Measured, np.ndarray]] = []
+    skipped: list[str] = []
+    counts = {"resized": 0, "augmented": 0}
+    for number, path in enumerate(found):
+        name = path.relative_to(source).as_posix()
+        group = name.split("/")[0] if "/" in name else ""
+        try:
+            framed = frame_largest(media.read_picture(path), analyser, path.name)
+        except (NoFaceError, InputError):
+            skipped.append(name)
+            continue
+        for kind, picture in _kinds(framed, request, number):
+            counts[kind] += 1
+            _write(output / kind / group / f"{path.stem}.png", picture)
+            probability = choice.probability(picture, label) if choice else 1.0
+            is_kept = probability >= threshold and not (label and group and group != label)
+            row: dict[str, object] = {"name": f"{kind}/{name}", "kept": int(is_kept), label or "choice": probability}
+            if is_kept:
+                measured, values = _measured(analyser, framed, picture)
+                values = np.where(np.isfinite(given := labels.get(name, np.full(5, np.nan))), given, values)
+                row |= dict(zip(NAMES, (round(float(v), 4) for v in values), strict=True))
+                samples.append((f"{kind}_{name}", group, measured, values))
+                _write(output / "final" / f"{kind}_{name.replace('/', '_').rsplit('.', 1)[0]}.png", picture)
+            rows.append(row)
+        say(0.5 * (number + 1) / len(found), f"{number + 1} of {len(found)} photographs measured")
+    unknown = sorted(set(labels) - {p.relative_to(source).as_posix() for p in found})
+    if unknown:
+        raise InputError(f"Expected labels of pictures in {source}, found one of {unknown[0]!r}; correct the CSV.")
+    if not samples:
+        raise InputError(f"Expected photographs with faces in {source}, kept none of {len(found)}.")
+    _write_csv(output / "all_output.csv", rows)
+    pack = _pack(samples, request, lambda part, text: say(0.5 + 0.5 * part, text))
+    pack.write(output)
+    table = [
+        ("photographs", len(found), f"{len(skipped)} without a usable face"),
+        ("aligned and resized", counts["resized"], "256x256, the frame of the generator"),
+        ("augmented by brightness", counts["augmented"], "factor 0.7 to 1.3"),
+        (
+            "final set",
+            len(samples),
+            f"{len(samples) / max(1, sum(counts.values())):.1%} kept by {request.keep or 'all'}",
+        ),
+        ("training pictures", pack.pictures.shape[0] * pack.pictures.shape[1], "with variants"),
+    ]
+    write_json(output / "steps.json", {"rows": [list(row) for row in table], "skipped": skipped})
+    return DatasetResult(rows=tuple(table), skipped=tuple(skipped))
+
+
+def _kinds(framed: Framed, request: DatasetRequest, number: int) -> Iterator[tuple[str, np.ndarray]]:
+    yield "resized", framed.picture_rgb
+    if request.augment:
+        factor = np.random.default_rng((request.seed, number)).uniform(0.7, 1.3)
+        yield "augmented", np.clip(framed.picture_rgb * factor, 0, 255).astype(np.uint8)
+
+
+def _measured(analyser: FaceAnalyser, framed: Framed, picture: np.ndarray) -> tuple[Measured, np.ndarray]:
+    maps = parse_framed(analyser, [picture], [framed.face])[0].astype(np.float32)
+    measured = Measured.of(picture, framed.face, maps[..., HAIR], maps[..., BACKGROUND], SIDE)
+    return measured, measure_picture(measured)
+
+
+def _pack(
+    samples: list[tuple[str, str, Measured, np.ndarray]], request: DatasetRequest, say: OnProgress
+) -> PackedFaces:
+    count, variants = len(samples), request.variants + 1
+    mean_shape = mirrored_mean(np.stack([m.shape for _, _, m, _ in samples]))
+    pictures = np.empty((count, variants, SIDE, SIDE, 3), np.uint8)
+    drawn, measured = (np.full((count, variants, 5), np.nan, np.float32) for _ in range(2))
+    canonicals = np.empty((count, SIDE, SIDE, 5), np.uint8)
+    flows = np.empty((count, variants, 64, 64, 2), np.float16)
+    analyser = FaceAnalyser()
+    for place, (_, _, source, values) in enumerate(samples):
+        random = np.random.default_rng((request.seed, 1, place))
+        own = source.sliders()
+        canonicals[place] = np.round(canonical(source, mean_shape) * 255)
+        for number in range(variants):
+            changed = random.random(5) < KEPT if number else np.zeros(5, bool)
+            sliders = np.where(changed, random.random(5), own).astype(np.float32)
+            points = target_points(source, sliders, changed)
+            picture, hair, background = variant(source, sliders, changed)
+            pictures[place, number] = np.round(picture * 255)
+            drawn[place, number] = sliders
+            flows[place, number] = flow_from_canonical(points, source.shape, mean_shape)
+            if number == 0:
+                measured[place, 0] = values
+            else:
+                measured[place, number] = _measure_variant(analyser, picture, hair, background)
+        say((place + 1) / count, f"{place + 1} of {count} faces varied")
+    return PackedFaces(
+        names=tuple(name for name, *_ in samples),
+        groups=tuple(group for _, group, *_ in samples),
+        pictures=pictures,
+        drawn=drawn,
+        measured=measured,
+        canonical=canonicals,
+        flows=flows,
+        shapes=np.stack([m.shape for _, _, m, _ in samples]),
+        mean_shape=mean_shape,
+    )
+
+
+def _measure_variant(
+    analyser: FaceAnalyser, picture: np.ndarray, hair: np.ndarray, background: np.ndarray
+) -> np.ndarray:
+    from facegen.generate.measure import measure_with
+
+    large = cv2.resize((picture * 255).astype(np.uint8), (256, 256), interpolation=cv2.INTER_LINEAR)
+    return measure_with(analyser, large, picture, hair, background)
+
+
+def read_labels(path: Path) -> dict[str, np.ndarray]:
+    """Hand labels by name, (5,) each, NaN where a field is empty.
+
+    Raises:
+        InputError: the file is missing or no such table, or a value is not between 0 and 1.
+    """
+    columns = ("eyes", "mouth", "hair_color", "background", "head")
+    if not path.is_file():
+        raise InputError(f"Expected a CSV of labels at {path}, found no file there; check the path.")
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [c for c in ("name", *columns) if c not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(f"Expected the columns name, {', '.join(columns)} in {path}, found no {missing[0]}.")
+        found = {}
+        for row in reader:
+            try:
+                values = np.array([float(row[c]) if row[c] else np.nan for c in columns], np.float32)
+            except ValueError as error:
+                raise InputError(f"Expected numbers in {path}, but {error} for {row['name']}.") from error
+            if np.nanmin(np.append(values, 0)) < 0 or np.nanmax(np.append(values, 0)) > 1:
+                raise InputError(f"Expected labels between 0 and 1 in {path}, found others for {row['name']}.")
+            found[row["name"]] = values
+    return found
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    media.write_picture(path, picture)
+
+
+def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,56 @@
+"""The generator as any diffusers user knows it: `FacePipeline.from_pretrained(folder)(eyes=0.9, seed=7).images`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from PIL import Image
+
+from facegen.generate.generator import FaceGenerator
+from facegen.generate.sliders import Sliders
+from facegen.generate.vae import ConditionalVae
+
+
+@dataclass
+class FacePipelineOutput(BaseOutput):
+    """The faces, PIL pictures of 128x128 pixels."""
+
+    images: list[Image.Image]
+
+
+class FacePipeline(DiffusionPipeline):
+    """Draws faces that do not exist.
+
+    Args:
+        vae: the generator.
+    """
+
+    vae: ConditionalVae
+
+    def __init__(self, vae: ConditionalVae) -> None:
+        super().__init__()
+        self.register_modules(vae=vae)
+
+    def __call__(
+        self,
+        eyes: float = Sliders.eyes,
+        mouth: float = Sliders.mouth,
+        hair: float = Sliders.hair,
+        background: float = Sliders.background,
+        head: float = Sliders.head,
+        *,
+        seed: int = 0,
+        count: int = 1,
+        temperature: float = 0.8,
+    ) -> FacePipelineOutput:
+        """Draws `count` faces of the seeds `seed`, `seed + 1` and so on.
+
+        Raises:
+            InputError: a slider is out of bounds.
+        """
+        sliders = Sliders(eyes=eyes, mouth=mouth, hair=hair, background=background, head=head)
+        generator = FaceGenerator(self.vae, str(self.device))
+        pictures = generator.draw(generator.sample(range(seed, seed + count), temperature), sliders)
+        return FacePipelineOutput(images=[Image.fromarray(picture) for picture in pictures])

@@ -1,0 +1,90 @@
+"""The frame that all pictures of the generator share: where the face is in the square, hair, ears and background in view."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facegen.errors import NoFaceError
+from facegen.faces import Face, FaceAnalyser, align
+from facegen.faces.parse import SIZE as PARSE_SIZE
+
+SIZE = 256
+"""Side of an aligned picture, pixels."""
+TEMPLATE5 = np.array([[97.8, 121.0], [159.0, 121.0], [128.5, 157.5], [102.0, 185.0], [155.0, 185.0]], np.float32) / SIZE
+"""(5, 2) in 0..1: medians of `Face.points5` over faces/generated (eyes 62 pixels apart, at 47 % of the height)."""
+_ENOUGH_PX = 60
+"""A face whose eyes are nearer to each other than a fifth of this is too small to learn from."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Framed:
+    """One face in the generator's frame."""
+
+    picture_rgb: np.ndarray
+    """(256, 256, 3) uint8."""
+    face: Face
+    """Its points in pixels of this picture."""
+    to_frame: np.ndarray
+    """(2, 3) from the original picture's pixels to this one's."""
+
+
+def frame_largest(image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> Framed:
+    """The largest face of a photograph, aligned and cropped.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        analyser: finds the face.
+        name: how an error speaks of the picture.
+
+    Raises:
+        NoFaceError: there is no face, or too small a one.
+    """
+    faces = analyser.detect(image_rgb, max_faces=1)
+    if not faces or faces[0].size_px < _ENOUGH_PX / 2:
+        raise NoFaceError(f"Expected a photograph with a face of {_ENOUGH_PX} pixels or more, found none in {name}.")
+    return frame_face(image_rgb, faces[0])
+
+
+def frame_face(image_rgb: np.ndarray, face: Face) -> Framed:
+    """One face of a photograph, aligned and cropped.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        face: a face of that picture.
+    """
+    matrix = align.similarity(face.points5, TEMPLATE5, SIZE)
+    picture = align.warp(image_rgb, matrix, SIZE)
+    return Framed(picture_rgb=picture, face=move_face(face, matrix), to_frame=matrix)
+
+
+def move_face(face: Face, matrix: np.ndarray) -> Face:
+    """The face as it lies after a (2, 3) similarity of its picture; blendshapes and turn stay, roll follows."""
+    scale = math.hypot(float(matrix[0, 0]), float(matrix[1, 0]))
+    points = face.points478.copy()
+    points[:, :2] = align.apply(matrix, points[:, :2])
+    points[:, 2] *= scale
+    corners = align.apply(matrix, face.box_xyxy.reshape(2, 2))
+    return face.replace(
+        points478=points.astype(np.float32),
+        points5=align.apply(matrix, face.points5).astype(np.float32),
+        box_xyxy=np.concatenate([corners.min(0), corners.max(0)]).astype(np.float32),
+    )
+
+
+def parse_framed(analyser: FaceAnalyser, pictures: list[np.ndarray], faces: list[Face]) -> np.ndarray:
+    """(N, 256, 256, 19) float16 class probabilities in the generator's frame; outside the parser's crop: background."""
+    matrices = [align.parse_matrix(face) for face in faces]
+    crops = np.stack([align.warp(p, m, PARSE_SIZE) for p, m in zip(pictures, matrices, strict=True)])
+    found = analyser.parser.parse(crops).astype(np.float32)
+    maps = np.empty((len(pictures), SIZE, SIZE, found.shape[1]), np.float16)
+    for place, (probabilities, matrix) in enumerate(zip(found, matrices, strict=True)):
+        stacked = np.ascontiguousarray(probabilities.transpose(1, 2, 0))
+        back = align.invert(matrix)
+        for first in range(0, stacked.shape[2], 4):  # OpenCV warps up to four channels at once
+            part = cv2.warpAffine(stacked[:, :, first : first + 4], back, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
+            maps[place, :, :, first : first + 4] = part.reshape(SIZE, SIZE, -1)
+    return maps

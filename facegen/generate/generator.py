@@ -1,0 +1,183 @@
+"""`FaceGenerator`: latents and sliders to pictures, and photographs to latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facegen.device import choose_device
+from facegen.generate import geometry
+from facegen.generate.base import to_vector
+from facegen.generate.sliders import DRAWN, NAMES, Sliders
+from facegen.generate.vae import ConditionalVae
+from facegen.generate.variants import Measured, canonical, flow_from_canonical
+from facegen.training.precision import is_bfloat16_quick
+
+if TYPE_CHECKING:
+    from facegen.faces import FaceAnalyser
+    from facegen.generate.frame import Framed
+
+DEEP_TEMPERATURE = 0.8
+"""What a temperature counts in the deep groups, which draw detail."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Latents:
+    """Everything about B faces that the sliders do not say."""
+
+    texture: Tensor
+    """(B, K) codes, of about unit variance over the data."""
+    shapes: np.ndarray
+    """(B, 468, 3) float32 the people's shapes, pixels of the 256-pixel frame."""
+    noises: tuple[Tensor, ...]
+    """Of the deep groups, coarse to fine."""
+
+    def __len__(self) -> int:
+        return len(self.texture)
+
+    def take(self, places: Sequence[int]) -> Latents:
+        """Some of the faces, in this order; places may repeat."""
+        chosen = list(places)
+        return Latents(
+            texture=self.texture[chosen], shapes=self.shapes[chosen], noises=tuple(n[chosen] for n in self.noises)
+        )
+
+    def mixed(self, other: Latents, part: float) -> Latents:
+        """Between these faces (0) and others (1), or beyond them."""
+        return Latents(
+            texture=torch.lerp(self.texture, other.texture, part),
+            shapes=(self.shapes + part * (other.shapes - self.shapes)).astype(np.float32),
+            noises=tuple(torch.lerp(a, b, part) for a, b in zip(self.noises, other.noises, strict=True)),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Latents]) -> Latents:
+        """Several groups of faces as one."""
+        return cls(
+            texture=torch.cat([p.texture for p in parts]),
+            shapes=np.concatenate([p.shapes for p in parts]),
+            noises=tuple(torch.cat(n) for n in zip(*(p.noises for p in parts), strict=True)),
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Encoded:
+    """A photograph's face as the generator knows it."""
+
+    latents: Latents
+    sliders: Sliders
+    """What the sliders say of the photograph as it is."""
+    framed: Framed
+
+
+class FaceGenerator:
+    """The trained generator, ready to draw.
+
+    Args:
+        vae: the network.
+        device: as `device.choose_device` takes it.
+    """
+
+    def __init__(self, vae: ConditionalVae, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.vae = vae.eval().requires_grad_(False)
+        nn.Module.to(vae, device=self.device, dtype=torch.float32)
+        nn.Module.to(vae, memory_format=torch.channels_last)
+        self.mean_shape = vae.shape_mean.reshape(468, 3).cpu().numpy()
+        self._dtype = torch.bfloat16 if is_bfloat16_quick(self.device) else torch.float32
+
+    @classmethod
+    def load(cls, folder: Path | None = None, device: str = "auto") -> FaceGenerator:
+        """The bundled generator, or one of another folder as diffusers saved it.
+
+        Raises:
+            WeightsError: it is missing or was changed.
+        """
+        from facegen.errors import WeightsError
+        from facegen.generate.weights import generator_folder
+
+        place = Path(folder) if folder is not None else generator_folder()
+        try:
+            vae = ConditionalVae.from_pretrained(place, torch_dtype=torch.float32)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"Expected a generator in {place}, found none that can be loaded ({error}).") from error
+        return cls(vae, device)
+
+    def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
+        """New faces; a seed gives the same face whatever stands beside it.
+
+        Args:
+            seeds: one a face.
+            temperature: 0 draws the most ordinary faces, 1 as various ones as the data holds.
+        """
+        textures, shapes, noises = [], [], []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(int(seed))
+            texture, shape = self.vae.sample_codes(1, generator, temperature)
+            textures.append(texture)
+            shapes.append(self.vae.shapes(shape))
+            noises.append([torch.randn(1, *size, generator=generator) for size in self.vae.noise_shapes()])
+        factor = DEEP_TEMPERATURE * temperature
+        return Latents(
+            texture=torch.cat(textures),
+            shapes=torch.cat(shapes).cpu().numpy(),
+            noises=tuple(torch.cat(n).to(self.device) * factor for n in zip(*noises, strict=True)),
+        )
+
+    def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders]) -> np.ndarray:
+        """Pictures of faces.
+
+        Args:
+            latents: the faces.
+            sliders: for all, or one for each.
+
+        Returns:
+            (B, 128, 128, 3) uint8 RGB.
+        """
+        asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
+        flows = np.stack([self.flow(s, values) for s, values in zip(latents.shapes, asked, strict=True)])
+        values = torch.tensor([s.values() for s in asked], device=self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
+            drawn, _, _ = self.vae(
+                latents.texture,
+                torch.from_numpy(flows).permute(0, 3, 1, 2).to(self.device),
+                values,
+                noises=latents.noises,
+            )
+        return drawn.float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+    def flow(self, shape: np.ndarray, sliders: Sliders) -> np.ndarray:
+        """(64, 64, 2) float32 flow that poses a shape as the sliders say."""
+        quantities = {name: DRAWN[name].quantity(v) for name, v in zip(NAMES, sliders.values(), strict=True)}
+        points = geometry.posed(shape, quantities["eyes"], quantities["mouth"], quantities["head"])
+        return flow_from_canonical(points, shape, self.mean_shape)
+
+    def encode(self, image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> Encoded:
+        """The largest face of a photograph as latents and sliders.
+
+        Raises:
+            NoFaceError: there is no face.
+        """
+        from facegen.faces.parse import BACKGROUND, HAIR
+        from facegen.generate.frame import frame_largest, parse_framed
+
+        framed = frame_largest(image_rgb, analyser, name)
+        maps = parse_framed(analyser, [framed.picture_rgb], [framed.face])[0].astype(np.float32)
+        measured = Measured.of(framed.picture_rgb, framed.face, maps[..., HAIR], maps[..., BACKGROUND], 128)
+        drawn = (canonical(measured, self.mean_shape) * 255).round().astype(np.uint8)
+        with torch.inference_mode():
+            texture = self.vae.texture_codes_of(torch.from_numpy(to_vector(drawn[None])).to(self.device))
+            values = torch.from_numpy(measured.sliders())[None].to(self.device)
+            seen = torch.from_numpy(drawn[None]).permute(0, 3, 1, 2).float().div(255).to(self.device)
+            nothing = tuple(torch.zeros(1, *s, device=self.device) for s in self.vae.noise_shapes())
+            base = self.vae.base(texture)
+            _, _, noises = self.vae.draw_canonical(base, self.vae.condition_of(values), self.vae.encode(seen), nothing)
+        named = dict(zip(NAMES, (float(v) for v in values[0]), strict=True))
+        latents = Latents(texture=texture, shapes=measured.shape[None], noises=noises)
+        return Encoded(latents=latents, sliders=Sliders(**named), framed=framed)

@@ -1,0 +1,224 @@
+"""The face's geometry in the generator's frame: lids, lips and turn of a mesh, and smooth flows between two meshes.
+
+Points are the mesh's in pixels of a 256-pixel picture, z away from the camera. A *shape* is a mesh with the head's turn
+taken out, lids at `NEUTRAL_LID_GAP` and lips closed: what is left is the person.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+
+from facegen.faces.face import Face
+from facegen.faces.mesh import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    EYE_LEFT,
+    EYE_RIGHT,
+    FACE_OVAL,
+    LIPS_INNER,
+    LIPS_OUTER,
+    normals,
+    rasterise,
+)
+from facegen.generate.frame import SIZE
+
+NEUTRAL_LID_GAP = 0.32
+_UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173), (466, 388, 387, 386, 385, 384, 398)
+_LOWER_LIDS = (7, 163, 144, 145, 153, 154, 155), (249, 390, 373, 374, 380, 381, 382)
+_CORNERS = (33, 133), (263, 362)
+_MIDDLE = (159, 145), (386, 374)
+_UPPER_LIP_INNER = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+_LOWER_LIP_INNER = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+_UPPER_LIP_OUTER = (185, 40, 39, 37, 0, 267, 269, 270, 409)
+_LID_FOLDS = (
+    *(247, 30, 29, 27, 28, 56, 190, 467, 260, 259, 257, 258, 286, 414),
+    *(25, 110, 24, 23, 22, 26, 255, 339, 254, 253, 252, 256),
+)
+_ELSEWHERE = (
+    *(1, 4, 5, 6, 168, 195, 197, 98, 327, 2, 94, 64, 294, 129, 358, 48, 278, 19, 122, 351),
+    *(50, 280, 205, 425, 117, 346, 187, 411, 36, 266, 123, 352, 147, 376, 206, 426, 214, 434, 135, 364),
+    *(199, 200, 18, 175, 43, 273, 106, 335, 9, 8, 151, 67, 297, 69, 299, 108, 337, 68, 298),
+)
+CONTROLS = np.array(
+    sorted(
+        {*EYE_LEFT, *EYE_RIGHT, *_LID_FOLDS, *BROW_LEFT, *BROW_RIGHT, *LIPS_INNER, *LIPS_OUTER, *FACE_OVAL, *_ELSEWHERE}
+    )
+)
+"""Vertices that steer a flow."""
+_RING = 1.75
+"""The ring round the head that does not move, in sizes of the face's outline."""
+_BEHIND = 1.15
+"""The axis about which a head turns, eye distances behind the eyes."""
+
+
+def eye_distance(points: np.ndarray) -> float:
+    """Distance between the middles of the eyes, pixels, depth counted in so that a turn leaves it as it is."""
+    left, right = points[[33, 133]].mean(0), points[[362, 263]].mean(0)
+    return float(np.linalg.norm(left - right))
+
+
+def lid_gap(points: np.ndarray) -> float:
+    """Opening of the lids in widths of the eye, mean of both."""
+    gaps = [
+        np.linalg.norm((points[up] - points[low])[:2]) / np.linalg.norm(points[outer] - points[inner])
+        for (up, low), (outer, inner) in zip(_MIDDLE, _CORNERS, strict=True)
+    ]
+    return float(np.mean(gaps))
+
+
+def lip_gap(points: np.ndarray) -> float:
+    """Opening of the lips in eye distances."""
+    return float(np.linalg.norm((points[13] - points[14])[:2])) / eye_distance(points)
+
+
+def turned(points: np.ndarray, degrees: float, centre: np.ndarray | None = None) -> np.ndarray:
+    """The mesh turned about a vertical axis behind the eyes; positive turns it to the picture's right."""
+    if centre is None:
+        centre = axis_of(points)
+    angle = np.deg2rad(degrees)
+    x, z = points[:, 0] - centre[0], points[:, 2] - centre[1]
+    result = points.copy()
+    result[:, 0] = centre[0] + np.cos(angle) * x - np.sin(angle) * z
+    result[:, 2] = centre[1] + np.sin(angle) * x + np.cos(angle) * z
+    return result
+
+
+def axis_of(points: np.ndarray, yaw_deg: float = 0.0) -> np.ndarray:
+    """(2,) x and z of the vertical axis of the head."""
+    corners = points[[33, 133, 362, 263]].mean(0)
+    reach, angle = _BEHIND * eye_distance(points), np.deg2rad(yaw_deg)
+    return np.array([corners[0] - np.sin(angle) * reach, corners[2] + np.cos(angle) * reach])
+
+
+def with_lids(points: np.ndarray, gap: float) -> np.ndarray:
+    """The frontal mesh with its lids opened or closed to a gap; the skin round the eyes follows."""
+    result = points.copy()
+    sigma = 0.085 * eye_distance(points)
+    for uppers, lowers, corners, middle in zip(_UPPER_LIDS, _LOWER_LIDS, _CORNERS, _MIDDLE, strict=True):
+        width = np.linalg.norm(points[corners[0]] - points[corners[1]])
+        factor = gap / max(float(np.linalg.norm((points[middle[0]] - points[middle[1]])[:2]) / width), 0.02)
+        upper, lower = points[list(uppers)], points[list(lowers)]
+        meeting = lower + 0.15 * (upper - lower)
+        moving = np.concatenate([upper, lower, points[list(corners)]])
+        shift = np.concatenate([(upper - meeting) * (factor - 1), (lower - meeting) * (factor - 1), np.zeros((2, 3))])
+        shift[:, 2] = 0
+        squared = np.square(points[:, None, :2] - moving[None, :, :2]).sum(-1)
+        nearest = squared.argmin(1)
+        result += shift[nearest] * np.exp(-squared.min(1) / (2 * sigma**2))[:, None]
+    return result
+
+
+def with_lips(points: np.ndarray, gap: float) -> np.ndarray:
+    """The frontal mesh with its lips opened or closed to a gap; jaw and chin follow."""
+    unit = eye_distance(points)
+    delta = (gap - lip_gap(points)) * unit
+    upper, lower = points[list(_UPPER_LIP_INNER)], points[list(_LOWER_LIP_INNER)]
+    middle, half_width = points[[78, 308], 0].mean(), abs(points[308, 0] - points[78, 0]) / 2
+    line = np.interp(points[:, 0], *_sorted((upper + lower)[:, 0] / 2, (upper + lower)[:, 1] / 2))
+    across = (points[:, 0] - middle) / half_width
+    lips = np.clip(1 - across**2, 0, 1) ** 0.6
+    jaw = 0.8 * np.exp(-np.square(across / 2.0) / 2)
+    below = points[:, 1] - line
+    depth = np.clip(below / max(float(points[152, 1] - points[14, 1]), 1.0), 0, 1)
+    down = 0.88 * (lips * (1 - depth) + jaw * depth)
+    up = -0.12 * lips * np.exp(np.minimum(below, 0) / (0.15 * unit))
+    is_lower = below > 0
+    is_lower[list(_LOWER_LIP_INNER)] = True
+    is_lower[[*_UPPER_LIP_INNER, *_UPPER_LIP_OUTER]] = False
+    result = points.copy()
+    result[:, 1] += delta * np.where(is_lower, down, up)
+    return result
+
+
+def _sorted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(x)
+    return x[order], y[order]
+
+
+def shape_of(face: Face) -> np.ndarray:
+    """(468, 3) float32: the person's shape from a face in the generator's frame."""
+    points = face.points478[:468].astype(np.float64)
+    points[:, 2] -= points[[33, 263], 2].mean()
+    frontal = turned(points, -face.yaw_deg, axis_of(points, face.yaw_deg))
+    return with_lips(with_lids(frontal, NEUTRAL_LID_GAP), 0.0).astype(np.float32)
+
+
+def posed(shape: np.ndarray, lids: float, lips: float, yaw_deg: float) -> np.ndarray:
+    """(468, 3) the shape with this expression and turn."""
+    frontal = with_lips(with_lids(shape.astype(np.float64), lids), lips)
+    return turned(frontal, yaw_deg, axis_of(shape)).astype(np.float32)
+
+
+def ring_of(shape: np.ndarray) -> np.ndarray:
+    """(36, 2) points round the head that no expression or turn moves."""
+    oval = shape[list(FACE_OVAL), :2]
+    centre = oval.mean(0)
+    return centre + _RING * (oval - centre)
+
+
+@functools.cache
+def _border() -> np.ndarray:
+    steps = np.linspace(0, SIZE - 1, 9)
+    sides = [(x, y) for x in steps for y in steps if x in (0, SIZE - 1) or y in (0, SIZE - 1)]
+    return np.array(sides)
+
+
+@functools.cache
+def _grid(size: int) -> np.ndarray:
+    places = (np.arange(size) + 0.5) * (SIZE / size) - 0.5
+    x, y = np.meshgrid(places, places)
+    return np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
+
+
+def flow_between(
+    target: np.ndarray, source: np.ndarray, target_ring: np.ndarray, source_ring: np.ndarray, size: int = 128
+) -> np.ndarray:
+    """A smooth flow that draws one mesh from another: add it to a place of the target to get the source's.
+
+    Inside the face it is the mesh's own; round it, it interpolates the offsets of the control vertices that can be seen
+    and of the ring with the kernel |r|, and is nothing at the border.
+
+    Args:
+        target: (468, 3) the mesh to be drawn.
+        source: (468, 3) the mesh of the picture that is sampled.
+        target_ring: (36, 2) `ring_of` the target's shape.
+        source_ring: the same of the source's.
+        size: side of the flow.
+
+    Returns:
+        (size, size, 2) float32 offsets in pixels of the 256-pixel frame.
+    """
+    visible = CONTROLS[normals(target)[CONTROLS, 2] < -0.12]
+    inside = ((target_ring > 14) & (target_ring < SIZE - 15)).all(1)
+    places = np.concatenate([target[visible, :2], target_ring[inside], _border()]).astype(np.float32)
+    wanted = np.concatenate([source[visible, :2], source_ring[inside], _border()]).astype(np.float32)
+    count = len(places)
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = -np.sqrt(np.square(places[:, None] - places[None]).sum(-1))
+    system[:count, :count] += 0.4 * np.eye(count)  # a little give where controls come to lie on each other
+    system[:count, count:] = np.concatenate([np.ones((count, 1)), places], 1)
+    system[count:, :count] = system[:count, count:].T
+    right = np.zeros((count + 3, 2))
+    right[:count] = wanted - places
+    weights = np.linalg.solve(system, right).astype(np.float32)
+    grid = _grid(size // 2)  # smooth there, so half the size will do
+    squared = (grid**2).sum(1)[:, None] + (places**2).sum(1)[None] - 2 * grid @ places.T
+    kernel = -np.sqrt(np.maximum(squared, 0))
+    flow = (kernel @ weights[:count] + weights[count] + grid @ weights[count + 1 :]).reshape(size // 2, size // 2, 2)
+    flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_LINEAR)
+    return _with_nearest_surface(flow, target, source)
+
+
+def _with_nearest_surface(flow: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """The flow with the mesh's own inside its outline, where a nose may hide a cheek."""
+    size = len(flow)
+    scale = size / SIZE
+    offsets = np.concatenate([(source - target)[:, :2], np.zeros((len(target), 1), np.float32)], 1).astype(np.float32)
+    placed = ((target + np.array([0.5, 0.5, 0])) * scale).astype(np.float32)
+    drawn, covered = rasterise(placed, offsets, (size, size))
+    soft = cv2.GaussianBlur(cv2.erode(covered.astype(np.float32), np.ones((5, 5), np.uint8)), (0, 0), 1.5)[..., None]
+    soft = soft * covered[..., None]
+    return (flow + soft * (drawn[..., :2] - flow)).astype(np.float32)

@@ -1,0 +1,196 @@
+"""`GeneratePipeline`: the one door to the generator for the command line and the browser."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facegen import media, provenance
+from facegen.config import to_dict
+from facegen.errors import ResourceError
+from facegen.generate.request import GenerateRequest, GenerateResult
+from facegen.generate.sliders import NAMES, Sliders
+
+if TYPE_CHECKING:
+    from facegen.faces import FaceAnalyser
+    from facegen.generate.directions import Directions
+    from facegen.generate.generator import Encoded, FaceGenerator, Latents
+    from facegen.restore import Restorer
+
+OnProgress = Callable[[float, str], None]
+SWEEP_STEPS = 9
+FILM_FRAMES, FILM_RATE = 48, 24
+_AT_ONCE = 16
+
+
+class GeneratePipeline:
+    """Draws, sweeps and edits faces; its models load when they are first needed.
+
+    Args:
+        folder: a generator as diffusers saved it; None takes the bundled one.
+        device: as `device.choose_device` takes it.
+    """
+
+    def __init__(self, folder: Path | None = None, device: str = "auto") -> None:
+        self._folder, self._device = folder, device
+        self._lock = threading.Lock()
+
+    @cached_property
+    def generator(self) -> FaceGenerator:
+        """The generator."""
+        from facegen.generate.generator import FaceGenerator
+
+        return FaceGenerator.load(self._folder, self._device)
+
+    @cached_property
+    def restorer(self) -> Restorer:
+        """The restorer."""
+        from facegen.restore import Restorer
+
+        return Restorer(self._device)
+
+    @cached_property
+    def analyser(self) -> FaceAnalyser:
+        """Finds the face of a photograph."""
+        from facegen.faces import FaceAnalyser
+
+        return FaceAnalyser()
+
+    @cached_property
+    def directions(self) -> Directions:
+        """The further sliders."""
+        from facegen.generate.directions import Directions
+
+        return Directions.load()
+
+    def warm_up(self) -> None:
+        """Loads what the first picture needs."""
+        self.draw(self.sample([0]), Sliders())
+
+    def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
+        """New faces."""
+        with self._lock:
+            return self.generator.sample(seeds, temperature)
+
+    def encode(self, image_rgb: np.ndarray, name: str = "the picture") -> Encoded:
+        """The face of a photograph.
+
+        Raises:
+            NoFaceError: there is none.
+        """
+        with self._lock:
+            return self.generator.encode(image_rgb, self.analyser, name)
+
+    def draw(
+        self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, retouch: bool = True, strength: float = 1.0
+    ) -> np.ndarray:
+        """Pictures of faces: (B, 256, 256, 3) uint8 RGB retouched, else (B, 128, 128, 3)."""
+        asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
+        made = []
+        for start in range(0, len(latents), _AT_ONCE):
+            places = range(start, min(start + _AT_ONCE, len(latents)))
+            with self._lock:
+                drawn = self.generator.draw(latents.take(places), [asked[place] for place in places])
+                made.append(self.restorer.restore(drawn, strength) if retouch else drawn)
+        return np.concatenate(made)
+
+    def sweep(
+        self, latents: Latents, sliders: Sliders, name: str, *, steps: int = SWEEP_STEPS, retouch: bool = True
+    ) -> np.ndarray:
+        """(steps, S, S, 3) uint8: one face while one slider goes from 0 to 1."""
+        values = [replace(sliders, **{name: float(v)}) for v in np.linspace(0, 1, steps)]
+        return self.draw(latents.take([0] * steps), values, retouch=retouch)
+
+    def __call__(self, request: GenerateRequest, on_progress: OnProgress | None = None) -> GenerateResult:
+        """Writes what was asked for.
+
+        Raises:
+            InputError: something of the request does not fit, or the photograph shows no face.
+            WeightsError: the generator is missing.
+            ResourceError: the folder cannot be written.
+        """
+        started = time.perf_counter()
+        folder = Path(request.output)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"Expected a folder that can be made at {folder}, but {error}.") from error
+        options, sliders, notices = request.options, request.sliders, []
+        seeds = [options.seed + number for number in range(options.count)]
+        if request.edit:
+            encoded = self.encode(media.read_picture(request.edit), Path(request.edit).name)
+            sliders = replace(encoded.sliders, **{name: getattr(request.sliders, name) for name in request.given})
+            latents = encoded.latents
+            seeds = seeds[:1]
+            if options.count > 1:
+                notices.append("A photograph has one face: one picture was made.")
+        else:
+            latents = self.sample(seeds, options.temperature)
+        if request.more:
+            latents = self.directions.moved(latents, request.more)
+        files: list[str] = []
+        for number, seed in enumerate(seeds):
+            one = latents.take([number])
+            picture = self._picture(one, sliders, request)
+            files.append(str(self._write(folder / f"{number:04d}.png", picture, request, sliders, seed)))
+            if request.film:
+                files.append(str(self._film(folder / f"{number:04d}.mp4", one, sliders, request)))
+            if on_progress:
+                on_progress((number + 1) / len(seeds), f"{number + 1} of {len(seeds)} faces")
+        return GenerateResult(files=tuple(files), seconds=time.perf_counter() - started, notices=tuple(notices))
+
+    def _picture(self, latents: Latents, sliders: Sliders, request: GenerateRequest) -> np.ndarray:
+        retouch = request.options.retouch
+        if not request.sweep:
+            return self.draw(latents, sliders, retouch=retouch)[0]
+        rows = [sliders]
+        if len(request.sweep) == 2:
+            rows = [replace(sliders, **{request.sweep[1]: float(v)}) for v in np.linspace(0, 1, SWEEP_STEPS)]
+        strips = [np.concatenate(list(self.sweep(latents, row, request.sweep[0], retouch=retouch)), 1) for row in rows]
+        return np.concatenate(strips, 0)
+
+    def _write(self, path: Path, picture: np.ndarray, request: GenerateRequest, sliders: Sliders, seed: int) -> Path:
+        said = to_dict(replace(request, sliders=sliders, given=NAMES, output=""))
+        said["options"] |= {"seed": seed, "count": 1}
+        metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(said)}
+        media.write_picture(path, provenance.mark_picture(picture), metadata=metadata)
+        self._sign(path, request)
+        return path
+
+    def _film(self, path: Path, latents: Latents, sliders: Sliders, request: GenerateRequest) -> Path:
+        from fractions import Fraction
+
+        from facegen.media.stills import made_video
+
+        pictures = self.sweep(
+            latents, sliders, request.sweep[0], steps=FILM_FRAMES // 2, retouch=request.options.retouch
+        )
+        there_and_back = [*pictures, *pictures[::-1]]
+        height, width = pictures.shape[1:3]
+        base = Fraction(1, FILM_RATE)
+        info = made_video(width, height, Fraction(FILM_RATE), base)
+        mark = provenance.Watermark((height, width))
+        frames = (
+            media.Frame.of_picture(picture, index=i, pts=i, time_base=base).add_luma(mark.luma_delta)
+            for i, picture in enumerate(there_and_back)
+        )
+        media.write_video(path, frames, info, metadata={"comment": provenance.NOTICE})
+        self._sign(path, request)
+        return path
+
+    def _sign(self, path: Path, request: GenerateRequest) -> None:
+        claims = provenance.Claims(
+            job="generate",
+            engine="generator",
+            parent=request.edit or None,
+            sources=(request.edit,) if request.edit else (),
+        )
+        provenance.sign(path, claims)

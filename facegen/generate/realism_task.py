@@ -1,0 +1,92 @@
+"""Training of the classifier that tells photographs from generated faces, and shows where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen.errors import InputError
+from facegen.generate.attribute_net import AttributeNet, AttributeNetConfig
+from facegen.generate.attribute_task import save_half
+from facegen.training.augment import add_noise, jitter_colour, to_float
+from facegen.training.pictures import PictureStore
+from facegen.training.task import Draw, Task, TrainingData
+
+REALISM_CONFIG = AttributeNetConfig(widths=(48, 80, 112), blocks=(1, 1, 1), outputs=1, pooling="map")
+
+
+class RealismData:
+    """`pictures` (B, 3, S, S) in [0, 1] and `is_real` (B,), as many of either kind.
+
+    Args:
+        folder: holds `photographs/` and `generated/`; every tenth of each is kept back.
+        side: of the pictures.
+        device: where batches go.
+    """
+
+    def __init__(self, folder: Path, side: int, device: torch.device) -> None:
+        self.device = device
+        self.skipped: tuple[str, ...] = ()
+        for name in ("photographs", "generated"):
+            if not (folder / name).is_dir():
+                raise InputError(f"Expected the folders photographs/ and generated/ in {folder}, found no {name}/.")
+        kinds = [PictureStore.read(folder / name, side).pictures for name in ("generated", "photographs")]
+        self.held_back = [k[::10] for k in kinds]
+        self.kinds = [k[torch.arange(len(k)) % 10 != 0] for k in kinds]
+
+    def __len__(self) -> int:
+        return max(len(kind) for kind in self.kinds)
+
+    def batch(self, draw: Draw) -> dict[str, Tensor]:
+        """One batch, mirrored and tinted at random."""
+        count = len(draw.indices)
+        is_real = torch.arange(count) % 2
+        chosen = [self.kinds[int(kind)] for kind in is_real]
+        pictures = to_float(torch.stack([k[int(i) % len(k)] for k, i in zip(chosen, draw.indices, strict=True)]))
+        mirrored = torch.rand(count, generator=draw.generator) < 0.5
+        pictures[mirrored] = pictures[mirrored].flip(3)
+        pictures = jitter_colour(pictures.to(self.device), draw.generator, strength=0.15)
+        pictures = add_noise(pictures, draw.generator, share=0.3, largest=0.02)
+        return {"pictures": pictures, "is_real": is_real.float().to(self.device)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealismTask(Task):
+    """Learns to tell photographs from generated faces."""
+
+    network: AttributeNetConfig = field(default_factory=lambda: REALISM_CONFIG)
+    """The network's size."""
+
+    def build_data(self, folder: Path | None, device: torch.device) -> RealismData:
+        """Reads both kinds."""
+        if folder is None:
+            raise InputError("Expected a folder with photographs/ and generated/, found none given; add --data DIR.")
+        return RealismData(Path(folder), self.network.side, device)
+
+    def build_model(self) -> nn.Module:
+        """A fresh network."""
+        return AttributeNet(self.network)
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+        """Cross-entropy, with a little doubt so that scores stay useful."""
+        said = model(batch["pictures"] * 2 - 1).float()[:, 0]
+        return {"realism": F.binary_cross_entropy_with_logits(said, batch["is_real"] * 0.9 + 0.05)}
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
+        """Share of held-back pictures that are taken for the other kind."""
+        assert isinstance(data, RealismData)
+        wrong = []
+        for kind, pictures in enumerate(data.held_back):
+            said = model(to_float(pictures[:128].to(data.device)) * 2 - 1).float()[:, 0] > 0
+            wrong.append(float((said != bool(kind)).float().mean()))
+        return {"error": sum(wrong) / 2, "generated taken for real": wrong[0], "real taken for generated": wrong[1]}
+
+    def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
+        """`realism.safetensors` in half precision."""
+        return {"realism": save_half(model, folder / "realism.safetensors")}

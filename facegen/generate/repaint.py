@@ -1,0 +1,114 @@
+"""Hair, background and the inside of the mouth repainted: how pictures of other attributes are made from photographs."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from facegen.faces.mesh import LIPS_INNER, polygon_mask
+
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+HAIR_LUMINANCES = np.array([0.06, 0.12, 0.20, 0.30, 0.42, 0.55, 0.68], np.float32)
+HAIR_COLOURS = (
+    np.array(
+        [[18, 15, 14], [35, 30, 27], [62, 49, 40], [97, 73, 57], [138, 103, 76], [176, 138, 102], [211, 171, 134]],
+        np.float32,
+    )
+    / 255
+)
+"""(7, 3) RGB of hair of these mean luminances, black to blond: medians over faces/generated, ends extended."""
+
+
+def luminance(picture: np.ndarray) -> np.ndarray:
+    """(..., H, W) of (..., H, W, 3) RGB, in the same range."""
+    return picture @ LUMINANCE
+
+
+def mean_inside(values: np.ndarray, mask: np.ndarray) -> float:
+    """Weighted mean of (H, W) values."""
+    return float((values * mask).sum() / max(float(mask.sum()), 1e-6))
+
+
+def with_hair(picture: np.ndarray, hair: np.ndarray, wanted: float) -> np.ndarray:
+    """The picture with hair of another luminance.
+
+    Args:
+        picture: (H, W, 3) float32 RGB in [0, 1].
+        hair: (H, W) 0..1.
+        wanted: mean luminance of the hair, 0..1.
+    """
+    values = luminance(picture)
+    mean = mean_inside(values, hair)
+    colour = np.array([np.interp(wanted, HAIR_LUMINANCES, HAIR_COLOURS[:, c]) for c in range(3)], np.float32)
+    colour *= wanted / max(float(colour @ LUMINANCE), 1e-3)
+    # strands keep their contrast, in a range that bright hair has too
+    relative = np.clip(values / max(mean, 0.03), 0, 1.7) ** (0.75 if wanted > mean else 1.0)
+    relative /= max(mean_inside(relative, hair), 1e-3)
+    own = picture / np.maximum(values, 0.02)[..., None]
+    tint = 0.75 * colour / wanted + 0.25 * np.clip(own, 0.3, 2.0)
+    tint /= np.maximum(luminance(tint), 1e-3)[..., None]
+    painted = np.clip(tint * (relative * wanted)[..., None], 0, 1)
+    return picture + hair[..., None] * (painted - picture)
+
+
+def with_background(picture: np.ndarray, background: np.ndarray, wanted: float) -> np.ndarray:
+    """The picture with a background of another mean luminance.
+
+    Args:
+        picture: (H, W, 3) float32 RGB in [0, 1].
+        background: (H, W) 0..1.
+        wanted: mean luminance, 0..1.
+    """
+    mean = min(max(mean_inside(luminance(picture), background), 0.03), 0.97)
+    if wanted < mean:
+        painted = picture * (wanted / mean)
+    else:
+        painted = 1 - (1 - picture) * ((1 - wanted) / (1 - mean))
+    return picture + background[..., None] * (np.clip(painted, 0, 1) - picture)
+
+
+def with_mouth_inside(picture: np.ndarray, points: np.ndarray, gap: float, source_gap: float) -> np.ndarray:
+    """The inside of a mouth that is opened wider than it was in the picture: teeth above, dark below.
+
+    Args:
+        picture: (S, S, 3) float32 RGB in [0, 1], already warped to `points`.
+        points: (468, 3) mesh in pixels of the picture.
+        gap: opening of the lips in eye distances.
+        source_gap: what it was before.
+    """
+    strength = float(np.clip((gap - 1.25 * source_gap - 0.015) / 0.06, 0, 1))
+    if strength == 0:
+        return picture
+    ring = points[list(LIPS_INNER), :2]
+    size = len(picture)
+    mask = polygon_mask(ring + 0.5, (size, size)).astype(np.float32) / 255
+    top, bottom = ring[:, 1].min(), ring[:, 1].max()
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    upper_x, upper_y = ring[:11, 0], ring[:11, 1]
+    order = np.argsort(upper_x)
+    upper = np.interp(x[0], upper_x[order], upper_y[order]).astype(np.float32)[None]
+    height = max(float(bottom - top), 1.0)
+    below = (y - upper) / height
+    middle, half = ring[:, 0].mean(), max(float(np.ptp(ring[:, 0])) / 2, 1.0)
+    sideways = np.abs(x - middle) / half
+    light = 0.35 + 0.65 * float(np.clip(mean_inside(luminance(picture), _cheeks(points, size)), 0.15, 0.75)) / 0.6
+    cavity = np.array([0.24, 0.09, 0.08], np.float32) * light
+    tongue = np.array([0.56, 0.27, 0.26], np.float32) * light
+    teeth = np.array([0.86, 0.80, 0.74], np.float32) * light
+    inside = cavity + (tongue - cavity) * (_rise(below, 0.55, 0.95) * np.clip(1 - sideways**2, 0, 1))[..., None]
+    teeth_end = np.clip(0.035 * size / height, 0.12, 0.42)
+    shown = (1 - _rise(below, teeth_end - 0.06, teeth_end + 0.06)) * (1 - _rise(sideways, 0.62, 0.95))
+    shade = (1 - 0.35 * sideways) * (0.75 + 0.25 * _rise(below, 0.0, 0.14))
+    inside = inside + shown[..., None] * (teeth * shade[..., None] - inside)
+    soft = cv2.GaussianBlur(mask, (0, 0), max(0.0035 * size, 0.4))[..., None] * strength
+    return picture + soft * (np.clip(inside, 0, 1).astype(np.float32) - picture)
+
+
+def _rise(values: np.ndarray, start: float, end: float) -> np.ndarray:
+    """0 below start, 1 above end, smooth between."""
+    part = np.clip((values - start) / (end - start), 0, 1)
+    return part * part * (3 - 2 * part)
+
+
+def _cheeks(points: np.ndarray, size: int) -> np.ndarray:
+    return polygon_mask(points[[117, 346, 425, 205], :2], (size, size)).astype(np.float32) / 255

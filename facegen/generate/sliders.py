@@ -1,0 +1,73 @@
+"""The five sliders: what 0 and 1 of each mean, in lids, lips, degrees and luminance. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
+
+from facegen.config import check
+
+NAMES = ("eyes", "mouth", "hair", "background", "head")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sliders:
+    """Five numbers that a face is asked for, each 0 to 1."""
+
+    eyes: float = field(default=0.8, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
+    """How far the eyes are open: 0 closed, 1 wide open."""
+    mouth: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
+    """How far the mouth is open: 0 closed, 1 wide open."""
+    hair: float = field(default=0.75, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
+    """How dark the hair is: 0 blond, 1 black."""
+    background: float = field(default=0.75, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
+    """How bright the background is: 0 dark, 1 white."""
+    head: float = field(default=0.5, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
+    """Where the head is turned: 0 to the picture's left, 0.5 ahead, 1 to its right."""
+
+    COUNT: ClassVar[int] = 5
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def values(self) -> tuple[float, ...]:
+        """The five in the order of `NAMES`."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A line between a slider's value and a measured quantity."""
+
+    at0: float
+    at1: float
+
+    def quantity(self, value: float) -> float:
+        """What a slider's value stands for."""
+        return self.at0 + (self.at1 - self.at0) * value
+
+    def value(self, quantity: float) -> float:
+        """The slider's value for a quantity; may lie outside 0..1."""
+        return (quantity - self.at0) / (self.at1 - self.at0)
+
+
+MEASURED = {
+    "eyes": Scale(0.12, 0.38),
+    "mouth": Scale(0.0, 0.36),
+    "hair": Scale(0.68, 0.08),
+    "background": Scale(0.08, 0.94),
+    "head": Scale(-30.0, 30.0),
+}
+"""What is measured on a picture: lid gap in eye widths, lip gap in eye distances, mean luminance, degrees of yaw.
+
+Lids that are closed still measure about 0.12 with MediaPipe."""
+
+DRAWN = {
+    "eyes": Scale(-0.08, 0.40),
+    "mouth": Scale(0.0, 0.37),
+    "hair": Scale(0.68, 0.08),
+    "background": Scale(0.08, 0.94),
+    "head": Scale(-38.0, 38.0),
+}
+"""What the geometry is asked for so that a slider's value is measured: a warped picture of a turn of 38 degrees measures
+as about 26, and lids must overlap a little to look closed."""

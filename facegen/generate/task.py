@@ -1,0 +1,300 @@
+"""Training of the generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen.generate.base import Basis, fit_basis, mirrored_shapes, to_vector
+from facegen.generate.critic import Critic, critic_loss, feature_distance, fooling_loss, frozen_features
+from facegen.generate.packed import PackedFaces
+from facegen.generate.spectral import largest_singular_values
+from facegen.generate.vae import ConditionalVae
+from facegen.training.augment import to_float
+from facegen.training.task import Draw, Task, TrainingData
+
+HEAD = 4
+SHOWN = 8
+POSITIONS = (64, 256, 1024)
+"""Places of the groups' maps, for balancing their divergences."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeConfig:
+    """The generator's size."""
+
+    texture_codes: int = field(default=160, metadata={"min": 4, "max": 512})
+    """Linear codes of the canonical picture."""
+    shape_codes: int = field(default=32, metadata={"min": 2, "max": 128})
+    """Linear codes of the shape."""
+    components: int = field(default=12, metadata={"min": 1, "max": 64})
+    """Gaussians in the prior of the codes."""
+    widths: tuple[int, int, int, int] = (40, 72, 112, 128)
+    """Channels at 64, 32, 16 and 8 pixels."""
+    latents: tuple[int, int, int] = (12, 6, 2)
+    """Channels of the latent groups at 8, 16 and 32 pixels."""
+
+    def build(self) -> ConditionalVae:
+        """A fresh network."""
+        return ConditionalVae(**asdict(self))
+
+
+class GeneratorData:
+    """Batches of variants with everything that the generator is told about them.
+
+    `pictures` (B, 3, 128, 128) in [0, 1], `canonical` (B, 5, 128, 128) in [0, 1], `flows` (B, 2, 64, 64), `sliders` and
+    `measured` (B, 5), `codes` (B, K). The first batch of a training brings the linear model along: `basis_*`.
+    """
+
+    def __init__(self, pack: PackedFaces, config: VaeConfig, device: torch.device) -> None:
+        self.pack, self.config, self.device = pack, config, device
+        self.skipped: tuple[str, ...] = ()
+        self.basis: Basis = fit_basis(pack, config.texture_codes, config.shape_codes, config.components)
+        held = pack.held_back()
+        self.places, self.held_places = np.flatnonzero(~held), np.flatnonzero(held)
+        model = config.build()
+        model.warm_start(self.basis)
+        canonical = np.asarray(pack.canonical)
+        self.codes = [
+            model.texture_codes_of(torch.from_numpy(to_vector(c))) for c in (canonical, canonical[:, :, ::-1])
+        ]
+        shapes = np.asarray(pack.shapes)
+        self.shape_codes = [model.shape_codes_of(torch.from_numpy(s)) for s in (shapes.copy(), mirrored_shapes(shapes))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def batch(self, draw: Draw) -> dict[str, Tensor]:
+        """One batch: of each face a random variant, mirrored at random."""
+        faces = self.places[draw.indices.numpy()]
+        variants = torch.randint(self.pack.pictures.shape[1], (len(faces),), generator=draw.generator).numpy()
+        mirrored = (torch.rand(len(faces), generator=draw.generator) < 0.5).numpy()
+        found = self.take(faces, variants, mirrored)
+        if draw.step == 0:
+            found |= {f"basis_{name}": torch.from_numpy(value) for name, value in vars(self.basis).items()}
+        return found
+
+    def take(self, faces: np.ndarray, variants: np.ndarray, mirrored: np.ndarray) -> dict[str, Tensor]:
+        """These variants of these faces."""
+        pack = self.pack
+        pictures = torch.from_numpy(pack.pictures[faces, variants]).permute(0, 3, 1, 2)
+        canonical = torch.from_numpy(pack.canonical[faces]).permute(0, 3, 1, 2)
+        flows = torch.from_numpy(pack.flows[faces, variants].astype(np.float32)).permute(0, 3, 1, 2)
+        sliders, measured = (torch.from_numpy(a[faces, variants]) for a in (pack.drawn, pack.measured))
+        codes = torch.stack([self.codes[int(m)][f] for f, m in zip(faces, mirrored, strict=True)])
+        flip = torch.from_numpy(mirrored)
+        pictures, canonical, flows = (
+            torch.where(flip[:, None, None, None], t.flip(3), t) for t in (pictures, canonical, flows)
+        )
+        sign = torch.where(flip, -1.0, 1.0)[:, None, None]
+        flows = torch.stack([flows[:, 0] * sign, flows[:, 1]], 1)
+        for values in (sliders, measured):
+            values[flip, HEAD] = 1 - values[flip, HEAD]
+        made = {
+            "pictures": to_float(pictures.contiguous()), "canonical": to_float(canonical.contiguous()),
+            "flows": flows.contiguous(), "sliders": sliders, "measured": measured, "codes": codes,
+        }  # fmt: skip
+        return {name: value.to(self.device) for name, value in made.items()}
+
+
+class RivalPair(nn.Module):
+    """The generator and its critic, as one model with two players."""
+
+    def __init__(self, vae: ConditionalVae, critic: Critic) -> None:
+        super().__init__()
+        self.vae, self.critic = vae, critic
+        self._shown: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, batch: dict[str, Tensor], player: int, samples: int, is_rivalry: bool) -> dict[str, Tensor]:
+        """What the losses need: for player 0 drawn pictures, divergences and the critic's opinion; for 1 its scores."""
+        if player == 0:
+            return self._draw(batch, samples, is_rivalry)
+        assert self._shown is not None
+        fake, real = self._shown
+        if not is_rivalry:
+            return {"idle": torch.stack([p.sum() for p in self.critic.parameters()]).sum() * 0}
+        scores, _ = self.critic(torch.cat([real, fake]))
+        return {f"score{i}": s for i, s in enumerate(scores)} | {"count": torch.tensor(len(real))}
+
+    def _draw(self, batch: dict[str, Tensor], samples: int, is_rivalry: bool) -> dict[str, Tensor]:
+        vae = self.vae
+        if float(vae.is_warm) == 0:
+            vae.warm_start(Basis(**{n[6:]: v.numpy() for n, v in batch.items() if n.startswith("basis_")}))
+        codes, flows, sliders = batch["codes"], batch["flows"], batch["sliders"]
+        count = len(codes)
+        codes = codes + 0.15 * torch.randn_like(codes)
+        temperature = codes.new_ones(count + samples, 1, 1, 1)
+        if samples:
+            generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+            drawn, _ = vae.sample_codes(samples, generator, 0.9)
+            codes = torch.cat([codes, drawn])
+            flows, sliders = (torch.cat([t, t[:samples].flip(0)]) for t in (flows, sliders))
+            temperature[count:] = 0.8
+        is_set = torch.rand(len(codes), device=codes.device) > 0.1
+        pictures, divergences, _ = vae(
+            codes, flows, sliders, canonical=batch["canonical"], temperature=temperature, is_set=is_set
+        )
+        found = {"pictures": pictures, "divergences": divergences[:count]}
+        self._shown = (pictures.detach(), batch["pictures"])
+        if is_rivalry:
+            scores, features = self.critic(pictures)
+            found |= {f"score{i}": s for i, s in enumerate(scores)}
+            with torch.no_grad():
+                _, wanted = self.critic(batch["pictures"])
+            found["match"] = feature_distance([f[:count] for f in features], wanted)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorTask(Task):
+    """Learns to draw faces that do not exist, steered by five sliders."""
+
+    network: VaeConfig = field(default_factory=VaeConfig)
+    """The generator's size."""
+    critic_widths: tuple[int, int, int, int] = (32, 64, 128, 192)
+    """Channels of the critic at 1/2, 1/4, 1/8 and 1/16 of the side."""
+    rivalry_from: float = field(default=0.12, metadata={"min": 0.0, "max": 1.0})
+    """Share of the training after which the critic takes part."""
+    samples: int = field(default=3, metadata={"min": 0, "max": 256})
+    """Faces a batch that are drawn from the prior, beside the reconstructions, once the critic takes part."""
+    pixel_weight: float = field(default=20.0, metadata={"min": 0.0, "max": 1000.0})
+    """Weight of the absolute difference of pixels."""
+    feature_weight: float = field(default=2.0, metadata={"min": 0.0, "max": 1000.0})
+    """Weight of the distance in the features of the parser and the attribute network."""
+    rivalry_weight: float = field(default=0.4, metadata={"min": 0.0, "max": 1000.0})
+    """Weight of fooling the critic."""
+    match_weight: float = field(default=2.0, metadata={"min": 0.0, "max": 1000.0})
+    """Weight of the distance in the critic's features (arXiv:1512.09300)."""
+    divergence_weight: float = field(default=10.0, metadata={"min": 0.0, "max": 1000.0})
+    """Weight of the latents' divergence, per pixel value, after its warm-up over the first 30 %."""
+    slider_weight: float = field(default=2.0, metadata={"min": 0.0, "max": 1000.0})
+    """Weight of what the attribute network reads against what was asked for."""
+    spectral_weight: float = field(default=1e-4, metadata={"min": 0.0, "max": 1.0})
+    """Weight of the sum of the convolutions' largest singular values."""
+
+    players = 2
+
+    def build_data(self, folder: Path | None, device: torch.device) -> GeneratorData:
+        """Opens the prepared dataset and fits the linear top of the hierarchy to it."""
+        return GeneratorData(PackedFaces.read(folder), self.network, device)
+
+    def build_model(self) -> nn.Module:
+        """A fresh generator with its critic."""
+        return RivalPair(self.network.build(), Critic(tuple(self.critic_widths)))
+
+    def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        """The generator's, then the critic's."""
+        assert isinstance(model, RivalPair)
+        return [list(model.vae.parameters()), list(model.critic.parameters())]
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+        """See the fields' docstrings."""
+        is_rivalry = progress >= self.rivalry_from
+        found = model(batch, player, self.samples if is_rivalry else 0, is_rivalry)
+        scores = [found[name] for name in sorted(found) if name.startswith("score")]
+        if player == 1:
+            if not is_rivalry:
+                return {"critic": found["idle"]}
+            count = int(found["count"])
+            return {"critic": critic_loss([s[:count] for s in scores], [s[count:] for s in scores])}
+        pictures, wanted = found["pictures"].float(), batch["pictures"]
+        count = len(wanted)
+        frozen = frozen_features(str(wanted.device))
+        with torch.no_grad():
+            reference = frozen(wanted)
+        losses = {
+            "pixels": self.pixel_weight * (pictures[:count] - wanted).abs().mean(),
+            "features": self.feature_weight * feature_distance(frozen(pictures[:count]), reference),
+            "latents": self.divergence_weight * balanced_divergence(found["divergences"], progress) / wanted[0].numel(),
+        }
+        if self.spectral_weight:
+            losses["spectral"] = self.spectral_weight * largest_singular_values(_inner(model))
+        if is_rivalry:
+            strength = min(1.0, (progress - self.rivalry_from) / 0.05 + 0.1)
+            losses["fooling"] = self.rivalry_weight * strength * fooling_loss(scores)
+            losses["matching"] = self.match_weight * strength * found["match"].float()
+        said = frozen.sliders(pictures)
+        if said is not None:
+            asked = torch.cat([batch["measured"], batch["measured"][: len(said) - count].flip(0)])
+            asked = torch.where(asked.isfinite(), asked, said.detach())
+            losses["sliders"] = self.slider_weight * F.smooth_l1_loss(said, asked, beta=0.1)
+        return losses
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
+        """Feature distance of held-back faces drawn from their own codes, then pixel error and divergences."""
+        assert isinstance(data, GeneratorData)
+        assert isinstance(model, RivalPair)
+        places = data.held_places[:64]
+        batch = data.take(places, np.arange(len(places)) % data.pack.pictures.shape[1], np.zeros(len(places), bool))
+        drawn, spent = _reconstruct(model.vae, batch)
+        frozen = frozen_features(str(drawn.device))
+        figures = {
+            "features": float(feature_distance(frozen(drawn), frozen(batch["pictures"]))),
+            "pixels": float((drawn - batch["pictures"]).abs().mean()),
+        }
+        return figures | {f"nats {8 * 2**i}x{8 * 2**i}": float(s) for i, s in enumerate(spent.mean(0))}
+
+    @torch.no_grad()
+    def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
+        """Held-back pictures, their reconstructions, then two rows from the prior."""
+        assert isinstance(data, GeneratorData)
+        assert isinstance(model, RivalPair)
+        places = data.held_places[np.arange(SHOWN) % len(data.held_places)]
+        batch = data.take(places, np.arange(SHOWN) % data.pack.pictures.shape[1], np.zeros(SHOWN, bool))
+        vae = model.vae
+        rows = [batch["pictures"], _reconstruct(vae, batch)[0]]
+        for seed in (0, 1):
+            generator = torch.Generator().manual_seed(seed)
+            codes, _ = vae.sample_codes(SHOWN, generator, 0.8)
+            noises = tuple(torch.randn(SHOWN, *s, generator=generator).to(codes) for s in vae.noise_shapes())
+            # heads look where those of the held-back pictures look: good enough for a preview
+            rows.append(vae(codes, batch["flows"], batch["sliders"], noises=noises, temperature=0.7)[0])
+        sheet = torch.stack(rows).float().clamp(0, 1).mul(255).round().byte()
+        return sheet.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).cpu().numpy()
+
+    def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
+        """The generator as diffusers saves it, in half precision."""
+        import copy
+
+        assert isinstance(model, RivalPair)
+        copy.deepcopy(model.vae).half().save_pretrained(folder, safe_serialization=True)
+        return {"generator": folder / "diffusion_pytorch_model.safetensors", "config": folder / "config.json"}
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    """The generator inside whatever wraps the pair."""
+    found = getattr(model, "module", model)
+    assert isinstance(found, RivalPair)
+    return found.vae
+
+
+def _reconstruct(vae: ConditionalVae, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    count = len(batch["codes"])
+    noises = tuple(torch.randn(count, *s, generator=generator).to(batch["codes"]) for s in vae.noise_shapes())
+    drawn, spent, _ = vae(batch["codes"], batch["flows"], batch["sliders"], canonical=batch["canonical"], noises=noises)
+    return drawn.float().clamp(0, 1), spent
+
+
+def balanced_divergence(divergences: Tensor, progress: float) -> Tensor:
+    """NVAE's sum over groups: warmed up over the first 30 %, balanced meanwhile, so that no group falls silent.
+
+    Args:
+        divergences: (B, groups) nats.
+        progress: share of the training that is done.
+    """
+    warm = min(1.0, max(1e-4, progress / 0.3))
+    means = divergences.mean(0)
+    if warm >= 1:
+        return means.sum()
+    positions = torch.tensor(POSITIONS, device=means.device, dtype=means.dtype)
+    factors = means.detach().abs() / positions * means.detach().sum()
+    factors = factors / factors.mean().clamp_min(1e-8)
+    return warm * (factors * means).sum()

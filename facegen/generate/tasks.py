@@ -1,0 +1,126 @@
+"""What this room can train. Imports no torch."""
+
+from __future__ import annotations
+
+from facegen.training.info import TaskInfo
+
+_DATASET = "A folder made by «facegen generate dataset»."
+
+ATTRIBUTES = TaskInfo(
+    name="attributes",
+    summary="Learns to read the five sliders' values, and female or male, from a picture.",
+    needs=_DATASET,
+    typical_time="20 minutes on a CPU core, 2 minutes on a GPU",
+    path="facegen.generate.attribute_task:AttributesTask",
+    presets={
+        "default": (
+            "steps=4000",
+            "batch_size=32",
+            "optimiser.name=adamw",
+            "optimiser.rate=0.002",
+            "optimiser.weight_decay=0.02",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=50",
+            "optimiser.clip_norm=5",
+            "ema_decay=0.995",
+            "save_every=400",
+        ),
+        "tiny": (
+            "steps=10",
+            "batch_size=4",
+            "save_every=10",
+            "log_every=1",
+            "task.network.widths=[8,8,8]",
+            "task.network.blocks=[1,1,1]",
+        ),
+    },
+    used_in="generate",
+)
+
+GENERATOR = TaskInfo(
+    name="generator",
+    summary="Learns to draw faces that do not exist, steered by five sliders.",
+    needs=_DATASET,
+    typical_time="hours on 2 CPU cores, an hour on a GPU",
+    path="facegen.generate.task:GeneratorTask",
+    presets={
+        "default": (
+            "steps=12000",
+            "batch_size=8",
+            "optimiser.name=adam",
+            "optimiser.rate=0.001",
+            "optimiser.beta1=0.5",
+            "optimiser.beta2=0.99",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=100",
+            "optimiser.clip_norm=10",
+            "ema_decay=0.995",
+            "save_every=300",
+        ),
+        "gpu": (
+            "steps=60000",
+            "batch_size=64",
+            "optimiser.name=adam",
+            "optimiser.rate=0.001",
+            "optimiser.beta1=0.5",
+            "optimiser.beta2=0.99",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=500",
+            "optimiser.clip_norm=10",
+            "ema_decay=0.999",
+            "save_every=1000",
+            "task.samples=32",
+            "task.network.widths=[64,96,160,224]",
+            "task.network.latents=[20,10,5]",
+            "task.critic_widths=[48,96,192,256]",
+        ),
+        "tiny": (
+            "steps=10",
+            "batch_size=4",
+            "save_every=10",
+            "log_every=1",
+            "ema_decay=0.9",
+            "task.samples=2",
+            "task.rivalry_from=0.3",
+            "task.network.texture_codes=6",
+            "task.network.shape_codes=3",
+            "task.network.components=1",
+            "task.network.widths=[8,8,8,8]",
+            "task.network.latents=[2,2,2]",
+            "task.critic_widths=[8,8,8,8]",
+        ),
+    },
+    used_in="generate",
+)
+
+REALISM = TaskInfo(
+    name="realism",
+    summary="Learns to tell photographs from generated faces, and where these look wrong.",
+    needs="A folder with photographs/ and generated/, aligned faces of both kinds.",
+    typical_time="10 minutes on a CPU core, 1 minute on a GPU",
+    path="facegen.generate.realism_task:RealismTask",
+    presets={
+        "default": (
+            "steps=1500",
+            "batch_size=32",
+            "optimiser.name=adamw",
+            "optimiser.rate=0.001",
+            "optimiser.weight_decay=0.05",
+            "optimiser.schedule=cosine",
+            "optimiser.clip_norm=5",
+            "ema_decay=0.98",
+            "save_every=200",
+        ),
+        "tiny": (
+            "steps=6",
+            "batch_size=4",
+            "save_every=6",
+            "log_every=1",
+            "task.network.widths=[8,8,8]",
+            "task.network.side=64",
+        ),
+    },
+    used_in="generate",
+)
+
+TASKS = (ATTRIBUTES, GENERATOR, REALISM)

@@ -1,0 +1,53 @@
+"""The restorer's network: a small diffusers UNet2DModel on pixel-unshuffled faces, in one step, around a shortcut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffusers.models.unets.unet_2d import UNet2DModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+FOLD = 4
+"""Pixels a side that become channels before the first convolution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorerConfig:
+    """What rebuilds a restorer from its weights."""
+
+    widths: tuple[int, ...] = (48, 80, 112)
+    """Channels at 1/4, 1/8 and 1/16 of the input's side; multiples of 8."""
+    layers: int = 1
+    """Residual blocks at each scale."""
+
+    def build(self) -> RestorerNet:
+        """A fresh network, which changes nothing yet."""
+        return RestorerNet(self)
+
+
+class RestorerNet(nn.Module):
+    """Adds to a face what it has lost."""
+
+    def __init__(self, config: RestorerConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = 3 * FOLD * FOLD
+        self.unet = UNet2DModel(
+            in_channels=channels,
+            out_channels=channels,
+            block_out_channels=tuple(config.widths),
+            layers_per_block=config.layers,
+            down_block_types=("DownBlock2D",) * len(config.widths),
+            up_block_types=("UpBlock2D",) * len(config.widths),
+            norm_num_groups=8,
+            add_attention=False,
+        )
+        nn.init.zeros_(self.unet.conv_out.weight)
+        nn.init.zeros_(self.unet.conv_out.bias)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1], H and W multiples of 16, to the same, restored and not clipped."""
+        folded = F.pixel_unshuffle(pictures * 2 - 1, FOLD)
+        change = self.unet(folded, 0).sample
+        return pictures + F.pixel_shuffle(change, FOLD).to(pictures.dtype)

@@ -1,0 +1,82 @@
+"""`Restorer`: small, blurred or generated faces to 256 pixels with their details back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from facegen import hub
+from facegen.device import choose_device
+from facegen.errors import InputError, WeightsError
+from facegen.restore.network import RestorerConfig, RestorerNet
+from facegen.restore.weights import RESTORER
+from facegen.training.precision import is_bfloat16_quick
+
+SIZE = 256
+"""Side of restored pictures, pixels."""
+_AT_ONCE = 8
+
+
+class Restorer:
+    """The trained restorer; one for generated faces, swaps, talks and facesets.
+
+    Args:
+        device: as `device.choose_device` takes it.
+        path: weights of a training; None takes the bundled ones.
+
+    Raises:
+        WeightsError: the weights are missing or were changed.
+    """
+
+    def __init__(self, device: str = "auto", path: Path | None = None) -> None:
+        self.device = choose_device(device)
+        self._network = load_restorer(path or hub.fetch(RESTORER)).to(self.device).to(memory_format=torch.channels_last)
+        self._dtype = torch.bfloat16 if is_bfloat16_quick(self.device) else torch.float32
+
+    def restore(self, pictures_rgb: np.ndarray, strength: float = 1.0) -> np.ndarray:
+        """Restores aligned faces.
+
+        Args:
+            pictures_rgb: (N, H, W, 3) uint8, squares of any size, the face as in `generate.frame` or an FFHQ crop.
+            strength: 0 only enlarges, 1 is as trained.
+
+        Returns:
+            (N, 256, 256, 3) uint8.
+        """
+        if pictures_rgb.ndim != 4 or pictures_rgb.shape[1] != pictures_rgb.shape[2] or pictures_rgb.dtype != np.uint8:
+            raise InputError(f"Expected square uint8 RGB pictures, found {pictures_rgb.shape} {pictures_rgb.dtype}.")
+        made = np.empty((len(pictures_rgb), SIZE, SIZE, 3), np.uint8)
+        shrinks = pictures_rgb.shape[1] > SIZE
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        for start in range(0, len(pictures_rgb), _AT_ONCE):
+            part = np.stack(
+                [cv2.resize(p, (SIZE, SIZE), interpolation=way) for p in pictures_rgb[start : start + _AT_ONCE]]
+            )
+            inputs = torch.from_numpy(part).to(self.device).permute(0, 3, 1, 2).float().div(255)
+            with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
+                restored = self._network(inputs)
+            mixed = torch.lerp(inputs, restored.float(), strength).clamp(0, 1).mul(255).round().byte()
+            made[start : start + len(part)] = mixed.permute(0, 2, 3, 1).cpu().numpy()
+        return made
+
+
+def load_restorer(path: Path) -> RestorerNet:
+    """The frozen network from its weights.
+
+    Raises:
+        WeightsError: the file holds another model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    network = RestorerConfig().build().eval().requires_grad_(False)
+    try:
+        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(
+            f"Expected the restorer's weights in {path}, found another model; install them again."
+        ) from error
+    return network
