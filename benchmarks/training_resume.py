@@ -22,7 +22,7 @@ from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.training.watch import read_losses
 
 KILLS = 20
-STEPS = 600
+STEPS = 6000
 SETTINGS = TrainSettings(
     steps=STEPS,
     batch_size=4,
@@ -49,8 +49,10 @@ def main(arguments: list[str]) -> None:
         reached = 0
         for number in range(kills):
             process = _start(root / "run", data, STEPS)
-            wait = choose.uniform(0.2, 2.0)
+            _wait_until_at_work(root / "run", process)
+            wait = choose.uniform(0.0, 1.0)
             time.sleep(wait)
+            assert process.is_alive(), "the training ended by itself"
             was_writing = any((root / "run" / "checkpoints").glob(".partial-*"))
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
@@ -59,7 +61,12 @@ def main(arguments: list[str]) -> None:
             in_writes += was_writing
             last = _last_step(root / "run")
             rows.append(
-                {"kill": number + 1, "after (s)": round(wait, 2), "while writing": was_writing, "last checkpoint": last}
+                {
+                    "kill": number + 1,
+                    "after the first step (s)": round(wait, 2),
+                    "while writing": was_writing,
+                    "last checkpoint": last,
+                }
             )
             assert last >= reached, "a checkpoint was lost"
             reached = last
@@ -120,6 +127,14 @@ def _start(folder: Path, data: Path, steps: int) -> multiprocessing.Process:
     process = multiprocessing.get_context("fork").Process(target=_train, args=(folder, data, steps))
     process.start()
     return process  # type: ignore[return-value]
+
+
+def _wait_until_at_work(folder: Path, process: multiprocessing.Process) -> None:
+    """Returns once this life has written its first line of losses; its start alone would teach nothing."""
+    path = folder / "losses.jsonl"
+    began = time.time()
+    while process.is_alive() and not (path.exists() and path.stat().st_size and path.stat().st_mtime > began + 0.3):
+        time.sleep(0.02)
 
 
 def _finish(folder: Path, data: Path, steps: int) -> None:

@@ -25,6 +25,7 @@ from facegen.training.stepper import Stepper
 from facegen.training.task import Draw, Task, TrainingData
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+PAIR = "liae-ud 128 pair"
 DEEPFACELAB_RATE = 0.366
 """DeepFaceLab's liae-ud on such a machine, iterations a second (facts/peers_speed.md); yardstick 16 to 18.5."""
 
@@ -37,28 +38,38 @@ def main(arguments: list[str]) -> None:
     rows = []
     for precision in ("float32", "bfloat16"):
         for name, batch, folder in (("parser", 16, "faces/celebamask"), ("autoencoder", 32, "faces/generated/female")):
-            rows.append(_measure(find_task(name).load()(), name, batch, SHARED / folder, precision, 2 * count))
-        rows.append(_measure(LiaeTask(), "liae-ud 128 pair", 4, SHARED / "faces/generated", precision, count))
-    pair = {row["numbers"]: float(str(row["steps/s"])) for row in rows if row["task"] == "liae-ud 128 pair"}
+            task = find_task(name).load()()
+            rows.append(_measure(task, name, batch, SHARED / folder, precision, "adamw", 2 * count))
+        rows += [
+            _measure(LiaeTask(), PAIR, 4, SHARED / "faces/generated", precision, optimiser, count)
+            for optimiser in ("adabelief", "adam")
+        ]
     report(
         "training_speed",
         rows,
         figures={
-            "liae-ud against DeepFaceLab's, float32": round(pair["float32"] / DEEPFACELAB_RATE, 2),
-            "liae-ud against DeepFaceLab's, bfloat16": round(pair["bfloat16"] / DEEPFACELAB_RATE, 2),
+            f"liae-ud against DeepFaceLab's, {row['numbers']}, {row['optimiser']}": round(
+                float(str(row["steps/s"])) / DEEPFACELAB_RATE, 2
+            )
+            for row in rows
+            if row["task"] == PAIR
         },
         notes=(
-            "Median step after three to warm up; AdamW, for the pair AdaBelief; augmentation included.",
+            "Median step after three to warm up; augmentation included.",
             "The pair's step is 4 faces A and 4 faces B, as in DeepFaceLab; its rate of 0.366/s was taken elsewhere: "
             "divide by the yardsticks before comparing.",
         ),
     )
 
 
-def _measure(task: Task, name: str, batch: int, folder: Path, precision: str, steps: int) -> dict[str, object]:
-    pair = isinstance(task, LiaeTask)
-    optimiser = OptimiserSettings(name="adabelief" if pair else "adamw", rate=5e-5)
-    settings = TrainSettings(batch_size=batch, precision=precision, optimiser=optimiser)  # type: ignore[arg-type]
+def _measure(
+    task: Task, name: str, batch: int, folder: Path, precision: str, optimiser: str, steps: int
+) -> dict[str, object]:
+    settings = TrainSettings(
+        batch_size=batch,
+        precision=precision,  # type: ignore[arg-type]
+        optimiser=OptimiserSettings(name=optimiser, rate=5e-5),  # type: ignore[arg-type]
+    )
     stepper = Stepper(task, settings, print)
     data: TrainingData = task.build_data(folder, stepper.device)
     feed = Feed(data, seed=0, batch_size=batch, slots=1, own_slots=range(1), progress=lambda step: 0.0)
@@ -75,10 +86,11 @@ def _measure(task: Task, name: str, batch: int, folder: Path, precision: str, st
     return {
         "task": name,
         "numbers": precision,
+        "optimiser": optimiser,
         "weights (M)": round(sum(p.numel() for p in stepper.model.parameters()) / 1e6, 2),
         "batch": batch,
         "steps/s": round(rate, 3),
-        "samples/s": round(rate * batch * (2 if pair else 1), 1),
+        "samples/s": round(rate * batch * (2 if name == PAIR else 1), 1),
         "waiting for data (%)": round(100 * waited / sum(seconds), 2),
     }
 

@@ -126,13 +126,10 @@ class Run(RunFolder):
         if status.state == "running" and not is_alive(status):
             if watcher := _watchers.get(status.group):
                 watcher.join(timeout=5.0)  # it knows the exit code, which says more than that the process is gone
-            status = self._change(
-                lambda now: (
-                    dataclasses.replace(now, state="failed", text=DIED, eta_seconds=None)
-                    if now.state == "running" and not is_alive(now)
-                    else now
-                )
-            )
+            try:
+                status = self._change(_dead_if_gone)
+            except ResourceError:  # on a full disk the truth can still be told
+                status = _dead_if_gone(status)
         return status
 
     def cancel(self, grace_seconds: float = 10.0) -> RunStatus:
@@ -311,7 +308,10 @@ class Run(RunFolder):
         while not stop.wait(STATS_SECONDS / 2):
             if time.time() - self._stats_written >= STATS_SECONDS / 2:
                 status = self._read_status()
-                self.log_stats(progress=status.progress, rate=status.rate, eta_seconds=status.eta_seconds)
+                try:
+                    self.log_stats(progress=status.progress, rate=status.rate, eta_seconds=status.eta_seconds)
+                except ResourceError:
+                    continue  # the work itself will meet the full disk, and end with the reason
 
     def _asked_to_stop(self, grace_seconds: float) -> bool:
         """Ask the working process to stop at its next update; True once it has."""
@@ -322,3 +322,10 @@ class Run(RunFolder):
                 return False
             time.sleep(0.05)
         return True
+
+
+def _dead_if_gone(now: RunStatus) -> RunStatus:
+    """The status, failed if its process is gone."""
+    if now.state != "running" or is_alive(now):
+        return now
+    return dataclasses.replace(now, state="failed", text=DIED, eta_seconds=None)

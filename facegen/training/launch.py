@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,15 +74,30 @@ def train_in(
     """
     from facegen.training.loop import Trainer
 
-    if process_number() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        save(folder / "train.json", request)
     task = from_dict(info.load(), request.task_settings)
     data = Path(request.data) if request.data else None
     if data is not None and not data.exists():
         raise InputError(f"Expected a data folder at {data}, found nothing there; check the path.")
     trainer = Trainer(task, request.settings, folder, data=data, say=say, on_progress=on_progress)
-    return trainer.train(resume=resume)
+    with _noted(folder / "train.json", request):
+        return trainer.train(resume=resume)
+
+
+@contextmanager
+def _noted(path: Path, request: TrainRequest) -> Iterator[None]:
+    """Keeps the request in the run folder; one that does not fit the training that is there leaves the old one."""
+    if process_number():
+        yield
+        return
+    before = path.read_bytes() if path.exists() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path, request)
+    try:
+        yield
+    except InputError:
+        if before is not None:
+            path.write_bytes(before)
+        raise
 
 
 def export_from(

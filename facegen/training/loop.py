@@ -129,10 +129,16 @@ class Trainer:
         try:
             with _stop_on_sigterm(self.stop_asked):
                 self._run(feed, watch)
-            return self._finish(watch)
+            result = self._finish(watch)
+            watch.close()
+        except OSError as error:
+            raise ResourceError(
+                f"Could not write in {self.folder}: {error.strerror or error}. The checkpoints are intact; make room "
+                "and resume."
+            ) from error
         finally:
             feed.close()
-            watch.close()
+        return result
 
     def _progress(self, step: int) -> float:
         by_steps = step / self.settings.steps

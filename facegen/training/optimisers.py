@@ -22,9 +22,11 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSetti
     rate, decay = settings.rate, settings.weight_decay
     epsilon = 10.0**settings.epsilon_exponent
     betas = (settings.beta1, settings.beta2)
+    # one pass over memory instead of ten: on a CPU several times quicker
+    is_fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     known = {
-        "adam": lambda: torch.optim.Adam(parameters, rate, betas, epsilon, decay),
-        "adamw": lambda: torch.optim.AdamW(parameters, rate, betas, epsilon, decay),
+        "adam": lambda: torch.optim.Adam(parameters, rate, betas, epsilon, decay, fused=is_fused),
+        "adamw": lambda: torch.optim.AdamW(parameters, rate, betas, epsilon, decay, fused=is_fused),
         "nadam": lambda: torch.optim.NAdam(parameters, rate, betas, epsilon, decay),
         "rmsprop": lambda: torch.optim.RMSprop(parameters, rate, settings.beta2, epsilon, decay),
         "adamax": lambda: torch.optim.Adamax(parameters, rate, betas, epsilon, decay),

@@ -60,8 +60,21 @@ def _age(path: Path) -> float:
     return path.stat().st_mtime
 
 
+def summary(run: Run) -> str:
+    """How far a training came and how good it was, in a line; empty for another kind of run."""
+    if run.kind != "train":
+        return ""
+    found = figures(run)["figures"]
+    if "step" not in found:
+        return ""
+    measures = [f"{name} {value:.3g}" for name, value in found.items() if name != "step"]
+    return f"{found['step']} steps: " + ", ".join(measures[:4])
+
+
 def estimate(run: Run) -> str:
-    """What the training itself said after its first steps about its pace, and the memory it takes."""
+    """What a running training said after its first steps about its pace, and the memory it takes; empty at its end."""
+    if not run.status().is_active:
+        return ""
     log = run.path / "log.txt"
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     said = [line.strip() for line in text.splitlines() if " steps a second this training needs about " in line]

@@ -151,6 +151,15 @@ def test_resume_with_another_task_is_refused(pictures: Path, tmp_path: Path) -> 
     assert isinstance(done.exception, InputError)
 
 
+def test_what_does_not_fit_a_training_leaves_its_request(pictures: Path, tmp_path: Path) -> None:
+    request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=2"])
+    train_in(tmp_path / "run", AUTOENCODER, request, say=quiet)
+    wider = change_request(AUTOENCODER, request, ["task.code=33", "steps=4"])
+    with pytest.raises(InputError, match="another model"):
+        train_in(tmp_path / "run", AUTOENCODER, wider, resume=True, say=quiet)
+    assert read_request(tmp_path / "run") == request
+
+
 def test_change_request_keeps_the_rest() -> None:
     request = make_request(AUTOENCODER, preset="tiny")
     changed = change_request(AUTOENCODER, request, ["steps=99"])

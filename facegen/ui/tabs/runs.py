@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.runs import Run
-from facegen.ui import swaps
+from facegen.ui import swaps, trained
 from facegen.ui.handlers import duration, note, progress_bar, progress_card, shown, size
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.shell import Shell
@@ -147,9 +147,10 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
     status = run.status()
     wanted = (status.is_active, not status.is_active and bool(run.argv), status.state == "queued" and bool(run.argv))
     buttons = [gr.Button(visible=is_wanted) for is_wanted in (*wanted, status.state != "running")]
+    ended = "" if status.state != "done" else trained.summary(run)
     return (
         gr.Column(visible=True),
-        progress_card(status, swaps.summary(run)),
+        progress_card(status, swaps.summary(run) or ended),
         run.log_tail(30),
         f"{name}:{status.state}",
         *buttons,
@@ -158,8 +159,7 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
 
 def _results(services: Services, visitor: Visitor, name: str) -> tuple[Any, Any, Any]:
     """Updates of the video, the picture and the list of files."""
-    made = sorted(path for path in services.run(visitor, name).results.iterdir() if path.is_file()) if name else []
-    paths = [services.publish(visitor, path) for path in made]
+    paths = [services.publish(visitor, path) for path in _made(services.run(visitor, name))] if name else []
     video = next((path for path in paths if path.lower().endswith(VIDEO_SUFFIXES)), None)
     picture = next((path for path in paths if path.lower().endswith(PICTURE_SUFFIXES)), None)
     return (
@@ -167,3 +167,11 @@ def _results(services: Services, visitor: Visitor, name: str) -> tuple[Any, Any,
         gr.Image(picture if video is None else None, visible=video is None and picture is not None),
         gr.File(paths or None, visible=bool(paths)),
     )
+
+
+def _made(run: Run) -> list[Path]:
+    """The files that a run made for people: its results, or a training's exported model and its strip of previews."""
+    if run.kind != "train":
+        return sorted(path for path in run.results.iterdir() if path.is_file())
+    strip = trained.preview(run)[1]
+    return [*trained.exports(run), *([strip] if strip else [])]

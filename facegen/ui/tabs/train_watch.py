@@ -99,7 +99,8 @@ def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[A
     hint = f'<div class="fg-hint">{html.escape(words)}</div>' if words else ""
     seen = f"{name}:{status.state}:{newest and newest.name}:{len(trained.exports(run))}"
     curves = trained.curves(run)
-    return progress_card(status) + hint, gr.LinePlot(curves, visible=len(curves) > 0), run.log_tail(20), seen
+    ended = trained.summary(run) if status.state == "done" else ""
+    return progress_card(status, ended) + hint, gr.LinePlot(curves, visible=len(curves) > 0), run.log_tail(20), seen
 
 
 def _made(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
