@@ -165,8 +165,22 @@ class Stepper:
         for player, optimiser in enumerate(self.optimisers):
             name = f"optimiser{player}"
             optimiser.load_state_dict(unpack_optimiser(read_tensors(found, name), found.state[name]))
+            _lay_out(optimiser)
         if self.accelerator.scaler is not None and "scaler" in found.state:
             self.accelerator.scaler.load_state_dict(found.state["scaler"])
+
+
+def _lay_out(optimiser: torch.optim.Optimizer) -> None:
+    """Brings what an optimiser remembers of each weight into that weight's memory layout.
+
+    Fused optimisers walk through the memory of weight and state side by side, whatever their strides.
+    """
+    for group in optimiser.param_groups:
+        for weight in group["params"]:
+            state = optimiser.state[weight]
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
 def _accelerator(settings: TrainSettings, *, has_rivals: bool) -> Accelerator:
