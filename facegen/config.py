@@ -206,7 +206,7 @@ def override(config: T, settings: Iterable[str]) -> T:
 
 
 def _from_text(hint: Any, text: str) -> Any:
-    if hint is str:
+    if hint is str or (typing.get_origin(hint) is Literal and text in typing.get_args(hint)):
         return text
     try:
         return json.loads(text)
