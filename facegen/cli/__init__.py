@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from facegen import __version__
 
-COMMANDS = ("swap", "video", "faceset", "train", "runs", "weights", "verify", "studio", "doctor")
+COMMANDS = ("swap", "talk", "video", "faceset", "train", "runs", "weights", "verify", "studio", "doctor")
 
 
 class _InOrder(TyperGroup):
@@ -28,7 +28,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     """The command line; where the first argument names a command, only that one is loaded."""
     app = typer.Typer(
         cls=_InOrder,
-        help="A studio for synthetic faces: swap, train, and look after what they need.",
+        help="A studio for synthetic faces: swap, talk, train, and look after what they need.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

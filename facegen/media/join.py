@@ -102,6 +102,7 @@ def join_segments(
     sound_from: str | os.PathLike[str] | None = None,
     is_trimmed: bool = False,
     metadata: Mapping[str, str] | None = None,
+    for_browsers: bool = False,
 ) -> tuple[str, ...]:
     """Puts segments together, packet for packet, and adds all sound and subtitles of `sound_from`.
 
@@ -113,6 +114,7 @@ def join_segments(
         is_trimmed: the frames are a piece of `sound_from`: the first one becomes time zero, and only packets of sound
             that begin between it and the end of the last frame are kept.
         metadata: tags added to those of `sound_from`.
+        for_browsers: sound that browsers do not play in this container is encoded as AAC.
 
     Returns:
         Notices: what could not be kept as it was, one sentence each.
@@ -141,7 +143,7 @@ def join_segments(
             window = (timeline.start, timeline.end) if is_trimmed else None
             container.metadata.update({k: v for k, v in source.metadata.items() if k not in _OWN_TAGS})
             container.set_chapters(_chapters(source, shift, window))
-            tracks, track_notices = open_tracks(source, container, kind)
+            tracks, track_notices = open_tracks(source, container, kind, for_browsers=for_browsers)
             notices += track_notices
             streams.append(track_packets(source, tracks, sound_from, window))
         container.metadata.update(metadata or {})

@@ -31,8 +31,16 @@ class Track:
     """`copy`, `encode` (sound to AAC), `to_srt` or `to_mov_text` (the same text in another wrapping)."""
 
 
-def open_tracks(source: InputContainer, target: OutputContainer, kind: str) -> tuple[list[Track], list[str]]:
+def open_tracks(
+    source: InputContainer, target: OutputContainer, kind: str, *, for_browsers: bool = False
+) -> tuple[list[Track], list[str]]:
     """Makes a stream in `target` (a container of `kind`) for every sound and subtitle stream of `source`.
+
+    Args:
+        source: the open file.
+        target: the container that is written.
+        kind: its format.
+        for_browsers: whether bare samples in mp4, which browsers do not play, are encoded, too.
 
     Returns:
         The tracks, and a notice for each stream that changes or is left out.
@@ -42,7 +50,7 @@ def open_tracks(source: InputContainer, target: OutputContainer, kind: str) -> t
     for number, stream in enumerate(source.streams.audio, 1):
         if stream.codec_context is None:
             notices.append(f"Sound track {number} is in an unknown codec and was left out.")
-        elif takes(kind, stream):
+        elif takes(kind, stream) and not (_is_bare_in_mp4(kind, stream) and (for_browsers or _has_no_layout(stream))):
             tracks.append(Track(source=stream, target=copy_stream(target, stream), how="copy"))
         else:
             codec = stream.codec_context.codec.canonical_name
@@ -169,6 +177,15 @@ def takes(kind: str, stream: Stream) -> bool:
     except (ValueError, av.error.FFmpegError):
         return False
     return True
+
+
+def _is_bare_in_mp4(kind: str, stream: AudioStream) -> bool:
+    return kind == "mp4" and stream.codec_context.name.startswith("pcm_")
+
+
+def _has_no_layout(stream: AudioStream) -> bool:
+    """Channels whose places are not named (many WAV files): the header is written, but mp4 cannot be finished."""
+    return stream.codec_context.layout.name.endswith("channels")
 
 
 def copy_stream(target: OutputContainer, stream: Stream) -> Stream:

@@ -1,0 +1,119 @@
+"""Clips of people who speak: measured once, then mouth movements in step with what is heard."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facegen import config, media
+from facegen.errors import InputError
+from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip, mesh
+from facegen.media.source import check_readable
+from facegen.talk.rig import MouthTrack
+from facegen.talk.speech import Speech, listen
+
+SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".avi", ".m4v")
+RATE = 50
+"""Rows of movement a second."""
+
+_SAMPLE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpokenClip:
+    """One clip: what is heard and how the mouth moves, both in time."""
+
+    name: str
+    speech: Speech
+    track: MouthTrack
+    seconds: np.ndarray
+    """(N,) float64 when each frame of the track is shown."""
+
+    def rows(self) -> int:
+        """Rows of movement that both sound and picture cover."""
+        return min(len(self.speech.mels) // 2, int(self.seconds[-1] * RATE))
+
+    def at_rows(self, values: np.ndarray) -> np.ndarray:
+        """(rows, ...) float32 of values (N, ...) of each frame, between frames linearly."""
+        moments = np.arange(self.rows()) / RATE
+        flat = values.reshape(len(values), -1)
+        columns = [np.interp(moments, self.seconds, column) for column in flat.T]
+        return np.stack(columns, 1).reshape(len(moments), *values.shape[1:]).astype(np.float32)
+
+
+def list_clips(folder: Path) -> list[Path]:
+    """The videos below a folder, by name."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def measured(
+    path: Path,
+    analyser: FaceAnalyser | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
+    *,
+    smoothing: float = 0,
+) -> ClipAnalysis:
+    """Every face of a clip; kept in facegen's home and found there again. Lips that are learned from are not smoothed."""
+    digest = hashlib.sha256()
+    size = check_readable(path).stat().st_size
+    with path.open("rb") as file:
+        digest.update(file.read(_SAMPLE_BYTES))
+        file.seek(max(0, size - _SAMPLE_BYTES))
+        digest.update(file.read(_SAMPLE_BYTES))
+    kept = config.home() / "measured" / f"{digest.hexdigest()[:24]}-{size}{'-smooth' if smoothing else ''}.npz"
+    if kept.exists():
+        return ClipAnalysis.load(kept)
+    count = media.probe(path).frame_count
+    analysis = analyse_clip(
+        media.read_frames(path),
+        analyser=analyser or FaceAnalyser(),
+        smoothing=smoothing,
+        frame_count=count,
+        on_progress=on_progress,
+    )
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with media.atomic_output(kept) as temporary:
+        analysis.save(temporary)
+    return analysis
+
+
+def mouth_of(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.ndarray]:
+    """The mouth of the person who is seen most.
+
+    Args:
+        analysis: from `measured`.
+        times: (frames,) seconds of every frame.
+
+    Returns:
+        The track and the seconds of its frames.
+
+    Raises:
+        InputError: nobody is seen for at least a second.
+    """
+    points, seconds = [], []
+    for index in range(min(analysis.frame_count, len(times))):
+        face = next((face for face in analysis.faces(index) if face.person_id == 0), None)
+        if face is not None:
+            vertices = face.points478[: mesh.VERTEX_COUNT]
+            points.append(mesh.Pose.of(vertices).to_canonical(vertices))
+            seconds.append(times[index])
+    if len(points) < 2 or seconds[-1] - seconds[0] < 1:
+        raise InputError("Expected a face for at least a second, found less; give a clip of somebody who speaks.")
+    return MouthTrack.of(np.stack(points).astype(np.float32)), np.array(seconds)
+
+
+def read_clip(path: Path, analyser: FaceAnalyser | None = None) -> SpokenClip:
+    """One clip, measured and heard.
+
+    Raises:
+        InputError: it has no sound, or nobody is seen in it.
+    """
+    speech = listen(path)
+    pts, time_base = media.frame_times(path)
+    times = np.array([float(tick * time_base) for tick in pts])
+    track, seconds = mouth_of(measured(path, analyser), times)
+    return SpokenClip(name=path.stem, speech=speech, track=track, seconds=seconds)

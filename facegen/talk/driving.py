@@ -1,0 +1,91 @@
+"""Head and eyes taken from a video of somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from facegen import media
+from facegen.errors import InputError
+from facegen.faces import Face, FaceAnalyser
+from facegen.talk.clips import measured
+from facegen.talk.motion import Motion
+
+Array = np.ndarray
+
+_WIDEST_DEG = 18.0
+_SHIFT_SHARE = 0.5
+
+
+def follow_video(
+    motion: Motion,
+    path: str,
+    seconds: Array,
+    *,
+    head: float,
+    analyser: FaceAnalyser,
+    on_progress: Callable[[float, str], None],
+) -> tuple[Motion, tuple[str, ...]]:
+    """Gives a speaking mouth the head, lids and brows of the person who is seen most in a video.
+
+    Args:
+        motion: the mouth.
+        path: the video; where the motion is longer, it is followed to and fro.
+        seconds: (N,) when each row of the motion is shown.
+        head: how much of the head's movement is followed, 0..1.
+        analyser: what finds the face.
+        on_progress: told of every frame.
+
+    Returns:
+        The motion, and what the user should know.
+
+    Raises:
+        InputError: nobody is seen in the video.
+    """
+    analysis = measured(Path(path), analyser, on_progress, smoothing=1.0)
+    pts, time_base = media.frame_times(path)
+    faces, times = [], []
+    for index in range(min(analysis.frame_count, len(pts))):
+        face = next((face for face in analysis.faces(index) if face.person_id == 0), None)
+        if face is not None:
+            faces.append(face)
+            times.append(float((pts[index] - pts[0]) * time_base))
+    if len(faces) < 2:
+        raise InputError(
+            f"Expected a face in the driving video {Path(path).name!r}, but found none; choose another video."
+        )
+    rows = np.array([_row(face) for face in faces])
+    rows[:, :6] -= np.median(rows[:, :6], 0)
+    length = times[-1] + (times[1] - times[0])
+    notices: tuple[str, ...] = ()
+    if float(seconds[-1]) > length:
+        notices = (f"The sound is longer than the driving video ({length:.1f} s), which is followed to and fro.",)
+    there = np.abs((np.asarray(seconds) + length) % (2 * length) - length)
+    values = np.stack([np.interp(there, times, column) for column in rows.T], 1)
+    turn = np.clip(values[:, :3], -_WIDEST_DEG, _WIDEST_DEG) * head
+    return (
+        replace(
+            motion,
+            turn_deg=turn.astype(np.float32),
+            shift_cm=(values[:, 3:6] * _SHIFT_SHARE * head).astype(np.float32),
+            lids=np.clip((values[:, 6:8] - 0.3) / 0.4, 0, 1).astype(np.float32),
+            brows=np.clip(values[:, 8], -1, 1).astype(np.float32),
+        ),
+        notices,
+    )
+
+
+def _row(face: Face) -> list[float]:
+    """Yaw, pitch, roll, place in cm, both blinks as pictured from the left, brows."""
+    size = max(face.size_px, 1.0)
+    centre = (face.box_xyxy[:2] + face.box_xyxy[2:]) / 2
+    raised = face.blendshape("browInnerUp") - 0.5 * (face.blendshape("browDownLeft") + face.blendshape("browDownRight"))
+    # a face is about 15 cm high and wide; left and right of the blendshapes are the person's own
+    return [
+        *(face.yaw_deg, face.pitch_deg, face.roll_deg),
+        *(float(centre[0]) / size * 15, -float(centre[1]) / size * 15, 0.0),
+        *(face.blendshape("eyeBlinkRight"), face.blendshape("eyeBlinkLeft"), raised),
+    ]

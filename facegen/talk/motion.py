@@ -1,0 +1,163 @@
+"""From speech to what a face does: the mouth by a network, everything else by liveliness."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facegen.errors import WeightsError
+from facegen.talk.rig import RIG_SIZE, bundled_rig
+from facegen.talk.speech import RATE as SPEECH_RATE
+from facegen.talk.speech import Speech
+
+if TYPE_CHECKING:
+    from facegen.talk.network import MotionNet
+
+RATE = 50
+"""Rows of mouth movement a second."""
+
+_WINDOW_SECONDS = 20
+_MARGIN_SECONDS = 1
+_WIDE_CM = 1.25
+"""Lip gap at the wide moments of speech at strength 1, for a mouth of 5 cm."""
+_CLOSE_SECONDS = 0.12
+
+
+class MotionModel:
+    """The network that hears where lips go; it holds nothing of a recording."""
+
+    def __init__(self, network: MotionNet) -> None:
+        self._network = network.eval().requires_grad_(False)
+
+    @classmethod
+    def bundled(cls) -> MotionModel:
+        """The network that ships with facegen.
+
+        Raises:
+            WeightsError: its weights are missing or were changed.
+        """
+        return _bundled()
+
+    def heard(self, speech: Speech) -> np.ndarray:
+        """(T, K) float32 coefficients of the mouth rig, `RATE` rows a second, as the network says them.
+
+        Long recordings are heard in overlapping windows; the result does not depend on where they begin.
+        """
+        import torch
+
+        step = SPEECH_RATE // RATE
+        rows = max(1, -(-len(speech.mels) // step))
+        window, margin = _WINDOW_SECONDS * RATE, _MARGIN_SECONDS * RATE
+        parts = []
+        for start in range(0, rows, window):
+            first, last = max(0, start - margin), min(rows, start + window + margin)
+            mels = speech.mels[first * step : last * step].astype(np.float32)
+            missing = (last - first) * step - len(mels)
+            mels = np.concatenate([mels, np.full((missing, mels.shape[1]), -3, np.float32)]) if missing else mels
+            with torch.inference_mode():
+                said = self._network(torch.from_numpy(mels.T.copy())[None])[0].numpy().T
+            parts.append(said[start - first : start - first + min(window, rows - start)])
+        return np.concatenate(parts).astype(np.float32)
+
+    def mouth(self, speech: Speech, seconds: np.ndarray, strength: float = 1.0) -> np.ndarray:
+        """What a mouth does at given moments.
+
+        The network is unsure and so moves less than people do: its lip gap is stretched to that of clear speech, and
+        closes where nobody speaks. Louder moments open wider.
+
+        Args:
+            speech: what is heard.
+            seconds: (N,) the moments.
+            strength: how widely the mouth opens; 1 is clear speech.
+
+        Returns:
+            (N, K) float32 coefficients of the mouth rig.
+        """
+        coefficients = self.heard(speech)
+        moments = np.arange(len(coefficients)) / RATE
+        voiced = speech.at(speech.voiced.astype(np.float32), moments)
+        reach = max(1, round(_CLOSE_SECONDS * RATE))
+        kernel = np.hanning(2 * reach + 3)[1:-1]
+        speaking = np.convolve(np.pad(voiced, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
+        coefficients = _stretched(coefficients, voiced > 0.5)
+        loudness = speech.at(speech.loudness, moments)
+        emphasis = 0.8 + 0.35 * np.convolve(np.pad(loudness, 12, mode="edge"), np.ones(25) / 25, mode="valid")
+        rows = coefficients * (speaking * emphasis * strength)[:, None]
+        place = np.clip(np.asarray(seconds) * RATE, 0, len(rows) - 1)
+        low = place.astype(np.int64)
+        high = np.minimum(low + 1, len(rows) - 1)
+        share = (place - low)[:, None]
+        result = rows[low] * (1 - share) + rows[high] * share
+        result[np.asarray(seconds) > speech.seconds + 0.1] = 0
+        return result.astype(np.float32)
+
+
+def _stretched(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+    """Coefficients whose lip gap goes from closed to `_WIDE_CM` over the voiced rows."""
+    if voiced.sum() < RATE // 5:
+        return coefficients
+    opening = bundled_rig().opening
+    gap = coefficients @ opening
+    low, high = np.percentile(gap[voiced], [12, 95])
+    low = max(float(low), 0.0) * 0.8
+    factor = float(np.clip(_WIDE_CM / max(float(high) - low, 0.1), 0.6, 2.2))
+    result = coefficients * min(factor, 1.3)
+    # what is still missing, and what closes the lips, goes to the shape that opens them most
+    main = int(np.argmax(np.abs(opening)))
+    wanted = np.maximum((gap - low) * factor, -0.1)
+    result[:, main] += (wanted - result @ opening) / opening[main]
+    return result
+
+
+@functools.cache
+def _bundled() -> MotionModel:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from facegen import hub
+    from facegen.talk.network import MotionNet, MotionNetConfig
+    from facegen.talk.weights import MOTION
+
+    path = hub.fetch(MOTION)
+    network = MotionNet(MotionNetConfig())
+    try:
+        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(
+            f"Expected the motion network's weights in {path}, found another model; install them again."
+        ) from error
+    return MotionModel(network)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Motion:
+    """What a face does over a clip: a row of each array is a frame."""
+
+    mouth: np.ndarray
+    """(N, K) coefficients of the mouth rig."""
+    turn_deg: np.ndarray
+    """(N, 3) yaw, pitch, roll from the pose as pictured."""
+    shift_cm: np.ndarray
+    """(N, 3) right, up, towards the camera."""
+    lids: np.ndarray
+    """(N, 2) how far the eyes are closed, 0..1."""
+    brows: np.ndarray
+    """(N,) how far the brows are raised, -1..1."""
+    gaze: np.ndarray
+    """(N, 2) where the eyes look, right and up, in widths of an eye."""
+
+    def __len__(self) -> int:
+        return len(self.mouth)
+
+    @classmethod
+    def still(cls, mouth: np.ndarray) -> Motion:
+        """A head that only speaks."""
+        count = len(mouth)
+        assert mouth.shape[1] == RIG_SIZE
+        three, two = np.zeros((count, 3), np.float32), np.zeros((count, 2), np.float32)
+        return cls(
+            mouth=mouth, turn_deg=three, shift_cm=three, lids=two, brows=np.zeros(count, np.float32), gaze=two.copy()
+        )

@@ -1,0 +1,59 @@
+"""The network from speech to mouth movements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen.config import check
+from facegen.talk.rig import RIG_SIZE
+from facegen.talk.speech import MELS
+
+DOWN = 2
+"""Rows of features to one row of movements."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionNetConfig:
+    """Size of the network."""
+
+    width: int = field(default=96, metadata={"min": 8, "max": 512, "step": 8})
+    """Channels."""
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4)
+    """Spread of each block's three taps, in rows of 20 ms; together they hear about half a second to each side."""
+    dropout: float = field(default=0.4, metadata={"min": 0.0, "max": 0.9, "step": 0.05})
+    """Share of a block's output that is left out while training."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.spread = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.mix = nn.Conv1d(width, width, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows + self.dropout(self.mix(F.gelu(self.spread(self.norm(rows)))))
+
+
+class MotionNet(nn.Module):
+    """Dilated convolutions over mel features (as in van den Oord et al., WaveNet, 2016, but looking both ways)."""
+
+    def __init__(self, config: MotionNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.enter = nn.Conv1d(MELS, width, 5, padding=2)
+        self.down = nn.Conv1d(width, width, 2 * DOWN, stride=DOWN, padding=DOWN // 2)
+        self.blocks = nn.Sequential(*[_Block(width, dilation, config.dropout) for dilation in config.dilations])
+        self.leave = nn.Sequential(nn.GroupNorm(1, width), nn.Conv1d(width, RIG_SIZE, 1))
+
+    def forward(self, mels: Tensor) -> Tensor:
+        """(B, MELS, 2 T) normalised mels, a row each 10 ms, to (B, K, T) coefficients of the rig, a row each 20 ms."""
+        return self.leave(self.blocks(F.gelu(self.down(F.gelu(self.enter(mels))))))

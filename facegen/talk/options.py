@@ -1,0 +1,61 @@
+"""The choices of a talk: one frozen value that the command line and the browser both read their sliders from."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from facegen.config import check
+from facegen.errors import InputError
+
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
+def _strength(default: float, high: float = 1.0) -> Any:
+    return field(default=default, metadata={"min": 0.0, "max": high, "step": 0.05})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalkOptions:
+    """How a portrait talks. Strengths run from 0 (off) to 1 (full)."""
+
+    mouth: float = _strength(1.0, 1.5)
+    """How widely the mouth opens; 1 is clear speech."""
+
+    head: float = _strength(0.7)
+    """How far the head turns, nods and sways."""
+
+    eyes: float = _strength(0.7)
+    """How much the eyes look about and the brows rise; blinking is not part of it."""
+
+    still: bool = False
+    """Keep the head where it is; mouth and eyes still move."""
+
+    blink: bool = True
+    """Let the eyes blink, 10 to 25 times a minute, mostly at pauses."""
+
+    seed: int = field(default=0, metadata={"min": 0, "max": 2**31 - 1, "step": 1})
+    """Another number gives other movements of head and eyes; the same number the same ones."""
+
+    face: int | None = field(default=None, metadata={"min": 0, "max": 999, "step": 1})
+    """Which face of a portrait that shows several, counted from the left, 0 first (nothing: the largest)."""
+
+    seconds: float | None = field(default=None, metadata={"min": 0.2, "max": 86400.0, "step": 0.1})
+    """Only the first so many seconds (nothing: all of the sound)."""
+
+    longest_side: int = field(default=2160, metadata={"min": 64, "max": 8192, "step": 2})
+    """A larger portrait is made smaller to this many pixels."""
+
+    crf: int = field(default=18, metadata={"min": 0, "max": 51, "step": 1})
+    """x264 quality: lower is better and larger; 18 looks like the original."""
+
+    preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
+    """x264 speed: slower makes smaller files."""
+
+    engine: str = field(default="portrait", metadata={"choices": ("portrait",)})
+    """What draws the speaker; `portrait` is built in and needs one picture."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        for item in fields(self):
+            choices, value = item.metadata.get("choices"), getattr(self, item.name)
+            if choices and value not in choices:
+                raise InputError(f"TalkOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")

@@ -1,0 +1,292 @@
+"""`TalkPipeline`: the one door of the room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from facegen import media, provenance
+from facegen.config import to_dict
+from facegen.errors import InputError, NoFaceError
+from facegen.faces import ClipAnalysis, Face, FaceAnalyser
+from facegen.runs import Run, runs_home
+from facegen.talk.clips import measured
+from facegen.talk.driving import follow_video
+from facegen.talk.liveliness import enliven
+from facegen.talk.motion import Motion, MotionModel
+from facegen.talk.options import TalkOptions
+from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.request import TalkRequest, TalkResult, request_key
+from facegen.talk.respeak import Speaker, chosen_frames
+from facegen.talk.rig import bundled_rig
+from facegen.talk.shoot import WORKERS, Pace, Reel, check_paths, in_order
+from facegen.talk.speech import Speech, listen
+
+T = TypeVar("T")
+
+OnProgress = Callable[[float, str], None]
+"""`on_progress(fraction 0..1, text)`; raising `Cancelled` in it stops the work."""
+
+FRAME_RATE = 25
+TICKS = 512
+WIDEST_YAW_DEG = 50.0
+"""A face that is turned further than this hides one half of the mouth."""
+SMALLEST_FACE_PX = 40
+
+
+class TalkPipeline:
+    """Makes portraits talk. Models stay loaded between calls; safe to call from several threads."""
+
+    def __init__(self, *, analyser: FaceAnalyser | None = None) -> None:
+        self.analyser = analyser or FaceAnalyser()
+
+    def __call__(
+        self, request: TalkRequest, run: Run | None = None, on_progress: OnProgress | None = None
+    ) -> TalkResult:
+        """Make a talk, or go on with one that was cut off.
+
+        Args:
+            request: what to do.
+            run: the run folder to work in; one named after the request is used, and removed at the end, where there is
+                none. The same request finds it again after a crash.
+            on_progress: told of every frame.
+
+        Raises:
+            InputError: the request cannot be done; the sentence says why.
+            ResourceError: a place cannot be written, or the disk is full.
+            Cancelled: somebody stopped the work; what was finished is kept in the run folder.
+        """
+        check_paths(request)
+        folder = run or _run_of(request)
+        with folder.work():
+
+            def say(fraction: float, text: str, rate: str | None = None) -> None:
+                folder.update(fraction, text, rate=rate)
+                if on_progress is not None:
+                    on_progress(fraction, f"{text}, {rate}" if rate else text)
+
+            result = self._talk(request, folder, say)
+        if run is not None:
+            return replace(result, run=str(run.path))
+        folder.delete()
+        return result
+
+    def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: the portrait at one moment of its talk, without the rest."""
+        speech = listen(request.audio)
+        sitter = self._sitter(request)
+        moments = np.arange(max(2, int(speech.seconds * FRAME_RATE))) / FRAME_RATE
+        motion = _invented(speech, moments, request.options)
+        return Renderer(sitter).draw(_moment(motion, min(int(seconds * FRAME_RATE), len(motion) - 1)))
+
+    def _talk(self, request: TalkRequest, run: Run, say: Callable[..., None]) -> TalkResult:
+        started = time.perf_counter()
+        say(0.0, "Listening")
+        speech = listen(request.audio)
+        notices: tuple[str, ...] = ()
+        if not speech.voiced.any():
+            notices = ("No speech was heard, so the mouth stays closed.",)
+        reel = Reel(run.path, request_key(request))
+        first = reel.done
+        heard = time.perf_counter()
+        if media.is_picture(request.portrait):
+            frames, like, count, said = self._portrait(request, speech, first, say)
+        else:
+            frames, like, count, said = self._video(request, speech, first, say)
+        prepared, pace = time.perf_counter(), Pace()
+        for index in reel.record(frames, like, request):
+            pace.frames += 1
+            say(0.15 + 0.82 * (index + 1) / count, f"Frame {index + 1} of {count}", f"{pace.rate:.1f} frames/s")
+        drawn = time.perf_counter()
+        say(0.98, "Joining picture and sound")
+        is_cut = request.options.seconds is not None or not media.is_picture(request.portrait)
+        notices += said + reel.join(like, request, is_cut=is_cut)
+        ended = time.perf_counter()
+        stages = {
+            "listen": heard - started,
+            "prepare": prepared - heard,
+            "draw": drawn - prepared,
+            "join": ended - drawn,
+        }
+        return TalkResult(
+            output=request.output,
+            frames=count,
+            seconds=round(ended - started, 3),
+            resumed_frames=first,
+            stages={name: round(seconds, 3) for name, seconds in stages.items()},
+            rate=round(pace.frames / max(drawn - prepared, 1e-6), 1),
+            notices=notices,
+        )
+
+    def _portrait(
+        self, request: TalkRequest, speech: Speech, first: int, say: Callable[..., None]
+    ) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
+        options = request.options
+        say(0.03, "Looking at the portrait")
+        sitter = self._sitter(request)
+        length = min(speech.seconds, options.seconds or speech.seconds)
+        count = max(1, round(length * FRAME_RATE))
+        seconds = np.arange(count) / FRAME_RATE
+        notices: tuple[str, ...] = ()
+        if request.driving is None:
+            motion = _invented(speech, seconds, options)
+        else:
+            mouth = MotionModel.bundled().mouth(speech, seconds, options.mouth)
+            motion, notices = follow_video(
+                Motion.still(mouth),
+                request.driving,
+                seconds,
+                head=0.0 if options.still else 1.0,
+                analyser=self.analyser,
+                on_progress=lambda share, text: say(0.03 + 0.12 * share, text),
+            )
+        height, width = sitter.image_rgb.shape[:2]
+        time_base = Fraction(1, FRAME_RATE * TICKS)
+        like = media.made_video(width, height, Fraction(FRAME_RATE), time_base)
+        renderer, mark = Renderer(sitter), provenance.Watermark((height, width))
+
+        def draw(index: int) -> media.Frame:
+            image = renderer.draw(_moment(motion, index))
+            frame = media.Frame.of_picture(image, index=index, pts=index * TICKS, time_base=time_base, duration=TICKS)
+            return frame.add_luma(mark.luma_delta)
+
+        return _pooled(draw, range(first, count)), like, count, notices
+
+    def _video(
+        self, request: TalkRequest, speech: Speech, first: int, say: Callable[..., None]
+    ) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
+        options, path = request.options, request.portrait
+        if request.driving is not None:
+            raise InputError(
+                "Expected a picture as portrait with a driving video, found a video; leave one of the two out."
+            )
+        like = media.probe(path)
+        analysis = measured(
+            Path(path), self.analyser, lambda share, text: say(0.03 + 0.12 * share, text), smoothing=1.0
+        )
+        person = _person(analysis, options.face, path)
+        looks = [
+            (media.read_frame_at(path, index=index).image_rgb, _face_of(analysis, index, person))
+            for index in chosen_frames(analysis, person)
+        ]
+        speaker = Speaker.of([(image, face) for image, face in looks if face is not None], bundled_rig())
+        pts, time_base = media.frame_times(path)
+        times = np.array([float(tick * time_base) for tick in pts])
+        end = options.seconds if options.seconds is not None else float(times[-1]) + 1
+        times = times[times - times[0] < end]
+        count = len(times)
+        mouth = MotionModel.bundled().mouth(speech, times - times[0], options.mouth)
+        notices: tuple[str, ...] = ()
+        if speech.seconds > float(times[-1] - times[0]) + 0.5 and options.seconds is None:
+            notices = (f"The sound is longer than the video and ends with it, after {times[-1] - times[0]:.1f} s.",)
+        mark = provenance.Watermark((like.height, like.width))
+
+        def speak(frame: media.Frame) -> media.Frame:
+            face = _face_of(analysis, frame.index, person)
+            patch = speaker.patch(frame.image_rgb, face, mouth[frame.index]) if face is not None else None
+            return (frame.paste([patch]) if patch is not None else frame).add_luma(mark.luma_delta)
+
+        frames = (frame for frame in media.read_frames(path, start_index=first) if frame.index < count)
+        return _pooled(speak, frames), like, count, notices
+
+    def _sitter(self, request: TalkRequest) -> Sitter:
+        """The portrait, ready to move.
+
+        Raises:
+            NoFaceError: there is no face in it.
+            InputError: the face cannot be animated; the sentence says why.
+        """
+        name = Path(request.portrait).name
+        image = _fitted(media.read_picture(request.portrait), request.options.longest_side)
+        faces = self.analyser.detect(image)
+        if not faces:
+            raise NoFaceError(f"Expected a face in the portrait {name!r}, but found none; choose another picture.")
+        face = faces[0]
+        if request.options.face is not None:
+            from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
+            if request.options.face >= len(from_left):
+                raise InputError(
+                    f"Expected a face number up to {len(from_left) - 1}, found {request.options.face}; "
+                    f"{name!r} shows {len(from_left)}."
+                )
+            face = from_left[request.options.face]
+        if abs(face.yaw_deg) > WIDEST_YAW_DEG:
+            raise InputError(
+                f"Expected a face that looks towards the camera, found one in profile in {name!r} "
+                f"({abs(face.yaw_deg):.0f} degrees); choose a picture from the front."
+            )
+        if face.size_px < SMALLEST_FACE_PX:
+            raise InputError(
+                f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
+                "choose a larger picture."
+            )
+        return Sitter.of(image, face, bundled_rig())
+
+
+def _invented(speech: Speech, seconds: np.ndarray, options: TalkOptions) -> Motion:
+    mouth = MotionModel.bundled().mouth(speech, seconds, options.mouth)
+    return enliven(
+        Motion.still(mouth),
+        speech,
+        seconds,
+        head=options.head,
+        eyes=options.eyes,
+        seed=options.seed,
+        is_still=options.still,
+        is_blinking=options.blink,
+    )
+
+
+def _moment(motion: Motion, index: int) -> Moment:
+    return Moment(
+        mouth=motion.mouth[index],
+        turn_deg=motion.turn_deg[index],
+        shift_cm=motion.shift_cm[index],
+        lids=motion.lids[index],
+        brows=float(motion.brows[index]),
+        gaze=motion.gaze[index],
+    )
+
+
+def _pooled(work: Callable[[T], media.Frame], items: Iterable[T]) -> Iterator[media.Frame]:
+    """Frames in order, drawn by a few threads that end with the stream."""
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="talk") as pool:
+        yield from in_order(work, items, pool)
+
+
+def _fitted(image: np.ndarray, longest_side: int) -> np.ndarray:
+    """The picture no larger than asked, with even sides, which every player shows."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest_side / max(height, width))
+    if scale < 1:
+        size = max(2, round(width * scale)), max(2, round(height * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
+
+
+def _person(analysis: ClipAnalysis, wanted: int | None, path: str) -> int:
+    if not analysis.people:
+        raise NoFaceError(f"Expected a face in the video {Path(path).name!r}, but found none; choose another video.")
+    person = wanted or 0
+    if person >= len(analysis.people):
+        raise InputError(f"Expected a person up to {len(analysis.people) - 1}, found {person}; choose another number.")
+    return person
+
+
+def _face_of(analysis: ClipAnalysis, index: int, person: int) -> Face | None:
+    return next((face for face in analysis.faces(index) if face.person_id == person), None)
+
+
+def _run_of(request: TalkRequest) -> Run:
+    """The run folder that belongs to a request and to no other."""
+    path = runs_home() / f"talk-{request_key(request)[:16]}"
+    return Run.open(path) if (path / "request.json").exists() else Run.create("talk", to_dict(request), path=path)

@@ -1,0 +1,1 @@
+"""The `portrait` engine: one picture, moved as an elastic surface in perspective."""

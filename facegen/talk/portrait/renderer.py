@@ -1,0 +1,243 @@
+"""Drawing a sitter: the picture follows the moved surface, eyeballs stay under the lids, the mouth opens on its inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facegen.faces import mesh
+from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER
+from facegen.talk.portrait.sitter import Sitter, plane_matrix
+from facegen.talk.portrait.stage import backward, ring_triangles
+
+Array = np.ndarray
+
+_CELLS = 180
+"""Cells along the longer side of the field over the head."""
+_FINE_CELLS = 128
+"""The same over the mouth."""
+_BORDER = 0.06
+"""Share of the picture over which movements fade to nothing at its borders."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Moment:
+    """What a sitter does at one moment.
+
+    Attributes:
+        mouth: (K,) coefficients of the mouth rig.
+        turn_deg: (3,) yaw, pitch, roll from the pose as pictured.
+        shift_cm: (3,) right, up, towards the camera.
+        lids: (2,) how far the eyes are closed, the one on the picture's left first.
+        brows: how far the brows are raised, -1..1.
+        gaze: (2,) how far the eyes look right and up, in widths of an eye.
+    """
+
+    mouth: Array
+    turn_deg: Array
+    shift_cm: Array
+    lids: Array
+    brows: float
+    gaze: Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Box:
+    """A rectangle of the picture, pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @classmethod
+    def around(cls, points: Array, margin: float, size_hw: tuple[int, int]) -> Box:
+        low, high = points[:, :2].min(0) - margin, points[:, :2].max(0) + margin
+        x0, y0 = np.clip(np.floor(low), 0, [size_hw[1] - 2, size_hw[0] - 2]).astype(int).tolist()
+        x1, y1 = np.clip(np.ceil(high), [x0 + 2, y0 + 2], size_hw[::-1]).astype(int).tolist()
+        return cls(x0=x0, y0=y0, x1=x1, y1=y1)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.y1 - self.y0, self.x1 - self.x0
+
+    @property
+    def region(self) -> tuple[slice, slice]:
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+
+class Renderer:
+    """Draws one sitter at any moment; each picture depends on its moment alone, and several threads may draw."""
+
+    def __init__(self, sitter: Sitter) -> None:
+        self.sitter = sitter
+        stage = sitter.stage
+        self._pictured = np.concatenate([stage.face, stage.rings])
+        self._triangles = ring_triangles()
+        self.box = Box.around(self._pictured, 2, sitter.image_rgb.shape[:2])
+        self._taper = _taper(self.box, sitter.image_rgb.shape[:2])
+        height, width = self.box.size_hw
+        self._grid_x = (np.arange(width, dtype=np.float32) + self.box.x0)[None]
+        self._grid_y = (np.arange(height, dtype=np.float32) + self.box.y0)[:, None]
+
+    def draw(self, moment: Moment) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, the size of the picture."""
+        sitter = self.sitter
+        expressions, stage = sitter.expressions, sitter.stage
+        mouth = expressions.mouth(moment.mouth)
+        offsets = mouth + expressions.lids(moment.lids) + expressions.brows(moment.brows)
+        placed = stage.placed(offsets, moment.turn_deg, moment.shift_cm)
+        picture = sitter.image_rgb.copy()
+        shift = self._shift(placed, self.box, _CELLS, self._triangles) * self._taper
+        moved = cv2.remap(
+            sitter.image_rgb,
+            self._grid_x + shift[..., 0],
+            self._grid_y + shift[..., 1],
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        picture[self.box.region] = moved
+        self._draw_lips(picture, placed)
+        self._draw_eyes(picture, placed, moment)
+        self._draw_mouth(picture, placed, moment)
+        return picture
+
+    def draw_changed(self, moment: Moment) -> tuple[np.ndarray, np.ndarray, Box]:
+        """Only what is not as pictured: (h, w, 3) uint8 RGB and (h, w) bool of a box, and that box."""
+        picture = self.draw(moment)
+        region = self.box.region
+        drawn = picture[region]
+        return drawn, np.any(drawn != self.sitter.image_rgb[region], axis=2), self.box
+
+    def _shift(self, placed: Array, box: Box, cells: int, triangles: Array) -> Array:
+        """(h, w, 2) how far the content of each pixel of a box has come."""
+        height, width = box.size_hw
+        step = max(max(height, width) / cells, 1.0)
+        size = (max(round(height / step), 2), max(round(width / step), 2))
+        scale_xy = np.array([width / size[1], height / size[0]], np.float32)
+        # cells are resized to pixels: the middle of the first cell lies half a cell inside the box
+        origin = np.array([box.x0, box.y0], np.float32) + scale_xy / 2
+        scaled = placed.copy()
+        scaled[:, 1] = origin[1] + (placed[:, 1] - origin[1]) * (scale_xy[0] / scale_xy[1])
+        pictured = self._pictured[:, :2] - placed[:, :2]
+        field = backward(scaled, scaled[:, :2] + pictured, triangles, origin, float(scale_xy[0]), size)
+        return cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    def _draw_lips(self, picture: np.ndarray, placed: Array) -> None:
+        """The lips again on a finer field, so that the upper one ends where the lower one begins."""
+        lips = placed[list(mesh.LIPS_OUTER)]
+        margin = float(np.ptp(lips[:, 0])) * 0.12 + 2
+        box = Box.around(lips, margin, picture.shape[:2])
+        shift = self._shift(placed, box, _FINE_CELLS, mesh.topology().triangles)
+        height, width = box.size_hw
+        x = (np.arange(width, dtype=np.float32) + box.x0)[None] + shift[..., 0]
+        y = (np.arange(height, dtype=np.float32) + box.y0)[:, None] + shift[..., 1]
+        fine = cv2.remap(self.sitter.image_rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        weight = _inside(box.size_hw, margin)
+        _blend(picture, box, fine.astype(np.float32), weight)
+
+    def _draw_eyes(self, picture: np.ndarray, placed: Array, moment: Moment) -> None:
+        stage = self.sitter.stage
+        is_looking = bool(np.abs(moment.gaze).max() > 1e-3)
+        for side, lids in enumerate((mesh.EYE_LEFT, mesh.EYE_RIGHT)):
+            if moment.lids[side] < 0.02 and not is_looking:
+                continue
+            outline = placed[list(lids), :2]
+            width = float(np.ptp(stage.face[list(lids), 0]))
+            box = Box.around(outline, 3, picture.shape[:2])
+            height_px, width_px = box.size_hw
+            # the eyeball goes with the skull: where the lids would be had they not moved
+            anchors = stage.pose.to_canonical(stage.face[list(lids)])
+            there = stage.project(anchors, moment.turn_deg, moment.shift_cm)[:, :2]
+            back = _affine(there, stage.face[list(lids), :2])
+            x = (np.arange(width_px, dtype=np.float32) + box.x0)[None] + 0.5
+            y = (np.arange(height_px, dtype=np.float32) + box.y0)[:, None] + 0.5
+            source_x = back[0, 0] * x + back[0, 1] * y + back[0, 2]
+            source_y = back[1, 0] * x + back[1, 1] * y + back[1, 2]
+            centre = stage.face[list(lids), :2].mean(0)
+            along = np.square((source_x - centre[0]) / (width * 0.5))
+            weight = np.clip(1 - along, 0, 1)
+            source_x = source_x - moment.gaze[0] * width * weight - 0.5
+            source_y = source_y + moment.gaze[1] * width * weight - 0.5
+            ball = cv2.remap(
+                self.sitter.image_rgb, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+            mask: Array = mesh.polygon_mask(outline - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
+            mask = cv2.GaussianBlur(mask, (0, 0), max(width * 0.012, 0.5))
+            # lids throw a shadow on what they come to cover
+            shade = 1 - 0.25 * min(float(moment.lids[side]), 1.0)
+            _blend(picture, box, ball.astype(np.float32) * shade, mask)
+
+    def _draw_mouth(self, picture: np.ndarray, placed: Array, moment: Moment) -> None:
+        sitter = self.sitter
+        inner = placed[list(mesh.LIPS_INNER), :2]
+        opening = float((placed[list(INNER_LOWER), 1] - placed[list(INNER_UPPER), 1]).max())
+        if opening < 0.6:
+            return
+        unit = sitter.expressions.unit
+        box = Box.around(inner, 3, picture.shape[:2])
+        matrix = plane_matrix(sitter.stage, sitter.plane, unit, moment.turn_deg, moment.shift_cm)
+        inverse = cv2.invertAffineTransform(matrix)
+        factor = max(1.0, box.size_hw[1] / 220)
+        size = (max(round(box.size_hw[0] / factor), 2), max(round(box.size_hw[1] / factor), 2))
+        x = (np.arange(size[1], dtype=np.float32) + 0.5)[None] * (box.size_hw[1] / size[1]) + box.x0
+        y = (np.arange(size[0], dtype=np.float32) + 0.5)[:, None] * (box.size_hw[0] / size[0]) + box.y0
+        u = (inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]).astype(np.float32)
+        v = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]).astype(np.float32)
+        left, right = placed[78, :2], placed[308, :2]
+        upper, lower = (
+            _border(np.concatenate([left[None], placed[list(side), :2], right[None]]), inverse, u)
+            for side in (INNER_UPPER, INNER_LOWER)
+        )
+        corners = (np.stack([left, right]) @ inverse[:, :2].T + inverse[:, 2])[:, 0]
+        inside = sitter.mouth.draw(u, v, upper, lower, float(np.ptp(corners)) / 2)
+        blur = sitter.mouth.softness_cm * unit * sitter.stage.pose.scale / factor
+        inside = cv2.GaussianBlur(inside, (0, 0), max(blur, 0.4))
+        if size != box.size_hw:
+            inside = cv2.resize(inside, box.size_hw[::-1], interpolation=cv2.INTER_CUBIC)
+        mask: Array = mesh.polygon_mask(inner - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
+        feather = max(sitter.stage.width_px * 0.004, 0.5)
+        mask = cv2.GaussianBlur(mask, (0, 0), feather)
+        _blend(picture, box, inside, mask)
+
+
+def _blend(picture: np.ndarray, box: Box, drawn: Array, weight: Array) -> None:
+    region = picture[box.region]
+    below = region.astype(np.float32)
+    region[:] = np.clip(below + (drawn - below) * weight[..., None] + 0.5, 0, 255).astype(np.uint8)
+
+
+def _border(points: Array, inverse: Array, u: Array) -> Array:
+    """v of a lip's border at each u, from its points in pixels, left to right."""
+    line = points @ inverse[:, :2].T + inverse[:, 2]
+    order = np.argsort(line[:, 0])
+    return np.interp(u, line[order, 0], line[order, 1]).astype(np.float32)
+
+
+def _affine(source: Array, target: Array) -> Array:
+    """(2, 3) affine that takes (N, 2) points to others with least squared error."""
+    design = np.column_stack([source, np.ones(len(source))])
+    return np.linalg.lstsq(design, target, rcond=None)[0].T.astype(np.float32)
+
+
+def _inside(size_hw: tuple[int, int], margin: float) -> Array:
+    """(h, w) 0 at the borders, rising to 1 over `margin` pixels."""
+    height, width = size_hw
+    across = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
+    along = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
+    linear = np.clip(np.minimum(across, along) / max(margin, 1), 0, 1).astype(np.float32)
+    return linear * linear * (3 - 2 * linear)
+
+
+def _taper(box: Box, size_hw: tuple[int, int]) -> Array:
+    """(h, w, 1) 1, falling to 0 at the borders of the picture."""
+    height, width = size_hw
+    reach = _BORDER * min(height, width)
+    x = np.arange(box.x0, box.x1, dtype=np.float32)
+    y = np.arange(box.y0, box.y1, dtype=np.float32)
+    across = np.clip(np.minimum(x, width - 1 - x) / reach, 0, 1)[None]
+    along = np.clip(np.minimum(y, height - 1 - y) / reach, 0, 1)[:, None]
+    linear = across * along
+    return (linear * (2 - linear))[..., None]

@@ -1,0 +1,176 @@
+"""One portrait made ready to move: its surface, what its face can do, and the inside of its mouth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facegen.faces import Face, mesh
+from facegen.talk.portrait.expression import Expressions
+from facegen.talk.portrait.interior import CELLS_PER_CM, Mouth, OwnTeeth
+from facegen.talk.portrait.stage import Stage
+from facegen.talk.rig import LOWER_LIP, UPPER_LIP, MouthRig
+
+Array = np.ndarray
+
+TEETH_DEPTH_CM = 0.9
+"""How far behind the lips the teeth are."""
+_SMILE_CM = 0.28
+"""Lip gap from which a picture shows teeth that can be used."""
+_CHEEKS = (50, 280, 101, 330, 205, 425)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sitter:
+    """A portrait ready to be animated.
+
+    Attributes:
+        image_rgb: (H, W, 3) uint8 the picture.
+        stage: where the head is.
+        expressions: what the face can do.
+        mouth: what is seen between open lips.
+        plane: (3,) canonical place of the middle of the closed lips, at the depth of the teeth.
+    """
+
+    image_rgb: np.ndarray
+    stage: Stage
+    expressions: Expressions
+    mouth: Mouth
+    plane: Array
+
+    @classmethod
+    def of(cls, image_rgb: np.ndarray, face: Face, rig: MouthRig) -> Sitter:
+        """Prepare a picture.
+
+        Args:
+            image_rgb: (H, W, 3) uint8.
+            face: who is to speak.
+            rig: how mouths move.
+        """
+        points = face.points478[: mesh.VERTEX_COUNT]
+        stage = Stage.of(points)
+        canonical = stage.pose.to_canonical(points)
+        expressions = Expressions.of(canonical, rig)
+        plane = _plane(expressions)
+        own = None
+        if expressions.pictured_gap > _SMILE_CM:
+            own = _own_teeth(image_rgb, stage, plane, expressions.unit)
+        if own is None:
+            white = _white(image_rgb, points)
+        else:
+            shown = own.image_rgb[own.opacity > 0.8]
+            white = np.percentile(shown, 60, axis=0) / np.array([1, 0.95, 0.84])
+            white = white * min(1.0, 245 / float(white.max()))
+        softness = _softness(image_rgb, points) / (stage.pose.scale * expressions.unit)
+        mouth = Mouth(white=np.asarray(white, np.float32), own=own, softness_cm=softness)
+        return cls(image_rgb=image_rgb, stage=stage, expressions=expressions, mouth=mouth, plane=plane)
+
+    @classmethod
+    def placed(cls, image_rgb: np.ndarray, stage: Stage, expressions: Expressions, mouth: Mouth) -> Sitter:
+        """A frame of somebody whose mouth is known."""
+        plane = _plane(expressions)
+        return cls(image_rgb=image_rgb, stage=stage, expressions=expressions, mouth=mouth, plane=plane)
+
+
+def _plane(expressions: Expressions) -> Array:
+    closed = expressions.canonical + expressions.rest
+    middle = (closed[UPPER_LIP] + closed[LOWER_LIP]) / 2
+    return np.array([(closed[61, 0] + closed[291, 0]) / 2, middle[1], middle[2] - TEETH_DEPTH_CM], np.float32)
+
+
+def plane_matrix(stage: Stage, plane: Array, unit: float, turn_deg: Array, shift_cm: Array) -> Array:
+    """(2, 3) affine from the mouth's plane (u, v) to pixels after a movement of the head."""
+    corners = plane + np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32) * unit
+    places = stage.project(corners.astype(np.float32), turn_deg, shift_cm)[:, :2]
+    return np.column_stack([places[1] - places[0], places[2] - places[0], places[0]]).astype(np.float32)
+
+
+def _own_teeth(image_rgb: np.ndarray, stage: Stage, plane: Array, unit: float) -> OwnTeeth | None:
+    """The teeth of a smile on the mouth's plane; None where hardly any are seen."""
+    still = np.zeros(3, np.float32)
+    matrix = plane_matrix(stage, plane, unit, still, still)
+    corner, size = (-2.4, 1.2), (round(4.8 * CELLS_PER_CM), round(2.6 * CELLS_PER_CM))
+    u = corner[0] + np.arange(size[0]) / CELLS_PER_CM
+    v = corner[1] - np.arange(size[1])[:, None] / CELLS_PER_CM
+    x = (matrix[0, 0] * u + matrix[0, 1] * v + matrix[0, 2] - 0.5).astype(np.float32)
+    y = (matrix[1, 0] * u + matrix[1, 1] * v + matrix[1, 2] - 0.5).astype(np.float32)
+    seen = cv2.remap(image_rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    inner = stage.face[list(mesh.LIPS_INNER), :2]
+    inverse = cv2.invertAffineTransform(matrix)
+    outline = inner @ inverse[:, :2].T + inverse[:, 2]
+    cells = np.stack([(outline[:, 0] - corner[0]), (corner[1] - outline[:, 1])], 1) * CELLS_PER_CM + 0.5
+    between: Array = mesh.polygon_mask(cells, size[::-1]).astype(np.float32) / 255
+    between = cv2.erode(between, np.ones((3, 3), np.uint8), iterations=max(1, CELLS_PER_CM // 24))
+    luma = seen @ np.array([0.3, 0.59, 0.11], np.float32)
+    inside = between > 0.5
+    if inside.sum() < CELLS_PER_CM**2 * 0.3:
+        return None
+    bright = float(np.percentile(luma[inside], 90))
+    is_tooth = np.clip((luma / bright - 0.45) / 0.2, 0, 1) * np.clip(1.6 - 2.2 * _redness(seen), 0, 1)
+    opacity = cv2.GaussianBlur(between * is_tooth, (0, 0), 1.2)
+    if (opacity > 0.8).sum() < CELLS_PER_CM**2 * 0.25:
+        return None
+    image, raised = _raised(seen, opacity)
+    return OwnTeeth(image_rgb=image, opacity=raised, corner_uv=corner)
+
+
+def _raised(seen: Array, opacity: Array) -> tuple[Array, Array]:
+    """Teeth go on above where the lip covered them: their colours, and how far they are known, carried upwards."""
+    solid = opacity[..., None] + 1e-4
+    tall = (1, 2 * (CELLS_PER_CM // 2) + 1)
+    around: Array = cv2.GaussianBlur(seen * solid, tall, 1.0, sigmaY=CELLS_PER_CM / 5)
+    around /= cv2.GaussianBlur(solid, tall, 1.0, sigmaY=CELLS_PER_CM / 5)[..., None]
+    filled = seen * opacity[..., None] + around * (1 - opacity[..., None])
+    # rows run downwards: the first opaque one from below opens everything above it, as far as a tooth is high
+    raised = np.maximum.accumulate(opacity[::-1], 0)[::-1]
+    rows = np.arange(len(opacity), dtype=np.float32)[:, None]
+    top = np.where((opacity > 0.5).any(0), (opacity > 0.5).argmax(0), 0)[None]
+    above_cm = np.clip((top - rows) / CELLS_PER_CM, 0, None)
+    return filled, (raised * np.clip(2.2 - above_cm / 0.5, 0, 1)).astype(np.float32)
+
+
+def _redness(image: Array) -> Array:
+    """(h, w) 0 for grey, about 0.5 for lips and gums."""
+    return (image[..., 0] - image[..., 1]) / (image[..., 0] + 1)
+
+
+def _white(image_rgb: np.ndarray, points: Array) -> Array:
+    """(3,) what is white in a picture's light, 0..255, from the whites of the eyes and the brightness of the skin."""
+    cheeks = mesh.sample(
+        cv2.GaussianBlur(image_rgb, (0, 0), max(np.ptp(points[:, 0]) / 40, 0.8)), points[list(_CHEEKS)]
+    )
+    skin = cheeks.mean(0)
+    brightest = []
+    for lids in (mesh.EYE_LEFT, mesh.EYE_RIGHT):
+        outline = points[list(lids), :2]
+        x0, y0 = np.maximum(np.floor(outline.min(0)).astype(int), 0)
+        x1, y1 = np.ceil(outline.max(0)).astype(int) + 1
+        crop = image_rgb[y0:y1, x0:x1]
+        if min(crop.shape[:2]) < 2:
+            continue
+        mask = mesh.polygon_mask(outline - np.array([x0, y0]), crop.shape[:2]) > 200
+        pixels = crop[mask].astype(np.float32)
+        if len(pixels) >= 8:
+            sums = pixels.sum(1)
+            brightest.append(pixels[(sums >= np.percentile(sums, 70)) & (sums <= np.percentile(sums, 95))].mean(0))
+    luma = np.array([0.3, 0.59, 0.11])
+    level = float(skin @ luma)
+    sclera = np.mean(brightest, 0) if brightest else np.full(3, level)
+    tint = sclera / max(float(sclera @ luma), 1)
+    wanted = np.clip(0.45 * float(sclera @ luma) + 0.65 * (level * 0.45 + 125), 40, 240)
+    return np.clip((0.5 + 0.5 * tint) * wanted, 0, 245)
+
+
+def _softness(image_rgb: np.ndarray, points: Array) -> float:
+    """Blur of a picture round the mouth, in pixels of standard deviation, from how quickly its edges rise."""
+    lips = points[list(mesh.LIPS_OUTER), :2]
+    x0, y0 = np.maximum(np.floor(lips.min(0)).astype(int), 0)
+    x1, y1 = np.ceil(lips.max(0)).astype(int) + 1
+    crop = image_rgb[y0:y1, x0:x1].astype(np.float32).mean(2)
+    if min(crop.shape) < 8:
+        return 0.7
+    near, far = cv2.GaussianBlur(crop, (0, 0), 0.8), cv2.GaussianBlur(crop, (0, 0), 3.2)
+    fine = float(np.abs(crop - near).mean() / (np.abs(near - far).mean() + 1e-3))
+    return float(np.clip(2.2 - 4.0 * fine, 0.6, 2.0))

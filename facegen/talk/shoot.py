@@ -1,0 +1,126 @@
+"""From drawn pictures to a finished file: marked, encoded in segments that survive a crash, joined with the sound."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from facegen import media, provenance
+from facegen.config import read_json, write_json
+from facegen.errors import InputError
+from facegen.talk.request import TalkRequest
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+WORKERS = 2
+"""Frames drawn at the same moment."""
+SEGMENT_FRAMES = 250
+
+
+def in_order(work: Callable[[T], U], items: Iterable[T], pool: ThreadPoolExecutor) -> Iterator[U]:
+    """Results of `work` in the order of `items`, a few of which are under way at once."""
+    waiting: deque[Future[U]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > WORKERS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def check_paths(request: TalkRequest) -> None:
+    """Refuse an output that cannot become the result, before any work.
+
+    Raises:
+        InputError: it has another ending, or is one of the inputs.
+        ResourceError: it cannot be written.
+    """
+    output = Path(request.output)
+    for given in (request.portrait, request.audio, request.driving):
+        if given and Path(given).exists() and output.resolve() == Path(given).resolve():
+            raise InputError(f"Expected a new file as output, but {output.name!r} is an input; choose another name.")
+    media.check_video_output(output)
+
+
+class Reel:
+    """The segments of one talk in a run folder; those of another request are thrown away.
+
+    Args:
+        folder: the run folder.
+        key: what recognises the request.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder, self._mark = folder / "segments", folder / "talk.json"
+        if not self._mark.exists() or read_json(self._mark).get("key") != key:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            write_json(self._mark, {"key": key})
+
+    @property
+    def done(self) -> int:
+        """Frames in closed segments."""
+        segments = media.list_segments(self._folder)
+        return media.last_index(segments[-1]) + 1 if segments else 0
+
+    def record(self, frames: Iterable[media.Frame], like: media.VideoInfo, request: TalkRequest) -> Iterator[int]:
+        """Encodes frames that go on where the reel ends; yields the index of each."""
+        options = request.options
+        with media.SegmentWriter(
+            self._folder,
+            like=like,
+            crf=options.crf,
+            preset=options.preset,
+            segment_frames=SEGMENT_FRAMES,
+            output=Path(request.output),
+        ) as writer:
+            for frame in frames:
+                writer.write(frame)
+                yield frame.index
+
+    def join(self, like: media.VideoInfo, request: TalkRequest, *, is_cut: bool) -> tuple[str, ...]:
+        """Puts picture and sound together and signs the file.
+
+        Returns:
+            What the user should know.
+
+        Raises:
+            ResourceError: the output cannot be written.
+        """
+        notices = media.join_segments(
+            media.list_segments(self._folder),
+            request.output,
+            like=like,
+            sound_from=request.audio,
+            is_trimmed=is_cut,
+            metadata={"comment": provenance.NOTICE},
+            for_browsers=True,
+        )
+        claims = provenance.Claims(
+            job="talk",
+            engine=request.options.engine,
+            parent=request.portrait,
+            sources=tuple(path for path in (request.audio, request.driving) if path),
+        )
+        holder = Path(provenance.sign(request.output, claims))
+        if holder.resolve() != Path(request.output).resolve():
+            notices += (f"The content credentials are in {holder.name!r} beside the result, as its format holds none.",)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return notices
+
+
+class Pace:
+    """Frames a second since a pass began."""
+
+    def __init__(self) -> None:
+        self._started, self.frames = time.perf_counter(), 0
+
+    @property
+    def rate(self) -> float:
+        """Frames a second so far."""
+        return self.frames / max(time.perf_counter() - self._started, 1e-6)

@@ -1,0 +1,164 @@
+"""What is heard: mel features, loudness and voice activity of any recording, a hundred times a second."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.media import read_audio_windows
+from facegen.media.source import shown
+
+SAMPLE_RATE = 16000
+"""Samples a second that everything here works on."""
+RATE = 100
+"""Rows of features a second; row k is centred on k / RATE seconds."""
+MELS = 40
+"""Mel bands of a row."""
+SHORTEST_SECONDS = 0.2
+"""Less sound than this cannot be spoken."""
+
+_HOP = SAMPLE_RATE // RATE
+_WINDOW, _FFT = 400, 512
+_LOW_HZ, _HIGH_HZ = 60.0, 7600.0
+_SILENCE_DB = -60.0
+_FLOOR = 1e-10
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Speech:
+    """One recording as features; about half a megabyte a minute."""
+
+    mels: np.ndarray
+    """(N, MELS) float16 log mel energies, brought to mean 0 and deviation 1 over the voiced rows of the recording."""
+    loudness: np.ndarray
+    """(N,) float32, 0 where it is silent to 1 at the recording's loud moments."""
+    voiced: np.ndarray
+    """(N,) bool: somebody speaks."""
+    samples: int
+    """Samples at SAMPLE_RATE."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording."""
+        return self.samples / SAMPLE_RATE
+
+    def at(self, values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """Rows of `values` (N, ...) at given moments, between rows linearly, beyond the ends as they end."""
+        place = np.clip(np.asarray(seconds, np.float64) * RATE, 0, len(values) - 1)
+        low = np.minimum(place.astype(np.int64), len(values) - 1)
+        high = np.minimum(low + 1, len(values) - 1)
+        share = (place - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+        return values[low].astype(np.float32) * (1 - share) + values[high].astype(np.float32) * share
+
+
+def listen(path: str | os.PathLike[str]) -> Speech:
+    """Reads a recording, of any rate and layout, piece by piece.
+
+    Args:
+        path: a sound file, or a video with sound.
+
+    Raises:
+        InputError: it cannot be read, has no sound, or is shorter than `SHORTEST_SECONDS`.
+    """
+    speech = hear(read_audio_windows(path, SAMPLE_RATE))
+    if speech.seconds < SHORTEST_SECONDS:
+        raise InputError(
+            f"Expected at least {SHORTEST_SECONDS} s of sound, found {speech.seconds:.2f} s in {shown(path)}; "
+            "give a longer recording."
+        )
+    return speech
+
+
+def hear(pieces: Iterable[np.ndarray]) -> Speech:
+    """Features of consecutive pieces of sound, (n,) float32 mono at SAMPLE_RATE each."""
+    mels: list[np.ndarray] = []
+    levels: list[np.ndarray] = []
+    samples = 0
+    for block, count in _overlapping(pieces):
+        power = _spectra(block)
+        mels.append(np.log(power @ _filters().T + _FLOOR).astype(np.float16))
+        levels.append(_level_db(block))
+        samples += count
+    if not mels:
+        return Speech(
+            mels=np.zeros((1, MELS), np.float16), loudness=np.zeros(1, np.float32), voiced=np.zeros(1, bool), samples=0
+        )
+    raw, level = np.concatenate(mels), np.concatenate(levels)
+    loudness, voiced = _activity(level)
+    return Speech(mels=_normalised(raw, voiced), loudness=loudness, voiced=voiced, samples=samples)
+
+
+def _overlapping(pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+    """Pieces cut to whole hops with half a window of their neighbours on both sides, and how many samples are new."""
+    half = _FFT // 2
+    held = np.zeros(half, np.float32)
+    for piece in pieces:
+        held = np.concatenate([held, piece])
+        rows = (held.size - _FFT) // _HOP + 1
+        if rows > 0:
+            yield held[: (rows - 1) * _HOP + _FFT], rows * _HOP
+            held = held[rows * _HOP :]
+    left = held.size - half
+    if left > 0:
+        rows = -(-left // _HOP)
+        padded = np.concatenate([held, np.zeros(max(0, (rows - 1) * _HOP + _FFT - held.size), np.float32)])
+        yield padded[: (rows - 1) * _HOP + _FFT], left
+
+
+def _framed(block: np.ndarray, size: int) -> np.ndarray:
+    """(rows, size) windows in the middle of each _FFT samples, a hop apart."""
+    windows = np.lib.stride_tricks.sliding_window_view(block, _FFT)[::_HOP]
+    start = (_FFT - size) // 2
+    return windows[:, start : start + size]
+
+
+def _spectra(block: np.ndarray) -> np.ndarray:
+    """(rows, _FFT / 2 + 1) power, with the high tones raised as in speech recognition."""
+    raised = np.append(block[:1], block[1:] - np.float32(0.97) * block[:-1])
+    frames = _framed(raised, _WINDOW) * np.hanning(_WINDOW).astype(np.float32)
+    return np.square(np.abs(np.fft.rfft(frames, _FFT))).astype(np.float32)
+
+
+def _level_db(block: np.ndarray) -> np.ndarray:
+    power = np.square(_framed(block, _WINDOW)).mean(1)
+    return 10 * np.log10(power + _FLOOR).astype(np.float32)
+
+
+@functools.cache
+def _filters() -> np.ndarray:
+    """(MELS, _FFT / 2 + 1) triangles, evenly spaced on the mel scale (O'Shaughnessy 1987)."""
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (_LOW_HZ, _HIGH_HZ))
+    edges = 700 * (10 ** (np.linspace(low, high, MELS + 2) / 2595) - 1)
+    tones = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
+    rising = (tones - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - tones) / (edges[2:] - edges[1:-1])[:, None]
+    return np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
+
+
+def _activity(level_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Loudness 0..1 and where somebody speaks, from the recording's own quiet and loud moments."""
+    calm = np.convolve(level_db, np.ones(5) / 5, mode="same") if len(level_db) >= 5 else level_db
+    quiet, loud = np.percentile(calm, 8), np.percentile(calm, 95)
+    if loud < _SILENCE_DB:
+        return np.zeros(len(calm), np.float32), np.zeros(len(calm), bool)
+    # a recording without pauses has no quiet moments of its own
+    quiet = max(min(quiet, loud - 25), _SILENCE_DB - 20)
+    loudness = np.clip((calm - quiet) / max(loud - quiet, 1), 0, 1).astype(np.float32)
+    voiced = loudness > 0.4
+    hang = RATE // 12
+    spread = np.convolve(voiced, np.ones(2 * hang + 1), mode="same") > 0 if len(voiced) > 2 * hang else voiced
+    return loudness, spread & (calm > _SILENCE_DB)
+
+
+def _normalised(mels: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+    """Mels with the recording's own colour (voice, microphone, room) taken out."""
+    heard = mels[voiced].astype(np.float32) if voiced.any() else mels.astype(np.float32)
+    mean, deviation = heard.mean(0), float(heard.std()) + 1e-3
+    if not voiced.any():
+        return np.full(mels.shape, -3, np.float16)
+    return np.clip((mels.astype(np.float32) - mean) / deviation, -4, 4).astype(np.float16)

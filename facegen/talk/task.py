@@ -1,0 +1,250 @@
+"""Training of the motion network on the engine: clips of people who speak in, `motion.safetensors` out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen.config import check, save
+from facegen.errors import InputError
+from facegen.faces import FaceAnalyser
+from facegen.talk.clips import SpokenClip, list_clips, read_clip
+from facegen.talk.network import DOWN, MotionNet, MotionNetConfig
+from facegen.talk.rig import RIG_SIZE, MouthRig, bundled_rig
+from facegen.talk.speech import MELS
+from facegen.training.task import Draw, Task, TrainingData
+
+_HELD_BACK_EVERY = 5
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Example:
+    """One clip as tensors: (MELS, 2 T) mels, (K, T) coefficients, (T,) lip gap and loudness."""
+
+    name: str
+    mels: Tensor
+    coefficients: Tensor
+    gap: np.ndarray
+    loudness: np.ndarray
+
+
+class SpokenData:
+    """Pieces of clips, their voices changed a little: `mels` (B, MELS, 2 T), `coefficients` (B, K, T), `known` (B, T)."""
+
+    def __init__(
+        self, examples: list[_Example], held_back: list[_Example], rig: MouthRig, rows: int, device: torch.device
+    ) -> None:
+        self.examples, self.held_back, self.rig, self.rows, self.device = examples, held_back, rig, rows, device
+        self.skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def batch(self, draw: Draw) -> dict[str, Tensor]:
+        """One piece of each drawn clip."""
+        generator = draw.generator
+        mels = torch.full((len(draw.indices), MELS, DOWN * self.rows), -3.0)
+        coefficients = torch.zeros(len(draw.indices), self.rig.shapes.shape[0], self.rows)
+        known = torch.zeros(len(draw.indices), self.rows)
+        for place, index in enumerate(draw.indices.tolist()):
+            example = self.examples[index]
+            piece, target = _paced(*_cut(example, self.rows, generator), self.rows, generator)
+            length = target.shape[1]
+            mels[place, :, : DOWN * length] = _disguised(piece, generator)
+            coefficients[place, :, :length] = target
+            known[place, :length] = 1
+        return {name: value.to(self.device) for name, value in _named(mels, coefficients, known).items()}
+
+
+def _named(mels: Tensor, coefficients: Tensor, known: Tensor) -> dict[str, Tensor]:
+    return {"mels": mels, "coefficients": coefficients, "known": known}
+
+
+def _cut(example: _Example, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A piece of a clip a fifth longer than is needed, where the clip is that long."""
+    total = example.coefficients.shape[1]
+    length = min(rows + rows // 5, total)
+    start = int(torch.randint(0, total - length + 1, (1,), generator=generator))
+    return example.mels[:, DOWN * start : DOWN * (start + length)], example.coefficients[:, start : start + length]
+
+
+def _paced(mels: Tensor, target: Tensor, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same spoken quicker or slower, up to a sixth."""
+    factor = 1 + (float(torch.rand(1, generator=generator)) - 0.5) / 3
+    length = min(rows, int(target.shape[1] / factor))
+    both = [(mels, DOWN), (target, 1)]
+    paced = [
+        F.interpolate(values[None, :, : round(length * factor) * step], size=length * step, mode="linear")[0]
+        for values, step in both
+    ]
+    return paced[0], paced[1]
+
+
+def _disguised(mels: Tensor, generator: torch.Generator) -> Tensor:
+    """(MELS, T) of another voice, another microphone, another room."""
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(*size, generator=generator)
+
+    def chance() -> float:
+        return float(torch.rand(1, generator=generator))
+
+    # vocal tract length: bands move along the mel scale (Jaitly and Hinton 2013)
+    place = (torch.arange(MELS) * torch.exp(normal(1) * 0.1) + normal(1) * 0.7).clamp(0, MELS - 1)
+    low = place.long().clamp(max=MELS - 2)
+    share = (place - low)[:, None]
+    mels = mels[low] * (1 - share) + mels[low + 1] * share
+    mels = mels * torch.exp(normal(1) * 0.1) + normal(MELS, 1) * 0.15 + normal(*mels.shape) * chance() * 0.3
+    if chance() < 0.3:
+        mels = mels.clamp(min=-3 + 2 * chance())
+    if chance() < 0.3:
+        first = int(chance() * (MELS - 5))
+        mels[first : first + 1 + int(chance() * 4)] = 0
+    return mels
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionTask(Task):
+    """Learns how mouths move to speech, whoever speaks."""
+
+    network: MotionNetConfig = field(default_factory=MotionNetConfig)
+    """Size of the network."""
+    piece_rows: int = field(default=160, metadata={"min": 20, "max": 2000, "step": 10})
+    """Length of the pieces that are learned from, in rows of 20 ms."""
+    velocity: float = field(default=4.0, metadata={"min": 0.0, "max": 100.0})
+    """Weight of moving alike, beside being alike."""
+    held_back: tuple[str, ...] = ()
+    """Names of clips, without ending, that are only measured on; none: every fifth."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def build_data(self, folder: Path | None, device: torch.device) -> SpokenData:
+        """Measures every clip below the folder, once, and listens to it."""
+        if folder is None:
+            raise InputError("Expected a folder of clips of people who speak, found none; name it with --data.")
+        paths = list_clips(Path(folder))
+        names = [path.stem for path in paths]
+        unknown = [name for name in self.held_back if name not in names]
+        if unknown:
+            raise InputError(f"Expected the names of clips in {folder} to hold back, found {', '.join(unknown)}.")
+        analyser, clips, skipped = FaceAnalyser(), [], []
+        for path in paths:
+            try:
+                clips.append(read_clip(path, analyser))
+            except InputError:
+                skipped.append(path.name)
+        apart = self.held_back or tuple(names[::_HELD_BACK_EVERY][1:])
+        learned = [clip for clip in clips if clip.name not in apart]
+        if not learned:
+            raise InputError(f"Expected clips of people who speak in {folder}, found none that can be used.")
+        rig = bundled_rig()
+        examples = [_example(clip, rig) for clip in learned]
+        others = [_example(clip, rig) for clip in clips if clip.name in apart]
+        # a clip is drawn in proportion to the root of its length: voices count more than minutes
+        repeated = [example for example in examples for _ in range(max(1, round(example.mels.shape[1] ** 0.5 / 8)))]
+        data = SpokenData(repeated, others, rig, self.piece_rows, device)
+        data.skipped = tuple(skipped)
+        return data
+
+    def build_model(self) -> MotionNet:
+        """A fresh network."""
+        return MotionNet(self.network)
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+        """Squared error of the coefficients, stronger shapes first, and of their steps."""
+        error = (model(batch["mels"]).float() - batch["coefficients"]) * batch["known"][:, None]
+        error = error * torch.from_numpy(_strengths()).to(error.device)[None, :, None]
+        return {"place": error.square().mean(), "step": self.velocity * error.diff(dim=2).square().mean()}
+
+    def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
+        """On clips held back: 1 - median correlation of the lip gap, and that of loudness alone."""
+        assert isinstance(data, SpokenData)
+        if not data.held_back:
+            return {}
+        model.eval()
+        found, loud = [], []
+        for example in data.held_back:
+            found.append(correlation(predicted_gap(model, example.mels.to(data.device), data.rig), example.gap))
+            loud.append(correlation(example.loudness, example.gap))
+        return {
+            "lip_error": 1 - float(np.median(found)),
+            "lip_correlation": float(np.median(found)),
+            "loudness_correlation": float(np.median(loud)),
+        }
+
+    def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray | None:
+        """The lip gap of clips held back: measured grey, predicted in colour."""
+        assert isinstance(data, SpokenData)
+        model.eval()
+        rows = []
+        for example in (data.held_back or data.examples)[:4]:
+            predicted = predicted_gap(model, example.mels.to(data.device), data.rig)
+            rows.append(_curves([example.gap, predicted], example.name))
+        return np.concatenate(rows)
+
+    def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
+        """The weights in half precision and the settings that rebuild the network."""
+        from safetensors.torch import save_file
+
+        weights, settings = folder / "motion.safetensors", folder / "motion.json"
+        state = model.state_dict()
+        save_file(
+            {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in state.items()}, weights
+        )
+        save(settings, self)
+        return {"weights": weights, "settings": settings}
+
+
+@functools.cache
+def _strengths() -> np.ndarray:
+    """(K,) root of how far each shape moves the mouth: units are deviations, in which all would count alike."""
+    sizes = np.linalg.norm(bundled_rig().shapes.reshape(RIG_SIZE, -1), axis=1)
+    return np.sqrt(sizes / sizes.max()).astype(np.float32)
+
+
+def _example(clip: SpokenClip, rig: MouthRig) -> _Example:
+    rows = clip.rows()
+    loudness = np.convolve(clip.speech.loudness[: DOWN * rows : DOWN], np.ones(5) / 5, mode="same")
+    return _Example(
+        name=clip.name,
+        mels=torch.from_numpy(clip.speech.mels[: DOWN * rows].astype(np.float32).T.copy()),
+        coefficients=torch.from_numpy(clip.at_rows(rig.coefficients(clip.track.offsets)).T.copy()),
+        gap=clip.at_rows(clip.track.gap),
+        loudness=loudness,
+    )
+
+
+@torch.no_grad()
+def predicted_gap(model: nn.Module, mels: Tensor, rig: MouthRig) -> np.ndarray:
+    """(T,) lip gap, cm, that a network hears in (MELS, 2 T) mels."""
+    coefficients = model(mels[None])[0].float().cpu().numpy()
+    return np.asarray(rig.opening @ coefficients)
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's correlation; 0 where one of them does not move."""
+    if np.ptp(a) < 1e-9 or np.ptp(b) < 1e-9:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _curves(curves: list[np.ndarray], title: str, size_hw: tuple[int, int] = (120, 900)) -> np.ndarray:
+    """(h, w, 3) RGB: curves over each other, the first one grey."""
+    picture = np.full((*size_hw, 3), 250, np.uint8)
+    high = max(float(curve.max()) for curve in curves) + 1e-6
+    for curve, colour in zip(curves, ((150, 150, 150), (200, 60, 40)), strict=True):
+        x = np.linspace(0, size_hw[1] - 1, len(curve))
+        y = (size_hw[0] - 8) * (1 - np.clip(curve / high, -0.05, 1)) + 4
+        points = np.stack([x, y], 1).round().astype(np.int32)
+        cv2.polylines(picture, [points], False, colour, 2, cv2.LINE_AA)
+    cv2.putText(picture, title, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (60, 60, 60), 1, cv2.LINE_AA)
+    return picture

@@ -1,0 +1,27 @@
+"""The model files of the talk room."""
+
+from __future__ import annotations
+
+from facegen.hub import Bundled, WeightFile
+
+_TERMS = "VASA-1 demo clips (no licence stated): research; GRID corpus: CC BY 4.0"
+
+RIG = WeightFile(
+    name="talk-rig",
+    source=Bundled(),
+    filename="talk/rig.safetensors",
+    sha256="94248027446fe79c6ebd82db3a414822bcd622ba47289cad5096fa3f9f2d41e9",
+    size=22544,
+    licence=_TERMS,
+    card="talk/README.md",
+)
+MOTION = WeightFile(
+    name="talk-motion",
+    source=Bundled(),
+    filename="talk/motion.safetensors",
+    sha256="ab0bbec5a5801bd7e39b80113cc1408350b42b48807d0c88b123fdb99efdffd6",
+    size=640040,
+    licence=_TERMS,
+    card="talk/README.md",
+)
+WEIGHTS = (RIG, MOTION)
