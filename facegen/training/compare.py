@@ -10,9 +10,7 @@ from typing import Any
 from facegen.config import to_dict, write_json
 from facegen.errors import InputError
 from facegen.training.request import read_request
-from facegen.training.watch import read_losses
-
-SMOOTHING = 0.9
+from facegen.training.watch import read_losses, smoothed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +89,9 @@ def _draw_curves(lines: dict[str, list[dict[str, Any]]], path: Path) -> None:
     axes = figure.add_subplot()
     for number, (name, run_lines) in enumerate(lines.items()):
         points = [(line["step"], sum(line["losses"].values())) for line in run_lines if "losses" in line]
-        smooth, mean = [], None
-        for _, value in points:
-            mean = value if mean is None else SMOOTHING * mean + (1 - SMOOTHING) * value
-            smooth.append(mean)
-        steps = [step for step, _ in points]
-        axes.plot(steps, [value for _, value in points], color=f"C{number % 10}", alpha=0.25, linewidth=0.8)
-        axes.plot(steps, smooth, color=f"C{number % 10}", label=name)
+        steps, values = [step for step, _ in points], [value for _, value in points]
+        axes.plot(steps, values, color=f"C{number % 10}", alpha=0.25, linewidth=0.8)
+        axes.plot(steps, smoothed(values), color=f"C{number % 10}", label=name)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()

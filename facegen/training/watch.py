@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ ESTIMATE_STEPS = 20
 """After so many steps the time left is estimated."""
 STRIP_PREVIEWS = 12
 STRIP_WIDTH = 1024
+SMOOTHING = 0.9
+"""How much of the average before stays in that of a curve's next value."""
 COMMANDS = ("save", "stop", "export", "finish")
 
 
@@ -44,6 +46,16 @@ def read_losses(folder: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # after a crash the last line may be cut
     return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """Running averages with a memory of ten values; the first ones count no more than the others."""
+    made: list[float] = []
+    count = 0.0
+    for value in values:
+        count = SMOOTHING * count + 1
+        made.append(made[-1] + (value - made[-1]) / count if made else value)
+    return made
 
 
 class Watch:

@@ -14,24 +14,21 @@ from facegen.ui.services import Services
 from facegen.ui.trainings import has_gpu
 
 _PLOTTED = 300
-_SMOOTHING = 0.9
 
 
 def curves(run: Run) -> pandas.DataFrame:
     """The losses of a training as (step, value, line) rows, each raw and smoothed, thinned to what a plot can show."""
-    from facegen.training.watch import read_losses
+    from facegen.training.watch import read_losses, smoothed
 
     rows: list[tuple[int, float, str]] = []
-    smooth: dict[str, float] = {}
-    seen = 0.0
     lines = [line for line in read_losses(run.path) if "losses" in line]
     every = max(1, len(lines) // _PLOTTED)
-    for number, line in enumerate(lines):
-        seen = _SMOOTHING * seen + 1  # so that the first values do not drag on
-        for name, value in line["losses"].items():
-            smooth[name] = smooth.get(name, value) + (value - smooth.get(name, value)) / seen
-            if number % every == 0 or number == len(lines) - 1:
-                rows += [(line["step"], value, name), (line["step"], smooth[name], f"{name}, smoothed")]
+    for name in dict.fromkeys(name for line in lines for name in line["losses"]):
+        points = [(line["step"], line["losses"][name]) for line in lines if name in line["losses"]]
+        smooth = smoothed([value for _, value in points])
+        for number, ((step, value), mean) in enumerate(zip(points, smooth, strict=True)):
+            if number % every == 0 or number == len(points) - 1:
+                rows += [(step, value, name), (step, mean, f"{name}, smoothed")]
     return pandas.DataFrame(rows, columns=["step", "loss", "line"])
 
 

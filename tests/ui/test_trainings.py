@@ -15,7 +15,8 @@ from facegen import hub
 from facegen.catalog import find_task
 from facegen.config import save, to_dict
 from facegen.errors import InputError, ResourceError, WeightsError
-from facegen.faces.parse import FaceParser
+from facegen.faces.parse import FACE, FaceParser
+from facegen.faces.parse.data import read_labelled
 from facegen.faces.parse.network import ParserNetConfig
 from facegen.faces.parse.task import ParserTask
 from facegen.faces.parse.weights import PARSER
@@ -24,6 +25,7 @@ from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
 from facegen.training.watch import COMMANDS
 from facegen.ui import trained, trainings
+from facegen.ui.example_set import make_example_set
 from facegen.ui.services import Services, StudioSettings, Visitor
 from tests.factories import gradient_rgb
 
@@ -133,6 +135,19 @@ def test_uploads_are_unpacked_within_their_folder(pictures: Path, tmp_path: Path
         with pytest.raises(InputError, match=words):
             trainings.unpack(tmp_path / wrong.stem, [str(wrong)])
     assert not (tmp_path / "0.png").exists()
+
+
+def test_an_example_set_is_made_on_the_spot(services: Services, tmp_path: Path) -> None:
+    folder = make_example_set(tmp_path / "home" / "examples", "parser")
+    data, skipped = read_labelled(folder, 256)
+    assert (len(data), skipped) == (64, ())
+    share = np.isin(data.labels.numpy(), FACE).mean((1, 2))
+    assert 0.1 < share.min() < share.max() < 0.6
+    assert make_example_set(folder, "parser") == folder
+    plain = make_example_set(tmp_path / "plain", "autoencoder")
+    assert len(list(plain.glob("*.png"))) == 64
+    with pytest.raises(InputError, match="choose other data"):
+        make_example_set(tmp_path / "other", "motion")
 
 
 @pytest.mark.timeout(120)

@@ -6,9 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from facegen.config import home
 from facegen.errors import InputError
 from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.ui import trainings
+from facegen.ui.example_set import make_example_set
 from facegen.ui.handlers import note, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor, consented
@@ -25,7 +27,8 @@ LABELS = {
     "lr_dropout": "lr dropout",
 }
 _SECONDS = 2.0
-_FOLDER, _UPLOAD, _EXAMPLE = "A folder on this machine", "Upload", "Local example data"
+_FOLDER, _UPLOAD = "A folder on this machine", "Upload"
+_EXAMPLE, _MADE = "Local example data", "Example set, made here"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,7 @@ def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
     gr.HTML(step(2, "On what?"))
     origins = [_UPLOAD] if services.settings.shared else [_FOLDER, _UPLOAD]
     origins += [_EXAMPLE] if trainings.EXAMPLE_DATA.is_dir() and not services.settings.shared else []
+    origins.append(_MADE)
     origin = gr.Radio(origins, value=origins[0], show_label=False, elem_id="train-origin")
     folder = gr.Textbox(
         label="Data folder", placeholder="/path/to/pictures", visible=origins[0] == _FOLDER, elem_id="train-folder"
@@ -229,4 +233,6 @@ def _data(services: Services, visitor: Visitor, task: str, origin: str, folder: 
         if found is None:
             raise InputError(f"Expected example data for {task}, found none on this machine; name a folder.")
         return str(found)
+    if origin == _MADE:
+        return str(make_example_set(home() / "data" / f"examples-{task}", task))
     return trainings.data_folder(services, visitor, folder, upload if origin == _UPLOAD else None)

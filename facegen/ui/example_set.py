@@ -1,0 +1,69 @@
+"""A small set of pictures to try a training with, made on the spot from the two portraits that need no download."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.ui.examples import PORTRAITS, portrait_path
+
+VIEWS = 32
+"""Pictures of each portrait."""
+SIZE = 256
+TASKS = ("parser", "autoencoder")
+"""What such a set suits. It shows that training works; nothing is learnt from two faces that holds for others."""
+
+
+def make_example_set(folder: Path, task: str) -> Path:
+    """Writes the set: face crops that are turned, moved, mirrored and lit differently, the same ones each time.
+
+    Args:
+        folder: made, if it is not there; used as it is, if it is.
+        task: one of `TASKS`; for the parser, masks as the bundled parser sees them are added.
+
+    Raises:
+        InputError: the set suits no such task.
+    """
+    import cv2
+
+    from facegen.faces import FaceAnalyser
+    from facegen.faces.align import parse_matrix
+    from facegen.media import read_picture, write_picture
+
+    if task not in TASKS:
+        raise InputError(f"Expected {' or '.join(TASKS)} for the example set, found {task}; choose other data.")
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(f".{folder.name}")
+    images = partial / "images" if task == "parser" else partial
+    images.mkdir(parents=True, exist_ok=True)
+    analyser, random = FaceAnalyser(), np.random.default_rng(0)
+    made: dict[str, np.ndarray] = {}
+    for name in PORTRAITS:
+        portrait = read_picture(portrait_path(name))
+        face = analyser.detect(portrait, max_faces=1)[0]
+        for number in range(VIEWS):
+            angle_deg, scale = random.uniform(-10, 10), random.uniform(0.9, 1.1)
+            move = cv2.getRotationMatrix2D((SIZE / 2, SIZE / 2), angle_deg, scale)
+            move[:, 2] += random.uniform(-10, 10, 2)
+            matrix = move @ np.vstack([parse_matrix(face), (0, 0, 1)])
+            view = cv2.warpAffine(portrait, matrix, (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT_101)
+            view = view[:, ::-1] if number % 2 else view
+            lit = (view.astype(np.float32) * random.uniform(0.75, 1.2)).clip(0, 255).astype(np.uint8)
+            made[f"{name}-{number:02d}"] = np.ascontiguousarray(lit)
+            write_picture(images / f"{name}-{number:02d}.png", lit)
+    if task == "parser":
+        _write_masks(partial / "masks", made)
+    partial.rename(folder)
+    return folder
+
+
+def _write_masks(folder: Path, views: dict[str, np.ndarray]) -> None:
+    from PIL import Image
+
+    from facegen.faces.parse import FaceParser
+
+    folder.mkdir()
+    classes = FaceParser().parse(np.stack(list(views.values()))).argmax(1).astype(np.uint8)
+    for name, mask in zip(views, classes, strict=True):
+        Image.fromarray(mask).save(folder / f"{name}.png")
