@@ -44,7 +44,7 @@ def make_example_set(folder: Path, task: str) -> Path:
         face = analyser.detect(portrait, max_faces=1)[0]
         for number in range(VIEWS):
             angle_deg, scale = random.uniform(-10, 10), random.uniform(0.9, 1.1)
-            move = cv2.getRotationMatrix2D((SIZE / 2, SIZE / 2), angle_deg, scale)
+            move = cv2.getRotationMatrix2D((SIZE / 2, SIZE / 2), angle_deg, scale).astype(np.float64)
             move[:, 2] += random.uniform(-10, 10, 2)
             matrix = move @ np.vstack([parse_matrix(face), (0, 0, 1)])
             view = cv2.warpAffine(portrait, matrix, (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT_101)
