@@ -47,7 +47,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
         files = gr.File(label="Files", interactive=False, visible=False, file_count="multiple")
         log = gr.Textbox(
             label="Last lines of its log",
-            lines=8,
+            lines=14,
             max_lines=14,
             interactive=False,
             autoscroll=True,
@@ -151,7 +151,7 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
     return (
         gr.Column(visible=True),
         progress_card(status, swaps.summary(run) or ended),
-        run.log_tail(30),
+        run.log_tail(14),
         f"{name}:{status.state}",
         *buttons,
     )

@@ -40,7 +40,7 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
     use = gr.Button("Use it", visible=False, elem_id="train-use")
     log = gr.Textbox(
         label="Last lines of its log",
-        lines=6,
+        lines=8,
         max_lines=10,
         interactive=False,
         autoscroll=True,
@@ -100,7 +100,7 @@ def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[A
     seen = f"{name}:{status.state}:{newest and newest.name}:{len(trained.exports(run))}"
     curves = trained.curves(run)
     ended = trained.summary(run) if status.state == "done" else ""
-    return progress_card(status, ended) + hint, gr.LinePlot(curves, visible=len(curves) > 0), run.log_tail(20), seen
+    return progress_card(status, ended) + hint, gr.LinePlot(curves, visible=len(curves) > 0), run.log_tail(8), seen
 
 
 def _made(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
