@@ -56,7 +56,7 @@ def open_tracks(
             codec = stream.codec_context.codec.canonical_name
             tracks.append(Track(source=stream, target=_aac_like(target, stream), how="encode"))
             notices.append(
-                f"Sound track {number} was encoded again as AAC at 192 kbit/s: {kind} does not take {codec}."
+                f"Sound track {number} was encoded again as AAC at 192 kbit/s: {_refusal(kind, stream, codec)}."
             )
     for number, text in enumerate(source.streams.subtitles, 1):
         track = _subtitle_track(text, target, kind)
@@ -177,6 +177,12 @@ def takes(kind: str, stream: Stream) -> bool:
     except (ValueError, av.error.FFmpegError):
         return False
     return True
+
+
+def _refusal(kind: str, stream: AudioStream, codec: str) -> str:
+    if _is_bare_in_mp4(kind, stream):
+        return "bare samples in mp4 are not played by browsers; .mov and .mkv keep them as they are"
+    return f"{kind} does not take {codec}"
 
 
 def _is_bare_in_mp4(kind: str, stream: AudioStream) -> bool:

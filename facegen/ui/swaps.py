@@ -192,7 +192,7 @@ def arguments(asked: SwapRequest, run: Run) -> list[str]:
     return command + option_flags(asked.options)
 
 
-def option_flags(options: SwapOptions) -> list[str]:
+def option_flags(options: Any) -> list[str]:
     """The options that differ from their defaults, as flags."""
     flags: list[str] = []
     for item in fields(options):

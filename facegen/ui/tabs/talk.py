@@ -1,0 +1,223 @@
+"""The Talk tab: who speaks, what is said, how lively, a first try of two seconds, and the result with its sound."""
+
+import html
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from facegen.talk.options import TalkOptions
+from facegen.talk.request import TalkRequest
+from facegen.ui import talks
+from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
+from facegen.ui.handlers import answered, note, progress_card, shown, step
+from facegen.ui.options import Widgets, widgets
+from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented
+from facegen.ui.shell import Shell
+from facegen.ui.tabs.swap import EXAMPLE_CLICK
+
+SOUND_SUFFIXES = (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac", *VIDEO_SUFFIXES)
+LABELS = {
+    "mouth": "Mouth opens",
+    "head": "Head moves",
+    "eyes": "Eyes and brows",
+    "still": "Keep the head still",
+    "blink": "Blink",
+    "seed": "Seed",
+    "face": "Which face of the picture",
+    "seconds": "Only the first seconds",
+    "longest_side": "Longest side (pixels)",
+    "crf": "Quality of the file (x264 crf)",
+    "preset": "Effort of the encoder",
+}
+LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
+MORE = ("face", "seconds", "longest_side", "crf", "preset")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The widgets that a talk is asked with."""
+
+    portrait: gr.File
+    audio: gr.Audio
+    driving: gr.File
+    options: tuple[Widgets, ...]
+
+    @property
+    def components(self) -> list[Any]:
+        """All of them, in the order in which `read` takes their values."""
+        groups = [component for group in self.options for component in group.components]
+        return [self.portrait, self.audio, self.driving, *groups]
+
+    def read(self, values: Sequence[Any]) -> TalkRequest:
+        """The request that the widgets' values say.
+
+        Raises:
+            InputError: something is missing or does not fit.
+        """
+        portrait, audio, driving = values[:3]
+        rest, settings = values[3:], dict[str, Any]()
+        for group in self.options:
+            settings |= group.settings(rest[: len(group.names)])
+            rest = rest[len(group.names) :]
+        return talks.request(portrait, audio, settings, driving)
+
+
+def build(services: Services, shell: Shell) -> None:
+    """Lay out the tab and wire it."""
+    with gr.Row(equal_height=False, elem_classes="fg-columns"):
+        with gr.Column(scale=5, min_width=300):
+            portrait, examples, audio = _ask_files()
+            driving, options = _ask_options()
+        with gr.Column(scale=6, min_width=300):
+            trial, run, cancel, status = _ask_run()
+            pictured, result, download = _show_outcome()
+    inputs = Inputs(portrait=portrait, audio=audio, driving=driving, options=options)
+    _wire_portrait(inputs, examples, status, pictured)
+    _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
+    _add_endpoints(services, shell)
+
+
+def _ask_files() -> tuple[gr.File, gr.HTML, gr.Audio]:
+    gr.HTML(step(1, "Who speaks?", "A picture from the front; or a video, in which then only the mouth changes."))
+    portrait = gr.File(
+        label="Portrait", file_types=[*PICTURE_SUFFIXES, *VIDEO_SUFFIXES], height=130, elem_id="talk-portrait"
+    )
+    cards = "".join(
+        f'<button type="button" data-example="{name}"><img src="{thumbnail(name)}" alt="" width="36" height="36">'
+        f"<span>{html.escape(shows)}</span></button>"
+        for name, (_, _, shows) in PORTRAITS.items()
+    )
+    examples = gr.HTML(
+        f'<div class="fg-hint">No picture at hand? Take one of these:</div><div class="fg-examples">{cards}</div>',
+        js_on_load=EXAMPLE_CLICK,
+        elem_id="talk-examples",
+    )
+    gr.HTML(step(2, "What is said?", "Any recording, in any language: a file, or the microphone."))
+    audio = gr.Audio(label="Sound", sources=["upload", "microphone"], type="filepath", elem_id="talk-audio")
+    return portrait, examples, audio
+
+
+def _ask_options() -> tuple[gr.File, tuple[Widgets, ...]]:
+    gr.HTML(step(3, "How lively?", "The defaults are good; another seed gives other movements."))
+    lively = widgets(TalkOptions, LIVELINESS, labels=LABELS)
+    with gr.Accordion("Follow somebody's head", open=False):
+        driving = gr.File(label="Driving video", file_types=list(VIDEO_SUFFIXES), height=110, elem_id="talk-driving")
+        gr.HTML('<div class="fg-hint">Head, lids and brows are taken from this video instead of being invented.</div>')
+    with gr.Accordion("Picture and file", open=False):
+        more = widgets(TalkOptions, MORE, labels=LABELS)
+    return driving, (lively, more)
+
+
+def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
+    gr.HTML(step(4, "Make it", "Two seconds first, then all of it."))
+    with gr.Row(elem_classes="fg-buttons"):
+        trial = gr.Button("Try two seconds", min_width=110, elem_id="talk-try")
+        run = gr.Button("Run", variant="primary", min_width=110, elem_id="talk-run")
+        cancel = gr.Button("Cancel", variant="stop", min_width=110, elem_id="talk-cancel")
+    status = gr.HTML(note("Nothing is running."), elem_id="talk-status")
+    return trial, run, cancel, status
+
+
+def _show_outcome() -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
+    with gr.Row():
+        pictured = gr.Image(label="Portrait", interactive=False, height=360, buttons=[], elem_id="talk-pictured")
+        result = gr.Video(label="Result", interactive=False, height=360, buttons=[], elem_id="talk-result")
+    download = gr.DownloadButton(
+        "Download the result", variant="primary", visible=False, min_width=110, elem_id="talk-download"
+    )
+    return pictured, result, download
+
+
+def _wire_portrait(inputs: Inputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image) -> None:
+    @shown(2)
+    def look(portrait: str | None) -> Any:
+        if not portrait:
+            return note("Nothing is running."), None
+        return note("The portrait is loaded: add what is said."), talks.poster(portrait)
+
+    def use_example(event: gr.EventData) -> str:
+        return str(portrait_path(event.example))
+
+    inputs.portrait.change(look, inputs.portrait, [status, pictured], show_progress="minimal", api_visibility="private")
+    examples.click(use_example, None, inputs.portrait, api_visibility="private")
+
+
+def _wire_run(
+    services: Services, shell: Shell, inputs: Inputs, buttons: tuple[gr.Button, ...], outputs: list[Any]
+) -> None:
+    name = gr.State("")
+
+    def making(is_trial: bool) -> Callable[..., Any]:
+        @shown(4)
+        async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
+            consented(consent)
+            asked = inputs.read(values)
+            if is_trial:
+                asked = replace(asked, options=replace(asked.options, seconds=talks.TRIAL_SECONDS))
+            run = talks.start(services, visitor, asked)
+            async for state in services.watch(run):
+                yield progress_card(state), gr.skip(), gr.skip(), run.name
+            words = progress_card(run.status(), talks.summary(run))
+            made = talks.result(run) if run.status().state == "done" else None
+            if made is None:
+                yield words, gr.skip(), gr.skip(), run.name
+                return
+            path = services.publish(visitor, made)
+            yield words, path, gr.DownloadButton(value=path, visible=True), run.name
+
+        return make
+
+    @shown(1)
+    def stop(visitor: Visitor, run_name: str) -> str:
+        return progress_card(services.run(visitor, run_name).cancel())
+
+    trial, start, cancel = buttons
+    asked_with = [shell.visitor, shell.consent, *inputs.components]
+    private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+    trial.click(making(True), asked_with, [*outputs, name], **private)
+    start.click(making(False), asked_with, [*outputs, name], **private)
+    cancel.click(stop, [shell.visitor, name], outputs[0], **private)
+
+
+def _add_endpoints(services: Services, shell: Shell) -> None:
+    """What the tab does, for programs: `/talk` waits for the result, `/talk_preview` draws one moment."""
+
+    async def talk(
+        visitor: Visitor, portrait: Any, audio: Any, driving: Any, options: Any, consent: bool
+    ) -> AsyncIterator[Any]:
+        """Make a portrait speak and wait: yields how the run stands, at the end with the file that it made."""
+        consented(consent)
+        run = talks.start(services, visitor, talks.request(portrait, audio, options or {}, driving))
+        async for state in services.watch(run):
+            yield {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}, None
+        state, made = run.status(), talks.result(run)
+        standing = {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}
+        yield standing, services.publish(visitor, made) if made else None
+
+    def talk_preview(portrait: Any, audio: Any, options: Any, seconds: float, consent: bool) -> Any:
+        """The portrait at one moment of its talk."""
+        consented(consent)
+        return talks.preview(services, talks.request(portrait, audio, options or {}), seconds)
+
+    def files() -> list[Any]:
+        return [gr.File(label="portrait"), gr.File(label="audio")]
+
+    with gr.Column(visible=False):
+        options, agreed = gr.JSON(label="options: TalkOptions by name"), gr.Checkbox(label="consent")
+        gr.Button(visible=False).click(
+            answered(talk),
+            [shell.visitor, *files(), gr.File(label="driving"), options, agreed],
+            [gr.JSON(), gr.File()],
+            api_name="talk",
+            concurrency_limit=None,
+        )
+        gr.Button(visible=False).click(
+            answered(talk_preview),
+            [*files(), gr.JSON(label="options"), gr.Number(0, label="seconds"), gr.Checkbox(label="consent")],
+            [gr.Image(format="png")],
+            api_name="talk_preview",
+            concurrency_limit=1,
+            concurrency_id="look",
+        )
