@@ -5,12 +5,13 @@ from facegen.faces.parse.weights import WEIGHTS as PARSER_WEIGHTS
 from facegen.faces.tasks import TASKS as FACES_TASKS
 from facegen.faces.weights import WEIGHTS as FACES_WEIGHTS
 from facegen.hub import WeightFile
+from facegen.swap.tasks import TASKS as SWAP_TASKS
 from facegen.swap.weights import WEIGHTS as SWAP_WEIGHTS
 from facegen.talk.tasks import TASKS as TALK_TASKS
 from facegen.talk.weights import WEIGHTS as TALK_WEIGHTS
 from facegen.training.info import TaskInfo
 
-TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *TALK_TASKS)
+TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *SWAP_TASKS, *TALK_TASKS)
 WEIGHTS: tuple[WeightFile, ...] = (*FACES_WEIGHTS, *PARSER_WEIGHTS, *SWAP_WEIGHTS, *TALK_WEIGHTS)
 
 

@@ -10,6 +10,9 @@ Faces = Literal["all", "largest", "person"]
 NoFace = Literal["keep", "hold", "skip"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
+TRAINED = ("autoencoder:", "dfm:")
+"""How the names of engines begin that were trained for two people."""
+
 
 def _strength(default: float) -> Any:
     return field(default=default, metadata={"min": 0.0, "max": 1.0, "step": 0.05})
@@ -65,16 +68,25 @@ class SwapOptions:
     """x264 speed: slower makes smaller files."""
 
     engine: str = field(default="mesh", metadata={"choices": ("mesh",)})
-    """What makes the new face; `mesh` is built in and needs no download."""
+    """What makes the new face: `mesh` is built in and needs a source; `autoencoder:RUN` (a training of «saehd») and
+    `dfm:FILE` draw the person that they were trained for."""
+
+    merge: str = ""
+    """How a trained face is laid over the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""
 
     def __post_init__(self) -> None:
         check(self)
         for item in fields(self):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
-            if choices and value not in choices:
+            if choices and value not in choices and not (item.name == "engine" and self.is_trained):
                 raise InputError(f"SwapOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")
         if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
             raise InputError(
                 f"The end must come after the start, but got {self.start_seconds:g} to {self.end_seconds:g} seconds; "
                 "choose a later end."
             )
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the engine is a model that knows its own person, so that no source is needed."""
+        return self.engine.startswith(TRAINED)

@@ -35,7 +35,7 @@ class SwapRequest:
     """Sources by person of the clip, in place of `sources`; people that are not named here keep their face."""
 
     def __post_init__(self) -> None:
-        if not self.sources and not self.people:
+        if not self.sources and not self.people and not self.options.is_trained:
             raise InputError("Expected a source face, but got none; name a picture with --source.")
         if self.sources and self.people:
             raise InputError(

@@ -38,7 +38,7 @@ def sign(request: SwapRequest) -> tuple[str, ...]:
     """
     claims = provenance.Claims(
         job="swap",
-        engine=request.options.engine,
+        engine=request.options.engine.partition(":")[0],
         parent=request.target,
         sources=tuple(path for group in request.all_sources() for path in group if not Path(path).is_dir()),
     )

@@ -2,6 +2,7 @@
 
 from facegen.errors import InputError
 from facegen.swap.engines.protocol import Draft, Engine
+from facegen.swap.options import TRAINED
 
 __all__ = ["Draft", "Engine", "make_engine"]
 
@@ -17,4 +18,8 @@ def make_engine(name: str) -> Engine:
         from facegen.swap.engines.mesh import MeshEngine
 
         return MeshEngine()
-    raise InputError(f"The engine must be one of mesh, but got {name!r}.")
+    if name.startswith(TRAINED):
+        from facegen.swap.engines.trained import TrainedEngine
+
+        return TrainedEngine(name)
+    raise InputError(f"The engine must be mesh, autoencoder:RUN or dfm:FILE, but got {name!r}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -12,6 +13,10 @@ from facegen.faces.mesh import Array
 from facegen.swap.engines.eyes import EyePicture
 
 TEXTURE_SIZE = 768
+BRIGHTER, DARKER, TINT = 0.12, 0.5, 0.06
+"""How far broad structures of a source's skin may differ from its mean, log RGB."""
+PLAIN_SKIN = 120.0
+"""Skin darker than this, 0..255, has more contrast in the logarithm than lighter light would show."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,7 +85,7 @@ def make_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, vi
     weight = where[..., 2] * inside
     if visible is not None:
         weight = weight * cv2.remap(visible, map_x, map_y, cv2.INTER_LINEAR)
-    albedo = _completed(_without_highlights(light.to_log(picture) - own_light), weight, inside)
+    albedo = _completed(_evened(light.to_log(picture) - own_light, weight, shading.harmonics[0]), weight, inside)
     pyramid = [albedo]
     while pyramid[-1].shape[0] > TEXTURE_SIZE // 8:
         pyramid.append(cv2.pyrDown(pyramid[-1]))
@@ -101,11 +106,48 @@ def make_identity(textures: list[Texture], faces: list[Face]) -> Identity:
     return Identity(textures=tuple(textures), shape=np.mean(shapes, 0).astype(np.float32))
 
 
-def _without_highlights(albedo: Array) -> Array:
-    """Shine is light, not skin: part of what is broadly brighter than its surroundings is taken away."""
-    near = cv2.GaussianBlur(albedo, (0, 0), TEXTURE_SIZE / 100)
-    around = cv2.GaussianBlur(albedo, (0, 0), TEXTURE_SIZE / 14)
-    return albedo - 0.4 * np.maximum(near - around - 0.06, 0)
+def _evened(albedo: Array, weight: Array, tone: Array) -> Array:
+    """Hold back what is left of the source's light: broad changes of brightness and tint over plain skin.
+
+    Shine, coloured light and cast shadows differ from the skin's mean by far more than skin does; on dark skin, whose
+    mirrored light is a large part of it, they would be blown up by lighter light. So broad structures are bent towards
+    a limit, above it less than below, where wrinkles and folds are; brows, eyes and lips are left alone.
+
+    Args:
+        albedo: (S, S, 3) log albedo, not yet complete.
+        weight: (S, S) how far each texel was seen.
+        tone: (3,) log RGB of the skin.
+    """
+    side = TEXTURE_SIZE // 4
+    small, seen, plain = (
+        cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in (albedo, weight, _plain_skin())
+    )
+    known = seen * plain + 1e-4
+    reach = side / 48
+    broad = (
+        cv2.GaussianBlur(small * known[..., None], (0, 0), reach) / cv2.GaussianBlur(known, (0, 0), reach)[..., None]
+    )
+    mean = np.average(broad.reshape(-1, 3), axis=0, weights=known.ravel()).astype(np.float32)
+    offset = broad - mean
+    brightness = offset.mean(-1, keepdims=True)
+    tint = offset - brightness
+    bent = np.where(brightness > 0, _bent(brightness, BRIGHTER), _bent(brightness, DARKER)) + _bent(tint, TINT)
+    change = (bent - offset) * np.clip(cv2.GaussianBlur(plain, (0, 0), reach), 0, 1)[..., None]
+    evened = albedo + cv2.resize(change, albedo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    contrast = float(np.clip((light.from_log(tone).mean() / PLAIN_SKIN) ** 0.5, 0.65, 1))
+    return mean + (evened - mean) * contrast
+
+
+@functools.cache
+def _plain_skin() -> Array:
+    """(S, S) 1 where the atlas shows plain skin, 0 at brows, eyes and lips."""
+    vertices = np.column_stack([mesh.topology().uv * TEXTURE_SIZE, np.zeros(mesh.VERTEX_COUNT, np.float32)])
+    values = np.repeat(light.skin_vertices()[:, None], 3, 1)
+    return mesh.rasterise(vertices, values, (TEXTURE_SIZE, TEXTURE_SIZE))[0][..., 0]
+
+
+def _bent(values: Array, limit: float) -> Array:
+    return limit * np.tanh(values / limit)
 
 
 def _completed(albedo: Array, weight: Array, inside: np.ndarray) -> Array:

@@ -47,8 +47,8 @@ GROUPS = {
         "occlusion",
     ),
 }
-ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds")
-"""Options without a widget of their own: the people below «Find people», and the trim."""
+ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "merge")
+"""Options without a widget of their own: the people below «Find people», the trim, and what trained engines take."""
 
 EXAMPLE_CLICK = (
     "element.addEventListener('click', (event) => { const button = event.target.closest('[data-example]');"

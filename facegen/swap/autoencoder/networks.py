@@ -1,0 +1,223 @@
+"""The networks of the SAEHD family, built anew from their published shapes.
+
+`df`: one encoder and one middle for both people, a decoder each. `liae`: two middles; A's face goes through both, B's
+through the shared one twice, and one decoder draws what it is given. `amp`: a middle each whose channels are mixed while
+training, so that a swap can stop anywhere between the two. Letters after the dash: `u` normalises the code, `t` goes one
+step deeper with residual blocks, `d` draws at twice the resolution for the same work, `c` takes another activation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen.errors import InputError
+
+KINDS = ("df", "liae", "amp")
+FLAGS = "udtc"
+Activation = Callable[[Tensor], Tensor]
+
+
+def parse_architecture(text: str) -> tuple[str, frozenset[str]]:
+    """Kind and letters of a name such as «liae-ud».
+
+    Raises:
+        InputError: another kind, another letter, or one letter twice.
+    """
+    kind, _, flags = text.partition("-")
+    if kind not in KINDS or set(flags) - set(FLAGS) or len(set(flags)) != len(flags):
+        raise InputError(
+            f"Expected an architecture of {', '.join(KINDS)} with letters of {FLAGS} (such as liae-ud), found {text!r}."
+        )
+    return kind, frozenset(flags)
+
+
+def _activation(flags: frozenset[str]) -> Activation:
+    if "c" in flags:
+        return lambda x: x * torch.cos(x)
+    return lambda x: F.leaky_relu(x, 0.1)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions added to what went in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        return F.leaky_relu(x + self.second(F.leaky_relu(self.first(x), 0.2)), 0.2)
+
+
+class Upscale(nn.Module):
+    """A 3x3 convolution to four times the channels, and a pixel shuffle."""
+
+    def __init__(self, inputs: int, outputs: int, activation: Activation) -> None:
+        super().__init__()
+        self.conv, self.activation = nn.Conv2d(inputs, outputs * 4, 3, 1, 1), activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, outputs, 2H, 2W)."""
+        return F.pixel_shuffle(self.activation(self.conv(x)), 2)
+
+
+class Encoder(nn.Module):
+    """Strided 5x5 convolutions to a flat vector."""
+
+    def __init__(self, resolution: int, channels: int, flags: frozenset[str]) -> None:
+        super().__init__()
+        factors = (1, 2, 4, 8, 8) if "t" in flags else (1, 2, 4, 8)
+        widths = [3, *(factor * channels for factor in factors)]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, 2, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.first = Residual(widths[1]) if "t" in flags else None
+        self.last = Residual(widths[-1]) if "t" in flags else None
+        self.is_normed, self.activation = "u" in flags, _activation(flags)
+        self.size = widths[-1] * math.ceil(resolution / 2 ** len(factors)) ** 2
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(B, 3, R, R) in [0, 1] to (B, size)."""
+        x = pictures
+        for number, conv in enumerate(self.convs):
+            x = self.activation(conv(x))
+            if number == 0 and self.first is not None:
+                x = self.first(x)
+        if self.last is not None:
+            x = self.last(x)
+        x = x.flatten(1)
+        # every code gets the same length (Karras et al., arXiv:1710.10196, 4.2)
+        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6) if self.is_normed else x
+
+
+class Inter(nn.Module):
+    """Two dense layers with the bottleneck between them, then a small picture of features."""
+
+    def __init__(self, inputs: int, resolution: int, code: int, outputs: int, flags: frozenset[str]) -> None:
+        super().__init__()
+        self.side = resolution // (32 if "d" in flags else 16)
+        self.narrow = nn.Linear(inputs, code)
+        self.widen = nn.Linear(code, self.side**2 * outputs)
+        self.up = None if "t" in flags else Upscale(outputs, outputs, _activation(flags))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """(B, inputs) to (B, outputs, L, L), or twice that side without `t`."""
+        x = self.widen(self.narrow(code)).reshape(-1, self.widen.out_features // self.side**2, self.side, self.side)
+        return x if self.up is None else self.up(x)
+
+
+class Decoder(nn.Module):
+    """Draws a face, and in a tower of its own its mask."""
+
+    def __init__(self, inputs: int, channels: int, mask_channels: int, flags: frozenset[str]) -> None:
+        super().__init__()
+        activation = _activation(flags)
+        factors = (8, 8, 4, 2) if "t" in flags else (8, 4, 2)
+        widths = [inputs, *(factor * channels for factor in factors)]
+        self.ups = nn.ModuleList(Upscale(a, b, activation) for a, b in zip(widths, widths[1:], strict=False))
+        self.residuals = nn.ModuleList(Residual(width) for width in widths[1:])
+        self.is_doubled = "d" in flags
+        self.out = nn.Conv2d(widths[-1], 3, 1)
+        self.outs = nn.ModuleList(nn.Conv2d(widths[-1], 3, 3, 1, 1) for _ in range(3 if self.is_doubled else 0))
+        mask_factors = (*factors, 1) if self.is_doubled else factors
+        mask_widths = [inputs, *(factor * mask_channels for factor in mask_factors)]
+        self.mask_ups = nn.ModuleList(
+            Upscale(a, b, activation) for a, b in zip(mask_widths, mask_widths[1:], strict=False)
+        )
+        self.mask_out = nn.Conv2d(mask_widths[-1], 1, 1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, L, L) to picture (B, 3, R, R) and mask (B, 1, R, R), both in [0, 1]."""
+        x = features
+        for up, residual in zip(self.ups, self.residuals, strict=True):
+            x = residual(up(x))
+        if self.is_doubled:
+            x = F.pixel_shuffle(_interleaved([self.out(x), *(out(x) for out in self.outs)]), 2)
+        else:
+            x = self.out(x)
+        mask = features
+        for up in self.mask_ups:
+            mask = up(mask)
+        return torch.sigmoid(x), torch.sigmoid(self.mask_out(mask))
+
+
+def _interleaved(quarters: list[Tensor]) -> Tensor:
+    """(B, 12, H, W): the four drawings as the four pixels of each square, colour by colour."""
+    return torch.stack(quarters, 2).flatten(1, 2)
+
+
+class CodeCritic(nn.Module):
+    """Tells codes of the one person from those of the other («true face»)."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = 256
+        for number in range(1 + side // 8):
+            following = min(256 * 2 ** (number + 1), 2048)
+            layers += [nn.Conv2d(channels if number == 0 else width, following, 4 if number == 0 else 3, 2, 1)]
+            layers += [nn.LeakyReLU(0.1)]
+            width = following
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 1))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """(B, C, L, L) to logits (B, 1, l, l)."""
+        return self.layers(code)
+
+
+class PatchCritic(nn.Module):
+    """A U-Net that judges patches at its middle and pixels at its end (Schoenfeld et al., arXiv:2002.12655).
+
+    Args:
+        patch: pixels that a judgement at the middle looks at, about.
+        channels: after the first convolution; doubles to 512.
+    """
+
+    def __init__(self, patch: int, channels: int) -> None:
+        super().__init__()
+        strides = _strides_for(patch)
+        widths = [min(channels * 2**number, 512) for number in range(len(strides) + 1)]
+        self.first = nn.Conv2d(3, widths[0], 1)
+        self.downs = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride, 1) for a, b, stride in zip(widths, widths[1:], strides, strict=False)
+        )
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(b * (1 if number == 0 else 2), a, 3, stride, 1, stride - 1)
+            for number, (a, b, stride) in enumerate(reversed(list(zip(widths, widths[1:], strides, strict=False))))
+        )
+        self.centre = nn.Conv2d(widths[-1], 1, 1)
+        self.full = nn.Conv2d(widths[0] * 2, 1, 1)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, R, R) to logits at the middle (B, 1, r, r) and at the end (B, 1, R, R)."""
+        x = F.leaky_relu(self.first(pictures), 0.2)
+        seen = [x]
+        for down in self.downs:
+            x = F.leaky_relu(down(x), 0.2)
+            seen.append(x)
+        centre = self.centre(x)
+        seen.pop()
+        for up in self.ups:
+            x = F.leaky_relu(up(x), 0.2)
+            before = seen.pop()
+            x = torch.cat([x[..., : before.shape[2], : before.shape[3]], before], 1)
+        return centre, self.full(x)
+
+
+def _strides_for(patch: int) -> list[int]:
+    """Strides of 3x3 convolutions whose receptive field comes nearest to a patch, with as few layers as possible."""
+    best: tuple[int, int, list[int]] | None = None
+    for halvings in range(1, 7):
+        for plain in range(3):
+            strides = [2] * halvings + [1] * plain
+            field = 1
+            for stride in reversed(strides):
+                field = field * stride + 3 - stride
+            candidate = (abs(field - patch), len(strides), strides)
+            best = candidate if best is None or candidate[:2] < best[:2] else best
+    assert best is not None
+    return best[2]

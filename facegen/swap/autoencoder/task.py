@@ -1,0 +1,87 @@
+"""Training of a SAEHD model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facegen.swap.autoencoder.export import read_weights, write_model
+from facegen.swap.autoencoder.losses import drawing_losses, judging_losses
+from facegen.swap.autoencoder.model import SaehdModel
+from facegen.swap.autoencoder.options import SaehdOptions
+from facegen.swap.autoencoder.samples import TwoPeople
+from facegen.training.task import Task, TrainingData
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaehdTask(SaehdOptions, Task):
+    """Learns two people, so that the one's face can be drawn with the other's expressions."""
+
+    start_from: str = ""
+    """A run or an export to go on from with new people (its middles start afresh where it was pretrained)."""
+    export_dfm: bool = True
+    """Also export as .dfm, which DeepFaceLive and FaceFusion read."""
+    export_half: bool = field(default=False)
+    """Half-precision numbers in the .dfm."""
+
+    @property
+    def players(self) -> int:  # type: ignore[override]
+        """Two where there is a rival."""
+        return 2 if self.has_critics else 1
+
+    def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        """What draws, and what judges."""
+        assert isinstance(model, SaehdModel)
+        groups = [model.own_parameters(), model.critic_parameters()]
+        return groups[: self.players]
+
+    def build_data(self, folder: Path | None, device: torch.device) -> TwoPeople:
+        """The facesets a and b below the folder."""
+        return TwoPeople.read(folder, self, device)
+
+    def build_model(self) -> nn.Module:
+        """A fresh network, or one that goes on from another's weights."""
+        model = SaehdModel(self, with_critics=True)
+        if self.start_from:
+            was_pretrained = read_weights(Path(self.start_from), model)
+            if was_pretrained and not self.pretrain:
+                model.forget_people()
+        return model
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+        """A and B, and what was asked for besides; the rival's in its turn."""
+        if player == 1:
+            return judging_losses(model, self, batch)
+        return drawing_losses(model, self, batch, progress)
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
+        """Mean absolute error of a few faces drawn again as they are."""
+        assert isinstance(model, SaehdModel)
+        assert isinstance(data, TwoPeople)
+        a, b = data.examples()
+        gaps = [(model.draw_a(a).picture - a).abs().mean(), (model.draw_b(b).picture - b).abs().mean()]
+        return {"error": float(torch.stack(gaps).mean())}
+
+    @torch.no_grad()
+    def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
+        """Columns: A, A drawn again, B, B drawn again, A with B's face, and that face laid over A; a row an example."""
+        assert isinstance(model, SaehdModel)
+        assert isinstance(data, TwoPeople)
+        a, b = data.examples()
+        again, swapped = model.draw_a(a), model.swap(a)
+        mask = (again.mask * swapped.mask).clamp(0, 1)
+        over = swapped.picture * mask + a * (1 - mask)
+        columns = torch.stack([a, again.picture, b, model.draw_b(b).picture, swapped.picture, over])
+        shown = (columns.clamp(0, 1) * 255).byte().permute(1, 3, 0, 4, 2)
+        return shown.flatten(2, 3).flatten(0, 1).cpu().numpy()
+
+    def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
+        """Weights, the settings that rebuild the network, and a .dfm."""
+        assert isinstance(model, SaehdModel)
+        return write_model(model, self, folder, with_dfm=self.export_dfm, is_half=self.export_half)

@@ -1,0 +1,308 @@
+"""The engines of models trained for two people: `autoencoder:RUN` and `dfm:FILE`. They know their person B by heart.
+
+```
+draft    crop the face, draw it as B, measure colours and place
+settle   colours and movement made calm over the track
+render   colours, mask, mode: the crop with the new face, put back into the frame
+```
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.faces import Face, align, parse
+from facegen.facesets import crop, quality
+from facegen.facesets.cut import warp_black
+from facegen.media import Patch
+from facegen.swap.autoencoder import laying
+from facegen.swap.autoencoder.merge import MergeOptions, merge_options
+from facegen.swap.options import SwapOptions
+
+Array = np.ndarray
+LARGEST = 1024
+"""Faces are merged in a crop of at most this side."""
+
+
+class Painter(Protocol):
+    """Draws A's crop with B's face."""
+
+    @property
+    def resolution(self) -> int:
+        """Side of the crops, pixels."""
+        ...
+
+    @property
+    def face_type(self) -> str:
+        """How they are cut."""
+        ...
+
+    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
+        """(R, R, 3) float32 in 0..1 to the new face, its mask, and the mask of the face that was there."""
+        ...
+
+
+class TorchPainter:
+    """A training of this project: its run folder, or an export of it."""
+
+    def __init__(self, place: Path) -> None:
+        from facegen.swap.autoencoder.export import read_model
+
+        self._model, options = read_model(place)
+        self.resolution, self.face_type = options.resolution, options.face_type
+
+    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
+        """See `Painter`."""
+        import torch
+
+        with torch.inference_mode():
+            pictures = torch.from_numpy(face_rgb).permute(2, 0, 1)[None]
+            swapped, again = self._model.swap(pictures, morph), self._model.draw_a(pictures)
+        return swapped.picture[0].permute(1, 2, 0).numpy(), swapped.mask[0, 0].numpy(), again.mask[0, 0].numpy()
+
+
+class OnnxPainter:
+    """A `.dfm` file, of this project or of DeepFaceLab."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        if not path.is_file():
+            raise InputError(f"Expected a .dfm file at {path}, found none; check the path.")
+        try:
+            offered = onnxruntime.get_available_providers()
+            wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in offered]
+            self._session = onnxruntime.InferenceSession(str(path), providers=wanted)
+        except Exception as error:  # ONNX Runtime raises kinds of its own, which have no common base
+            raise InputError(f"Expected a .dfm file at {path}, found one that cannot be read ({error}).") from error
+        inputs = {item.name: item.shape for item in self._session.get_inputs()}
+        shape = inputs.get("in_face:0", ())
+        if len(shape) != 4 or not isinstance(shape[1], int):
+            raise InputError(f"Expected a .dfm with the input in_face:0 in {path}, found {', '.join(inputs)}.")
+        self.resolution, self._has_morph = shape[1], "morph_value:0" in inputs
+        described = self._session.get_modelmeta().custom_metadata_map.get("face_type", "")
+        self.face_type = described if described in crop.FACE_TYPES else "whole_face"
+
+    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
+        """See `Painter`."""
+        feeds = {"in_face:0": np.ascontiguousarray(face_rgb[None, ..., ::-1], np.float32)}
+        if self._has_morph:
+            feeds["morph_value:0"] = np.array([morph], np.float32)
+        names = ["out_celeb_face:0", "out_celeb_face_mask:0", "out_face_mask:0"]
+        face, mask, own_mask = self._session.run(names, feeds)
+        return np.ascontiguousarray(face[0, ..., ::-1]), mask[0, ..., 0], own_mask[0, ..., 0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Cues:
+    """What is measured on a frame and settled over its neighbours.
+
+    Attributes:
+        wanted: (2, 3) mean and deviation of the frame's colours in the face, L*a*b*.
+        own: (2, 3) those of the drawn face.
+        centre_xy: (2,) where the face is in the frame, pixels.
+        velocity_xy: (2,) pixels of the frame that it moves from frame to frame; known once settled.
+    """
+
+    wanted: Array
+    own: Array
+    centre_xy: Array
+    velocity_xy: Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class TrainedDraft:
+    """One face of one frame, drawn as B.
+
+    Attributes:
+        matrix: (2, 3) from frame to crop pixels.
+        target: (S, S, 3) float32 crop of the frame, 0..1.
+        drawn: (S, S, 3) the new face.
+        mask: (S, S) where it goes, before it is shaped.
+        frame_hw: size of the frame.
+        cues: see there.
+    """
+
+    matrix: Array
+    target: Array
+    drawn: Array
+    mask: Array
+    frame_hw: tuple[int, int]
+    cues: Cues
+
+
+class TrainedEngine:
+    """Swaps with a model that was trained for two people.
+
+    Args:
+        name: as `SwapOptions.engine` has it: «autoencoder:RUN» or «dfm:FILE».
+    """
+
+    look_around = 3
+
+    def __init__(self, name: str) -> None:
+        kind, _, place = name.partition(":")
+        self.name = name
+        self._place = Path(place) if kind == "autoencoder" else None
+        self._painter: Painter = TorchPainter(Path(place)) if kind == "autoencoder" else OnnxPainter(Path(place))
+        self._parser: parse.FaceParser | None = None
+
+    def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> str:
+        """Nothing is needed: the model knows whose face it draws."""
+        return self.name
+
+    def merge(self, options: SwapOptions) -> MergeOptions:
+        """How the face is laid over the frame."""
+        return merge_options(options.merge, self._place)
+
+    def draft(self, image_rgb: np.ndarray, face: Face, identity: str, options: SwapOptions) -> TrainedDraft:
+        """See `Engine.draft`."""
+        merge, painter = self.merge(options), self._painter
+        kind = crop.face_type(painter.face_type)
+        small = crop.crop_matrix(face.points68, kind, painter.resolution, face.yaw_deg)
+        seen = warp_black(image_rgb, small, painter.resolution).astype(np.float32) / 255
+        drawn, mask_new, mask_old = painter(seen, merge.morph / 100)
+        scale = float(np.hypot(small[0, 0], small[1, 0]))
+        side = int(np.clip(round(painter.resolution / scale), painter.resolution, LARGEST))
+        matrix = crop.crop_matrix(face.points68, kind, side, face.yaw_deg)
+        target = warp_black(image_rgb, matrix, side).astype(np.float32) / 255
+        masks = {"prd": _enlarged(mask_new, side), "dst": _enlarged(mask_old, side)}
+        mask = self._mask(merge, masks, face, image_rgb, matrix, side)
+        picture = np.clip(_enlarged(drawn, side), 0, 1)
+        if merge.face_scale:
+            about = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, 1 + merge.face_scale / 100)
+            picture = cv2.warpAffine(picture, about, (side, side), borderMode=cv2.BORDER_REPLICATE)
+            mask = cv2.warpAffine(mask, about, (side, side))
+        inside = (mask > 0.5).astype(np.float32)
+        if merge.colour not in ("none", "rct") and merge.mode != "raw-predict":
+            picture = laying.transferred(picture, target, inside, merge.colour)
+        cues = Cues(
+            wanted=laying.moments(target, inside),
+            own=laying.moments(picture, inside),
+            centre_xy=face.points68[17:].mean(0).astype(np.float32),
+            velocity_xy=np.zeros(2, np.float32),
+        )
+        hw = (image_rgb.shape[0], image_rgb.shape[1])
+        return TrainedDraft(matrix=matrix, target=target, drawn=picture, mask=mask, frame_hw=hw, cues=cues)
+
+    def settle(self, window: Sequence[Cues], centre: int, options: SwapOptions) -> Cues:
+        """See `Engine.settle`: a Gaussian mean of the colours, and the movement from the frames beside."""
+        own = window[centre]
+        before, after = max(centre - 1, 0), min(centre + 1, len(window) - 1)
+        steps = max(after - before, 1)
+        velocity = (window[after].centre_xy - window[before].centre_xy) / steps
+        if options.temporal_smoothing == 0 or len(window) == 1:
+            return dataclasses.replace(own, velocity_xy=velocity)
+        weights = np.exp(-np.square((np.arange(len(window)) - centre) / (3 * options.temporal_smoothing)) / 2)
+        weights = (weights / weights.sum()).astype(np.float32)
+        return dataclasses.replace(
+            own,
+            wanted=np.tensordot(weights, np.stack([cues.wanted for cues in window]), 1),
+            own=np.tensordot(weights, np.stack([cues.own for cues in window]), 1),
+            velocity_xy=velocity,
+        )
+
+    def render(self, draft: TrainedDraft, cues: Cues, options: SwapOptions, *, seed: int) -> Patch:
+        """See `Engine.render`."""
+        merge = self.merge(options)
+        picture, target, mask = draft.drawn, draft.target, laying.shaped_mask(draft.mask, merge)
+        side = target.shape[0]
+        if merge.mode == "mask":
+            return _mask_alone(draft, mask)
+        if merge.mode == "original":
+            return _patch(draft, target, np.zeros_like(mask))
+        if merge.mode == "raw-predict":
+            return _patch(draft, picture, (draft.mask > 0.5).astype(np.float32))
+        if merge.colour == "rct":
+            picture = laying.with_moments(picture, cues.own, cues.wanted)
+        picture = laying.refined(picture, merge, draft.matrix[:, :2] @ cues.velocity_xy)
+        if merge.mode == "raw-rgb":
+            return _patch(draft, picture, np.ones((side, side), np.float32))
+        if merge.denoise:
+            strength = merge.denoise / 500
+            soft = cv2.bilateralFilter(target, 0, 0.1 * strength + 1e-3, side / 128)
+            target = target + (soft - target) * min(1.0, 4 * strength)
+        if "hist-match" in merge.mode:
+            picture = laying.histogram_matched(picture, target, mask, merge.hist_threshold)
+        if merge.mode.startswith("seamless"):
+            picture = laying.poisson(picture, target, mask)
+        if merge.mode == "mesh-guided":
+            return _patch(draft, laying.guided(picture, target, mask, seed), np.minimum(mask * 50, 1))
+        return _patch(draft, picture, mask)
+
+    def _mask(
+        self, merge: MergeOptions, masks: dict[str, Array], face: Face, image_rgb: Array, matrix: Array, side: int
+    ) -> Array:
+        """(S, S) float32 in 0..1."""
+        if merge.mask == "full":
+            mask = np.ones((side, side), np.float32)
+        elif merge.mask == "hull":
+            mask = _hull(face, matrix, side)
+        elif merge.mask == "learned-prd":
+            mask = masks["prd"]
+        elif merge.mask == "learned-dst":
+            mask = masks["dst"]
+        elif merge.mask == "learned-prd+dst":
+            mask = np.maximum(masks["prd"], masks["dst"])
+        elif merge.mask == "learned-prd*dst":
+            mask = masks["prd"] * masks["dst"]
+        else:
+            mask = self._parsed(face, image_rgb, matrix, side)
+            if merge.mask == "parser*learned":
+                mask = mask * masks["prd"] * masks["dst"]
+        if merge.mode == "mesh-guided":
+            mask = mask * _hull(face, matrix, side)
+        return np.clip(mask, 0, 1).astype(np.float32)
+
+    def _parsed(self, face: Face, image_rgb: Array, matrix: Array, side: int) -> Array:
+        if self._parser is None:
+            self._parser = parse.FaceParser()
+        to_parse = align.parse_matrix(face, parse.SIZE)
+        uncovered = [label for label in parse.FACE if label != parse.GLASSES]
+        found = self._parser.share(align.warp(image_rgb, to_parse, parse.SIZE)[None], uncovered)[0]
+        between = (np.vstack([matrix, [0, 0, 1]]) @ np.vstack([align.invert(to_parse), [0, 0, 1]]))[:2]
+        return cv2.warpAffine(found, between.astype(np.float32), (side, side), flags=cv2.INTER_LINEAR)
+
+
+def _hull(face: Face, matrix: Array, side: int) -> Array:
+    """(S, S) float32: the outline of the face's own points."""
+    from facegen.faces import mesh
+
+    outline = align.apply(matrix, face.points478[list(mesh.FACE_OVAL), :2])
+    return quality.hull_mask(outline.astype(np.float32), (side, side)).astype(np.float32) / 255
+
+
+def _enlarged(picture: Array, side: int) -> Array:
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+
+
+def _patch(draft: TrainedDraft, picture: Array, mask: Array) -> Patch:
+    """A crop back in the frame's own pixels: the box that the crop covers there."""
+    side = mask.shape[0]
+    corners = crop.outline(draft.matrix, side)
+    low = np.maximum(np.floor(corners.min(0)).astype(int), 0) // 2 * 2
+    high = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, draft.frame_hw[::-1])
+    width, height = np.maximum(high - low, 1).tolist()
+    matrix = draft.matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ low
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    image = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.warpAffine(mask.astype(np.float32), matrix, (width, height), flags=flags)
+    rgb = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
+    return Patch(x=int(low[0]), y=int(low[1]), image_rgb=rgb, alpha=np.clip(alpha, 0, 1))
+
+
+def _mask_alone(draft: TrainedDraft, mask: Array) -> Patch:
+    """The whole frame black, and white where the new face goes."""
+    height, width = draft.frame_hw
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    white = cv2.warpAffine(mask, draft.matrix, (width, height), flags=flags)
+    grey = (np.clip(white, 0, 1) * 255).astype(np.uint8)
+    return Patch(x=0, y=0, image_rgb=np.repeat(grey[..., None], 3, 2), alpha=np.ones((height, width), np.float32))

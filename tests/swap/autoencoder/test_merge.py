@@ -1,0 +1,110 @@
+"""Trained models on disk and in videos."""
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from facegen.errors import InputError
+from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
+from facegen.swap.autoencoder.export import read_model, write_dfm
+from facegen.swap.autoencoder.merge import MaskMode, MergeOptions, Mode, merge_options, save_options
+from facegen.swap.autoencoder.model import SaehdModel
+from facegen.swap.autoencoder.options import SaehdOptions
+from facegen.swap.engines import make_engine
+from facegen.swap.engines.protocol import Engine
+
+
+def test_a_run_holds_what_a_swap_needs(trained: Path) -> None:
+    model, options = read_model(trained)
+    assert options.resolution == 64
+    assert (trained / "exports" / "final" / "model.dfm").is_file()
+    assert not any(name.startswith("critic") for name in model.state_dict())
+    assert list((trained / "previews").glob("*.jpg"))
+    with pytest.raises(InputError, match="export"):
+        read_model(trained / "previews")
+
+
+@pytest.mark.parametrize(("is_half", "most"), [(False, 1e-3), (True, 1e-2)])
+@pytest.mark.parametrize("architecture", ["df-udt", "liae-ud", "amp-u"])
+def test_dfm_draws_the_same(architecture: str, is_half: bool, most: float, tmp_path: Path) -> None:
+    options = SaehdOptions(
+        resolution=64, ae_dims=32, e_dims=16, d_dims=16, d_mask_dims=16, architecture=architecture, face_type="head"
+    )
+    torch.manual_seed(0)
+    model = SaehdModel(options).eval()
+    write_dfm(model, options, tmp_path / "model.dfm", is_half=is_half)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.dfm"), providers=["CPUExecutionProvider"])
+    assert [item.name for item in session.get_outputs()] == [
+        "out_face_mask:0",
+        "out_celeb_face:0",
+        "out_celeb_face_mask:0",
+    ]
+    faces = np.random.default_rng(0).random((3, 64, 64, 3), np.float32)
+    feeds = {"in_face:0": faces[..., ::-1].copy()}
+    if architecture.startswith("amp"):
+        feeds["morph_value:0"] = np.array([0.5], np.float32)
+    own_mask, face, mask = session.run(None, feeds)
+    with torch.no_grad():
+        pictures = torch.from_numpy(faces).permute(0, 3, 1, 2)
+        swapped, again = model.swap(pictures, 0.5), model.draw_a(pictures)
+    for found, wanted in ((face[..., ::-1], swapped.picture), (mask, swapped.mask), (own_mask, again.mask)):
+        assert found.dtype == np.float32
+        assert np.abs(found - wanted.permute(0, 2, 3, 1).numpy()).max() < most
+    assert make_engine(f"dfm:{tmp_path / 'model.dfm'}")._painter.face_type == "head"  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> SwapPipeline:
+    return SwapPipeline()
+
+
+def _preview(pipeline: SwapPipeline, engine: str, clip: Path, merge: str) -> tuple[np.ndarray, np.ndarray]:
+    options = SwapOptions(engine=engine, merge=merge)
+    return pipeline.preview(SwapRequest(target=str(clip), output="x.mp4", options=options), frame_index=2)
+
+
+@pytest.mark.parametrize("setting", [f"mode={m}" for m in get_args(Mode)] + [f"mask={m}" for m in get_args(MaskMode)])
+def test_modes_and_masks(pipeline: SwapPipeline, trained: Path, clip: Path, setting: str) -> None:
+    before, after = _preview(pipeline, f"autoencoder:{trained}", clip, setting)
+    assert after.shape == before.shape
+    if setting == "mode=original":
+        np.testing.assert_array_equal(after, before)
+    else:
+        assert np.abs(after.astype(int) - before).max() > 20
+    if setting not in ("mode=mask", "mode=raw-rgb", "mask=full"):
+        # the corner of the picture is no face
+        np.testing.assert_array_equal(after[-8:, :8], before[-8:, :8])
+
+
+def test_a_dfm_merges_like_its_model(pipeline: SwapPipeline, trained: Path, clip: Path) -> None:
+    _, by_torch = _preview(pipeline, f"autoencoder:{trained}", clip, "")
+    _, by_onnx = _preview(pipeline, f"dfm:{trained / 'exports' / 'final' / 'model.dfm'}", clip, "")
+    assert np.abs(by_torch.astype(int) - by_onnx).max() <= 2
+
+
+def test_a_clip_without_any_source(pipeline: SwapPipeline, trained: Path, clip: Path, tmp_path: Path) -> None:
+    options = SwapOptions(engine=f"autoencoder:{trained}", merge="motion_blur=50, sharpen=20, erode=-10, face_scale=5")
+    result = pipeline(SwapRequest(target=str(clip), output=str(tmp_path / "out.mp4"), options=options))
+    assert (result.frames, result.faces) == (6, 6)
+    assert (tmp_path / "out.mp4").is_file()
+    with pytest.raises(InputError, match="source"):
+        SwapRequest(target=str(clip), output="x.mp4")
+
+
+def test_engines_keep_the_protocol(trained: Path) -> None:
+    assert isinstance(make_engine(f"autoencoder:{trained}"), Engine)
+    for name in ("autoencoder:/nowhere", "dfm:/nowhere.dfm"):
+        with pytest.raises(InputError, match="nowhere"):
+            make_engine(name)
+
+
+def test_settings_are_kept_beside_the_run(tmp_path: Path) -> None:
+    save_options(MergeOptions(mode="seamless", blur=40), tmp_path)
+    assert merge_options("erode=9", tmp_path) == MergeOptions(mode="seamless", blur=40, erode=9)
+    for wrong in ("mode=magic", "blur=900", "speed=3", "blur"):
+        with pytest.raises(InputError):
+            merge_options(wrong, tmp_path)
