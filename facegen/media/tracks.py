@@ -180,8 +180,8 @@ def takes(kind: str, stream: Stream) -> bool:
 
 
 def _refusal(kind: str, stream: AudioStream, codec: str) -> str:
-    if _is_bare_in_mp4(kind, stream):
-        return "bare samples in mp4 are not played by browsers; .mov and .mkv keep them as they are"
+    if takes(kind, stream):
+        return f"{codec} in {kind} is not played by browsers (.mov and .mkv keep it as it is)"
     return f"{kind} does not take {codec}"
 
 

@@ -24,6 +24,7 @@ _MARGIN_SECONDS = 1
 _WIDE_CM = 1.25
 """Lip gap at the wide moments of speech at strength 1, for a mouth of 5 cm."""
 _CLOSE_SECONDS = 0.12
+_PAUSE_SECONDS = 0.4
 
 
 class MotionModel:
@@ -78,11 +79,13 @@ class MotionModel:
         """
         coefficients = self.heard(speech)
         moments = np.arange(len(coefficients)) / RATE
-        voiced = speech.at(speech.voiced.astype(np.float32), moments)
+        voiced = speech.at(speech.voiced.astype(np.float32), moments) > 0.5
+        # mouths open before the voice and close after it: only longer pauses are forced shut
+        around = np.convolve(voiced, np.ones(2 * round(_PAUSE_SECONDS * RATE) + 1), mode="same")[: len(voiced)] > 0
         reach = max(1, round(_CLOSE_SECONDS * RATE))
         kernel = np.hanning(2 * reach + 3)[1:-1]
-        speaking = np.convolve(np.pad(voiced, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
-        coefficients = _stretched(coefficients, voiced > 0.5)
+        speaking = np.convolve(np.pad(around.astype(np.float32), reach, mode="edge"), kernel / kernel.sum(), mode="valid")
+        coefficients = _stretched(coefficients, voiced)
         loudness = speech.at(speech.loudness, moments)
         emphasis = 0.8 + 0.35 * np.convolve(np.pad(loudness, 12, mode="edge"), np.ones(25) / 25, mode="valid")
         rows = coefficients * (speaking * emphasis * strength)[:, None]

@@ -13,6 +13,7 @@ from facegen.ui.tabs.swap import ASKED_OTHERWISE, LABELS
 
 ENDPOINTS = {
     *("/swap", "/swap_start", "/swap_preview", "/find_people", "/example", "/verify"),
+    *("/talk", "/talk_preview"),
     *("/train_start", "/train_status", "/train_ask", "/train_use"),
     *("/runs", "/run_status", "/run_result", "/run_cancel", "/run_resume", "/run_delete"),
 }
@@ -39,7 +40,7 @@ def test_the_page_builds_without_weights_network_or_torch() -> None:
 
 def test_every_tab_is_there(studio) -> None:
     labels = [block.label for block in studio.blocks.values() if block.get_block_name() == "tabitem"]
-    assert labels == ["Swap", "Train", "Runs", "Models", "Verify"]
+    assert labels == ["Swap", "Talk", "Train", "Runs", "Models", "Verify"]
 
 
 def test_every_swap_option_has_a_widget(studio) -> None:
