@@ -40,7 +40,7 @@ PARSER = TaskInfo(
         ),
     },
     example_data="faces/celebamask",
-    used_in="Swap",
+    used_in="swap",
     replaces={"parser.safetensors": "parser"},
 )
 

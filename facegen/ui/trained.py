@@ -96,18 +96,19 @@ class Place:
 def place(services: Services, run: Run) -> Place:
     """Where the model of a training belongs, and whether it is there."""
     info = find_task(run.request["task"])
+    tab = info.used_in.capitalize()
     if not info.replaces:
-        words = f"Belongs to the {info.used_in} tab." if info.used_in else "A test of this machine: no tab uses it."
+        words = f"Belongs to the {tab} tab." if info.used_in else "A test of this machine: no tab uses it."
         return Place(words=words)
     (name, weight), *_ = info.replaces.items()
     if not any(path.name == name for path in exports(run)):
-        return Place(words=f"Once exported, it can be the {weight} of the {info.used_in} tab.")
+        return Place(words=f"Once exported, it can be the {weight} of the {tab} tab.")
     if services.settings.shared:
         return Place(words=f"Download it; at home, facegen weights use {weight} {name} makes it the {weight}.")
     own = hub.own_file(find_weight(weight))
     if own and own["origin"] == run.name:
-        return Place(words=f"It is the {weight} of the {info.used_in} tab now.", weight=weight, is_in_use=True)
-    return Place(words=f"It can be the {weight} of the {info.used_in} tab.", weight=weight)
+        return Place(words=f"It is the {weight} of the {tab} tab now.", weight=weight, is_in_use=True)
+    return Place(words=f"It can be the {weight} of the {tab} tab.", weight=weight)
 
 
 def use(services: Services, run: Run) -> str:
