@@ -14,7 +14,7 @@ from facegen.ui import endpoints, theme
 from facegen.ui.handlers import CONSENT
 from facegen.ui.services import Services, StudioSettings, Visitor
 from facegen.ui.shell import Shell
-from facegen.ui.tabs import models, runs, swap, talk, train, verify
+from facegen.ui.tabs import faceset, models, runs, swap, talk, train, verify
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CACHE_SECONDS = (3600, 86400)
@@ -38,6 +38,8 @@ def _page(services: Services) -> gr.Blocks:
                 swap.build(services, shell)
             with gr.Tab("Talk", id="talk"):
                 talk.build(services, shell)
+            with gr.Tab("Faceset", id="faceset"):
+                faceset_timer = faceset.build(services, shell)
             with gr.Tab("Train", id="train"):
                 train_timer = train.build(services, shell)
             with gr.Tab("Runs", id="runs"):
@@ -46,13 +48,14 @@ def _page(services: Services) -> gr.Blocks:
                 models.build(services, models_tab)
             with gr.Tab("Verify", id="verify"):
                 verify.build(services)
-        tabs.select(_only_when_seen, None, [train_timer, runs_timer], show_progress="hidden", api_visibility="private")
+        timers = [faceset_timer, train_timer, runs_timer]
+        tabs.select(_only_when_seen, None, timers, show_progress="hidden", api_visibility="private")
         endpoints.build(services, visitor)
     return studio
 
 
 def _only_when_seen(event: gr.SelectData) -> list[gr.Timer]:
-    return [gr.Timer(active=event.value == label) for label in ("Train", "Runs")]
+    return [gr.Timer(active=event.value == label) for label in ("Faceset", "Train", "Runs")]
 
 
 def launch(

@@ -203,6 +203,9 @@ CSS = """
 .fg-command { border-left: 3px solid var(--primary-500); padding-left: 10px; }
 .fg-command, .fg-command code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 
+.fg-faces .grid-container { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)) !important; }
+.fg-faces .caption-label { font-size: .72rem; max-width: 100%; left: auto; padding: 1px 6px; }
+
 table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 .fg-table th { text-align: left; font-weight: 600; color: var(--body-text-color-subdued); font-size: .82rem;
   padding: 6px 10px !important; border: 0 !important;

@@ -1,0 +1,185 @@
+"""Facesets as the browser works on them: whose they are, an extraction as a run, pages of faces, proposals."""
+
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facegen.config import home
+from facegen.errors import InputError
+from facegen.facesets.choices import CleanOptions, ExtractOptions
+from facegen.runs import Run
+from facegen.ui.options import parse
+from facegen.ui.services import Services, Visitor, link_or_copy
+
+if TYPE_CHECKING:
+    from facegen.facesets import FaceRecord, Faceset
+
+PAGE = 48
+"""Faces shown at once."""
+_THUMBNAIL = 112
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One face that is proposed for the trash, and whether the visitor keeps it all the same."""
+
+    file_name: str
+    reason: str
+    value: float
+    is_kept: bool = False
+
+
+def root(services: Services, visitor: Visitor) -> Path:
+    """Where the visitor's facesets lie: in a shared studio each visitor has a folder of the own."""
+    base = home() / "facesets"
+    return base / visitor.mark if services.settings.shared else base
+
+
+def names(services: Services, visitor: Visitor) -> list[str]:
+    """The visitor's facesets, newest first."""
+    folder = root(services, visitor)
+    found = [path.parent for path in folder.glob("*/metadata.jsonl")]
+    return [path.name for path in sorted(found, key=lambda path: -(path / "metadata.jsonl").stat().st_mtime)]
+
+
+def place(services: Services, visitor: Visitor, name: str) -> Path:
+    """The folder of a faceset by its name, which cannot lead elsewhere.
+
+    Raises:
+        InputError: the name is empty or holds anything but letters, digits, dashes, dots and spaces.
+    """
+    plain = (name or "").strip()
+    if not re.fullmatch(r"[\w\- ][\w\-. ]{0,63}", plain):
+        raise InputError(f"Expected a name of letters, digits, dashes and spaces, found {name!r}; choose another.")
+    return root(services, visitor) / plain
+
+
+def opened(services: Services, visitor: Visitor, name: str | None) -> "Faceset":
+    """One of the visitor's facesets.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    from facegen.facesets import Faceset
+
+    if not name:
+        raise InputError("Expected a faceset, found none chosen; choose one, or cut faces out of a video first.")
+    return Faceset.open(place(services, visitor, name))
+
+
+def start(
+    services: Services,
+    visitor: Visitor,
+    *,
+    name: str,
+    files: Sequence[str],
+    persons: Sequence[str],
+    settings: Mapping[str, Any],
+) -> Run:
+    """Put an extraction into the queue as a run; its inputs stay with the run, so that it can be resumed later.
+
+    Raises:
+        InputError: there are no inputs, or a setting does not fit.
+    """
+    output = place(services, visitor, name)
+    if not files:
+        raise InputError("Expected videos or pictures to cut faces out of, found none; choose some first.")
+    options = parse(ExtractOptions, settings)
+    about = {"visitor": visitor.mark, "task": f"faces of {name}", "output": str(output)}
+    run = Run.create("faceset", about)
+    inputs = _kept(run.path / "inputs", files)
+    wanted = _kept(run.path / "persons", persons)
+    words = [sys.executable, "-m", "facegen", "faceset", "extract", *inputs, "--output", str(output)]
+    for picture in wanted:
+        words += ["--person", picture]
+    default = ExtractOptions()
+    for item in fields(ExtractOptions):
+        value = getattr(options, item.name)
+        flag = f"--{item.name.replace('_', '-')}"
+        if value == getattr(default, item.name):
+            continue
+        words += ([flag] if value else []) if isinstance(value, bool) else [flag, str(value)]
+    run.enqueue([*words, "--run", str(run.path), "--json"])
+    services.start_next()
+    return run
+
+
+def _kept(folder: Path, files: Sequence[str]) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for path in map(Path, files):
+        link_or_copy(path, folder / path.name[-80:])
+        made.append(str(folder / path.name[-80:]))
+    return made
+
+
+def page(faceset: "Faceset", number: int) -> list[tuple[np.ndarray, str]]:
+    """The faces of one page with their captions; masks are drawn in."""
+    return [
+        _tile(faceset, record, str(number * PAGE + place))
+        for place, record in enumerate(faceset.records[number * PAGE : (number + 1) * PAGE])
+    ]
+
+
+def _tile(faceset: "Faceset", record: "FaceRecord", caption: str) -> tuple[np.ndarray, str]:
+    from facegen.facesets.faceset import resized
+    from facegen.facesets.mask import overlay
+
+    image, mask = faceset.picture(record), faceset.mask(record)
+    return resized(overlay(image, mask) if mask is not None else image, _THUMBNAIL), caption
+
+
+def propose(faceset: "Faceset", reasons: Sequence[str]) -> list[Proposal]:
+    """What could go to the trash.
+
+    Raises:
+        InputError: no reason was chosen.
+    """
+    from facegen.facesets.clean import propose as work
+
+    if not reasons:
+        raise InputError("Expected something to look for, found nothing ticked; tick at least one.")
+    found = work(faceset, CleanOptions(reasons=tuple(reasons)))
+    return [Proposal(file_name=r.record.file_name, reason=r.reason, value=r.value) for r in found]
+
+
+def shown_proposals(faceset: "Faceset", proposals: Sequence[Proposal]) -> list[tuple[np.ndarray, str]]:
+    """The proposed faces; those that are kept are bright and say so, the others are dimmed."""
+    known = {record.file_name: record for record in faceset.records}
+    tiles = []
+    for proposal in proposals[: 2 * PAGE]:
+        if proposal.file_name not in known:
+            continue
+        image, _ = _tile(faceset, known[proposal.file_name], "")
+        words = "keep" if proposal.is_kept else proposal.reason
+        tiles.append((image if proposal.is_kept else (image * 0.55).astype(np.uint8), words))
+    return tiles
+
+
+def toggled(proposals: Sequence[Proposal], number: int) -> list[Proposal]:
+    """The proposals with one changed between keep and drop."""
+    return [replace(p, is_kept=not p.is_kept) if n == number else p for n, p in enumerate(proposals)]
+
+
+def drop(faceset: "Faceset", proposals: Sequence[Proposal]) -> "tuple[Faceset, int]":
+    """Moves what is not kept to the trash; returns how many."""
+    from facegen.facesets import trash
+
+    reasons = {p.file_name: p.reason for p in proposals if not p.is_kept}
+    doomed = [record for record in faceset.records if record.file_name in reasons]
+    return trash.move(faceset, doomed, [reasons[record.file_name] for record in doomed]), len(doomed)
+
+
+def archive(services: Services, visitor: Visitor, faceset: "Faceset") -> list[str]:
+    """The faceset as tar shards that the visitor can download."""
+    from facegen.facesets.pack import pack
+
+    folder = services.visitor_folder(visitor) / "packed" / faceset.folder.name
+    shutil.rmtree(folder, ignore_errors=True)
+    return [str(path) for path in pack(faceset, folder)]

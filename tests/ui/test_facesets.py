@@ -1,0 +1,52 @@
+"""What stands behind the Faceset tab: whose facesets, which names, what is asked of the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.ui import facesets
+from facegen.ui.services import Services, StudioSettings, Visitor
+
+
+def _faceset(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "metadata.jsonl").write_text("")
+
+
+def test_visitors_of_a_shared_studio_see_their_own(facegen_home: Path) -> None:
+    services = Services(StudioSettings(shared=True))
+    ann, bob = Visitor(), Visitor()
+    _faceset(facesets.place(services, ann, "ann s faces"))
+    assert facesets.names(services, ann) == ["ann s faces"]
+    assert facesets.names(services, bob) == []
+    with pytest.raises(InputError):
+        facesets.opened(services, bob, "ann s faces")
+
+
+@pytest.mark.parametrize("name", ["", "..", "../other", "a/b", ".hidden", "a" * 80, "a\x00b"])
+def test_names_lead_nowhere_else(name: str) -> None:
+    services = Services()
+    with pytest.raises(InputError, match="name"):
+        facesets.place(services, Visitor(), name)
+
+
+def test_an_extraction_is_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = Services()
+    monkeypatch.setattr(services, "start_next", lambda: None)
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"x")
+    asked = {"size": 128.0, "face_type": "full", "every": 1}
+    run = facesets.start(services, Visitor(), name="faces", files=[str(clip)], persons=[], settings=asked)
+    command = Run.open(run.path).argv
+    assert command[3:5] == ("faceset", "extract")
+    assert "--size" in command
+    assert "--every" not in command
+    assert Path(command[5]).read_bytes() == b"x"
+    assert json.loads((run.path / "request.json").read_text())["kind"] == "faceset"
+    with pytest.raises(InputError, match="face_type"):
+        facesets.start(
+            services, Visitor(), name="x", files=[str(clip)], persons=[], settings={"face_type": "nose", "size": 64}
+        )
