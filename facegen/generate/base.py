@@ -1,7 +1,11 @@
-"""The top of the hierarchy: a linear model of canonical faces and of shapes, with a mixture of Gaussians as its prior.
+"""The top of the hierarchy: a linear model of canonical faces and of shapes, and the codes that its prior mixes.
 
 Faces drawn with one shape lie so well over each other that their principal components (active appearance models:
 Cootes et al. 1998) are an encoder and a decoder that need no training: the deep groups below begin where these end.
+
+The prior is made of the posteriors of the data (arXiv:1705.07120), not of one Gaussian: hair lies one way or another and
+never in between. A new person's hair and surroundings come near those of one face of the data; the face is a mixture
+of two others that would go with them.
 """
 
 from __future__ import annotations
@@ -16,8 +20,8 @@ from facegen.generate.packed import PackedFaces
 TEXTURE, MAPS = 64, 32
 """Side of the base's RGB and of its hair and background maps."""
 _RGB_COUNT, _MAP_COUNT = TEXTURE * TEXTURE * 3, MAPS * MAPS * 2
-_MIXED = 40
-"""Leading codes whose joint distribution is a mixture; the others are taken as independent."""
+_FACE_ERODED, _FACE_SOFT = 17, 9.0
+"""How far inside its outline the face goes over into its surroundings, pixels of the 256-pixel frame."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,18 +29,17 @@ class Basis:
     """A whitened linear model; codes of the data have unit variance.
 
     texture_mean (D,), texture_axes (K, D), shape_mean (1404,), shape_axes (L, 1404): float32; D is RGB at 64x64 then
-    maps at 32x32, all in [0, 1]; mixture over the leading codes: weights (C,), means (C, M), factors (C, M, M) with
-    order (M,) the places of these codes among texture codes then shape codes.
+    maps at 32x32, all in [0, 1]. anchor_codes (M, K) and anchor_shapes (M, L) are codes of the data; blend (K, K) takes the
+    difference between two faces' codes to what of it lies inside the face.
     """
 
     texture_mean: np.ndarray
     texture_axes: np.ndarray
     shape_mean: np.ndarray
     shape_axes: np.ndarray
-    mixture_weights: np.ndarray
-    mixture_means: np.ndarray
-    mixture_factors: np.ndarray
-    order: np.ndarray
+    anchor_codes: np.ndarray
+    anchor_shapes: np.ndarray
+    blend: np.ndarray
 
 
 def to_vector(canonical: np.ndarray) -> np.ndarray:
@@ -60,18 +63,15 @@ def mirrored_shapes(shapes: np.ndarray) -> np.ndarray:
     return flipped
 
 
-def fit_basis(pack: PackedFaces, texture_codes: int, shape_codes: int, components: int, seed: int = 0) -> Basis:
+def fit_basis(pack: PackedFaces, texture_codes: int, shape_codes: int, seed: int = 0) -> Basis:
     """The linear model of the faces that are not held back, and their mirror images.
 
     Args:
         pack: the dataset.
         texture_codes: principal components of the canonical pictures that are kept.
         shape_codes: those of the shapes.
-        components: Gaussians in the prior.
-        seed: of the approximations.
+        seed: of the approximations, and of which anchors are mirror images.
     """
-    from sklearn.mixture import GaussianMixture
-
     kept = ~pack.held_back()
     canonical = np.asarray(pack.canonical)[kept]
     textures = to_vector(np.concatenate([canonical, canonical[:, :, ::-1]]))
@@ -79,23 +79,30 @@ def fit_basis(pack: PackedFaces, texture_codes: int, shape_codes: int, component
     shapes = np.concatenate([shapes, mirrored_shapes(shapes)]).reshape(2 * len(shapes), -1)
     texture_mean, texture_axes = _principal(textures, texture_codes, seed)
     shape_mean, shape_axes = _principal(shapes, shape_codes, seed)
-    codes = np.concatenate(
-        [_project(textures, texture_mean, texture_axes), _project(shapes, shape_mean, shape_axes)], 1
-    )
-    lead = round(_MIXED * 0.7)
-    order = np.array([*range(min(lead, texture_codes)), *range(texture_codes, texture_codes + min(12, shape_codes))])
-    components = max(1, min(components, len(codes) // 60))
-    mixture = GaussianMixture(components, reg_covar=0.02, random_state=seed, max_iter=60).fit(codes[:, order])
+    count = len(canonical)
+    chosen = np.arange(count) + count * np.random.default_rng(seed).integers(2, size=count)
+    inside = face_share(pack.mean_shape)
+    lengths = np.square(texture_axes).sum(1)
     return Basis(
         texture_mean=texture_mean,
         texture_axes=texture_axes,
         shape_mean=shape_mean,
         shape_axes=shape_axes,
-        mixture_weights=mixture.weights_.astype(np.float32),
-        mixture_means=mixture.means_.astype(np.float32),
-        mixture_factors=np.linalg.cholesky(mixture.covariances_).astype(np.float32),
-        order=order,
+        anchor_codes=_project(textures[chosen], texture_mean, texture_axes).astype(np.float32),
+        anchor_shapes=_project(shapes[chosen], shape_mean, shape_axes).astype(np.float32),
+        blend=((texture_axes * inside) @ texture_axes.T / lengths).astype(np.float32),
     )
+
+
+def face_share(mean_shape: np.ndarray) -> np.ndarray:
+    """(D,) how much each number of a canonical vector belongs to the face, 0..1."""
+    from facegen.faces.mesh import FACE_OVAL, polygon_mask
+    from facegen.generate.frame import SIZE
+
+    mask = polygon_mask(mean_shape[list(FACE_OVAL), :2], (SIZE, SIZE))
+    mask = cv2.GaussianBlur(cv2.erode(mask, np.ones((_FACE_ERODED, _FACE_ERODED), np.uint8)), (0, 0), _FACE_SOFT)
+    large, small = (cv2.resize(mask, (s, s), interpolation=cv2.INTER_AREA).ravel() / 255 for s in (TEXTURE, MAPS))
+    return np.concatenate([np.repeat(large, 3), np.repeat(small, 2)]).astype(np.float32)
 
 
 def _principal(rows: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

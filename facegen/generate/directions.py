@@ -50,7 +50,9 @@ class Directions:
         """Writes them in half precision."""
         from safetensors.numpy import save_file
 
-        save_file({"texture": self.texture.astype(np.float16), "shape": self.shape.astype(np.float16)}, path)
+        # safetensors writes an array's memory as it lies
+        halves = {name: np.ascontiguousarray(getattr(self, name), np.float16) for name in ("texture", "shape")}
+        save_file(halves, path)
 
     def moved(self, latents: Latents, steps: dict[str, float]) -> Latents:
         """The faces moved along some directions.
@@ -110,13 +112,13 @@ def find_directions(pack: PackedFaces, texture: np.ndarray, shape: np.ndarray, s
         order = known[np.argsort(values[known], kind="stable")]
         count = max(2, round(_EXTREME * len(order)))
         chosen = np.concatenate([order[:count], order[-count:]])
-        boundary = LinearSVC(C=0.01, max_iter=5000).fit(codes[chosen], np.repeat([0, 1], count))
+        # so soft a margin that all of the extremes count: a hard one finds codes that tell but cannot be seen
+        boundary = LinearSVC(C=1e-5, max_iter=5000).fit(codes[chosen], np.repeat([0, 1], count))
         normals.append(boundary.coef_[0] / np.linalg.norm(boundary.coef_[0]))
     # the dual basis: moving along one leaves the others' scores where they are
     gram = np.array(normals)
     free = np.linalg.pinv(gram).T
-    free *= np.minimum(1.0, 2.0 / np.linalg.norm(free, axis=1))[:, None]
-    steps = free * 1.2
+    steps = free * np.minimum(1.0, 2.0 / np.linalg.norm(free, axis=1))[:, None]
     split = texture.shape[1]
     return Directions(
         names=NAMES,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from diffusers.utils.logging import disable_progress_bar
 from torch import Tensor, nn
 
 from facegen.device import choose_device
@@ -103,6 +104,7 @@ class FaceGenerator:
         from facegen.generate.weights import generator_folder
 
         place = Path(folder) if folder is not None else generator_folder()
+        disable_progress_bar()
         try:
             vae = ConditionalVae.from_pretrained(place, torch_dtype=torch.float32)
         except (OSError, ValueError, RuntimeError) as error:

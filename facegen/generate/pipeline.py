@@ -129,23 +129,33 @@ class GeneratePipeline:
             encoded = self.encode(media.read_picture(request.edit), Path(request.edit).name)
             sliders = replace(encoded.sliders, **{name: getattr(request.sliders, name) for name in request.given})
             latents = encoded.latents
-            seeds = seeds[:1]
             if options.count > 1:
                 notices.append("A photograph has one face: one picture was made.")
         else:
             latents = self.sample(seeds, options.temperature)
         if request.more:
             latents = self.directions.moved(latents, request.more)
-        files: list[str] = []
-        for number, seed in enumerate(seeds):
+        files = self.write(latents, request, sliders, on_progress)
+        return GenerateResult(
+            files=tuple(str(file) for file in files), seconds=time.perf_counter() - started, notices=tuple(notices)
+        )
+
+    def write(
+        self, latents: Latents, request: GenerateRequest, sliders: Sliders, on_progress: OnProgress | None = None
+    ) -> list[Path]:
+        """Writes faces into the request's folder as numbered pictures, marked and signed."""
+        folder, files = Path(request.output), []
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(len(latents)):
             one = latents.take([number])
+            seed = request.options.seed + number
             picture = self._picture(one, sliders, request)
-            files.append(str(self._write(folder / f"{number:04d}.png", picture, request, sliders, seed)))
+            files.append(self._write(folder / f"{number:04d}.png", picture, request, sliders, seed))
             if request.film:
-                files.append(str(self._film(folder / f"{number:04d}.mp4", one, sliders, request)))
+                files.append(self._film(folder / f"{number:04d}.mp4", one, sliders, request))
             if on_progress:
-                on_progress((number + 1) / len(seeds), f"{number + 1} of {len(seeds)} faces")
-        return GenerateResult(files=tuple(files), seconds=time.perf_counter() - started, notices=tuple(notices))
+                on_progress((number + 1) / len(latents), f"{number + 1} of {len(latents)} faces")
+        return files
 
     def _picture(self, latents: Latents, sliders: Sliders, request: GenerateRequest) -> np.ndarray:
         retouch = request.options.retouch

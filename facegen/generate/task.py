@@ -16,6 +16,7 @@ from facegen.generate.critic import Critic, critic_loss, feature_distance, fooli
 from facegen.generate.packed import PackedFaces
 from facegen.generate.spectral import largest_singular_values
 from facegen.generate.vae import ConditionalVae
+from facegen.restore.texture import texture_distance
 from facegen.training.augment import to_float
 from facegen.training.task import Draw, Task, TrainingData
 
@@ -33,8 +34,8 @@ class VaeConfig:
     """Linear codes of the canonical picture."""
     shape_codes: int = field(default=32, metadata={"min": 2, "max": 128})
     """Linear codes of the shape."""
-    components: int = field(default=12, metadata={"min": 1, "max": 64})
-    """Gaussians in the prior of the codes."""
+    anchors: int = field(default=3200, metadata={"min": 4, "max": 100_000})
+    """Faces of the data whose codes make up the prior."""
     widths: tuple[int, int, int, int] = (40, 72, 112, 128)
     """Channels at 64, 32, 16 and 8 pixels."""
     latents: tuple[int, int, int] = (12, 6, 2)
@@ -55,7 +56,7 @@ class GeneratorData:
     def __init__(self, pack: PackedFaces, config: VaeConfig, device: torch.device) -> None:
         self.pack, self.config, self.device = pack, config, device
         self.skipped: tuple[str, ...] = ()
-        self.basis: Basis = fit_basis(pack, config.texture_codes, config.shape_codes, config.components)
+        self.basis: Basis = fit_basis(pack, config.texture_codes, config.shape_codes)
         held = pack.held_back()
         self.places, self.held_places = np.flatnonzero(~held), np.flatnonzero(held)
         model = config.build()
@@ -167,9 +168,11 @@ class GeneratorTask(Task):
     """Weight of the absolute difference of pixels."""
     feature_weight: float = field(default=2.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the distance in the features of the parser and the attribute network."""
-    rivalry_weight: float = field(default=0.4, metadata={"min": 0.0, "max": 1000.0})
+    texture_weight: float = field(default=10.0, metadata={"min": 0.0, "max": 1000.0})
+    """Weight of the distance of local texture strengths."""
+    rivalry_weight: float = field(default=0.2, metadata={"min": 0.0, "max": 1000.0})
     """Weight of fooling the critic."""
-    match_weight: float = field(default=2.0, metadata={"min": 0.0, "max": 1000.0})
+    match_weight: float = field(default=1.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the distance in the critic's features (arXiv:1512.09300)."""
     divergence_weight: float = field(default=10.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the latents' divergence, per pixel value, after its warm-up over the first 30 %."""
@@ -211,6 +214,7 @@ class GeneratorTask(Task):
         losses = {
             "pixels": self.pixel_weight * (pictures[:count] - wanted).abs().mean(),
             "features": self.feature_weight * feature_distance(frozen(pictures[:count]), reference),
+            "texture": self.texture_weight * texture_distance(pictures[:count], wanted),
             "latents": self.divergence_weight * balanced_divergence(found["divergences"], progress) / wanted[0].numel(),
         }
         if self.spectral_weight:
@@ -219,9 +223,10 @@ class GeneratorTask(Task):
             strength = min(1.0, (progress - self.rivalry_from) / 0.05 + 0.1)
             losses["fooling"] = self.rivalry_weight * strength * fooling_loss(scores)
             losses["matching"] = self.match_weight * strength * found["match"].float()
-        said = frozen.sliders(pictures)
+        # reconstructions are held to their pictures; samples have nothing else to be held to
+        said = frozen.sliders(pictures[count:]) if len(pictures) > count else None
         if said is not None:
-            asked = torch.cat([batch["measured"], batch["measured"][: len(said) - count].flip(0)])
+            asked = batch["measured"][: len(said)].flip(0)
             asked = torch.where(asked.isfinite(), asked, said.detach())
             losses["sliders"] = self.slider_weight * F.smooth_l1_loss(said, asked, beta=0.1)
         return losses
@@ -260,12 +265,12 @@ class GeneratorTask(Task):
         return sheet.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).cpu().numpy()
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
-        """The generator as diffusers saves it, in half precision."""
+        """The generator as diffusers saves it, in half precision, in files below 10 MB."""
         import copy
 
         assert isinstance(model, RivalPair)
-        copy.deepcopy(model.vae).half().save_pretrained(folder, safe_serialization=True)
-        return {"generator": folder / "diffusion_pytorch_model.safetensors", "config": folder / "config.json"}
+        copy.deepcopy(model.vae).half().save_pretrained(folder, max_shard_size="7MB")
+        return {file.name: file for file in sorted(folder.iterdir())}
 
 
 def _inner(model: nn.Module) -> nn.Module:

@@ -27,6 +27,8 @@ SIDE = 128
 FRAME = 256
 """Flows are in pixels of a picture of this side."""
 CONDITION = 64
+LEADING, NEIGHBOURS = 28, 200
+"""Texture codes by which faces are neighbours, and how many of these a new face is mixed from."""
 
 
 class ConditionalVae(ModelMixin, ConfigMixin):
@@ -35,7 +37,7 @@ class ConditionalVae(ModelMixin, ConfigMixin):
     Args:
         texture_codes: linear codes of the canonical picture.
         shape_codes: linear codes of the shape.
-        components: Gaussians in the prior of the codes.
+        anchors: faces of the data whose codes make up the prior.
         widths: channels at 64, 32, 16 and 8 pixels.
         latents: channels of the groups at 8, 16 and 32 pixels.
     """
@@ -47,7 +49,7 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         self,
         texture_codes: int = 160,
         shape_codes: int = 32,
-        components: int = 12,
+        anchors: int = 3200,
         widths: tuple[int, int, int, int] = (40, 72, 112, 128),
         latents: tuple[int, int, int] = (12, 6, 2),
     ) -> None:
@@ -58,11 +60,10 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         self._keep("texture_axes", texture_codes, size)
         self._keep("shape_mean", 1404)
         self._keep("shape_axes", shape_codes, 1404)
-        mixed = min(28, texture_codes) + min(12, shape_codes)
-        self._keep("mixture_weights", components)
-        self._keep("mixture_means", components, mixed)
-        self._keep("mixture_factors", components, mixed, mixed)
-        self._keep("order", mixed)
+        self._keep("anchor_codes", anchors, texture_codes)
+        self._keep("anchor_shapes", anchors, shape_codes)
+        self._keep("blend", texture_codes, texture_codes)
+        self._keep("anchor_count")
         self.register_buffer("is_warm", torch.zeros(()))
         self.condition = nn.Sequential(nn.Linear(5, CONDITION), nn.SiLU(), nn.Linear(CONDITION, CONDITION), nn.SiLU())
         self.unset = nn.Parameter(torch.zeros(CONDITION))
@@ -94,7 +95,9 @@ class ConditionalVae(ModelMixin, ConfigMixin):
             found = torch.from_numpy(value).to(own)
             # a small dataset has fewer components than there is room for; the rest stays at nothing
             own.zero_()
-            own[tuple(slice(0, n) for n in found.shape)] = found
+            places = tuple(slice(0, min(n, m)) for n, m in zip(found.shape, own.shape, strict=True))
+            own[places] = found[places]
+        self.anchor_count.fill_(min(len(basis.anchor_codes), len(self.anchor_codes)))
         self.is_warm.fill_(1)
 
     # the linear top ------------------------------------------------------------------------------------------------
@@ -122,17 +125,36 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         return torch.cat([rgb, F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)], 1)
 
     def sample_codes(self, count: int, generator: torch.Generator, temperature: float) -> tuple[Tensor, Tensor]:
-        """(B, K) and (B, L) codes from the prior; drawn on the CPU so that every device draws the same."""
-        textures, shapes = self.texture_axes.shape[0], self.shape_axes.shape[0]
-        codes = torch.randn(count, textures + shapes, generator=generator)
-        which = torch.multinomial(self.mixture_weights.cpu().float(), count, replacement=True, generator=generator)
-        means, factors = self.mixture_means.cpu().float(), self.mixture_factors.cpu().float()
-        order = self.order.cpu().long()
-        lead = means[which] + temperature * torch.einsum("bij,bj->bi", factors[which], codes[:, order])
-        codes = temperature * codes
-        codes[:, order] = lead
-        codes = codes.to(self.texture_mean)
-        return codes[:, :textures], codes[:, textures:]
+        """(B, K) and (B, L) codes from the prior; drawn on the CPU so that every device draws the same.
+
+        Hair and surroundings are those of one face of the data and a neighbour of it, the face is mixed of two of the
+        `NEIGHBOURS` faces nearest to it (in the leading codes, which say how hair lies and how light the skin is), the
+        shape of all of these.
+
+        Args:
+            count: how many.
+            generator: on the CPU.
+            temperature: 0 draws the mean of each neighbourhood, 1 faces as different from it as the data's.
+        """
+        anchors, shapes = (t[: int(self.anchor_count)].float().cpu() for t in (self.anchor_codes, self.anchor_shapes))
+        blend, size = self.blend.float().cpu(), len(anchors)
+        textures, forms = [], []
+        for _ in range(count):
+            numbers = torch.rand(2, generator=generator)
+            first = int(numbers[0] * size)
+            gaps = (anchors[:, :LEADING] - anchors[first, :LEADING]).square().sum(1)
+            near = gaps.argsort()[1 : 1 + min(NEIGHBOURS, max(1, size - 1))]
+            one, two = near[(torch.rand(2, generator=generator) * len(near)).long()].tolist()
+            part = 0.4 + 0.2 * float(numbers[1])
+            surroundings = 0.75 * anchors[first] + 0.25 * anchors[int(near[0])]
+            face = torch.lerp(anchors[one], anchors[two], part)
+            form = 0.25 * shapes[first] + 0.75 * torch.lerp(shapes[one], shapes[two], part)
+            code = surroundings + blend @ (face - surroundings)
+            # mixing takes variance away; 1 gives most of it back
+            strength = temperature * 1.25
+            textures.append(torch.lerp(anchors[near].mean(0), code, strength))
+            forms.append(torch.lerp(shapes[near].mean(0), form, strength))
+        return torch.stack(textures).to(self.texture_mean), torch.stack(forms).to(self.shape_mean)
 
     def noise_shapes(self) -> list[tuple[int, int, int]]:
         """Shape of the noise of each deep group."""

@@ -12,21 +12,33 @@ if TYPE_CHECKING:
 
 _LICENCE = "Apache-2.0"
 
-GENERATOR = WeightFile(
-    name="generator",
-    source=Bundled(),
-    filename="generate/vae/diffusion_pytorch_model.safetensors",
-    sha256="0" * 64,
-    size=0,
-    licence=_LICENCE,
-    card="generate/README.md",
+GENERATOR = (
+    WeightFile(
+        name="generator-1",
+        source=Bundled(),
+        filename="generate/vae/diffusion_pytorch_model-00001-of-00002.safetensors",
+        sha256="1e2365019c4acb5d0f071f14292dfd0111abac4236120397f971f342bafc3360",
+    size=6973850,
+        licence=_LICENCE,
+        card="generate/README.md",
+    ),
+    WeightFile(
+        name="generator-2",
+        source=Bundled(),
+        filename="generate/vae/diffusion_pytorch_model-00002-of-00002.safetensors",
+        sha256="3327569761469440cc9ec1fc70522f5352365b7feaa5e3214636e1431aba1681",
+    size=4379986,
+        licence=_LICENCE,
+        card="generate/README.md",
+    ),
 )
+"""The generator's two files, as diffusers shards them."""
 ATTRIBUTES = WeightFile(
     name="attributes",
     source=Bundled(),
     filename="generate/attributes.safetensors",
-    sha256="0" * 64,
-    size=0,
+    sha256="4b321d82afd70f7b1147b1e7594bb6e13ac35400a058201fe18f7248d6698fb6",
+    size=3272940,
     licence=_LICENCE,
     card="generate/README.md",
 )
@@ -43,19 +55,27 @@ DIRECTIONS = WeightFile(
     name="directions",
     source=Bundled(),
     filename="generate/directions.safetensors",
-    sha256="0" * 64,
-    size=0,
+    sha256="cf2877eb1a341678339ca49268c0333819904c0f40e531ef983f411c4a26aae1",
+    size=18920,
     licence=_LICENCE,
     card="generate/README.md",
 )
-WEIGHTS = (GENERATOR, ATTRIBUTES, REALISM, DIRECTIONS)
+WEIGHTS = (*GENERATOR, ATTRIBUTES, REALISM, DIRECTIONS)
 
 
 def generator_folder() -> Path:
     """Where the bundled generator lies, verified, as diffusers saved it."""
     from facegen import hub
 
-    return Path(hub.fetch(GENERATOR)).parent
+    first, _ = (Path(hub.fetch(weight)) for weight in GENERATOR)
+    return first.parent
+
+
+def generator_available() -> bool:
+    """Whether everything that draws faces is there; it is bundled, so False only in a broken install."""
+    from facegen import hub
+
+    return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS))
 
 
 def load_attributes() -> AttributeNet:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from facegen.errors import InputError
 from facegen.restore.critic import PatchCritic
 from facegen.restore.network import RestorerConfig, RestorerNet
+from facegen.restore.texture import texture_distance
 from facegen.training.augment import add_compression, add_noise, to_float, uniform
 from facegen.training.losses import laplacian
 from facegen.training.pictures import PictureStore
@@ -126,9 +127,11 @@ class RestorerTask(Task):
     """Side of the pieces that are trained on, pixels."""
     rivalry_from: float = field(default=0.2, metadata={"min": 0.0, "max": 1.0})
     """Share of the training after which the critic takes part."""
-    rivalry_weight: float = field(default=0.02, metadata={"min": 0.0, "max": 10.0})
+    texture_weight: float = field(default=0.4, metadata={"min": 0.0, "max": 100.0})
+    """Weight of the distance of local texture strengths."""
+    rivalry_weight: float = field(default=0.005, metadata={"min": 0.0, "max": 10.0})
     """Weight of fooling the critic."""
-    match_weight: float = field(default=0.3, metadata={"min": 0.0, "max": 10.0})
+    match_weight: float = field(default=0.05, metadata={"min": 0.0, "max": 10.0})
     """Weight of the distance in the critic's features."""
 
     players = 2
@@ -161,6 +164,7 @@ class RestorerTask(Task):
         losses = {
             "pixels": (restored - wanted).abs().mean(),
             "edges": 0.5 * laplacian(restored, wanted),
+            "texture": self.texture_weight * texture_distance(restored, wanted),
         }
         if is_rivalry:
             losses["fooling"] = -self.rivalry_weight * found["scores"].float().mean()

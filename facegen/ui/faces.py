@@ -1,0 +1,172 @@
+"""What the Generate tab and its endpoints do, apart from widgets: values in, pictures and files out."""
+
+import secrets
+import shutil
+import threading
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from facegen import media
+from facegen.errors import InputError
+from facegen.generate.directions import NAMES as DIRECTIONS
+from facegen.generate.request import GenerateOptions, GenerateRequest
+from facegen.generate.sliders import NAMES, Sliders
+from facegen.ui.services import Services, Visitor
+
+if TYPE_CHECKING:
+    from facegen.generate.generator import Encoded, Latents
+    from facegen.generate.pipeline import GeneratePipeline
+
+MOST_AT_ONCE = 16
+_SHOWN_PX = 384
+_SQUARE_STEPS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One face as the tab asks for it."""
+
+    sliders: Sliders = field(default_factory=Sliders)
+    options: GenerateOptions = field(default_factory=GenerateOptions)
+    more: Mapping[str, float] = field(default_factory=dict)
+    other_seed: int = 0
+    """The face that is mixed in."""
+    mix: float = 0.0
+    """How much of it: 0 none, 1 nothing else."""
+    photo: str = ""
+    """The photograph that is edited."""
+    encoded: "Encoded | None" = None
+    """Its face."""
+
+
+def asked_of(
+    sliders: Sequence[float], seed: Any, temperature: float, retouch: bool, more: Sequence[float] = (), **others: Any
+) -> Asked:
+    """What the widgets' values say.
+
+    Raises:
+        InputError: a value is missing or out of bounds.
+    """
+    try:
+        numbers = [float(value) for value in sliders]
+        options = GenerateOptions(seed=int(seed), temperature=float(temperature), retouch=bool(retouch))
+    except (TypeError, ValueError):
+        raise InputError("Expected numbers for the sliders and the seed, found something else.") from None
+    steps = {name: float(step) for name, step in zip(DIRECTIONS, more, strict=False) if step}
+    named = dict(zip(NAMES, numbers, strict=True))
+    return Asked(sliders=Sliders(**named), options=options, more=steps, **others)
+
+
+class FaceDesk:
+    """The one generator of a studio; it holds nothing of a visitor."""
+
+    def __init__(self) -> None:
+        self._pipeline: GeneratePipeline | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def pipeline(self) -> "GeneratePipeline":
+        """Made at its first use."""
+        with self._lock:
+            if self._pipeline is None:
+                from facegen.generate.pipeline import GeneratePipeline
+
+                self._pipeline = GeneratePipeline()
+            return self._pipeline
+
+    def warm_up(self) -> None:
+        """Loads what the first picture needs, in the background."""
+        if self._pipeline is None:
+            threading.Thread(target=lambda: self.pipeline.warm_up(), name="studio-faces", daemon=True).start()
+
+    def latents(self, asked: Asked, count: int = 1) -> "Latents":
+        """The face asked for, then those of the seeds after it."""
+        pipeline, options = self.pipeline, asked.options
+        if asked.encoded is not None:
+            latents = asked.encoded.latents.take([0] * count)
+        else:
+            latents = pipeline.sample(range(options.seed, options.seed + count), options.temperature)
+        if asked.mix:
+            latents = latents.mixed(pipeline.sample([asked.other_seed] * count, options.temperature), asked.mix)
+        return pipeline.directions.moved(latents, dict(asked.more)) if asked.more else latents
+
+    def picture(self, asked: Asked) -> np.ndarray:
+        """(384, 384, 3) uint8 of the face, for the eye."""
+        return enlarged(self.pipeline.draw(self.latents(asked), asked.sliders, retouch=asked.options.retouch)[0])
+
+    def before_and_after(self, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+        """The face as the generator draws it, and retouched."""
+        latents = self.latents(asked)
+        both = [self.pipeline.draw(latents, asked.sliders, retouch=retouch)[0] for retouch in (False, True)]
+        return enlarged(both[0]), enlarged(both[1])
+
+    def grid(self, asked: Asked, count: int) -> list[tuple[np.ndarray, str]]:
+        """Faces of the next seeds, with the seed as words."""
+        if not 1 <= count <= MOST_AT_ONCE:
+            raise InputError(f"Expected 1 to {MOST_AT_ONCE} faces at once, found {count}.")
+        drawn = self.pipeline.draw(self.latents(asked, count), asked.sliders, retouch=asked.options.retouch)
+        return [(picture, f"Seed {asked.options.seed + number}") for number, picture in enumerate(drawn)]
+
+    def sweep(self, asked: Asked, across: str, down: str = "") -> np.ndarray:
+        """A strip of one slider, or a square of two."""
+        names = [name for name in (across, down) if name]
+        unknown = [name for name in names if name not in NAMES]
+        if unknown or not names or len(set(names)) < len(names):
+            raise InputError(f"Expected one or two different sliders of {', '.join(NAMES)}, found {names}.")
+        latents, retouch = self.latents(asked), asked.options.retouch
+        rows = [asked.sliders]
+        if down:
+            rows = [replace(asked.sliders, **{down: float(v)}) for v in np.linspace(0, 1, _SQUARE_STEPS)]
+        steps = _SQUARE_STEPS if down else 7
+        strips = [self.pipeline.sweep(latents, row, across, steps=steps, retouch=retouch) for row in rows]
+        return np.concatenate([np.concatenate(list(strip), 1) for strip in strips], 0)
+
+    def encode(self, path: str) -> "Encoded":
+        """The face of a photograph.
+
+        Raises:
+            InputError: it is no picture, or shows no face.
+        """
+        if not path:
+            raise InputError("Expected a photograph, found nothing; drop one first.")
+        return self.pipeline.encode(media.read_picture(path), Path(path).name)
+
+    def written(
+        self, services: Services, visitor: Visitor, asked: Asked, *, count: int = 1, film: str = ""
+    ) -> list[str]:
+        """Signed files of what is shown, in the visitor's own folder: pictures, or the film of a sweep."""
+        folder = services.visitor_folder(visitor) / "faces" / secrets.token_hex(6)
+        request = GenerateRequest(
+            output=str(folder),
+            sliders=asked.sliders,
+            options=replace(asked.options, count=count),
+            more=dict(asked.more),
+            sweep=(film,) if film else (),
+            film=bool(film),
+            edit=asked.photo,
+        )
+        if asked.mix:
+            latents = self.latents(asked, count)
+            return [str(path) for path in self.pipeline.write(latents, request, asked.sliders)]
+        return list(self.pipeline(request).files)
+
+    def zipped(self, services: Services, visitor: Visitor, asked: Asked, count: int) -> str:
+        """The next faces as a ZIP of signed PNGs."""
+        files = [Path(name) for name in self.written(services, visitor, asked, count=count)]
+        packed = files[0].parent.with_suffix(".zip")
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+            for file in files:
+                archive.write(file, file.name)
+        shutil.rmtree(files[0].parent)
+        return str(packed)
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """(384, 384, 3): a picture at the size at which the tab shows it."""
+    return cv2.resize(picture, (_SHOWN_PX, _SHOWN_PX), interpolation=cv2.INTER_CUBIC)

@@ -1,0 +1,304 @@
+"""The Generate tab: five sliders with a live face, several at once, sweeps, a photograph to begin with, downloads."""
+
+import html
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from facegen.generate.directions import NAMES as DIRECTIONS
+from facegen.generate.request import GenerateOptions
+from facegen.generate.sliders import NAMES, Sliders
+from facegen.ui import generate_endpoints
+from facegen.ui.faces import MOST_AT_ONCE, Asked, FaceDesk, asked_of
+from facegen.ui.handlers import note, shown, step
+from facegen.ui.options import widgets
+from facegen.ui.services import Services, Visitor, consented
+from facegen.ui.shell import Shell
+
+LABELS = {"eyes": "Eyes", "mouth": "Mouth", "hair": "Hair", "background": "Background", "head": "Head"}
+_HISTORY = 24
+_LIVE: dict[str, Any] = {
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+    "concurrency_id": "face",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+}
+_SLOW: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1, "api_visibility": "private"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The widgets that a face is asked with."""
+
+    sliders: tuple[gr.Slider, ...]
+    seed: gr.Number
+    temperature: gr.Slider
+    retouch: gr.Checkbox
+    other_seed: gr.Number
+    mix: gr.Slider
+    more: tuple[gr.Slider, ...]
+    photo: gr.State
+    """The photograph that is edited, as (path, its face), or None."""
+
+    @property
+    def moving(self) -> list[Any]:
+        """Sliders that the face follows while they move."""
+        return [*self.sliders, self.temperature, self.mix, *self.more]
+
+    @property
+    def components(self) -> list[Any]:
+        """All of them, in the order in which `read` takes their values."""
+        return [
+            *self.sliders,
+            self.seed,
+            self.temperature,
+            self.retouch,
+            self.other_seed,
+            self.mix,
+            self.photo,
+            *self.more,
+        ]
+
+    def read(self, values: Sequence[Any]) -> Asked:
+        """What the widgets' values ask for.
+
+        Raises:
+            InputError: a value is missing or out of bounds.
+        """
+        sliders, rest = values[:5], values[5:]
+        seed, temperature, retouch, other, mix, photo = rest[:6]
+        path, encoded = photo or ("", None)
+        return asked_of(
+            sliders, seed, temperature, retouch, rest[6:],
+            other_seed=int(other or 0), mix=float(mix), photo=path, encoded=encoded,
+        )  # fmt: skip
+
+
+def build(services: Services, shell: Shell, tab: gr.Tab) -> None:
+    """Lay out the tab and wire it, endpoints included."""
+    desk = FaceDesk()
+    with gr.Row(equal_height=False, elem_classes="fg-columns"):
+        with gr.Column(scale=5, min_width=300):
+            inputs, dice, lock, drop, forget = _ask()
+        with gr.Column(scale=6, min_width=300):
+            status, face, compare, look = _show_face()
+            several, made_grid, across, down, sweep, strip, save = _show_more()
+            history_state, history = gr.State([]), gr.Gallery(
+                label="History of this visit", columns=8, height=140, interactive=False, buttons=[], elem_id="generate-history"
+            )  # fmt: skip
+    _wire_live(desk, inputs, dice, lock, face, status, tab)
+    _wire_history(desk, inputs, face, history_state, history, dice)
+    _wire_photo(desk, shell, inputs, drop, forget, face, status)
+    _wire_more(desk, inputs, (look, compare), several, made_grid, (across, down, sweep, strip), face, status)
+    _wire_files(services, shell, desk, inputs, save, several, across, status)
+    generate_endpoints.build(services, desk, shell.visitor)
+
+
+# -- layout ----------------------------------------------------------------------------------------------------------
+
+
+def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
+    gr.HTML(step(1, "How does the face look?", "Move a slider: the face follows."))
+    sliders = widgets(Sliders, NAMES, labels=LABELS).components
+    gr.HTML(step(2, "Which face?"))
+    with gr.Row(elem_classes="fg-buttons"):
+        seed = gr.Number(7, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
+        dice = gr.Button("🎲 Another face", variant="primary", min_width=130, elem_id="generate-dice")
+        lock = gr.Checkbox(label="Lock the seed", min_width=110, elem_id="generate-lock")
+    temperature, retouch = widgets(
+        GenerateOptions, ("temperature", "retouch"), labels={"temperature": "Variety", "retouch": "Retouch"}
+    ).components
+    with gr.Accordion("More sliders", open=False):
+        gr.HTML('<div class="fg-hint">Directions found in the generator itself; each moves one thing.</div>')
+        more = tuple(gr.Slider(-3, 3, value=0, step=0.1, label=name.capitalize()) for name in DIRECTIONS)
+    with gr.Accordion("Mix with another face", open=False):
+        other_seed = gr.Number(11, label="Seed of the other face", precision=0, minimum=0)
+        mix = gr.Slider(-0.5, 1.5, value=0, step=0.05, label="From this face (0) to the other (1), and beyond")
+    with gr.Accordion("Start from my photo", open=False):
+        drop = gr.Image(label="A photograph", type="filepath", height=180, sources=["upload"], elem_id="generate-photo")
+        forget = gr.Button("Back to faces that do not exist", size="sm")
+    inputs = Inputs(
+        sliders=sliders, seed=seed, temperature=temperature, retouch=retouch, other_seed=other_seed, mix=mix, more=more,
+        photo=gr.State(None),
+    )  # fmt: skip
+    return inputs, dice, lock, drop, forget
+
+
+def _show_face() -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button]:
+    gr.HTML(step(3, "The face", "Nobody: it was drawn by the generator."))
+    face = gr.Image(label="Face", interactive=False, height=400, buttons=["fullscreen"], elem_id="generate-face")
+    status = gr.HTML(note("Press the dice, or move a slider."), elem_id="generate-status")
+    with gr.Accordion("Before and after the retouch", open=False):
+        look = gr.Button("Show both", size="sm")
+        compare = gr.ImageSlider(label="Before | after", interactive=False, height=400)
+    return status, face, compare, look
+
+
+def _show_more() -> tuple[Any, ...]:
+    gr.HTML(step(4, "Several, sweeps, files"))
+    with gr.Tabs():
+        with gr.Tab("Several at once"):
+            several = gr.Slider(2, MOST_AT_ONCE, value=8, step=1, label="How many", elem_id="generate-several")
+            draw = gr.Button("Draw them", elem_id="generate-grid-button")
+            grid = gr.Gallery(
+                label="Choose one", columns=4, height=330, interactive=False, allow_preview=False, buttons=[],
+                elem_id="generate-grid",
+            )  # fmt: skip
+        with gr.Tab("Sweep"):
+            choices = [(LABELS[name], name) for name in NAMES]
+            with gr.Row():
+                across = gr.Dropdown(choices, value="mouth", label="From 0 to 1")
+                down = gr.Dropdown([("Nothing", ""), *choices], value="", label="And downwards")
+            sweep = gr.Button("Draw the sweep", elem_id="generate-sweep-button")
+            strip = gr.Image(
+                label="Sweep", interactive=False, buttons=["download", "fullscreen"], elem_id="generate-strip"
+            )
+    with gr.Row(elem_classes="fg-buttons"):
+        png = gr.Button("PNG", min_width=90, elem_id="generate-png")
+        archive = gr.Button("ZIP of several", min_width=90)
+        film = gr.Button("MP4 of the sweep", min_width=90)
+    files = gr.File(label="Signed files", interactive=False, file_count="multiple", elem_id="generate-files")
+    return (several, draw), grid, across, down, sweep, strip, (png, archive, film, files)
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+def _wire_live(
+    desk: FaceDesk, inputs: Inputs, dice: gr.Button, lock: gr.Checkbox, face: gr.Image, status: gr.HTML, tab: gr.Tab
+) -> None:
+    @shown(2)
+    def draw(*values: Any) -> Any:
+        asked = inputs.read(values)
+        return note(_words(asked)), desk.picture(asked)
+
+    def roll(is_locked: bool, seed: float) -> Any:
+        return seed if is_locked else random.randrange(1_000_000)
+
+    outputs = [status, face]
+    for slider in inputs.moving:
+        slider.input(draw, inputs.components, outputs, **_LIVE)
+    for chosen in (inputs.seed, inputs.other_seed, inputs.retouch):
+        chosen.input(draw, inputs.components, outputs, **_LIVE)
+    dice.click(roll, [lock, inputs.seed], inputs.seed, show_progress="hidden", api_visibility="private").then(
+        draw, inputs.components, outputs, **_LIVE
+    )
+    tab.select(draw, inputs.components, outputs, **_LIVE)
+
+
+def _wire_history(
+    desk: FaceDesk, inputs: Inputs, face: gr.Image, kept: gr.State, history: gr.Gallery, dice: gr.Button
+) -> None:
+    def keep(before: list[Any], *values: Any) -> Any:
+        asked = inputs.read(values)
+        now = [(desk.picture(asked), _words(asked), list(values[:7])), *before][:_HISTORY]
+        return now, [(picture, words) for picture, words, _ in now]
+
+    def recall(before: list[Any], event: gr.SelectData) -> Any:
+        picture, _, values = before[event.index]
+        return picture, *values
+
+    for slider in inputs.sliders:
+        slider.release(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **_SLOW)
+    inputs.seed.change(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **_SLOW)
+    targets = [face, *inputs.sliders, inputs.seed, inputs.temperature]
+    history.select(recall, kept, targets, show_progress="hidden", api_visibility="private")
+
+
+def _wire_photo(
+    desk: FaceDesk, shell: Shell, inputs: Inputs, drop: gr.Image, forget: gr.Button, face: gr.Image, status: gr.HTML
+) -> None:
+    @shown(8)
+    def encode(consent: bool, path: str, *values: Any) -> Any:
+        consented(consent)
+        encoded = desk.encode(path)
+        asked = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
+        words = note("The photograph's face, drawn again; move the sliders.")
+        return words, (path, encoded), desk.picture(asked), *encoded.sliders.values()
+
+    outputs = [status, inputs.photo, face, *inputs.sliders]
+    drop.upload(encode, [shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **_SLOW)
+    for event in (forget.click, drop.clear):
+        event(lambda: None, None, inputs.photo, show_progress="hidden", api_visibility="private").then(
+            lambda *values: desk.picture(inputs.read(values)), inputs.components, face, **_LIVE
+        )
+
+
+def _wire_more(
+    desk: FaceDesk,
+    inputs: Inputs,
+    comparing: tuple[gr.Button, gr.ImageSlider],
+    several: tuple[gr.Slider, gr.Button],
+    grid: gr.Gallery,
+    sweeping: tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.Image],
+    face: gr.Image,
+    status: gr.HTML,
+) -> None:
+    @shown(2)
+    def both(*values: Any) -> Any:
+        return note("Left as drawn, right retouched."), desk.before_and_after(inputs.read(values))
+
+    @shown(2)
+    def draw_several(count: float, *values: Any) -> Any:
+        asked = inputs.read(values)
+        return note("Click the one that you like."), desk.grid(asked, int(count))
+
+    @shown(2)
+    def draw_sweep(across: str, down: str, *values: Any) -> Any:
+        return note(f"{LABELS[across]} from 0 to 1."), desk.sweep(inputs.read(values), across, down)
+
+    def choose(event: gr.SelectData, *values: Any) -> Any:
+        asked = inputs.read(values)
+        seed = asked.options.seed + int(event.index)
+        asked = replace(asked, options=replace(asked.options, seed=seed))
+        return seed, desk.picture(asked)
+
+    look, compare = comparing
+    count, draw = several
+    across, down, sweep, strip = sweeping
+    look.click(both, inputs.components, [status, compare], show_progress_on=compare, **_SLOW)
+    draw.click(draw_several, [count, *inputs.components], [status, grid], show_progress_on=grid, **_SLOW)
+    sweep.click(draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **_SLOW)
+    grid.select(choose, inputs.components, [inputs.seed, face], show_progress="hidden", api_visibility="private")
+
+
+def _wire_files(
+    services: Services,
+    shell: Shell,
+    desk: FaceDesk,
+    inputs: Inputs,
+    saving: tuple[gr.Button, gr.Button, gr.Button, gr.File],
+    several: tuple[gr.Slider, gr.Button],
+    across: gr.Dropdown,
+    status: gr.HTML,
+) -> None:
+    @shown(2)
+    def save_one(visitor: Visitor, *values: Any) -> Any:
+        return note("Marked and signed; the request is in its metadata."), desk.written(
+            services, visitor, inputs.read(values)
+        )
+
+    @shown(2)
+    def save_several(visitor: Visitor, count: float, *values: Any) -> Any:
+        return note("Marked and signed."), [desk.zipped(services, visitor, inputs.read(values), int(count))]
+
+    @shown(2)
+    def save_film(visitor: Visitor, name: str, *values: Any) -> Any:
+        files = desk.written(services, visitor, inputs.read(values), film=name)
+        return note("The strip and the film of the sweep."), files
+
+    png, archive, film, files = saving
+    outputs, visitor = [status, files], shell.visitor
+    png.click(save_one, [visitor, *inputs.components], outputs, show_progress_on=files, **_SLOW)
+    archive.click(save_several, [visitor, several[0], *inputs.components], outputs, show_progress_on=files, **_SLOW)
+    film.click(save_film, [visitor, across, *inputs.components], outputs, show_progress_on=files, **_SLOW)
+
+
+def _words(asked: Asked) -> str:
+    who = "Your photograph" if asked.encoded is not None else f"Seed {asked.options.seed}"
+    values = ", ".join(f"{name} {value:.2f}" for name, value in zip(NAMES, asked.sliders.values(), strict=True))
+    return html.unescape(f"{who}: {values}")

@@ -1,0 +1,57 @@
+"""Every task of the room trains at its tiny preset, resumes and exports."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegen.errors import InputError
+from facegen.generate.packed import PackedFaces
+from facegen.generate.tasks import ATTRIBUTES, GENERATOR, REALISM
+from facegen.media import write_picture
+from facegen.restore.tasks import RESTORER
+from facegen.training.info import TaskInfo
+from facegen.training.loop import Trainer
+from facegen.training.request import make_request
+from tests.factories import noise_rgb
+from tests.generate.faces import small_pack
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    packed, both, plain = (tmp_path_factory.mktemp(name) for name in ("packed", "both", "plain"))
+    small_pack().write(packed)
+    for kind in ("photographs", "generated"):
+        (both / kind).mkdir()
+        for number in range(12):
+            write_picture(both / kind / f"{number}.png", noise_rgb(64, 64, number))
+    for number in range(13):
+        write_picture(plain / f"{number}.png", noise_rgb(64, 64, number))
+    return {"attributes": packed, "generator": packed, "realism": both, "restorer": plain}
+
+
+@pytest.mark.parametrize("info", [ATTRIBUTES, GENERATOR, REALISM, RESTORER], ids=lambda info: info.name)
+def test_a_tiny_training_runs_resumes_and_exports(info: TaskInfo, folders: dict[str, Path], tmp_path: Path) -> None:
+    request = make_request(info, preset="tiny", changes=["device=cpu", "steps=4", "save_every=2"])
+    task_class = info.load()
+    from facegen.config import from_dict
+
+    task = from_dict(task_class, request.task_settings)
+    said: list[str] = []
+    trainer = Trainer(task, request.settings, tmp_path / "run", data=folders[info.name], say=said.append)
+    done = trainer.train()
+    assert done.is_complete
+    assert done.files
+    assert all(path.is_file() for path in done.files.values())
+    longer = make_request(info, preset="tiny", changes=["device=cpu", "steps=5", "save_every=5"])
+    again = Trainer(task, longer.settings, tmp_path / "run", data=folders[info.name], say=said.append)
+    assert again.train(resume=True).step == 5
+
+
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="facegen generate dataset"):
+        PackedFaces.read(tmp_path)
+    small_pack(4).write(tmp_path)
+    np.save(tmp_path / "shapes.npy", np.zeros((3, 468, 3), np.float32))
+    with pytest.raises(InputError, match="found 3 in shapes"):
+        PackedFaces.read(tmp_path)
