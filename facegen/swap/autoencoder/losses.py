@@ -30,7 +30,7 @@ def drawing_losses(model: Any, options: SaehdOptions, batch: dict[str, Tensor], 
         losses["true_face"] = options.true_face_power * _judged(judged, 1.0)
     if options.face_style_power or options.bg_style_power:
         losses |= _style(model, options, batch, a)
-    if options.gan_power:
+    if options.gan_power and progress >= options.gan_start:
         losses |= _deceived(model, options, batch, b)
     return losses
 
@@ -102,16 +102,21 @@ def _deceived(model: Any, options: SaehdOptions, batch: dict[str, Tensor], b: Dr
     return losses
 
 
-def judging_losses(model: Any, options: SaehdOptions, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def judging_losses(model: Any, options: SaehdOptions, batch: dict[str, Tensor], progress: float) -> dict[str, Tensor]:
     """The terms of the rivals: real ones are 1, drawn ones 0."""
     losses: dict[str, Tensor] = {}
+    has_begun = progress >= options.gan_start
+    if not has_begun and not options.uses_true_face:
+        # nothing to judge yet: a loss without slope leaves the rival as it is
+        centre, full = model("critic", batch["b_target"][:1, :, :64, :64])
+        return {"critic": 0 * (centre.mean() + full.mean())}
     with torch.no_grad():
         b: Drawn = model("draw_b", batch["b_input"])
         a: Drawn | None = model("draw_a", batch["a_input"]) if options.uses_true_face else None
     if a is not None:
         real, drawn = model("code_critic", a.code), model("code_critic", b.code)
         losses["code_critic"] = (_judged(real, 1.0) + _judged(drawn, 0.0)) / 2
-    if options.gan_power:
+    if options.gan_power and has_begun:
         terms = []
         for pictures, wanted in ((batch["b_target"], 1.0), (b.picture.float(), 0.0)):
             centre, full = model("critic", _masked_b(options, batch, pictures))

@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from facegen.swap.autoencoder.networks import CodeCritic, Decoder, Encoder, Inter, PatchCritic, parse_architecture
 from facegen.swap.autoencoder.options import SaehdOptions
+from facegen.swap.autoencoder.scratch import ScratchDecoder, ScratchEncoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +39,21 @@ class SaehdModel(nn.Module):
         self.kind, flags = parse_architecture(options.architecture)
         size, code = options.resolution, options.ae_dims
         self.morph = options.morph_factor
-        self.encoder = Encoder(size, options.e_dims, flags)
+        self.has_two_decoders = self.kind in ("df", "scratch")
+        is_scratch = self.kind == "scratch"
+        self.encoder = ScratchEncoder(size, options.e_dims) if is_scratch else Encoder(size, options.e_dims, flags)
         wide = code * 2 if self.kind == "liae" else code
         inputs = wide * 2 if self.kind == "liae" else wide
 
         def inter() -> Inter:
             return Inter(self.encoder.size, size, code, wide, flags)
 
-        def decoder() -> Decoder:
+        def decoder() -> Decoder | ScratchDecoder:
+            if is_scratch:
+                return ScratchDecoder(inputs, options.d_dims)
             return Decoder(inputs, options.d_dims, options.d_mask_dims, flags)
 
-        if self.kind == "df":
+        if self.has_two_decoders:
             self.inter = inter()
             self.decoder_b, self.decoder_a = decoder(), decoder()
         elif self.kind == "liae":
@@ -68,7 +73,7 @@ class SaehdModel(nn.Module):
     def draw_a(self, pictures: Tensor, *, is_frozen: bool = False) -> Drawn:
         """A drawn again; see `draw_b`."""
         flat = self.encoder(pictures)
-        if self.kind == "df":
+        if self.has_two_decoders:
             return self._drawn(self.decoder_a, self.inter(flat))
         if self.kind == "liae":
             # the middle that only A's faces go through keeps DeepFaceLab's name: inter_B
@@ -84,7 +89,7 @@ class SaehdModel(nn.Module):
             is_frozen: liae's shared middle is left as it is, as it must be once inputs are not warped any more.
         """
         flat = self.encoder(pictures)
-        if self.kind == "df":
+        if self.has_two_decoders:
             return self._drawn(self.decoder_b, self.inter(flat))
         if self.kind == "liae":
             shared = _frozen(self.inter_ab, flat) if is_frozen else self.inter_ab(flat)
@@ -102,7 +107,7 @@ class SaehdModel(nn.Module):
             is_code_fixed: gradients end at the code.
         """
         flat = self.encoder(pictures)
-        if self.kind == "df":
+        if self.has_two_decoders:
             code = self.inter(flat)
         elif self.kind == "liae":
             shared = self.inter_ab(flat)
@@ -112,9 +117,9 @@ class SaehdModel(nn.Module):
             count = round(own.shape[1] * morph)
             code = torch.cat([own[:, :count], other[:, count:]], 1)
         code = code.detach() if is_code_fixed else code
-        return self._drawn(self.decoder_b if self.kind == "df" else self.decoder, code)
+        return self._drawn(self.decoder_b if self.has_two_decoders else self.decoder, code)
 
-    def _drawn(self, decoder: Decoder, code: Tensor) -> Drawn:
+    def _drawn(self, decoder: nn.Module, code: Tensor) -> Drawn:
         picture, mask = decoder(code)
         return Drawn(picture, mask, code)
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from facegen.errors import InputError
 
-KINDS = ("df", "liae", "amp")
+KINDS = ("df", "liae", "amp", "scratch")
 FLAGS = "udtc"
 Activation = Callable[[Tensor], Tensor]
 

@@ -24,7 +24,7 @@ class SaehdOptions:
     face_type: Literal["half", "mid_full", "full", "whole_face", "head"] = "full"
     """How much of the head is learned; the facesets must show as much or more."""
     architecture: str = "liae-ud"
-    """df, liae or amp, with letters of u, d, t, c after a dash."""
+    """df, liae or amp, with letters of u, d, t, c after a dash; or scratch, the progress report's, without letters."""
     ae_dims: int = _bounded(256, 32, 1024, 1)
     """Numbers that a face is squeezed into."""
     e_dims: int = _bounded(64, 16, 256, 2)
@@ -55,6 +55,8 @@ class SaehdOptions:
     """Give B's faces the colours of A's while training."""
     gan_power: float = _bounded(0.0, 0.0, 5.0, 0.05)
     """Strength of a rival that wants fine detail; for the end of a training."""
+    gan_start: float = _bounded(0.0, 0.0, 1.0, 0.05)
+    """Share of the training after which that rival begins."""
     gan_patch_size: int = _bounded(0, 0, 640, 1)
     """Pixels that the rival looks at, at least 3; 0 is an eighth of the resolution."""
     gan_dims: int = _bounded(16, 4, 512, 1)
@@ -77,9 +79,10 @@ class SaehdOptions:
         """Raises InputError where a value is out of bounds or values do not go together."""
         check(self)
         kind, _, flags = self.architecture.partition("-")
-        if kind not in ("df", "liae", "amp") or set(flags) - set("udtc") or len(set(flags)) != len(flags):
+        letters = "" if kind == "scratch" else "udtc"
+        if kind not in ("df", "liae", "amp", "scratch") or set(flags) - set(letters) or len(set(flags)) != len(flags):
             raise InputError(
-                f"Expected an architecture of df, liae or amp with letters of udtc (such as liae-ud), found "
+                f"Expected an architecture of df, liae or amp with letters of udtc (such as liae-ud), or scratch, found "
                 f"{self.architecture!r}; write it so."
             )
         multiple = 32 if "d" in flags else 16

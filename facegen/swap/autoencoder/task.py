@@ -56,7 +56,7 @@ class SaehdTask(SaehdOptions, Task):
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """A and B, and what was asked for besides; the rival's in its turn."""
         if player == 1:
-            return judging_losses(model, self, batch)
+            return judging_losses(model, self, batch, progress)
         return drawing_losses(model, self, batch, progress)
 
     @torch.no_grad()

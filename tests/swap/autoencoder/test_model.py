@@ -34,6 +34,28 @@ def test_every_architecture_draws(kind: str, flags: str) -> None:
             assert 0 <= float(drawn.picture.min()) <= float(drawn.picture.max()) <= 1
 
 
+def test_the_report_s_autoencoder(task: SaehdTask, two_people: Path) -> None:
+    scratch = dataclasses.replace(task, architecture="scratch", gan_power=0.1, gan_start=0.5)
+    model = scratch.build_model()
+    assert isinstance(model, SaehdModel)
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.decoder_a.modules())
+    for progress, names in ((0.0, {"A", "B"}), (0.6, {"A", "B", "gan", "calm"})):
+        _, batch = _batch(scratch, two_people, progress)
+        assert set(scratch.losses(model, batch, progress=progress, player=0)) == names
+        judged = scratch.losses(model, batch, progress=progress, player=1)
+        assert (float(judged["critic"].detach()) == 0) is (progress == 0)
+    with pytest.raises(InputError):
+        SaehdOptions(architecture="scratch-u")
+
+
+@pytest.mark.parametrize("preset", [name for name in SAEHD.presets if name != "tiny"])
+def test_presets_draw(preset: str) -> None:
+    options = from_dict(SaehdTask, make_request(SAEHD, preset=preset).task_settings)
+    with torch.device("meta"):
+        model, faces = options.build_model(), torch.rand(2, 3, options.resolution, options.resolution)
+        assert model("swap", faces).picture.shape == faces.shape
+
+
 @pytest.mark.parametrize(("architecture", "millions"), [("liae-ud", 82.4), ("df-ud", 54.5), ("liae-udt", 77.5)])
 def test_as_large_as_the_reference(architecture: str, millions: float) -> None:
     with torch.device("meta"):
