@@ -21,7 +21,7 @@ _SHIFT_CM = np.array([0.22, 0.1, 0.3], np.float32)
 _NOD_DEG = 2.0
 _BLINK_SECONDS = (0.08, 0.05, 0.17)
 """Closing, closed, opening."""
-_BLINK_EVERY = (2.5, 5.8)
+_BLINK_EVERY = (2.2, 5.2)
 """Shortest and longest time between two blinks."""
 _PAUSE_REACH = 0.7
 _LOOK_EVERY = (0.7, 2.6)

@@ -84,7 +84,9 @@ class MotionModel:
         around = np.convolve(voiced, np.ones(2 * round(_PAUSE_SECONDS * RATE) + 1), mode="same")[: len(voiced)] > 0
         reach = max(1, round(_CLOSE_SECONDS * RATE))
         kernel = np.hanning(2 * reach + 3)[1:-1]
-        speaking = np.convolve(np.pad(around.astype(np.float32), reach, mode="edge"), kernel / kernel.sum(), mode="valid")
+        speaking = np.convolve(
+            np.pad(around.astype(np.float32), reach, mode="edge"), kernel / kernel.sum(), mode="valid"
+        )
         coefficients = _stretched(coefficients, voiced)
         loudness = speech.at(speech.loudness, moments)
         emphasis = 0.8 + 0.35 * np.convolve(np.pad(loudness, 12, mode="edge"), np.ones(25) / 25, mode="valid")

@@ -186,7 +186,7 @@ class TalkPipeline:
         count = len(times)
         mouth = MotionModel.bundled().mouth(speech, times - times[0], options.mouth)
         notices: tuple[str, ...] = ()
-        if speech.seconds > float(times[-1] - times[0]) + 0.5 and options.seconds is None:
+        if speech.seconds > float(times[-1] - times[0]) + 0.25 and options.seconds is None:
             notices = (f"The sound is longer than the video and ends with it, after {times[-1] - times[0]:.1f} s.",)
         mark = provenance.Watermark((like.height, like.width))
 

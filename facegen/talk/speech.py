@@ -26,6 +26,7 @@ _HOP = SAMPLE_RATE // RATE
 _WINDOW, _FFT = 400, 512
 _LOW_HZ, _HIGH_HZ = 60.0, 7600.0
 _SILENCE_DB = -60.0
+_HANGING_DB = 45.0
 _FLOOR = 1e-10
 
 
@@ -152,7 +153,7 @@ def _activity(level_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     voiced = loudness > 0.4
     hang = RATE // 12
     spread = np.convolve(voiced, np.ones(2 * hang + 1), mode="same") > 0 if len(voiced) > 2 * hang else voiced
-    return loudness, spread & (calm > _SILENCE_DB)
+    return loudness, spread & (calm > loud - _HANGING_DB)
 
 
 def _normalised(mels: np.ndarray, voiced: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facegen.faces import mesh
-from facegen.talk.rig import MOUTH_CM, MouthRig, lip_gap, mouth_width, reach
+from facegen.talk.rig import LOWER_LIP, MOUTH_CM, UPPER_LIP, MouthRig, lip_gap, mouth_width, reach
 
 Array = np.ndarray
 
@@ -40,6 +40,17 @@ def _spread(anchors: tuple[int, ...], reach_cm: float) -> Array:
     weights = weights * fade[:, None]
     weights[list(anchors)] = np.eye(len(anchors))
     return weights.astype(np.float32)
+
+
+@functools.cache
+def _lip_spread(is_upper: bool, reach_cm: float) -> Array:
+    """(468, 9) `_spread` of the upper or the lower inner lip that leaves the other lip alone."""
+    weights = _spread(INNER_UPPER if is_upper else INNER_LOWER, reach_cm).copy()
+    heights = mesh.topology().xyz[:, 1]
+    seam = (heights[UPPER_LIP] + heights[LOWER_LIP]) / 2
+    weights[(heights < seam) if is_upper else (heights > seam)] = 0
+    weights[list(INNER_LOWER if is_upper else INNER_UPPER)] = 0
+    return weights
 
 
 @functools.cache
@@ -105,7 +116,7 @@ class Expressions:
         if crossed.any():
             apart = np.zeros((len(upper), 3), np.float32)
             apart[:, 1:2] = -crossed / 2
-            offsets = offsets + _spread(INNER_UPPER, 0.6) @ apart - _spread(INNER_LOWER, 0.6) @ apart
+            offsets = offsets + _lip_spread(True, 0.6) @ apart - _lip_spread(False, 0.6) @ apart
         return offsets
 
     def lids(self, closed: Array) -> Array:
@@ -138,7 +149,7 @@ def _closing(canonical: Array, unit: float) -> Array:
         return np.zeros((mesh.VERTEX_COUNT, 3), np.float32)
     gap = gap * excess
     lips = list(mesh.LIPS_OUTER + mesh.LIPS_INNER)
-    offsets = _spread(INNER_LOWER, 1.0) @ (gap * (1 - _UPPER_SHARE)) - _spread(INNER_UPPER, 0.8) @ (gap * _UPPER_SHARE)
+    offsets = _lip_spread(False, 1.0) @ (gap * (1 - _UPPER_SHARE)) - _lip_spread(True, 0.8) @ (gap * _UPPER_SHARE)
     # a lower lip that comes up takes part of the chin with it
     chin = np.clip((canonical[lower, 1].min() - canonical[:, 1]) / 2.5, 0, 1) * reach()
     chin[lips] = 0

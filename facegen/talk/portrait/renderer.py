@@ -18,6 +18,8 @@ _CELLS = 180
 """Cells along the longer side of the field over the head."""
 _FINE_CELLS = 128
 """The same over the mouth."""
+_CORNER_CM = 0.3
+"""Room at the corners of the mouth over which its inside fades."""
 _BORDER = 0.06
 """Share of the picture over which movements fade to nothing at its borders."""
 
@@ -193,14 +195,17 @@ class Renderer:
         )
         corners = (np.stack([left, right]) @ inverse[:, :2].T + inverse[:, 2])[:, 0]
         inside = sitter.mouth.draw(u, v, upper, lower, float(np.ptp(corners)) / 2)
+        # towards the corners the lips touch
+        taper = np.clip(np.minimum(u - corners.min(), corners.max() - u) / _CORNER_CM, 0, 1).astype(np.float32)
         blur = sitter.mouth.softness_cm * unit * sitter.stage.pose.scale / factor
         inside = cv2.GaussianBlur(inside, (0, 0), max(blur, 0.4))
         if size != box.size_hw:
             inside = cv2.resize(inside, box.size_hw[::-1], interpolation=cv2.INTER_CUBIC)
+            taper = cv2.resize(taper, box.size_hw[::-1], interpolation=cv2.INTER_LINEAR)
         mask: Array = mesh.polygon_mask(inner - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
         feather = max(sitter.stage.width_px * 0.004, 0.5)
         mask = cv2.GaussianBlur(mask, (0, 0), feather)
-        _blend(picture, box, inside, mask)
+        _blend(picture, box, inside, mask * taper)
 
 
 def _blend(picture: np.ndarray, box: Box, drawn: Array, weight: Array) -> None:

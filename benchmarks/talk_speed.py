@@ -1,0 +1,81 @@
+"""How quickly a 512x512 portrait talks on this machine, and how its memory grows with the length of the sound."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from benchmarks.report import report
+from facegen.talk import TalkPipeline, TalkRequest
+from facegen.ui.examples import portrait_path
+
+_RATE = 16000
+
+
+def main(arguments: list[str]) -> None:
+    """Measure 20 seconds, and the memory of 20 seconds and of 5 minutes; with --quick 5 and 20 seconds."""
+    short, long = (5, 20) if "--quick" in arguments else (20, 300)
+    pipeline = TalkPipeline()
+    with tempfile.TemporaryDirectory() as folder:
+        place, portrait = Path(folder), str(portrait_path("astronaut"))
+        request = TalkRequest(portrait=portrait, audio=str(_voice(place / "a.wav", short)), output=str(place / "a.mp4"))
+        pipeline(request)
+        result = pipeline(request)
+        rows: list[dict[str, object]] = []
+        for seconds in (short, long):
+            started = time.perf_counter()
+            peak = _peak_bytes(portrait, _voice(place / "b.wav", seconds), place)
+            rows.append(
+                {
+                    "sound (s)": seconds,
+                    "frames": seconds * 25,
+                    "peak (MB)": round(peak / 1e6, 1),
+                    "seconds, start-up included": round(time.perf_counter() - started, 1),
+                }
+            )
+    figures = {
+        "frames/s drawn, marked and encoded": result.rate,
+        "frames/s of all, models loaded": round(result.frames / result.seconds, 1),
+        "growth of memory": round(float(str(rows[1]["peak (MB)"])) / float(str(rows[0]["peak (MB)"])) - 1, 3),
+    }
+    report(
+        "talk_speed", rows=rows, figures=figures, notes=["Portrait of 512x512, restorer off; the aim is 25 frames/s."]
+    )
+
+
+def _voice(path: Path, seconds: float) -> Path:
+    """Syllables of a buzzing voice."""
+    moments = np.arange(round(seconds * _RATE)) / _RATE
+    buzz = np.sign(np.sin(2 * np.pi * 130 * moments)) * np.clip(np.sin(2 * np.pi * 3.5 * moments), 0, 1)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE)
+        file.writeframes((buzz * 8000).astype("<i2").tobytes())
+    return path
+
+
+def _peak_bytes(portrait: str, sound: Path, folder: Path) -> int:
+    """The most resident memory that a talk took."""
+    command = [sys.executable, "-m", "facegen", "talk", "--portrait", portrait, "--audio", str(sound), "--consent"]
+    process = subprocess.Popen(
+        [*command, "--output", str(folder / "b.mp4")],
+        env={**os.environ, "FACEGEN_HOME": str(folder)},
+        stderr=subprocess.DEVNULL,
+    )
+    peak, watched = 0, psutil.Process(process.pid)
+    while process.poll() is None:
+        try:
+            peak = max(peak, watched.memory_info().rss)
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(0.05)
+    if process.wait():
+        raise RuntimeError(f"facegen talk ended with exit code {process.returncode}")
+    return peak

@@ -1,0 +1,104 @@
+"""The portrait engine on a real, public-domain face: stillness is exact, and what moves moves as asked."""
+
+import cv2
+import numpy as np
+import pytest
+
+from facegen.faces import Face, FaceAnalyser, mesh
+from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER
+from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.rig import RIG_SIZE, bundled_rig, lip_gap
+from tests.factories import portrait_rgb
+
+
+@pytest.fixture(scope="module")
+def analyser() -> FaceAnalyser:
+    return FaceAnalyser()
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    crop = portrait_rgb()[0:240, 100:340]
+    return cv2.resize(crop, (480, 480), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def face(analyser: FaceAnalyser, picture: np.ndarray) -> Face:
+    return analyser.detect(picture)[0]
+
+
+@pytest.fixture(scope="module")
+def renderer(picture: np.ndarray, face: Face) -> Renderer:
+    return Renderer(Sitter.of(picture, face, bundled_rig()))
+
+
+def moment(**changes: object) -> Moment:
+    still: dict[str, object] = {
+        "mouth": np.zeros(RIG_SIZE, np.float32),
+        "turn_deg": np.zeros(3, np.float32),
+        "shift_cm": np.zeros(3, np.float32),
+        "lids": np.zeros(2, np.float32),
+        "brows": 0.0,
+        "gaze": np.zeros(2, np.float32),
+    }
+    return Moment(**{**still, **changes})
+
+
+def opened(amount: float) -> np.ndarray:
+    numbers = np.zeros(RIG_SIZE, np.float32)
+    numbers[int(np.argmax(bundled_rig().opening))] = amount
+    return numbers
+
+
+def test_no_movement_leaves_every_vertex_where_it_is(renderer: Renderer) -> None:
+    stage = renderer.sitter.stage
+    still = np.zeros(3, np.float32)
+    placed = stage.placed(np.zeros((mesh.VERTEX_COUNT, 3), np.float32), still, still)
+    assert np.abs(placed - np.concatenate([stage.face, stage.rings])).max() < 0.05
+
+
+def test_only_the_mouth_of_a_smile_changes_at_rest(renderer: Renderer, picture: np.ndarray) -> None:
+    drawn = renderer.draw(moment())
+    eyes = int(renderer.sitter.stage.face[168, 1])
+    assert drawn.shape == picture.shape
+    assert np.abs(drawn[: eyes + 20].astype(int) - picture[: eyes + 20]).max() <= 1
+
+
+def test_the_borders_of_the_picture_stay(renderer: Renderer, picture: np.ndarray) -> None:
+    drawn = renderer.draw(moment(turn_deg=np.array([8, 5, 5], np.float32), mouth=opened(2)))
+    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        assert np.abs(drawn[edge].astype(int) - picture[edge]).max() <= 2
+
+
+@pytest.mark.parametrize("amount", [0.0, 1.0, 2.0])
+def test_lips_open_as_asked_and_never_cross(amount: float, renderer: Renderer) -> None:
+    expressions = renderer.sitter.expressions
+    moved = expressions.canonical + expressions.mouth(opened(amount))
+    gap = moved[list(INNER_UPPER), 1] - moved[list(INNER_LOWER), 1]
+    assert gap.min() > -0.01
+    closed = expressions.canonical + expressions.mouth(opened(-2))
+    assert (closed[list(INNER_UPPER), 1] - closed[list(INNER_LOWER), 1]).min() > -0.01
+
+
+def test_what_is_drawn_is_seen_by_the_landmarker(renderer: Renderer, analyser: FaceAnalyser, face: Face) -> None:
+    shut = analyser.detect(renderer.draw(moment()))[0]
+    wide = analyser.detect(renderer.draw(moment(mouth=opened(1.6))))[0]
+    assert lip_gap(wide.points478[:468]) > lip_gap(shut.points478[:468]) + 8
+    blinking = analyser.detect(renderer.draw(moment(lids=np.ones(2, np.float32))))[0]
+    assert blinking.blendshape("eyeBlinkLeft") > 0.3
+    turned = analyser.detect(renderer.draw(moment(turn_deg=np.array([8, 0, 0], np.float32))))[0]
+    assert 4 < turned.yaw_deg - face.yaw_deg < 13
+    raised = analyser.detect(renderer.draw(moment(turn_deg=np.array([0, 6, 0], np.float32))))[0]
+    assert 2 < raised.pitch_deg - face.pitch_deg < 11
+    tilted = analyser.detect(renderer.draw(moment(turn_deg=np.array([0, 0, 6], np.float32))))[0]
+    assert 3 < tilted.roll_deg - face.roll_deg < 9
+
+
+def test_the_person_stays_the_person(
+    renderer: Renderer, analyser: FaceAnalyser, picture: np.ndarray, face: Face
+) -> None:
+    drawn = renderer.draw(moment(mouth=opened(1.2), turn_deg=np.array([4, -2, 2], np.float32)))
+    (reference,) = analyser.embed(picture, [face])
+    (made,) = analyser.embed(drawn, analyser.detect(drawn)[:1])
+    assert np.linalg.norm(made.embedding - reference.embedding) < 0.4

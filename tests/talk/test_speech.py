@@ -1,0 +1,53 @@
+"""Hearing: any layout, any cut, silence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegen.errors import InputError
+from facegen.talk.speech import MELS, RATE, hear, listen
+from tests.talk.sounds import babble, write_wave
+
+
+def test_the_pieces_do_not_matter() -> None:
+    samples = babble(3)
+    whole, cut = hear([samples]), hear(np.array_split(samples, 13))
+    assert whole.samples == cut.samples == samples.size
+    assert whole.mels.shape == (3 * RATE, MELS)
+    assert np.abs(whole.mels.astype(float) - cut.mels.astype(float)).max() < 0.01
+
+
+def test_it_knows_when_somebody_speaks() -> None:
+    speech = hear([babble(4)])
+    assert 0.3 < speech.voiced.mean() < 0.95
+    assert not speech.voiced[150:165].any()
+    assert speech.loudness.min() >= 0
+    assert speech.loudness.max() <= 1
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 2), (44100, 2), (48000, 6)])
+def test_any_rate_and_layout_is_heard_alike(rate: int, channels: int, tmp_path: Path) -> None:
+    path = write_wave(tmp_path / "a.wav", babble(2, rate=rate), rate=rate, channels=channels)
+    speech = listen(path)
+    assert speech.seconds == pytest.approx(2, abs=0.03)
+    assert speech.voiced.any()
+
+
+def test_loudness_of_the_recording_does_not_matter() -> None:
+    loud, quiet = hear([babble(2)]), hear([babble(2) * 0.1])
+    assert np.abs(loud.mels.astype(float) - quiet.mels.astype(float)).mean() < 0.2
+    assert np.mean(loud.voiced == quiet.voiced) > 0.95
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_silence_is_silent(seconds: float) -> None:
+    speech = hear([np.zeros(round(seconds * 16000), np.float32)])
+    assert not speech.voiced.any()
+    assert speech.loudness.max() == 0
+    assert np.isfinite(speech.mels).all()
+
+
+def test_too_little_sound_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"at least 0\.2 s"):
+        listen(write_wave(tmp_path / "a.wav", babble(0.1)))
