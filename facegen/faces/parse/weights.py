@@ -8,8 +8,8 @@ PARSER = WeightFile(
     name="parser",
     source=Bundled(),
     filename="parser/parser.safetensors",
-    sha256="263dae64d533e9188c4a634db3f02e8a462d9109b7080625dc15d26a8a0b23e3",
-    size=3484038,
+    sha256="e135e5df3a4a1c9ac67ee2b8a60256097d9a374c40476d1eef45e6e85dc57fe4",
+    size=3484150,
     licence="CelebAMask-HQ terms: non-commercial research",
     card="parser/README.md",
 )
