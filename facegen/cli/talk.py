@@ -10,6 +10,7 @@ import typer
 
 from facegen.cli.options import with_options
 from facegen.cli.progress import progress_bar
+from facegen.errors import InputError
 from facegen.talk.options import TalkOptions
 
 CONSENT = "Only use faces and voices of people who agreed to it, and do not deceive anyone (say --consent)."
@@ -20,8 +21,10 @@ def talk(
     portrait: Annotated[
         str, typer.Option(help="A picture of the speaker; or a video of them, in which then only the mouth changes.")
     ],
-    audio: Annotated[str, typer.Option(help="What is said: a sound file, or a video with sound.")],
     output: Annotated[str, typer.Option(help="Where the video goes.")],
+    audio: Annotated[str, typer.Option(help="What is said: a sound file, or a video with sound.")] = "",
+    text: Annotated[str, typer.Option(help="What is said, read aloud by espeak-ng where it is installed.")] = "",
+    voice: Annotated[str, typer.Option(help="Its voice: en, de, fr, en-us+f3.")] = "en",
     driving: Annotated[
         str | None, typer.Option(help="A video whose head and eyes are followed, in place of invented movements.")
     ] = None,
@@ -39,6 +42,12 @@ def talk(
     from facegen.runs import Run
     from facegen.talk import TalkPipeline, TalkRequest
 
+    if bool(audio) == bool(text):
+        raise InputError("Expected what is said as --audio or as --text, found both or none; give one of the two.")
+    if text:
+        from facegen.talk.reading import read_aloud
+
+        audio = str(read_aloud(text, voice))
     request = TalkRequest(
         portrait=portrait, audio=audio, output=output, driving=driving, options=TalkOptions(**options)
     )

@@ -1,23 +1,26 @@
 """The Talk tab: who speaks, what is said, how lively, a first try of two seconds, and the result with its sound."""
 
 import html
+import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from facegen.talk.options import TalkOptions
+from facegen.talk.reading import LONGEST_TEXT, can_read, read_aloud
 from facegen.talk.request import TalkRequest
 from facegen.ui import talks
 from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
 from facegen.ui.handlers import answered, note, progress_card, shown, step
 from facegen.ui.options import Widgets, widgets
-from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented
+from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented, link_or_copy
 from facegen.ui.shell import Shell
 from facegen.ui.tabs.swap import EXAMPLE_CLICK
 
-SOUND_SUFFIXES = (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac", *VIDEO_SUFFIXES)
 LABELS = {
     "mouth": "Mouth opens",
     "head": "Head moves",
@@ -31,6 +34,10 @@ LABELS = {
     "crf": "Quality of the file (x264 crf)",
     "preset": "Effort of the encoder",
 }
+VOICES = [
+    *(("English", "en"), ("English, American", "en-us"), ("English, a woman's voice", "en+f3"), ("German", "de")),
+    *(("French", "fr"), ("Spanish", "es"), ("Italian", "it"), ("Chinese", "cmn"), ("Hindi", "hi"), ("Russian", "ru")),
+]
 LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
 MORE = ("face", "seconds", "longest_side", "crf", "preset")
 
@@ -96,7 +103,22 @@ def _ask_files() -> tuple[gr.File, gr.HTML, gr.Audio]:
     )
     gr.HTML(step(2, "What is said?", "Any recording, in any language: a file, or the microphone."))
     audio = gr.Audio(label="Sound", sources=["upload", "microphone"], type="filepath", elem_id="talk-audio")
+    if can_read():
+        with gr.Accordion("Or have a text read", open=False):
+            text = gr.Textbox(label="Text", lines=3, max_length=LONGEST_TEXT, elem_id="talk-text")
+            voice = gr.Dropdown(VOICES, value="en", label="Voice", filterable=False, elem_id="talk-voice")
+            read = gr.Button("Read aloud", elem_id="talk-read")
+            said = gr.HTML()
+        read.click(_read, [text, voice], [said, audio], api_visibility="private")
     return portrait, examples, audio
+
+
+@shown(2)
+def _read(text: str, voice: str) -> Any:
+    path = read_aloud(text, voice)
+    copy = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR"))) / path.name
+    link_or_copy(path, copy)
+    return "", str(copy)
 
 
 def _ask_options() -> tuple[gr.File, tuple[Widgets, ...]]:

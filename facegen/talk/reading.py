@@ -1,0 +1,67 @@
+"""Text read aloud by espeak-ng, where it is installed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from facegen import config
+from facegen.errors import InputError, ResourceError
+from facegen.media import atomic_output
+
+LONGEST_TEXT = 5000
+_SECONDS = 60
+
+
+def can_read() -> bool:
+    """Whether espeak-ng is installed."""
+    return shutil.which("espeak-ng") is not None
+
+
+@functools.cache
+def _languages() -> frozenset[str]:
+    listed = subprocess.run(["espeak-ng", "--voices"], capture_output=True, text=True, timeout=_SECONDS, check=False)
+    names = [row.split()[1] for row in listed.stdout.splitlines()[1:] if len(row.split()) > 1]
+    return frozenset([*names, *(name.partition("-")[0] for name in names)])
+
+
+def read_aloud(text: str, voice: str = "en") -> Path:
+    """A WAV file of a text, kept in facegen's home: the same text in the same voice is the same file.
+
+    Args:
+        text: what is said.
+        voice: as espeak-ng names it: `en`, `de`, `fr`, `en-us+f3`.
+
+    Raises:
+        InputError: espeak-ng is not installed, knows no such voice, or there is nothing to read.
+        ResourceError: it failed.
+    """
+    if not can_read():
+        raise InputError(
+            "Expected espeak-ng to read the text aloud, found none; install it (apt-get install espeak-ng) or give a "
+            "recording."
+        )
+    if not text.strip() or len(text) > LONGEST_TEXT:
+        raise InputError(f"Expected a text of 1 to {LONGEST_TEXT} letters, found {len(text.strip())}; change it.")
+    # an unknown voice is not refused by espeak-ng, which then speaks English
+    if not re.fullmatch(r"[a-z0-9-]+(\+[a-z0-9]+)?", voice) or voice.partition("+")[0] not in _languages():
+        raise InputError(f"Expected the name of a voice such as en, de or en-us+f3, found {voice!r}.")
+    digest = hashlib.sha256(f"{voice}\0{text}".encode()).hexdigest()[:24]
+    path = config.home() / "spoken" / f"{digest}.wav"
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_output(path) as temporary:
+        command = ["espeak-ng", "-v", voice, "-s", "150", "-b", "1", "-w", str(temporary), "--stdin"]
+        try:
+            done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise ResourceError(f"espeak-ng did not finish in {_SECONDS} s; give a shorter text.") from error
+        if done.returncode or not temporary.exists():
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise InputError(f"espeak-ng could not read the text ({said[-1] if said else 'no reason given'}).")
+    return path
