@@ -21,6 +21,8 @@ from facegen.faces.mesh import Array
 FLOOR = 8.0
 """Added to 0..255 intensities before the logarithm: noise in the dark is not light."""
 
+FOLLOWED = 0.3
+"""Share of what the harmonics leave of the target's slow changes that is followed inside the face."""
 HIGHLIGHTS = 0.5
 """Share of the target's broad highlights that is put onto the new face."""
 
@@ -127,7 +129,7 @@ def relight(albedo_log: Array, target_log: Array, normals: Array, weights: Array
         weights: (468,) visibility of the target's skin, 0..1.
 
     Returns:
-        (468, 3) log gain: the target's harmonics and what they leave, followed slowly inside the face (features are the
+        (468, 3) log gain: the target's harmonics and what they leave, followed little inside the face (features are the
         source's own) and closely at its outline (the border cannot be seen).
     """
     shading = fit(target_log, normals, weights)
@@ -137,4 +139,5 @@ def relight(albedo_log: Array, target_log: Array, normals: Array, weights: Array
     slow, near = mesh.smooth(residual, trusted, 3.0), mesh.smooth(residual, trusted, 0.9)
     nearness = _near_outline()
     highlights = np.maximum(near - slow, 0) * HIGHLIGHTS
-    return gain + slow + (near - slow) * nearness + highlights * (1 - nearness)
+    inside = slow * FOLLOWED + highlights
+    return gain + inside + (near - inside) * nearness

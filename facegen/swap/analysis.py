@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from facegen import media
 from facegen.config import home
@@ -25,7 +26,7 @@ def analyse(
     options: SwapOptions,
     analyser: FaceAnalyser,
     progress: Progress,
-    beside: Future[object] | None = None,
+    beside: Future[Any] | None = None,
 ) -> ClipAnalysis:
     """Analyse a target, or load what was found in it before.
 
@@ -55,7 +56,7 @@ def analyse(
 
 
 def _counted(
-    target: str, timeline: Timeline, progress: Progress, beside: Future[object] | None
+    target: str, timeline: Timeline, progress: Progress, beside: Future[Any] | None
 ) -> Iterator[media.Frame]:
     for frame in timeline.frames(target, timeline.first):
         yield frame

@@ -27,6 +27,8 @@ WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
 UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
 """What the parser may see where the new face is drawn; glasses stay in front."""
+OPENED = 0.06
+"""How much wider a swapped eye is drawn than the target's lids say (found by measuring eyeBlink before and after)."""
 MARGIN = 0.06
 """Room around the face, as a share of its size."""
 
@@ -40,14 +42,37 @@ class View:
         frame_size_hw: its size in the frame.
         image_rgb: (h, w, 3) uint8.
         points: (478, 3) of the target, in its pixels.
-        visible: (h, w) how far each pixel is uncovered face, 0..1; nothing when that is not known.
+        scale: its pixels per pixel of the frame.
+        crop_matrix: (2, 3) frame pixels to those of the parser's crop.
+        uncovered: (S, S) uint8, how far each pixel of that crop is uncovered face, 0..255; nothing when that is not
+            known.
     """
 
     origin_xy: tuple[int, int]
     frame_size_hw: tuple[int, int]
     image_rgb: np.ndarray
     points: Array
-    visible: Array | None
+    scale: float
+    crop_matrix: Array
+    uncovered: np.ndarray | None
+
+    def visible(self, uncovered: np.ndarray | None) -> Array | None:
+        """(h, w) how far each pixel of the view is uncovered face, 0..1, from the crop's."""
+        if uncovered is None:
+            return None
+        # view pixel -> frame pixel -> crop pixel, between pixel centres
+        to_crop = self.crop_matrix[:, :2] / self.scale
+        corner = np.array(self.origin_xy) + 0.5 / self.scale - 0.5
+        inverse = np.column_stack([to_crop, self.crop_matrix[:, :2] @ corner + self.crop_matrix[:, 2]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        found = cv2.warpAffine(
+            uncovered,
+            inverse.astype(np.float32),
+            self.image_rgb.shape[1::-1],
+            flags=flags,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return found.astype(np.float32) / 255
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,11 +83,13 @@ class Cues:
         gain: (468, 3) log RGB that puts the target's light on the texture.
         excess: how many times sharper the texture is than the target.
         grain: standard deviation of the target's noise, 0..255.
+        uncovered: see `View`.
     """
 
     gain: Array
     excess: float
     grain: float
+    uncovered: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -100,7 +127,8 @@ class MeshEngine:
         textures = []
         for image_rgb, face in pictures:
             view = self._view(image_rgb, face, is_parsed=True, work_size=TEXTURE_SIZE)
-            textures.append(make_texture(view.image_rgb, view.points, view.visible, view_of(face)))
+            visible = view.visible(view.uncovered)
+            textures.append(make_texture(view.image_rgb, view.points, visible, view_of(face)))
         return make_identity(textures, [face for _, face in pictures])
 
     def draft(self, image_rgb: np.ndarray, face: Face, identity: Identity, options: SwapOptions) -> MeshDraft:
@@ -116,6 +144,7 @@ class MeshEngine:
             excess=blend.sharpness(albedo[..., 1], looked_at)
             / max(blend.sharpness(np.log(target_luma + light.FLOOR), looked_at), 1e-3),
             grain=blend.grain_of(target_luma, looked_at),
+            uncovered=view.uncovered,
         )
         return MeshDraft(view=view, shape=shape, albedo=albedo, covered=covered, eyes=texture.eyes, cues=cues)
 
@@ -130,6 +159,7 @@ class MeshEngine:
             gain=np.tensordot(weights, np.stack([cues.gain for cues in window]), 1),
             excess=float(weights @ [cues.excess for cues in window]),
             grain=float(weights @ [cues.grain for cues in window]),
+            uncovered=_calm([cues.uncovered for cues in window], offsets, options),
         )
 
     def render(self, draft: MeshDraft, cues: Cues, options: SwapOptions, *, seed: int) -> Patch:
@@ -145,8 +175,9 @@ class MeshEngine:
         drawn = lit + (moved - lit) * _openings(shape, size)[..., None]
         wide = blend.ramp(draft.covered, width * (0.05 + 0.25 * options.mask_feather))
         narrow = blend.ramp(draft.covered, width * (0.02 + 0.1 * options.mask_feather))
-        if view.visible is not None:
-            wide, narrow = wide * view.visible, narrow * view.visible
+        visible = view.visible(cues.uncovered)
+        if visible is not None:
+            wide, narrow = wide * visible, narrow * visible
         result = blend.two_bands(view.image_rgb.astype(np.float32), drawn, wide, narrow, width * 0.03)
         return _patch(view, result, np.minimum(np.maximum(wide, narrow) * 50, 1))
 
@@ -162,24 +193,33 @@ class MeshEngine:
         if scale < 1:
             size = (max(round((x1 - x0) * scale), 2), max(round((y1 - y0) * scale), 2))
             crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-        visible = None
+        matrix, uncovered = align.parse_matrix(face, parse.SIZE), None
         if self._parser is not None and is_parsed:
-            matrix = align.parse_matrix(face, parse.SIZE)
             found = self._parser.share(align.warp(image_rgb, matrix, parse.SIZE)[None], UNCOVERED)[0]
-            visible = _visible(found, matrix, (x0, y0), scale, crop.shape[:2])
-        moved = ((points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)).astype(np.float32)
-        return View(origin_xy=(x0, y0), frame_size_hw=(y1 - y0, x1 - x0), image_rgb=crop, points=moved, visible=visible)
+            share = np.clip((cv2.GaussianBlur(found, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
+            uncovered = (share * 255 + 0.5).astype(np.uint8)
+        return View(
+            origin_xy=(x0, y0),
+            frame_size_hw=(y1 - y0, x1 - x0),
+            image_rgb=crop,
+            points=((points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)).astype(np.float32),
+            scale=scale,
+            crop_matrix=matrix,
+            uncovered=uncovered,
+        )
 
 
-def _visible(found: Array, matrix: Array, origin_xy: tuple[int, int], scale: float, size_hw: tuple[int, int]) -> Array:
-    """(h, w) how far each pixel of a view is uncovered face, from how likely it is one in its (S, S) parse crop."""
-    uncovered = np.clip((cv2.GaussianBlur(found, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
-    # view pixel -> frame pixel -> crop pixel, between pixel centres
-    to_crop = matrix[:, :2] / scale
-    offset = matrix[:, :2] @ (np.array(origin_xy) + 0.5 / scale - 0.5) + matrix[:, 2]
-    inverse = np.column_stack([to_crop, offset]).astype(np.float32)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(uncovered, inverse, size_hw[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+def _calm(window: list[np.ndarray | None], offsets: np.ndarray, options: SwapOptions) -> np.ndarray | None:
+    """The mask of the middle frame, averaged over its nearest neighbours: what covers a face may move fast."""
+    known = [(mask, offset) for mask, offset in zip(window, offsets, strict=True) if mask is not None]
+    weights = np.array([np.exp(-np.square(offset / options.temporal_smoothing) / 2) for _, offset in known])
+    if not known:
+        return None
+    total = np.zeros(known[0][0].shape, np.float32)
+    for (mask, _), weight in zip(known, weights / weights.sum(), strict=True):
+        if weight > 0.02:
+            total += mask * np.float32(weight)
+    return (total + 0.5).astype(np.uint8)
 
 
 @functools.cache
@@ -189,7 +229,7 @@ def _shape_freedom() -> Array:
     outline = distances[:, list(mesh.FACE_OVAL)].min(1)
     mouth = distances[:, list(mesh.LIPS_OUTER)].min(1)
     jaw = np.clip((mesh.topology().xyz[:, 1] + 7.5) / 4, 0, 1)
-    freedom = np.clip(outline / 3.0, 0, 1) * np.clip(0.35 + mouth / 3.0, 0, 1) * jaw
+    freedom = np.clip(outline / 3.0, 0, 1) * np.clip(0.2 + mouth / 3.0, 0, 1) * jaw
     return freedom[:, None].astype(np.float32)
 
 
@@ -212,15 +252,24 @@ def _shaped(points: Array, source_shape: Array, strength: float) -> Array:
     """(478, 3) the target's points moved towards the source's proportions, in the target's pose and expression."""
     target = points[: mesh.VERTEX_COUNT]
     pose = mesh.Pose.of(target)
-    offset = source_shape - pose.to_canonical(target)
+    canonical = pose.to_canonical(target)
+    offset = source_shape - canonical
     offset[:, 2] = 0
     across, along = _steadiness()
     offset[:, :1] = mesh.smooth(offset[:, :1], across, 0.9)
     offset[:, 1:2] = mesh.smooth(offset[:, 1:2], along, 0.9)
     offset = offset * _shape_freedom() * strength
+    for lids, _ in SIDES:
+        _keep_open(canonical, offset, list(lids))
     # an iris goes where the lids around it go
     irises = [np.repeat(offset[list(lids)].mean(0, keepdims=True), 5, 0) for lids, _ in SIDES]
     return (points + pose.turn(np.concatenate([offset, *irises]))).astype(np.float32)
+
+
+def _keep_open(canonical: Array, offset: Array, lids: list[int]) -> None:
+    """Open the gap of an eye a little, since another person's lids read as more closed; changes `offset`."""
+    from_middle = canonical[lids, 1] - canonical[[lids[0], lids[8]], 1].mean()
+    offset[lids, 1] += from_middle * OPENED
 
 
 def _chosen(identity: Identity, face: Face) -> Texture:
@@ -248,9 +297,10 @@ def _gain(view: View, texture: Texture, options: SwapOptions) -> Array:
     height, width = view.image_rgb.shape[:2]
     is_inside = ((points[:, :2] >= 1) & (points[:, :2] <= [width - 1, height - 1])).all(1)
     weights = light.facing(normals) * is_inside
-    if view.visible is not None:
-        weights = weights * mesh.sample(view.visible[..., None], points)[:, 0]
-    colours = light.vertex_colours(view.image_rgb, points, view.visible)
+    visible = view.visible(view.uncovered)
+    if visible is not None:
+        weights = weights * mesh.sample(visible[..., None], points)[:, 0]
+    colours = light.vertex_colours(view.image_rgb, points, visible)
     gain = light.relight(texture.vertex_albedo, colours, normals, weights)
     if options.colour < 1:
         own_tone = texture.tone - texture.tone.mean()

@@ -13,7 +13,7 @@ from facegen.faces.mesh import Array
 from facegen.swap.engines.eyes import EyePicture
 
 TEXTURE_SIZE = 768
-BRIGHTER, DARKER, TINT = 0.12, 0.5, 0.06
+BRIGHTER, DARKER, TINT = 0.4, 0.5, 0.1
 """How far broad structures of a source's skin may differ from its mean, log RGB."""
 PLAIN_SKIN = 120.0
 """Skin darker than this, 0..255, has more contrast in the logarithm than lighter light would show."""
@@ -131,11 +131,14 @@ def _evened(albedo: Array, weight: Array, tone: Array) -> Array:
     offset = broad - mean
     brightness = offset.mean(-1, keepdims=True)
     tint = offset - brightness
-    bent = np.where(brightness > 0, _bent(brightness, BRIGHTER), _bent(brightness, DARKER)) + _bent(tint, TINT)
+    contrast = float(np.clip((light.from_log(tone).mean() / PLAIN_SKIN) ** 0.5, 0.65, 1))
+    brighter = _bent(np.maximum(brightness, 0), BRIGHTER * contrast**3)
+    bent = brighter + _bent(np.minimum(brightness, 0), DARKER) + _bent(tint, TINT)
     change = (bent - offset) * np.clip(cv2.GaussianBlur(plain, (0, 0), reach), 0, 1)[..., None]
     evened = albedo + cv2.resize(change, albedo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    contrast = float(np.clip((light.from_log(tone).mean() / PLAIN_SKIN) ** 0.5, 0.65, 1))
-    return mean + (evened - mean) * contrast
+    deviation = evened - mean
+    tint = deviation - deviation.mean(-1, keepdims=True)
+    return mean + (deviation + tint * (contrast**2 - 1)) * contrast
 
 
 @functools.cache
