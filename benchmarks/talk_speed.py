@@ -8,10 +8,12 @@ import time
 import wave
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 
 from benchmarks.report import report
+from facegen import media
 from facegen.talk import TalkPipeline, TalkRequest
 from facegen.ui.examples import portrait_path
 
@@ -23,7 +25,8 @@ def main(arguments: list[str]) -> None:
     short, long = (5, 20) if "--quick" in arguments else (20, 300)
     pipeline = TalkPipeline()
     with tempfile.TemporaryDirectory() as folder:
-        place, portrait = Path(folder), str(portrait_path("astronaut"))
+        place = Path(folder)
+        portrait = _head(place / "portrait.png")
         request = TalkRequest(portrait=portrait, audio=str(_voice(place / "a.wav", short)), output=str(place / "a.mp4"))
         pipeline(request)
         result = pipeline(request)
@@ -45,8 +48,19 @@ def main(arguments: list[str]) -> None:
         "growth of memory": round(float(str(rows[1]["peak (MB)"])) / float(str(rows[0]["peak (MB)"])) - 1, 3),
     }
     report(
-        "talk_speed", rows=rows, figures=figures, notes=["Portrait of 512x512, restorer off; the aim is 25 frames/s."]
+        "talk_speed",
+        rows=rows,
+        figures=figures,
+        notes=["Portrait of 512x512 with a face of 200 pixels, restorer off; the aim is 25 frames/s."],
     )
+
+
+def _head(path: Path) -> str:
+    """A public-domain portrait, 512x512, whose face is 200 pixels wide."""
+    whole = media.read_picture(portrait_path("astronaut"))
+    head = cv2.resize(whole[0:236, 106:342], (512, 512), interpolation=cv2.INTER_CUBIC)
+    media.write_picture(path, head)
+    return str(path)
 
 
 def _voice(path: Path, seconds: float) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facegen.faces import ClipAnalysis, Face, mesh
+from facegen.faces import ClipAnalysis, Face, align, mesh, parse
 from facegen.media import Patch
 from facegen.talk.portrait.expression import Expressions
 from facegen.talk.portrait.interior import Mouth
@@ -19,6 +19,7 @@ from facegen.talk.rig import MouthRig
 Array = np.ndarray
 
 _LOOKS = 9
+_UNCOVERED = (*parse.FACE, parse.NECK, parse.HAIR)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,11 +30,13 @@ class Speaker:
         rig: how mouths move.
         mouth: what is seen between open lips.
         unit: width of the mouth by that of the rig's.
+        parser: tells what stands before the face, where it is there.
     """
 
     rig: MouthRig
     mouth: Mouth
     unit: float
+    parser: parse.FaceParser | None
 
     @classmethod
     def of(cls, looks: list[tuple[np.ndarray, Face]], rig: MouthRig) -> Speaker:
@@ -42,7 +45,8 @@ class Speaker:
         white = np.median([sitter.mouth.white for sitter in sitters], 0).astype(np.float32)
         softness = float(np.median([sitter.mouth.softness_cm for sitter in sitters]))
         unit = float(np.median([sitter.expressions.unit for sitter in sitters]))
-        return cls(rig=rig, mouth=Mouth(white=white, own=None, softness_cm=softness), unit=unit)
+        parser = parse.FaceParser() if parse.parser_available() else None
+        return cls(rig=rig, mouth=Mouth(white=white, own=None, softness_cm=softness), unit=unit, parser=parser)
 
     def patch(self, image_rgb: np.ndarray, face: Face, coefficients: Array) -> Patch | None:
         """The changed part of a frame in which the mouth is as (K,) coefficients say; None where nothing changes."""
@@ -57,7 +61,23 @@ class Speaker:
         if not changed.any():
             return None
         alpha = cv2.GaussianBlur(cv2.dilate(changed.astype(np.float32), np.ones((5, 5), np.uint8)), (0, 0), 1.5)
+        if self.parser is not None:
+            alpha = alpha * (1 - self._hidden(image_rgb, face, self.parser)[box.region])
         return Patch(x=box.x0, y=box.y0, image_rgb=drawn, alpha=alpha)
+
+    def _hidden(self, image_rgb: np.ndarray, face: Face, parser: parse.FaceParser) -> Array:
+        """(H, W) 0..1: what stands before the face, such as a hand or a microphone; it stays in front."""
+        matrix = align.parse_matrix(face, parse.SIZE)
+        seen = parser.share(align.warp(image_rgb, matrix, parse.SIZE)[None], _UNCOVERED)[0]
+        outline = face.points478[list(mesh.FACE_OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
+        inside: Array = mesh.polygon_mask(outline, (parse.SIZE, parse.SIZE)).astype(np.float32) / 255
+        # the outline itself is uncertain, and the open mouth is dark
+        inside = cv2.erode(inside, np.ones((13, 13), np.uint8))
+        hidden = np.clip((0.6 - cv2.GaussianBlur(seen, (0, 0), 2)) / 0.3, 0, 1) * inside
+        solid = cv2.morphologyEx(hidden, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+        spread = cv2.GaussianBlur(cv2.dilate(solid, np.ones((7, 7), np.uint8)), (0, 0), 2)
+        size = image_rgb.shape[1::-1]
+        return cv2.warpAffine(spread, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def chosen_frames(analysis: ClipAnalysis, person_id: int) -> list[int]:
