@@ -9,7 +9,7 @@ import pytest
 from facegen.swap.options import SwapOptions
 from facegen.ui import theme
 from facegen.ui.studio import build_studio
-from facegen.ui.tabs.swap import ASKED_OTHERWISE, LABELS
+from facegen.ui.tabs.swap_layout import ASKED_OTHERWISE, LABELS
 
 ENDPOINTS = {
     *("/swap", "/swap_start", "/swap_preview", "/find_people", "/example", "/verify"),

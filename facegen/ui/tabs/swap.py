@@ -1,150 +1,29 @@
 """The Swap tab: whose face, into which video or picture, how, and the result beside the original."""
 
-import html
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
 
-from facegen.swap.options import SwapOptions
 from facegen.ui import swaps
-from facegen.ui.examples import EXAMPLES, thumbnail
-from facegen.ui.handlers import note, progress_card, shown, step
-from facegen.ui.options import Widgets, widgets
-from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented
+from facegen.ui.handlers import note, progress_card, shown
+from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
-
-MAX_PEOPLE = 12
-
-LABELS = {
-    "faces": "Which faces",
-    "source_face": "Which face of the source picture",
-    "face_shape": "Face shape",
-    "mask_feather": "Soft border",
-    "colour": "Skin tone and light",
-    "sharpness_match": "Match sharpness",
-    "grain_match": "Match grain",
-    "temporal_smoothing": "Calm over time",
-    "occlusion": "Hands and hair stay in front",
-    "when_no_face": "Frames without a face",
-    "crf": "Quality of the file (x264 crf)",
-    "preset": "Effort of the encoder",
-}
-CHOICES = {
-    "faces": {"all": "Every face", "largest": "The largest face of each frame"},
-    "when_no_face": {"keep": "Keep them as they are", "hold": "Hold the last picture", "skip": "Leave them out"},
-}
-GROUPS = {
-    "Faces": ("faces", "source_face", "when_no_face"),
-    "Look": (
-        "face_shape",
-        "colour",
-        "mask_feather",
-        "sharpness_match",
-        "grain_match",
-        "temporal_smoothing",
-        "occlusion",
-    ),
-}
-ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "merge")
-"""Options without a widget of their own: the people below «Find people», the trim, and what trained engines take."""
-
-EXAMPLE_CLICK = (
-    "element.addEventListener('click', (event) => { const button = event.target.closest('[data-example]');"
-    " if (button) trigger('click', {example: button.dataset.example}); });"
-)
-PLAY_BOTH = (
-    "() => { document.querySelectorAll('#swap-original video, #swap-result video').forEach((clip) => {"
-    " clip.currentTime = 0; clip.muted = clip.closest('#swap-original') !== null; clip.play(); }); }"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """The widgets that a swap is asked with."""
-
-    sources: gr.Gallery
-    target: gr.File
-    start: gr.Slider
-    end: gr.Slider
-    person_ids: gr.State
-    people: tuple[gr.Dropdown, ...]
-    options: tuple[Widgets, ...]
-
-    @property
-    def components(self) -> list[Any]:
-        """All of them, in the order in which `read` takes their values."""
-        groups = [component for group in self.options for component in group.components]
-        return [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
-
-    def read(self, values: Sequence[Any]) -> swaps.SwapRequest:
-        """The request that the widgets' values say.
-
-        Raises:
-            InputError: something is missing or does not fit.
-        """
-        sources, target, start, end, person_ids = values[:5]
-        chosen, rest = values[5 : 5 + MAX_PEOPLE], values[5 + MAX_PEOPLE :]
-        settings: dict[str, Any] = {"start_seconds": float(start), "end_seconds": float(end)}
-        for group in self.options:
-            settings |= group.settings(rest[: len(group.names)])
-            rest = rest[len(group.names) :]
-        pictures = [path for path, _ in sources or ()]
-        people = {
-            person: [pictures[number] for number in numbers or () if number < len(pictures)]
-            for person, numbers in zip(person_ids or (), chosen, strict=False)
-        }
-        return swaps.request(pictures, target, settings, people)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The widgets that show what a swap made."""
-
-    clips: gr.Row
-    original: gr.Video
-    result: gr.Video
-    pictures: gr.ImageSlider
-    download: gr.DownloadButton
-    play: gr.Button
-
-    @property
-    def components(self) -> list[Any]:
-        """All of them, in the order of `show`."""
-        return [self.clips, self.original, self.result, self.pictures, self.download, self.play]
-
-    def show(self, services: Services, visitor: Visitor, target: str, name: str) -> list[Any]:
-        """Updates that show a run's result beside its target; nothing where the run made none."""
-        made = swaps.result(services.run(visitor, name))
-        if made is None:
-            return [gr.skip() for _ in self.components]
-        path, is_picture = services.publish(visitor, made), swaps.describe(target).is_picture
-        download = gr.DownloadButton(value=path, visible=True)
-        if is_picture:
-            return [
-                gr.Row(visible=False),
-                None,
-                None,
-                gr.ImageSlider((target, path), visible=True),
-                download,
-                gr.skip(),
-            ]
-        hidden = gr.ImageSlider(visible=False)
-        return [gr.Row(visible=True), target, path, hidden, download, gr.Button(visible=True)]
+from facegen.ui.tabs import swap_layout as layout
+from facegen.ui.tabs.swap_layout import MAX_PEOPLE, Inputs, Outcome
 
 
 def build(services: Services, shell: Shell) -> None:
     """Lay out the tab and wire it."""
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
-            sources, target, examples, target_words = _ask_files()
-            find, person_ids, cards, thumbnails, people = _ask_people()
-            start, end, options = _ask_options()
+            sources, target, examples, target_words = layout.ask_files()
+            find, person_ids, cards, thumbnails, people = layout.ask_people()
+            start, end, options = layout.ask_options()
         with gr.Column(scale=6, min_width=300):
-            frame, preview, compare = _show_preview()
-            run, queue, cancel, status = _ask_run()
-            outcome = _show_outcome()
+            frame, preview, compare = layout.show_preview()
+            run, queue, cancel, status = layout.ask_run()
+            outcome = layout.show_outcome()
     inputs = Inputs(
         sources=sources, target=target, start=start, end=end, person_ids=person_ids, people=people, options=options
     )
@@ -153,119 +32,6 @@ def build(services: Services, shell: Shell) -> None:
     _wire_people(services, shell, inputs, find, person_widgets, status)
     _wire_preview(services, shell, inputs, (preview, frame), compare, status)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome)
-
-
-# -- layout ----------------------------------------------------------------------------------------------------------
-
-
-def _ask_files() -> tuple[gr.Gallery, gr.File, gr.HTML, gr.HTML]:
-    gr.HTML(step(1, "Whose face?", "One sharp picture is enough; several of the same person look better."))
-    sources = gr.Gallery(
-        label="Source pictures",
-        file_types=list(PICTURE_SUFFIXES),
-        sources=["upload"],
-        columns=4,
-        height=190,
-        object_fit="contain",
-        allow_preview=False,
-        fit_columns=False,
-        interactive=True,
-        buttons=[],
-        elem_id="swap-sources",
-    )
-    gr.HTML(step(2, "Into what?", "A video or a picture."))
-    target = gr.File(
-        label="Target video or picture",
-        file_types=[*VIDEO_SUFFIXES, *PICTURE_SUFFIXES],
-        height=130,
-        elem_id="swap-target",
-    )
-    target_words = gr.HTML(elem_id="swap-target-words")
-    examples = gr.HTML(_example_cards(), js_on_load=EXAMPLE_CLICK, elem_id="swap-examples")
-    return sources, target, examples, target_words
-
-
-def _example_cards() -> str:
-    cards = []
-    for example in EXAMPLES:
-        faces = "".join(f'<img src="{thumbnail(name)}" alt="" width="36" height="36">' for name in example.pictured)
-        cards.append(
-            f'<button type="button" data-example="{example.name}">{faces}'
-            f"<span>{html.escape(example.title)}</span></button>"
-        )
-    return (
-        f'<div class="fg-hint">No files at hand? Try an example:</div><div class="fg-examples">{"".join(cards)}</div>'
-    )
-
-
-def _ask_people() -> tuple[gr.Button, gr.State, list[gr.Column], list[gr.Image], tuple[gr.Dropdown, ...]]:
-    gr.HTML(step(3, "Who in it?", "Not needed where one face goes onto everybody."))
-    find = gr.Button("Find people", size="md", elem_id="swap-find")
-    cards, thumbnails, people = [], [], []
-    with gr.Row(elem_classes="fg-people", elem_id="swap-people"):
-        for number in range(MAX_PEOPLE):
-            with gr.Column(visible=False, elem_classes="fg-person", min_width=130) as card:
-                thumbnails.append(
-                    gr.Image(label=f"Person {number + 1}", height=130, interactive=False, buttons=[], container=True)
-                )
-                people.append(gr.Dropdown([], label="Gets the face of", multiselect=True, value=[]))
-            cards.append(card)
-    return find, gr.State([]), cards, thumbnails, tuple(people)
-
-
-def _ask_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
-    gr.HTML(step(4, "How?", "The defaults are good; change what you see a reason for."))
-    bounds = next(item.metadata for item in fields(SwapOptions) if item.name == "start_seconds")
-    with gr.Accordion("Trim", open=False):
-        start = gr.Slider(bounds["min"], 1, value=0, step=bounds["step"], label="Start (seconds)", visible=False)
-        end = gr.Slider(bounds["min"], 1, value=0, step=bounds["step"], label="End (seconds)", visible=False)
-        gr.HTML('<div class="fg-hint">Only what lies between start and end of a video is made.</div>')
-    grouped = {name for names in GROUPS.values() for name in names}
-    more = [item.name for item in fields(SwapOptions) if item.name not in {*grouped, *ASKED_OTHERWISE}]
-    made = []
-    for title, names in {**GROUPS, "File and engine": more}.items():
-        with gr.Accordion(title, open=False):
-            made.append(widgets(SwapOptions, names, labels=LABELS, choices=CHOICES))
-    return start, end, tuple(made)
-
-
-def _show_preview() -> tuple[gr.Slider, gr.Button, gr.ImageSlider]:
-    gr.HTML(step(5, "See one frame", "Before on the left, after on the right."))
-    compare = gr.ImageSlider(
-        label="Before | after", interactive=False, height=380, buttons=["fullscreen"], elem_id="swap-compare"
-    )
-    frame = gr.Slider(0, 1, value=0, step=1, label="Frame", visible=False, elem_id="swap-frame")
-    preview = gr.Button("Preview this frame", elem_id="swap-preview")
-    return frame, preview, compare
-
-
-def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
-    gr.HTML(step(6, "Make it"))
-    with gr.Row(elem_classes="fg-buttons"):
-        run = gr.Button("Run", variant="primary", min_width=110, elem_id="swap-run")
-        cancel = gr.Button("Cancel", variant="stop", min_width=110, elem_id="swap-cancel")
-        queue = gr.Button("Add to queue", min_width=110, elem_id="swap-queue")
-    status = gr.HTML(note("Nothing is running."), elem_id="swap-status")
-    return run, queue, cancel, status
-
-
-def _show_outcome() -> Outcome:
-    with gr.Row(visible=False) as clips:
-        original = gr.Video(label="Original", interactive=False, min_width=220, elem_id="swap-original", buttons=[])
-        result = gr.Video(label="Result", interactive=False, min_width=220, elem_id="swap-result", buttons=[])
-    pictures = gr.ImageSlider(
-        label="Original | result", interactive=False, visible=False, elem_id="swap-result-picture"
-    )
-    with gr.Row(elem_classes="fg-buttons"):
-        play = gr.Button("Play both", visible=False, min_width=110)
-        download = gr.DownloadButton(
-            "Download the result", variant="primary", visible=False, min_width=110, elem_id="swap-download"
-        )
-    play.click(None, js=PLAY_BOTH)
-    return Outcome(clips=clips, original=original, result=result, pictures=pictures, download=download, play=play)
-
-
-# -- events ----------------------------------------------------------------------------------------------------------
 
 
 def _wire_files(

@@ -19,7 +19,7 @@ from facegen.ui.handlers import answered, note, progress_card, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented, link_or_copy
 from facegen.ui.shell import Shell
-from facegen.ui.tabs.swap import EXAMPLE_CLICK
+from facegen.ui.tabs.swap_layout import EXAMPLE_CLICK
 
 LABELS = {
     "mouth": "Mouth opens",
