@@ -55,11 +55,10 @@ class MotionModel:
         parts = []
         for start in range(0, rows, window):
             first, last = max(0, start - margin), min(rows, start + window + margin)
-            mels = speech.mels[first * step : last * step].astype(np.float32)
-            missing = (last - first) * step - len(mels)
-            mels = np.concatenate([mels, np.full((missing, mels.shape[1]), -3, np.float32)]) if missing else mels
+            heard = speech.features(first * step, last * step)
+            heard = np.pad(heard, [(0, (last - first) * step - len(heard)), (0, 0)], mode="edge")
             with torch.inference_mode():
-                said = self._network(torch.from_numpy(mels.T.copy())[None])[0].numpy().T
+                said = self._network(torch.from_numpy(heard.T.copy())[None])[0].numpy().T
             parts.append(said[start - first : start - first + min(window, rows - start)])
         return np.concatenate(parts).astype(np.float32)
 

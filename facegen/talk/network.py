@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from facegen.config import check
 from facegen.talk.rig import RIG_SIZE
-from facegen.talk.speech import MELS
+from facegen.talk.speech import FEATURES
 
 DOWN = 2
 """Rows of features to one row of movements."""
@@ -43,17 +43,17 @@ class _Block(nn.Module):
 
 
 class MotionNet(nn.Module):
-    """Dilated convolutions over mel features (as in van den Oord et al., WaveNet, 2016, but looking both ways)."""
+    """Dilated convolutions over mels and phones (as in van den Oord et al., WaveNet, 2016, but looking both ways)."""
 
     def __init__(self, config: MotionNetConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
-        self.enter = nn.Conv1d(MELS, width, 5, padding=2)
+        self.enter = nn.Conv1d(FEATURES, width, 5, padding=2)
         self.down = nn.Conv1d(width, width, 2 * DOWN, stride=DOWN, padding=DOWN // 2)
         self.blocks = nn.Sequential(*[_Block(width, dilation, config.dropout) for dilation in config.dilations])
         self.leave = nn.Sequential(nn.GroupNorm(1, width), nn.Conv1d(width, RIG_SIZE, 1))
 
-    def forward(self, mels: Tensor) -> Tensor:
-        """(B, MELS, 2 T) normalised mels, a row each 10 ms, to (B, K, T) coefficients of the rig, a row each 20 ms."""
-        return self.leave(self.blocks(F.gelu(self.down(F.gelu(self.enter(mels))))))
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, FEATURES, 2 T) of `Speech.features`, a row each 10 ms, to (B, K, T) coefficients of the rig, a row each 20 ms."""
+        return self.leave(self.blocks(F.gelu(self.down(F.gelu(self.enter(features))))))

@@ -12,6 +12,7 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.media import read_audio_windows
 from facegen.media.source import shown
+from facegen.talk.phones import GROUPS, one_hot, phone_rows
 
 SAMPLE_RATE = 16000
 """Samples a second that everything here works on."""
@@ -19,6 +20,10 @@ RATE = 100
 """Rows of features a second; row k is centred on k / RATE seconds."""
 MELS = 40
 """Mel bands of a row."""
+FEATURES = MELS + len(GROUPS)
+"""Numbers in a row of features."""
+NOTHING = -3.0
+"""What mels are in silence."""
 SHORTEST_SECONDS = 0.2
 """Less sound than this cannot be spoken."""
 
@@ -28,6 +33,7 @@ _LOW_HZ, _HIGH_HZ = 60.0, 7600.0
 _SILENCE_DB = -60.0
 _HANGING_DB = 45.0
 _FLOOR = 1e-10
+_STRETCH_SECONDS = 20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,6 +46,8 @@ class Speech:
     """(N,) float32, 0 where it is silent to 1 at the recording's loud moments."""
     voiced: np.ndarray
     """(N,) bool: somebody speaks."""
+    phones: np.ndarray
+    """(N,) uint8 groups of phones, see `phones.GROUPS`."""
     samples: int
     """Samples at SAMPLE_RATE."""
 
@@ -47,6 +55,10 @@ class Speech:
     def seconds(self) -> float:
         """Length of the recording."""
         return self.samples / SAMPLE_RATE
+
+    def features(self, first: int = 0, last: int | None = None) -> np.ndarray:
+        """(n, FEATURES) float32 rows from `first` to `last`: mels, then phones as ones and zeros."""
+        return np.concatenate([self.mels[first:last].astype(np.float32), one_hot(self.phones[first:last])], 1)
 
     def at(self, values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """Rows of `values` (N, ...) at given moments, between rows linearly, beyond the ends as they end."""
@@ -80,18 +92,40 @@ def hear(pieces: Iterable[np.ndarray]) -> Speech:
     mels: list[np.ndarray] = []
     levels: list[np.ndarray] = []
     samples = 0
+    stretch = _Stretch()
     for block, count in _overlapping(pieces):
         power = _spectra(block)
         mels.append(np.log(power @ _filters().T + _FLOOR).astype(np.float16))
         levels.append(_level_db(block))
+        stretch.add(block[_FFT // 2 : _FFT // 2 + count])
         samples += count
     if not mels:
-        return Speech(
-            mels=np.zeros((1, MELS), np.float16), loudness=np.zeros(1, np.float32), voiced=np.zeros(1, bool), samples=0
-        )
+        nothing = np.zeros(1, np.float32)
+        silence = np.full((1, MELS), NOTHING, np.float16)
+        return Speech(mels=silence, loudness=nothing, voiced=nothing > 0, phones=nothing.astype(np.uint8), samples=0)
     raw, level = np.concatenate(mels), np.concatenate(levels)
     loudness, voiced = _activity(level)
-    return Speech(mels=_normalised(raw, voiced), loudness=loudness, voiced=voiced, samples=samples)
+    phones = stretch.end(len(raw))
+    return Speech(mels=_normalised(raw, voiced), loudness=loudness, voiced=voiced, phones=phones, samples=samples)
+
+
+class _Stretch:
+    """Sound gathered to stretches of even length, in which phones are looked for."""
+
+    def __init__(self) -> None:
+        self._held = np.zeros(0, np.float32)
+        self._rows: list[np.ndarray] = []
+
+    def add(self, samples: np.ndarray) -> None:
+        self._held = np.concatenate([self._held, samples])
+        size = _STRETCH_SECONDS * SAMPLE_RATE
+        while self._held.size >= size:
+            self._rows.append(phone_rows(self._held[:size], _STRETCH_SECONDS * RATE))
+            self._held = self._held[size:]
+
+    def end(self, rows: int) -> np.ndarray:
+        left = rows - sum(len(part) for part in self._rows)
+        return np.concatenate([*self._rows, phone_rows(self._held, max(left, 0))])[:rows]
 
 
 def _overlapping(pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
@@ -161,5 +195,5 @@ def _normalised(mels: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     heard = mels[voiced].astype(np.float32) if voiced.any() else mels.astype(np.float32)
     mean, deviation = heard.mean(0), float(heard.std()) + 1e-3
     if not voiced.any():
-        return np.full(mels.shape, -3, np.float16)
+        return np.full(mels.shape, NOTHING, np.float16)
     return np.clip((mels.astype(np.float32) - mean) / deviation, -4, 4).astype(np.float16)

@@ -19,25 +19,26 @@ from facegen.faces import FaceAnalyser
 from facegen.talk.clips import SpokenClip, list_clips, read_clip
 from facegen.talk.network import DOWN, MotionNet, MotionNetConfig
 from facegen.talk.rig import RIG_SIZE, MouthRig, bundled_rig
-from facegen.talk.speech import MELS
+from facegen.talk.speech import FEATURES, MELS, NOTHING
 from facegen.training.task import Draw, Task, TrainingData
 
 _HELD_BACK_EVERY = 5
+_PHONES_LEFT_OUT = 0.2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Example:
-    """One clip as tensors: (MELS, 2 T) mels, (K, T) coefficients, (T,) lip gap and loudness."""
+    """One clip as tensors: (FEATURES, 2 T) features, (K, T) coefficients, (T,) lip gap and loudness."""
 
     name: str
-    mels: Tensor
+    features: Tensor
     coefficients: Tensor
     gap: np.ndarray
     loudness: np.ndarray
 
 
 class SpokenData:
-    """Pieces of clips, their voices changed a little: `mels` (B, MELS, 2 T), `coefficients` (B, K, T), `known` (B, T)."""
+    """Pieces of clips, their voices changed a little: `features` (B, FEATURES, 2 T), `coefficients` (B, K, T), `known` (B, T)."""
 
     def __init__(
         self, examples: list[_Example], held_back: list[_Example], rig: MouthRig, rows: int, device: torch.device
@@ -51,21 +52,26 @@ class SpokenData:
     def batch(self, draw: Draw) -> dict[str, Tensor]:
         """One piece of each drawn clip."""
         generator = draw.generator
-        mels = torch.full((len(draw.indices), MELS, DOWN * self.rows), -3.0)
+        features = torch.zeros(len(draw.indices), FEATURES, DOWN * self.rows)
+        features[:, :MELS] = NOTHING
+        features[:, -1] = 1
         coefficients = torch.zeros(len(draw.indices), self.rig.shapes.shape[0], self.rows)
         known = torch.zeros(len(draw.indices), self.rows)
         for place, index in enumerate(draw.indices.tolist()):
             example = self.examples[index]
             piece, target = _paced(*_cut(example, self.rows, generator), self.rows, generator)
             length = target.shape[1]
-            mels[place, :, : DOWN * length] = _disguised(piece, generator)
+            features[place, :MELS, : DOWN * length] = _disguised(piece[:MELS], generator)
+            # phones must not be leant on: they are often wrong, and other languages have others
+            is_heard = float(torch.rand(1, generator=generator)) > _PHONES_LEFT_OUT
+            features[place, MELS:, : DOWN * length] = piece[MELS:] * is_heard
             coefficients[place, :, :length] = target
             known[place, :length] = 1
-        return {name: value.to(self.device) for name, value in _named(mels, coefficients, known).items()}
+        return {name: value.to(self.device) for name, value in _named(features, coefficients, known).items()}
 
 
-def _named(mels: Tensor, coefficients: Tensor, known: Tensor) -> dict[str, Tensor]:
-    return {"mels": mels, "coefficients": coefficients, "known": known}
+def _named(features: Tensor, coefficients: Tensor, known: Tensor) -> dict[str, Tensor]:
+    return {"features": features, "coefficients": coefficients, "known": known}
 
 
 def _cut(example: _Example, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -73,14 +79,14 @@ def _cut(example: _Example, rows: int, generator: torch.Generator) -> tuple[Tens
     total = example.coefficients.shape[1]
     length = min(rows + rows // 5, total)
     start = int(torch.randint(0, total - length + 1, (1,), generator=generator))
-    return example.mels[:, DOWN * start : DOWN * (start + length)], example.coefficients[:, start : start + length]
+    return example.features[:, DOWN * start : DOWN * (start + length)], example.coefficients[:, start : start + length]
 
 
-def _paced(mels: Tensor, target: Tensor, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _paced(features: Tensor, target: Tensor, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The same spoken quicker or slower, up to a sixth."""
     factor = 1 + (float(torch.rand(1, generator=generator)) - 0.5) / 3
     length = min(rows, int(target.shape[1] / factor))
-    both = [(mels, DOWN), (target, 1)]
+    both = [(features, DOWN), (target, 1)]
     paced = [
         F.interpolate(values[None, :, : round(length * factor) * step], size=length * step, mode="linear")[0]
         for values, step in both
@@ -150,7 +156,7 @@ class MotionTask(Task):
         examples = [_example(clip, rig) for clip in learned]
         others = [_example(clip, rig) for clip in clips if clip.name in apart]
         # a clip is drawn in proportion to the root of its length: voices count more than minutes
-        repeated = [example for example in examples for _ in range(max(1, round(example.mels.shape[1] ** 0.5 / 8)))]
+        repeated = [example for example in examples for _ in range(max(1, round(example.features.shape[1] ** 0.5 / 8)))]
         data = SpokenData(repeated, others, rig, self.piece_rows, device)
         data.skipped = tuple(skipped)
         return data
@@ -161,7 +167,7 @@ class MotionTask(Task):
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """Squared error of the coefficients, stronger shapes first, and of their steps."""
-        error = (model(batch["mels"]).float() - batch["coefficients"]) * batch["known"][:, None]
+        error = (model(batch["features"]).float() - batch["coefficients"]) * batch["known"][:, None]
         error = error * torch.from_numpy(_strengths()).to(error.device)[None, :, None]
         return {"place": error.square().mean(), "step": self.velocity * error.diff(dim=2).square().mean()}
 
@@ -173,7 +179,7 @@ class MotionTask(Task):
         model.eval()
         found, loud = [], []
         for example in data.held_back:
-            found.append(correlation(predicted_gap(model, example.mels.to(data.device), data.rig), example.gap))
+            found.append(correlation(predicted_gap(model, example.features.to(data.device), data.rig), example.gap))
             loud.append(correlation(example.loudness, example.gap))
         return {
             "lip_error": 1 - float(np.median(found)),
@@ -187,7 +193,7 @@ class MotionTask(Task):
         model.eval()
         rows = []
         for example in (data.held_back or data.examples)[:4]:
-            predicted = predicted_gap(model, example.mels.to(data.device), data.rig)
+            predicted = predicted_gap(model, example.features.to(data.device), data.rig)
             rows.append(_curves([example.gap, predicted], example.name))
         return np.concatenate(rows)
 
@@ -216,7 +222,7 @@ def _example(clip: SpokenClip, rig: MouthRig) -> _Example:
     loudness = np.convolve(clip.speech.loudness[: DOWN * rows : DOWN], np.ones(5) / 5, mode="same")
     return _Example(
         name=clip.name,
-        mels=torch.from_numpy(clip.speech.mels[: DOWN * rows].astype(np.float32).T.copy()),
+        features=torch.from_numpy(clip.speech.features(0, DOWN * rows).T.copy()),
         coefficients=torch.from_numpy(clip.at_rows(rig.coefficients(clip.track.offsets)).T.copy()),
         gap=clip.at_rows(clip.track.gap),
         loudness=loudness,
@@ -224,9 +230,9 @@ def _example(clip: SpokenClip, rig: MouthRig) -> _Example:
 
 
 @torch.no_grad()
-def predicted_gap(model: nn.Module, mels: Tensor, rig: MouthRig) -> np.ndarray:
-    """(T,) lip gap, cm, that a network hears in (MELS, 2 T) mels."""
-    coefficients = model(mels[None])[0].float().cpu().numpy()
+def predicted_gap(model: nn.Module, features: Tensor, rig: MouthRig) -> np.ndarray:
+    """(T,) lip gap, cm, that a network hears in (FEATURES, 2 T) features."""
+    coefficients = model(features[None])[0].float().cpu().numpy()
     return np.asarray(rig.opening @ coefficients)
 
 

@@ -19,8 +19,8 @@ MOTION = WeightFile(
     name="talk-motion",
     source=Bundled(),
     filename="talk/motion.safetensors",
-    sha256="2ce49c7dfefea7cfbb7702da2a5161aff3ffc739683caae16048459f6bfb5a61",
-    size=640040,
+    sha256="f66f2886cde669ec6c3c72349a355409dd44064c6348f2c64379b83fac4921a8",
+    size=646760,
     licence=_TERMS,
     card="talk/README.md",
 )

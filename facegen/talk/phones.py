@@ -1,0 +1,92 @@
+"""Phones as one more cue of where lips go: pocketsphinx's own acoustic and phone models, in seven groups of lip shapes.
+
+The models are of English; their groups (closed, rounded, open lips) are not. What they hear is often wrong, which is why
+the motion network learns how far to believe it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facegen.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pocketsphinx import Decoder
+
+GROUPS = (
+    ("M", "B", "P"),
+    ("F", "V"),
+    ("W", "UW", "UH", "OW", "AO", "OY", "R", "ER"),
+    ("AA", "AE", "AH", "AY", "AW", "EH", "HH"),
+    ("IY", "IH", "EY", "Y"),
+    ("S", "Z", "T", "D", "N", "L", "TH", "DH", "CH", "JH", "SH", "ZH", "K", "G", "NG"),
+    ("SIL", "+SPN+", "+NSN+"),
+)
+"""Phones that lips show alike; what is in none counts as silence."""
+RATE = 100
+"""Rows a second."""
+
+_PEAK = 0.9 * 32767
+_NOTHING = len(GROUPS) - 1
+_GROUP_OF = {phone: number for number, group in enumerate(GROUPS) for phone in group}
+_lock = threading.Lock()
+
+
+def phone_rows(samples: np.ndarray, rows: int) -> np.ndarray:
+    """Which group of phones is heard.
+
+    Args:
+        samples: (n,) float32 mono at 16 kHz, some seconds of it.
+        rows: how many rows are wanted.
+
+    Returns:
+        (rows,) uint8 numbers of `GROUPS`, `RATE` a second.
+    """
+    groups = np.full(rows, _NOTHING, np.uint8)
+    peak = float(np.abs(samples).max()) if samples.size else 0.0
+    if peak < 1e-4 or rows < RATE // 10:
+        return groups
+    loud = (samples * (_PEAK / peak)).astype("<i2")
+    # one decoder, which holds the utterance it is at
+    with _lock:
+        decoder = _decoder()
+        decoder.start_utt()
+        decoder.process_raw(loud.tobytes(), full_utt=True)
+        decoder.end_utt()
+        for segment in decoder.seg() or ():
+            groups[segment.start_frame : segment.end_frame + 1] = _GROUP_OF.get(segment.word, _NOTHING)
+    return groups
+
+
+def one_hot(groups: np.ndarray) -> np.ndarray:
+    """(N, len(GROUPS)) float32 of (N,) numbers."""
+    return np.eye(len(GROUPS), dtype=np.float32)[groups]
+
+
+@functools.cache
+def _decoder() -> Decoder:
+    from pocketsphinx import Config, Decoder
+
+    spec = importlib.util.find_spec("pocketsphinx")
+    folder = Path((spec.submodule_search_locations or [""])[0] if spec else "") / "model" / "en-us"
+    if not (folder / "en-us-phone.lm.bin").is_file():
+        raise WeightsError(f"Expected pocketsphinx's phone model in {folder}, found none; run make install again.")
+    return Decoder(
+        Config(
+            hmm=str(folder / "en-us"),
+            allphone=str(folder / "en-us-phone.lm.bin"),
+            lw=1.0,
+            pip=1.0,
+            beam=1e-60,
+            pbeam=1e-50,
+            wbeam=1e-40,
+            cmn="batch",
+            loglevel="FATAL",
+        )
+    )

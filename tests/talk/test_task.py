@@ -1,0 +1,85 @@
+"""Training the motion network: clips in, weights out that the pipeline could load."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facegen.errors import InputError
+from facegen.talk.phones import GROUPS, one_hot, phone_rows
+from facegen.talk.rig import RIG_SIZE, bundled_rig
+from facegen.talk.speech import FEATURES
+from facegen.talk.task import MotionTask, SpokenData, _Example, correlation
+from facegen.training.task import Draw
+from tests.talk.sounds import babble
+
+
+@pytest.fixture
+def data() -> SpokenData:
+    random = np.random.default_rng(0)
+    examples = []
+    for number in range(3):
+        features = torch.from_numpy(random.normal(size=(FEATURES, 240)).astype(np.float32))
+        gap = features[3, ::2].numpy()
+        numbers = torch.from_numpy(np.outer(bundled_rig().opening, gap).astype(np.float32))
+        examples.append(_Example(name=str(number), features=features, coefficients=numbers, gap=gap, loudness=gap))
+    return SpokenData(examples, examples[:1], bundled_rig(), 60, torch.device("cpu"))
+
+
+def _draw(step: int) -> Draw:
+    generator = torch.Generator().manual_seed(step)
+    return Draw(indices=torch.tensor([0, 1, 2]), generator=generator, step=step, progress=0.0)
+
+
+def test_batches_follow_from_the_draw(data: SpokenData) -> None:
+    first, again, other = (data.batch(_draw(step)) for step in (1, 1, 2))
+    assert first["features"].shape == (3, FEATURES, 120)
+    assert first["coefficients"].shape == (3, RIG_SIZE, 60)
+    assert torch.equal(first["features"], again["features"])
+    assert not torch.equal(first["features"], other["features"])
+
+
+def test_steps_bring_the_loss_down_and_the_weights_can_be_read_back(data: SpokenData, tmp_path: Path) -> None:
+    task = MotionTask()
+    torch.manual_seed(0)
+    model = task.build_model().train()
+    optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+    totals = []
+    for _ in range(25):
+        loss = sum(task.losses(model, data.batch(_draw(3)), progress=0.0, player=0).values())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        totals.append(float(loss.detach()))
+    assert totals[-1] < totals[0] * 0.6
+    assert set(task.measure(model, data)) == {"lip_error", "lip_correlation", "loudness_correlation"}
+    picture = task.preview(model, data)
+    assert picture is not None
+    assert picture.shape[2] == 3
+    from safetensors.torch import load_file
+
+    files = task.export(model, tmp_path)
+    fresh = task.build_model()
+    fresh.load_state_dict({name: value.float() for name, value in load_file(files["weights"]).items()})
+
+
+def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        MotionTask().build_data(tmp_path, torch.device("cpu"))
+    with pytest.raises(InputError, match="hold back"):
+        MotionTask(held_back=("nobody",)).build_data(tmp_path, torch.device("cpu"))
+
+
+def test_phones_are_heard_in_a_voice_and_not_in_silence() -> None:
+    assert (phone_rows(np.zeros(16000, np.float32), 100) == len(GROUPS) - 1).all()
+    heard = phone_rows(babble(2), 200)
+    assert heard.shape == (200,)
+    assert len(set(heard.tolist())) > 1
+    assert one_hot(heard).sum() == 200
+    assert np.array_equal(heard, phone_rows(babble(2), 200))
+
+
+def test_what_does_not_move_does_not_correlate() -> None:
+    assert correlation(np.ones(5), np.arange(5.0)) == 0
+    assert correlation(np.arange(5.0), np.arange(5.0)) == pytest.approx(1)
