@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from facegen import __version__
 
-COMMANDS = ("swap", "talk", "video", "faceset", "train", "runs", "weights", "verify", "studio", "doctor")
+COMMANDS = ("swap", "generate", "talk", "video", "faceset", "train", "runs", "weights", "verify", "studio", "doctor")
 
 
 class _InOrder(TyperGroup):
@@ -39,7 +39,9 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     for name in named or COMMANDS:
         if find_spec(f"facegen.cli.{name}") is None:
             continue
-        module = import_module(f"facegen.cli.{name}")
+        # `facegen swap` takes its options itself, so its one command of another kind stands in a module of its own
+        is_swap_train = name == "swap" and tuple(arguments[:2]) == ("swap", "train")
+        module = import_module("facegen.cli.swap_train" if is_swap_train else f"facegen.cli.{name}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:

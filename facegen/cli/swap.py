@@ -50,6 +50,7 @@ def swap(
     """Put a face into a video or a picture.
 
     A swap that was cut off, even by `kill -9`, goes on where it was when the same command is given again.
+    `facegen swap train --help` says how to train a model for two people and merge it.
     """
     request = _request(source or [], target, output, person or [], options)
     if not consent:

@@ -1,0 +1,175 @@
+"""From three videos to a swap: faces cut out, cleaned, masked, trained to a time budget, merged; resumable at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facegen.config import check, read_json, write_json
+from facegen.errors import Cancelled, InputError
+from facegen.swap.tasks import SAEHD
+
+CLEANED = ("other-person", "blurred", "misaligned")
+"""What is taken out without asking; doubles stay, for they do no harm."""
+FEWEST = 8
+STATE = "flow.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowOptions:
+    """How the way is gone."""
+
+    preset: str = "quick-64"
+    """Preset of the training."""
+    minutes: float = field(default=45.0, metadata={"min": 0.0, "max": 100_000.0})
+    """Time budget of the training; 0 leaves it to the preset's steps."""
+    changes: tuple[str, ...] = ()
+    """Further settings of the training, key=value."""
+    every: int = field(default=2, metadata={"min": 1, "max": 1000, "step": 1})
+    """Faces are cut out of every so many frames."""
+    merge: str = ""
+    """How the face is laid over the frame."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowResult:
+    """What came out."""
+
+    output: str
+    run: str
+    faces_a: int
+    faces_b: int
+    steps: int
+    """Steps trained in all."""
+    frames: int
+    """Frames merged."""
+    resumed: tuple[str, ...]
+    """Steps that an earlier call had done."""
+
+
+def train_swap(
+    person_a: Sequence[str],
+    person_b: Sequence[str],
+    target: str,
+    output: str,
+    run: Path,
+    options: FlowOptions | None = None,
+    *,
+    say: Callable[[str], None] = print,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> FlowResult:
+    """Puts B's face on the person in a video.
+
+    Args:
+        person_a: videos or pictures of the person in the target.
+        person_b: videos or pictures of whose face it gets.
+        target: the video that gets the face.
+        output: the result.
+        run: folder of the work; the same call with the same folder goes on where it was cut off.
+        options: how.
+        say: takes each line meant for the user.
+        on_progress: told (0..1, text); may raise Cancelled.
+
+    Raises:
+        InputError: an input cannot be used, or shows too few faces.
+        Cancelled: somebody stopped the work; what was finished is kept.
+    """
+    flow = _Flow(run, options or FlowOptions(), say, on_progress or (lambda _share, _text: None))
+    faces_a = flow.people("a", person_a, 0.0, 0.1)
+    faces_b = flow.people("b", person_b, 0.1, 0.2)
+    steps = flow.training(0.2, 0.9)
+    frames = flow.merging(target, output, 0.9, 1.0)
+    return FlowResult(
+        output=output,
+        run=str(run),
+        faces_a=faces_a,
+        faces_b=faces_b,
+        steps=steps,
+        frames=frames,
+        resumed=tuple(flow.resumed),
+    )
+
+
+class _Flow:
+    """The work in one run folder."""
+
+    def __init__(
+        self, run: Path, options: FlowOptions, say: Callable[[str], None], report: Callable[[float, str], None]
+    ) -> None:
+        self.run, self.options, self.say, self.report = run, options, say, report
+        run.mkdir(parents=True, exist_ok=True)
+        path = run / STATE
+        self.done: list[str] = read_json(path)["done"] if path.exists() else []
+        self.resumed: list[str] = []
+
+    def _within(self, low: float, high: float) -> Callable[[float, str], None]:
+        return lambda share, text: self.report(low + (high - low) * share, text)
+
+    def _is_done(self, step: str) -> bool:
+        if step in self.done:
+            self.resumed.append(step)
+        return step in self.done
+
+    def _finish(self, step: str) -> None:
+        self.done.append(step)
+        write_json(self.run / STATE, {"done": self.done})
+
+    def people(self, name: str, inputs: Sequence[str], low: float, high: float) -> int:
+        """Cuts out, cleans and masks the faces of one person; returns how many."""
+        from facegen.facesets import ExtractOptions, Faceset, extract, mask, trash
+        from facegen.facesets.choices import CleanOptions
+        from facegen.facesets.clean import propose
+
+        folder = self.run / "people" / name
+        if self._is_done(f"faces {name}"):
+            return len(Faceset.open(folder))
+        middle = low + (high - low) * 0.6
+        chosen = ExtractOptions(every=self.options.every, size=256, min_face_px=64)
+        extract(list(inputs), folder, chosen, on_progress=self._within(low, middle))
+        faceset = Faceset.open(folder)
+        if len(faceset):
+            found = propose(faceset, CleanOptions(reasons=CLEANED))
+            faceset = trash.move(faceset, [r.record for r in found], [r.reason for r in found])
+            faceset = mask.apply(faceset, "parser", self._within(middle, high))
+        if len(faceset) < FEWEST:
+            raise InputError(
+                f"Expected at least {FEWEST} good faces of person {name.upper()}, found {len(faceset)}; give a longer or "
+                "sharper video."
+            )
+        self.say(f"Person {name.upper()}: {len(faceset)} faces.")
+        self._finish(f"faces {name}")
+        return len(faceset)
+
+    def training(self, low: float, high: float) -> int:
+        """Trains to the budget; returns the steps done in all."""
+        from facegen.training.checkpoint import list_checkpoints
+        from facegen.training.launch import train_in
+        from facegen.training.request import make_request
+
+        checkpoints = self.run / "checkpoints"
+        if self._is_done("training"):
+            return list_checkpoints(checkpoints)[-1].step
+        changes = (*([f"minutes={self.options.minutes}"] if self.options.minutes else []), *self.options.changes)
+        people = str(self.run / "people")
+        request = make_request(SAEHD, preset=self.options.preset, data=people, changes=changes)
+        is_begun = checkpoints.is_dir() and bool(list_checkpoints(checkpoints))
+        within = self._within(low, high)
+        result = train_in(self.run, SAEHD, request, resume=is_begun, say=self.say, on_progress=within)
+        if not result.is_complete:
+            raise Cancelled("Stopped while training; the same command goes on.")
+        self._finish("training")
+        return result.step
+
+    def merging(self, target: str, output: str, low: float, high: float) -> int:
+        """Puts the face into the target; returns the frames."""
+        from facegen.swap.options import SwapOptions
+        from facegen.swap.pipeline import SwapPipeline
+        from facegen.swap.request import SwapRequest
+
+        options = SwapOptions(engine=f"autoencoder:{self.run.absolute()}", merge=self.options.merge, faces="largest")
+        request = SwapRequest(target=target, output=output, options=options)
+        return SwapPipeline()(request, on_progress=self._within(low, high)).frames

@@ -1,0 +1,64 @@
+"""`facegen swap train`: three videos in, one out, and going on where it was cut off."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from facegen.cli import build_app
+from facegen.errors import Cancelled
+from facegen.swap.autoencoder.flow import FlowOptions, train_swap
+from tests import factories
+
+TINY = ("steps=4", "save_every=2", "task.export_dfm=false")
+
+
+def _run(*words: object) -> Any:
+    arguments = ["swap", "train", *map(str, words)]
+    done = CliRunner().invoke(build_app(arguments), arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("videos")
+    frames = factories.moving_portrait(10)
+    other = [frame[:, ::-1] // 2 + 60 for frame in frames]
+    return factories.write_clip(folder / "a.mp4", frames), factories.write_clip(folder / "b.mp4", other)
+
+
+def test_three_videos_become_one(videos: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = videos
+    words = ["--person-a", a, "--person-b", b, "--merge", a, "--preset", "tiny", "--every", 1, "--minutes", 0]
+    words += [word for change in TINY for word in ("--set", change)]
+    made = _run(*words, "--run", tmp_path / "run", "--consent", "--json")
+    assert (made["faces_a"], made["faces_b"], made["steps"], made["frames"]) == (10, 10, 4, 10)
+    assert Path(made["output"]).is_file()
+    assert (tmp_path / "run" / "people" / "a" / "masks").is_dir()
+    again = _run(*words, "--run", tmp_path / "run", "--output", tmp_path / "other.mp4", "--json")
+    assert again["resumed"] == ["faces a", "faces b", "training"]
+
+
+def test_goes_on_after_a_stop(videos: tuple[Path, Path], tmp_path: Path) -> None:
+    options = FlowOptions(preset="tiny", minutes=0, every=1, changes=TINY)
+
+    def stop(share: float, words: str) -> None:
+        if "Total Iterations" in words and share > 0.4:
+            raise Cancelled("Cancelled.")
+
+    arguments = (
+        [str(videos[0])],
+        [str(videos[1])],
+        str(videos[0]),
+        str(tmp_path / "out.mp4"),
+        tmp_path / "run",
+        options,
+    )
+    with pytest.raises(Cancelled):
+        train_swap(*arguments, say=lambda _: None, on_progress=stop)
+    result = train_swap(*arguments, say=lambda _: None)
+    assert result.resumed == ("faces a", "faces b")
+    assert (result.steps, result.frames) == (4, 10)
