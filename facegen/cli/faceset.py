@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, opened, said
 from facegen.cli.options import with_options
 from facegen.cli.progress import progress_bar
 from facegen.errors import InputError
 from facegen.facesets.choices import (
     CLEAN_REASONS,
-    EXPORTS,
     MASKS,
     PERSON_LIMIT,
     SORT_KEYS,
@@ -29,11 +29,6 @@ app = typer.Typer(
     help="Faces out of videos and pictures: extract, sort, cluster, clean, mask, resize, pack, exchange.",
     no_args_is_help=True,
 )
-
-Folder = Annotated[Path, typer.Argument(help="A faceset: a folder with metadata.jsonl.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-NewFolder = Annotated[Path, typer.Option("--output", "-o", help="A new folder.")]
 
 
 @app.command()
@@ -87,7 +82,7 @@ def sort(
     from facegen.facesets import sort as sorting
     from facegen.facesets import trash
 
-    faceset = _opened(folder)
+    faceset = opened(folder)
     with progress_bar() as on_progress:
         order = sorting.sort(faceset, by, count=count, on_progress=on_progress)
     records = list(order.records)
@@ -122,7 +117,7 @@ def cluster(
     from facegen.facesets.split import split_people
 
     with progress_bar() as on_progress:
-        faceset = clustering.with_embeddings(_opened(folder), on_progress=on_progress)
+        faceset = clustering.with_embeddings(opened(folder), on_progress=on_progress)
     groups = clustering.cluster(faceset, limit=limit if limit is not None else PERSON_LIMIT)
     made = split_people(faceset, groups, split) if split is not None else []
     if as_json:
@@ -159,23 +154,23 @@ def clean(
     from facegen.facesets import clean as cleaning
     from facegen.facesets import trash
 
-    faceset = _opened(folder)
+    faceset = opened(folder)
     if empty_trash:
         count = len(trash.taken(folder)) if dry_run else trash.empty(folder)
-        _said(as_json, f"{count} faces {'would be ' if dry_run else ''}deleted for good.", deleted=count)
+        said(as_json, f"{count} faces {'would be ' if dry_run else ''}deleted for good.", deleted=count)
         return
     if undo or restore:
         if dry_run:
-            _said(as_json, f"{len(trash.taken(folder))} faces lie in the trash.", trash=len(trash.taken(folder)))
+            said(as_json, f"{len(trash.taken(folder))} faces lie in the trash.", trash=len(trash.taken(folder)))
             return
         faceset, count = trash.restore(faceset, restore or None)
-        _said(as_json, f"{count} faces are back, {len(faceset)} in all.", restored=count, faces=len(faceset))
+        said(as_json, f"{count} faces are back, {len(faceset)} in all.", restored=count, faces=len(faceset))
         return
     if missing:
         count = len(faceset.missing())
         if not dry_run:
             faceset, count = trash.forget_missing(faceset)
-        _said(as_json, f"{count} faces without a picture {'would be ' if dry_run else ''}forgotten.", forgotten=count)
+        said(as_json, f"{count} faces without a picture {'would be ' if dry_run else ''}forgotten.", forgotten=count)
         return
     doomed: list[tuple[FaceRecord, str, float]]
     if drop:
@@ -213,21 +208,19 @@ def mask(
     """Give every face a mask."""
     from facegen.facesets import mask as masking
 
-    faceset = _opened(folder)
+    faceset = opened(folder)
     masked = sum(record.mask_file_name is not None for record in faceset.records)
     if remove:
         count = masked if dry_run else masking.remove(faceset)[1]
-        _said(as_json, f"{count} masks {'would be ' if dry_run else ''}deleted.", removed=count)
+        said(as_json, f"{count} masks {'would be ' if dry_run else ''}deleted.", removed=count)
         return
     with progress_bar() as on_progress:
         if fetch is not None:
             count = masked if dry_run else masking.fetch(faceset, fetch, on_progress)
-            _said(
-                as_json, f"{count} faces with masks {'would be ' if dry_run else ''}copied to {fetch}.", fetched=count
-            )
+            said(as_json, f"{count} faces with masks {'would be ' if dry_run else ''}copied to {fetch}.", fetched=count)
             return
         if dry_run:
-            _said(as_json, f"{len(faceset)} faces would get masks, {masked} have some now.", masked=len(faceset))
+            said(as_json, f"{len(faceset)} faces would get masks, {masked} have some now.", masked=len(faceset))
             return
         faceset = masking.apply(faceset, by, on_progress)
     if sheet is not None:
@@ -235,7 +228,7 @@ def mask(
         from facegen.media import write_picture
 
         write_picture(sheet, draw_sheet(faceset))
-    _said(as_json, f"{len(faceset)} faces have masks by {by}.", masked=len(faceset))
+    said(as_json, f"{len(faceset)} faces have masks by {by}.", masked=len(faceset))
 
 
 @app.command()
@@ -250,13 +243,33 @@ def resize(
     """Write the faces in another size; masks and points come with them."""
     from facegen.facesets.resize import resize as work
 
-    faceset = _opened(folder)
+    faceset = opened(folder)
     if dry_run:
-        _said(as_json, f"{len(faceset)} faces would be written with {size} pixels to {output}.", faces=len(faceset))
+        said(as_json, f"{len(faceset)} faces would be written with {size} pixels to {output}.", faces=len(faceset))
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, size=size, face_type=face_type, on_progress=on_progress)
-    _said(as_json, f"{made.faces} faces of {made.size} pixels in {made.folder}.", **dataclasses.asdict(made))
+    said(as_json, f"{made.faces} faces of {made.size} pixels in {made.folder}.", **dataclasses.asdict(made))
+
+
+@app.command()
+def enhance(
+    folder: Folder,
+    output: NewFolder,
+    strength: Annotated[float, typer.Option(help="How much of what the restorer does, above 0 and up to 1.")] = 1.0,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the faces with their details restored; for soft or small ones."""
+    from facegen.facesets.enhance import enhance as work
+
+    faceset = opened(folder)
+    if dry_run:
+        said(as_json, f"{len(faceset)} faces would be restored into {output}.", faces=len(faceset))
+        return
+    with progress_bar() as on_progress:
+        made = work(faceset, output, strength=strength, on_progress=on_progress)
+    said(as_json, f"{len(made)} faces restored in {output}.", faces=len(made))
 
 
 @app.command()
@@ -270,13 +283,13 @@ def pack(
     """Pack the faceset into tar shards (WebDataset), which trainings read as they are."""
     from facegen.facesets.pack import pack as work
 
-    faceset = _opened(folder)
+    faceset = opened(folder)
     if dry_run:
-        _said(as_json, f"{len(faceset)} faces would be packed into {output}.", faces=len(faceset))
+        said(as_json, f"{len(faceset)} faces would be packed into {output}.", faces=len(faceset))
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, shard_bytes=shard_mb * 1_000_000, on_progress=on_progress)
-    _said(as_json, f"{len(faceset)} faces in {len(made)} shards in {output}.", shards=[str(path) for path in made])
+    said(as_json, f"{len(faceset)} faces in {len(made)} shards in {output}.", shards=[str(path) for path in made])
 
 
 @app.command()
@@ -292,11 +305,11 @@ def unpack(
 
     if dry_run:
         count = len(PackedFaces.open(packed))
-        _said(as_json, f"{count} faces would be unpacked to {output}.", faces=count)
+        said(as_json, f"{count} faces would be unpacked to {output}.", faces=count)
         return
     with progress_bar() as on_progress:
         faceset = work(packed, output, on_progress)
-    _said(as_json, f"{len(faceset)} faces in {output}.", faces=len(faceset))
+    said(as_json, f"{len(faceset)} faces in {output}.", faces=len(faceset))
 
 
 @app.command()
@@ -310,12 +323,12 @@ def metadata(
     from facegen.facesets import metadata as keeping
 
     if action == "save":
-        count = keeping.save(_opened(folder), file)
-        _said(as_json, f"The metadata of {count} faces is in {file}.", faces=count)
+        count = keeping.save(opened(folder), file)
+        said(as_json, f"The metadata of {count} faces is in {file}.", faces=count)
     elif action == "restore":
         faceset, unknown = keeping.restore(folder, file)
         more = f"; {len(unknown)} pictures are not known to it, such as {unknown[0]}" if unknown else ""
-        _said(as_json, f"{len(faceset)} faces have their metadata back{more}.", faces=len(faceset), unknown=unknown)
+        said(as_json, f"{len(faceset)} faces have their metadata back{more}.", faces=len(faceset), unknown=unknown)
     else:
         raise InputError(f"Expected save or restore, found {action!r}; write one of them after metadata.")
 
@@ -329,7 +342,7 @@ def info(
     """Say what a faceset holds: spread of poses, sharpness, brightness, people."""
     from facegen.facesets import info as looking
 
-    faceset = _opened(folder)
+    faceset = opened(folder)
     found = looking.describe(faceset)
     if picture is not None:
         from facegen.media import write_picture
@@ -345,61 +358,6 @@ def info(
         typer.echo(f"{name:12} {words}")
 
 
-@app.command("import")
-def import_(
-    path: Annotated[
-        Path, typer.Argument(help="DeepFaceLab's JPEG files or faceset.pak, faceswap's PNG files or .fsa.")
-    ],
-    output: NewFolder,
-    frames: Annotated[Path | None, typer.Option(help="For .fsa: the video or folder of pictures it describes.")] = None,
-    face_type: Annotated[str, typer.Option(help="How faceswap's faces are cut.")] = "whole_face",
-    size: Annotated[int, typer.Option(min=32, max=2048, help="Side of faceswap's faces, pixels.")] = 256,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Take over faces of DeepFaceLab or faceswap; a file that would run code is refused and named."""
-    from facegen.facesets import exchange
-
-    if dry_run:
-        kind = exchange.kind_of(path)
-        _said(as_json, f"{path} holds {kind}.", kind=kind)
-        return
-    with progress_bar() as on_progress:
-        made = exchange.import_faces(
-            path, output, frames=frames, face_type=face_type, size=size, on_progress=on_progress
-        )
-    if not as_json:
-        for line in made.refused:
-            typer.echo(line, err=True)
-    _said(as_json, f"{made.faces} faces of {made.kind} in {made.folder}.", **dataclasses.asdict(made))
-
-
-@app.command()
-def export(
-    folder: Folder,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A folder for pictures, a file for .pak and .fsa.")],
-    kind: Annotated[str, typer.Option("--as", metavar="|".join(EXPORTS), help="For which program.")] = "dfl-jpeg",
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write the faces for DeepFaceLab or faceswap."""
-    from facegen.facesets import exchange
-
-    faceset = _opened(folder)
-    if dry_run:
-        _said(as_json, f"{len(faceset)} faces would be written as {kind} to {output}.", faces=len(faceset))
-        return
-    with progress_bar() as on_progress:
-        count = exchange.export_faces(faceset, output, kind, on_progress)  # type: ignore[arg-type]
-    _said(as_json, f"{count} faces written as {kind} to {output}.", faces=count)
-
-
-def _opened(folder: Path) -> "Faceset":
-    from facegen.facesets import Faceset
-
-    return Faceset.open(folder)
-
-
 def _names(records: "Sequence[FaceRecord]") -> list[str]:
     return [record.file_name for record in records]
 
@@ -411,8 +369,5 @@ def _named(faceset: "Faceset", name: str) -> "FaceRecord":
     raise InputError(f"Expected the name of a face in {faceset.folder}, found {name!r}; see its metadata.jsonl.")
 
 
-def _said(as_json: bool, sentence: str, **figures: Any) -> None:
-    if as_json:
-        typer.echo(json.dumps(figures, ensure_ascii=False))
-    else:
-        typer.echo(sentence, err=True)
+app.command("import")(import_)
+app.command()(export)

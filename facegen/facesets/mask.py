@@ -58,8 +58,7 @@ def parsed_mask(record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
         record: the face; a record without five points takes them from its 68.
         image_rgb: (S, S, 3) its picture.
     """
-    points5 = record.face.points5 if record.face is not None else _points5(record.points68)
-    matrix = align.similarity(points5, align.PARSE5, parse.SIZE)
+    matrix = align.similarity(points5_of_record(record), align.PARSE5, parse.SIZE)
     crop = align.warp(image_rgb, matrix, parse.SIZE)
     with _parser_lock:
         share = _parser().share(crop[None], parse.FACE)[0]
@@ -82,9 +81,12 @@ def _without_holes(mask: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _points5(points68: np.ndarray) -> np.ndarray:
+def points5_of_record(record: FaceRecord) -> np.ndarray:
+    """(5, 2) float32: eye centres, nose tip, mouth corners, from the mesh or else from the 68 points."""
+    if record.face is not None:
+        return record.face.points5
     groups = (range(36, 42), range(42, 48), (30,), (48,), (54,))
-    return np.stack([points68[list(group)].mean(0) for group in groups]).astype(np.float32)
+    return np.stack([record.points68[list(group)].mean(0) for group in groups]).astype(np.float32)
 
 
 def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) -> Faceset:

@@ -183,6 +183,25 @@ def test_metadata_finds_its_pictures_again(faceset: Faceset, tmp_path: Path) -> 
     np.testing.assert_allclose(found.records[0].points68, faceset.records[0].points68 * 2 + 0.5, atol=0.02)
 
 
+def test_details_are_restored(faceset: Faceset, tmp_path: Path) -> None:
+    from facegen.facesets.enhance import enhance
+    from facegen.hub import is_present
+    from facegen.restore.weights import RESTORER
+
+    if not is_present(RESTORER):
+        pytest.skip("the restorer's weights are not here")
+    few = Faceset(faceset.folder, mask.apply(faceset, "hull").records[:2])
+    made = enhance(few, tmp_path / "restored")
+    again = Faceset.open(tmp_path / "restored")
+    for before, after in zip(few.records, again.records, strict=True):
+        gap = np.abs(few.picture(before).astype(int) - again.picture(after))
+        assert 0.2 < gap.mean() < 20
+        assert again.mask(after) is not None
+    assert len(made) == 2
+    with pytest.raises(InputError, match="strength"):
+        enhance(few, tmp_path / "other", strength=0)
+
+
 def test_info(faceset: Faceset) -> None:
     found = info.describe(faceset)
     assert (found.faces, found.size, found.people) == (12, 96, (12,))
