@@ -82,7 +82,7 @@ class TalkPipeline:
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the portrait at one moment of its talk, without the rest."""
-        speech = listen(request.audio)
+        speech = listen(request.audio, seconds=seconds)
         sitter = self._sitter(request)
         moments = np.arange(max(2, int(speech.seconds * FRAME_RATE))) / FRAME_RATE
         motion = _invented(speech, moments, request.options)
@@ -91,7 +91,11 @@ class TalkPipeline:
     def _talk(self, request: TalkRequest, run: Run, say: Callable[..., None]) -> TalkResult:
         started = time.perf_counter()
         say(0.0, "Listening")
-        speech = listen(request.audio)
+        speech = listen(
+            request.audio,
+            seconds=request.options.seconds,
+            on_heard=lambda seconds: say(0.0, f"Listening, {seconds:.0f} s heard"),
+        )
         notices: tuple[str, ...] = ()
         if not speech.voiced.any():
             notices = ("No speech was heard, so the mouth stays closed.",)

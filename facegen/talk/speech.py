@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,16 +69,34 @@ class Speech:
         return values[low].astype(np.float32) * (1 - share) + values[high].astype(np.float32) * share
 
 
-def listen(path: str | os.PathLike[str]) -> Speech:
+def listen(
+    path: str | os.PathLike[str],
+    *,
+    seconds: float | None = None,
+    on_heard: Callable[[float], None] = lambda _seconds: None,
+) -> Speech:
     """Reads a recording, of any rate and layout, piece by piece.
 
     Args:
         path: a sound file, or a video with sound.
+        seconds: no more than this is needed; a little more is heard, so that a short piece sounds as the whole does.
+        on_heard: told how many seconds were heard, every ten; may raise Cancelled.
 
     Raises:
         InputError: it cannot be read, has no sound, or is shorter than `SHORTEST_SECONDS`.
     """
-    speech = hear(read_audio_windows(path, SAMPLE_RATE))
+    longest = None if seconds is None else max(seconds + 1, _STRETCH_SECONDS)
+
+    def pieces() -> Iterator[np.ndarray]:
+        heard = 0
+        for piece in read_audio_windows(path, SAMPLE_RATE):
+            on_heard(heard / SAMPLE_RATE)
+            yield piece
+            heard += piece.size
+            if longest is not None and heard >= longest * SAMPLE_RATE:
+                return
+
+    speech = hear(pieces())
     if speech.seconds < SHORTEST_SECONDS:
         raise InputError(
             f"Expected at least {SHORTEST_SECONDS} s of sound, found {speech.seconds:.2f} s in {shown(path)}; "
