@@ -34,7 +34,7 @@ class SwapOptions:
     face_shape: float = _strength(1.0)
     """How far the chin and cheek line takes the source's shape."""
 
-    mask_feather: float = _strength(0.15)
+    mask_feather: float = _strength(0.1)
     """How soft the border of the new face is."""
 
     colour: float = _strength(1.0)

@@ -49,12 +49,11 @@ def swapped(engine: MeshEngine, source: Shown, target: Shown, options: SwapOptio
 def test_result_is_the_source_person_with_the_target_s_expression_and_pose(
     engine: MeshEngine, analyser: FaceAnalyser, astronaut: Shown, admiral: Shown
 ) -> None:
-    # the admiral's glasses, which stay in front otherwise, hide the eyes that recognition looks at
-    patch = swapped(engine, astronaut, admiral, SwapOptions(occlusion=False))
+    patch = swapped(engine, astronaut, admiral)
     result = media.paste_picture(admiral[0], [patch])
     _, face = shown(analyser, result)
     assert distance(face.embedding, astronaut[1].embedding) < distance(face.embedding, admiral[1].embedding)
-    assert distance(face.embedding, astronaut[1].embedding) < 0.5
+    assert distance(face.embedding, astronaut[1].embedding) < 0.55  # the rims of his glasses stay
     assert abs(face.yaw_deg - admiral[1].yaw_deg) < 4
     assert abs(face.pitch_deg - admiral[1].pitch_deg) < 4
     assert abs(face.blendshape("jawOpen") - admiral[1].blendshape("jawOpen")) < 0.1
@@ -139,3 +138,21 @@ def test_several_pictures_are_chosen_by_pose_and_settled_light_is_between(
     low = np.minimum(drafts[0].gain, drafts[1].gain) - 1e-4
     high = np.maximum(drafts[0].gain, drafts[1].gain) + 1e-4
     assert ((settled.gain >= low) & (settled.gain <= high)).all()
+
+
+def test_of_clear_glasses_only_the_rims_stay() -> None:
+    from facegen.swap.engines import mesh as engine_mesh
+
+    picture = np.full((256, 256, 3), 170, np.uint8)
+    cv2.circle(picture, (90, 110), 28, (60, 60, 60), 2)
+    points = np.zeros((478, 2), np.float32)
+    points[:, 0] = np.linspace(60, 200, 478)
+    points[:, 1] = 200
+    rims = engine_mesh._rims(picture, points)
+    assert rims[110, 62] > 0.9
+    assert rims[110, 90] < 0.1
+    bare, glasses = np.ones((256, 256), np.float32), np.zeros((256, 256), np.float32)
+    glasses[90:130, 70:110] = 1
+    assert engine_mesh._is_clear(picture, bare - glasses, glasses)
+    picture[90:130, 70:110] = 30
+    assert not engine_mesh._is_clear(picture, bare - glasses, glasses)

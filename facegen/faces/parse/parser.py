@@ -57,21 +57,25 @@ class FaceParser:
             (N, 19, 256, 256) float32, in the order of `CLASSES`, summing to 1 over the classes. Things held before a
             face count as background.
         """
-        return self._found(crops_rgb, None)
+        return self._found(crops_rgb, ())
 
     def share(self, crops_rgb: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-        """How likely each pixel belongs to any of some classes: `parse` summed over them, and quicker.
+        """How likely each pixel belongs to any of some classes: (N, 256, 256) float32, 0..1; see `shares`."""
+        return self.shares(crops_rgb, classes)[:, 0]
+
+    def shares(self, crops_rgb: np.ndarray, *groups: Sequence[int]) -> np.ndarray:
+        """How likely each pixel belongs to any class of a group: `parse` summed over them, and quicker.
 
         Args:
             crops_rgb: as for `parse`.
-            classes: numbers of classes.
+            groups: numbers of classes, group by group.
 
         Returns:
-            (N, 256, 256) float32, 0..1.
+            (N, G, 256, 256) float32, 0..1, a picture for each group.
         """
-        return self._found(crops_rgb, list(classes))[:, 0]
+        return self._found(crops_rgb, groups)
 
-    def _found(self, crops_rgb: np.ndarray, summed: list[int] | None) -> np.ndarray:
+    def _found(self, crops_rgb: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
         import torch
         from torch.nn import functional as F
 
@@ -79,7 +83,7 @@ class FaceParser:
 
         if crops_rgb.ndim != 4 or crops_rgb.shape[1:] != (SIZE, SIZE, 3) or crops_rgb.dtype != np.uint8:
             raise ValueError(f"crops must be (N, {SIZE}, {SIZE}, 3) uint8, but got {crops_rgb.shape} {crops_rgb.dtype}")
-        found = np.empty((len(crops_rgb), 1 if summed else len(CLASSES), SIZE, SIZE), np.float32)
+        found = np.empty((len(crops_rgb), len(groups) or len(CLASSES), SIZE, SIZE), np.float32)
         with torch.inference_mode():
             for start in range(0, len(crops_rgb), AT_ONCE):
                 part = torch.from_numpy(np.ascontiguousarray(crops_rgb[start : start + AT_ONCE])).to(self.device)
@@ -89,8 +93,8 @@ class FaceParser:
                     logits = self._network(pictures)
                 # softmax before the enlargement: a quarter of the exponentials, and borders stay smooth
                 probabilities = F.softmax(logits.float(), 1)
-                if summed:
-                    probabilities = probabilities[:, summed].sum(1, keepdim=True)
+                if groups:
+                    probabilities = torch.stack([probabilities[:, list(group)].sum(1) for group in groups], 1)
                 found[start : start + len(part)] = upsample(probabilities).cpu().numpy()
         return found
 

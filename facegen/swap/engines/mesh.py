@@ -26,8 +26,8 @@ from facegen.swap.options import SwapOptions
 WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
 UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
-"""What the parser may see where the new face is drawn; glasses stay in front."""
-OPENED = 0.06
+"""What the parser may see where the new face is drawn; of glasses the rims stay in front."""
+OPENED = 0.15
 """How much wider a swapped eye is drawn than the target's lids say (found by measuring eyeBlink before and after)."""
 MARGIN = 0.06
 """Room around the face, as a share of its size."""
@@ -126,14 +126,14 @@ class MeshEngine:
         """See `Engine.prepare`."""
         textures = []
         for image_rgb, face in pictures:
-            view = self._view(image_rgb, face, is_parsed=True, work_size=TEXTURE_SIZE)
+            view = self._view(image_rgb, face, is_parsed=True, is_worn=False, work_size=TEXTURE_SIZE)
             visible = view.visible(view.uncovered)
             textures.append(make_texture(view.image_rgb, view.points, visible, view_of(face)))
         return make_identity(textures, [face for _, face in pictures])
 
     def draft(self, image_rgb: np.ndarray, face: Face, identity: Identity, options: SwapOptions) -> MeshDraft:
         """See `Engine.draft`."""
-        view = self._view(image_rgb, face, is_parsed=options.occlusion, work_size=WORK_SIZE)
+        view = self._view(image_rgb, face, is_parsed=options.occlusion, is_worn=True, work_size=WORK_SIZE)
         texture = _chosen(identity, face)
         shape = _shaped(view.points, identity.shape, options.face_shape)
         albedo, covered = _drawn(shape[: mesh.VERTEX_COUNT], texture, view.image_rgb.shape[:2])
@@ -181,7 +181,7 @@ class MeshEngine:
         result = blend.two_bands(view.image_rgb.astype(np.float32), drawn, wide, narrow, width * 0.03)
         return _patch(view, result, np.minimum(np.maximum(wide, narrow) * 50, 1))
 
-    def _view(self, image_rgb: np.ndarray, face: Face, *, is_parsed: bool, work_size: int) -> View:
+    def _view(self, image_rgb: np.ndarray, face: Face, *, is_parsed: bool, is_worn: bool, work_size: int) -> View:
         points = face.points478
         low, high = points[:, :2].min(0), points[:, :2].max(0)
         margin = float((high - low).max()) * MARGIN + 2
@@ -195,8 +195,14 @@ class MeshEngine:
             crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
         matrix, uncovered = align.parse_matrix(face, parse.SIZE), None
         if self._parser is not None and is_parsed:
-            found = self._parser.share(align.warp(image_rgb, matrix, parse.SIZE)[None], UNCOVERED)[0]
+            picture = align.warp(image_rgb, matrix, parse.SIZE)
+            bare, behind = self._parser.shares(picture[None], UNCOVERED, (parse.GLASSES,))[0]
+            is_clear = is_worn and _is_clear(picture, bare, behind)
+            found = bare + behind if is_clear else bare
             share = np.clip((cv2.GaussianBlur(found, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
+            if is_clear:
+                rims = _rims(picture, align.apply(matrix, face.points478[:, :2]))
+                share *= 1 - rims * np.minimum(cv2.dilate(behind, np.ones((5, 5), np.uint8)) * 2, 1)
             uncovered = (share * 255 + 0.5).astype(np.uint8)
         return View(
             origin_xy=(x0, y0),
@@ -207,6 +213,33 @@ class MeshEngine:
             crop_matrix=matrix,
             uncovered=uncovered,
         )
+
+
+def _is_clear(picture_rgb: np.ndarray, bare: Array, glasses: Array) -> bool:
+    """Whether a face wears glasses that one can look through: not much darker than its skin."""
+    lenses, skin = picture_rgb[glasses > 0.5], picture_rgb[bare > 0.7]
+    return len(lenses) > 100 and len(skin) > 100 and bool(lenses.mean() > 0.5 * skin.mean())
+
+
+def _rims(picture_rgb: np.ndarray, points: Array) -> Array:
+    """(S, S) where glasses hide what is behind them, 0..1: thin lines darker or brighter than what they lie on.
+
+    Args:
+        picture_rgb: (S, S, 3) uint8 crop of a face.
+        points: (478, 2) in its pixels.
+    """
+    luma = cv2.cvtColor(picture_rgb, cv2.COLOR_RGB2GRAY)
+    width = max(round(float(np.ptp(points[:, 0])) / 14) | 1, 3)
+    line = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    contrast = cv2.max(cv2.morphologyEx(luma, cv2.MORPH_BLACKHAT, line), cv2.morphologyEx(luma, cv2.MORPH_TOPHAT, line))
+    contrast = contrast / (cv2.blur(luma, (width, width)) + 20.0)
+    rims = cv2.dilate(np.clip((contrast - 0.04) / 0.06, 0, 1).astype(np.float32), np.ones((3, 3), np.uint8))
+    for lids, _ in SIDES:
+        eye = points[list(lids)]
+        middle = eye.mean(0)
+        # lashes and lids are lines too
+        rims[mesh.polygon_mask((middle + (eye - middle) * [1.3, 1.9]).astype(np.float32), rims.shape) > 127] = 0
+    return rims
 
 
 def _calm(window: list[np.ndarray | None], offsets: np.ndarray, options: SwapOptions) -> np.ndarray | None:
@@ -229,7 +262,7 @@ def _shape_freedom() -> Array:
     outline = distances[:, list(mesh.FACE_OVAL)].min(1)
     mouth = distances[:, list(mesh.LIPS_OUTER)].min(1)
     jaw = np.clip((mesh.topology().xyz[:, 1] + 7.5) / 4, 0, 1)
-    freedom = np.clip(outline / 3.0, 0, 1) * np.clip(0.2 + mouth / 3.0, 0, 1) * jaw
+    freedom = np.clip(outline / 3.0, 0, 1) * np.clip(0.5 + mouth / 3.0, 0, 1) * jaw
     return freedom[:, None].astype(np.float32)
 
 
