@@ -2,6 +2,7 @@
 
 import html
 import os
+import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +11,15 @@ from typing import Any
 
 import gradio as gr
 
+from facegen.generate.request import GenerateOptions
+from facegen.generate.weights import DIRECTIONS, GENERATOR
+from facegen.hub import is_present
 from facegen.talk.options import TalkOptions
 from facegen.talk.reading import LONGEST_TEXT, can_read, read_aloud
 from facegen.talk.request import TalkRequest
 from facegen.ui import talks
 from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
+from facegen.ui.faces import Asked, FaceDesk
 from facegen.ui.handlers import answered, note, progress_card, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented, link_or_copy
@@ -75,18 +80,19 @@ def build(services: Services, shell: Shell) -> None:
     """Lay out the tab and wire it."""
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
-            portrait, examples, audio = _ask_files()
+            portrait, examples, invent, audio = _ask_files()
             driving, options = _ask_options()
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
             pictured, result, download = _show_outcome()
     inputs = Inputs(portrait=portrait, audio=audio, driving=driving, options=options)
     _wire_portrait(inputs, examples, status, pictured)
+    _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
     _add_endpoints(services, shell)
 
 
-def _ask_files() -> tuple[gr.File, gr.HTML, gr.Audio]:
+def _ask_files() -> tuple[gr.File, gr.HTML, gr.Button, gr.Audio]:
     gr.HTML(step(1, "Who speaks?", "A picture from the front; or a video, in which then only the mouth changes."))
     portrait = gr.File(
         label="Portrait", file_types=[*PICTURE_SUFFIXES, *VIDEO_SUFFIXES], height=130, elem_id="talk-portrait"
@@ -101,6 +107,8 @@ def _ask_files() -> tuple[gr.File, gr.HTML, gr.Audio]:
         js_on_load=EXAMPLE_CLICK,
         elem_id="talk-examples",
     )
+    can_invent = all(is_present(weight) for weight in (*GENERATOR, DIRECTIONS))
+    invent = gr.Button("Or a face that does not exist", size="md", visible=can_invent, elem_id="talk-invent")
     gr.HTML(step(2, "What is said?", "Any recording, in any language: a file, or the microphone."))
     audio = gr.Audio(label="Sound", sources=["upload", "microphone"], type="filepath", elem_id="talk-audio")
     if can_read():
@@ -110,7 +118,7 @@ def _ask_files() -> tuple[gr.File, gr.HTML, gr.Audio]:
             read = gr.Button("Read aloud", elem_id="talk-read")
             said = gr.HTML()
         read.click(_read, [text, voice], [said, audio], api_visibility="private")
-    return portrait, examples, audio
+    return portrait, examples, invent, audio
 
 
 @shown(2)
@@ -164,6 +172,24 @@ def _wire_portrait(inputs: Inputs, examples: gr.HTML, status: gr.HTML, pictured:
 
     inputs.portrait.change(look, inputs.portrait, [status, pictured], show_progress="minimal", api_visibility="private")
     examples.click(use_example, None, inputs.portrait, api_visibility="private")
+
+
+def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status: gr.HTML, portrait: gr.File) -> None:
+    desk = FaceDesk()
+
+    @shown(2)
+    def draw(visitor: Visitor) -> Any:
+        asked = Asked(options=GenerateOptions(seed=secrets.randbelow(1_000_000)))
+        return note("A new face was drawn."), desk.written(services, visitor, asked)[0]
+
+    invent.click(
+        draw,
+        shell.visitor,
+        [status, portrait],
+        show_progress_on=status,
+        concurrency_id="look",
+        api_visibility="private",
+    )
 
 
 def _wire_run(

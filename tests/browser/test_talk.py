@@ -1,0 +1,36 @@
+"""The Talk tab in a real browser: from a portrait and a recording to a video with sound."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from facegen import media
+from facegen.runs import list_runs
+from tests.studio_process import StudioProcess
+from tests.talk.sounds import babble, write_wave
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+WAIT_MS = 120_000
+
+
+def test_a_portrait_talks_from_click_to_download(chromium: Browser, studio: StudioProcess, tmp_path: Path) -> None:
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(studio.url)
+    page.get_by_role("tab", name="Talk", exact=True).first.click()
+    page.locator("#talk-examples [data-example=astronaut]").click()
+    expect(page.locator("#talk-status")).to_contain_text("portrait is loaded", timeout=WAIT_MS)
+    page.locator("#talk-audio input[type=file]").set_input_files(write_wave(tmp_path / "said.wav", babble(3)))
+    page.wait_for_timeout(1500)
+    page.locator("#talk-try").click()
+    expect(page.locator("#talk-status [role=alert]")).to_contain_text("consent", timeout=WAIT_MS)
+    page.locator("#consent input").check()
+    page.locator("#talk-try").click()
+    expect(page.locator("#talk-status [data-state=done]")).to_be_visible(timeout=WAIT_MS)
+    with page.expect_download() as downloading:
+        page.locator("#talk-download").click()
+    made = media.probe(downloading.value.path())
+    assert (made.width, made.height, made.frame_count, len(made.audio)) == (512, 512, 50, 1)
+    (run,) = (run for run in list_runs(studio.home / "runs") if run.kind == "talk")
+    assert run.status().state == "done"
+    page.close()
