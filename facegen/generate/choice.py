@@ -8,7 +8,7 @@ import torch
 
 from facegen.generate.weights import load_attributes
 
-_FEMALE = 5
+FEMALE = 5
 
 
 class Choice:
@@ -31,11 +31,6 @@ class Choice:
         small = np.stack([cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA) for p in pictures_rgb])
         inputs = torch.from_numpy(small).permute(0, 3, 1, 2).float().div(127.5) - 1
         with torch.inference_mode():
-            said = self._network(inputs.contiguous(memory_format=torch.channels_last)).float()
-        said[:, _FEMALE] = said[:, _FEMALE].sigmoid()
-        return said.numpy()
-
-    def probability(self, picture_rgb: np.ndarray, label: str) -> float:
-        """0..1 that one picture shows what a label («female», «male») says."""
-        female = float(self.outputs(picture_rgb[None])[0, _FEMALE])
-        return female if label == "female" else 1 - female
+            said = self._network(inputs.contiguous(memory_format=torch.channels_last)).float().numpy().copy()
+        said[:, FEMALE] = 1 / (1 + np.exp(-said[:, FEMALE]))
+        return said

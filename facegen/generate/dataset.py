@@ -16,7 +16,7 @@ from facegen.config import check, write_json
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import FaceAnalyser
 from facegen.faces.parse import BACKGROUND, HAIR
-from facegen.generate.choice import Choice
+from facegen.generate.choice import FEMALE, Choice
 from facegen.generate.frame import Framed, frame_largest, parse_framed
 from facegen.generate.measure import measure_picture, mirrored_mean
 from facegen.generate.packed import SIDE, PackedFaces
@@ -82,14 +82,14 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
 
     Raises:
         InputError: the folder holds no photographs with faces, or labels do not match.
-        WeightsError: the choice model is missing.
+        WeightsError: the attribute network is missing.
     """
     say = on_progress or (lambda _fraction, _text: None)
     source, output = Path(request.photographs), Path(request.output)
     found = find_pictures(source)
     labels = read_labels(Path(request.labels)) if request.labels else {}
     label, threshold = parse_keep(request.keep)
-    choice = Choice() if label else None
+    choice = Choice()
     analyser = FaceAnalyser()
     rows: list[dict[str, object]] = []
     samples: list[tuple[str, str, Measured, np.ndarray]] = []
@@ -106,13 +106,15 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
         for kind, picture in _kinds(framed, request, number):
             counts[kind] += 1
             _write(output / kind / group / f"{path.stem}.png", picture)
-            probability = choice.probability(picture, label) if choice else 1.0
+            said = choice.outputs(picture[None])[0]
+            probability = said[FEMALE] if label != "male" else 1 - said[FEMALE]
             is_kept = probability >= threshold and not (label and group and group != label)
-            row: dict[str, object] = {"name": f"{kind}/{name}", "kept": int(is_kept), label or "choice": probability}
+            row: dict[str, object] = {"name": f"{kind}/{name}", "kept": int(is_kept), "female": float(said[FEMALE])}
+            row |= dict(zip(NAMES, (round(float(v), 4) for v in said), strict=False))
             if is_kept:
                 measured, values = _measured(analyser, framed, picture)
                 values = np.where(np.isfinite(given := labels.get(name, np.full(5, np.nan))), given, values)
-                row |= dict(zip(NAMES, (round(float(v), 4) for v in values), strict=True))
+                row |= {f"measured {n}": round(float(v), 4) for n, v in zip(NAMES, values, strict=True)}
                 samples.append((f"{kind}_{name}", group, measured, values))
                 _write(output / "final" / f"{kind}_{name.replace('/', '_').rsplit('.', 1)[0]}.png", picture)
             rows.append(row)
@@ -121,7 +123,9 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     if unknown:
         raise InputError(f"Expected labels of pictures in {source}, found one of {unknown[0]!r}; correct the CSV.")
     if not samples:
-        raise InputError(f"Expected photographs with faces in {source}, kept none of {len(found)}.")
+        surest = max((float(str(row["female"])) for row in rows), default=0.0)
+        words = f" (the surest female is {surest:.4f})" if rows else ""
+        raise InputError(f"Expected photographs with faces in {source}, kept none of {len(found)}{words}.")
     _write_csv(output / "all_output.csv", rows)
     pack = _pack(samples, request, lambda part, text: say(0.5 + 0.5 * part, text))
     pack.write(output)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from facegen.generate.base import Basis, fit_basis, mirrored_shapes, to_vector
 from facegen.generate.critic import Critic, critic_loss, feature_distance, fooling_loss, frozen_features
 from facegen.generate.packed import PackedFaces
+from facegen.generate.settle import settle_statistics
 from facegen.generate.spectral import largest_singular_values
 from facegen.generate.vae import ConditionalVae
 from facegen.restore.texture import texture_distance
@@ -269,7 +270,9 @@ class GeneratorTask(Task):
         import copy
 
         assert isinstance(model, RivalPair)
-        copy.deepcopy(model.vae).half().save_pretrained(folder, max_shard_size="7MB")
+        vae = copy.deepcopy(model.vae)
+        settle_statistics(vae)
+        vae.half().save_pretrained(folder, max_shard_size="7MB")
         return {file.name: file for file in sorted(folder.iterdir())}
 
 

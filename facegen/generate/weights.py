@@ -17,8 +17,8 @@ GENERATOR = (
         name="generator-1",
         source=Bundled(),
         filename="generate/vae/diffusion_pytorch_model-00001-of-00002.safetensors",
-        sha256="1e2365019c4acb5d0f071f14292dfd0111abac4236120397f971f342bafc3360",
-    size=6973850,
+        sha256="7b3b48e17fc7f56c908591a0fd7a5b666e6eb9ca250cabb19c4c06e4d54d71f8",
+        size=6973850,
         licence=_LICENCE,
         card="generate/README.md",
     ),
@@ -26,8 +26,8 @@ GENERATOR = (
         name="generator-2",
         source=Bundled(),
         filename="generate/vae/diffusion_pytorch_model-00002-of-00002.safetensors",
-        sha256="3327569761469440cc9ec1fc70522f5352365b7feaa5e3214636e1431aba1681",
-    size=4379986,
+        sha256="b98e527571766cb64fc848dd54bf6320c58a4fe5e4db3d143b387e2352544ce7",
+        size=4379986,
         licence=_LICENCE,
         card="generate/README.md",
     ),
@@ -60,7 +60,7 @@ DIRECTIONS = WeightFile(
     licence=_LICENCE,
     card="generate/README.md",
 )
-WEIGHTS = (*GENERATOR, ATTRIBUTES, REALISM, DIRECTIONS)
+WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS)
 
 
 def generator_folder() -> Path:

@@ -33,14 +33,21 @@ def texture_distance(drawn: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _strengths(pictures: Tensor) -> Tensor:
-    """(B, 4, h, w) root mean square of differences to the right, down and along both diagonals."""
+    """(B, 7, h, w) root mean square of first differences in four directions and of second ones in three.
+
+    The second ones are what a pattern that alternates from pixel to pixel has much of, and photographs little.
+    """
     grey = pictures.mean(1, keepdim=True)
-    here = grey[..., :-1, :-1]
-    steps = [
-        grey[..., :-1, 1:] - here,
-        grey[..., 1:, :-1] - here,
-        grey[..., 1:, 1:] - here,
-        grey[..., 1:, :-1] - grey[..., :-1, 1:],
+    middle, right, left = grey[..., 1:-1, 1:-1], grey[..., 1:-1, 2:], grey[..., 1:-1, :-2]
+    below, above, corner = grey[..., 2:, 1:-1], grey[..., :-2, 1:-1], grey[..., 2:, 2:]
+    bands = [
+        right - middle,
+        below - middle,
+        corner - middle,
+        below - right,
+        left + right - 2 * middle,
+        above + below - 2 * middle,
+        middle + corner - right - below,
     ]
-    squares = torch.cat(steps, 1).square()
+    squares = torch.cat(bands, 1).square()
     return (F.avg_pool2d(squares, _WINDOW, _STRIDE) + 1e-5).sqrt()

@@ -8,8 +8,8 @@ RESTORER = WeightFile(
     name="restorer",
     source=Bundled(),
     filename="restore/restorer.safetensors",
-    sha256="0" * 64,
-    size=0,
+    sha256="e6e0518d901d4d3dd05eacfa5cebc43cfd7529d32d4f2339c08d2cd67f55a1b1",
+    size=5075552,
     licence="Apache-2.0",
     card="restore/README.md",
 )

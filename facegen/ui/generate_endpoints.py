@@ -33,9 +33,9 @@ def build(services: Services, desk: FaceDesk, visitor: gr.State) -> None:
         asked = Asked(sliders=parse(Sliders, given), options=parse(GenerateOptions, _plain(options)), encoded=encoded)
         return desk.picture(asked), given
 
-    said = [gr.JSON(label="sliders by name"), gr.JSON(label="options by name"), gr.JSON(label="more by name")]
     limits: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1}
     with gr.Column(visible=False):
+        said = [gr.JSON(label="sliders by name"), gr.JSON(label="options by name"), gr.JSON(label="more by name")]
         gr.Button(visible=False).click(
             answered(generate), [visitor, *said], gr.File(file_count="multiple"), api_name="generate", **limits
         )

@@ -14,7 +14,7 @@ from facegen.ui import endpoints, theme
 from facegen.ui.handlers import CONSENT
 from facegen.ui.services import Services, StudioSettings, Visitor
 from facegen.ui.shell import Shell
-from facegen.ui.tabs import faceset, models, runs, swap, talk, train, verify
+from facegen.ui.tabs import faceset, generate, models, runs, swap, talk, train, verify
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CACHE_SECONDS = (3600, 86400)
@@ -36,6 +36,8 @@ def _page(services: Services) -> gr.Blocks:
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab("Swap", id="swap"):
                 swap.build(services, shell)
+            with gr.Tab("Generate", id="generate") as generate_tab:
+                generate.build(services, shell, generate_tab)
             with gr.Tab("Talk", id="talk"):
                 talk.build(services, shell)
             with gr.Tab("Faceset", id="faceset"):

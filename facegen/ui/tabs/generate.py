@@ -87,9 +87,18 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> None:
         with gr.Column(scale=6, min_width=300):
             status, face, compare, look = _show_face()
             several, made_grid, across, down, sweep, strip, save = _show_more()
-            history_state, history = gr.State([]), gr.Gallery(
-                label="History of this visit", columns=8, height=140, interactive=False, buttons=[], elem_id="generate-history"
-            )  # fmt: skip
+            history_state = gr.State([])
+            history = gr.Gallery(
+                label="History of this visit",
+                columns=6,
+                height=220,
+                object_fit="contain",
+                allow_preview=False,
+                fit_columns=False,
+                interactive=False,
+                buttons=[],
+                elem_id="generate-history",
+            )
     _wire_live(desk, inputs, dice, lock, face, status, tab)
     _wire_history(desk, inputs, face, history_state, history, dice)
     _wire_photo(desk, shell, inputs, drop, forget, face, status)
@@ -107,7 +116,7 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
     gr.HTML(step(2, "Which face?"))
     with gr.Row(elem_classes="fg-buttons"):
         seed = gr.Number(7, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
-        dice = gr.Button("🎲 Another face", variant="primary", min_width=130, elem_id="generate-dice")
+        dice = gr.Button("Another face", variant="primary", min_width=130, elem_id="generate-dice")
         lock = gr.Checkbox(label="Lock the seed", min_width=110, elem_id="generate-lock")
     temperature, retouch = widgets(
         GenerateOptions, ("temperature", "retouch"), labels={"temperature": "Variety", "retouch": "Retouch"}

@@ -1,0 +1,74 @@
+"""The bundled generator through its one door."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen.errors import InputError, NoFaceError
+from facegen.faces import distance
+from facegen.generate.directions import NAMES as DIRECTIONS
+from facegen.generate.measure import measure_faces
+from facegen.generate.pipeline import GeneratePipeline
+from facegen.generate.request import GenerateOptions, GenerateRequest
+from facegen.generate.sliders import NAMES, Sliders
+from facegen.media import read_picture, write_picture
+from facegen.provenance import verify
+from tests.factories import noise_rgb, portrait_rgb
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> GeneratePipeline:
+    return GeneratePipeline(device="cpu")
+
+
+def test_pictures_are_numbered_signed_and_repeatable(pipeline: GeneratePipeline, tmp_path: Path) -> None:
+    request = GenerateRequest(
+        output=str(tmp_path / "a"), sliders=Sliders(mouth=0.6), options=GenerateOptions(seed=7, count=2)
+    )
+    done = pipeline(request)
+    assert [Path(name).name for name in done.files] == ["0000.png", "0001.png"]
+    assert verify(done.files[0]).is_proven
+    with Image.open(done.files[1]) as picture:
+        said = json.loads(picture.info["facegen"])
+    assert said["options"]["seed"] == 8
+    again = pipeline(
+        GenerateRequest(output=str(tmp_path / "b"), sliders=Sliders(**said["sliders"]), options=GenerateOptions(seed=8))
+    )
+    np.testing.assert_array_equal(read_picture(again.files[0]), read_picture(done.files[1]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_slider_moves_what_it_says(pipeline: GeneratePipeline, name: str) -> None:
+    face = pipeline.sample([7])
+    drawn = pipeline.sweep(face, Sliders(), name, steps=3)
+    values, faces = measure_faces(pipeline.analyser, list(drawn))
+    assert all(found is not None for found in faces)
+    own = values[:, NAMES.index(name)]
+    assert own[0] < own[1] < own[2]
+    assert own[2] - own[0] > 0.5
+
+
+def test_a_photograph_is_edited(pipeline: GeneratePipeline, tmp_path: Path) -> None:
+    encoded = pipeline.encode(portrait_rgb())
+    plain, opened = (
+        np.ascontiguousarray(pipeline.draw(encoded.latents, sliders)[0])
+        for sliders in (encoded.sliders, Sliders(**{**vars(encoded.sliders), "mouth": 0.9}))
+    )
+    found = [pipeline.analyser.embed(p, pipeline.analyser.detect(p, 1))[0].embedding for p in (plain, opened)]
+    assert distance(found[0], found[1]) < 0.5
+    write_picture(tmp_path / "noise.png", noise_rgb(128, 128))
+    with pytest.raises(NoFaceError, match=r"noise\.png"):
+        pipeline(GenerateRequest(output=str(tmp_path), edit=str(tmp_path / "noise.png")))
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_directions_change_the_face(pipeline: GeneratePipeline, name: str) -> None:
+    face = pipeline.sample([7])
+    moved = pipeline.directions.moved(face, {name: 2.0})
+    before, after = (pipeline.draw(f, Sliders(), retouch=False).astype(int) for f in (face, moved))
+    assert np.abs(before - after).mean() > 0.5
+    with pytest.raises(InputError, match="direction"):
+        pipeline.directions.moved(face, {"tail": 1.0})

@@ -1,0 +1,49 @@
+"""The restorer's network and pipeline."""
+
+import numpy as np
+import pytest
+import torch
+
+from facegen.errors import InputError
+from facegen.restore import Restorer
+from facegen.restore.network import RestorerConfig
+from facegen.restore.task import damage
+from facegen.restore.texture import texture_distance
+from tests.factories import portrait_rgb
+
+
+def test_a_fresh_network_changes_nothing() -> None:
+    network = RestorerConfig(widths=(8, 8, 8)).build().eval()
+    pictures = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(network(pictures), pictures)
+
+
+def test_damage_keeps_the_range_and_loses_texture() -> None:
+    picture = torch.from_numpy(portrait_rgb()[:256, :256].copy()).permute(2, 0, 1)[None].float() / 255
+    damaged = damage(picture, torch.Generator().manual_seed(0))
+    assert damaged.min() >= 0
+    assert damaged.max() <= 1
+    assert texture_distance(picture, picture) == 0
+    assert texture_distance(damaged, picture) > 0.002
+
+
+def test_restoring_brings_texture_back() -> None:
+    picture = portrait_rgb()
+    side = min(picture.shape[:2])
+    original = torch.from_numpy(picture[:side, :side].copy()).permute(2, 0, 1)[None].float() / 255
+    original = torch.nn.functional.interpolate(original, size=256, mode="bilinear", antialias=True)
+    small = torch.nn.functional.interpolate(original, size=96, mode="bilinear", antialias=True)
+    given = (small[0].permute(1, 2, 0) * 255).byte().numpy()[None]
+    restorer = Restorer("cpu")
+    enlarged, restored = restorer.restore(given, 0.0), restorer.restore(given)
+    assert restored.shape == (1, 256, 256, 3)
+    distances = [
+        float(texture_distance(torch.from_numpy(p).permute(0, 3, 1, 2).float() / 255, original))
+        for p in (enlarged, restored)
+    ]
+    assert distances[1] < distances[0]
+
+
+def test_other_than_square_pictures_are_refused() -> None:
+    with pytest.raises(InputError, match="square"):
+        Restorer("cpu").restore(np.zeros((1, 8, 9, 3), np.uint8))

@@ -1,0 +1,51 @@
+"""What the Generate tab does, apart from widgets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegen.errors import InputError
+from facegen.provenance import verify
+from facegen.ui.faces import FaceDesk, asked_of
+from facegen.ui.services import Services, Visitor
+
+SLIDERS = (0.8, 0.1, 0.7, 0.7, 0.5)
+
+
+@pytest.fixture(scope="module")
+def desk() -> FaceDesk:
+    return FaceDesk()
+
+
+def test_values_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="eyes"):
+        asked_of((1.5, *SLIDERS[1:]), 0, 0.8, True)
+    with pytest.raises(InputError, match="numbers"):
+        asked_of((None, *SLIDERS[1:]), 0, 0.8, True)
+    assert asked_of(SLIDERS, 3.0, 0.8, False, (0, 0, 1.5)).more == {"nose width": 1.5}
+
+
+def test_a_face_several_and_a_sweep(desk: FaceDesk) -> None:
+    asked = asked_of(SLIDERS, 3, 0.8, False)
+    picture = desk.picture(asked)
+    assert picture.shape == (384, 384, 3)
+    grid = desk.grid(asked, 2)
+    assert [words for _, words in grid] == ["Seed 3", "Seed 4"]
+    assert desk.sweep(asked, "mouth").shape == (128, 7 * 128, 3)
+    mixed = desk.picture(asked_of(SLIDERS, 3, 0.8, False, other_seed=9, mix=1.0))
+    other = desk.picture(asked_of(SLIDERS, 9, 0.8, False))
+    assert np.abs(mixed.astype(int) - other).mean() < np.abs(mixed.astype(int) - picture).mean()
+    with pytest.raises(InputError, match="at once"):
+        desk.grid(asked, 99)
+    with pytest.raises(InputError, match="different"):
+        desk.sweep(asked, "mouth", "mouth")
+
+
+def test_downloads_are_signed_and_the_visitors_own(desk: FaceDesk) -> None:
+    services, visitor = Services(), Visitor()
+    (file,) = desk.written(services, visitor, asked_of(SLIDERS, 3, 0.8, False))
+    assert services.visitor_folder(visitor) in Path(file).parents
+    assert verify(file).is_proven
+    archive = desk.zipped(services, visitor, asked_of(SLIDERS, 3, 0.8, False), 2)
+    assert Path(archive).suffix == ".zip"
