@@ -58,7 +58,9 @@ def follow_video(
             f"Expected a face in the driving video {Path(path).name!r}, but found none; choose another video."
         )
     rows = np.array([_row(face) for face in faces])
-    rows[:, :6] -= np.median(rows[:, :6], 0)
+    # the portrait keeps its own pose and brows; only what changes is followed
+    followed = [0, 1, 2, 3, 4, 5, 8]
+    rows[:, followed] -= np.median(rows[:, followed], 0)
     length = times[-1] + (times[1] - times[0])
     notices: tuple[str, ...] = ()
     if float(seconds[-1]) > length:
