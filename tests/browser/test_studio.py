@@ -14,7 +14,7 @@ from tests.studio_process import StudioProcess
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 WAIT_MS = 120_000
-TABS = ("Swap", "Talk", "Faceset", "Train", "Runs", "Models", "Verify")
+TABS = ("Swap", "Generate", "Talk", "Faceset", "Train", "Runs", "Models", "Verify")
 
 
 @pytest.fixture

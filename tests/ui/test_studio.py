@@ -12,6 +12,9 @@ from facegen.ui.studio import build_studio
 from facegen.ui.tabs.swap_layout import ASKED_OTHERWISE, LABELS
 
 ENDPOINTS = {
+    "/generate",
+    "/generate_sweep",
+    "/generate_edit",
     *("/swap", "/swap_start", "/swap_preview", "/find_people", "/example", "/verify"),
     *("/talk", "/talk_preview"),
     *("/train_start", "/train_status", "/train_ask", "/train_use"),
@@ -40,7 +43,8 @@ def test_the_page_builds_without_weights_network_or_torch() -> None:
 
 def test_every_tab_is_there(studio) -> None:
     labels = [block.label for block in studio.blocks.values() if block.get_block_name() == "tabitem"]
-    assert labels == ["Swap", "Talk", "Train", "Runs", "Models", "Verify"]
+    tabs = ["Swap", "Generate", "Talk", "Faceset", "Train", "Runs", "Models", "Verify"]
+    assert [label for label in labels if label in tabs] == tabs
 
 
 def test_every_swap_option_has_a_widget(studio) -> None:
