@@ -99,9 +99,9 @@ def _features(pictures: np.ndarray) -> np.ndarray:
 
 
 def kid(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared maximum mean discrepancy of two sets of features, each standardised by the second's spread."""
-    spread = b.std(0) + 1e-6
-    a, b = a / spread, b / spread
+    """Squared maximum mean discrepancy of two sets of features, standardised by the second's mean and spread."""
+    middle, spread = b.mean(0), b.std(0) + 1e-6
+    a, b = (a - middle) / spread, (b - middle) / spread
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3

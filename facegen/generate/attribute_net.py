@@ -50,8 +50,9 @@ class AttributeNet(nn.Module):
         super().__init__()
         self.config = config
         stages = []
-        for inputs, outputs, blocks in zip((48, *config.widths), config.widths, config.blocks, strict=False):
-            stride = 1 if inputs == 48 else 2
+        scales = zip((48, *config.widths), config.widths, config.blocks, strict=False)
+        for number, (inputs, outputs, blocks) in enumerate(scales):
+            stride = 2 if number else 1
             stages.append(
                 nn.Sequential(
                     conv_norm(inputs, outputs, stride), nn.ReLU(), *(Residual(outputs) for _ in range(blocks))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import torch
 
-from facegen import hub
 from facegen.device import choose_device
 from facegen.generate.attribute_net import load_attribute_net
 from facegen.generate.realism_task import REALISM_CONFIG
-from facegen.generate.weights import REALISM
 
 _AT_ONCE = 16
 
@@ -19,15 +19,16 @@ class Realism:
     """The trained classifier of photographs against generated faces.
 
     Args:
+        path: what `facegen train realism` exported; none is bundled.
         device: as `device.choose_device` takes it.
 
     Raises:
-        WeightsError: the weights are missing or were changed.
+        WeightsError: the file holds another model.
     """
 
-    def __init__(self, device: str = "auto") -> None:
+    def __init__(self, path: Path, device: str = "auto") -> None:
         self.device = choose_device(device)
-        self._network = load_attribute_net(str(hub.fetch(REALISM)), REALISM_CONFIG).to(self.device)
+        self._network = load_attribute_net(str(path), REALISM_CONFIG).to(self.device)
 
     def score(self, pictures_rgb: np.ndarray) -> np.ndarray:
         """(N,) float32 0..1, 1 for a photograph, of (N, S, S, 3) uint8 aligned faces."""

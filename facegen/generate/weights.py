@@ -42,15 +42,6 @@ ATTRIBUTES = WeightFile(
     licence=_LICENCE,
     card="generate/README.md",
 )
-REALISM = WeightFile(
-    name="realism",
-    source=Bundled(),
-    filename="generate/realism.safetensors",
-    sha256="0" * 64,
-    size=0,
-    licence=_LICENCE,
-    card="generate/README.md",
-)
 DIRECTIONS = WeightFile(
     name="directions",
     source=Bundled(),
