@@ -1,0 +1,18 @@
+"""The classifier of photographs against generated faces, untrained."""
+
+from pathlib import Path
+
+import numpy as np
+
+from facegen.generate.attribute_net import AttributeNet
+from facegen.generate.attribute_task import save_half
+from facegen.generate.realism import Realism
+from facegen.generate.realism_task import REALISM_CONFIG
+from tests.factories import noise_rgb
+
+
+def test_scores_and_maps(tmp_path: Path) -> None:
+    realism = Realism(save_half(AttributeNet(REALISM_CONFIG).eval(), tmp_path / "realism.safetensors"), "cpu")
+    pictures = np.stack([noise_rgb(256, 256, seed) for seed in (0, 1)])
+    assert realism.map(pictures).shape == (2, 8, 8)
+    assert ((realism.score(pictures) > 0) & (realism.score(pictures) < 1)).all()
