@@ -20,8 +20,9 @@ def drawing_losses(model: Any, options: SaehdOptions, batch: dict[str, Tensor], 
     """The terms of the weights that draw: A and B for each person's own, then what was asked for besides."""
     warping = is_warping(options, progress)
     is_frozen = options.architecture.startswith("liae") and not warping and not options.pretrain
-    a: Drawn = model("draw_a", batch["a_input"], is_frozen=is_frozen)
-    b: Drawn = model("draw_b", batch["b_input"], is_frozen=is_frozen)
+    a: Drawn
+    b: Drawn
+    a, b = model("draw_both", batch["a_input"], batch["b_input"], is_frozen=is_frozen)
     losses = {"A": _own(a, options, batch, "a"), "B": _own(b, options, batch, "b")}
     if options.pretrain:
         return losses

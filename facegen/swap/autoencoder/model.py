@@ -98,6 +98,30 @@ class SaehdModel(nn.Module):
         mix = torch.rand(own.shape[:2], device=own.device)[..., None, None] < self.morph
         return self._drawn(self.decoder, torch.where(mix, own, other) if self.training else own)
 
+    def draw_both(self, a: Tensor, b: Tensor, *, is_frozen: bool = False) -> tuple[Drawn, Drawn]:
+        """A and B drawn again as `draw_a` and `draw_b` do, with both at once wherever they share weights.
+
+        Deep layers are bound by their weights, which are then read, and their gradients written, once instead of twice.
+        """
+        count, flat = len(a), self.encoder(torch.cat([a, b]))
+        if self.has_two_decoders:
+            code = self.inter(flat)
+            return self._drawn(self.decoder_a, code[:count]), self._drawn(self.decoder_b, code[count:])
+        if self.kind == "liae":
+            shared = _frozen(self.inter_ab, flat) if is_frozen else self.inter_ab(flat)
+            own = self.inter_b(flat[:count])
+            code = torch.cat([torch.cat([own, shared[count:]]), shared], 1)
+        else:
+            of_a, of_b = self.inter_a(flat), self.inter_b(flat[count:])
+            mix = torch.rand(of_b.shape[:2], device=of_b.device)[..., None, None] < self.morph
+            code = torch.cat([of_a[:count], torch.where(mix, of_b, of_a[count:]) if self.training else of_b])
+        drawn = self._drawn(self.decoder, code)
+        first, second = (
+            Drawn(drawn.picture[part], drawn.mask[part], drawn.code[part])
+            for part in (slice(count), slice(count, None))
+        )
+        return first, second
+
     def swap(self, pictures: Tensor, morph: float = 1.0, *, is_code_fixed: bool = False) -> Drawn:
         """A with B's face.
 
@@ -124,7 +148,7 @@ class SaehdModel(nn.Module):
         return Drawn(picture, mask, code)
 
     def forward(self, way: str, *arguments: Any, **options: Any) -> Any:
-        """One of `draw_a`, `draw_b`, `swap`, `code_critic`, `critic`: what several processes listen to."""
+        """One of `draw_a`, `draw_b`, `draw_both`, `swap`, `code_critic`, `critic`: what several processes listen to."""
         return getattr(self, way)(*arguments, **options)
 
     def drawing_state(self) -> dict[str, Tensor]:

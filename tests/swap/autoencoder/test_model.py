@@ -56,6 +56,17 @@ def test_presets_draw(preset: str) -> None:
         assert model("swap", faces).picture.shape == faces.shape
 
 
+@pytest.mark.parametrize("architecture", ["df-ud", "liae-ud", "amp-u", "scratch"])
+def test_both_at_once_are_both(architecture: str) -> None:
+    model = SaehdModel(SaehdOptions(**TINY, architecture=architecture)).eval()
+    a, b = torch.rand(2, 3, 64, 64), torch.rand(3, 3, 64, 64)
+    with torch.no_grad():
+        both, alone = model.draw_both(a, b), (model.draw_a(a), model.draw_b(b))
+    for found, wanted in zip(both, alone, strict=True):
+        for name in ("picture", "mask", "code"):
+            torch.testing.assert_close(getattr(found, name), getattr(wanted, name), atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("architecture", "millions"), [("liae-ud", 82.4), ("df-ud", 54.5), ("liae-udt", 77.5)])
 def test_as_large_as_the_reference(architecture: str, millions: float) -> None:
     with torch.device("meta"):
