@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
     from facegen.generate.frame import Framed
 
+TURNED_LIDS = 0.2
+"""How much less lids are opened on a fully turned head."""
 DEEP_TEMPERATURE = 0.8
 """What a temperature counts in the deep groups, which draw detail."""
 
@@ -144,7 +146,7 @@ class FaceGenerator:
         """
         asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         flows = np.stack([self.flow(s, values) for s, values in zip(latents.shapes, asked, strict=True)])
-        values = torch.tensor([s.values() for s in asked], device=self.device)
+        values = torch.tensor([s.drawn() for s in asked], device=self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
             drawn, _, _ = self.vae(
                 latents.texture,
@@ -156,8 +158,10 @@ class FaceGenerator:
 
     def flow(self, shape: np.ndarray, sliders: Sliders) -> np.ndarray:
         """(64, 64, 2) float32 flow that poses a shape as the sliders say."""
-        quantities = {name: DRAWN[name].quantity(v) for name, v in zip(NAMES, sliders.values(), strict=True)}
-        points = geometry.posed(shape, quantities["eyes"], quantities["mouth"], quantities["head"])
+        quantities = {name: DRAWN[name].quantity(v) for name, v in zip(NAMES, sliders.drawn(), strict=True)}
+        # lids look wider on a turned head: measured, and taken back
+        narrower = 1 - TURNED_LIDS * (quantities["head"] / DRAWN["head"].at1) ** 2
+        points = geometry.posed(shape, quantities["eyes"] * narrower, quantities["mouth"], quantities["head"])
         return flow_from_canonical(points, shape, self.mean_shape)
 
     def encode(self, image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> Encoded:
@@ -180,6 +184,5 @@ class FaceGenerator:
             nothing = tuple(torch.zeros(1, *s, device=self.device) for s in self.vae.noise_shapes())
             base = self.vae.base(texture)
             _, _, noises = self.vae.draw_canonical(base, self.vae.condition_of(values), self.vae.encode(seen), nothing)
-        named = dict(zip(NAMES, (float(v) for v in values[0]), strict=True))
         latents = Latents(texture=texture, shapes=measured.shape[None], noises=noises)
-        return Encoded(latents=latents, sliders=Sliders(**named), framed=framed)
+        return Encoded(latents=latents, sliders=Sliders.of_drawn(values[0].tolist()), framed=framed)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from facegen.config import check
 
+HEAD_REACH = 0.88
+"""How much of the trained turn is used: beyond, cheeks smear and the person changes."""
 NAMES = ("eyes", "mouth", "hair", "background", "head")
 
 
@@ -33,6 +36,18 @@ class Sliders:
     def values(self) -> tuple[float, ...]:
         """The five in the order of `NAMES`."""
         return tuple(getattr(self, f.name) for f in fields(self))
+
+    def drawn(self) -> tuple[float, ...]:
+        """The five as the generator is asked for them: a head turns `HEAD_REACH` of what it was trained to."""
+        *others, head = self.values()
+        return (*others, 0.5 + HEAD_REACH * (head - 0.5))
+
+    @classmethod
+    def of_drawn(cls, values: Sequence[float]) -> Sliders:
+        """The sliders that are drawn as these five, as far as they reach."""
+        *others, head = (float(value) for value in values)
+        head = min(1.0, max(0.0, 0.5 + (head - 0.5) / HEAD_REACH))
+        return cls(**dict(zip(NAMES, (*others, head), strict=True)))
 
 
 @dataclass(frozen=True)
