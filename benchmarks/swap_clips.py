@@ -1,6 +1,7 @@
 """Clips for the swap benchmarks, made once into a folder of the system's own from ../shared/data."""
 
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -28,6 +29,12 @@ def material(name: str) -> Path:
     if not path.exists():
         raise InputError(f"Expected {path}, found nothing; this benchmark needs the local material of ../shared/data.")
     return path
+
+
+def user_environment(home: str) -> dict[str, str]:
+    """What a user's command sees: a home folder of its own, and compiled modules kept from one start to the next."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**environment, "FACEGEN_HOME": home}
 
 
 def square_clip() -> Path:

@@ -1,6 +1,5 @@
 """Peak memory of a long swap against that of a short one."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -48,7 +47,7 @@ def peak_bytes(clip: Path) -> int:
         command = [sys.executable, "-m", "facegen", "swap", "--source", str(source), "--target", str(clip)]
         process = subprocess.Popen(
             [*command, "--output", output, "--consent"],
-            env={**os.environ, "FACEGEN_HOME": folder},
+            env=swap_clips.user_environment(folder),
             stderr=subprocess.DEVNULL,
         )
         peak, watched = 0, psutil.Process(process.pid)

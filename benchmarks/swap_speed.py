@@ -1,7 +1,6 @@
 """Frames a second of a whole swap, process start included, and of the frame pipeline alone."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -51,7 +50,7 @@ def measure(clip: Path) -> tuple[dict[str, object], dict[str, object]]:
             [*map(str, command), "--json", "--consent"],
             check=True,
             capture_output=True,
-            env={**os.environ, "FACEGEN_HOME": folder},
+            env=swap_clips.user_environment(folder),
         )
         seconds = time.perf_counter() - started
         summary = json.loads(done.stdout)

@@ -55,9 +55,7 @@ def analyse(
     return analysis
 
 
-def _counted(
-    target: str, timeline: Timeline, progress: Progress, beside: Future[Any] | None
-) -> Iterator[media.Frame]:
+def _counted(target: str, timeline: Timeline, progress: Progress, beside: Future[Any] | None) -> Iterator[media.Frame]:
     for frame in timeline.frames(target, timeline.first):
         yield frame
         if beside is not None and beside.done():

@@ -128,6 +128,11 @@ class MeshEngine:
         for image_rgb, face in pictures:
             view = self._view(image_rgb, face, is_parsed=True, is_worn=False, work_size=TEXTURE_SIZE)
             visible = view.visible(view.uncovered)
+            if visible is not None:
+                # hair ends in a soft shadow that is no skin either
+                visible = cv2.erode(
+                    visible, np.ones((2 * (round(np.ptp(view.points[:, 0]) * 0.025)) + 1,) * 2, np.uint8)
+                )
             textures.append(make_texture(view.image_rgb, view.points, visible, view_of(face)))
         return make_identity(textures, [face for _, face in pictures])
 
