@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facegen.errors import InputError
 from facegen.generate.base import Basis, fit_basis, mirrored_shapes, to_vector
 from facegen.generate.critic import Critic, critic_loss, feature_distance, fooling_loss, frozen_features
 from facegen.generate.packed import PackedFaces
@@ -54,14 +55,15 @@ class GeneratorData:
     `measured` (B, 5), `codes` (B, K). The first batch of a training brings the linear model along: `basis_*`.
     """
 
-    def __init__(self, pack: PackedFaces, config: VaeConfig, device: torch.device) -> None:
+    def __init__(self, pack: PackedFaces, config: VaeConfig, device: torch.device, start: str = "") -> None:
         self.pack, self.config, self.device = pack, config, device
         self.skipped: tuple[str, ...] = ()
-        self.basis: Basis = fit_basis(pack, config.texture_codes, config.shape_codes)
+        self.basis: Basis | None = None if start else fit_basis(pack, config.texture_codes, config.shape_codes)
         held = pack.held_back()
         self.places, self.held_places = np.flatnonzero(~held), np.flatnonzero(held)
-        model = config.build()
-        model.warm_start(self.basis)
+        model = _begun(start) if start else config.build()
+        if self.basis:
+            model.warm_start(self.basis)
         canonical = np.asarray(pack.canonical)
         self.codes = [
             model.texture_codes_of(torch.from_numpy(to_vector(c))) for c in (canonical, canonical[:, :, ::-1])
@@ -78,7 +80,7 @@ class GeneratorData:
         variants = torch.randint(self.pack.pictures.shape[1], (len(faces),), generator=draw.generator).numpy()
         mirrored = (torch.rand(len(faces), generator=draw.generator) < 0.5).numpy()
         found = self.take(faces, variants, mirrored)
-        if draw.step == 0:
+        if draw.step == 0 and self.basis:
             found |= {f"basis_{name}": torch.from_numpy(value) for name, value in vars(self.basis).items()}
         return found
 
@@ -159,6 +161,8 @@ class GeneratorTask(Task):
 
     network: VaeConfig = field(default_factory=VaeConfig)
     """The generator's size."""
+    start: str = ""
+    """Folder of a trained generator (weights/generate/vae) to go on from; empty begins afresh. Its size counts."""
     critic_widths: tuple[int, int, int, int] = (32, 64, 128, 192)
     """Channels of the critic at 1/2, 1/4, 1/8 and 1/16 of the side."""
     rivalry_from: float = field(default=0.12, metadata={"min": 0.0, "max": 1.0})
@@ -186,11 +190,12 @@ class GeneratorTask(Task):
 
     def build_data(self, folder: Path | None, device: torch.device) -> GeneratorData:
         """Opens the prepared dataset and fits the linear top of the hierarchy to it."""
-        return GeneratorData(PackedFaces.read(folder), self.network, device)
+        return GeneratorData(PackedFaces.read(folder), self.network, device, self.start)
 
     def build_model(self) -> nn.Module:
         """A fresh generator with its critic."""
-        return RivalPair(self.network.build(), Critic(tuple(self.critic_widths)))
+        vae = _begun(self.start) if self.start else self.network.build()
+        return RivalPair(vae, Critic(tuple(self.critic_widths)))
 
     def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """The generator's, then the critic's."""
@@ -274,6 +279,14 @@ class GeneratorTask(Task):
         settle_statistics(vae)
         vae.half().save_pretrained(folder, max_shard_size="7MB")
         return {file.name: file for file in sorted(folder.iterdir())}
+
+
+def _begun(folder: str) -> ConditionalVae:
+    """A trained generator, ready to be trained on."""
+    try:
+        return ConditionalVae.from_pretrained(folder, torch_dtype=torch.float32).train()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"Expected a generator as diffusers saves it in {folder}, found none; {error}.") from error
 
 
 def _inner(model: nn.Module) -> nn.Module:

@@ -48,6 +48,22 @@ def test_a_tiny_training_runs_resumes_and_exports(info: TaskInfo, folders: dict[
     assert again.train(resume=True).step == 5
 
 
+def test_a_generator_goes_on_from_exported_weights(folders: dict[str, Path], tmp_path: Path) -> None:
+    from facegen.config import from_dict
+
+    tiny = ["device=cpu", "steps=1", "save_every=1"]
+    first = make_request(GENERATOR, preset="tiny", changes=tiny)
+    task = from_dict(GENERATOR.load(), first.task_settings)
+    done = Trainer(task, first.settings, tmp_path / "a", data=folders["generator"], say=lambda _: None).train()
+    start = str(next(iter(done.files.values())).parent)
+    second = make_request(GENERATOR, preset="tiny", changes=[*tiny, f"task.start={start}"])
+    task = from_dict(GENERATOR.load(), second.task_settings)
+    again = Trainer(task, second.settings, tmp_path / "b", data=folders["generator"], say=lambda _: None).train()
+    assert again.is_complete
+    with pytest.raises(InputError, match="diffusers"):
+        from_dict(GENERATOR.load(), {**second.task_settings, "start": str(tmp_path)}).build_model()
+
+
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="facegen generate dataset"):
         PackedFaces.read(tmp_path)
