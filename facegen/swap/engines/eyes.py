@@ -105,4 +105,7 @@ def _matched(drawn: Array, target: Array, inside: np.ndarray) -> Array:
         pixels = picture[inside]
         brightness = pixels.sum(1)
         whites.append(pixels[brightness >= np.percentile(brightness, 75)].mean(0) + 4)
-    return drawn * np.clip(whites[1] / whites[0], 0.4, 2.2)
+    gain = whites[1] / whites[0]
+    brightness = float(gain.mean())
+    # half-closed eyes show little white, whose tint is then the lids'
+    return drawn * np.clip(brightness, 0.4, 2.2) * np.clip(gain / brightness, 0.9, 1.1)

@@ -27,7 +27,7 @@ WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
 UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
 """What the parser may see where the new face is drawn; of glasses the rims stay in front."""
-OPENED = 0.15
+OPENED = 0.2
 """How much wider a swapped eye is drawn than the target's lids say (found by measuring eyeBlink before and after)."""
 MARGIN = 0.06
 """Room around the face, as a share of its size."""
