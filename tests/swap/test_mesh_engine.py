@@ -49,11 +49,12 @@ def swapped(engine: MeshEngine, source: Shown, target: Shown, options: SwapOptio
 def test_result_is_the_source_person_with_the_target_s_expression_and_pose(
     engine: MeshEngine, analyser: FaceAnalyser, astronaut: Shown, admiral: Shown
 ) -> None:
-    patch = swapped(engine, astronaut, admiral)
+    # the admiral's heavy glasses stay in front otherwise, and are part of what recognition looks at
+    patch = swapped(engine, astronaut, admiral, SwapOptions(occlusion=False))
     result = media.paste_picture(admiral[0], [patch])
     _, face = shown(analyser, result)
     assert distance(face.embedding, astronaut[1].embedding) < distance(face.embedding, admiral[1].embedding)
-    assert distance(face.embedding, astronaut[1].embedding) < 0.55  # the rims of his glasses stay
+    assert distance(face.embedding, astronaut[1].embedding) < 0.5
     assert abs(face.yaw_deg - admiral[1].yaw_deg) < 4
     assert abs(face.pitch_deg - admiral[1].pitch_deg) < 4
     assert abs(face.blendshape("jawOpen") - admiral[1].blendshape("jawOpen")) < 0.1

@@ -27,7 +27,7 @@ WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
 UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
 """What the parser may see where the new face is drawn; of glasses the rims stay in front."""
-OPENED = 0.2
+OPENED = 0.15
 """How much wider a swapped eye is drawn than the target's lids say (found by measuring eyeBlink before and after)."""
 MARGIN = 0.06
 """Room around the face, as a share of its size."""
@@ -129,10 +129,9 @@ class MeshEngine:
             view = self._view(image_rgb, face, is_parsed=True, is_worn=False, work_size=TEXTURE_SIZE)
             visible = view.visible(view.uncovered)
             if visible is not None:
-                # hair ends in a soft shadow that is no skin either
-                visible = cv2.erode(
-                    visible, np.ones((2 * (round(np.ptp(view.points[:, 0]) * 0.025)) + 1,) * 2, np.uint8)
-                )
+                # hair ends in a soft shadow, which is no skin either: look upwards for it
+                reach = round(float(np.ptp(view.points[:, 0])) * 0.03) + 1
+                visible = cv2.erode(visible, np.ones((reach, 1), np.uint8), anchor=(0, reach - 1))
             textures.append(make_texture(view.image_rgb, view.points, visible, view_of(face)))
         return make_identity(textures, [face for _, face in pictures])
 
