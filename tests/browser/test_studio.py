@@ -50,7 +50,7 @@ def _load_example(page: Page, name: str) -> None:
 
 
 def _runs(studio: StudioProcess) -> list[Run]:
-    return list_runs(studio.home / "runs")
+    return [run for run in list_runs(studio.home / "runs") if run.kind == "swap"]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
