@@ -8,8 +8,10 @@ from types import FrameType
 def main() -> None:
     """Run the command line: exit code 2 with one sentence for an expected error, 130 when the user stopped it."""
     from facegen.cli import build_app
+    from facegen.device import keep_memory_flat
     from facegen.errors import Cancelled, FacegenError
 
+    keep_memory_flat()
     signal.signal(signal.SIGTERM, _stop)
     try:
         build_app(sys.argv[1:])(prog_name="facegen")

@@ -77,6 +77,20 @@ def choose_dtype(name: str = "auto", device: str = "auto") -> "torch.dtype":
     return known[name]
 
 
+def keep_memory_flat() -> None:
+    """Let all threads share two heaps, called before there are several; where the C library is not glibc, nothing.
+
+    Frames pass from thread to thread; with a heap for each thread glibc keeps what others could use, and a long clip
+    takes half a megabyte more for every frame.
+    """
+    import ctypes
+
+    most_arenas = -8  # M_ARENA_MAX in glibc's malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(most_arenas, 2)
+
+
 def use_one_thread() -> None:
     """Keep numpy and torch to one core in the calling thread; for workers that are several themselves.
 
