@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facegen.faces.parse.network import Residual
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeNetConfig:
@@ -29,18 +31,6 @@ class AttributeNetConfig:
 def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """3x3 convolution and batch norm."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs))
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al., arXiv:1512.03385)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = conv_norm(width, width)
-        self.second = conv_norm(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
 
 
 class AttributeNet(nn.Module):
