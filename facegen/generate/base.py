@@ -4,8 +4,8 @@ Faces drawn with one shape lie so well over each other that their principal comp
 Cootes et al. 1998) are an encoder and a decoder that need no training: the deep groups below begin where these end.
 
 The prior is made of the posteriors of the data (arXiv:1705.07120), not of one Gaussian: hair lies one way or another and
-never in between. A new person's hair and surroundings come near those of one face of the data; the face is a mixture
-of two others that would go with them.
+never in between. A new person's hair and surroundings are those of one face of the data; the face is a mixture of two
+others that would go with them.
 """
 
 from __future__ import annotations

@@ -50,6 +50,8 @@ CONTROLS = np.array(
 """Vertices that steer a flow."""
 _RING = 1.75
 """The ring round the head that does not move, in sizes of the face's outline."""
+_INWARD = 0.08
+"""How far towards the middle of the face what turns into view is drawn from."""
 _BEHIND = 1.15
 """The axis about which a head turns, eye distances behind the eyes."""
 
@@ -191,6 +193,7 @@ def flow_between(
     Returns:
         (size, size, 2) float32 offsets in pixels of the 256-pixel frame.
     """
+    source = _clear_of_rim(source, target)
     visible = CONTROLS[normals(target)[CONTROLS, 2] < -0.12]
     inside = ((target_ring > 14) & (target_ring < SIZE - 15)).all(1)
     places = np.concatenate([target[visible, :2], target_ring[inside], _border()]).astype(np.float32)
@@ -210,6 +213,19 @@ def flow_between(
     flow = (kernel @ weights[:count] + weights[count] + grid @ weights[count + 1 :]).reshape(size // 2, size // 2, 2)
     flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_LINEAR)
     return _with_nearest_surface(flow, target, source)
+
+
+def _clear_of_rim(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The source with what turns into view drawn from further inside the face.
+
+    At the rim of the source lies what is behind the head too: spread over a cheek it would be a smear.
+    """
+    before, after = (-normals(points)[:, 2] for points in (source, target))
+    opened = np.clip(after - before, 0, 1) * np.clip(1 - before / 0.7, 0, 1)
+    centre = source[list(FACE_OVAL), :2].mean(0)
+    result = source.copy()
+    result[:, :2] += (_INWARD * opened)[:, None] * (centre - source[:, :2])
+    return result
 
 
 def _with_nearest_surface(flow: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:

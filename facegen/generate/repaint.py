@@ -37,18 +37,34 @@ def with_hair(picture: np.ndarray, hair: np.ndarray, wanted: float) -> np.ndarra
         hair: (H, W) 0..1.
         wanted: mean luminance of the hair, 0..1.
     """
-    values = luminance(picture)
+    own = hair_inside(picture, hair)
+    values = luminance(own)
     mean = mean_inside(values, hair)
     colour = np.array([np.interp(wanted, HAIR_LUMINANCES, HAIR_COLOURS[:, c]) for c in range(3)], np.float32)
     colour *= wanted / max(float(colour @ LUMINANCE), 1e-3)
     # strands keep their contrast, in a range that bright hair has too
-    relative = np.clip(values / max(mean, 0.03), 0, 1.7) ** (0.75 if wanted > mean else 1.0)
+    relative = np.clip(values / max(mean, 0.03), 0.2, 1.7) ** (0.6 if wanted > mean else 1.0)
     relative /= max(mean_inside(relative, hair), 1e-3)
-    own = picture / np.maximum(values, 0.02)[..., None]
-    tint = 0.75 * colour / wanted + 0.25 * np.clip(own, 0.3, 2.0)
+    tint = 0.75 * colour / wanted + 0.25 * np.clip(own / np.maximum(values, 0.02)[..., None], 0.3, 2.0)
     tint /= np.maximum(luminance(tint), 1e-3)[..., None]
     painted = np.clip(tint * (relative * wanted)[..., None], 0, 1)
     return picture + hair[..., None] * (painted - picture)
+
+
+def hair_inside(picture: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """The picture whose hair goes on past its rim, where skin or a bright ground shine through.
+
+    What shines through is no strand: brightened like one it would draw a glowing line round the hair.
+    """
+    scale = len(picture) / 128
+    solid = cv2.erode(np.clip(2 * hair - 1, 0, 1), np.ones((3, 3), np.uint8), iterations=max(1, round(scale)))
+    weight = cv2.GaussianBlur(solid, (0, 0), 3 * scale)[..., None]
+    blurred = cv2.GaussianBlur(picture * solid[..., None], (0, 0), 3 * scale) / np.maximum(weight, 1e-4)
+    # far from any solid hair there is only the picture itself
+    known = np.clip(weight / 0.02, 0, 1)
+    near = picture + known * (blurred - picture)
+    soft = cv2.GaussianBlur(solid, (0, 0), 0.7 * scale)[..., None]
+    return near + soft * (picture - near)
 
 
 def with_background(picture: np.ndarray, background: np.ndarray, wanted: float) -> np.ndarray:

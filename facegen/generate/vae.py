@@ -127,9 +127,9 @@ class ConditionalVae(ModelMixin, ConfigMixin):
     def sample_codes(self, count: int, generator: torch.Generator, temperature: float) -> tuple[Tensor, Tensor]:
         """(B, K) and (B, L) codes from the prior; drawn on the CPU so that every device draws the same.
 
-        Hair and surroundings are those of one face of the data and a neighbour of it, the face is mixed of two of the
-        `NEIGHBOURS` faces nearest to it (in the leading codes, which say how hair lies and how light the skin is), the
-        shape of all of these.
+        Hair and surroundings are those of one face of the data (two would lie over each other like ghosts), the face is
+        mixed of two of the `NEIGHBOURS` faces nearest to it (in the leading codes, which say how hair lies and how light
+        the skin is), the shape of all three.
 
         Args:
             count: how many.
@@ -146,10 +146,9 @@ class ConditionalVae(ModelMixin, ConfigMixin):
             near = gaps.argsort()[1 : 1 + min(NEIGHBOURS, max(1, size - 1))]
             one, two = near[(torch.rand(2, generator=generator) * len(near)).long()].tolist()
             part = 0.4 + 0.2 * float(numbers[1])
-            surroundings = 0.75 * anchors[first] + 0.25 * anchors[int(near[0])]
             face = torch.lerp(anchors[one], anchors[two], part)
             form = 0.25 * shapes[first] + 0.75 * torch.lerp(shapes[one], shapes[two], part)
-            code = surroundings + blend @ (face - surroundings)
+            code = anchors[first] + blend @ (face - anchors[first])
             # mixing takes variance away; 1 gives most of it back
             strength = temperature * 1.25
             textures.append(torch.lerp(anchors[near].mean(0), code, strength))
@@ -216,9 +215,9 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         """
         flow = flow.to(base)
         grids = [flow_grid(flow), flow_grid(F.interpolate(flow, size=SIDE, mode="bilinear", align_corners=False))]
-        large = F.interpolate(base, size=SIDE, mode="bicubic", align_corners=False)
+        large = F.interpolate(torch.cat([base, strands_of(base)], 1), size=SIDE, mode="bicubic", align_corners=False)
         large = F.grid_sample(large, grids[1], padding_mode="border", align_corners=False)
-        repainted = repaint_base(large, sliders)
+        repainted = repaint_base(large[:, :5], large[:, 5:], sliders)
         placed = F.grid_sample(
             torch.cat([features.to(base), base], 1), grids[0], padding_mode="border", align_corners=False
         )
@@ -268,19 +267,30 @@ def flow_grid(flow: Tensor) -> Tensor:
     return grid + flow.permute(0, 2, 3, 1) * (2 / FRAME)
 
 
-def repaint_base(placed: Tensor, sliders: Tensor) -> Tensor:
+def strands_of(base: Tensor) -> Tensor:
+    """(B, 1, H, W) brightness of the base's hair in units of its mean, carried on past the rim (`repaint.hair_inside`)."""
+    light = torch.from_numpy(LUMINANCE).to(base).view(1, 3, 1, 1)
+    values = (base[:, :3].clamp(0, 1) * light).sum(1, keepdim=True)
+    solid = ((base[:, 3:4] - 0.75) / 0.2).clamp(0, 1)
+    both = torch.cat([values * solid, solid], 1)
+    for _ in range(2):
+        both = F.avg_pool2d(both, 7, 1, 3, count_include_pad=False)
+    near = (both[:, :1] + 1e-3 * CANONICAL_HAIR) / (both[:, 1:] + 1e-3)
+    return ((near + solid * (values - near)) / CANONICAL_HAIR).clamp(0.35, 1.5)
+
+
+def repaint_base(placed: Tensor, strands: Tensor, sliders: Tensor) -> Tensor:
     """The base's RGB with hair and background as the sliders ask, through its own maps.
 
     Args:
         placed: (B, 5, H, W) RGB, hair, background.
+        strands: (B, 1, H, W) `strands_of` the base, placed too.
         sliders: (B, 5).
     """
-    rgb, hair, background = placed[:, :3].clamp(0, 1), placed[:, 3:4].clamp(0, 1), placed[:, 4:].clamp(0, 1)
-    light = torch.from_numpy(LUMINANCE).to(rgb).view(1, 3, 1, 1)
+    rgb, hair, background = (placed[:, part].clamp(0, 1) for part in (slice(0, 3), slice(3, 4), slice(4, 5)))
     wanted = DRAWN["hair"].quantity(1.0) + (DRAWN["hair"].at0 - DRAWN["hair"].at1) * (
         1 - sliders[:, NAMES.index("hair")]
     )
-    strands = ((rgb * light).sum(1, keepdim=True) / CANONICAL_HAIR).clamp(0, 1.7)
     rgb = rgb + hair * (hair_colour(wanted)[:, :, None, None] * strands - rgb)
     bright = DRAWN["background"].at0 + (DRAWN["background"].at1 - DRAWN["background"].at0) * sliders[:, 3]
     bright = bright[:, None, None, None]
