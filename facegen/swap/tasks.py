@@ -6,9 +6,67 @@ from facegen.training.info import TaskInfo
 
 _COMMON = ("optimiser.name=adabelief", "optimiser.rate=5e-5", "optimiser.epsilon_exponent=-12", "save_every=500")
 
+_SMALL = (
+    "task.resolution=128",
+    "task.architecture=liae-ud",
+    "task.ae_dims=64",
+    "task.e_dims=32",
+    "task.d_dims=32",
+    "task.d_mask_dims=16",
+    "task.eyes_mouth_prio=true",
+)
+_QUICK = ("optimiser.name=adamw", "optimiser.rate=3e-4", "optimiser.schedule=cosine", "optimiser.warmup_steps=50")
+
+
+def _faceswap(architecture: str, resolution: int, seen: int, code: int, e: int, d: int, *more: str) -> tuple[str, ...]:
+    """A preset of faceswap's family with the sizes of its model there."""
+    return (
+        "optimiser.name=adam",
+        "optimiser.rate=5e-5",
+        "steps=100000",
+        "batch_size=8",
+        "save_every=500",
+        f"task.architecture={architecture}",
+        f"task.resolution={resolution}",
+        f"task.input_resolution={seen}",
+        f"task.ae_dims={code}",
+        f"task.e_dims={e}",
+        f"task.d_dims={d}",
+        *more,
+    )
+
+
+_FACESWAP = {
+    "lightweight": _faceswap("lightweight", 64, 64, 512, 128, 64),
+    "original": _faceswap("original", 64, 64, 1024, 128, 64),
+    "iae": _faceswap("iae", 64, 64, 1024, 128, 64),
+    "dfaker": _faceswap("dfaker", 128, 64, 1024, 128, 64),
+    "dfl-h128": _faceswap("dfl-h128", 128, 128, 512, 128, 64),
+    "realface": _faceswap("realface", 128, 64, 1536, 64, 64),
+    "unbalanced": _faceswap("unbalanced", 128, 128, 1024, 64, 64),
+    "villain": _faceswap("villain", 128, 128, 1024, 128, 64),
+    "dlight": _faceswap("dlight", 256, 128, 1024, 64, 64),
+    "phaze-a-mobile": _faceswap("phaze-a", 128, 128, 512, 64, 64, "task.timm_encoder=mobilenetv3_small_100"),
+    "phaze-a-split": _faceswap(
+        "phaze-a",
+        128,
+        128,
+        512,
+        64,
+        64,
+        "task.timm_encoder=efficientnet_lite0",
+        "task.is_middle_split=true",
+        "task.is_decoder_shared=true",
+    ),
+    "phaze-a-convnext": _faceswap(
+        "phaze-a", 128, 128, 512, 64, 64, "task.timm_encoder=convnext_atto", "task.is_middle_split=true"
+    ),
+}
+"""Presets with faceswap's models: resolution drawn, resolution seen, bottleneck, widths of encoder and decoder."""
+
 SAEHD = TaskInfo(
     name="saehd",
-    summary="Learns two people (df, liae or amp), to put B's face on A in videos: DeepFaceLab's SAEHD family.",
+    summary="Learns two people, to put B's face on A in videos: DeepFaceLab's SAEHD family, and faceswap's models.",
     needs="A folder with the facesets a (the person in the video) and b (whose face it gets), or their tar shards.",
     typical_time="days on 2 CPU cores at 128 pixels, a night on a GPU; a first likeness at 64 pixels in an hour",
     path="facegen.swap.autoencoder.task:SaehdTask",
@@ -62,6 +120,25 @@ SAEHD = TaskInfo(
             "task.d_mask_dims=16",
             "task.ct_mode=rct",
         ),
+        "small-128": (
+            *_QUICK,
+            "steps=100000",
+            "batch_size=8",
+            "save_every=500",
+            "ema_decay=0.995",
+            "task.start_from=pretrained",
+            "task.ct_mode=rct",
+            *_SMALL,
+        ),
+        "small-128-pretrain": (
+            *_QUICK,
+            "steps=200000",
+            "batch_size=4",
+            "save_every=500",
+            "ema_decay=0.998",
+            "task.pretrain=true",
+            *_SMALL,
+        ),
         "from-scratch": (
             "optimiser.name=adam",
             "optimiser.rate=2e-4",
@@ -84,6 +161,7 @@ SAEHD = TaskInfo(
             "task.architecture=amp-ud",
             "task.morph_factor=0.5",
         ),
+        **_FACESWAP,
         "tiny": (
             "steps=20",
             "batch_size=2",

@@ -96,7 +96,7 @@ class _DfmGraph(nn.Module):
 
     def __init__(self, model: SaehdModel, *, is_half: bool) -> None:
         super().__init__()
-        self.model, self.is_half, self.has_morph = model, is_half, model.kind == "amp"
+        self.model, self.is_half, self.has_morph = model, is_half, model.way == "amp"
 
     def forward(self, face: Tensor, morph: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         pictures = face.permute(0, 3, 1, 2).flip(1)

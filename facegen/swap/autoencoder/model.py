@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from facegen.swap.autoencoder.networks import CodeCritic, Decoder, Encoder, Inter, PatchCritic, parse_architecture
-from facegen.swap.autoencoder.options import SaehdOptions
+from facegen.swap.autoencoder import family
+from facegen.swap.autoencoder.networks import CodeCritic, Decoder, Encoder, Inter, PatchCritic, activation_of
+from facegen.swap.autoencoder.options import FACESWAP, SaehdOptions, parse_architecture
 from facegen.swap.autoencoder.scratch import ScratchDecoder, ScratchEncoder
 
 
@@ -26,6 +28,53 @@ class Drawn:
     """(B, C, L, L) what the decoder was given."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Parts:
+    """What a model is put together from."""
+
+    encoder: nn.Module
+    inter: Callable[[], Inter]
+    decoder: Callable[[bool], nn.Module]
+    """Of A, or (True) of B."""
+    way: str
+    """How codes are made: one, liae, amp, iae or split."""
+    has_two_decoders: bool
+
+
+def _parts(options: SaehdOptions) -> _Parts:
+    kind, flags = parse_architecture(options.architecture)
+    if kind in FACESWAP:
+        plan = family.plan_of(options)
+        seeing = family.encoder_of(options, plan)
+        return _Parts(
+            encoder=seeing,
+            inter=lambda: family.inter_of(options, plan, seeing.size),
+            decoder=lambda is_b: family.decoder_of(plan, is_b=is_b),
+            way=plan.way,
+            has_two_decoders=plan.has_two_decoders,
+        )
+    size, code, is_scratch = options.resolution, options.ae_dims, kind == "scratch"
+    wide = code * 2 if kind == "liae" else code
+    inputs = wide * 2 if kind == "liae" else wide
+    encoder = (
+        ScratchEncoder(options.seen, options.e_dims) if is_scratch else Encoder(options.seen, options.e_dims, flags)
+    )
+    side = size // (32 if "d" in flags else 16)
+
+    def decoder(_is_b: bool) -> nn.Module:
+        if is_scratch:
+            return ScratchDecoder(inputs, options.d_dims)
+        return Decoder(inputs, options.d_dims, options.d_mask_dims, flags)
+
+    return _Parts(
+        encoder=encoder,
+        inter=lambda: Inter(encoder.size, code, side, wide, 0 if "t" in flags else wide, activation_of(flags)),
+        decoder=decoder,
+        way=kind if kind in ("liae", "amp") else "one",
+        has_two_decoders=kind in ("df", "scratch"),
+    )
+
+
 class SaehdModel(nn.Module):
     """Draws A and B again, and A with B's face.
 
@@ -36,50 +85,42 @@ class SaehdModel(nn.Module):
 
     def __init__(self, options: SaehdOptions, *, with_critics: bool = False) -> None:
         super().__init__()
-        self.kind, flags = parse_architecture(options.architecture)
-        size, code = options.resolution, options.ae_dims
-        self.morph = options.morph_factor
-        self.has_two_decoders = self.kind in ("df", "scratch")
-        is_scratch = self.kind == "scratch"
-        self.encoder = ScratchEncoder(size, options.e_dims) if is_scratch else Encoder(size, options.e_dims, flags)
-        wide = code * 2 if self.kind == "liae" else code
-        inputs = wide * 2 if self.kind == "liae" else wide
-
-        def inter() -> Inter:
-            return Inter(self.encoder.size, size, code, wide, flags)
-
-        def decoder() -> Decoder | ScratchDecoder:
-            if is_scratch:
-                return ScratchDecoder(inputs, options.d_dims)
-            return Decoder(inputs, options.d_dims, options.d_mask_dims, flags)
-
-        if self.has_two_decoders:
-            self.inter = inter()
-            self.decoder_b, self.decoder_a = decoder(), decoder()
-        elif self.kind == "liae":
-            self.inter_ab, self.inter_b = inter(), inter()
-            self.decoder = decoder()
+        parts = _parts(options)
+        self.way, self.has_two_decoders = parts.way, parts.has_two_decoders
+        self.morph, self.seen = options.morph_factor, options.seen
+        self.encoder = parts.encoder
+        if self.has_two_decoders and self.way == "one":
+            self.inter = parts.inter()
+        elif self.way == "liae":
+            # the middle that only A's faces go through keeps DeepFaceLab's name: inter_B
+            self.inter_ab, self.inter_b = parts.inter(), parts.inter()
         else:
-            self.inter_a, self.inter_b = inter(), inter()
-            self.decoder = decoder()
-        side = self._inters()[0].side * (1 if "t" in flags else 2)
-        self.code_critic = CodeCritic(wide, side) if with_critics and options.uses_true_face else None
+            self.inter_a, self.inter_b = parts.inter(), parts.inter()
+        if self.way == "iae":
+            self.inter_both = parts.inter()
+        if self.has_two_decoders:
+            self.decoder_b, self.decoder_a = parts.decoder(True), parts.decoder(False)
+        else:
+            self.decoder = parts.decoder(False)
+        self.code_critic = None
+        if with_critics and options.uses_true_face:
+            inter = self._inters()[0]
+            self.code_critic = CodeCritic(options.ae_dims, inter.side * (1 if inter.up is None else 2))
         self.critic = PatchCritic(options.patch, options.gan_dims) if with_critics and options.gan_power else None
-        self.apply(_initialize)
+        for module in self.children():
+            if not isinstance(module, family.TimmEncoder):
+                module.apply(_initialize)
 
     def _inters(self) -> list[Inter]:
         return [module for module in self.children() if isinstance(module, Inter)]
 
+    def _flat(self, pictures: Tensor) -> Tensor:
+        return self.encoder(family.shrunk(pictures, self.seen))
+
     def draw_a(self, pictures: Tensor, *, is_frozen: bool = False) -> Drawn:
         """A drawn again; see `draw_b`."""
-        flat = self.encoder(pictures)
-        if self.has_two_decoders:
-            return self._drawn(self.decoder_a, self.inter(flat))
-        if self.kind == "liae":
-            # the middle that only A's faces go through keeps DeepFaceLab's name: inter_B
-            shared = _frozen(self.inter_ab, flat) if is_frozen else self.inter_ab(flat)
-            return self._drawn(self.decoder, torch.cat([self.inter_b(flat), shared], 1))
-        return self._drawn(self.decoder, self.inter_a(flat))
+        flat = self._flat(pictures)
+        return self._drawn("a", self._codes(flat, len(flat), is_frozen=is_frozen))
 
     def draw_b(self, pictures: Tensor, *, is_frozen: bool = False) -> Drawn:
         """B drawn again.
@@ -88,39 +129,43 @@ class SaehdModel(nn.Module):
             pictures: (B, 3, R, R).
             is_frozen: liae's shared middle is left as it is, as it must be once inputs are not warped any more.
         """
-        flat = self.encoder(pictures)
-        if self.has_two_decoders:
-            return self._drawn(self.decoder_b, self.inter(flat))
-        if self.kind == "liae":
-            shared = _frozen(self.inter_ab, flat) if is_frozen else self.inter_ab(flat)
-            return self._drawn(self.decoder, torch.cat([shared, shared], 1))
-        own, other = self.inter_b(flat), self.inter_a(flat)
-        mix = torch.rand(own.shape[:2], device=own.device)[..., None, None] < self.morph
-        return self._drawn(self.decoder, torch.where(mix, own, other) if self.training else own)
+        return self._drawn("b", self._codes(self._flat(pictures), 0, is_frozen=is_frozen))
 
     def draw_both(self, a: Tensor, b: Tensor, *, is_frozen: bool = False) -> tuple[Drawn, Drawn]:
         """A and B drawn again as `draw_a` and `draw_b` do, with both at once wherever they share weights.
 
         Deep layers are bound by their weights, which are then read, and their gradients written, once instead of twice.
         """
-        count, flat = len(a), self.encoder(torch.cat([a, b]))
+        count = len(a)
+        code = self._codes(self._flat(torch.cat([a, b])), count, is_frozen=is_frozen)
         if self.has_two_decoders:
-            code = self.inter(flat)
-            return self._drawn(self.decoder_a, code[:count]), self._drawn(self.decoder_b, code[count:])
-        if self.kind == "liae":
-            shared = _frozen(self.inter_ab, flat) if is_frozen else self.inter_ab(flat)
-            own = self.inter_b(flat[:count])
-            code = torch.cat([torch.cat([own, shared[count:]]), shared], 1)
-        else:
-            of_a, of_b = self.inter_a(flat), self.inter_b(flat[count:])
-            mix = torch.rand(of_b.shape[:2], device=of_b.device)[..., None, None] < self.morph
-            code = torch.cat([of_a[:count], torch.where(mix, of_b, of_a[count:]) if self.training else of_b])
-        drawn = self._drawn(self.decoder, code)
+            return self._drawn("a", code[:count]), self._drawn("b", code[count:])
+        drawn = self._drawn("a", code)
         first, second = (
             Drawn(drawn.picture[part], drawn.mask[part], drawn.code[part])
             for part in (slice(count), slice(count, None))
         )
         return first, second
+
+    def _codes(self, flat: Tensor, count: int, *, is_frozen: bool = False) -> Tensor:
+        """(N, C, L, L): what the decoders get for `count` faces of A and then faces of B."""
+        if self.way == "one":
+            return self.inter(flat)
+        if self.way == "liae":
+            shared = _frozen(self.inter_ab, flat) if is_frozen else self.inter_ab(flat)
+            own = self.inter_b(flat[:count]) if count else shared[:0]
+            return torch.cat([torch.cat([own, shared[count:]]), shared], 1)
+        if self.way == "amp":
+            of_a, of_b = self.inter_a(flat), self.inter_b(flat[count:]) if count < len(flat) else None
+            if of_b is None:
+                return of_a
+            mix = torch.rand(of_b.shape[:2], device=of_b.device)[..., None, None] < self.morph
+            return torch.cat([of_a[:count], torch.where(mix, of_b, of_a[count:]) if self.training else of_b])
+        own = torch.cat([inter(part) for inter, part in self._split(flat, count) if len(part)])
+        return torch.cat([own, self.inter_both(flat)], 1) if self.way == "iae" else own
+
+    def _split(self, flat: Tensor, count: int) -> list[tuple[Inter, Tensor]]:
+        return [(self.inter_a, flat[:count]), (self.inter_b, flat[count:])]
 
     def swap(self, pictures: Tensor, morph: float = 1.0, *, is_code_fixed: bool = False) -> Drawn:
         """A with B's face.
@@ -130,20 +175,17 @@ class SaehdModel(nn.Module):
             morph: how far to go, 0 to 1; only `amp` can stop between.
             is_code_fixed: gradients end at the code.
         """
-        flat = self.encoder(pictures)
-        if self.has_two_decoders:
-            code = self.inter(flat)
-        elif self.kind == "liae":
-            shared = self.inter_ab(flat)
-            code = torch.cat([shared, shared], 1)
-        else:
+        flat = self._flat(pictures)
+        if self.way == "amp":
             own, other = self.inter_b(flat), self.inter_a(flat)
-            count = round(own.shape[1] * morph)
-            code = torch.cat([own[:, :count], other[:, count:]], 1)
-        code = code.detach() if is_code_fixed else code
-        return self._drawn(self.decoder_b if self.has_two_decoders else self.decoder, code)
+            share = round(own.shape[1] * morph)
+            code = torch.cat([own[:, :share], other[:, share:]], 1)
+        else:
+            code = self._codes(flat, 0)
+        return self._drawn("b", code.detach() if is_code_fixed else code)
 
-    def _drawn(self, decoder: nn.Module, code: Tensor) -> Drawn:
+    def _drawn(self, who: str, code: Tensor) -> Drawn:
+        decoder = (self.decoder_a if who == "a" else self.decoder_b) if self.has_two_decoders else self.decoder
         picture, mask = decoder(code)
         return Drawn(picture, mask, code)
 

@@ -10,33 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.errors import InputError
-
-KINDS = ("df", "liae", "amp", "scratch")
-FLAGS = "udtc"
 Activation = Callable[[Tensor], Tensor]
 
 
-def parse_architecture(text: str) -> tuple[str, frozenset[str]]:
-    """Kind and letters of a name such as «liae-ud».
-
-    Raises:
-        InputError: another kind, another letter, or one letter twice.
-    """
-    kind, _, flags = text.partition("-")
-    if kind not in KINDS or set(flags) - set(FLAGS) or len(set(flags)) != len(flags):
-        raise InputError(
-            f"Expected an architecture of {', '.join(KINDS)} with letters of {FLAGS} (such as liae-ud), found {text!r}."
-        )
-    return kind, frozenset(flags)
-
-
-def _activation(flags: frozenset[str]) -> Activation:
+def activation_of(flags: frozenset[str]) -> Activation:
+    """Leaky ReLU, or x cos(x) with the letter c."""
     if "c" in flags:
         return lambda x: x * torch.cos(x)
     return lambda x: F.leaky_relu(x, 0.1)
@@ -77,7 +61,7 @@ class Encoder(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, 2, 2) for a, b in zip(widths, widths[1:], strict=False))
         self.first = Residual(widths[1]) if "t" in flags else None
         self.last = Residual(widths[-1]) if "t" in flags else None
-        self.is_normed, self.activation = "u" in flags, _activation(flags)
+        self.is_normed, self.activation = "u" in flags, activation_of(flags)
         self.size = widths[-1] * math.ceil(resolution / 2 ** len(factors)) ** 2
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -95,17 +79,26 @@ class Encoder(nn.Module):
 
 
 class Inter(nn.Module):
-    """Two dense layers with the bottleneck between them, then a small picture of features."""
+    """Two dense layers with the bottleneck between them, then a small picture of features.
 
-    def __init__(self, inputs: int, resolution: int, code: int, outputs: int, flags: frozenset[str]) -> None:
+    Args:
+        inputs: numbers that come in.
+        code: numbers in the bottleneck.
+        side: of the picture that the second layer makes.
+        channels: of that picture.
+        outputs: channels after an upscale; 0 for none.
+        activation: of the upscale.
+    """
+
+    def __init__(self, inputs: int, code: int, side: int, channels: int, outputs: int, activation: Activation) -> None:
         super().__init__()
-        self.side = resolution // (32 if "d" in flags else 16)
+        self.side = side
         self.narrow = nn.Linear(inputs, code)
-        self.widen = nn.Linear(code, self.side**2 * outputs)
-        self.up = None if "t" in flags else Upscale(outputs, outputs, _activation(flags))
+        self.widen = nn.Linear(code, side**2 * channels)
+        self.up = Upscale(channels, outputs, activation) if outputs else None
 
     def forward(self, code: Tensor) -> Tensor:
-        """(B, inputs) to (B, outputs, L, L), or twice that side without `t`."""
+        """(B, inputs) to (B, channels, side, side), or (B, outputs, 2 side, 2 side) with the upscale."""
         x = self.widen(self.narrow(code)).reshape(-1, self.widen.out_features // self.side**2, self.side, self.side)
         return x if self.up is None else self.up(x)
 
@@ -115,7 +108,7 @@ class Decoder(nn.Module):
 
     def __init__(self, inputs: int, channels: int, mask_channels: int, flags: frozenset[str]) -> None:
         super().__init__()
-        activation = _activation(flags)
+        activation = activation_of(flags)
         factors = (8, 8, 4, 2) if "t" in flags else (8, 4, 2)
         widths = [inputs, *(factor * channels for factor in factors)]
         self.ups = nn.ModuleList(Upscale(a, b, activation) for a, b in zip(widths, widths[1:], strict=False))
@@ -135,19 +128,18 @@ class Decoder(nn.Module):
         x = features
         for up, residual in zip(self.ups, self.residuals, strict=True):
             x = residual(up(x))
-        if self.is_doubled:
-            x = F.pixel_shuffle(_interleaved([self.out(x), *(out(x) for out in self.outs)]), 2)
-        else:
-            x = self.out(x)
+        x = F.pixel_shuffle(self._four_drawings(x), 2) if self.is_doubled else self.out(x)
         mask = features
         for up in self.mask_ups:
             mask = up(mask)
         return torch.sigmoid(x), torch.sigmoid(self.mask_out(mask))
 
-
-def _interleaved(quarters: list[Tensor]) -> Tensor:
-    """(B, 12, H, W): the four drawings as the four pixels of each square, colour by colour."""
-    return torch.stack(quarters, 2).flatten(1, 2)
+    def _four_drawings(self, x: Tensor) -> Tensor:
+        """(B, 12, H, W): four drawings as the four pixels of each square, colour by colour, in one convolution."""
+        parts: list[Any] = [self.out, *self.outs]
+        weights = torch.stack([F.pad(self.out.weight, (1, 1, 1, 1)), *(part.weight for part in parts[1:])], 1)
+        biases = torch.stack([part.bias for part in parts], 1)
+        return F.conv2d(x, weights.flatten(0, 1), biases.flatten(), padding=1)
 
 
 class CodeCritic(nn.Module):
