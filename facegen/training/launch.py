@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facegen.config import from_dict, save
-from facegen.errors import InputError, TrainingError
+from facegen.errors import Cancelled, InputError, TrainingError
 from facegen.training.info import TaskInfo
 from facegen.training.request import TrainRequest
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from facegen.training.loop import TrainResult
 
 WORKER = "FACEGEN_TRAINING_WORKER"
+STOPPED = 130
+"""Exit code of a worker that was stopped from outside."""
 
 
 def process_number() -> int:
@@ -43,15 +45,19 @@ def launch_processes(count: int, arguments: Sequence[str]) -> None:
 
     Raises:
         TrainingError: they did not all end well.
+        Cancelled: they were stopped.
     """
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count)),
+        *(sys.executable, "-m", "facegen.training.workers", "--multi_gpu", "--num_processes", str(count)),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
         *("-m", "facegen", *arguments),
     ]
     threads = max(1, (os.cpu_count() or 1) // count)
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, WORKER: "1"}
+    # torch's launcher logs a worker's end in its own words, which say no more than the worker did
+    environment = {"OMP_NUM_THREADS": str(threads), "LOGLEVEL": "CRITICAL", **os.environ, WORKER: "1"}
     code = subprocess.run(command, env=environment, check=False).returncode
+    if code == STOPPED:
+        raise Cancelled("Stopped; go on with --resume.")
     if code:
         raise TrainingError(f"The training processes ended with exit code {code}; see the lines above.")
 

@@ -29,3 +29,19 @@ def test_two_processes_equal_one(pictures: Path, tmp_path: Path) -> None:
     together = train(tmp_path / "together", pictures, "--processes", "2")
     for name, value in alone.items():
         torch.testing.assert_close(together[name], value, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_what_stops_a_worker_is_said_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "facegen", "train", "autoencoder", "--preset", "tiny", "--processes", "2"]
+    done = subprocess.run(
+        [*command, "--data", str(tmp_path), "--run", str(tmp_path / "run")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 2
+    assert f"Expected pictures in {tmp_path}, found none" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ended with exit code 2" in done.stderr.splitlines()[-1]
