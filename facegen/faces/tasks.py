@@ -71,6 +71,7 @@ AUTOENCODER = TaskInfo(
             "task.code=16",
         ),
     },
+    facesets=1,
     example_data="faces/generated",
 )
 

@@ -48,6 +48,7 @@ RESTORER = TaskInfo(
             "task.crop=64",
         ),
     },
+    facesets=1,
     example_data="faces/generated",
     used_in="generate",
 )

@@ -68,6 +68,7 @@ SAEHD = TaskInfo(
     name="saehd",
     summary="Learns two people, to put B's face on A in videos: DeepFaceLab's SAEHD family, and faceswap's models.",
     needs="A folder with the facesets a (the person in the video) and b (whose face it gets), or their tar shards.",
+    facesets=2,
     typical_time="days on 2 CPU cores at 128 pixels, a night on a GPU; a first likeness at 64 pixels in an hour",
     path="facegen.swap.autoencoder.task:SaehdTask",
     presets={

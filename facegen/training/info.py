@@ -27,6 +27,8 @@ class TaskInfo:
     """Where the `Task` is: «facegen.faces.parse.task:ParserTask»."""
     presets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Named settings, as key=value; keys that begin with «task.» are the task's own. The first one is the default."""
+    facesets: int = 0
+    """How many facesets can be its data: none; one, as it is; or two, as folders a and b."""
     example_data: str = ""
     """A folder below ../shared/data that fits, for trying it out."""
     used_in: str = ""

@@ -22,15 +22,23 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 def find_pictures(folder: Path) -> list[Path]:
     """Files below a folder whose names say that they are pictures, in a fixed order.
 
+    Hidden folders are left out, and so are the masks of facesets, which lie beside their metadata.
+
     Raises:
         InputError: the folder is missing or holds none.
     """
     if not folder.is_dir():
         raise InputError(f"Expected a folder of pictures at {folder}, found no folder there; check the path.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and _is_sample(p, folder))
     if not found:
         raise InputError(f"Expected pictures in {folder}, found none; choose another data folder.")
     return found
+
+
+def _is_sample(path: Path, folder: Path) -> bool:
+    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    is_mask = path.parent.name == "masks" and (path.parent.parent / "metadata.jsonl").exists()
+    return not is_hidden and not is_mask and path.is_file()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

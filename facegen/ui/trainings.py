@@ -19,6 +19,7 @@ from facegen.runs import Run
 from facegen.training.info import TaskInfo
 from facegen.training.request import TASK_PREFIX
 from facegen.training.settings import OptimiserSettings, TrainSettings
+from facegen.ui import facesets
 from facegen.ui.options import parse
 from facegen.ui.services import PICTURE_SUFFIXES, Services, Visitor, link_or_copy
 
@@ -252,6 +253,27 @@ def data_folder(services: Services, visitor: Visitor, folder: str | None, upload
     if not folder or not Path(folder).expanduser().is_dir():
         raise InputError(f"Expected a data folder, found {folder or 'nothing'!r}; write the path of a folder.")
     return str(Path(folder).expanduser())
+
+
+def faceset_folder(services: Services, visitor: Visitor, task: str, names: Sequence[str | None]) -> str:
+    """Where the data of a task lies that learns from facesets; for two of them a folder in which they are a and b.
+
+    Raises:
+        InputError: the task takes none, or they are not chosen or not there.
+    """
+    count = find_task(task).facesets
+    wanted = [name for name in names[:count] if name]
+    if not count or len(wanted) < count:
+        what = ("no faceset", "a faceset", "two facesets")[count]
+        raise InputError(f"Expected {what} for {task}, found {len(wanted)} chosen; choose other data or cut one out.")
+    folders = [facesets.opened(services, visitor, name).folder.resolve() for name in wanted]
+    if count == 1:
+        return str(folders[0])
+    pair = services.data_folder(visitor)
+    pair.mkdir(parents=True)
+    for letter, folder in zip("ab", folders, strict=True):
+        (pair / letter).symlink_to(folder)
+    return str(pair)
 
 
 def act(run: Run, verb: str) -> None:

@@ -24,7 +24,7 @@ from facegen.runs import Run
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
 from facegen.training.watch import COMMANDS
-from facegen.ui import trained, trainings
+from facegen.ui import facesets, trained, trainings
 from facegen.ui.example_set import make_example_set
 from facegen.ui.services import Services, StudioSettings, Visitor
 from tests.factories import gradient_rgb
@@ -55,6 +55,21 @@ def pictures(tmp_path: Path) -> Path:
 
 def asked(pictures: Path, *changes: str) -> trainings.Asked:
     return trainings.Asked(task="autoencoder", preset="tiny", data=str(pictures), changes=changes)
+
+
+def test_facesets_become_data(services: Services, facegen_home: Path) -> None:
+    for name in ("her", "him"):
+        folder = facesets.place(services, Visitor(), name)
+        folder.mkdir(parents=True)
+        (folder / "metadata.jsonl").write_text("")
+    one = trainings.faceset_folder(services, Visitor(), "autoencoder", ("her", None))
+    assert Path(one) == facesets.place(services, Visitor(), "her").resolve()
+    pair = Path(trainings.faceset_folder(services, Visitor(), "saehd", ("him", "her")))
+    assert (pair / "a").resolve().name == "him"
+    assert (pair / "b" / "metadata.jsonl").is_file()
+    for task, chosen, words in (("saehd", ("him", None), "two facesets"), ("parser", ("him", "her"), "no faceset")):
+        with pytest.raises(InputError, match=words):
+            trainings.faceset_folder(services, Visitor(), task, chosen)
 
 
 def test_only_what_differs_from_the_preset_is_said() -> None:
