@@ -6,6 +6,7 @@ torch is imported inside the functions: the command line imports this module to 
 import os
 import platform
 import random
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 from facegen.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
+    from onnxruntime import InferenceSession
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,11 @@ def choose_device(name: str = "auto") -> "torch.device":
     return device
 
 
+def is_gpu_in_sight() -> bool:
+    """Whether there may be a GPU that torch can use, told without torch, which takes seconds to load."""
+    return sys.platform != "linux" or any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+
+
 def choose_dtype(name: str = "auto", device: str = "auto") -> "torch.dtype":
     """The number format called `name` («auto», «float32», «bfloat16», «float16») for `device`.
 
@@ -99,6 +108,23 @@ def use_one_thread() -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1)
+
+
+def onnx_session(model: "Path | bytes", threads: int) -> "InferenceSession":
+    """A network on ONNX Runtime, on the CPU; it may be run by several threads at once.
+
+    Args:
+        model: a file or a serialised model.
+        threads: cores that one run may use.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # waiting threads would spin, which doubles the processor time and starves other work
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def seed_everything(seed: int, *, deterministic: bool = False) -> None:

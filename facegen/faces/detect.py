@@ -16,6 +16,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from facegen.device import onnx_session
+
 STRIDE = 32
 """The network's input must be a multiple of this."""
 
@@ -78,16 +80,7 @@ class CenterFaceDetector:
             min_score: heatmap values below are not faces.
             threads: cores that one call may use.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        # waiting threads would spin, which doubles the processor time and starves the mesh workers beside it
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            _with_free_input_size(model_path), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnx_session(_with_free_input_size(model_path), threads)
         self._input_name = self._session.get_inputs()[0].name
         self.min_score = min_score
 

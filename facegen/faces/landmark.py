@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import cv2
 import numpy as np
 
 from facegen.faces import align
 from facegen.faces.face import CAMERA_FOV_DEG
+from facegen.faces.landmarker import Landmarker
 
 _TAN_HALF_FOV = math.tan(math.radians(CAMERA_FOV_DEG / 2))
 _CROP_PX = 288
@@ -54,8 +54,7 @@ class MeshFinder:
     def __init__(self, model_path: Path) -> None:
         """Reads the model, face_landmarker.task."""
         self._model = Path(model_path).read_bytes()
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        # MediaPipe's own __del__ fails when it runs while the interpreter shuts down
+        self._idle: SimpleQueue[Landmarker] = SimpleQueue()
         self._close = weakref.finalize(self, _close_all, self._idle)
 
     def find(
@@ -69,58 +68,39 @@ class MeshFinder:
             side: side of the square, pixels; about twice the face.
             roll_deg: clockwise tilt of the face, which the crop takes out (the network expects upright faces).
         """
-        import mediapipe
-
         to_crop = align.crop_matrix(center_xy, side, roll_deg, _CROP_PX)
         crop = align.warp(image_rgb, to_crop, _CROP_PX)
         landmarker = self._take()
         try:
-            result = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=crop))
+            found = landmarker.detect(crop)
         finally:
             self._idle.put(landmarker)
-        if not result.face_landmarks:
+        if found is None:
             return None
-        unit = np.array([(p.x, p.y, p.z) for p in result.face_landmarks[0]], np.float32)
         # MediaPipe's 1.0 is the right edge of the last pixel; OpenCV's pixel k has its centre at k
-        crop_xy = unit[:, :2] * _CROP_PX - 0.5
+        crop_xy = found.points478[:, :2] * _CROP_PX - 0.5
         xy = align.apply(align.invert(to_crop), crop_xy)
-        z = unit[:, 2:] * side
-        matrix = in_whole_image(result.facial_transformation_matrixes[0], to_crop, image_rgb.shape[:2])
-        blendshapes = np.array([category.score for category in result.face_blendshapes[0]], np.float32)
+        z = found.points478[:, 2:] * side
+        matrix = in_whole_image(found.matrix, to_crop, image_rgb.shape[:2])
         return Mesh(
-            points478=np.concatenate([xy, z], axis=1).astype(np.float32), matrix=matrix, blendshapes=blendshapes
+            points478=np.concatenate([xy, z], axis=1).astype(np.float32), matrix=matrix, blendshapes=found.blendshapes
         )
 
     def close(self) -> None:
         """Frees the native landmarkers; done at exit by itself."""
         _close_all(self._idle)
 
-    def _take(self) -> Any:
+    def _take(self) -> Landmarker:
         try:
             return self._idle.get_nowait()
         except Empty:
-            return self._make()
-
-    def _make(self) -> Any:
-        from mediapipe import Image, ImageFormat
-        from mediapipe.tasks.python import BaseOptions, vision
-
-        options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_buffer=self._model),
-            running_mode=vision.RunningMode.IMAGE,
-            num_faces=1,
-            min_face_detection_confidence=_MIN_CONFIDENCE,
-            min_face_presence_confidence=_MIN_CONFIDENCE,
-            output_face_blendshapes=True,
-            output_facial_transformation_matrixes=True,
-        )
-        with _STARTING, _quiet_stderr():
-            landmarker = vision.FaceLandmarker.create_from_options(options)
-            landmarker.detect(Image(image_format=ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)))
-        return landmarker
+            with _STARTING, _quiet_stderr():
+                landmarker = Landmarker(self._model, _MIN_CONFIDENCE)
+                landmarker.detect(np.zeros((64, 64, 3), np.uint8))
+            return landmarker
 
 
-def _close_all(idle: SimpleQueue[Any]) -> None:
+def _close_all(idle: SimpleQueue[Landmarker]) -> None:
     while True:
         try:
             idle.get_nowait().close()

@@ -7,11 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
+from facegen.device import onnx_session
 from facegen.errors import InputError
 from facegen.faces.parse import BACKGROUND, HAIR, LEFT_BROW, LEFT_EYE, NOSE, RIGHT_BROW, RIGHT_EYE, SKIN
 from facegen.faces.parse.classes import CLASSES, FLIPPED
+from facegen.faces.parse.config import ParserNetConfig
 from facegen.faces.parse.data import ParserData, mix_backgrounds, read_labelled, split, with_own_sides
-from facegen.faces.parse.network import ParserNet, ParserNetConfig, fold, parameter_count, upsample
+from facegen.faces.parse.graph import parser_graph
+from facegen.faces.parse.network import ParserNet, fold, parameter_count, to_input, upsample
 from facegen.faces.parse.occluders import add_occluders
 from facegen.faces.parse.task import ParserTask, dice_loss, intersection_over_union
 from facegen.training.task import Draw
@@ -156,3 +159,28 @@ def test_dice_and_overlap_of_a_perfect_answer(folder: Path) -> None:
     assert found["skin"] == pytest.approx(float((data.labels == SKIN).float().mean()))
     assert found["hair"] == 0
     assert "necklace" not in found
+
+
+@pytest.mark.parametrize("config", [ParserNetConfig(), ParserNetConfig.tiny()], ids=["default", "tiny"])
+def test_the_graph_gives_what_the_network_gives(config: ParserNetConfig) -> None:
+    torch.manual_seed(5)
+    network = ParserNet(config).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    session = onnx_session(parser_graph(weights, config), 1)
+    crops = np.random.default_rng(5).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    with torch.inference_mode():
+        wanted = network(to_input(torch.from_numpy(crops).permute(0, 3, 1, 2) / 255)).softmax(1).numpy()
+    np.testing.assert_allclose(session.run(None, {"crops": crops})[0], wanted, atol=1e-5)
+
+
+def test_a_graph_is_not_made_of_other_weights() -> None:
+    config = ParserNetConfig.tiny()
+    weights = {name: value.numpy() for name, value in ParserNet(config).state_dict().items()}
+    with pytest.raises(ValueError, match="no layer takes: more"):
+        parser_graph({**weights, "more": np.zeros(1)}, config)
+    with pytest.raises(ValueError, match=r"no weight 'stem.0.weight' of shape \(24"):
+        parser_graph(weights, ParserNetConfig())

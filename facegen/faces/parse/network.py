@@ -8,28 +8,12 @@ from __future__ import annotations
 
 import copy
 import itertools
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-
-@dataclass(frozen=True, kw_only=True)
-class ParserNetConfig:
-    """What rebuilds a parser network from its weights."""
-
-    widths: tuple[int, ...] = (24, 48, 80, 112, 128)
-    """Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input's side."""
-    blocks: tuple[int, ...] = (0, 1, 2, 2, 1)
-    """Residual blocks of the encoder at each of these scales."""
-    classes: int = 19
-    """Number of classes, background first."""
-
-    @classmethod
-    def tiny(cls) -> ParserNetConfig:
-        """A few thousand weights, for tests."""
-        return cls(widths=(4, 6, 8, 8, 8), blocks=(0, 1, 1, 1, 1))
+from facegen.faces.parse.config import ParserNetConfig
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

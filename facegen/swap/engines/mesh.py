@@ -120,7 +120,7 @@ class MeshEngine:
     look_around = 3
 
     def __init__(self) -> None:
-        self._parser = parse.FaceParser() if parse.parser_available() else None
+        self._parser = parse.FaceParser(threads=1) if parse.parser_available() else None
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
