@@ -58,6 +58,7 @@ def widgets(
     labels: Mapping[str, str],
     choices: Mapping[str, Mapping[str, str]] | None = None,
     first: Any = None,
+    prefix: str = "option",
 ) -> Widgets:
     """Make a widget for each named field, inside the Blocks that is being built.
 
@@ -67,19 +68,20 @@ def widgets(
         labels: a field's title; its name in plain letters where it is not given.
         first: a config with the first values; the defaults where it is not given.
         choices: for a field with choices, the words to show for each value; a value without words is not offered.
+        prefix: how the elements' ids begin, before the field's name.
     """
-    made = tuple(_widget(cls, name, labels.get(name), (choices or {}).get(name), first) for name in names)
+    made = tuple(_widget(cls, name, labels.get(name), (choices or {}).get(name), first, prefix) for name in names)
     return Widgets(cls=cls, names=tuple(names), components=made)
 
 
-def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | None, first: Any) -> Any:
+def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | None, first: Any, prefix: str) -> Any:
     item = next(entry for entry in fields(cls) if entry.name == name)
     default = getattr(first, name) if first is not None else _default(item)
     title = label or name.replace("_", " ").capitalize()
     about: dict[str, Any] = {
         "label": title,
         "info": field_help(cls).get(name),
-        "elem_id": f"option-{name}",
+        "elem_id": f"{prefix}-{name}",
     }
     hint = typing.get_type_hints(cls)[name]
     offered = item.metadata.get("choices") or (typing.get_args(hint) if typing.get_origin(hint) is Literal else None)

@@ -83,6 +83,7 @@ def request(
     target: str | None,
     settings: Mapping[str, Any],
     people: Mapping[int, Sequence[str]] | None = None,
+    trained: Mapping[str, str] | None = None,
 ) -> SwapRequest:
     """A swap request from what the widgets hold; `start` gives it its output.
 
@@ -91,10 +92,15 @@ def request(
         target: the video or picture that gets it.
         settings: `SwapOptions` by name; an end at or past that of the clip means all of it.
         people: sources by person of the clip.
+        trained: engine and merge of a model that knows its own person, which needs no sources.
 
     Raises:
         InputError: sources or target are missing, or a setting does not fit.
     """
+    if trained:
+        target = required(target, "a target video or picture")
+        options = parse(SwapOptions, _trimmed({**settings, **trained}, target))
+        return SwapRequest(sources=(), target=target, output="", options=options)
     named = {person: tuple(paths) for person, paths in (people or {}).items() if paths}
     if people and not named:
         raise InputError("Expected a source for at least one person, found none; choose a picture below a person.")

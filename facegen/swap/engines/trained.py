@@ -153,6 +153,7 @@ class TrainedEngine:
         self._place = Path(place) if kind == "autoencoder" else None
         self._painter: Painter = TorchPainter(Path(place)) if kind == "autoencoder" else OnnxPainter(Path(place))
         self._parser: parse.FaceParser | None = None
+        self._last: tuple[tuple[bytes, int], tuple[Array, Array, Array]] | None = None
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> str:
         """Nothing is needed: the model knows whose face it draws."""
@@ -168,7 +169,7 @@ class TrainedEngine:
         kind = crop.face_type(painter.face_type)
         small = crop.crop_matrix(face.points68, kind, painter.resolution, face.yaw_deg)
         seen = warp_black(image_rgb, small, painter.resolution).astype(np.float32) / 255
-        drawn, mask_new, mask_old = painter(seen, merge.morph / 100)
+        drawn, mask_new, mask_old = self._painted(seen, merge.morph)
         scale = float(np.hypot(small[0, 0], small[1, 0]))
         side = int(np.clip(round(painter.resolution / scale), painter.resolution, LARGEST))
         matrix = crop.crop_matrix(face.points68, kind, side, face.yaw_deg)
@@ -191,6 +192,14 @@ class TrainedEngine:
         )
         hw = (image_rgb.shape[0], image_rgb.shape[1])
         return TrainedDraft(matrix=matrix, target=target, drawn=picture, mask=mask, frame_hw=hw, cues=cues)
+
+    def _painted(self, seen: Array, morph: int) -> tuple[Array, Array, Array]:
+        """What the painter makes of a crop; the last one is kept, for previews that change nothing but the merge."""
+        key, last = (seen.tobytes(), morph), self._last
+        if last is None or last[0] != key:
+            last = (key, self._painter(seen, morph / 100))
+            self._last = last
+        return last[1]
 
     def settle(self, window: Sequence[Cues], centre: int, options: SwapOptions) -> Cues:
         """See `Engine.settle`: a Gaussian mean of the colours, and the movement from the frames beside."""

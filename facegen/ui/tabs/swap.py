@@ -1,6 +1,6 @@
 """The Swap tab: whose face, into which video or picture, how, and the result beside the original."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -10,6 +10,7 @@ from facegen.ui.handlers import note, progress_card, shown
 from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
 from facegen.ui.tabs import swap_layout as layout
+from facegen.ui.tabs import swap_merge as merge
 from facegen.ui.tabs.swap_layout import MAX_PEOPLE, Inputs, Outcome
 
 
@@ -18,19 +19,23 @@ def build(services: Services, shell: Shell) -> None:
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
             sources, target, examples, target_words = layout.ask_files()
+            engine, renew, file = merge.ask_engine()
             find, person_ids, cards, thumbnails, people = layout.ask_people()
             start, end, options = layout.ask_options()
         with gr.Column(scale=6, min_width=300):
             frame, preview, compare = layout.show_preview()
+            merging = merge.ask_merge(engine, file)
             run, queue, cancel, status = layout.ask_run()
             outcome = layout.show_outcome()
     inputs = Inputs(
-        sources=sources, target=target, start=start, end=end, person_ids=person_ids, people=people, options=options
-    )
+        sources=sources, target=target, start=start, end=end, person_ids=person_ids, people=people, options=options,
+        merging=merging,
+    )  # fmt: skip
     person_widgets = [person_ids, *cards, *thumbnails, *people]
     _wire_files(services, inputs, examples, [target_words, frame, start, end, compare], person_widgets, status)
     _wire_people(services, shell, inputs, find, person_widgets, status)
-    _wire_preview(services, shell, inputs, (preview, frame), compare, status)
+    live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
+    merge.wire_merge(services, shell, merging, renew, status, live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome)
 
 
@@ -97,24 +102,38 @@ def _wire_preview(
     triggers: tuple[gr.Button, gr.Slider],
     compare: gr.ImageSlider,
     status: gr.HTML,
-) -> None:
+) -> Callable[..., None]:
+    """Wire the preview; returns what binds an event to a frame that follows along."""
+    preview, frame = triggers
+
     @shown(2)
-    def show_preview(consent: bool, index: float, *values: Any) -> Any:
+    def show_preview(visitor: Visitor, consent: bool, index: float, *values: Any) -> Any:
         consented(consent)
-        before, after, seconds = swaps.preview(services, inputs.read(values), int(index))
+        asked = inputs.read(services, visitor, values)
+        before, after, seconds = swaps.preview(services, asked, int(index))
         return note(f"Frame {int(index)}, made in {seconds:.1f} s."), (before, after)
 
-    preview, frame = triggers
+    @shown(2)
+    def follow(visitor: Visitor, consent: bool, index: float, *values: Any) -> Any:
+        """The same, in silence as long as something is missing."""
+        place = inputs.components.index(inputs.merging.engine)
+        if not consent or not values[place] or not values[inputs.components.index(inputs.target)]:
+            return gr.skip(), gr.skip()
+        return show_preview(visitor, consent, index, *values)
+
+    asked_with = [shell.visitor, shell.consent, frame, *inputs.components]
+    bound: dict[str, Any] = {
+        "concurrency_id": "look",
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+    }
     for event in (preview.click, frame.release):
-        event(
-            show_preview,
-            [shell.consent, frame, *inputs.components],
-            [status, compare],
-            show_progress_on=compare,
-            concurrency_id="look",
-            trigger_mode="always_last",
-            api_visibility="private",
-        )
+        event(show_preview, asked_with, [status, compare], show_progress_on=compare, **bound)
+
+    def live(event: Callable[..., Any]) -> None:
+        event(follow, asked_with, [status, compare], show_progress="hidden", **bound)
+
+    return live
 
 
 def _wire_run(
@@ -131,7 +150,7 @@ def _wire_run(
     @shown(2 + len(quiet))
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         consented(consent)
-        asked = inputs.read(values)
+        asked = inputs.read(services, visitor, values)
         run = swaps.start(services, visitor, asked)
         async for state in services.watch(run):
             yield progress_card(state), run.name, *quiet
@@ -141,7 +160,7 @@ def _wire_run(
     @shown(1)
     def enqueue(visitor: Visitor, consent: bool, *values: Any) -> str:
         consented(consent)
-        run = swaps.start(services, visitor, inputs.read(values))
+        run = swaps.start(services, visitor, inputs.read(services, visitor, values))
         return note(f"{run.name} is in the queue; the Runs tab shows how it stands.")
 
     @shown(1)

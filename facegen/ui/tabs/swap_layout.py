@@ -13,6 +13,7 @@ from facegen.ui.examples import EXAMPLES, thumbnail
 from facegen.ui.handlers import note, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
+from facegen.ui.tabs.swap_merge import Merging
 
 MAX_PEOPLE = 12
 
@@ -46,8 +47,8 @@ GROUPS = {
         "occlusion",
     ),
 }
-ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "merge")
-"""Options without a widget of their own: the people below «Find people», the trim, and what trained engines take."""
+ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "engine", "merge")
+"""Options without a widget of their own: the people below «Find people», the trim, and what `swap_merge` asks for."""
 
 EXAMPLE_CLICK = (
     "element.addEventListener('click', (event) => { const button = event.target.closest('[data-example]');"
@@ -70,14 +71,16 @@ class Inputs:
     person_ids: gr.State
     people: tuple[gr.Dropdown, ...]
     options: tuple[Widgets, ...]
+    merging: Merging
 
     @property
     def components(self) -> list[Any]:
         """All of them, in the order in which `read` takes their values."""
         groups = [component for group in self.options for component in group.components]
-        return [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
+        asked = [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
+        return [*asked, *self.merging.components]
 
-    def read(self, values: Sequence[Any]) -> swaps.SwapRequest:
+    def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> swaps.SwapRequest:
         """The request that the widgets' values say.
 
         Raises:
@@ -89,12 +92,13 @@ class Inputs:
         for group in self.options:
             settings |= group.settings(rest[: len(group.names)])
             rest = rest[len(group.names) :]
+        trained = self.merging.read(services, visitor, rest)
         pictures = [path for path, _ in sources or ()]
         people = {
             person: [pictures[number] for number in numbers or () if number < len(pictures)]
             for person, numbers in zip(person_ids or (), chosen, strict=False)
         }
-        return swaps.request(pictures, target, settings, people)
+        return swaps.request(pictures, target, settings, people, trained)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +205,7 @@ def ask_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
     grouped = {name for names in GROUPS.values() for name in names}
     more = [item.name for item in fields(SwapOptions) if item.name not in {*grouped, *ASKED_OTHERWISE}]
     made = []
-    for title, names in {**GROUPS, "File and engine": more}.items():
+    for title, names in {**GROUPS, "File": more}.items():
         with gr.Accordion(title, open=False):
             made.append(widgets(SwapOptions, names, labels=LABELS, choices=CHOICES))
     return start, end, tuple(made)

@@ -1,0 +1,145 @@
+"""The part of the Swap tab for trained models: which one draws the face, and how it is laid over the frame."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from facegen.swap.autoencoder.merge import MergeOptions
+from facegen.ui import trained_swaps
+from facegen.ui.handlers import note, shown
+from facegen.ui.options import Widgets, widgets
+from facegen.ui.services import Services, Visitor
+from facegen.ui.shell import Shell
+
+MATTER = ("mode", "mask", "erode", "blur", "face_scale", "colour", "sharpen")
+MORE = ("motion_blur", "denoise", "degrade", "colour_degrade", "hist_threshold", "morph")
+LABELS = {
+    "mode": "Way of laying it over",
+    "erode": "Shrink the mask",
+    "blur": "Soften the mask",
+    "face_scale": "Size of the face (%)",
+    "colour": "Colour transfer",
+    "hist_threshold": "Highlights that are left (hist-match)",
+    "morph": "From A to B (amp models)",
+}
+HINT = (
+    "A model trained for two people (Train tab, or facegen swap train) knows whose face it draws: no source picture is "
+    "needed. The settings of its merge appear below the frame."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merging:
+    """The widgets of a trained model."""
+
+    engine: gr.Dropdown
+    file: gr.File
+    column: gr.Column
+    groups: tuple[Widgets, ...]
+    keep: gr.Button
+
+    @property
+    def components(self) -> list[Any]:
+        """All that `read` takes the values of, in order."""
+        return [self.engine, self.file, *self.settings]
+
+    @property
+    def settings(self) -> list[Any]:
+        """The widgets of the merge alone."""
+        return [component for group in self.groups for component in group.components]
+
+    def values(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The merge settings by name."""
+        return dict(zip((name for group in self.groups for name in group.names), values, strict=True))
+
+    def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> dict[str, str]:
+        """What the swap's options say of it; nothing for the built-in engine.
+
+        Raises:
+            InputError: a model is missing, or a value does not fit.
+        """
+        engine = trained_swaps.engine_of(services, visitor, *values[:2])
+        return {"engine": engine, "merge": trained_swaps.merge_text(self.values(values[2:]))} if engine else {}
+
+
+def ask_engine() -> tuple[gr.Dropdown, gr.Button, gr.File]:
+    """What draws the face."""
+    with gr.Row(elem_classes="fg-buttons"):
+        engine = gr.Dropdown(
+            [("Built in: any face, from a picture", trained_swaps.MESH)],
+            value=trained_swaps.MESH,
+            label="What draws the face",
+            info=HINT,
+            scale=4,
+            min_width=220,
+            elem_id="swap-engine",
+        )
+        renew = gr.Button("Look for new ones", size="sm", min_width=110, elem_id="swap-engines")
+    file = gr.File(label=".dfm file", file_types=[".dfm"], height=110, visible=False, elem_id="swap-dfm")
+    return engine, renew, file
+
+
+def ask_merge(engine: gr.Dropdown, file: gr.File) -> Merging:
+    """How the drawn face is laid over the frame; seen only with a trained model."""
+    with gr.Column(visible=False, elem_id="swap-merge") as column:
+        gr.HTML('<div class="fg-hint">The frame above follows these settings.</div>')
+        with gr.Group():
+            matter = widgets(MergeOptions, MATTER, labels=LABELS, prefix="merge")
+        with gr.Accordion("More", open=False):
+            more = widgets(MergeOptions, MORE, labels=LABELS, prefix="merge")
+        keep = gr.Button("Keep these settings with the model", size="sm", elem_id="swap-merge-keep")
+    return Merging(engine=engine, file=file, column=column, groups=(matter, more), keep=keep)
+
+
+def wire_merge(
+    services: Services,
+    shell: Shell,
+    merging: Merging,
+    renew: gr.Button,
+    status: gr.HTML,
+    live: Callable[..., None],
+) -> None:
+    """Let the models be offered, their settings appear, and the frame follow these.
+
+    Args:
+        services: the studio's.
+        shell: visitor and consent.
+        merging: the widgets.
+        renew: looks for new models.
+        status: where words go.
+        live: binds an event to a preview of the frame.
+    """
+
+    def offer(visitor: Visitor, chosen: str | None) -> Any:
+        found = trained_swaps.offered(services, visitor)
+        known = chosen if chosen in [value for _, value in found] else trained_swaps.MESH
+        return gr.Dropdown(found, value=known)
+
+    @shown(3 + len(merging.settings))
+    def choose(visitor: Visitor, chosen: str | None) -> Any:
+        options = trained_swaps.kept_options(services, visitor, chosen)
+        names = [name for group in merging.groups for name in group.names]
+        words = f"{chosen} draws the face." if chosen else "The built-in engine draws the face of your picture."
+        return (
+            note(words),
+            gr.File(visible=chosen == trained_swaps.FILE),
+            gr.Column(visible=bool(chosen)),
+            *[getattr(options, name) for name in names],
+        )
+
+    @shown(1)
+    def keep(visitor: Visitor, chosen: str | None, *values: Any) -> str:
+        place = trained_swaps.keep_options(services, visitor, chosen, merging.values(values))
+        return note(f"Kept in {place.name}; its next merge begins with them.")
+
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    gr.on(fn=lambda visitor: offer(visitor, None), inputs=[shell.visitor], outputs=merging.engine, **private)
+    renew.click(offer, [shell.visitor, merging.engine], merging.engine, **private)
+    merging.engine.change(
+        choose, [shell.visitor, merging.engine], [status, merging.file, merging.column, *merging.settings], **private
+    )
+    for component in (merging.file, *merging.settings):
+        live(component.change)
+    merging.keep.click(keep, [shell.visitor, merging.engine, *merging.settings], status, **private)

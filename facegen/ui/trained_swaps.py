@@ -1,0 +1,73 @@
+"""Models trained for two people as the Swap tab takes them: which there are, and how their face is laid over the frame."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.swap.autoencoder.merge import MergeOptions, merge_options, save_options
+from facegen.ui.options import parse
+from facegen.ui.services import Services, Visitor
+
+MESH, FILE = "", "dfm"
+"""What the drop-down says for the built-in engine, and for a file of one's own."""
+KINDS = ("train", "swap-train")
+
+
+def offered(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
+    """(words, value) of what can draw a face: the built-in engine, the visitor's own trainings, a file."""
+    found: list[tuple[str, str]] = [("Built in: any face, from a picture", MESH)]
+    found += [(f"Trained here: {run.name}", run.name) for run in services.runs(visitor) if _has_model(run)]
+    if not services.settings.shared:
+        found.append(("A .dfm file of yours", FILE))
+    return found
+
+
+def _has_model(run: Run) -> bool:
+    return run.kind in KINDS and any((run.path / "exports").glob("*/model.json"))
+
+
+def engine_of(services: Services, visitor: Visitor, chosen: str | None, file: str | None) -> str:
+    """The engine that the drop-down's value names; empty for the built-in one.
+
+    Raises:
+        InputError: no file was given, or the run is somebody else's.
+    """
+    if not chosen:
+        return ""
+    if chosen != FILE:
+        return f"autoencoder:{services.run(visitor, chosen).path.absolute()}"
+    if not file or services.settings.shared:
+        raise InputError("Expected a .dfm file, found none; choose one, or a model that was trained here.")
+    return f"dfm:{file}"
+
+
+def merge_text(settings: Mapping[str, Any]) -> str:
+    """What `SwapOptions.merge` says for the widgets' values.
+
+    Raises:
+        InputError: a value does not fit.
+    """
+    chosen = parse(MergeOptions, settings)
+    return ", ".join(f"{item.name}={getattr(chosen, item.name)}" for item in fields(MergeOptions))
+
+
+def kept_options(services: Services, visitor: Visitor, chosen: str | None) -> MergeOptions:
+    """The merge settings that were kept beside a model, or the defaults."""
+    place = services.run(visitor, chosen).path if chosen not in (None, MESH, FILE) else None
+    return merge_options("", place)
+
+
+def keep_options(services: Services, visitor: Visitor, chosen: str | None, settings: Mapping[str, Any]) -> Path:
+    """Keep merge settings beside a model, for its next merge.
+
+    Raises:
+        InputError: no model that was trained here is chosen, or a value does not fit.
+    """
+    if not chosen or chosen == FILE:
+        raise InputError("Expected a model that was trained here, found none chosen; choose one first.")
+    place = services.run(visitor, chosen).path
+    save_options(parse(MergeOptions, settings), place)
+    return place
