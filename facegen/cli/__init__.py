@@ -39,9 +39,9 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     for name in named or COMMANDS:
         if find_spec(f"facegen.cli.{name}") is None:
             continue
-        # `facegen swap` takes its options itself, so its one command of another kind stands in a module of its own
-        is_swap_train = name == "swap" and tuple(arguments[:2]) == ("swap", "train")
-        module = import_module("facegen.cli.swap_train" if is_swap_train else f"facegen.cli.{name}")
+        # `facegen swap` and `facegen talk` take options themselves, so their «train» stands in a module of its own
+        is_train = name in ("swap", "talk") and tuple(arguments[:2]) == (name, "train")
+        module = import_module(f"facegen.cli.{name}_train" if is_train else f"facegen.cli.{name}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:

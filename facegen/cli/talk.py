@@ -11,17 +11,17 @@ import typer
 from facegen.cli.options import with_options
 from facegen.cli.progress import progress_bar
 from facegen.errors import InputError
-from facegen.talk.options import TalkOptions
+from facegen.talk.options import PORTRAIT, TalkOptions
 
 CONSENT = "Only use faces and voices of people who agreed to it, and do not deceive anyone (say --consent)."
 
 
 @with_options(TalkOptions, "options")
 def talk(
+    output: Annotated[str, typer.Option(help="Where the video goes.")],
     portrait: Annotated[
         str, typer.Option(help="A picture of the speaker; or a video of them, in which then only the mouth changes.")
-    ],
-    output: Annotated[str, typer.Option(help="Where the video goes.")],
+    ] = "",
     audio: Annotated[str, typer.Option(help="What is said: a sound file, or a video with sound.")] = "",
     text: Annotated[str, typer.Option(help="What is said, read aloud by espeak-ng where it is installed.")] = "",
     voice: Annotated[str, typer.Option(help="Its voice: en, de, fr, en-us+f3.")] = "en",
@@ -37,6 +37,7 @@ def talk(
     """Make a portrait speak, or give a person in a video other words.
 
     A talk that was cut off, even by `kill -9`, goes on where it was when the same command is given again.
+    «facegen talk train --video FILE» trains a field of one person, which --engine dfrf:RUN then makes speak.
     """
     from facegen.config import to_dict
     from facegen.runs import Run
@@ -44,6 +45,8 @@ def talk(
 
     if bool(audio) == bool(text):
         raise InputError("Expected what is said as --audio or as --text, found both or none; give one of the two.")
+    if not portrait and options["engine"] == PORTRAIT:
+        raise InputError("Expected a portrait, found none; give --portrait, or --engine dfrf:RUN for a trained person.")
     if text:
         from facegen.talk.reading import read_aloud
 

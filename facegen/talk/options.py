@@ -8,6 +8,11 @@ from facegen.errors import InputError
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
+PORTRAIT = "portrait"
+"""The engine that is built in."""
+FIELD = "dfrf:"
+"""What the name of an engine begins with that draws a person's own field; the rest is a run's folder or name."""
+
 
 def _strength(default: float, high: float = 1.0) -> Any:
     return field(default=default, metadata={"min": 0.0, "max": high, "step": 0.05})
@@ -50,11 +55,13 @@ class TalkOptions:
     preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
     """x264 speed: slower makes smaller files."""
 
-    engine: str = field(default="portrait", metadata={"choices": ("portrait",)})
-    """What draws the speaker; `portrait` is built in and needs one picture."""
+    engine: str = "portrait"
+    """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field."""
 
     def __post_init__(self) -> None:
         check(self)
+        if self.engine != PORTRAIT and not (self.engine.startswith(FIELD) and self.engine != FIELD):
+            raise InputError(f"Expected the engine portrait or dfrf:RUN, found {self.engine!r}; choose one of these.")
         for item in fields(self):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
             if choices and value not in choices:

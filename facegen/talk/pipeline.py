@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -19,17 +19,21 @@ from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.runs import Run, runs_home
 from facegen.talk.clips import measured
+from facegen.talk.dfrf.speaker import FieldSpeaker
 from facegen.talk.driving import follow_video
 from facegen.talk.liveliness import enliven
 from facegen.talk.motion import Motion, MotionModel
-from facegen.talk.options import TalkOptions
+from facegen.talk.options import FIELD, TalkOptions
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter
-from facegen.talk.request import TalkRequest, TalkResult, request_key
+from facegen.talk.request import TalkRequest, TalkResult, field_run, request_key
 from facegen.talk.respeak import Speaker, chosen_frames
 from facegen.talk.rig import bundled_rig
 from facegen.talk.shoot import WORKERS, Pace, Reel, check_paths, in_order
 from facegen.talk.speech import Speech, listen
+
+if TYPE_CHECKING:
+    from facegen.talk.dfrf.paint import Painter
 
 T = TypeVar("T")
 
@@ -83,8 +87,11 @@ class TalkPipeline:
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the portrait at one moment of its talk, without the rest."""
         speech = listen(request.audio, seconds=seconds)
-        sitter = self._sitter(request)
         moments = np.arange(max(2, int(speech.seconds * FRAME_RATE))) / FRAME_RATE
+        if request.options.engine.startswith(FIELD):
+            speaker = FieldSpeaker(_painter(request), speech, moments, request.options)
+            return speaker.draw(min(int(seconds * FRAME_RATE), len(moments) - 1))
+        sitter = self._sitter(request)
         motion = _invented(speech, moments, request.options)
         return Renderer(sitter).draw(_moment(motion, min(int(seconds * FRAME_RATE), len(motion) - 1)))
 
@@ -102,7 +109,9 @@ class TalkPipeline:
         reel = Reel(run.path, request_key(request))
         first = reel.done
         heard = time.perf_counter()
-        if media.is_picture(request.portrait):
+        if request.options.engine.startswith(FIELD):
+            frames, like, count, said = _field(request, speech, first, say)
+        elif media.is_picture(request.portrait):
             frames, like, count, said = self._portrait(request, speech, first, say)
         else:
             frames, like, count, said = self._video(request, speech, first, say)
@@ -112,7 +121,8 @@ class TalkPipeline:
             say(0.15 + 0.82 * (index + 1) / count, f"Frame {index + 1} of {count}", f"{pace.rate:.1f} frames/s")
         drawn = time.perf_counter()
         say(0.98, "Joining picture and sound")
-        is_cut = request.options.seconds is not None or not media.is_picture(request.portrait)
+        is_video = bool(request.portrait) and not media.is_picture(request.portrait)
+        is_cut = request.options.seconds is not None or is_video
         notices += said + reel.join(like, request, is_cut=is_cut)
         ended = time.perf_counter()
         stages = {
@@ -234,6 +244,38 @@ class TalkPipeline:
                 "choose a larger picture."
             )
         return Sitter.of(image, face, bundled_rig())
+
+
+def _field(
+    request: TalkRequest, speech: Speech, first: int, say: Callable[..., None]
+) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
+    """Frames of a person's own field."""
+    options = request.options
+    say(0.03, "Opening the radiance field")
+    if request.driving is not None:
+        raise InputError("Expected no driving video with a field, which moves as its own video did; leave it out.")
+    painter = _painter(request)
+    count = max(1, round(min(speech.seconds, options.seconds or speech.seconds) * FRAME_RATE))
+    speaker = FieldSpeaker(painter, speech, np.arange(count) / FRAME_RATE, options)
+    height, width = painter.scene.frame_hw
+    time_base = Fraction(1, FRAME_RATE * TICKS)
+    like = media.made_video(width, height, Fraction(FRAME_RATE), time_base)
+    mark = provenance.Watermark((height, width))
+
+    def draw(index: int) -> media.Frame:
+        image = speaker.draw(index)
+        frame = media.Frame.of_picture(image, index=index, pts=index * TICKS, time_base=time_base, duration=TICKS)
+        return frame.add_luma(mark.luma_delta)
+
+    notices = ("The person's field brings its own head; the portrait was not used.",) if request.portrait else ()
+    return _pooled(draw, range(first, count)), like, count, notices
+
+
+def _painter(request: TalkRequest) -> Painter:
+    from facegen.device import choose_device
+    from facegen.talk.dfrf.paint import Painter
+
+    return Painter.of_run(field_run(request.options.engine), choose_device())
 
 
 def _invented(speech: Speech, seconds: np.ndarray, options: TalkOptions) -> Motion:

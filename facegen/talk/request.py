@@ -9,8 +9,11 @@ from pathlib import Path
 from facegen import __version__
 from facegen.config import to_dict
 from facegen.media.source import check_readable
-from facegen.talk.options import TalkOptions
+from facegen.runs import find_run
+from facegen.talk.options import FIELD, TalkOptions
 
+FIELD_PLACES = ("field", "exports/final")
+"""Where a run of «talk train», or of «train dfrf», keeps the trained field."""
 _SAMPLE_BYTES = 1 << 16
 
 
@@ -19,7 +22,7 @@ class TalkRequest:
     """One talk to be made."""
 
     portrait: str
-    """A picture of the speaker; or a video of them, in which then only the mouth changes."""
+    """A picture of the speaker; or a video of them, in which then only the mouth changes; empty for a person's field."""
 
     audio: str
     """What is said: a sound file, or a video with sound."""
@@ -63,10 +66,28 @@ class TalkResult:
     """The run folder, where it was kept."""
 
 
+def field_run(engine: str) -> Path:
+    """The run folder that an engine «dfrf:RUN» names, by its path or by its name among the runs.
+
+    Raises:
+        InputError: there is none.
+    """
+    named = engine.removeprefix(FIELD)
+    return Path(named) if Path(named).is_dir() else find_run(named).path
+
+
+def has_field(run: Path) -> bool:
+    """Whether a run folder holds a trained field."""
+    return any((run / place / "field.json").exists() for place in FIELD_PLACES)
+
+
 def request_key(request: TalkRequest) -> str:
     """Recognise a talk that was begun before: the same request on the same content by the same version."""
     placed = replace(request, output=str(Path(request.output).resolve()))
     inputs = [path for path in (request.portrait, request.audio, request.driving) if path]
+    if request.options.engine.startswith(FIELD):
+        run = field_run(request.options.engine)
+        inputs += [str(path) for place in FIELD_PLACES for path in sorted((run / place).glob("field.*"))]
     parts = [__version__, to_dict(placed), [_fingerprint(path) for path in inputs]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 

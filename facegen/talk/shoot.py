@@ -13,6 +13,7 @@ from typing import TypeVar
 from facegen import media, provenance
 from facegen.config import read_json, write_json
 from facegen.errors import InputError
+from facegen.talk.options import PORTRAIT
 from facegen.talk.request import TalkRequest
 
 T = TypeVar("T")
@@ -101,10 +102,11 @@ class Reel:
             metadata={"comment": provenance.NOTICE},
             for_browsers=True,
         )
+        is_drawn = bool(request.portrait) and request.options.engine == PORTRAIT
         claims = provenance.Claims(
             job="talk",
-            engine=request.options.engine,
-            parent=request.portrait,
+            engine=request.options.engine.partition(":")[0],
+            parent=request.portrait if is_drawn else None,
             sources=tuple(path for path in (request.audio, request.driving) if path),
         )
         holder = Path(provenance.sign(request.output, claims))

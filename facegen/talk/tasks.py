@@ -37,4 +37,55 @@ MOTION = TaskInfo(
     used_in="talk",
 )
 
-TASKS = (MOTION,)
+DFRF = TaskInfo(
+    name="dfrf",
+    summary="Learns how one person looks while speaking: a radiance field that any sound can drive.",
+    needs="A folder with one video of somebody who speaks, from the front, before a camera that stands still.",
+    typical_time="45 minutes on 2 CPU cores for a minute of video, preparing it included",
+    path="facegen.talk.dfrf.task:DfrfTask",
+    presets={
+        "fast": (
+            "steps=20000",
+            "minutes=45",
+            "batch_size=1",
+            "optimiser.name=adam",
+            "optimiser.rate=0.002",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=20",
+            "optimiser.clip_norm=1",
+            "ema_decay=0.98",
+            "save_every=250",
+            "keep_hourly=1",
+        ),
+        "reference": (
+            "task.kind=reference",
+            "task.references=4",
+            "task.measured=0",
+            "steps=600000",
+            "batch_size=1",
+            "optimiser.name=adam",
+            "optimiser.rate=0.0005",
+            "save_every=5000",
+            "keep_hourly=1",
+        ),
+        "tiny": (
+            "steps=10",
+            "batch_size=1",
+            "optimiser.name=adam",
+            "optimiser.rate=0.005",
+            "save_every=5",
+            "log_every=1",
+            "task.references=2",
+            "task.measured=2",
+            "task.fast.plane_size=16",
+            "task.fast.channels=4",
+            "task.fast.width=16",
+            "task.fast.features=7",
+            "task.fast.samples=4",
+        ),
+    },
+    example_data="talking",
+    used_in="talk",
+)
+
+TASKS = (MOTION, DFRF)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facegen.config import to_dict
+from facegen.errors import InputError
 from facegen.runs import Run
-from facegen.talk.options import TalkOptions
-from facegen.talk.request import TalkRequest
+from facegen.talk.options import FIELD, PORTRAIT, TalkOptions
+from facegen.talk.request import TalkRequest, has_field
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor, link_or_copy
 from facegen.ui.swaps import option_flags, required
@@ -42,13 +43,32 @@ def request(
     Raises:
         InputError: a file is missing, or a setting does not fit.
     """
+    options = parse(TalkOptions, settings)
+    has_own_head = options.engine.startswith(FIELD)
     return TalkRequest(
-        portrait=required(portrait, "a portrait"),
+        portrait=portrait or "" if has_own_head else required(portrait, "a portrait"),
         audio=required(audio, "a recording of what is said"),
         output="",
         driving=driving or None,
-        options=parse(TalkOptions, settings),
+        options=options,
     )
+
+
+def engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
+    """What can draw a speaker: label and name; besides the portrait, every field that the visitor trained."""
+    trained = [run for run in services.runs(visitor) if run.kind in ("train", "talk-train") and has_field(run.path)]
+    return [
+        ("Portrait: one picture, at once", PORTRAIT),
+        *((f"Trained person: {run.name}", f"{FIELD}{run.name}") for run in trained),
+    ]
+
+
+def _with_own_field(services: Services, visitor: Visitor, asked: TalkRequest) -> TalkRequest:
+    """The request with a field's run found among those that the visitor may use."""
+    if not asked.options.engine.startswith(FIELD):
+        return asked
+    run = services.run(visitor, asked.options.engine.removeprefix(FIELD))
+    return replace(asked, options=replace(asked.options, engine=f"{FIELD}{run.path}"))
 
 
 def poster(portrait: str) -> np.ndarray:
@@ -62,6 +82,7 @@ def poster(portrait: str) -> np.ndarray:
 
 def start(services: Services, visitor: Visitor, asked: TalkRequest) -> Run:
     """Put a talk into the queue as a run of its own; its files stay with the run, so that it can be resumed later."""
+    asked = _with_own_field(services, visitor, asked)
     given = {"portrait": asked.portrait, "audio": asked.audio, "driving": asked.driving}
     names = {name: Path(path).name for name, path in given.items() if path}
     run = Run.create("talk", {"visitor": visitor.mark, **names, "options": to_dict(asked.options)})
@@ -69,13 +90,13 @@ def start(services: Services, visitor: Visitor, asked: TalkRequest) -> Run:
     inputs.mkdir(exist_ok=True)
     kept: dict[str, str | None] = {}
     for name, path in given.items():
-        if path is None:
+        if not path:
             kept[name] = None
             continue
         place = inputs / f"{name}-{Path(path).name[-80:]}"
         link_or_copy(Path(path), place)
         kept[name] = str(place)
-    stem = Path(asked.portrait).stem[:80]
+    stem = Path(asked.portrait).stem[:80] or "person"
     asked = replace(
         asked,
         portrait=kept["portrait"] or "",
@@ -90,7 +111,9 @@ def start(services: Services, visitor: Visitor, asked: TalkRequest) -> Run:
 
 def arguments(asked: TalkRequest, run: Run) -> list[str]:
     """The command that does this talk."""
-    command = [sys.executable, "-m", "facegen", "talk", "--portrait", asked.portrait, "--audio", asked.audio]
+    command = [sys.executable, "-m", "facegen", "talk", "--audio", asked.audio]
+    if asked.portrait:
+        command += ["--portrait", asked.portrait]
     if asked.driving:
         command += ["--driving", asked.driving]
     command += ["--output", asked.output, "--run", str(run.path), "--consent", "--json"]
@@ -120,6 +143,8 @@ def preview(services: Services, asked: TalkRequest, seconds: float) -> np.ndarra
     Raises:
         InputError: the request cannot be done.
     """
+    if asked.options.engine != PORTRAIT and services.settings.shared:
+        raise InputError("Expected the engine portrait for a preview, found a trained person; run two seconds instead.")
     with _lock:
         if not _pipelines:
             from facegen.talk import TalkPipeline

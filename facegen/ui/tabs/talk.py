@@ -14,7 +14,7 @@ import gradio as gr
 from facegen.generate.request import GenerateOptions
 from facegen.generate.weights import DIRECTIONS, GENERATOR
 from facegen.hub import is_present
-from facegen.talk.options import TalkOptions
+from facegen.talk.options import PORTRAIT, TalkOptions
 from facegen.talk.reading import LONGEST_TEXT, can_read, read_aloud
 from facegen.talk.request import TalkRequest
 from facegen.ui import talks
@@ -54,13 +54,14 @@ class Inputs:
     portrait: gr.File
     audio: gr.Audio
     driving: gr.File
+    engine: gr.Dropdown
     options: tuple[Widgets, ...]
 
     @property
     def components(self) -> list[Any]:
         """All of them, in the order in which `read` takes their values."""
         groups = [component for group in self.options for component in group.components]
-        return [self.portrait, self.audio, self.driving, *groups]
+        return [self.portrait, self.audio, self.driving, self.engine, *groups]
 
     def read(self, values: Sequence[Any]) -> TalkRequest:
         """The request that the widgets' values say.
@@ -68,8 +69,8 @@ class Inputs:
         Raises:
             InputError: something is missing or does not fit.
         """
-        portrait, audio, driving = values[:3]
-        rest, settings = values[3:], dict[str, Any]()
+        portrait, audio, driving, engine = values[:4]
+        rest, settings = values[4:], dict[str, Any](engine=engine)
         for group in self.options:
             settings |= group.settings(rest[: len(group.names)])
             rest = rest[len(group.names) :]
@@ -81,11 +82,18 @@ def build(services: Services, shell: Shell) -> None:
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
             portrait, examples, invent, audio = _ask_files()
-            driving, options = _ask_options()
+            engine, driving, options = _ask_options()
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
             pictured, result, download = _show_outcome()
-    inputs = Inputs(portrait=portrait, audio=audio, driving=driving, options=options)
+    inputs = Inputs(portrait=portrait, audio=audio, driving=driving, engine=engine, options=options)
+    engine.focus(
+        lambda visitor: gr.Dropdown(choices=talks.engines(services, visitor)),
+        shell.visitor,
+        engine,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     _wire_portrait(inputs, examples, status, pictured)
     _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
@@ -129,15 +137,23 @@ def _read(text: str, voice: str) -> Any:
     return "", str(copy)
 
 
-def _ask_options() -> tuple[gr.File, tuple[Widgets, ...]]:
+def _ask_options() -> tuple[gr.Dropdown, gr.File, tuple[Widgets, ...]]:
     gr.HTML(step(3, "How lively?", "The defaults are good; another seed gives other movements."))
     lively = widgets(TalkOptions, LIVELINESS, labels=LABELS)
+    engine = gr.Dropdown(
+        [("Portrait: one picture, at once", PORTRAIT)],
+        value=PORTRAIT,
+        label="Who draws",
+        info="A person trained in the Train tab (dfrf), or by «facegen talk train», brings their own head.",
+        filterable=False,
+        elem_id="talk-engine",
+    )
     with gr.Accordion("Follow somebody's head", open=False):
         driving = gr.File(label="Driving video", file_types=list(VIDEO_SUFFIXES), height=110, elem_id="talk-driving")
         gr.HTML('<div class="fg-hint">Head, lids and brows are taken from this video instead of being invented.</div>')
     with gr.Accordion("Picture and file", open=False):
         more = widgets(TalkOptions, MORE, labels=LABELS)
-    return driving, (lively, more)
+    return engine, driving, (lively, more)
 
 
 def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:

@@ -1,0 +1,1 @@
+"""A person's own dynamic radiance field: prepared from a short video, trained, drawn to any sound. See docs/talk.md."""

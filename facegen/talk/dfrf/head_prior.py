@@ -1,0 +1,92 @@
+"""Where a head's surface roughly is, before anything is learned: the mesh's front, rounded off to the outline of the hair.
+
+The head is seen from the front, so one depth for each place of a frontal grid says it well enough to sample near it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facegen.talk.dfrf.camera import HeadTrack
+
+X_RANGE, Y_RANGE = (-1.5, 1.5), (-1.6, 1.9)
+"""World units that the grid covers."""
+GRID_HW = (112, 96)
+"""Rows from the top of the head down, columns from the picture's left."""
+_OUTLINE_BEHIND = 0.45
+"""How far behind the mesh's hindmost point the outline of hair and ears lies, world units."""
+_ROUNDS = 1500
+
+
+@dataclass(frozen=True, eq=False)
+class HeadPrior:
+    """A head as a relief."""
+
+    depth: np.ndarray
+    """GRID_HW float32: z of the surface, world units."""
+    inside: np.ndarray
+    """GRID_HW float32 0..1: how often the head is there."""
+
+
+def grid_points(depth: np.ndarray) -> np.ndarray:
+    """(rows, columns, 3) world points of a relief."""
+    x = np.linspace(*X_RANGE, GRID_HW[1])
+    y = np.linspace(*Y_RANGE[::-1], GRID_HW[0])
+    return np.stack([*np.meshgrid(x, y), depth], -1)
+
+
+def find_prior(track: HeadTrack, heads: Iterable[tuple[int, np.ndarray]]) -> HeadPrior:
+    """The relief of the mesh and of head masks.
+
+    Args:
+        track: poses and mesh.
+        heads: number of a frame and its (H, W) bool mask of the head, for some frames.
+    """
+    points = track.shape
+    behind = float(points[:, 2].min()) - _OUTLINE_BEHIND
+    flat = np.full(GRID_HW, float(points[:, 2].min()) - 0.2)
+    total, count = np.zeros(GRID_HW, np.float32), 0
+    for index, mask in heads:
+        pixels = (track.project(grid_points(flat), index) - 0.5).astype(np.float32)
+        total += cv2.remap(mask.astype(np.float32), pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR)
+        count += 1
+    inside = total / max(count, 1)
+    depth, known = _mesh_depth(points)
+    outside = inside < 0.3
+    depth[outside & ~known] = behind
+    fixed = known | outside
+    relief = np.where(fixed, depth, behind).astype(np.float32)
+    # a membrane from the face's edge to the outline: Laplace's equation
+    for _ in range(_ROUNDS):
+        relief = np.where(fixed, relief, cv2.blur(relief, (3, 3), borderType=cv2.BORDER_REPLICATE))
+    return HeadPrior(depth=relief.astype(np.float32), inside=cv2.GaussianBlur(inside, (0, 0), 1.0))
+
+
+def _mesh_depth(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Depth of the mesh on the grid, and where it is."""
+    from facegen.faces import mesh
+
+    rows, columns = GRID_HW
+    x = (points[:, 0] - X_RANGE[0]) / (X_RANGE[1] - X_RANGE[0]) * (columns - 1)
+    y = (Y_RANGE[1] - points[:, 1]) / (Y_RANGE[1] - Y_RANGE[0]) * (rows - 1)
+    depth = np.full(GRID_HW, -np.inf)
+    known = np.zeros(GRID_HW, bool)
+    for triangle in mesh.topology().triangles:
+        corners = np.stack([x[triangle], y[triangle]], 1)
+        low, high = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
+        grid = np.stack(np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1)), -1).reshape(-1, 2)
+        edges = np.stack([corners[1] - corners[0], corners[2] - corners[0]], 1)
+        if abs(np.linalg.det(edges)) < 1e-9:
+            continue
+        share = (grid - corners[0]) @ np.linalg.inv(edges).T
+        is_in = (share >= -1e-6).all(1) & (share.sum(1) <= 1 + 1e-6)
+        z = points[triangle, 2]
+        heights = z[0] + share[is_in] @ (z[1:] - z[0])
+        place = grid[is_in, 1], grid[is_in, 0]
+        depth[place] = np.maximum(depth[place], heights)
+        known[place] = True
+    return np.where(known, depth, 0.0), known
