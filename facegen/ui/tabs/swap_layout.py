@@ -215,7 +215,12 @@ def show_preview() -> tuple[gr.Slider, gr.Button, gr.ImageSlider]:
     """The frame, the button and the comparison."""
     gr.HTML(step(5, "See one frame", "Before on the left, after on the right."))
     compare = gr.ImageSlider(
-        label="Before | after", interactive=False, height=380, buttons=["fullscreen"], elem_id="swap-compare"
+        label="Before | after",
+        interactive=False,
+        height=380,
+        max_height=360,
+        buttons=["fullscreen"],
+        elem_id="swap-compare",
     )
     frame = gr.Slider(0, 1, value=0, step=1, label="Frame", visible=False, elem_id="swap-frame")
     preview = gr.Button("Preview this frame", elem_id="swap-preview")
