@@ -4,6 +4,7 @@ from facegen.errors import InputError
 from facegen.faces.parse.weights import WEIGHTS as PARSER_WEIGHTS
 from facegen.faces.tasks import TASKS as FACES_TASKS
 from facegen.faces.weights import WEIGHTS as FACES_WEIGHTS
+from facegen.facesets.tasks import TASKS as FACESETS_TASKS
 from facegen.generate.tasks import TASKS as GENERATE_TASKS
 from facegen.generate.weights import WEIGHTS as GENERATE_WEIGHTS
 from facegen.hub import WeightFile
@@ -15,7 +16,7 @@ from facegen.talk.tasks import TASKS as TALK_TASKS
 from facegen.talk.weights import WEIGHTS as TALK_WEIGHTS
 from facegen.training.info import TaskInfo
 
-TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *RESTORE_TASKS, *SWAP_TASKS, *GENERATE_TASKS, *TALK_TASKS)
+TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *FACESETS_TASKS, *RESTORE_TASKS, *SWAP_TASKS, *GENERATE_TASKS, *TALK_TASKS)
 WEIGHTS: tuple[WeightFile, ...] = (
     *FACES_WEIGHTS,
     *PARSER_WEIGHTS,

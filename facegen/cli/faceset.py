@@ -198,7 +198,15 @@ def clean(
 @app.command()
 def mask(
     folder: Folder,
-    by: Annotated[str, typer.Option(metavar="|".join(MASKS), help="What makes the masks.")] = "parser",
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            "--method",
+            metavar="|".join((*MASKS, "trained:RUN")),
+            help="What makes the masks; trained:RUN is a training of «mask». Those drawn by hand stay.",
+        ),
+    ] = "parser",
     fetch: Annotated[Path | None, typer.Option(help="Instead copy faces with their masks into this folder.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Instead delete all masks.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write a picture with some of the masks.")] = None,

@@ -1,10 +1,11 @@
-"""Masks of a faceset: from the hull of the points or from the face parser; fetched, removed."""
+"""Masks of a faceset: from the hull of the points, the face parser, a trained mask, or a brush; fetched, removed."""
 
 from __future__ import annotations
 
 import functools
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ _FOREHEAD = 0.35
 """How far a hull of 68 points is raised over the brows, in heights of brows over chin."""
 _LARGEST_HOLE = 0.04
 """Gaps up to this share of the mask are filled where face surrounds them."""
+BRUSH, TRAINED = "brush", "trained"
+"""What `FaceRecord.mask_kind` says of masks drawn by hand, and of those by a mask that was trained on such."""
 _parser_lock = threading.Lock()
 
 
@@ -90,24 +93,48 @@ def points5_of_record(record: FaceRecord) -> np.ndarray:
 
 
 def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) -> Faceset:
-    """Gives every face a mask and writes the metadata.
+    """Gives every face a mask and writes the metadata; masks drawn by hand stay.
 
     Args:
         faceset: the faces.
-        kind: one of `choices.MASKS`.
+        kind: one of `choices.MASKS`, or «trained:RUN» with the run folder of a training of «mask».
         on_progress: told of every face.
 
     Raises:
-        InputError: there is no such kind.
+        InputError: there is no such kind, or no trained mask.
     """
-    if kind not in KINDS:
-        raise InputError(f"Expected masks by {' or '.join(KINDS)}, found {kind!r}; choose one of these.")
+    draw, name = _maker(kind)
 
     def make(record: FaceRecord, image_rgb: np.ndarray) -> FaceRecord:
-        mask = hull_of(record, image_rgb.shape[0]) if kind == "hull" else parsed_mask(record, image_rgb)
-        return faceset.with_mask(record, mask, kind)
+        return record if record.mask_kind == BRUSH else faceset.with_mask(record, draw(record, image_rgb), name)
 
     return faceset.write(list(faceset.over_pictures(make, on_progress, "Masking")))
+
+
+def _maker(kind: str) -> tuple[Callable[[FaceRecord, np.ndarray], np.ndarray], str]:
+    """What makes a mask, and what it is called in the metadata."""
+    if kind == "hull":
+        return lambda record, image_rgb: hull_of(record, image_rgb.shape[0]), kind
+    if kind == "parser":
+        return parsed_mask, kind
+    name, _, place = kind.partition(":")
+    if name != TRAINED or not place:
+        raise InputError(f"Expected masks by {', '.join(KINDS)} or trained:RUN, found {kind!r}; choose one of these.")
+    from facegen.facesets.mask_task import OwnMask
+
+    return OwnMask(Path(place)), TRAINED
+
+
+def draw_by_hand(faceset: Faceset, record: FaceRecord, mask: np.ndarray) -> Faceset:
+    """Keeps a mask drawn by hand.
+
+    Args:
+        faceset: the faces.
+        record: one of them.
+        mask: (S, S) uint8 of the picture's size, 255 is face.
+    """
+    labelled = faceset.with_mask(record, mask, BRUSH)
+    return faceset.write([labelled if other is record else other for other in faceset.records])
 
 
 def remove(faceset: Faceset) -> tuple[Faceset, int]:

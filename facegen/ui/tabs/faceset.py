@@ -12,6 +12,7 @@ from facegen.ui.handlers import note, progress_card, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented
 from facegen.ui.shell import Shell
+from facegen.ui.tabs import faceset_brush, faceset_more
 
 MATTER = ("face_type", "size", "every", "min_face_px")
 MORE = ("min_sharpness", "max_faces", "person_distance", "format", "jpeg_quality")
@@ -68,6 +69,8 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                 label="Spread", show_label=False, visible=False, interactive=False, buttons=["fullscreen"]
             )
             clean, mask, take = _tools()
+            faceset_brush.build(services, shell, chosen, words)
+            faceset_more.build(services, shell, chosen, words)
     pages = {"words": words, "gallery": gallery, "number": number}
     _wire_extraction(
         services, shell, timer, run_name, (files, name, person, basic, more), extract, status, chosen, pages

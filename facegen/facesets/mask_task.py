@@ -1,0 +1,223 @@
+"""Training of a mask of one's own (XSeg's role): the parser's network, taught by masks that were drawn by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen import hub
+from facegen.config import from_dict, to_dict
+from facegen.errors import InputError
+from facegen.faces import align, parse
+from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse.network import ParserNet, fold, to_input, upsample
+from facegen.faces.parse.weights import PARSER
+from facegen.facesets.faceset import Faceset
+from facegen.facesets.mask import BRUSH, points5_of_record
+from facegen.facesets.record import FaceRecord
+from facegen.training.augment import (
+    AffineRange,
+    add_noise,
+    affine_grids,
+    jitter_colour,
+    lower_resolution,
+    sample_pictures,
+    to_float,
+)
+from facegen.training.task import Draw, Task, TrainingData
+
+FEWEST = 4
+HELD_BACK = 8
+"""Every so manieth drawn mask is kept back to be measured on."""
+FILE = "mask.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskTask(Task):
+    """Learns what belongs to a face from masks drawn by hand."""
+
+    size: int = field(default=256, metadata={"min": 64, "max": 256, "step": 32})
+    """Side of the crops, pixels."""
+    is_from_parser: bool = True
+    """Begin with the face parser's weights, so that a few dozen masks suffice."""
+
+    def build_data(self, folder: Path | None, device: torch.device) -> DrawnMasks:
+        """The faces of a faceset that have masks drawn by hand."""
+        if folder is None:
+            raise InputError("Expected a faceset with masks drawn by hand, found none given; add --data DIR.")
+        faceset = Faceset.open(folder)
+        records = [record for record in faceset.records if record.mask_kind == BRUSH]
+        if len(records) < FEWEST:
+            raise InputError(
+                f"Expected at least {FEWEST} masks drawn by hand in {folder}, found {len(records)}; draw some in the "
+                "Faceset tab."
+            )
+        return DrawnMasks(faceset, records, self.size, device)
+
+    def build_model(self) -> nn.Module:
+        """The parser's network."""
+        if not self.is_from_parser:
+            return ParserNet(ParserNetConfig())
+        weights, config = _read(hub.fetch(PARSER))
+        network = ParserNet(config)
+        if not next(network.parameters()).is_meta:
+            network.load_state_dict(weights)
+        return network
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+        """Cross-entropy and overlap of the face's classes taken together."""
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                # a few dozen pictures of one person would spoil the statistics of many
+                module.eval()
+        odds = face_odds(model, batch["pictures"])
+        wanted = batch["masks"]
+        found = torch.sigmoid(odds)
+        overlap = 1 - (2 * (found * wanted).sum() + 1) / (found.sum() + wanted.sum() + 1)
+        return {"cross-entropy": F.binary_cross_entropy_with_logits(odds, wanted), "overlap": 0.5 * overlap}
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
+        """One minus the overlap (IoU) with the masks that were kept back."""
+        assert isinstance(data, DrawnMasks)
+        pictures, masks = data.held_back()
+        found = face_odds(model, pictures) > 0
+        both, either = (found & (masks > 0.5)).sum(), (found | (masks > 0.5)).sum()
+        return {"1 - IoU": 1 - float(both / either.clamp_min(1))}
+
+    @torch.no_grad()
+    def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
+        """Faces that were kept back, what was drawn on them, and what is found."""
+        assert isinstance(data, DrawnMasks)
+        pictures, masks = (part[:6] for part in data.held_back())
+        found = torch.sigmoid(face_odds(model, pictures))
+        rows = [pictures, pictures * (0.3 + 0.7 * masks), pictures * (0.3 + 0.7 * found)]
+        shown = (torch.stack(rows).clamp(0, 1) * 255).byte().permute(0, 3, 1, 4, 2)
+        return shown.flatten(2, 3).flatten(0, 1).cpu().numpy()
+
+    def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
+        """`mask.safetensors` in half precision; its metadata say how to rebuild the network."""
+        assert isinstance(model, ParserNet)
+        half = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+        about = {"network": json.dumps(to_dict(model.config))}
+        save_file({k: v.contiguous().cpu() for k, v in half.items()}, folder / FILE, metadata=about)
+        return {"mask": folder / FILE}
+
+
+def face_odds(model: nn.Module, pictures: Tensor) -> Tensor:
+    """(B, 1, S, S) logarithm of the odds that a pixel belongs to the face.
+
+    Args:
+        model: a `ParserNet`.
+        pictures: (B, 3, S, S) RGB in [0, 1], aligned as the parser's.
+    """
+    logits = upsample(model(to_input(pictures)).float())
+    others = [number for number in range(logits.shape[1]) if number not in parse.FACE]
+    face, other = (logits[:, list(group)].logsumexp(1, keepdim=True) for group in (parse.FACE, others))
+    return face - other
+
+
+class DrawnMasks:
+    """Batches of «pictures» (B, 3, S, S) and «masks» (B, 1, S, S), both in [0, 1]."""
+
+    def __init__(self, faceset: Faceset, records: Sequence[FaceRecord], size: int, device: torch.device) -> None:
+        crops = [_aligned(faceset, record, size) for record in records]
+        pictures = torch.from_numpy(np.stack([picture for picture, _ in crops])).permute(0, 3, 1, 2)
+        masks = torch.from_numpy(np.stack([mask for _, mask in crops]))[:, None]
+        kept = torch.arange(len(records)) % min(HELD_BACK, len(records)) == 0
+        self._held_back = (pictures[kept], masks[kept])
+        self.pictures, self.masks = pictures[~kept], masks[~kept]
+        self.size, self.device = size, device
+        self.skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def batch(self, draw: Draw) -> dict[str, Tensor]:
+        """Moved, turned, mirrored, tinted and made coarser."""
+        count, random = len(draw.indices), draw.generator
+        pictures, masks = (to_float(part[draw.indices].to(self.device)) for part in (self.pictures, self.masks))
+        matrices = AffineRange(rotation_deg=15.0, scale=1.2, shift=0.07).draw(count, random)
+        matrices[torch.rand(count, generator=random) < 0.5, :, 0] *= -1
+        grids = affine_grids(matrices.to(self.device), self.size)
+        pictures = jitter_colour(sample_pictures(pictures, grids, "border"), random)
+        pictures = lower_resolution(pictures, random, share=0.3, largest=4.0)
+        pictures = add_noise(pictures, random, share=0.3, largest=0.04)
+        return {"pictures": pictures, "masks": sample_pictures(masks, grids, "zeros")}
+
+    def held_back(self) -> tuple[Tensor, Tensor]:
+        """Pictures and masks that are not trained on."""
+        pictures, masks = (to_float(part.to(self.device)) for part in self._held_back)
+        return pictures, masks
+
+
+def _aligned(faceset: Faceset, record: FaceRecord, size: int) -> tuple[np.ndarray, np.ndarray]:
+    matrix = align.similarity(points5_of_record(record), align.PARSE5, parse.SIZE) * (size / parse.SIZE)
+    matrix = matrix.astype(np.float32)
+    mask = faceset.mask(record)
+    assert mask is not None
+    picture = cv2.warpAffine(faceset.picture(record), matrix, (size, size), flags=cv2.INTER_AREA)
+    return picture, cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_LINEAR)
+
+
+class OwnMask:
+    """A trained mask, ready for use.
+
+    Args:
+        place: the run folder of a training of «mask», an export of it, or its file.
+
+    Raises:
+        InputError: there is none.
+    """
+
+    def __init__(self, place: Path) -> None:
+        weights, config = _read(find_mask(place))
+        network = ParserNet(config)
+        network.load_state_dict(weights)
+        self._network = fold(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def __call__(self, record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
+        """(S, S) uint8, 255 where the face is; see `mask.parsed_mask`."""
+        matrix = align.similarity(points5_of_record(record), align.PARSE5, parse.SIZE)
+        crop = align.warp(image_rgb, matrix, parse.SIZE)
+        with torch.inference_mode():
+            share = torch.sigmoid(face_odds(self._network, to_float(torch.from_numpy(crop).permute(2, 0, 1)[None])))
+        side = image_rgb.shape[0]
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        back = cv2.warpAffine(share[0, 0].numpy(), matrix, (side, side), flags=flags)
+        return (np.clip((back - 0.3) / 0.4, 0, 1) * 255).astype(np.uint8)
+
+
+def find_mask(place: Path) -> Path:
+    """The file of a trained mask.
+
+    Raises:
+        InputError: there is none.
+    """
+    if place.is_file():
+        return place
+    made = sorted([*place.glob(FILE), *place.glob(f"exports/*/{FILE}")], key=lambda path: path.stat().st_mtime)
+    if not made:
+        raise InputError(f"Expected a trained mask at {place}, found none; train one with: facegen train mask")
+    return made[-1]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], ParserNetConfig]:
+    try:
+        with safe_open(path, "pt") as file:
+            about = (file.metadata() or {}).get("network")
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"Expected the weights of a mask in {path}, but {error}; train it again.") from error
+    plain = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    return plain, from_dict(ParserNetConfig, json.loads(about)) if about else ParserNetConfig()

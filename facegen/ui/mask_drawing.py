@@ -1,0 +1,104 @@
+"""Masks drawn with a brush: a face as the editor shows it, what was drawn on it, and a training on such masks."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.ui.services import Services, Visitor
+from facegen.ui.trainings import SHARED_FIRST_MINUTES, is_limited
+
+if TYPE_CHECKING:
+    from facegen.facesets import FaceRecord, Faceset
+
+CANVAS = 512
+"""Side of the editor's picture, pixels."""
+COLOUR, OPACITY = (60, 230, 120), 0.45
+"""Of what is drawn."""
+_DRAWN = 40
+"""From this opacity (of 255) on a pixel counts as drawn."""
+
+
+def record_at(faceset: "Faceset", number: int) -> "FaceRecord":
+    """A face by its place, which is brought into bounds.
+
+    Raises:
+        InputError: the faceset is empty.
+    """
+    if not len(faceset):
+        raise InputError("Expected faces to draw on, found none; cut some out first.")
+    return faceset.records[min(max(int(number), 0), len(faceset) - 1)]
+
+
+def shown(faceset: "Faceset", record: "FaceRecord") -> dict[str, Any]:
+    """What the editor gets: the face, and its mask as a layer to paint on and erase from."""
+    image, mask = faceset.picture(record), faceset.mask(record)
+    background = cv2.resize(image, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+    layer = np.zeros((CANVAS, CANVAS, 4), np.uint8)
+    if mask is not None:
+        inside = cv2.resize(mask, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR) > 127
+        layer[inside] = (*COLOUR, round(255 * OPACITY))
+    return {"background": background, "layers": [layer], "composite": None}
+
+
+def drawn(value: Mapping[str, Any] | None, side: int) -> np.ndarray:
+    """(side, side) uint8, 255 where something is painted in any layer.
+
+    Raises:
+        InputError: nothing is painted.
+    """
+    layers = [layer for layer in (value or {}).get("layers") or () if layer is not None and layer.shape[-1] == 4]
+    covered = np.max([layer[..., 3] for layer in layers], 0) > _DRAWN if layers else np.zeros((1, 1), bool)
+    if not covered.any():
+        raise InputError("Expected something painted on the face, found nothing; paint what belongs to it.")
+    return cv2.resize(covered.astype(np.uint8) * 255, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def count(faceset: "Faceset") -> int:
+    """Faces whose masks were drawn by hand."""
+    from facegen.facesets.mask import BRUSH
+
+    return sum(record.mask_kind == BRUSH for record in faceset.records)
+
+
+def train(services: Services, visitor: Visitor, faceset: "Faceset") -> Run:
+    """Put a training on the drawn masks into the queue.
+
+    Raises:
+        InputError: too few are drawn.
+    """
+    from facegen.facesets.mask_task import FEWEST
+
+    if count(faceset) < FEWEST:
+        raise InputError(
+            f"Expected at least {FEWEST} masks drawn by hand, found {count(faceset)}; draw some more, better a dozen."
+        )
+    data = str(faceset.folder.absolute())
+    run = Run.create("train", {"visitor": visitor.mark, "task": "mask", "preset": "default", "data": data})
+    words = [sys.executable, "-m", "facegen", "train", "mask", "--data", data, "--run", str(run.path)]
+    words += ["--minutes", f"{SHARED_FIRST_MINUTES:g}"] if is_limited(services) else []
+    run.enqueue(words, [*words, "--resume"])
+    services.start_next()
+    return run
+
+
+def trained(services: Services, visitor: Visitor) -> list[str]:
+    """The visitor's runs that hold a trained mask, newest first."""
+    return [run.name for run in services.runs(visitor) if any((run.path / "exports").glob("*/mask.safetensors"))]
+
+
+def apply(services: Services, visitor: Visitor, faceset: "Faceset", name: str | None) -> "Faceset":
+    """Gives the faces of a faceset masks by a trained one; those drawn by hand stay.
+
+    Raises:
+        InputError: there is no such training.
+    """
+    from facegen.facesets import mask as masking
+
+    if not name:
+        raise InputError("Expected a trained mask, found none chosen; train one on masks that you drew.")
+    return masking.apply(faceset, f"{masking.TRAINED}:{services.run(visitor, name).path}")
