@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import mesh
+from facegen.faces.blend import blurred
 from facegen.faces.mesh import Array
 
 FLOOR = 8.0
@@ -29,12 +30,12 @@ HIGHLIGHTS = 0.5
 
 def to_log(image_rgb: np.ndarray) -> Array:
     """Any shape of 0..255 RGB to log intensity."""
-    return np.log(image_rgb.astype(np.float32) + FLOOR)
+    return cv2.log(image_rgb.astype(np.float32) + np.float32(FLOOR))
 
 
 def from_log(values: Array) -> Array:
     """Inverse of `to_log`: float32, not clipped."""
-    return np.exp(values) - FLOOR
+    return cv2.exp(values) - np.float32(FLOOR)
 
 
 def basis(normals: Array) -> Array:
@@ -64,14 +65,11 @@ def vertex_colours(image_rgb: np.ndarray, points: Array, visible: Array | None) 
     """(468, 3) log RGB around each vertex, averaged over about 2 % of the face's width and over visible pixels only."""
     radius = max(float(np.ptp(points[:, 0])) * 0.02, 0.6)
     colours = to_log(image_rgb)
-    if visible is not None:
-        weight = visible[..., None] + 1e-3
-        colours = (
-            cv2.GaussianBlur(colours * weight, (0, 0), radius) / cv2.GaussianBlur(weight, (0, 0), radius)[..., None]
-        )
-    else:
-        colours = cv2.GaussianBlur(colours, (0, 0), radius)
-    return mesh.sample(colours, points)
+    if visible is None:
+        return mesh.sample(blurred(colours, radius), points)
+    weight = visible + np.float32(1e-3)
+    sums = mesh.sample(blurred(cv2.merge([*cv2.split(colours * cv2.merge([weight] * 3)), weight]), radius), points)
+    return sums[:, :3] / sums[:, 3:]
 
 
 @functools.cache

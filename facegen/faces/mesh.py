@@ -91,6 +91,12 @@ class Topology:
         self._distances: Array | None = None
 
     @functools.cached_property
+    def corners(self) -> tuple[np.ndarray, np.ndarray]:
+        """The corners of all triangles (3 times the triangle, plus 0 to 2) vertex by vertex, and each vertex's first."""
+        order = self.triangles.ravel().argsort(kind="stable")
+        return order, np.searchsorted(self.triangles.ravel()[order], np.arange(len(self.xyz)))
+
+    @functools.cached_property
     def distances(self) -> Array:
         """(468, 468) straight distances between canonical vertices, cm."""
         return np.sqrt(np.square(self.xyz[:, None] - self.xyz[None]).sum(-1))
@@ -149,8 +155,9 @@ def smooth(values: Array, weights: Array, sigma_cm: float) -> Array:
         weights: (468,) confidence of each value, 0..1.
         sigma_cm: reach on the canonical face, cm.
     """
-    weighted = topology().kernel(sigma_cm) * weights[None]
-    return (weighted @ values) / (weighted.sum(1, keepdims=True) + 1e-6)
+    weighted = np.column_stack([values * weights[:, None], weights])
+    total = topology().kernel(sigma_cm) @ weighted
+    return total[:, :-1] / (total[:, -1:] + 1e-6)
 
 
 def normals(vertices: Array) -> Array:
@@ -158,9 +165,8 @@ def normals(vertices: Array) -> Array:
     triangles = topology().triangles
     a, b, c = (vertices[triangles[:, i]] for i in range(3))
     facets = np.cross(b - a, c - a)
-    total = np.zeros((VERTEX_COUNT, 3), np.float32)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], facets)
+    corners, firsts = topology().corners
+    total = np.add.reduceat(facets[corners // 3], firsts)
     total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-9
     # the canonical winding decides the sign once for the whole mesh
     return -total if np.median(total[:, 2]) > 0 else total
@@ -189,7 +195,8 @@ def rasterise(vertices: Array, attributes: Array, size_hw: tuple[int, int]) -> t
     camera = np.stack([ndc_x * depth, ndc_y * depth, -depth], 1).astype(np.float32)
     colors = ((attributes - low) / scale).astype(np.float32)
     far = float(depth.max() * 2)
-    color_buffer = np.full((height, width, 3), -1, np.float32)
+    # where nothing is drawn, what comes out below is 0
+    color_buffer = cv2.merge([np.full((height, width), value, np.float32) for value in -low / scale])
     depth_buffer = np.full((height, width), far, np.float32)
     cv2.triangleRasterize(
         camera.reshape(-1, 1, 3),
@@ -204,9 +211,7 @@ def rasterise(vertices: Array, attributes: Array, size_hw: tuple[int, int]) -> t
         _raster_settings(),
     )
     covered = depth_buffer < 0.99 * far
-    values = color_buffer * scale.astype(np.float32) + low.astype(np.float32)
-    values[~covered] = 0
-    return values, covered
+    return color_buffer * scale.astype(np.float32) + low.astype(np.float32), covered
 
 
 def _raster_settings() -> cv2.TriangleRasterizeSettings:

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from tests.factories import gradient_rgb
 def test_ramp_rises_from_the_outline() -> None:
     covered = np.zeros((60, 60), bool)
     covered[10:50, 10:50] = True
-    ramp = blend.ramp(covered, 8)
+    ramp = blend.ramp(blend.depth_of(covered), 8)
     assert (ramp[~covered] == 0).all()
     assert ramp[30, 30] == 1
     assert (np.diff(ramp[30, 10:20]) >= 0).all()
@@ -20,7 +21,8 @@ def test_two_bands_leaves_the_outside_exactly_and_takes_the_inside() -> None:
     drawn = np.full_like(picture, 90)
     covered = np.zeros((80, 80), bool)
     covered[20:60, 20:60] = True
-    mixed = blend.two_bands(picture, drawn, blend.ramp(covered, 8), blend.ramp(covered, 3), 4)
+    depth = blend.depth_of(covered)
+    mixed = blend.two_bands(picture, drawn, blend.ramp(depth, 8), blend.ramp(depth, 3), 4)
     np.testing.assert_array_equal(mixed[~covered], picture[~covered])
     np.testing.assert_allclose(mixed[35:45, 35:45], 90, atol=0.5)
 
@@ -29,7 +31,8 @@ def test_two_bands_hides_a_difference_in_tone() -> None:
     picture = np.full((80, 80, 3), 100, np.float32)
     covered = np.zeros((80, 80), bool)
     covered[:, 40:] = True
-    mixed = blend.two_bands(picture, picture + 40, blend.ramp(covered, 20), blend.ramp(covered, 4), 5)
+    depth = blend.depth_of(covered)
+    mixed = blend.two_bands(picture, picture + 40, blend.ramp(depth, 20), blend.ramp(depth, 4), 5)
     assert np.abs(np.diff(mixed[40, :, 0])).max() < 8
 
 
@@ -51,3 +54,11 @@ def test_grain_is_measured_and_made() -> None:
     np.testing.assert_array_equal(blend.grain((50, 60), 3.0, 7), blend.grain((50, 60), 3.0, 7))
     assert (blend.grain((50, 60), 3.0, 7) != blend.grain((50, 60), 3.0, 8)).any()
     assert blend.grain((400, 400), 3.0, 7).std() == pytest.approx(3.0, rel=0.1)
+
+
+@pytest.mark.parametrize("sigma", [1.5, 4.5, 9.0, 17.0])
+def test_a_wide_blur_is_that_of_opencv(sigma: float) -> None:
+    image = cv2.GaussianBlur(np.random.default_rng(2).normal(100, 40, (161, 190, 3)).astype(np.float32), (0, 0), 2)
+    inner = np.s_[40:-40, 40:-40]
+    wanted = cv2.GaussianBlur(image, (0, 0), sigma)[inner]
+    assert np.abs(blend.blurred(image, sigma)[inner] - wanted).max() < 0.1

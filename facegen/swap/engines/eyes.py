@@ -84,16 +84,13 @@ def _spline(from_xy: Array, to_xy: Array, at_xy: Array) -> Array:
     system[:count, count:] = np.column_stack([np.ones(count), anchors])
     system[count:, :count] = system[:count, count:].T
     values = np.concatenate([to_xy, np.zeros((3, 2))])
-    weights = np.linalg.solve(system + np.eye(count + 3) * 1e-9, values)
-    result = (
-        _radial(places, anchors) @ weights[:count] + np.column_stack([np.ones(len(places)), places]) @ weights[count:]
-    )
-    return result.astype(np.float32)
+    weights = np.linalg.solve(system + np.eye(count + 3) * 1e-9, values).astype(np.float32)
+    return _radial(places, anchors) @ weights[:count] + places @ weights[count + 1 :] + weights[count]
 
 
 def _radial(a: Array, b: Array) -> Array:
-    squares = np.square(a[:, None] - b[None]).sum(-1)
-    return squares * np.log(squares + 1e-9)
+    squares = np.square(a[:, :1] - b[:, 0]) + np.square(a[:, 1:] - b[:, 1])
+    return squares * cv2.log(squares + np.float32(1e-9))
 
 
 def _matched(drawn: Array, target: Array, inside: np.ndarray) -> Array:
@@ -104,7 +101,8 @@ def _matched(drawn: Array, target: Array, inside: np.ndarray) -> Array:
     for picture in (drawn, target):
         pixels = picture[inside]
         brightness = pixels.sum(1)
-        whites.append(pixels[brightness >= np.percentile(brightness, 75)].mean(0) + 4)
+        rank = len(brightness) * 3 // 4
+        whites.append(pixels[brightness >= np.partition(brightness, rank)[rank]].mean(0) + 4)
     gain = whites[1] / whites[0]
     brightness = float(gain.mean())
     # half-closed eyes show little white, whose tint is then the lids'

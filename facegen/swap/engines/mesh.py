@@ -100,7 +100,7 @@ class MeshDraft:
         view: the target.
         shape: (478, 3) where the new face's points go, in the view's pixels.
         albedo: (h, w, 3) log albedo of the source, drawn in place.
-        covered: (h, w) bool where the mesh is.
+        depth: (h, w) pixels, how deep inside the mesh each pixel lies.
         eyes: where the source's eyes can be seen.
         cues: see there.
     """
@@ -108,7 +108,7 @@ class MeshDraft:
     view: View
     shape: Array
     albedo: Array
-    covered: np.ndarray
+    depth: Array
     eyes: EyePicture
     cues: Cues
 
@@ -141,16 +141,17 @@ class MeshEngine:
         texture = _chosen(identity, face)
         shape = _shaped(view.points, identity.shape, options.face_shape)
         albedo, covered = _drawn(shape[: mesh.VERTEX_COUNT], texture, view.image_rgb.shape[:2])
-        looked_at = blend.ramp(covered, float(np.ptp(shape[:, 0])) * 0.1) > 0.5
+        depth = blend.depth_of(covered)
+        looked_at = depth > 1 + 0.05 * float(np.ptp(shape[:, 0]))
         target_luma = view.image_rgb[..., 1].astype(np.float32)
         cues = Cues(
             gain=_gain(view, texture, options),
-            excess=blend.sharpness(albedo[..., 1], looked_at)
-            / max(blend.sharpness(np.log(target_luma + light.FLOOR), looked_at), 1e-3),
+            excess=blend.sharpness(cv2.extractChannel(albedo, 1), looked_at)
+            / max(blend.sharpness(light.to_log(target_luma), looked_at), 1e-3),
             grain=blend.grain_of(target_luma, looked_at),
             uncovered=view.uncovered,
         )
-        return MeshDraft(view=view, shape=shape, albedo=albedo, covered=covered, eyes=texture.eyes, cues=cues)
+        return MeshDraft(view=view, shape=shape, albedo=albedo, depth=depth, eyes=texture.eyes, cues=cues)
 
     def settle(self, window: Sequence[Cues], centre: int, options: SwapOptions) -> Cues:
         """See `Engine.settle`: a Gaussian mean over the frames around."""
@@ -176,9 +177,9 @@ class MeshEngine:
         lit += blend.grain(size, cues.grain * options.grain_match, seed)
         moved = _moved(view, view.points[: mesh.VERTEX_COUNT], shape)
         moved = draw_eyes(moved, draft.eyes, moved, draft.shape)
-        drawn = lit + (moved - lit) * _openings(shape, size)[..., None]
-        wide = blend.ramp(draft.covered, width * (0.05 + 0.25 * options.mask_feather))
-        narrow = blend.ramp(draft.covered, width * (0.02 + 0.1 * options.mask_feather))
+        drawn = lit + (moved - lit) * cv2.merge([_openings(shape, size)] * 3)
+        wide = blend.ramp(draft.depth, width * (0.05 + 0.25 * options.mask_feather))
+        narrow = blend.ramp(draft.depth, width * (0.02 + 0.1 * options.mask_feather))
         visible = view.visible(cues.uncovered)
         if visible is not None:
             wide, narrow = wide * visible, narrow * visible
@@ -349,11 +350,12 @@ def _gain(view: View, texture: Texture, options: SwapOptions) -> Array:
 
 def _drawn(shape: Array, texture: Texture, size_hw: tuple[int, int]) -> tuple[Array, np.ndarray]:
     """(h, w, 3) float32 log albedo of the texture on the target's mesh, and (h, w) bool where the mesh is."""
-    where, covered = mesh.rasterise(shape, np.column_stack([mesh.topology().uv, np.zeros(len(shape))]), size_hw)
     texels = TEXTURE_SIZE / max(float(np.ptp(shape[:, 0])), 1)
     level = min(int(np.log2(max(texels, 1)) + 0.3), len(texture.albedo_log) - 1)
     albedo = texture.albedo_log[level]
-    map_x, map_y = where[..., 0] * albedo.shape[1] - 0.5, where[..., 1] * albedo.shape[0] - 0.5
+    places = mesh.topology().uv * np.float32(albedo.shape[0]) - np.float32(0.5)
+    where, covered = mesh.rasterise(shape, np.column_stack([places, np.zeros(len(shape))]), size_hw)
+    map_x, map_y, _ = cv2.split(where)
     return cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), covered
 
 
@@ -362,10 +364,9 @@ def _enlarged(vertex_values: Array, shape: Array, size_hw: tuple[int, int]) -> A
     small = (max(size_hw[0] // 3, 8), max(size_hw[1] // 3, 8))
     factor = np.array([small[1] / size_hw[1], small[0] / size_hw[0], 1 / 3], np.float32)
     values, covered = mesh.rasterise(shape * factor, vertex_values, small)
-    solid = covered.astype(np.float32)
-    spread = cv2.GaussianBlur(solid, (0, 0), 2)[..., None] + 1e-4
-    around = cv2.GaussianBlur(values * solid[..., None], (0, 0), 2) / spread
-    values = np.where(covered[..., None], values, around)
+    spread = cv2.GaussianBlur(covered.astype(np.float32), (0, 0), 2) + np.float32(1e-4)
+    spreading: Array = cv2.GaussianBlur(values, (0, 0), 2) / cv2.merge([spread] * 3)
+    values = cv2.copyTo(values, covered.view(np.uint8), spreading)
     return cv2.resize(values, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -373,11 +374,10 @@ def _moved(view: View, target: Array, shape: Array) -> Array:
     """(h, w, 3) the target's own picture, following the mesh where the shape was changed."""
     size = view.image_rgb.shape[:2]
     offsets = np.column_stack([(target - shape)[:, :2], np.zeros(len(shape))]).astype(np.float32)
-    field = _enlarged(offsets, shape, size)
-    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    moved = cv2.remap(
-        view.image_rgb, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    map_x, map_y, _ = cv2.split(_enlarged(offsets, shape, size))
+    map_x += np.arange(size[1], dtype=np.float32)
+    map_y += np.arange(size[0], dtype=np.float32)[:, None]
+    moved = cv2.remap(view.image_rgb, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return moved.astype(np.float32)
 
 

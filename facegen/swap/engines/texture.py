@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import Face, light, mesh
+from facegen.faces.blend import blurred
 from facegen.faces.mesh import Array
 from facegen.swap.engines.eyes import EyePicture
 
@@ -161,23 +162,15 @@ def _completed(albedo: Array, weight: Array, inside: np.ndarray) -> Array:
     # what both halves show tells how far they differ in colour, so that the patch fits where it is put
     both = np.minimum(solid, mirrored_solid) + 1e-4
     reach = TEXTURE_SIZE / 12
-    offset = _blurred((albedo - mirrored) * both, reach) / _blurred(both, reach)[..., None]
+    offset = blurred((albedo - mirrored) * both, reach) / blurred(both, reach)[..., None]
     share = solid / (solid + mirrored_solid * (1 - solid) * 0.5 + 1e-5)
     filled = albedo * share + (mirrored + offset) * (1 - share)
     known = np.clip(np.maximum(solid, mirrored_solid) * 2, 0, 1)
     level, spread = filled * known, known
     mean = (level.sum((0, 1)) / (spread.sum() + 1e-6)).astype(np.float32)
     for sigma in (TEXTURE_SIZE / 96, TEXTURE_SIZE / 24, TEXTURE_SIZE / 6):
-        around_weight = _blurred(spread, sigma)[..., None]
-        around = (_blurred(level, sigma) + mean * 1e-3) / (around_weight + 1e-3)
+        around_weight = blurred(spread, sigma)[..., None]
+        around = (blurred(level, sigma) + mean * 1e-3) / (around_weight + 1e-3)
         level = level + around * (1 - spread) * np.minimum(around_weight * 4, 1)
         spread = spread + (1 - spread) * np.minimum(around_weight * 4, 1)
     return (level + mean * (1 - spread)).astype(np.float32)
-
-
-def _blurred(image: Array, sigma: float) -> Array:
-    """A Gaussian blur; a wide one is done at a quarter of the size, where it costs little."""
-    if sigma < 16:
-        return cv2.GaussianBlur(image, (0, 0), sigma)
-    small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 4), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
