@@ -6,7 +6,7 @@ other directions taken out, so that one moves and the others stay. Codes have un
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +62,6 @@ class Directions:
         """
         import torch
 
-        from facegen.generate.generator import Latents
-
         texture, shapes = latents.texture.clone(), latents.shapes.copy()
         for name, step in steps.items():
             if name not in self.names:
@@ -71,7 +69,7 @@ class Directions:
             place = self.names.index(name)
             texture += step * torch.from_numpy(self.texture[place]).to(texture)
             shapes += step * self.shape[place].reshape(468, 3)
-        return Latents(texture=texture, shapes=shapes, noises=latents.noises)
+        return replace(latents, texture=texture, shapes=shapes)
 
 
 def scores(pack: PackedFaces) -> np.ndarray:

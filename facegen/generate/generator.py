@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from diffusers.utils.logging import disable_progress_bar
@@ -14,10 +16,17 @@ from torch import Tensor, nn
 
 from facegen.device import choose_device
 from facegen.generate import geometry
-from facegen.generate.base import to_vector
+from facegen.generate.base import TEXTURE, face_share, to_vector
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
-from facegen.generate.vae import ConditionalVae
-from facegen.generate.variants import Measured, canonical, flow_from_canonical
+from facegen.generate.vae import SIDE, ConditionalVae
+from facegen.generate.variants import (
+    CANONICAL_BACKGROUND,
+    CANONICAL_HAIR,
+    Measured,
+    canonical,
+    flow_from_canonical,
+    warped,
+)
 from facegen.training.precision import is_bfloat16_quick
 
 if TYPE_CHECKING:
@@ -26,6 +35,14 @@ if TYPE_CHECKING:
 
 TURNED_LIDS = 0.2
 """How much less lids are opened on a fully turned head."""
+CANONICAL = Sliders(
+    eyes=DRAWN["eyes"].value(geometry.NEUTRAL_LID_GAP),
+    mouth=0.0,
+    hair=DRAWN["hair"].value(CANONICAL_HAIR),
+    background=DRAWN["background"].value(CANONICAL_BACKGROUND),
+    head=0.5,
+)
+"""The sliders of canonical pictures."""
 DEEP_TEMPERATURE = 0.8
 """What a temperature counts in the deep groups, which draw detail."""
 
@@ -40,6 +57,8 @@ class Latents:
     """(B, 468, 3) float32 the people's shapes, pixels of the 256-pixel frame."""
     noises: tuple[Tensor, ...]
     """Of the deep groups, coarse to fine."""
+    details: np.ndarray | None = None
+    """(B, 128, 128, 3) float32 what a photograph's face has beside what is drawn, in the canonical frame."""
 
     def __len__(self) -> int:
         return len(self.texture)
@@ -48,7 +67,10 @@ class Latents:
         """Some of the faces, in this order; places may repeat."""
         chosen = list(places)
         return Latents(
-            texture=self.texture[chosen], shapes=self.shapes[chosen], noises=tuple(n[chosen] for n in self.noises)
+            texture=self.texture[chosen],
+            shapes=self.shapes[chosen],
+            noises=tuple(n[chosen] for n in self.noises),
+            details=None if self.details is None else self.details[chosen],
         )
 
     def mixed(self, other: Latents, part: float) -> Latents:
@@ -57,15 +79,18 @@ class Latents:
             texture=torch.lerp(self.texture, other.texture, part),
             shapes=(self.shapes + part * (other.shapes - self.shapes)).astype(np.float32),
             noises=tuple(torch.lerp(a, b, part) for a, b in zip(self.noises, other.noises, strict=True)),
+            details=None if self.details is None else self.details * max(0.0, 1 - part),
         )
 
     @classmethod
     def joined(cls, parts: Sequence[Latents]) -> Latents:
         """Several groups of faces as one."""
+        known = [p.details for p in parts if p.details is not None]
         return cls(
             texture=torch.cat([p.texture for p in parts]),
             shapes=np.concatenate([p.shapes for p in parts]),
             noises=tuple(torch.cat(n) for n in zip(*(p.noises for p in parts), strict=True)),
+            details=np.concatenate(known) if len(known) == len(parts) else None,
         )
 
 
@@ -154,7 +179,10 @@ class FaceGenerator:
                 values,
                 noises=latents.noises,
             )
-        return drawn.float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        pictures = drawn.float().permute(0, 2, 3, 1).cpu().numpy()
+        if latents.details is not None:
+            pictures += np.stack([warped(d, flow) for d, flow in zip(latents.details, flows, strict=True)])
+        return (pictures.clip(0, 1) * 255).round().astype(np.uint8)
 
     def flow(self, shape: np.ndarray, sliders: Sliders) -> np.ndarray:
         """(64, 64, 2) float32 flow that poses a shape as the sliders say."""
@@ -184,5 +212,17 @@ class FaceGenerator:
             nothing = tuple(torch.zeros(1, *s, device=self.device) for s in self.vae.noise_shapes())
             base = self.vae.base(texture)
             _, _, noises = self.vae.draw_canonical(base, self.vae.condition_of(values), self.vae.encode(seen), nothing)
-        latents = Latents(texture=texture, shapes=measured.shape[None], noises=noises)
-        return Encoded(latents=latents, sliders=Sliders.of_drawn(values[0].tolist()), framed=framed)
+        shape = np.repeat(self.mean_shape[None], len(texture), 0)
+        latents = Latents(texture=texture, shapes=shape, noises=noises)
+        details = (drawn[..., :3].astype(np.float32) - self.draw(latents, CANONICAL)[0]) / 255 * self._face
+        latents = replace(latents, shapes=measured.shape[None], details=details[None])
+        seen_as = Sliders.of_drawn(values[0].tolist())
+        sliders = Sliders(**{name: round(value, 2) for name, value in vars(seen_as).items()})
+        return Encoded(latents=latents, sliders=sliders, framed=framed)
+
+    @cached_property
+    def _face(self) -> np.ndarray:
+        """(128, 128, 1) float32 where details of a photograph count in the canonical frame: inside the face."""
+        rgb_count = TEXTURE * TEXTURE * 3
+        small = face_share(self.mean_shape)[:rgb_count:3].reshape(TEXTURE, TEXTURE)
+        return cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)[..., None]

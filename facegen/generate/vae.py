@@ -271,12 +271,12 @@ def strands_of(base: Tensor) -> Tensor:
     """(B, 1, H, W) brightness of the base's hair in units of its mean, carried on past the rim (`repaint.hair_inside`)."""
     light = torch.from_numpy(LUMINANCE).to(base).view(1, 3, 1, 1)
     values = (base[:, :3].clamp(0, 1) * light).sum(1, keepdim=True)
-    solid = ((base[:, 3:4] - 0.75) / 0.2).clamp(0, 1)
+    solid = ((base[:, 3:4] - 0.85) / 0.15).clamp(0, 1)
     both = torch.cat([values * solid, solid], 1)
     for _ in range(2):
         both = F.avg_pool2d(both, 7, 1, 3, count_include_pad=False)
     near = (both[:, :1] + 1e-3 * CANONICAL_HAIR) / (both[:, 1:] + 1e-3)
-    return ((near + solid * (values - near)) / CANONICAL_HAIR).clamp(0.35, 1.5)
+    return ((near + solid * (values - near)) / CANONICAL_HAIR).clamp(0.5, 1.25)
 
 
 def repaint_base(placed: Tensor, strands: Tensor, sliders: Tensor) -> Tensor:
