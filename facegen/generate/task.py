@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.generate.base import Basis, fit_basis, mirrored_shapes, to_vector
+from facegen.generate.base import Basis, fit_basis, to_vector
 from facegen.generate.critic import Critic, critic_loss, feature_distance, fooling_loss, frozen_features
 from facegen.generate.packed import PackedFaces
 from facegen.generate.settle import settle_statistics
@@ -52,24 +52,16 @@ class GeneratorData:
     """Batches of variants with everything that the generator is told about them.
 
     `pictures` (B, 3, 128, 128) in [0, 1], `canonical` (B, 5, 128, 128) in [0, 1], `flows` (B, 2, 64, 64), `sliders` and
-    `measured` (B, 5), `codes` (B, K). The first batch of a training brings the linear model along: `basis_*`.
+    `measured` (B, 5), `vectors` (B, D) the canonical pictures as the linear model takes them. The first batch of a training
+    that begins afresh brings that model along: `basis_*`.
     """
 
     def __init__(self, pack: PackedFaces, config: VaeConfig, device: torch.device, start: str = "") -> None:
         self.pack, self.config, self.device = pack, config, device
         self.skipped: tuple[str, ...] = ()
-        self.basis: Basis | None = None if start else fit_basis(pack, config.texture_codes, config.shape_codes)
+        self.is_fresh = not start
         held = pack.held_back()
         self.places, self.held_places = np.flatnonzero(~held), np.flatnonzero(held)
-        model = _begun(start) if start else config.build()
-        if self.basis:
-            model.warm_start(self.basis)
-        canonical = np.asarray(pack.canonical)
-        self.codes = [
-            model.texture_codes_of(torch.from_numpy(to_vector(c))) for c in (canonical, canonical[:, :, ::-1])
-        ]
-        shapes = np.asarray(pack.shapes)
-        self.shape_codes = [model.shape_codes_of(torch.from_numpy(s)) for s in (shapes.copy(), mirrored_shapes(shapes))]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -80,29 +72,28 @@ class GeneratorData:
         variants = torch.randint(self.pack.pictures.shape[1], (len(faces),), generator=draw.generator).numpy()
         mirrored = (torch.rand(len(faces), generator=draw.generator) < 0.5).numpy()
         found = self.take(faces, variants, mirrored)
-        if draw.step == 0 and self.basis:
-            found |= {f"basis_{name}": torch.from_numpy(value) for name, value in vars(self.basis).items()}
+        if draw.step == 0 and self.is_fresh:
+            basis = fit_basis(self.pack, self.config.texture_codes, self.config.shape_codes)
+            found |= {f"basis_{name}": torch.from_numpy(value) for name, value in vars(basis).items()}
         return found
 
     def take(self, faces: np.ndarray, variants: np.ndarray, mirrored: np.ndarray) -> dict[str, Tensor]:
         """These variants of these faces."""
         pack = self.pack
         pictures = torch.from_numpy(pack.pictures[faces, variants]).permute(0, 3, 1, 2)
-        canonical = torch.from_numpy(pack.canonical[faces]).permute(0, 3, 1, 2)
+        seen = np.where(mirrored[:, None, None, None], pack.canonical[faces][:, :, ::-1], pack.canonical[faces])
+        canonical = torch.from_numpy(seen).permute(0, 3, 1, 2)
         flows = torch.from_numpy(pack.flows[faces, variants].astype(np.float32)).permute(0, 3, 1, 2)
         sliders, measured = (torch.from_numpy(a[faces, variants]) for a in (pack.drawn, pack.measured))
-        codes = torch.stack([self.codes[int(m)][f] for f, m in zip(faces, mirrored, strict=True)])
         flip = torch.from_numpy(mirrored)
-        pictures, canonical, flows = (
-            torch.where(flip[:, None, None, None], t.flip(3), t) for t in (pictures, canonical, flows)
-        )
+        pictures, flows = (torch.where(flip[:, None, None, None], t.flip(3), t) for t in (pictures, flows))
         sign = torch.where(flip, -1.0, 1.0)[:, None, None]
         flows = torch.stack([flows[:, 0] * sign, flows[:, 1]], 1)
         for values in (sliders, measured):
             values[flip, HEAD] = 1 - values[flip, HEAD]
         made = {
             "pictures": to_float(pictures.contiguous()), "canonical": to_float(canonical.contiguous()),
-            "flows": flows.contiguous(), "sliders": sliders, "measured": measured, "codes": codes,
+            "flows": flows.contiguous(), "sliders": sliders, "measured": measured, "vectors": torch.from_numpy(to_vector(seen)),
         }  # fmt: skip
         return {name: value.to(self.device) for name, value in made.items()}
 
@@ -130,7 +121,7 @@ class RivalPair(nn.Module):
         vae = self.vae
         if float(vae.is_warm) == 0:
             vae.warm_start(Basis(**{n[6:]: v.numpy() for n, v in batch.items() if n.startswith("basis_")}))
-        codes, flows, sliders = batch["codes"], batch["flows"], batch["sliders"]
+        codes, flows, sliders = vae.texture_codes_of(batch["vectors"]), batch["flows"], batch["sliders"]
         count = len(codes)
         codes = codes + 0.15 * torch.randn_like(codes)
         temperature = codes.new_ones(count + samples, 1, 1, 1)
@@ -298,9 +289,9 @@ def _inner(model: nn.Module) -> nn.Module:
 
 def _reconstruct(vae: ConditionalVae, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    count = len(batch["codes"])
-    noises = tuple(torch.randn(count, *s, generator=generator).to(batch["codes"]) for s in vae.noise_shapes())
-    drawn, spent, _ = vae(batch["codes"], batch["flows"], batch["sliders"], canonical=batch["canonical"], noises=noises)
+    codes = vae.texture_codes_of(batch["vectors"])
+    noises = tuple(torch.randn(len(codes), *s, generator=generator).to(codes) for s in vae.noise_shapes())
+    drawn, spent, _ = vae(codes, batch["flows"], batch["sliders"], canonical=batch["canonical"], noises=noises)
     return drawn.float().clamp(0, 1), spent
 
 
