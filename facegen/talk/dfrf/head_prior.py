@@ -20,6 +20,8 @@ GRID_HW = (112, 96)
 _OUTLINE_BEHIND = 0.45
 """How far behind the mesh's hindmost point the outline of hair and ears lies, world units."""
 _ROUNDS = 1500
+_FIT_REACH = 0.12
+"""World units over which a point on the head bends the relief."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,41 @@ def find_prior(track: HeadTrack, heads: Iterable[tuple[int, np.ndarray]]) -> Hea
     for _ in range(_ROUNDS):
         relief = np.where(fixed, relief, cv2.blur(relief, (3, 3), borderType=cv2.BORDER_REPLICATE))
     return HeadPrior(depth=relief.astype(np.float32), inside=cv2.GaussianBlur(inside, (0, 0), 1.0))
+
+
+def fitted_prior(prior: HeadPrior, points: np.ndarray) -> HeadPrior:
+    """The relief bent to points on the head, (N, 3) in the world: a Gaussian mean of their gaps to it."""
+    column, row = _places(points)
+    gaps = points[:, 2] - _height(prior, column, row)
+    grid = grid_points(prior.depth)[..., :2]
+    near = np.square(grid[:, :, None] - points[None, None, :, :2]).sum(-1)
+    weights = np.exp(-near / (2 * _FIT_REACH**2))
+    depth = prior.depth + (weights * gaps).sum(-1) / (weights.sum(-1) + 1)
+    return HeadPrior(depth.astype(np.float32), prior.inside)
+
+
+def _places(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Column and row of the grid, float32, of world points (N, 3)."""
+    column = (points[:, 0] - X_RANGE[0]) / (X_RANGE[1] - X_RANGE[0]) * (GRID_HW[1] - 1)
+    row = (Y_RANGE[1] - points[:, 1]) / (Y_RANGE[1] - Y_RANGE[0]) * (GRID_HW[0] - 1)
+    return column.astype(np.float32), row.astype(np.float32)
+
+
+def _height(prior: HeadPrior, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    height = cv2.remap(prior.depth, column[:, None], row[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(height[:, 0])
+
+
+def surface_points(track: HeadTrack, prior: HeadPrior, index: int, pixels: np.ndarray) -> np.ndarray:
+    """(N, 3) world points where the lines of sight through (N, 2) pixels of a frame meet the relief."""
+    turn, shift = track.rotation[index], track.translation[index]
+    origin = -turn.T @ shift
+    rays = np.concatenate([(pixels - track.centre) / track.focal, np.ones((len(pixels), 1))], 1) @ turn
+    depth = np.full(len(pixels), (float(prior.depth.mean()) - origin[2])) / rays[:, 2]
+    for _ in range(5):
+        points = origin + depth[:, None] * rays
+        depth = (_height(prior, *_places(points)) - origin[2]) / rays[:, 2]
+    return np.asarray(origin + depth[:, None] * rays)
 
 
 def _mesh_depth(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from facegen.talk.clips import measured, mouth_of
 from facegen.talk.dfrf.body import base_frame, measure_body
 from facegen.talk.dfrf.camera import HeadTrack, track_head
 from facegen.talk.dfrf.folder import PreparedFolder, Steps
-from facegen.talk.dfrf.head_prior import find_prior
+from facegen.talk.dfrf.head_prior import find_prior, fitted_prior
 from facegen.talk.dfrf.layers import (
     HEAD,
     BackgroundFinder,
@@ -33,6 +33,7 @@ from facegen.talk.dfrf.layers import (
     whole_picture,
 )
 from facegen.talk.dfrf.listening import frame_sounds
+from facegen.talk.dfrf.points import refine_track
 from facegen.talk.rig import bundled_rig
 from facegen.talk.speech import SAMPLE_RATE, listen
 
@@ -204,8 +205,17 @@ class _Preparation:
         count, trained = self.steps.frame_count, self.steps.train_frames
         faces = [self._face(index) for index in range(count)]
         track = track_head(np.stack([face.points478[:468] for face in faces]), self._frame(0).shape[:2])
-        prior = find_prior(track, ((index, self._layers(index) == HEAD) for index in range(0, trained, _PRIOR_EVERY)))
+        heads = [(index, self._layers(index) == HEAD) for index in range(0, trained, _PRIOR_EVERY)]
         base = base_frame(track, trained)
+        track, points = refine_track(
+            track,
+            find_prior(track, heads),
+            base,
+            self._layers(base) == HEAD,
+            self._frame,
+            lambda index: self._say(index / count, "Following the head"),
+        )
+        prior = fitted_prior(find_prior(track, heads), points)
         meter = measure_body(track, base, self._frame(base), self._layers(base))
         for index in range(0, trained, 3):
             meter.add(index, self._frame(index))

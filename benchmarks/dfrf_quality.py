@@ -1,0 +1,109 @@
+"""A person's field on frames that were held back: signal to noise, likeness, lips, against training time."""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.report import report
+from facegen import media
+from facegen.faces import FaceAnalyser, mesh
+from facegen.talk.dfrf.paint import Painter
+from facegen.talk.dfrf.quality import head_error, head_mask
+from facegen.talk.rig import lip_gap, mouth_width
+from facegen.training.losses import gmsd, ssim
+from facegen.training.watch import read_losses
+
+_LIPS = [*mesh.LIPS_OUTER, *mesh.LIPS_INNER]
+_SHEET = 8
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark on finished runs of «facegen talk train»."""
+    parser = argparse.ArgumentParser(prog="benchmarks dfrf_quality", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, such as one of each field at equal minutes")
+    parser.add_argument("--frames", type=int, default=100, help="held-back frames, in one stretch from their middle")
+    parser.add_argument("--sheet", type=Path, help="where a sheet of real and drawn frames goes (.png)")
+    asked = parser.parse_args(arguments)
+    analyser = FaceAnalyser()
+    rows = [_row(run, asked.frames, analyser, asked.sheet) for run in asked.runs]
+    best = rows[0]
+    figures = {name: best[name] for name in ("head PSNR, dB", "head SSIM", "lip distance", "lip correlation")}
+    notes = [
+        "Held-back frames, drawn from their own sound, camera and eyes. Head: skin, features, hair and ears as the parser "
+        "sees them; frame: all of the picture before the still background. Lip distance: mean over lip points, in widths "
+        "of the mouth, pose taken out; «still»: the person's resting mouth all along.",
+        "Minutes are those of the training process; other work on the machine is in them.",
+    ]
+    report("dfrf_quality", rows=rows, figures=figures, notes=notes)
+
+
+def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> dict[str, object]:
+    painter = Painter.of_run(run, torch.device("cpu"))
+    scene = painter.scene
+    held = range(scene.steps.train_frames, scene.steps.frame_count)
+    first = held[0] + max(0, (len(held) - count) // 2)
+    frames = range(first, min(first + count, held[-1] + 1))
+    figures: dict[str, list[float]] = {"head": [], "frame": [], "ssim": [], "gmsd": []}
+    lips: dict[str, list[np.ndarray]] = {"real": [], "drawn": []}
+    shown: list[np.ndarray] = []
+    for index in frames:
+        drawn, real = painter.held_back(index), scene.folder.picture("com_imgs", index)
+        mask = head_mask(painter, index)
+        figures["head"].append(_decibels(head_error(drawn, real, mask)))
+        figures["frame"].append(_decibels(head_error(drawn, real, np.ones_like(mask))))
+        pair = [_masked(picture, mask) for picture in (drawn, real)]
+        figures["ssim"].append(float(ssim(pair[0], pair[1])))
+        figures["gmsd"].append(float(gmsd(pair[0], pair[1])))
+        for name, picture in (("real", real), ("drawn", drawn)):
+            lips[name].append(_lips(picture, analyser))
+        if index in frames[:: max(1, len(frames) // _SHEET)]:
+            shown.append(cv2.resize(np.concatenate([real, drawn]), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    if sheet is not None:
+        media.write_picture(sheet.with_stem(f"{sheet.stem}-{run.name}"), np.concatenate(shown[:_SHEET], 1))
+    real, drawn = np.stack(lips["real"]), np.stack(lips["drawn"])
+    rest = np.repeat(real[np.argsort(_gaps(real))[: max(1, len(real) // 8)]].mean(0)[None], len(real), 0)
+    training = run / "training" if (run / "training").is_dir() else run
+    lines = [line for line in read_losses(training) if "steps_per_second" in line]
+    return {
+        "run": run.name,
+        "frames": len(frames),
+        "steps": lines[-1]["step"] if lines else 0,
+        "minutes": round((lines[-1]["time"] - lines[0]["time"]) / 60, 1) if lines else 0.0,
+        "head PSNR, dB": round(float(np.mean(figures["head"])), 2),
+        "frame PSNR, dB": round(float(np.mean(figures["frame"])), 2),
+        "head SSIM": round(float(np.mean(figures["ssim"])), 3),
+        "head GMSD": round(float(np.mean(figures["gmsd"])), 4),
+        "lip distance": round(_distance(drawn, real), 4),
+        "still": round(_distance(rest, real), 4),
+        "lip correlation": round(float(np.corrcoef(_gaps(drawn), _gaps(real))[0, 1]), 3),
+    }
+
+
+def _decibels(error: float) -> float:
+    return float(-10 * np.log10(error))
+
+
+def _masked(picture: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+    """(1, 3, h, w) in [0, 1]: the rectangle round the head, everything else black."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    cut = (picture * mask[..., None])[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return torch.from_numpy(np.ascontiguousarray(cut)).permute(2, 0, 1)[None].float() / 255
+
+
+def _lips(picture: np.ndarray, analyser: FaceAnalyser) -> np.ndarray:
+    """(468, 3) canonical points in widths of the mouth."""
+    points = analyser.detect(picture, max_faces=1)[0].points478[: mesh.VERTEX_COUNT]
+    canonical = mesh.Pose.of(points).to_canonical(points)
+    return canonical / mouth_width(canonical)
+
+
+def _gaps(points: np.ndarray) -> np.ndarray:
+    return lip_gap(points)
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    lips = [points[:, _LIPS] - points[:, _LIPS].mean(1, keepdims=True) for points in (a, b)]
+    return float(np.linalg.norm((lips[0] - lips[1])[..., :2], axis=-1).mean())
