@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from facegen.training.adabelief import AdaBelief
 from facegen.training.settings import OptimiserSettings
 
 LR_DROPOUT_PERIOD = 500
@@ -30,9 +31,7 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSetti
         "nadam": lambda: torch.optim.NAdam(parameters, rate, betas, epsilon, decay),
         "rmsprop": lambda: torch.optim.RMSprop(parameters, rate, settings.beta2, epsilon, decay),
         "adamax": lambda: torch.optim.Adamax(parameters, rate, betas, epsilon, decay),
-        "adabelief": lambda: pytorch_optimizer.AdaBelief(
-            parameters, lr=rate, betas=betas, eps=epsilon, weight_decay=decay, rectify=False
-        ),
+        "adabelief": lambda: AdaBelief(parameters, rate, betas, epsilon, decay),
         "lion": lambda: pytorch_optimizer.Lion(parameters, lr=rate, betas=betas, weight_decay=decay),
     }
     return known[settings.name]()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from facegen.errors import InputError
+from facegen.training.adabelief import AdaBelief
 from facegen.training.ema import Ema
 from facegen.training.initializers import INITIALIZERS, convolution_aware, initialize
 from facegen.training.optimisers import LrDropout, build_optimiser, rate_at
@@ -24,6 +25,29 @@ def test_every_optimiser_descends(name: str) -> None:
         weight.square().sum().backward()
         optimiser.step()
     assert float(weight.detach().square().sum()) < 4
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adabelief_is_that_of_pytorch_optimizer(decay: float) -> None:
+    import pytorch_optimizer
+
+    torch.manual_seed(0)
+    drawn = [torch.randn(8, 6, 3, 3).to(memory_format=torch.channels_last), torch.randn(700, 300), torch.randn(5)]
+    ours, theirs = ([nn.Parameter(value.clone()) for value in drawn] for _ in range(2))
+    own = AdaBelief(ours, 1e-2, (0.9, 0.99), 1e-12, decay)
+    other = pytorch_optimizer.AdaBelief(
+        theirs, lr=1e-2, betas=(0.9, 0.99), eps=1e-12, weight_decay=decay, rectify=False
+    )
+    for number in range(6):
+        for mine, its in zip(ours, theirs, strict=True):
+            its.grad = torch.randn(its.shape)
+            mine.grad = its.grad.clone().contiguous()
+        own.step()
+        other.step()
+        if number == 2:
+            own.load_state_dict(own.state_dict())
+    for mine, its in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, its, atol=2e-6, rtol=1e-5)
 
 
 def test_epsilon_is_ten_to_the_exponent() -> None:
