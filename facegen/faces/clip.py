@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from facegen.errors import InputError
+from facegen.faces import expression
 from facegen.faces.analyse import FaceAnalyser
 from facegen.faces.bridge import bridged
 from facegen.faces.face import Face, box_of, points5_of
@@ -19,8 +20,8 @@ from facegen.faces.people import cluster, seen_together
 from facegen.faces.smooth import smooth_track
 from facegen.faces.track import PackedPoints, Portrait, Track
 
-_VERSION = 1
-_TRACK_FIELDS = ("indices", "frames", "steps", "matrices", "blendshapes", "scores", "embedding")
+_VERSION = 2
+_TRACK_FIELDS = ("indices", "frames", "steps", "matrices", "blendshapes", "scores", "embedding", "rest")
 _LEAST_SAMPLES = 3
 
 
@@ -59,6 +60,8 @@ class FaceTrack:
     """(N,) float32."""
     embedding: np.ndarray
     """(128,) float32."""
+    rest: np.ndarray
+    """(468, 3) float32, see `Face.rest`."""
 
     def face(self, row: int, track_id: int) -> Face:
         """The face in the frame `indices[row]`."""
@@ -73,6 +76,7 @@ class FaceTrack:
             score=float(self.scores[row]),
             track_id=track_id,
             person_id=self.person_id,
+            rest=self.rest,
         )
 
 
@@ -228,6 +232,7 @@ def _finished(track: Track, followed: Followed, person_id: int, embedding: np.nd
         blendshapes=blendshapes.astype(np.float16),
         scores=raw.scores,
         embedding=embedding,
+        rest=expression.at_rest_over(points, blendshapes),
     )
 
 

@@ -139,6 +139,8 @@ class Face:
     """Number of the unbroken appearance that this face belongs to, within one clip."""
     person_id: int | None = None
     """Number of the person, within one clip."""
+    rest: np.ndarray | None = None
+    """(468, 3) float32 canonical cm (`mesh.Pose`): the person's own shape without expression, where a clip told it."""
     landmarks68: np.ndarray | None = None
     """(68, 2) float32 pixels from a landmark network of its own (facexlib), where the backend has one."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.hub import Hub, Package, WeightFile
+from facegen.hub import Bundled, Hub, Package, WeightFile
 
 CENTERFACE = WeightFile(
     name="centerface",
@@ -30,6 +30,15 @@ DLIB_RECOGNITION = WeightFile(
     size=22466066,
     licence="CC0-1.0",
     card="https://github.com/davisking/dlib-models",
+)
+EXPRESSIONS = WeightFile(
+    name="face-expressions",
+    source=Bundled(),
+    filename="faces/expressions.safetensors",
+    sha256="4d79b6f03079cf2a4abb14ad88e0c7a9bfbef810d29deeb58a2691eb0a9a31e4",
+    size=14120,
+    licence="Apache-2.0",
+    card="weights/faces/README.md",
 )
 
 # facexlib publishes its files on GitHub; this repository of the Hub holds the same bytes
@@ -67,6 +76,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
     CENTERFACE,
     FACE_LANDMARKER,
     DLIB_RECOGNITION,
+    EXPRESSIONS,
     FACEXLIB_RETINAFACE,
     FACEXLIB_FAN,
     FACEXLIB_PARSENET,

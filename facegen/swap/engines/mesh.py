@@ -303,7 +303,7 @@ def _shaped(points: Array, target: Face, source_rest: Array, strength: float) ->
     for lids, _ in SIDES:
         eye = list(lids)
         offset[eye, 1] += (canonical[eye, 1] - canonical[[eye[0], eye[8]], 1].mean()) * OPENED
-    jaw = expression.movements()[expression.REMOVED.index("jawOpen")] * np.float32([1, 1, 0])
+    jaw = expression.movements()[expression.REMOVED.index("jawOpen")] * np.array([1, 1, 0], np.float32)
     offset += jaw * (JAW_OPENED * target.blendshape("jawOpen"))
     # an iris goes where the lids around it go
     irises = [np.repeat(offset[list(lids)].mean(0, keepdims=True), 5, 0) for lids, _ in SIDES]

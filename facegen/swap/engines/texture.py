@@ -8,7 +8,7 @@ import functools
 import cv2
 import numpy as np
 
-from facegen.faces import Face, light, mesh
+from facegen.faces import Face, expression, light, mesh
 from facegen.faces.blend import blurred
 from facegen.faces.mesh import Array
 from facegen.swap.engines.eyes import EyePicture
@@ -45,11 +45,11 @@ class Identity:
 
     Attributes:
         textures: one a picture.
-        shape: (468, 3) mean points in the canonical frame, cm.
+        rest: (468, 3) the person's shape without expression, canonical cm.
     """
 
     textures: tuple[Texture, ...]
-    shape: Array
+    rest: Array
 
 
 def view_of(face: Face) -> Array:
@@ -103,8 +103,8 @@ def make_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, vi
 
 def make_identity(textures: list[Texture], faces: list[Face]) -> Identity:
     """Gather a person from their pictures."""
-    shapes = [mesh.Pose.of(face.points478).to_canonical(face.points478[: mesh.VERTEX_COUNT]) for face in faces]
-    return Identity(textures=tuple(textures), shape=np.mean(shapes, 0).astype(np.float32))
+    shapes = [expression.at_rest(face.points478, face.blendshapes) for face in faces]
+    return Identity(textures=tuple(textures), rest=np.mean(shapes, 0).astype(np.float32))
 
 
 def _evened(albedo: Array, weight: Array, tone: Array) -> Array:
