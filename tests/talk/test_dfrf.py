@@ -87,8 +87,8 @@ def test_boxes_hold_the_face_and_lie_in_the_frame(data: SceneData) -> None:
 
 def test_reference_pictures_come_from_the_trained_part(data: SceneData) -> None:
     assert len(set(data.scene.reference_frames)) == 2
-    assert max(data.scene.reference_frames) < data.scene.steps.train_frames == len(data)
-    assert data.held_back[0] == len(data)
+    assert max(data.scene.reference_frames) < data.scene.steps.train_frames == data.held_back[0]
+    assert len(data) >= data.held_back[0]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("fast", "colour"), ("reference", "fine")])
