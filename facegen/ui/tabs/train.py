@@ -6,10 +6,12 @@ from typing import Any
 
 import gradio as gr
 
+from facegen.catalog import find_task
 from facegen.config import home
 from facegen.errors import InputError
 from facegen.training.settings import OptimiserSettings, TrainSettings
-from facegen.ui import trainings
+from facegen.ui import facesets, trainings
+from facegen.ui.example_set import TASKS as EXAMPLE_SET_TASKS
 from facegen.ui.example_set import make_example_set
 from facegen.ui.handlers import note, shown, step
 from facegen.ui.options import Widgets, widgets
@@ -27,7 +29,9 @@ LABELS = {
     "lr_dropout": "lr dropout",
 }
 _SECONDS = 2.0
+_FACESET_LABELS = ("a: the person in the video", "b: whose face it gets")
 _FOLDER, _UPLOAD = "A folder on this machine", "Upload"
+_FACESET = "Facesets"
 _EXAMPLE, _MADE = "Local example data", "Example set, made here"
 
 
@@ -40,6 +44,8 @@ class Inputs:
     origin: gr.Radio
     folder: gr.Textbox
     upload: gr.File
+    facesets: tuple[gr.Dropdown, gr.Dropdown]
+    """The faceset; for a pair, those of the person in the video and of whose face it gets."""
     groups: tuple[tuple[str, Widgets], ...]
     """Prefix of the keys, widgets."""
     more: gr.Textbox
@@ -48,7 +54,8 @@ class Inputs:
     def components(self) -> list[Any]:
         """All of them, in the order in which `read` takes their values."""
         grouped = [component for _, group in self.groups for component in group.components]
-        return [self.task, self.preset, self.origin, self.folder, self.upload, self.more, *grouped]
+        own = [self.task, self.preset, self.origin, self.folder, self.upload, *self.facesets, self.more]
+        return [*own, *grouped]
 
     def read(self, services: Services, visitor: Visitor, values: tuple[Any, ...]) -> trainings.Asked:
         """What the widgets' values say.
@@ -56,13 +63,16 @@ class Inputs:
         Raises:
             InputError: a value does not fit.
         """
-        task, preset, origin, folder, upload, more, *rest = values
+        task, preset, origin, folder, upload, first, second, more, *rest = values
         settings: dict[str, Any] = {}
         for prefix, group in self.groups:
             settings |= {f"{prefix}{key}": value for key, value in group.settings(rest[: len(group.names)]).items()}
             rest = rest[len(group.names) :]
         changes = trainings.changes(task, preset, settings, more or "")
-        data = _data(services, visitor, task, origin, folder, upload)
+        if origin == _FACESET:
+            data = trainings.faceset_folder(services, visitor, task, (first, second))
+        else:
+            data = _data(services, visitor, task, origin, folder, upload)
         return trainings.Asked(task=task, preset=preset, data=data, changes=changes)
 
 
@@ -89,15 +99,13 @@ def build(services: Services, shell: Shell) -> gr.Timer:
 def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
     tasks = trainings.offered()
     first = tasks[0]
-    gr.HTML(step(1, "What?", "A model that facegen itself uses, or a test of this machine."))
+    gr.HTML(step(1, "What?", "One of facegen's own models, two people, or a test of this machine."))
     task = gr.Radio(
         [(info.name, info.name) for info in tasks], value=first.name, show_label=False, elem_id="train-task"
     )
     about = gr.HTML(_about(first.name), elem_id="train-about")
     gr.HTML(step(2, "On what?"))
-    origins = [_UPLOAD] if services.settings.shared else [_FOLDER, _UPLOAD]
-    origins += [_EXAMPLE] if trainings.EXAMPLE_DATA.is_dir() and not services.settings.shared else []
-    origins.append(_MADE)
+    origins = _origins(services, first.name)
     origin = gr.Radio(origins, value=origins[0], show_label=False, elem_id="train-origin")
     folder = gr.Textbox(
         label="Data folder", placeholder="/path/to/pictures", visible=origins[0] == _FOLDER, elem_id="train-folder"
@@ -109,17 +117,24 @@ def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
         height=140,
         elem_id="train-upload",
     )
+    with gr.Row():
+        sets = tuple(
+            gr.Dropdown([], label=label, visible=False, min_width=160, elem_id=f"train-faceset-{letter}")
+            for label, letter in zip(_FACESET_LABELS, "ab", strict=True)
+        )
     gr.HTML(step(3, "How?", "The preset is a good start."))
     preset = gr.Dropdown(list(first.presets), value=next(iter(first.presets), None), label="Preset")
     groups, more = _ask_settings(task, trainings.first_settings(services, first.name, next(iter(first.presets))))
-    origin.change(
-        lambda chosen: (gr.Textbox(visible=chosen == _FOLDER), gr.File(visible=chosen == _UPLOAD)),
-        origin,
-        [folder, upload],
-        show_progress="hidden",
-        api_visibility="private",
+    inputs = Inputs(
+        task=task,
+        preset=preset,
+        origin=origin,
+        folder=folder,
+        upload=upload,
+        facesets=(sets[0], sets[1]),
+        groups=groups,
+        more=more,
     )
-    inputs = Inputs(task=task, preset=preset, origin=origin, folder=folder, upload=upload, groups=groups, more=more)
     return inputs, about
 
 
@@ -158,7 +173,7 @@ def _ask_start(services: Services) -> tuple[gr.HTML, gr.Button, gr.Button]:
         )
     with gr.Row(elem_classes="fg-buttons"):
         start = gr.Button("Start training", variant="primary", min_width=110, elem_id="train-start")
-        look = gr.Button("Show command and check", min_width=110, elem_id="train-check")
+        look = gr.Button("Show command", min_width=110, elem_id="train-check")
     return gr.HTML(elem_id="train-words"), start, look
 
 
@@ -184,9 +199,25 @@ def _wire_ask(
             for name in group.names
         ]
 
-    def choose(task: str) -> Any:
+    def choose(task: str, origin: str) -> Any:
         presets = list(next(info.presets for info in trainings.offered() if info.name == task))
-        return _about(task), gr.Dropdown(presets, value=presets[0]), *settings_of(task, presets[0])
+        origins = _origins(services, task)
+        asked = gr.Radio(origins, value=origin if origin in origins else origins[0])
+        return _about(task), gr.Dropdown(presets, value=presets[0]), asked, *settings_of(task, presets[0])
+
+    def show_asked(visitor: Visitor, task: str, origin: str) -> Any:
+        names = facesets.names(services, visitor) if origin == _FACESET else []
+        count = find_task(task).facesets if origin == _FACESET else 0
+        chosen = [
+            gr.Dropdown(
+                names,
+                value=names[place] if place < min(count, len(names)) else None,
+                label=_FACESET_LABELS[place] if count > 1 else "Faceset",
+                visible=place < count,
+            )
+            for place in range(2)
+        ]
+        return gr.Textbox(visible=origin == _FOLDER), gr.File(visible=origin == _UPLOAD), *chosen
 
     @shown(1)
     def check(visitor: Visitor, *values: Any) -> str:
@@ -202,10 +233,26 @@ def _wire_ask(
         return _command(asked) + note(f"{run.name} was begun; watch it under 5."), gr.Dropdown(names, value=run.name)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    inputs.task.change(choose, inputs.task, [about, inputs.preset, *grouped], **private)
+    asked = [inputs.folder, inputs.upload, *inputs.facesets]
+    inputs.task.change(
+        choose, [inputs.task, inputs.origin], [about, inputs.preset, inputs.origin, *grouped], **private
+    ).then(show_asked, [shell.visitor, inputs.task, inputs.origin], asked, **private)
+    inputs.origin.input(show_asked, [shell.visitor, inputs.task, inputs.origin], asked, **private)
     inputs.preset.input(settings_of, [inputs.task, inputs.preset], grouped, **private)
     look.click(check, [shell.visitor, *inputs.components], words, **private)
     start.click(begin, [shell.visitor, shell.consent, *inputs.components], [words, chosen], **private)
+
+
+def _origins(services: Services, task: str) -> list[str]:
+    """Where the data of a task can come from."""
+    info, shared = find_task(task), services.settings.shared
+    return [
+        *([] if shared else [_FOLDER]),
+        _UPLOAD,
+        *([_FACESET] if info.facesets else []),
+        *([_EXAMPLE] if trainings.example_folder(info) and not shared else []),
+        *([_MADE] if task in EXAMPLE_SET_TASKS else []),
+    ]
 
 
 def _about(task: str) -> str:
