@@ -118,7 +118,7 @@ class ClipSwap:
         if self.options.when_no_face == "hold" and not self.parts(begin):
             before = range(begin - 1, self.timeline.first - 1, -1)
             needed = next((index for index in before if self.parts(index)), begin)
-        return max(self.timeline.first, needed - self.engine.look_around)
+        return max(self.timeline.first, (needed - self.engine.look_around) // 2 * 2)
 
     def _write(self, swapped: Iterator[Swapped], begin: int, progress: Progress) -> None:
         mark = provenance.Watermark(self.info.size_hw)

@@ -1,5 +1,6 @@
 """The second pass: frames with known faces in, swapped frames out, in order, several under way at once."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -78,7 +79,8 @@ def swap_frames(
 ) -> Generator[Swapped, None, None]:
     """Swap the faces of a stream of frames.
 
-    What comes out for a frame depends on that frame and on the `engine.look_around` frames before and after it alone.
+    What comes out for a frame depends on that frame and on the `engine.look_around` frames before and after it alone,
+    as long as reading begins at an even number.
 
     Args:
         frames: consecutive frames of the target.
@@ -89,12 +91,19 @@ def swap_frames(
         clock: where the time is counted.
     """
 
-    def draft(frame: media.Frame) -> _Drafted:
-        with clock.stage("draft"):
-            drafts = {
-                part.track: engine.draft(frame.image_rgb, part.face, part.identity, options) for part in parts_of(frame)
-            }
-            return _Drafted(frame=frame, drafts=drafts)
+    def draft(pair: list[media.Frame]) -> list[_Drafted]:
+        drafted: list[_Drafted] = []
+        before: dict[int, Draft] = {}
+        for frame in pair:
+            with clock.stage("draft"):
+                before = {
+                    part.track: engine.draft(
+                        frame.image_rgb, part.face, part.identity, options, before=before.get(part.track)
+                    )
+                    for part in parts_of(frame)
+                }
+            drafted.append(_Drafted(frame=frame, drafts=before))
+        return drafted
 
     def settled(drafted: Iterable[_Drafted]) -> Iterator[_Drafted]:
         for window, centre in windows(drafted, engine.look_around):
@@ -115,7 +124,9 @@ def swap_frames(
             frame = item.frame.paste(patches)
         return Swapped(frame=frame, faces=len(patches))
 
-    drafted = ordered_map(draft, frames, pool, ahead=_AHEAD)
+    # by their number, so that the pairs are the same wherever reading began
+    pairs = (list(pair) for _, pair in itertools.groupby(frames, lambda frame: frame.index // 2))
+    drafted = itertools.chain.from_iterable(ordered_map(draft, pairs, pool, ahead=_AHEAD))
     return ordered_map(render, settled(drafted), pool, ahead=_AHEAD)
 
 

@@ -29,7 +29,14 @@ class OvalEngine:
         """The mean colour of the faces."""
         return np.mean([_region(image, _box(face)).mean(axis=(0, 1)) for image, face in pictures], axis=0)
 
-    def draft(self, image_rgb: np.ndarray, face: Face, identity: np.ndarray, options: SwapOptions) -> OvalDraft:
+    def draft(
+        self,
+        image_rgb: np.ndarray,
+        face: Face,
+        identity: np.ndarray,
+        options: SwapOptions,
+        before: OvalDraft | None = None,
+    ) -> OvalDraft:
         """Measure the brightness."""
         return OvalDraft(box=_box(face), color=identity, cues=float(_region(image_rgb, _box(face)).mean()))
 

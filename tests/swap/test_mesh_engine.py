@@ -8,6 +8,7 @@ from PIL import Image
 
 from facegen import media
 from facegen.faces import Face, FaceAnalyser, distance
+from facegen.swap.engines import occlusion
 from facegen.swap.engines.mesh import MeshEngine
 from facegen.swap.options import SwapOptions
 from tests.factories import portrait_rgb
@@ -142,18 +143,36 @@ def test_several_pictures_are_chosen_by_pose_and_settled_light_is_between(
 
 
 def test_of_clear_glasses_only_the_rims_stay() -> None:
-    from facegen.swap.engines import mesh as engine_mesh
-
     picture = np.full((256, 256, 3), 170, np.uint8)
     cv2.circle(picture, (90, 110), 28, (60, 60, 60), 2)
     points = np.zeros((478, 2), np.float32)
     points[:, 0] = np.linspace(60, 200, 478)
     points[:, 1] = 200
-    rims = engine_mesh._rims(picture, points)
+    rims = occlusion._rims(picture, points)
     assert rims[110, 62] > 0.9
     assert rims[110, 90] < 0.1
     bare, glasses = np.ones((256, 256), np.float32), np.zeros((256, 256), np.float32)
     glasses[90:130, 70:110] = 1
-    assert engine_mesh._is_clear(picture, bare - glasses, glasses)
+    assert occlusion._is_clear(picture, bare - glasses, glasses)
     picture[90:130, 70:110] = 30
-    assert not engine_mesh._is_clear(picture, bare - glasses, glasses)
+    assert not occlusion._is_clear(picture, bare - glasses, glasses)
+
+
+def test_a_mask_is_taken_over_only_where_the_face_is_still(engine: MeshEngine, astronaut: Shown) -> None:
+    image, face = astronaut
+    options, identity = SwapOptions(), engine.prepare([astronaut])
+    first = engine.draft(image, face, identity, options)
+    still = engine.draft(image, face, identity, options, before=first)
+    assert first.cues.uncovered is not None
+    assert still.cues.uncovered is None
+    covered = image.copy()
+    x0, y0, x1, y1 = face.box_xyxy.astype(int)
+    covered[(y0 + y1) // 2 : y1, x0:x1] = (40, 90, 200)
+    moved = engine.draft(covered, face, identity, options, before=first)
+    assert moved.cues.uncovered is not None
+    window = [first.cues, still.cues, moved.cues]
+    between = engine.settle(window, 1, options).uncovered.astype(int)
+    mean = (first.cues.uncovered.astype(int) + moved.cues.uncovered) / 2
+    assert np.abs(between - mean).max() <= 1
+    sudden = engine.settle(window, 0, SwapOptions(temporal_smoothing=0)).uncovered
+    np.testing.assert_array_equal(sudden, first.cues.uncovered)

@@ -16,17 +16,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facegen.faces import Face, align, blend, expression, light, mesh, parse
+from facegen.faces import Face, blend, expression, light, mesh
 from facegen.faces.mesh import Array
 from facegen.media import Patch
 from facegen.swap.engines.eyes import SIDES, EyePicture, draw_eyes
+from facegen.swap.engines.occlusion import Mask, Occlusion, calm
 from facegen.swap.engines.texture import TEXTURE_SIZE, Identity, Texture, make_identity, make_texture, view_of
 from facegen.swap.options import SwapOptions
 
 WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
-UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
-"""What the parser may see where the new face is drawn; of glasses the rims stay in front."""
 OPENED = 0.15
 """How much wider a swapped eye is drawn than the target's lids say (found by measuring eyeBlink before and after)."""
 JAW_OPENED = 0.4
@@ -53,9 +52,7 @@ class View:
         image_rgb: (h, w, 3) uint8.
         points: (478, 3) of the target, in its pixels.
         scale: its pixels per pixel of the frame.
-        crop_matrix: (2, 3) frame pixels to those of the parser's crop.
-        uncovered: (S, S) uint8, how far each pixel of that crop is uncovered face, 0..255; nothing when that is not
-            known.
+        mask: how far it is uncovered; nothing when that is not known.
     """
 
     origin_xy: tuple[int, int]
@@ -63,20 +60,19 @@ class View:
     image_rgb: np.ndarray
     points: Array
     scale: float
-    crop_matrix: Array
-    uncovered: np.ndarray | None
+    mask: Mask | None
 
-    def visible(self, uncovered: np.ndarray | None) -> Array | None:
-        """(h, w) how far each pixel of the view is uncovered face, 0..1, from the crop's."""
-        if uncovered is None:
+    def visible(self, share: np.ndarray | None) -> Array | None:
+        """(h, w) how far each pixel of the view is uncovered face, 0..1, from the share in the mask's crop."""
+        if share is None or self.mask is None:
             return None
         # view pixel -> frame pixel -> crop pixel, between pixel centres
-        to_crop = self.crop_matrix[:, :2] / self.scale
+        to_crop = self.mask.matrix[:, :2] / self.scale
         corner = np.array(self.origin_xy) + 0.5 / self.scale - 0.5
-        inverse = np.column_stack([to_crop, self.crop_matrix[:, :2] @ corner + self.crop_matrix[:, 2]])
+        inverse = np.column_stack([to_crop, self.mask.matrix[:, :2] @ corner + self.mask.matrix[:, 2]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         found = cv2.warpAffine(
-            uncovered,
+            share,
             inverse.astype(np.float32),
             self.image_rgb.shape[1::-1],
             flags=flags,
@@ -93,7 +89,7 @@ class Cues:
         gain: (468, 3) log RGB that puts the target's light on the texture.
         excess: how many times sharper the texture is than the target.
         grain: standard deviation of the target's noise, 0..255.
-        uncovered: see `View`.
+        uncovered: (S, S) uint8 share of the mask; nothing when it is not known, or is that of the frame before.
     """
 
     gain: Array
@@ -130,14 +126,15 @@ class MeshEngine:
     look_around = 3
 
     def __init__(self) -> None:
-        self._parser = parse.FaceParser(threads=1) if parse.parser_available() else None
+        self._occlusion = Occlusion()
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
         textures = []
         for image_rgb, face in pictures:
-            view = self._view(image_rgb, face, is_parsed=True, is_worn=False, work_size=TEXTURE_SIZE)
-            visible = view.visible(view.uncovered)
+            mask = self._occlusion.mask(image_rgb, face, is_worn=False)
+            view = _view(image_rgb, face, mask, TEXTURE_SIZE)
+            visible = view.visible(mask.share) if mask is not None else None
             if visible is not None:
                 # hair ends in a soft shadow, which is no skin either: look upwards for it
                 reach = round(float(np.ptp(view.points[:, 0])) * 0.03) + 1
@@ -145,9 +142,20 @@ class MeshEngine:
             textures.append(make_texture(view.image_rgb, view.points, visible, view_of(face)))
         return make_identity(textures, [face for _, face in pictures])
 
-    def draft(self, image_rgb: np.ndarray, face: Face, identity: Identity, options: SwapOptions) -> MeshDraft:
+    def draft(
+        self,
+        image_rgb: np.ndarray,
+        face: Face,
+        identity: Identity,
+        options: SwapOptions,
+        before: MeshDraft | None = None,
+    ) -> MeshDraft:
         """See `Engine.draft`."""
-        view = self._view(image_rgb, face, is_parsed=options.occlusion, is_worn=True, work_size=WORK_SIZE)
+        mask = None
+        if options.occlusion:
+            earlier = before.view.mask if before is not None else None
+            mask = self._occlusion.mask(image_rgb, face, is_worn=True, before=earlier)
+        view = _view(image_rgb, face, mask, WORK_SIZE)
         texture = _chosen(identity, face)
         shape = _shaped(view.points, face, identity.rest, options.face_shape)
         albedo, covered = _drawn(shape[: mesh.VERTEX_COUNT], texture, view.image_rgb.shape[:2])
@@ -159,14 +167,15 @@ class MeshEngine:
             excess=blend.sharpness(cv2.extractChannel(albedo, 1), looked_at)
             / max(blend.sharpness(light.to_log(target_luma), looked_at), 1e-3),
             grain=blend.grain_of(target_luma, looked_at),
-            uncovered=view.uncovered,
+            uncovered=mask.share if mask is not None and mask.is_own else None,
         )
         return MeshDraft(view=view, shape=shape, albedo=albedo, depth=depth, eyes=texture.eyes, cues=cues)
 
     def settle(self, window: Sequence[Cues], centre: int, options: SwapOptions) -> Cues:
         """See `Engine.settle`: a Gaussian mean over the frames around."""
+        uncovered = calm([cues.uncovered for cues in window], centre, options.temporal_smoothing)
         if len(window) == 1 or options.temporal_smoothing == 0:
-            return window[centre]
+            return dataclasses.replace(window[centre], uncovered=uncovered)
         offsets = np.arange(len(window)) - centre
         weights = np.exp(-np.square(offsets / (3 * options.temporal_smoothing)) / 2).astype(np.float32)
         weights /= weights.sum()
@@ -174,7 +183,7 @@ class MeshEngine:
             gain=np.tensordot(weights, np.stack([cues.gain for cues in window]), 1),
             excess=float(weights @ [cues.excess for cues in window]),
             grain=float(weights @ [cues.grain for cues in window]),
-            uncovered=_calm([cues.uncovered for cues in window], offsets, options),
+            uncovered=uncovered,
         )
 
     def render(self, draft: MeshDraft, cues: Cues, options: SwapOptions, *, seed: int) -> Patch:
@@ -196,80 +205,28 @@ class MeshEngine:
         result = blend.two_bands(view.image_rgb.astype(np.float32), drawn, wide, narrow, width * 0.03)
         return _patch(view, result, np.minimum(np.maximum(wide, narrow) * 50, 1))
 
-    def _view(self, image_rgb: np.ndarray, face: Face, *, is_parsed: bool, is_worn: bool, work_size: int) -> View:
-        points = face.points478
-        low, high = points[:, :2].min(0), points[:, :2].max(0)
-        margin = float((high - low).max()) * MARGIN + 2
-        height, width = image_rgb.shape[:2]
-        x0, y0 = (np.clip(np.floor(low - margin), 0, [width - 2, height - 2]).astype(int) // 2 * 2).tolist()
-        x1, y1 = np.clip(np.ceil(high + margin), [x0 + 2, y0 + 2], [width, height]).astype(int).tolist()
-        scale = min(work_size / max(x1 - x0, y1 - y0), 1.0)
-        crop = image_rgb[y0:y1, x0:x1]
-        if scale < 1:
-            size = (max(round((x1 - x0) * scale), 2), max(round((y1 - y0) * scale), 2))
-            crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-        matrix, uncovered = align.parse_matrix(face, parse.SIZE), None
-        if self._parser is not None and is_parsed:
-            picture = align.warp(image_rgb, matrix, parse.SIZE)
-            bare, behind = self._parser.shares(picture[None], UNCOVERED, (parse.GLASSES,))[0]
-            is_clear = is_worn and _is_clear(picture, bare, behind)
-            found = bare + behind if is_clear else bare
-            share = np.clip((cv2.GaussianBlur(found, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
-            if is_clear:
-                rims = _rims(picture, align.apply(matrix, face.points478[:, :2]))
-                share *= 1 - rims * np.minimum(cv2.dilate(behind, np.ones((5, 5), np.uint8)) * 2, 1)
-            uncovered = (share * 255 + 0.5).astype(np.uint8)
-        return View(
-            origin_xy=(x0, y0),
-            frame_size_hw=(y1 - y0, x1 - x0),
-            image_rgb=crop,
-            points=((points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)).astype(np.float32),
-            scale=scale,
-            crop_matrix=matrix,
-            uncovered=uncovered,
-        )
 
-
-def _is_clear(picture_rgb: np.ndarray, bare: Array, glasses: Array) -> bool:
-    """Whether a face wears glasses that one can look through: not much darker than its skin."""
-    lenses, skin = (glasses > 0.5).view(np.uint8), (bare > 0.7).view(np.uint8)
-    if cv2.countNonZero(lenses) <= 100 or cv2.countNonZero(skin) <= 100:
-        return False
-    return sum(cv2.mean(picture_rgb, lenses)) > 0.5 * sum(cv2.mean(picture_rgb, skin))
-
-
-def _rims(picture_rgb: np.ndarray, points: Array) -> Array:
-    """(S, S) where glasses hide what is behind them, 0..1: thin lines darker or brighter than what they lie on.
-
-    Args:
-        picture_rgb: (S, S, 3) uint8 crop of a face.
-        points: (478, 2) in its pixels.
-    """
-    luma = cv2.cvtColor(picture_rgb, cv2.COLOR_RGB2GRAY)
-    width = max(round(float(np.ptp(points[:, 0])) / 14) | 1, 3)
-    line = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    contrast = cv2.max(cv2.morphologyEx(luma, cv2.MORPH_BLACKHAT, line), cv2.morphologyEx(luma, cv2.MORPH_TOPHAT, line))
-    contrast = contrast / (cv2.blur(luma, (width, width)) + 20.0)
-    rims = cv2.dilate(np.clip((contrast - 0.04) / 0.06, 0, 1).astype(np.float32), np.ones((3, 3), np.uint8))
-    for lids, _ in SIDES:
-        eye = points[list(lids)]
-        middle = eye.mean(0)
-        # lashes and lids are lines too
-        rims[mesh.polygon_mask((middle + (eye - middle) * [1.3, 1.9]).astype(np.float32), rims.shape) > 127] = 0
-    return rims
-
-
-def _calm(window: list[np.ndarray | None], offsets: np.ndarray, options: SwapOptions) -> np.ndarray | None:
-    """The mask of the middle frame, averaged over its nearest neighbours: what covers a face may move fast."""
-    known = [(mask, offset) for mask, offset in zip(window, offsets, strict=True) if mask is not None]
-    weights = np.array([np.exp(-np.square(offset / options.temporal_smoothing) / 2) for _, offset in known])
-    if not known:
-        return None
-    total = np.zeros(known[0][0].shape, np.float32)
-    for (mask, _), weight in zip(known, weights / weights.sum(), strict=True):
-        if weight > 0.02:
-            total += mask * np.float32(weight)
-    return (total + 0.5).astype(np.uint8)
+def _view(image_rgb: np.ndarray, face: Face, mask: Mask | None, work_size: int) -> View:
+    """The neighbourhood of a face, no larger than `work_size`."""
+    points = face.points478
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    margin = float((high - low).max()) * MARGIN + 2
+    height, width = image_rgb.shape[:2]
+    x0, y0 = (np.clip(np.floor(low - margin), 0, [width - 2, height - 2]).astype(int) // 2 * 2).tolist()
+    x1, y1 = np.clip(np.ceil(high + margin), [x0 + 2, y0 + 2], [width, height]).astype(int).tolist()
+    scale = min(work_size / max(x1 - x0, y1 - y0), 1.0)
+    crop = image_rgb[y0:y1, x0:x1]
+    if scale < 1:
+        size = (max(round((x1 - x0) * scale), 2), max(round((y1 - y0) * scale), 2))
+        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    return View(
+        origin_xy=(x0, y0),
+        frame_size_hw=(y1 - y0, x1 - x0),
+        image_rgb=crop,
+        points=((points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)).astype(np.float32),
+        scale=scale,
+        mask=mask,
+    )
 
 
 @functools.cache
@@ -335,7 +292,7 @@ def _gain(view: View, texture: Texture, options: SwapOptions) -> Array:
     height, width = view.image_rgb.shape[:2]
     is_inside = ((points[:, :2] >= 1) & (points[:, :2] <= [width - 1, height - 1])).all(1)
     weights = light.facing(normals) * is_inside
-    visible = view.visible(view.uncovered)
+    visible = view.visible(view.mask.share if view.mask is not None else None)
     if visible is not None:
         weights = weights * mesh.sample(visible[..., None], points)[:, 0]
     colours = light.vertex_colours(view.image_rgb, points, visible)

@@ -58,14 +58,18 @@ class Engine(Protocol):
         """
         ...
 
-    def draft(self, image_rgb: np.ndarray, face: Face, identity: Any, options: SwapOptions) -> Draft:
-        """Do the heavy work on one face that needs no other frame, and measure the cues.
+    def draft(
+        self, image_rgb: np.ndarray, face: Face, identity: Any, options: SwapOptions, before: Any = None
+    ) -> Draft:
+        """Do the heavy work on one face, and measure the cues.
 
         Args:
             image_rgb: the frame, (H, W, 3) uint8, upright. Read only.
             face: the face in it, with smoothed points.
             identity: from `prepare`.
             options: the strengths.
+            before: the draft of the same track in the frame before, of which an engine may take over what hardly
+                changes; every second frame has none, so that the answer depends on no more than these two frames.
         """
         ...
 

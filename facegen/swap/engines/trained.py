@@ -163,7 +163,9 @@ class TrainedEngine:
         """How the face is laid over the frame."""
         return merge_options(options.merge, self._place)
 
-    def draft(self, image_rgb: np.ndarray, face: Face, identity: str, options: SwapOptions) -> TrainedDraft:
+    def draft(
+        self, image_rgb: np.ndarray, face: Face, identity: str, options: SwapOptions, before: TrainedDraft | None = None
+    ) -> TrainedDraft:
         """See `Engine.draft`."""
         merge, painter = self.merge(options), self._painter
         kind = crop.face_type(painter.face_type)
