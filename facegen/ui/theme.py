@@ -203,6 +203,8 @@ CSS = """
 .fg-command { border-left: 3px solid var(--primary-500); padding-left: 10px; }
 .fg-command, .fg-command code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 
+/* the frame stays in sight while the settings of a merge are moved */
+#swap-merge { max-height: 440px; overflow-y: auto; }
 .fg-faces .grid-container { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)) !important; }
 .fg-faces .caption-label { font-size: .72rem; max-width: 100%; left: auto; padding: 1px 6px; }
 

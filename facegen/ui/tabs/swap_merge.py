@@ -140,6 +140,6 @@ def wire_merge(
     merging.engine.change(
         choose, [shell.visitor, merging.engine], [status, merging.file, merging.column, *merging.settings], **private
     )
-    for component in (merging.file, *merging.settings):
+    for component in (merging.engine, merging.file, *merging.settings):
         live(component.change)
     merging.keep.click(keep, [shell.visitor, merging.engine, *merging.settings], status, **private)
