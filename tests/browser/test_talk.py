@@ -6,8 +6,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from facegen import media
-from facegen.runs import list_runs
+from facegen.runs import Run, list_runs
+from facegen.talk.dfrf.flow import PersonOptions, train_person
 from tests.studio_process import StudioProcess
+from tests.talk.clips import speaking_clip
 from tests.talk.sounds import babble, write_wave
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -33,4 +35,23 @@ def test_a_portrait_talks_from_click_to_download(chromium: Browser, studio: Stud
     assert (made.width, made.height, made.frame_count, len(made.audio)) == (512, 512, 50, 1)
     (run,) = (run for run in list_runs(studio.home / "runs") if run.kind == "talk")
     assert run.status().state == "done"
+    page.close()
+
+
+def test_a_trained_person_talks(chromium: Browser, studio: StudioProcess, tmp_path: Path) -> None:
+    run = Run.create("talk-train", {}, path=studio.home / "runs" / "person")
+    train_person(speaking_clip(tmp_path), run.path, PersonOptions(preset="tiny", minutes=0, changes=("steps=2",)))
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(studio.url)
+    page.get_by_role("tab", name="Talk", exact=True).first.click()
+    page.locator("#talk-audio input[type=file]").set_input_files(write_wave(tmp_path / "said.wav", babble(3)))
+    page.locator("#talk-engine input").click()
+    page.get_by_role("option", name="Trained person: person").click()
+    page.locator("#consent input").check()
+    page.locator("#talk-try").click()
+    expect(page.locator("#talk-status [data-state=done]")).to_be_visible(timeout=WAIT_MS)
+    with page.expect_download() as downloading:
+        page.locator("#talk-download").click()
+    made = media.probe(downloading.value.path())
+    assert (made.width, made.frame_count, len(made.audio)) == (192, 50, 1)
     page.close()
