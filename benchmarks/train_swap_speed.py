@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmarks.report import report
 from facegen.config import from_dict, override
+from facegen.media import write_picture
 from facegen.swap.autoencoder.people import People
 from facegen.swap.autoencoder.samples import TwoPeople
 from facegen.swap.autoencoder.task import SaehdTask
@@ -18,48 +20,61 @@ from facegen.training.feed import Feed
 from facegen.training.request import make_request
 from facegen.training.stepper import Stepper
 
-PEER_STEPS = 0.366
-"""DeepFaceLab's SAEHD liae-ud 128, batch 4, on 2 cores (facts/peers_speed.md)."""
+PEERS = {"default": 0.366, "original": 0.352, "dfaker": 0.152, "villain": 0.036}
+"""Steps a second of DeepFaceLab (SAEHD liae-ud 128, batch 4) and faceswap (batch 8) on 2 cores (facts/peers_speed.md)."""
 PEER_YARDSTICK = 17.2
 """Convolution steps a second of the machine then, middle of what was measured round it."""
 WARM_UP = 2
 
 
 def main(arguments: list[str]) -> None:
-    """Swap training: steps/s of SAEHD liae-ud 128 (82.4 M parameters, batch 4) on random pictures."""
+    """Swap training: steps/s of SAEHD liae-ud 128 (82.4 M parameters, batch 4) and of faceswap's models (batch 8)."""
     options = argparse.ArgumentParser(prog="train_swap_speed")
+    options.add_argument("--presets", default=",".join(PEERS), help="what is trained, separated by commas")
     options.add_argument("--steps", type=int, default=8, help="steps that are timed")
-    options.add_argument("--optimiser", default="adabelief")
+    options.add_argument("--data", type=Path, help="facesets a and b; random pictures without")
+    options.add_argument("--previews", type=Path, help="folder for a picture of what each has learnt (with --data)")
+    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
     asked = options.parse_args(arguments)
-    request = make_request(SAEHD, preset="default", changes=[f"optimiser.name={asked.optimiser}"])
+    rows = [_row(preset, asked) for preset in asked.presets.split(",")]
+    figures = {f"{row['model']}_steps_per_s": row["steps/s"] for row in rows}
+    path = report("train_swap_speed", rows=rows, figures=figures)
+    _compare(path)
+
+
+def _row(preset: str, asked: argparse.Namespace) -> dict[str, Any]:
+    """Trains a moment and says how quick that was."""
+    request = make_request(SAEHD, preset=preset, changes=asked.set)
     settings = override(request.settings, ["device=cpu"])
     task = from_dict(SaehdTask, request.task_settings)
-    data = TwoPeople(_random_people(task.resolution, 0), _random_people(task.resolution, 1), task, torch.device("cpu"))
+    device = torch.device("cpu")
+    if asked.data is not None:
+        data = TwoPeople.read(asked.data, task, device)
+    else:
+        data = TwoPeople(_random_people(task.resolution, 0), _random_people(task.resolution, 1), task, device)
     stepper = Stepper(task, settings, print)
     feed = Feed(data, seed=0, batch_size=settings.batch_size, slots=1, own_slots=range(1), progress=lambda _: 0.0)
-    losses = []
-    started = time.perf_counter()
+    losses: list[float] = []
+    times = []
     for step in range(WARM_UP + asked.steps):
-        if step == WARM_UP:
-            started = time.perf_counter()
-        found = stepper.step(feed.batches(step), step, 0.0, 1.0)
-        losses.append(sum(found.values()))
-    rate = asked.steps / (time.perf_counter() - started)
+        started = time.perf_counter()
+        losses.append(sum(stepper.step(feed.batches(step), step, 0.0, 1.0).values()))
+        times.append(time.perf_counter() - started)
     feed.close()
+    if asked.previews is not None and asked.data is not None:
+        asked.previews.mkdir(parents=True, exist_ok=True)
+        write_picture(asked.previews / f"{preset}.png", task.preview(stepper.shown_model, data))
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
-    parameters = sum(p.numel() for p in stepper.model.parameters()) / 1e6
-    row = {
-        "model": "saehd liae-ud 128, batch 4",
-        "parameters": f"{parameters:.1f} M",
-        "steps/s": round(rate, 3),
-        "peak memory": f"{peak:.0f} MB",
-        "loss": f"{losses[0]:.3f} to {losses[-1]:.3f}",
+    return {
+        "model": preset,
+        "batch": settings.batch_size,
+        "parameters": f"{sum(p.numel() for p in stepper.model.parameters()) / 1e6:.1f} M",
+        "steps/s": round(asked.steps / sum(times[WARM_UP:]), 3),
+        "best step": f"{min(times):.2f} s",
+        "peak memory so far": f"{peak:.0f} MB",
+        "loss": f"{losses[0]:.2f} to {sum(losses[-3:]) / len(losses[-3:]):.2f}",
     }
-    path = report(
-        "train_swap_speed", rows=[row], figures={"steps_per_s": rate, "peak_mb": peak, "peer_steps_per_s": PEER_STEPS}
-    )
-    _compare(path, rate)
 
 
 def _random_people(resolution: int, seed: int) -> People:
@@ -71,13 +86,15 @@ def _random_people(resolution: int, seed: int) -> People:
     )
 
 
-def _compare(path: Path, rate: float) -> None:
-    """Says how many times the peer's speed this is, each divided by its machine's yardstick of that hour."""
+def _compare(path: Path) -> None:
+    """Says how many times the peers' speed this is, each divided by its machine's yardstick of that hour."""
     from facegen.config import read_json, write_json
 
     content = read_json(path)
-    own = rate / content["machine"]["yardstick"]["conv_steps_per_s"]
-    times = own / (PEER_STEPS / PEER_YARDSTICK)
-    content["figures"]["times_the_peer"] = times
+    yardstick = content["machine"]["yardstick"]["conv_steps_per_s"] / PEER_YARDSTICK
+    for row in content["rows"]:
+        if row["model"] in PEERS:
+            times = row["steps/s"] / PEERS[row["model"]] / yardstick
+            content["figures"][f"{row['model']}_times_the_peer"] = round(times, 2)
+            print(f"{row['model']}: {times:.2f} times its peer's speed, by the yardstick of the hour")
     write_json(path, content)
-    print(f"{times:.2f} times DeepFaceLab's speed, by the yardstick of the hour")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen.errors import InputError
+from facegen.swap.autoencoder.deep import DeepConv2d
 from facegen.swap.autoencoder.networks import Inter, Residual, Upscale, activation_of
 from facegen.swap.autoencoder.options import SaehdOptions
 
@@ -91,7 +92,7 @@ class StridedEncoder(nn.Module):
             if number in plan.separable:
                 layers += [nn.Conv2d(before, before, 5, 2, 2, groups=before), nn.Conv2d(before, width, 1)]
             else:
-                layers.append(nn.Conv2d(before, width, 5, 2, 2))
+                layers.append(DeepConv2d(before, width, 5, 2, 2))
             layers.append(nn.LeakyReLU(0.1))
             layers += [Residual(width) for _ in range(plan.kept[number] if number < len(plan.kept) else 0)]
             before = width

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facegen.swap.autoencoder.deep import DeepConv2d
+
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -31,8 +33,8 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.first = DeepConv2d(channels, channels, 3, 1, 1)
+        self.second = DeepConv2d(channels, channels, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
@@ -44,7 +46,7 @@ class Upscale(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, activation: Activation) -> None:
         super().__init__()
-        self.conv, self.activation = nn.Conv2d(inputs, outputs * 4, 3, 1, 1), activation
+        self.conv, self.activation = DeepConv2d(inputs, outputs * 4, 3, 1, 1), activation
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, outputs, 2H, 2W)."""
@@ -58,7 +60,7 @@ class Encoder(nn.Module):
         super().__init__()
         factors = (1, 2, 4, 8, 8) if "t" in flags else (1, 2, 4, 8)
         widths = [3, *(factor * channels for factor in factors)]
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 5, 2, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(DeepConv2d(a, b, 5, 2, 2) for a, b in zip(widths, widths[1:], strict=False))
         self.first = Residual(widths[1]) if "t" in flags else None
         self.last = Residual(widths[-1]) if "t" in flags else None
         self.is_normed, self.activation = "u" in flags, activation_of(flags)

@@ -9,6 +9,7 @@ import torch
 
 from facegen.config import from_dict
 from facegen.errors import InputError
+from facegen.swap.autoencoder import deep
 from facegen.swap.autoencoder.colours import TRANSFERS, to_lab, to_rgb
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
@@ -72,6 +73,25 @@ def test_as_large_as_the_reference(architecture: str, millions: float) -> None:
     with torch.device("meta"):
         model = SaehdModel(SaehdOptions(architecture=architecture))
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (5, 2, 2)], ids=["3x3", "5x5 strided"])
+def test_deep_convolutions_learn_the_same_by_matrix(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conv = deep.DeepConv2d(16, 24, *shape).to(memory_format=torch.channels_last)
+    picture = torch.randn(4, 16, 8, 8).to(memory_format=torch.channels_last)
+    found = []
+    for most in (0, 1024):
+        monkeypatch.setattr(deep, "MOST_PLACES", most)
+        seen = picture.clone().requires_grad_()
+        conv.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            drawn = conv(seen).float()
+        (drawn * torch.linspace(0, 1, drawn.numel()).view_as(drawn)).sum().backward()
+        found.append((drawn.detach(), seen.grad, conv.weight.grad, conv.bias.grad))  # type: ignore[union-attr]
+    for plain, by_matrix in zip(*found, strict=True):
+        torch.testing.assert_close(plain, by_matrix, rtol=0.02, atol=0.02 * float(plain.abs().max()))
 
 
 def test_a_rectangle_of_pixels_is_drawn_by_four_drawings() -> None:
