@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from facegen.facesets.record import stem_of
+from facegen.media import read_picture
 from tests import factories
 from tests.studio_process import StudioProcess
 
@@ -46,4 +48,29 @@ def test_a_faceset_from_upload_to_masks(chromium: Browser, studio: StudioProcess
     page.locator("#faceset-mask").click()
     expect(words).to_contain_text("Masks by parser on 8 faces", timeout=WAIT_MS)
     assert len(list((folder / "masks").glob("*.png"))) == 8
+
+    page.locator("#brush button").first.click()
+    page.locator("#brush-next").click()
+    said = page.locator("#brush-status")
+    expect(said).to_contain_text("Face 1 of 8, mask by parser; 0 drawn", timeout=WAIT_MS)
+    masked = folder / "masks" / f"{stem_of(sorted(folder.glob('*.jpg'))[1].name)}.png"
+    before = read_picture(masked)
+    canvas = page.locator("#brush-editor canvas").first
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(1500)
+    box = canvas.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.17
+    page.mouse.move(x - 60, y)
+    page.mouse.down()
+    for place in range(13):
+        page.mouse.move(x - 60 + 10 * place, y)
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+    page.locator("#brush-keep").click()
+    expect(said).to_contain_text("Face 2 of 8, mask by parser; 1 drawn", timeout=WAIT_MS)
+    after = read_picture(masked)
+    added, lost = (after > 127) & (before < 128), (after < 128) & (before > 127)
+    assert added.mean() > 0.005
+    assert lost.mean() < 0.005
     page.close()

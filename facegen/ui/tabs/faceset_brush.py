@@ -44,6 +44,7 @@ def build(services: Services, shell: Shell, chosen: gr.Dropdown, words: gr.HTML)
             eraser=gr.Eraser(default_size=24),
             canvas_size=(mask_drawing.CANVAS, mask_drawing.CANVAS),
             fixed_canvas=True,
+            height=580,
             elem_id="brush-editor",
         )
         with gr.Row(elem_classes="fg-buttons"):

@@ -73,7 +73,8 @@ def _wire_people(
     @shown(2)
     def look(visitor: Visitor, name: str | None) -> Any:
         found = copies.people(work.opened(services, visitor, name))
-        return note(f"{len(found)} people, the one with most faces first."), gr.Gallery(found, visible=True)
+        said = "One person." if len(found) == 1 else f"{len(found)} people, the one with most faces first."
+        return note(said), gr.Gallery(found, visible=True)
 
     @shown(2)
     def take_apart(visitor: Visitor, name: str | None) -> Any:
