@@ -53,9 +53,14 @@ def launch_processes(count: int, arguments: Sequence[str]) -> None:
         *("-m", "facegen", *arguments),
     ]
     threads = max(1, (os.cpu_count() or 1) // count)
-    # torch's launcher logs a worker's end in its own words, which say no more than the worker did
-    environment = {"OMP_NUM_THREADS": str(threads), "LOGLEVEL": "CRITICAL", **os.environ, WORKER: "1"}
-    code = subprocess.run(command, env=environment, check=False).returncode
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, WORKER: "1"}
+    with subprocess.Popen(command, env=environment) as workers:
+        try:
+            code = workers.wait()
+        except KeyboardInterrupt:
+            # not killed, as subprocess.run would: each saves a checkpoint before it ends
+            workers.terminate()
+            raise
     if code == STOPPED:
         raise Cancelled("Stopped; go on with --resume.")
     if code:

@@ -99,6 +99,10 @@ class Trainer:
             TrainingError: losses were not finite more than `MAX_ROLLBACKS` times.
             ResourceError: a checkpoint could not be written, or memory ran out; earlier checkpoints are intact.
         """
+        with _stop_on_sigterm(self.stop_asked):
+            return self._train(resume=resume)
+
+    def _train(self, *, resume: bool) -> TrainResult:
         if self.is_main:
             files.remove_partial(self.checkpoints)
         known = files.list_checkpoints(self.checkpoints)
@@ -127,8 +131,7 @@ class Trainer:
         watch = Watch(self.folder, self.settings, self.say, is_main=self.is_main)
         watch.rewind(self.position.step)
         try:
-            with _stop_on_sigterm(self.stop_asked):
-                self._run(feed, watch)
+            self._run(feed, watch)
             result = self._finish(watch)
             watch.close()
         except OSError as error:

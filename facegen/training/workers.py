@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from accelerate.commands import launch
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -13,6 +15,8 @@ def main() -> int:
     Returns:
         0, or the exit code of the worker that failed first; 130 where a signal stopped them.
     """
+    # the launcher logs a worker's end in words of its own, which say no more than the worker did
+    logging.disable()
     try:
         launch.main()
     except ChildFailedError as error:
