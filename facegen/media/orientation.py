@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from facegen.media.color import VideoColor, convert
 from facegen.media.frame import as_planar, plane_view
@@ -42,7 +43,9 @@ class Orientation:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Reads the display matrix of a decoded frame; angles between are taken to the nearest quarter turn."""
-    side_data: Iterable[Any] = frame.side_data
+    # `frame.side_data` would keep what it returns, which holds the frame, so that the planes stay until Python looks for
+    # cycles: minutes of video
+    side_data: Iterable[Any] = SideDataContainer(frame)  # type: ignore[call-arg]
     for data in side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()

@@ -1,15 +1,17 @@
 """Every frame of every kind of clip, upright, with its own time."""
 
+import gc
 import threading
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from facegen.errors import InputError
 from facegen.media import frame_times, probe, read_frame_at, read_frames
-from tests.factories import gradient_rgb
+from tests.factories import gradient_rgb, write_clip
 from tests.media.clips import CLIPS, VARIABLE_PTS, Clip, named
 
 
@@ -127,3 +129,16 @@ def test_real_clips_read_the_same_from_any_start(name: str, shared_data: Path) -
     start = len(whole) // 2
     part = list(read_frames(path, start_index=start, end_seconds=2))
     assert [frame.pts for frame in part] == whole[start:]
+
+
+def test_frames_are_freed_as_soon_as_they_are_let_go(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", [gradient_rgb(64, 48)] * 12)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in read_frames(path):
+            pass
+        alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive < 4
