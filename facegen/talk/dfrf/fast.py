@@ -26,6 +26,8 @@ _DENSE = 40.0
 _SOFT = 0.05
 """World units over which the relief goes from empty to dense."""
 _FARTHEST_PX = 12.0
+_OWN_SHARE = 0.5
+"""How far the field's own colour can take a pixel from the reference pictures', of the way from black to white."""
 
 
 class FastField(nn.Module):
@@ -35,12 +37,12 @@ class FastField(nn.Module):
         super().__init__()
         self.config, self.references = config, references
         told = CODE + EYES
-        self.planes = nn.Parameter(torch.randn(3, config.channels, config.plane_size, config.plane_size) * 0.1)
+        self.planes = nn.Parameter(torch.randn(3, config.channels, config.plane_size, config.plane_size) * 0.5)
         self.told = nn.Linear(told, config.width)
         self.first = nn.Linear(3 * config.channels, config.width)
         self.second = nn.Sequential(nn.ReLU(), nn.Linear(config.width, config.width), nn.ReLU())
         self.last = nn.Linear(config.width, 1 + config.features)
-        self.decoder = _Decoder(config.features + 1, references, told)
+        self.decoder = _Decoder(config.features + 4, references, told)
         nn.init.zeros_(self.last.weight[:1])
         nn.init.zeros_(self.last.bias[:1])
 
@@ -70,7 +72,8 @@ class FastField(nn.Module):
         """What the rays see.
 
         Returns:
-            (B, features + 1, h / STRIDE, w / STRIDE) with the opacity first, and (B, N, 3) the points that are seen.
+            (B, 1 + 3 + features, h / STRIDE, w / STRIDE): opacity, place on the head, features; and (B, N, 3) the
+            points that are seen.
         """
         config, prior = self.config, batch["prior"]
         pixels = volume.pixel_grid(batch["corner"], size_hw, STRIDE)
@@ -92,9 +95,9 @@ class FastField(nn.Module):
         total = shares.sum(-1)
         features = (values[..., 1:].float().view(*depth.shape, -1) * shares[..., None]).sum(2)
         seen = (shares * depth).sum(-1) + (1 - total) * surface
-        grid = torch.cat([total[..., None], features], -1).transpose(1, 2)
-        picture = grid.unflatten(2, (size_hw[0] // STRIDE, size_hw[1] // STRIDE))
-        return picture, (origin + seen[..., None] * direction)
+        met = origin + seen[..., None] * direction
+        grid = torch.cat([total[..., None], met, features], -1).transpose(1, 2)
+        return grid.unflatten(2, (size_hw[0] // STRIDE, size_hw[1] // STRIDE)), met
 
     def inside(self, points: Tensor, told: Tensor) -> Tensor:
         """(B, N, 1 + features): density before its sigmoid, then features, at world points (B, N, 3)."""
@@ -108,33 +111,32 @@ class FastField(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """From what rays see to the box: a way to each reference, how much of each, the field's own colour, the opacity."""
+    """From what rays see to the box: a way to each reference, how much of each, a colour to add, the opacity."""
 
     def __init__(self, features: int, references: int, told: int) -> None:
         super().__init__()
         self.references = references
         colours = 3 * references
         self.far = _Stage(features, 48, told)
-        self.middle = _Stage(48 + colours, 32, told)
-        self.near = _Stage(32 + colours + 3, 24, told)
-        self.out = nn.Conv2d(24, 3 * references + 14, 3, padding=1, bias=False)
-        nn.init.normal_(self.out.weight, std=1e-3)
-        # at first the pictures are mixed, and the field's own colour, which is grey yet, takes hardly part
-        first = torch.zeros(3 * references + 14)
-        first[3 * references] = -4.0
-        self.start = nn.Parameter(first)
+        self.middle = _Stage(48 + colours + 3, 32, told)
+        self.near = _Stage(32 + colours + 6, 24, told)
+        # at first the pictures are mixed as they are: nothing is moved far, and nothing added
+        self.out = nn.Conv2d(24, 3 * references + 13, 3, padding=1)
+        nn.init.normal_(self.out.weight, std=1e-2)
 
     def forward(self, features: Tensor, flow: Tensor, told: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """See `FastField.forward`; `flow` is (B, 2 K, rows, columns)."""
         plate, corner, count = batch["plate"], batch["corner"], self.references
         pictures = batch["references"]
         x = _doubled(self.far(features, told))
-        x = self.middle(torch.cat([x, *_taken(pictures, flow, corner, plate, STRIDE // 2)], 1), told)
-        x = _doubled(x)
-        small = F.avg_pool2d(plate, 2)
-        x = self.near(torch.cat([x, *_taken(pictures, flow, corner, plate, STRIDE // 4), small], 1), told)
-        out = self.out(x).float() + self.start.view(1, -1, 1, 1)
-        offset, logits, own, clear = out.split([2 * count, count + 1, 12, 1], 1)
+        # where on the head a pixel lies says what sound and eyes have to do with it
+        place = _doubled(features[:, 1:4])
+        seen = [2 * taken - 1 for taken in _taken(pictures, flow, corner, plate, STRIDE // 2)]
+        x = _doubled(self.middle(torch.cat([x, *seen, place], 1), told))
+        seen = [2 * taken - 1 for taken in _taken(pictures, flow, corner, plate, STRIDE // 4)]
+        x = self.near(torch.cat([x, *seen, 2 * F.avg_pool2d(plate, 2) - 1, _doubled(place)], 1), told)
+        out = self.out(x).float()
+        offset, logits, own, clear = out.split([2 * count, count, 12, 1], 1)
         offset = torch.tanh(offset) * _FARTHEST_PX
         half_hw = (offset.shape[2], offset.shape[3])
         moved = F.interpolate(flow, half_hw, mode="bilinear") + offset
@@ -143,7 +145,7 @@ class _Decoder(nn.Module):
         opaque = torch.sigmoid(
             F.interpolate(F.interpolate(opaque, half_hw, mode="bilinear") + clear, plate.shape[2:], mode="bilinear")
         )
-        mixed = torch.sigmoid(F.pixel_shuffle(own, 2)) * shown[:, count:]
+        mixed = torch.tanh(F.pixel_shuffle(own, 2)) * _OWN_SHARE
         for k, taken in enumerate(_taken(pictures, moved, corner, plate, 1)):
             mixed = mixed + taken * shown[:, k : k + 1]
         # the background is the last sample of every ray
@@ -156,12 +158,15 @@ class _Stage(nn.Module):
     def __init__(self, inputs: int, outputs: int, told: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm = nn.GroupNorm(4, outputs)
         self.told = nn.Linear(told, 2 * outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        for layer in (self.first, self.second):
+            nn.init.kaiming_normal_(layer.weight, 0.1)
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         scale, shift = self.told(told)[:, :, None, None].chunk(2, 1)
-        x = F.leaky_relu(self.first(x) * (1 + scale) + shift, 0.1)
+        x = F.leaky_relu(self.norm(self.first(x)) * (1 + scale) + shift, 0.1)
         return F.leaky_relu(self.second(x), 0.1)
 
 

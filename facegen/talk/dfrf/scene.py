@@ -23,9 +23,10 @@ BOX_STEP = 32
 """Sides of the head's box are multiples of this many pixels."""
 _MARGIN_PX = 14
 _LIPS_WEIGHT, _EYES_WEIGHT = 4.0, 2.5
-_BLINK_WEIGHT = 3.0
-_RARE_LIDS, _RARE_TIMES = 0.4, 4
+_BLINK_WEIGHT = 0.6
+_RARE_LIDS, _RARE_TIMES = 1.5, 4
 """Frames with lids closed further than this are drawn so many times as often: a blink is over in a fifth of a second."""
+_FARTHEST_EYES = 4.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,7 +38,7 @@ class Pose:
     translation: np.ndarray
     """(3,)."""
     eyes: np.ndarray
-    """(4,) of `prepare.EYES`."""
+    """(4,) of `prepare.EYES`, in deviations from this person's mean."""
     plate: np.ndarray
     """(H, W, 3) uint8 RGB: everything but the head."""
 
@@ -68,7 +69,7 @@ class Scene:
         self.track = track_of(self.arrays)
         self.prior = HeadPrior(self.arrays["prior_depth"], self.arrays["prior_inside"])
         self.sounds = self.folder.sounds()
-        self.eyes = self.arrays["eyes"].astype(np.float32)
+        self.eyes = _standard(self.arrays["eyes"].astype(np.float32), self.steps.train_frames)
         self.mouth = self.arrays["mouth"].astype(np.float32)
         self._body = BodyMotion(int(self.arrays["body_base"]), self.arrays["body_weights"])
         self._background = self.folder.background()
@@ -188,7 +189,7 @@ class SceneData:
         self.skipped: tuple[str, ...] = ()
         trained = scene.steps.train_frames
         self.held_back = range(trained, scene.steps.frame_count)
-        is_rare = scene.eyes[:trained, 0] > np.maximum(_RARE_LIDS, np.median(scene.eyes[:trained, 0]) + 0.2)
+        is_rare = scene.eyes[:trained, 0] > _RARE_LIDS
         self._frames = np.repeat(np.arange(trained), np.where(is_rare, _RARE_TIMES, 1))
         rows = json.loads((scene.folder.path / "transforms_train.json").read_text(encoding="utf-8"))["frames"]
         self._rects = {row["img_id"]: (row["face_rect"], row["lip_rect"]) for row in rows}
@@ -234,6 +235,12 @@ def _weights(box_hw: tuple[int, int], corner: tuple[int, int], face: list[int], 
         columns = slice(max(left - corner[0], 0), max(left + wide - corner[0], 0))
         weight[rows, columns] = value
     return weight
+
+
+def _standard(values: np.ndarray, trained: int) -> np.ndarray:
+    """(N, 4) numbers of the eyes, brought to mean 0 and deviation 1 over the trained frames."""
+    mean, deviation = values[:trained].mean(0), values[:trained].std(0) + 0.01
+    return np.clip((values - mean) / deviation, -_FARTHEST_EYES, _FARTHEST_EYES)
 
 
 def _to_picture(images: np.ndarray) -> Tensor:
