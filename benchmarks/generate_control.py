@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--sheet-seeds", type=int, default=2)
     parser.add_argument("--plain", action="store_true", help="without the retouch")
     parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/generate_control.png"))
     asked = parser.parse_args(arguments)
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> None:
             leaks.append([np.nanmax(o) - np.nanmin(o) if np.isfinite(o).sum() > 1 else np.nan for o in others.T])
             ends.append([own[known][0], own[known][-1]])
             people.append(_person(analyser, pictures, faces))
-            if seed < 2:
+            if seed < asked.sheet_seeds:
                 strips.append(np.concatenate(pictures, 1))
         worst = int(np.nanargmax(np.nanmean(leaks, 0)))
         at0, at1 = np.mean(ends, 0)

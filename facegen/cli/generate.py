@@ -98,6 +98,9 @@ def dataset(
     variants: Annotated[int, typer.Option(help="Pictures of other sliders made of each.")] = 3,
     labels: Annotated[str, typer.Option(help="CSV of hand labels, which count before what is measured.")] = "",
     seed: Annotated[int, typer.Option(help="Of brightness and variants.")] = 0,
+    run: Annotated[
+        Path | None, typer.Option(help="Run folder that shows how it goes on; the studio gives one.")
+    ] = None,
 ) -> None:
     """Prepare training data: align, resize, change brightness, choose, measure the five values, make variants."""
     from facegen.generate.dataset import DatasetRequest, make_dataset
@@ -111,8 +114,15 @@ def dataset(
         labels=labels,
         seed=seed,
     )
-    with progress_bar() as on_progress:
-        result = make_dataset(request, on_progress)
+    if run is None:
+        with progress_bar() as on_progress:
+            result = make_dataset(request, on_progress)
+    else:
+        from facegen.runs import Run
+
+        place = Run.open(run) if (run / "request.json").exists() else Run.create("dataset", {}, path=run)
+        with place.work():
+            result = make_dataset(request, place.update)
     for step, count, words in result.rows:
         typer.echo(f"{step:24} {count:8}  {words}")
     for name in result.skipped[:10]:

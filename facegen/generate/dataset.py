@@ -88,6 +88,9 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     source, output = Path(request.photographs), Path(request.output)
     found = find_pictures(source)
     labels = read_labels(Path(request.labels)) if request.labels else {}
+    unknown = sorted(set(labels) - {p.relative_to(source).as_posix() for p in found})
+    if unknown:
+        raise InputError(f"Expected labels of pictures in {source}, found one of {unknown[0]!r}; correct the CSV.")
     label, threshold = parse_keep(request.keep)
     choice = Choice()
     analyser = FaceAnalyser()
@@ -119,9 +122,6 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
                 _write(output / "final" / f"{kind}_{name.replace('/', '_').rsplit('.', 1)[0]}.png", picture)
             rows.append(row)
         say(0.5 * (number + 1) / len(found), f"{number + 1} of {len(found)} photographs measured")
-    unknown = sorted(set(labels) - {p.relative_to(source).as_posix() for p in found})
-    if unknown:
-        raise InputError(f"Expected labels of pictures in {source}, found one of {unknown[0]!r}; correct the CSV.")
     if not samples:
         surest = max((float(str(row["female"])) for row in rows), default=0.0)
         words = f" (the surest female is {surest:.4f})" if rows else ""

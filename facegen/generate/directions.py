@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from facegen.generate.packed import PackedFaces
 
 NAMES = ("smile", "face width", "nose width", "nose length", "skin", "feminine")
+MOST = 6.0
+"""The largest step either way; beyond lie no faces."""
 _EXTREME = 0.2
 """Share of the faces at either end between which the boundary is drawn."""
 
@@ -58,7 +60,7 @@ class Directions:
         """The faces moved along some directions.
 
         Raises:
-            InputError: there is no direction of that name.
+            InputError: there is no direction of that name, or a step leads where there are no faces.
         """
         import torch
 
@@ -66,6 +68,8 @@ class Directions:
         for name, step in steps.items():
             if name not in self.names:
                 raise InputError(f"Expected a direction of {', '.join(self.names)}, found {name!r}.")
+            if not abs(step) <= MOST:
+                raise InputError(f"Expected a step between {-MOST:g} and {MOST:g} for {name}, found {step:g}.")
             place = self.names.index(name)
             texture += step * torch.from_numpy(self.texture[place]).to(texture)
             shapes += step * self.shape[place].reshape(468, 3)

@@ -16,13 +16,14 @@ import numpy as np
 from facegen import media, provenance
 from facegen.config import to_dict
 from facegen.errors import ResourceError
-from facegen.generate.request import GenerateRequest, GenerateResult
+from facegen.generate.request import GenerateOptions, GenerateRequest, GenerateResult
 from facegen.generate.sliders import NAMES, Sliders
 
 if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
     from facegen.generate.directions import Directions
     from facegen.generate.generator import Encoded, FaceGenerator, Latents
+    from facegen.generate.realism import Realism
     from facegen.restore import Restorer
 
 OnProgress = Callable[[float, str], None]
@@ -56,6 +57,13 @@ class GeneratePipeline:
         from facegen.restore import Restorer
 
         return Restorer(self._device)
+
+    @cached_property
+    def realism(self) -> Realism:
+        """Tells photographs from generated faces."""
+        from facegen.generate.realism import Realism
+
+        return Realism(self._device)
 
     @cached_property
     def analyser(self) -> FaceAnalyser:
@@ -102,6 +110,20 @@ class GeneratePipeline:
                 made.append(self.restorer.restore(drawn, strength) if retouch else drawn)
         return np.concatenate(made)
 
+    def best_seeds(self, options: GenerateOptions, sliders: Sliders) -> tuple[list[int], list[float]]:
+        """For each face the seed of `options.best_of` that looks most like a photograph, with its score 0..1.
+
+        The first face is chosen among the first `best_of` seeds from `options.seed` on, the second among the next.
+        """
+        tried = options.best_of
+        seeds, scores = [], []
+        for first in range(options.seed, options.seed + options.count * tried, tried):
+            drawn = self.draw(self.sample(range(first, first + tried), options.temperature), sliders, retouch=False)
+            said = self.realism.score(drawn)
+            seeds.append(first + int(said.argmax()))
+            scores.append(float(said.max()))
+        return seeds, scores
+
     def sweep(
         self, latents: Latents, sliders: Sliders, name: str, *, steps: int = SWEEP_STEPS, retouch: bool = True
     ) -> np.ndarray:
@@ -124,31 +146,41 @@ class GeneratePipeline:
         except OSError as error:
             raise ResourceError(f"Expected a folder that can be made at {folder}, but {error}.") from error
         options, sliders, notices = request.options, request.sliders, []
-        seeds = [options.seed + number for number in range(options.count)]
+        seeds = list(range(options.seed, options.seed + options.count))
+        scores: list[float] = []
         if request.edit:
             encoded = self.encode(media.read_picture(request.edit), Path(request.edit).name)
             sliders = replace(encoded.sliders, **{name: getattr(request.sliders, name) for name in request.given})
             latents = encoded.latents
-            if options.count > 1:
+            if options.count > 1 or options.best_of > 1:
                 notices.append("A photograph has one face: one picture was made.")
         else:
+            if options.best_of > 1:
+                seeds, scores = self.best_seeds(options, sliders)
             latents = self.sample(seeds, options.temperature)
         if request.more:
             latents = self.directions.moved(latents, request.more)
-        files = self.write(latents, request, sliders, on_progress)
+        files = self.write(latents, request, sliders, seeds, on_progress)
         return GenerateResult(
-            files=tuple(str(file) for file in files), seconds=time.perf_counter() - started, notices=tuple(notices)
+            files=tuple(str(file) for file in files),
+            seconds=time.perf_counter() - started,
+            scores=tuple(scores),
+            notices=tuple(notices),
         )
 
     def write(
-        self, latents: Latents, request: GenerateRequest, sliders: Sliders, on_progress: OnProgress | None = None
+        self,
+        latents: Latents,
+        request: GenerateRequest,
+        sliders: Sliders,
+        seeds: Sequence[int],
+        on_progress: OnProgress | None = None,
     ) -> list[Path]:
-        """Writes faces into the request's folder as numbered pictures, marked and signed."""
+        """Writes faces into the request's folder as numbered pictures, marked and signed; `seeds` is what they say."""
         folder, files = Path(request.output), []
         folder.mkdir(parents=True, exist_ok=True)
-        for number in range(len(latents)):
+        for number, seed in zip(range(len(latents)), seeds, strict=False):
             one = latents.take([number])
-            seed = request.options.seed + number
             picture = self._picture(one, sliders, request)
             files.append(self._write(folder / f"{number:04d}.png", picture, request, sliders, seed))
             if request.film:
@@ -169,7 +201,8 @@ class GeneratePipeline:
 
     def _write(self, path: Path, picture: np.ndarray, request: GenerateRequest, sliders: Sliders, seed: int) -> Path:
         said = to_dict(replace(request, sliders=sliders, given=NAMES, output=""))
-        said["options"] |= {"seed": seed, "count": 1}
+        said["options"] |= {"seed": seed, "count": 1, "best_of": 1}
+        said["edit"] = Path(request.edit).name
         metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(said)}
         media.write_picture(path, provenance.mark_picture(picture), metadata=metadata)
         self._sign(path, request)

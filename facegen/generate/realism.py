@@ -8,27 +8,30 @@ import cv2
 import numpy as np
 import torch
 
+from facegen import hub
 from facegen.device import choose_device
 from facegen.generate.attribute_net import load_attribute_net
 from facegen.generate.realism_task import REALISM_CONFIG
+from facegen.generate.weights import REALISM
 
 _AT_ONCE = 16
+_WARNING = np.array([255, 90, 0], np.float32)
 
 
 class Realism:
     """The trained classifier of photographs against generated faces.
 
     Args:
-        path: what `facegen train realism` exported; none is bundled.
         device: as `device.choose_device` takes it.
+        path: what `facegen train realism` exported; None takes the bundled weights.
 
     Raises:
-        WeightsError: the file holds another model.
+        WeightsError: the weights are missing, were changed or are another model's.
     """
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(self, device: str = "auto", path: Path | None = None) -> None:
         self.device = choose_device(device)
-        self._network = load_attribute_net(str(path), REALISM_CONFIG).to(self.device)
+        self._network = load_attribute_net(str(path or hub.fetch(REALISM)), REALISM_CONFIG).to(self.device)
 
     def score(self, pictures_rgb: np.ndarray) -> np.ndarray:
         """(N,) float32 0..1, 1 for a photograph, of (N, S, S, 3) uint8 aligned faces."""
@@ -47,3 +50,11 @@ class Realism:
             with torch.inference_mode():
                 found.append(self._network.score_map(inputs)[:, 0].float().cpu().numpy())
         return np.concatenate(found)
+
+    def marked(self, picture_rgb: np.ndarray) -> np.ndarray:
+        """The (S, S, 3) uint8 picture, orange where it looks generated."""
+        side = len(picture_rgb)
+        scores = cv2.resize(self.map(picture_rgb[None])[0], (side, side), interpolation=cv2.INTER_CUBIC)
+        doubt = 1 / (1 + np.exp(scores))
+        grey = picture_rgb.mean(2, keepdims=True)
+        return (grey + 0.75 * doubt[..., None] * (_WARNING - grey)).clip(0, 255).astype(np.uint8)

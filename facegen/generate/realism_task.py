@@ -50,9 +50,20 @@ class RealismData:
         pictures = to_float(torch.stack([k[int(i) % len(k)] for k, i in zip(chosen, draw.indices, strict=True)]))
         mirrored = torch.rand(count, generator=draw.generator) < 0.5
         pictures[mirrored] = pictures[mirrored].flip(3)
+        pictures = _resized(pictures, draw.generator)
         pictures = jitter_colour(pictures.to(self.device), draw.generator, strength=0.15)
         pictures = add_noise(pictures, draw.generator, share=0.3, largest=0.02)
         return {"pictures": pictures, "is_real": is_real.float().to(self.device)}
+
+
+def _resized(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """Every other batch smaller and back: what tells must be more than the finest pixels, which a retouch changes."""
+    side = pictures.shape[2]
+    small = side // 2 + 8 * int(torch.randint(side // 16 + 1, (), generator=random))
+    if small == side or bool(torch.rand((), generator=random) < 0.5):
+        return pictures
+    shrunk = F.interpolate(pictures, size=small, mode="bilinear", antialias=True)
+    return F.interpolate(shrunk, size=side, mode="bicubic", align_corners=False).clamp(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,8 @@ class GenerateOptions:
     """How far from the most ordinary face they may be."""
     retouch: bool = True
     """Restore details and enlarge to 256 pixels."""
+    best_of: int = field(default=1, metadata={"min": 1, "max": 16, "step": 1})
+    """Seeds tried for each face; the one that looks most like a photograph is kept."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -71,5 +73,7 @@ class GenerateResult:
     """Pictures (and a film), in order."""
     seconds: float
     """Time that drawing and writing took."""
+    scores: tuple[float, ...] = ()
+    """How much each face looks like a photograph, 0 to 1, where it was chosen among several."""
     notices: tuple[str, ...] = ()
     """What the user should know."""

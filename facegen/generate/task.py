@@ -277,7 +277,9 @@ def _begun(folder: str) -> ConditionalVae:
     try:
         return ConditionalVae.from_pretrained(folder, torch_dtype=torch.float32).train()
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"Expected a generator as diffusers saves it in {folder}, found none; {error}.") from error
+        raise InputError(
+            f"Expected a generator as diffusers saves it in {folder}, found none; {str(error).rstrip('.')}."
+        ) from error
 
 
 def _inner(model: nn.Module) -> nn.Module:

@@ -17,8 +17,8 @@ GENERATOR = (
         name="generator-1",
         source=Bundled(),
         filename="generate/vae/diffusion_pytorch_model-00001-of-00002.safetensors",
-        sha256="7b3b48e17fc7f56c908591a0fd7a5b666e6eb9ca250cabb19c4c06e4d54d71f8",
-        size=6973850,
+        sha256="b09dd01b2b378be4831d435b07234c6cf4b7f3de00540d1e633c3d1e33e9c22c",
+    size=6973850,
         licence=_LICENCE,
         card="generate/README.md",
     ),
@@ -26,8 +26,8 @@ GENERATOR = (
         name="generator-2",
         source=Bundled(),
         filename="generate/vae/diffusion_pytorch_model-00002-of-00002.safetensors",
-        sha256="b98e527571766cb64fc848dd54bf6320c58a4fe5e4db3d143b387e2352544ce7",
-        size=4379986,
+        sha256="ddcd21797c94ef61826b0df9666f9dabac34c37642e6b3654597ff98dbdac662",
+    size=4379986,
         licence=_LICENCE,
         card="generate/README.md",
     ),
@@ -51,7 +51,16 @@ DIRECTIONS = WeightFile(
     licence=_LICENCE,
     card="generate/README.md",
 )
-WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS)
+REALISM = WeightFile(
+    name="realism",
+    source=Bundled(),
+    filename="generate/realism.safetensors",
+    sha256="6d053e543dff15b79aea2246e114d02cfd571af2dc3a0a00b81ad77c5e194689",
+    size=1047842,
+    licence=_LICENCE,
+    card="generate/README.md",
+)
+WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM)
 
 
 def generator_folder() -> Path:

@@ -45,8 +45,26 @@ class Asked:
     """Its face."""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Retouched:
+    """A face before and after the retouch, (384, 384, 3) uint8 each."""
+
+    before: np.ndarray
+    after: np.ndarray
+    scores: tuple[float, ...]
+    """How much either looks like a photograph, 0 to 1."""
+    marked: np.ndarray
+    """(384, 768, 3) both beside each other, orange where they look generated."""
+
+
 def asked_of(
-    sliders: Sequence[float], seed: Any, temperature: float, retouch: bool, more: Sequence[float] = (), **others: Any
+    sliders: Sequence[float],
+    seed: Any,
+    temperature: float,
+    retouch: bool,
+    best_of: float = 1,
+    more: Sequence[float] = (),
+    **others: Any,
 ) -> Asked:
     """What the widgets' values say.
 
@@ -55,7 +73,9 @@ def asked_of(
     """
     try:
         numbers = [float(value) for value in sliders]
-        options = GenerateOptions(seed=int(seed), temperature=float(temperature), retouch=bool(retouch))
+        options = GenerateOptions(
+            seed=int(seed), temperature=float(temperature), retouch=bool(retouch), best_of=int(best_of)
+        )
     except (TypeError, ValueError):
         raise InputError("Expected numbers for the sliders and the seed, found something else.") from None
     steps = {name: float(step) for name, step in zip(DIRECTIONS, more, strict=False) if step}
@@ -100,25 +120,40 @@ class FaceDesk:
         """(384, 384, 3) uint8 of the face, for the eye."""
         return enlarged(self.pipeline.draw(self.latents(asked), asked.sliders, retouch=asked.options.retouch)[0])
 
-    def before_and_after(self, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+    def before_and_after(self, asked: Asked) -> Retouched:
         """The face as the generator draws it, and retouched."""
-        latents = self.latents(asked)
+        latents, realism = self.latents(asked), self.pipeline.realism
         both = [self.pipeline.draw(latents, asked.sliders, retouch=retouch)[0] for retouch in (False, True)]
-        return enlarged(both[0]), enlarged(both[1])
+        scores = [float(realism.score(picture[None])[0]) for picture in both]
+        marked = np.concatenate([realism.marked(enlarged(picture)) for picture in both], 1)
+        return Retouched(before=enlarged(both[0]), after=enlarged(both[1]), scores=tuple(scores), marked=marked)
 
-    def grid(self, asked: Asked, count: int) -> list[tuple[np.ndarray, str]]:
-        """Faces of the next seeds, with the seed as words."""
+    def another_seed(self, asked: Asked) -> int:
+        """A face at random, the best of as many as the options say."""
+        first = replace(asked.options, seed=secrets.randbelow(1_000_000), count=1)
+        return self.pipeline.best_seeds(first, asked.sliders)[0][0] if first.best_of > 1 else first.seed
+
+    def grid(self, asked: Asked, count: int) -> tuple[list[tuple[np.ndarray, str]], list[int]]:
+        """Faces of the next seeds (the best ones where the options ask for it), with words; and their seeds."""
         if not 1 <= count <= MOST_AT_ONCE:
             raise InputError(f"Expected 1 to {MOST_AT_ONCE} faces at once, found {count}.")
-        drawn = self.pipeline.draw(self.latents(asked, count), asked.sliders, retouch=asked.options.retouch)
-        return [(picture, f"Seed {asked.options.seed + number}") for number, picture in enumerate(drawn)]
+        options = asked.options
+        seeds, words = list(range(options.seed, options.seed + count)), [""] * count
+        if options.best_of > 1 and asked.encoded is None:
+            seeds, scores = self.pipeline.best_seeds(replace(options, count=count), asked.sliders)
+            words = [f", realism {score:.2f}" for score in scores]
+        latents = [self.latents(replace(asked, options=replace(options, seed=seed))) for seed in seeds]
+        drawn = self.pipeline.draw(type(latents[0]).joined(latents), asked.sliders, retouch=options.retouch)
+        return [(p, f"Seed {s}{w}") for p, s, w in zip(drawn, seeds, words, strict=True)], seeds
 
     def sweep(self, asked: Asked, across: str, down: str = "") -> np.ndarray:
         """A strip of one slider, or a square of two."""
         names = [name for name in (across, down) if name]
         unknown = [name for name in names if name not in NAMES]
         if unknown or not names or len(set(names)) < len(names):
-            raise InputError(f"Expected one or two different sliders of {', '.join(NAMES)}, found {names}.")
+            raise InputError(
+                f"Expected one or two different sliders of {', '.join(NAMES)}, found {', '.join(names) or 'none'}."
+            )
         latents, retouch = self.latents(asked), asked.options.retouch
         rows = [asked.sliders]
         if down:
@@ -145,15 +180,16 @@ class FaceDesk:
         request = GenerateRequest(
             output=str(folder),
             sliders=asked.sliders,
-            options=replace(asked.options, count=count),
+            options=replace(asked.options, count=count, best_of=asked.options.best_of if count > 1 else 1),
             more=dict(asked.more),
             sweep=(film,) if film else (),
             film=bool(film),
             edit=asked.photo,
         )
         if asked.mix:
+            seeds = range(asked.options.seed, asked.options.seed + count)
             latents = self.latents(asked, count)
-            return [str(path) for path in self.pipeline.write(latents, request, asked.sliders)]
+            return [str(path) for path in self.pipeline.write(latents, request, asked.sliders, seeds)]
         return list(self.pipeline(request).files)
 
     def zipped(self, services: Services, visitor: Visitor, asked: Asked, count: int) -> str:

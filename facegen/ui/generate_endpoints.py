@@ -17,7 +17,7 @@ def build(services: Services, desk: FaceDesk, visitor: gr.State) -> None:
     """Add the endpoints to the page that is being built."""
 
     def generate(visitor: Visitor, sliders: Any, options: Any, more: Any) -> list[str]:
-        """Faces that do not exist: sliders, options (seed, count, temperature, retouch) and more by name."""
+        """Faces that do not exist: sliders, options (seed, count, temperature, retouch, best_of) and more by name."""
         asked, count = _asked(sliders, options, more)
         return desk.written(services, visitor, asked, count=count)
 
@@ -63,5 +63,8 @@ def _plain(said: Any) -> dict[str, Any]:
 
 def _asked(sliders: Any, options: Any, more: Any) -> tuple[Asked, int]:
     chosen = parse(GenerateOptions, _plain(options))
-    steps = {str(name): float(step) for name, step in _plain(more).items()}
+    try:
+        steps = {str(name): float(step) for name, step in _plain(more).items()}
+    except (TypeError, ValueError):
+        raise InputError("Expected numbers for the further directions, found something else.") from None
     return Asked(sliders=parse(Sliders, _plain(sliders)), options=chosen, more=steps), chosen.count

@@ -76,3 +76,5 @@ def test_directions_change_the_face(pipeline: GeneratePipeline, name: str) -> No
     assert np.abs(before - after).mean() > 0.5
     with pytest.raises(InputError, match="direction"):
         pipeline.directions.moved(face, {"tail": 1.0})
+    with pytest.raises(InputError, match="between -6 and 6"):
+        pipeline.directions.moved(face, {name: 400.0})

@@ -1,4 +1,4 @@
-"""The classifier of photographs against generated faces, untrained."""
+"""The classifier of photographs against generated faces."""
 
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from tests.factories import noise_rgb
 
 
 def test_scores_and_maps(tmp_path: Path) -> None:
-    realism = Realism(save_half(AttributeNet(REALISM_CONFIG).eval(), tmp_path / "realism.safetensors"), "cpu")
+    realism = Realism("cpu", save_half(AttributeNet(REALISM_CONFIG).eval(), tmp_path / "realism.safetensors"))
     pictures = np.stack([noise_rgb(256, 256, seed) for seed in (0, 1)])
     assert realism.map(pictures).shape == (2, 8, 8)
+    assert realism.marked(pictures[0]).shape == (256, 256, 3)
     assert ((realism.score(pictures) > 0) & (realism.score(pictures) < 1)).all()

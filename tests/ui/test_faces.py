@@ -23,15 +23,16 @@ def test_values_that_do_not_fit_are_refused() -> None:
         asked_of((1.5, *SLIDERS[1:]), 0, 0.8, True)
     with pytest.raises(InputError, match="numbers"):
         asked_of((None, *SLIDERS[1:]), 0, 0.8, True)
-    assert asked_of(SLIDERS, 3.0, 0.8, False, (0, 0, 1.5)).more == {"nose width": 1.5}
+    assert asked_of(SLIDERS, 3.0, 0.8, False, more=(0, 0, 1.5)).more == {"nose width": 1.5}
 
 
 def test_a_face_several_and_a_sweep(desk: FaceDesk) -> None:
     asked = asked_of(SLIDERS, 3, 0.8, False)
     picture = desk.picture(asked)
     assert picture.shape == (384, 384, 3)
-    grid = desk.grid(asked, 2)
+    grid, seeds = desk.grid(asked, 2)
     assert [words for _, words in grid] == ["Seed 3", "Seed 4"]
+    assert seeds == [3, 4]
     assert desk.sweep(asked, "mouth").shape == (128, 7 * 128, 3)
     mixed = desk.picture(asked_of(SLIDERS, 3, 0.8, False, other_seed=9, mix=1.0))
     other = desk.picture(asked_of(SLIDERS, 9, 0.8, False))
@@ -40,6 +41,16 @@ def test_a_face_several_and_a_sweep(desk: FaceDesk) -> None:
         desk.grid(asked, 99)
     with pytest.raises(InputError, match="different"):
         desk.sweep(asked, "mouth", "mouth")
+
+
+def test_the_best_of_several_and_where_it_looks_generated(desk: FaceDesk) -> None:
+    grid, seeds = desk.grid(asked_of(SLIDERS, 3, 0.8, False, best_of=2), 2)
+    assert seeds[0] in (3, 4)
+    assert seeds[1] in (5, 6)
+    assert "realism" in grid[0][1]
+    made = desk.before_and_after(asked_of(SLIDERS, 3, 0.8, False))
+    assert made.marked.shape == (384, 768, 3)
+    assert all(0 < score < 1 for score in made.scores)
 
 
 def test_downloads_are_signed_and_the_visitors_own(desk: FaceDesk) -> None:

@@ -1,7 +1,6 @@
 """The Generate tab: five sliders with a live face, several at once, sweeps, a photograph to begin with, downloads."""
 
 import html
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +37,7 @@ class Inputs:
     seed: gr.Number
     temperature: gr.Slider
     retouch: gr.Checkbox
+    best_of: gr.Slider
     other_seed: gr.Number
     mix: gr.Slider
     more: tuple[gr.Slider, ...]
@@ -57,6 +57,7 @@ class Inputs:
             self.seed,
             self.temperature,
             self.retouch,
+            self.best_of,
             self.other_seed,
             self.mix,
             self.photo,
@@ -70,10 +71,10 @@ class Inputs:
             InputError: a value is missing or out of bounds.
         """
         sliders, rest = values[:5], values[5:]
-        seed, temperature, retouch, other, mix, photo = rest[:6]
+        seed, temperature, retouch, best_of, other, mix, photo = rest[:7]
         path, encoded = photo or ("", None)
         return asked_of(
-            sliders, seed, temperature, retouch, rest[6:],
+            sliders, seed, temperature, retouch, best_of, rest[7:],
             other_seed=int(other or 0), mix=float(mix), photo=path, encoded=encoded,
         )  # fmt: skip
 
@@ -85,7 +86,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> None:
         with gr.Column(scale=5, min_width=300):
             inputs, dice, lock, drop, forget = _ask()
         with gr.Column(scale=6, min_width=300):
-            status, face, compare, look = _show_face()
+            status, face, compare, look, marked = _show_face()
             several, made_grid, across, down, sweep, strip, save = _show_more()
             history_state = gr.State([])
             history = gr.Gallery(
@@ -102,7 +103,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> None:
     _wire_live(desk, inputs, dice, lock, face, status, tab)
     _wire_history(desk, inputs, face, history_state, history, dice)
     _wire_photo(desk, shell, inputs, drop, forget, face, status)
-    _wire_more(desk, inputs, (look, compare), several, made_grid, (across, down, sweep, strip), face, status)
+    _wire_more(desk, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
     _wire_files(services, shell, desk, inputs, save, several, across, status)
     generate_endpoints.build(services, desk, shell.visitor)
 
@@ -118,8 +119,10 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
         seed = gr.Number(7, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
         dice = gr.Button("Another face", variant="primary", min_width=130, elem_id="generate-dice")
         lock = gr.Checkbox(label="Lock the seed", min_width=110, elem_id="generate-lock")
-    temperature, retouch = widgets(
-        GenerateOptions, ("temperature", "retouch"), labels={"temperature": "Variety", "retouch": "Retouch"}
+    temperature, retouch, best_of = widgets(
+        GenerateOptions,
+        ("temperature", "retouch", "best_of"),
+        labels={"temperature": "Variety", "retouch": "Retouch", "best_of": "Best of"},
     ).components
     with gr.Accordion("More sliders", open=False):
         gr.HTML('<div class="fg-hint">Directions found in the generator itself; each moves one thing.</div>')
@@ -131,20 +134,21 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
         drop = gr.Image(label="A photograph", type="filepath", height=180, sources=["upload"], elem_id="generate-photo")
         forget = gr.Button("Back to faces that do not exist", size="sm")
     inputs = Inputs(
-        sliders=sliders, seed=seed, temperature=temperature, retouch=retouch, other_seed=other_seed, mix=mix, more=more,
-        photo=gr.State(None),
+        sliders=sliders, seed=seed, temperature=temperature, retouch=retouch, best_of=best_of, other_seed=other_seed,
+        mix=mix, more=more, photo=gr.State(None),
     )  # fmt: skip
     return inputs, dice, lock, drop, forget
 
 
-def _show_face() -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button]:
+def _show_face() -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button, gr.Image]:
     gr.HTML(step(3, "The face", "Nobody: it was drawn by the generator."))
     face = gr.Image(label="Face", interactive=False, height=400, buttons=["fullscreen"], elem_id="generate-face")
     status = gr.HTML(note("Press the dice, or move a slider."), elem_id="generate-status")
     with gr.Accordion("Before and after the retouch", open=False):
         look = gr.Button("Show both", size="sm")
-        compare = gr.ImageSlider(label="Before | after", interactive=False, height=400)
-    return status, face, compare, look
+        compare = gr.ImageSlider(label="Before | after", interactive=False, height=400, max_height=380)
+        marked = gr.Image(label="Orange: where it looks generated", interactive=False, buttons=["fullscreen"])
+    return status, face, compare, look, marked
 
 
 def _show_more() -> tuple[Any, ...]:
@@ -185,15 +189,17 @@ def _wire_live(
         asked = inputs.read(values)
         return note(_words(asked)), desk.picture(asked)
 
-    def roll(is_locked: bool, seed: float) -> Any:
-        return seed if is_locked else random.randrange(1_000_000)
+    @shown(2)
+    def roll(is_locked: bool, *values: Any) -> Any:
+        asked = inputs.read(values)
+        return note("Another face."), asked.options.seed if is_locked else desk.another_seed(asked)
 
     outputs = [status, face]
     for slider in inputs.moving:
         slider.input(draw, inputs.components, outputs, **_LIVE)
     for chosen in (inputs.seed, inputs.other_seed, inputs.retouch):
         chosen.input(draw, inputs.components, outputs, **_LIVE)
-    dice.click(roll, [lock, inputs.seed], inputs.seed, show_progress="hidden", api_visibility="private").then(
+    dice.click(roll, [lock, *inputs.components], [status, inputs.seed], **_LIVE).then(
         draw, inputs.components, outputs, **_LIVE
     )
     tab.select(draw, inputs.components, outputs, **_LIVE)
@@ -240,39 +246,42 @@ def _wire_photo(
 def _wire_more(
     desk: FaceDesk,
     inputs: Inputs,
-    comparing: tuple[gr.Button, gr.ImageSlider],
+    comparing: tuple[gr.Button, gr.ImageSlider, gr.Image],
     several: tuple[gr.Slider, gr.Button],
     grid: gr.Gallery,
     sweeping: tuple[gr.Dropdown, gr.Dropdown, gr.Button, gr.Image],
     face: gr.Image,
     status: gr.HTML,
 ) -> None:
-    @shown(2)
+    @shown(3)
     def both(*values: Any) -> Any:
-        return note("Left as drawn, right retouched."), desk.before_and_after(inputs.read(values))
+        made = desk.before_and_after(inputs.read(values))
+        before, after = made.scores
+        words = f"Left as drawn, right retouched. Realism {before:.2f} and {after:.2f} (1: a photograph)."
+        return note(words), (made.before, made.after), made.marked
 
-    @shown(2)
+    @shown(3)
     def draw_several(count: float, *values: Any) -> Any:
-        asked = inputs.read(values)
-        return note("Click the one that you like."), desk.grid(asked, int(count))
+        return note("Click the one that you like."), *desk.grid(inputs.read(values), int(count))
 
     @shown(2)
     def draw_sweep(across: str, down: str, *values: Any) -> Any:
         return note(f"{LABELS[across]} from 0 to 1."), desk.sweep(inputs.read(values), across, down)
 
-    def choose(event: gr.SelectData, *values: Any) -> Any:
-        asked = inputs.read(values)
-        seed = asked.options.seed + int(event.index)
-        asked = replace(asked, options=replace(asked.options, seed=seed))
-        return seed, desk.picture(asked)
+    def choose(event: gr.SelectData, seeds: list[int], *values: Any) -> Any:
+        asked, seed = inputs.read(values), seeds[int(event.index)]
+        return seed, desk.picture(replace(asked, options=replace(asked.options, seed=seed)))
 
-    look, compare = comparing
+    look, compare, marked = comparing
+    seeds = gr.State([])
     count, draw = several
     across, down, sweep, strip = sweeping
-    look.click(both, inputs.components, [status, compare], show_progress_on=compare, **_SLOW)
-    draw.click(draw_several, [count, *inputs.components], [status, grid], show_progress_on=grid, **_SLOW)
+    look.click(both, inputs.components, [status, compare, marked], show_progress_on=compare, **_SLOW)
+    draw.click(draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **_SLOW)
     sweep.click(draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **_SLOW)
-    grid.select(choose, inputs.components, [inputs.seed, face], show_progress="hidden", api_visibility="private")
+    grid.select(
+        choose, [seeds, *inputs.components], [inputs.seed, face], show_progress="hidden", api_visibility="private"
+    )
 
 
 def _wire_files(

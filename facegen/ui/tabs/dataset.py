@@ -1,0 +1,104 @@
+"""The dataset line in the Train tab: photographs become what the generator and its input models are trained on."""
+
+import html
+import sys
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from facegen.config import read_json
+from facegen.runs import Run
+from facegen.ui.handlers import note, progress_card, shown
+from facegen.ui.services import Services, Visitor, consented
+from facegen.ui.shell import Shell
+from facegen.ui.trainings import data_folder
+
+
+def build(services: Services, shell: Shell, timer: gr.Timer, target: gr.Textbox) -> None:
+    """Lay out the accordion and wire it.
+
+    Args:
+        services: of the studio.
+        shell: of the page.
+        timer: ticks while the tab is seen.
+        target: the data folder of the next training, which a finished dataset is put into.
+    """
+    with gr.Accordion("Prepare a dataset for attributes and generator", open=False, elem_id="dataset"):
+        gr.HTML(
+            '<div class="fg-hint">Align and crop, resize, change brightness, choose, measure the five sliders, and make '
+            "variants of each face.</div>"
+        )
+        folder = gr.Textbox(
+            label="Folder of photographs",
+            placeholder="/path/to/photographs; sub-folders female and male are labels",
+            elem_id="dataset-folder",
+        )
+        keep = gr.Textbox(label="Keep", placeholder="all, or female>=0.9999", elem_id="dataset-keep")
+        with gr.Row():
+            augment = gr.Checkbox(True, label="A copy of other brightness")
+            variants = gr.Slider(0, 8, value=3, step=1, label="Variants of each")
+        labels = gr.Textbox(label="CSV of hand labels", placeholder="none: everything is measured")
+        with gr.Row(elem_classes="fg-buttons"):
+            start = gr.Button("Prepare", variant="primary", min_width=110, elem_id="dataset-start")
+            use = gr.Button("Train on it", min_width=110, elem_id="dataset-use")
+        card, chosen = gr.HTML(elem_id="dataset-card"), gr.State("")
+
+    @shown(2)
+    def begin(visitor: Visitor, consent: bool, *values: Any) -> Any:
+        consented(consent)
+        return note("Begun."), start_dataset(services, visitor, *values).name
+
+    @shown(1)
+    def show(visitor: Visitor, name: str) -> Any:
+        return told(services.run(visitor, name)) if name else gr.skip()
+
+    @shown(2)
+    def hand_over(visitor: Visitor, name: str) -> Any:
+        run = services.run(visitor, name)
+        return told(run), str(run.results / "dataset")
+
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    asked = [folder, keep, augment, variants, labels]
+    start.click(begin, [shell.visitor, shell.consent, *asked], [card, chosen], **private)
+    timer.tick(show, [shell.visitor, chosen], card, **private)
+    use.click(hand_over, [shell.visitor, chosen], [card, target], **private)
+
+
+def start_dataset(
+    services: Services, visitor: Visitor, folder: str, keep: str, augment: bool, variants: float, labels: str
+) -> Run:
+    """Put the preparation of a dataset into the queue as a run of its own.
+
+    Raises:
+        InputError: the folder or the choice does not fit.
+    """
+    from facegen.generate.dataset import DatasetRequest
+
+    photographs = data_folder(services, visitor, folder, None)
+    asked = DatasetRequest(
+        photographs=photographs, output="", keep=keep, augment=augment, variants=int(variants), labels=labels.strip()
+    )
+    run = Run.create("dataset", {"visitor": visitor.mark, "target": photographs, "keep": keep})
+    words = [sys.executable, "-m", "facegen", "generate", "dataset", "--photographs", asked.photographs]
+    words += ["--output", str(run.results / "dataset"), "--keep", asked.keep, "--variants", str(asked.variants)]
+    words += ["--augment" if asked.augment else "--no-augment", "--labels", asked.labels, "--run", str(run.path)]
+    run.enqueue(words)
+    services.start_next()
+    return run
+
+
+def told(run: Run) -> str:
+    """How a preparation stands, and the numbers of its steps once it is done (HTML)."""
+    steps = run.results / "dataset" / "steps.json"
+    status = run.status()
+    card = progress_card(status, "The dataset is ready." if status.state == "done" else "")
+    return card + (_table(steps) if status.state == "done" else "")
+
+
+def _table(steps: Path) -> str:
+    rows = "".join(
+        f"<tr><td><b>{html.escape(step)}</b></td><td>{count}</td><td>{html.escape(words)}</td></tr>"
+        for step, count, words in read_json(steps)["rows"]
+    )
+    return f'<table class="fg-table fg-facts"><tbody>{rows}</tbody></table>'
