@@ -18,6 +18,10 @@ from facegen.faces.mesh import Array
 SIDES = ((mesh.EYE_LEFT, (468, 469, 470, 471, 472)), (mesh.EYE_RIGHT, (473, 474, 475, 476, 477)))
 MIN_OPENING = 0.16
 """Lid gap by eye width below which a source eye is not used: too little of it is seen."""
+SHUT, OPEN = 0.1, 0.2
+"""Lid gaps by eye width between which a source eye takes over from the target's own, which shows lashes best."""
+INNER = 0.8
+"""How much of a source eye's height is drawn: its lids' edges are not part of the eye."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,7 +58,8 @@ def draw_eyes(canvas: Array, source: EyePicture, target_rgb: Array, target: Arra
     """
     canvas = canvas.copy()
     for lids, iris in SIDES:
-        if opening(source.points, lids) < MIN_OPENING or opening(target, lids) < 0.04:
+        share = float(np.clip((opening(target, lids) - SHUT) / (OPEN - SHUT), 0, 1))
+        if opening(source.points, lids) < MIN_OPENING or share == 0:
             continue
         outline = target[list(lids), :2]
         x0, y0 = np.maximum(np.floor(outline.min(0)).astype(int) - 2, 0).tolist()
@@ -64,14 +69,24 @@ def draw_eyes(canvas: Array, source: EyePicture, target_rgb: Array, target: Arra
         region = np.s_[y0:y1, x0:x1]
         anchors = list(lids) + list(iris)
         y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32) + 0.5
-        where = _spline(target[anchors, :2], source.points[anchors, :2], np.stack([x, y], -1).reshape(-1, 2))
+        eye = np.concatenate([_flattened(source.points[list(lids)]), source.points[list(iris)]])
+        where = _spline(target[anchors, :2], eye, np.stack([x, y], -1).reshape(-1, 2))
         where = where.reshape(y1 - y0, x1 - x0, 2)
         drawn = cv2.remap(source.image_rgb, where[..., 0] - 0.5, where[..., 1] - 0.5, cv2.INTER_LINEAR).astype(
             np.float32
         )
         mask = mesh.polygon_mask(outline - np.array([x0, y0], np.float32), (y1 - y0, x1 - x0))
-        canvas[region] = _matched(drawn, target_rgb[region], mask > 127)
+        own = target_rgb[region]
+        canvas[region] = own + (_matched(drawn, own, mask > 127) - own) * share
     return canvas
+
+
+def _flattened(lids: Array) -> Array:
+    """The (16, 2) line of the lids, brought nearer to the line between the corners by `INNER`."""
+    corner, other = lids[0], lids[8]
+    along = (other - corner) / (np.linalg.norm(other - corner) + 1e-6)
+    across = np.array([-along[1], along[0]], np.float32)
+    return lids - np.outer((lids - corner) @ across * (1 - INNER), across)
 
 
 def _spline(from_xy: Array, to_xy: Array, at_xy: Array) -> Array:
