@@ -32,7 +32,7 @@ class SwapOptions:
     """Which face of a source picture that shows several, counted from the left, 0 first."""
 
     face_shape: float = _strength(1.0)
-    """How far the chin and cheek line takes the source's shape."""
+    """How far eyes, nose, mouth and chin take the source's proportions."""
 
     mask_feather: float = _strength(0.1)
     """How soft the border of the new face is."""
