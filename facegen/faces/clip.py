@@ -20,7 +20,8 @@ from facegen.faces.people import cluster, seen_together
 from facegen.faces.smooth import smooth_track
 from facegen.faces.track import PackedPoints, Portrait, Track
 
-_VERSION = 2
+VERSION = 2
+"""Of the files that `ClipAnalysis.save` writes."""
 _TRACK_FIELDS = ("indices", "frames", "steps", "matrices", "blendshapes", "scores", "embedding", "rest")
 _LEAST_SAMPLES = 3
 
@@ -101,7 +102,7 @@ class ClipAnalysis:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one compressed .npz, without pickled objects, to exactly this path."""
-        arrays: dict[str, np.ndarray] = {"version": np.array(_VERSION), "frame_count": np.array(self.frame_count)}
+        arrays: dict[str, np.ndarray] = {"version": np.array(VERSION), "frame_count": np.array(self.frame_count)}
         for number, track in enumerate(self.tracks):
             arrays[f"track{number}_person_id"] = np.array(track.person_id)
             arrays |= {f"track{number}_{name}": getattr(track, name) for name in _TRACK_FIELDS}
@@ -124,13 +125,13 @@ class ClipAnalysis:
                 return cls._from_arrays({name: file[name] for name in file.files})
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"Expected an analysis of version {_VERSION} in {Path(path).name}, found something else ({error}); "
+                f"Expected an analysis of version {VERSION} in {Path(path).name}, found something else ({error}); "
                 "delete it and analyse the clip again."
             ) from error
 
     @classmethod
     def _from_arrays(cls, arrays: dict[str, np.ndarray]) -> ClipAnalysis:
-        if int(arrays["version"]) != _VERSION:
+        if int(arrays["version"]) != VERSION:
             raise ValueError(f"version {int(arrays['version'])}")
         tracks = [
             FaceTrack(

@@ -8,6 +8,7 @@ from typing import Any
 from facegen import media
 from facegen.config import home
 from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip
+from facegen.faces.clip import VERSION
 from facegen.swap.options import SwapOptions
 from facegen.swap.progress import Progress
 from facegen.swap.request import analysis_key
@@ -17,8 +18,8 @@ _KEPT = 20
 
 
 def analysis_path(target: str, options: SwapOptions) -> Path:
-    """Where the analysis of a target is kept, whether or not it was made yet."""
-    return home() / "analyses" / f"{analysis_key(target, options)}.npz"
+    """Where the analysis of a target is kept, whether or not this version of the analysis was made yet."""
+    return home() / "analyses" / f"{analysis_key(target, options)}.v{VERSION}.npz"
 
 
 def analyse(
