@@ -15,7 +15,7 @@ from facegen.config import override
 from facegen.errors import InputError
 from facegen.talk import TalkOptions
 from facegen.talk.dfrf import volume
-from facegen.talk.dfrf.fast import STRIDE
+from facegen.talk.dfrf.fast import STRIDE, FastField
 from facegen.talk.dfrf.folder import PreparedFolder
 from facegen.talk.dfrf.model import RadianceField
 from facegen.talk.dfrf.paint import Painter
@@ -178,3 +178,19 @@ def test_a_person_is_trained_goes_on_and_speaks(
     assert len(info.audio) == 1
     assert command("--engine", "dfrf:nothing", "--audio", sound, "--output", made) == 2
     assert "name of a run" in capfd.readouterr().err
+
+
+def test_expressions_lead_to_where_the_references_show_the_same_skin(data: SceneData) -> None:
+    model = _task("fast").build_model()
+    assert isinstance(model, RadianceField)
+    field, batch = model.field, _batch(data)
+    assert isinstance(field, FastField)
+    same = batch["reference_numbers"][:, 0]
+    places = torch.zeros(1, 3, 4, 4)
+    places[:, 1] = torch.linspace(-0.6, 0.4, 4)[:, None]
+    ways = field.expression(same, places, batch)
+    assert ways.shape == (1, 4, 4, 4)
+    # the first reference has this very expression
+    assert float(ways[:, :2].abs().max()) < 0.2
+    other = field.expression(same + 2.0, places, batch)
+    assert float((other - ways).abs().max()) > 1e-3

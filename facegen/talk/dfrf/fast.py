@@ -26,6 +26,7 @@ _DENSE = 40.0
 _SOFT = 0.05
 """World units over which the relief goes from empty to dense."""
 _FARTHEST_PX = 12.0
+_REST_ROUNDS = 3
 _OWN_SHARE = 0.5
 """How far the field's own colour can take a pixel from the reference pictures', of the way from black to white."""
 
@@ -46,11 +47,12 @@ class FastField(nn.Module):
         nn.init.zeros_(self.last.weight[:1])
         nn.init.zeros_(self.last.bias[:1])
 
-    def forward(self, told: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, told: Tensor, numbers: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Draws the box.
 
         Args:
             told: (B, CODE + EYES).
+            numbers: (B, RIG_SIZE + EYES) the mouth that the sound means, and the eyes.
             batch: of `SceneData`: `camera`, `lens`, `corner`, `plate`, `references`, `reference_cameras`, `prior`.
 
         Returns:
@@ -66,7 +68,31 @@ class FastField(nn.Module):
             for k in range(self.references)
         ]
         flow = torch.stack(ways, 1).permute(0, 1, 4, 2, 3).flatten(1, 2)
-        return self.decoder(features, flow, told, batch)
+        half = F.interpolate(flow, (size_hw[0] // 2, size_hw[1] // 2), mode="bilinear")
+        places = F.interpolate(features[:, 1:4], half.shape[2:], mode="bilinear")
+        return self.decoder(features, half + self.expression(numbers, places, batch), told, batch)
+
+    def expression(self, numbers: Tensor, places: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """(B, 2 K, h, w) pixels from where a point of the head at rest would lie in each reference to where it does.
+
+        Args:
+            numbers: as for `forward`.
+            places: (B, 3, h, w) world points that are seen.
+            batch: as for `forward`.
+        """
+        now = volume.expressed(batch["movement"], numbers)
+        # the point at rest that the expression brings to each place, by fixed-point steps
+        rest = places
+        for _ in range(_REST_ROUNDS):
+            rest = places - volume.on_relief(now, rest)
+        ways = []
+        for k in range(self.references):
+            there = volume.expressed(batch["movement"], batch["reference_numbers"][:, k])
+            moved = rest + volume.on_relief(there, rest) - places
+            turn, depth = batch["reference_cameras"][:, k, :2, :3], batch["reference_cameras"][:, k, 2, 3]
+            scale = (batch["lens"][:, 0] / depth).view(-1, 1, 1, 1)
+            ways.append(torch.einsum("bij,bjhw->bihw", turn, moved) * scale)
+        return torch.cat(ways, 1)
 
     def march(self, told: Tensor, batch: dict[str, Tensor], size_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """What the rays see.
@@ -125,7 +151,7 @@ class _Decoder(nn.Module):
         nn.init.normal_(self.out.weight, std=1e-2)
 
     def forward(self, features: Tensor, flow: Tensor, told: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """See `FastField.forward`; `flow` is (B, 2 K, rows, columns)."""
+        """See `FastField.forward`; `flow` is (B, 2 K, h / 2, w / 2)."""
         plate, corner, count = batch["plate"], batch["corner"], self.references
         pictures = batch["references"]
         x = _doubled(self.far(features, told))
@@ -139,7 +165,7 @@ class _Decoder(nn.Module):
         offset, logits, own, clear = out.split([2 * count, count, 12, 1], 1)
         offset = torch.tanh(offset) * _FARTHEST_PX
         half_hw = (offset.shape[2], offset.shape[3])
-        moved = F.interpolate(flow, half_hw, mode="bilinear") + offset
+        moved = flow + offset
         shown = torch.softmax(F.interpolate(logits, scale_factor=2.0, mode="bilinear"), 1)
         opaque = torch.logit(features[:, :1].float().clamp(0.02, 0.98))
         opaque = torch.sigmoid(

@@ -57,7 +57,8 @@ def find_prior(track: HeadTrack, heads: Iterable[tuple[int, np.ndarray]]) -> Hea
         total += cv2.remap(mask.astype(np.float32), pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR)
         count += 1
     inside = total / max(count, 1)
-    depth, known = _mesh_depth(points)
+    heights, known = on_grid(points, points[:, 2:])
+    depth = heights[..., 0]
     outside = inside < 0.3
     depth[outside & ~known] = behind
     fixed = known | outside
@@ -103,17 +104,22 @@ def surface_points(track: HeadTrack, prior: HeadPrior, index: int, pixels: np.nd
     return np.asarray(origin + depth[:, None] * rays)
 
 
-def _mesh_depth(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth of the mesh on the grid, and where it is."""
+def on_grid(points: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values of the mesh's vertices on the grid, nearest surface first.
+
+    Args:
+        points: (468, 3) world points.
+        values: (468, C).
+
+    Returns:
+        (rows, columns, C), 0 where the mesh is not, and (rows, columns) bool where it is.
+    """
     from facegen.faces import mesh
 
-    rows, columns = GRID_HW
-    x = (points[:, 0] - X_RANGE[0]) / (X_RANGE[1] - X_RANGE[0]) * (columns - 1)
-    y = (Y_RANGE[1] - points[:, 1]) / (Y_RANGE[1] - Y_RANGE[0]) * (rows - 1)
-    depth = np.full(GRID_HW, -np.inf)
-    known = np.zeros(GRID_HW, bool)
+    column, row = _places(points)
+    depth, found = np.full(GRID_HW, -np.inf), np.zeros((*GRID_HW, values.shape[1]))
     for triangle in mesh.topology().triangles:
-        corners = np.stack([x[triangle], y[triangle]], 1)
+        corners = np.stack([column[triangle], row[triangle]], 1).astype(np.float64)
         low, high = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
         grid = np.stack(np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1)), -1).reshape(-1, 2)
         edges = np.stack([corners[1] - corners[0], corners[2] - corners[0]], 1)
@@ -121,9 +127,10 @@ def _mesh_depth(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             continue
         share = (grid - corners[0]) @ np.linalg.inv(edges).T
         is_in = (share >= -1e-6).all(1) & (share.sum(1) <= 1 + 1e-6)
-        z = points[triangle, 2]
-        heights = z[0] + share[is_in] @ (z[1:] - z[0])
-        place = grid[is_in, 1], grid[is_in, 0]
-        depth[place] = np.maximum(depth[place], heights)
-        known[place] = True
-    return np.where(known, depth, 0.0), known
+        weights = np.concatenate([1 - share.sum(1, keepdims=True), share], 1)[is_in]
+        y, x = grid[is_in, 1], grid[is_in, 0]
+        height = weights @ points[triangle, 2]
+        is_front = height > depth[y, x]
+        depth[y[is_front], x[is_front]] = height[is_front]
+        found[y[is_front], x[is_front]] = (weights @ values[triangle])[is_front]
+    return found, np.isfinite(depth)

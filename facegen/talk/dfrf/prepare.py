@@ -33,6 +33,7 @@ from facegen.talk.dfrf.layers import (
     whole_picture,
 )
 from facegen.talk.dfrf.listening import frame_sounds
+from facegen.talk.dfrf.movement import movement_basis, standard_eyes
 from facegen.talk.dfrf.points import refine_track
 from facegen.talk.rig import bundled_rig
 from facegen.talk.speech import SAMPLE_RATE, listen
@@ -220,6 +221,9 @@ class _Preparation:
         for index in range(0, trained, 3):
             meter.add(index, self._frame(index))
         moved, _ = mouth_of(self._measured(), self._times())
+        mouth, eyes = bundled_rig().coefficients(moved.offsets[:count]), np.stack([eyes_of(face) for face in faces])
+        points478 = np.stack([face.points478[:468] for face in faces])
+        numbers = np.concatenate([mouth, standard_eyes(eyes, trained)], 1)
         self.folder.write_arrays(
             "track_params.npz",
             focal=np.array(track.focal),
@@ -228,8 +232,9 @@ class _Preparation:
             translation=track.translation,
             shape=track.shape,
             error_px=track.error_px,
-            eyes=np.stack([eyes_of(face) for face in faces]),
-            mouth=bundled_rig().coefficients(moved.offsets[:count]),
+            eyes=eyes,
+            mouth=mouth,
+            movement=movement_basis(points478[:trained], numbers[:trained]),
             prior_depth=prior.depth,
             prior_inside=prior.inside,
             body_base=np.array(base),

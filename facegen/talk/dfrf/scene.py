@@ -16,6 +16,7 @@ from facegen.talk.dfrf.folder import PreparedFolder
 from facegen.talk.dfrf.head_prior import GRID_HW, HeadPrior, grid_points
 from facegen.talk.dfrf.hearing import WINDOW
 from facegen.talk.dfrf.layers import body_layer, unpainted
+from facegen.talk.dfrf.movement import standard_eyes
 from facegen.talk.dfrf.prepare import STEPS, track_of
 from facegen.training.task import Draw
 
@@ -26,7 +27,6 @@ _LIPS_WEIGHT, _EYES_WEIGHT = 4.0, 2.5
 _BLINK_WEIGHT = 0.6
 _RARE_LIDS, _RARE_TIMES = 1.5, 4
 """Frames with lids closed further than this are drawn so many times as often: a blink is over in a fifth of a second."""
-_FARTHEST_EYES = 4.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,7 +69,7 @@ class Scene:
         self.track = track_of(self.arrays)
         self.prior = HeadPrior(self.arrays["prior_depth"], self.arrays["prior_inside"])
         self.sounds = self.folder.sounds()
-        self.eyes = _standard(self.arrays["eyes"].astype(np.float32), self.steps.train_frames)
+        self.eyes = standard_eyes(self.arrays["eyes"], self.steps.train_frames)
         self.mouth = self.arrays["mouth"].astype(np.float32)
         self._body = BodyMotion(int(self.arrays["body_base"]), self.arrays["body_weights"])
         self._background = self.folder.background()
@@ -176,6 +176,10 @@ class Scene:
             "references": _to_picture(pictures)[None],
             "reference_cameras": torch.from_numpy(np.stack(cameras).astype(np.float32))[None],
             "lens": torch.tensor([[self.track.focal, *self.track.centre]], dtype=torch.float32),
+            "reference_numbers": torch.from_numpy(
+                np.concatenate([self.mouth, self.eyes], 1)[self.reference_frames][None]
+            ),
+            "movement": torch.from_numpy(self.arrays["movement"].transpose(0, 3, 1, 2).copy())[None],
             "prior": torch.from_numpy(np.stack([self.prior.depth, self.prior.inside]).astype(np.float32))[None],
         }
         return {name: value.to(self.device) for name, value in made.items()}
@@ -235,12 +239,6 @@ def _weights(box_hw: tuple[int, int], corner: tuple[int, int], face: list[int], 
         columns = slice(max(left - corner[0], 0), max(left + wide - corner[0], 0))
         weight[rows, columns] = value
     return weight
-
-
-def _standard(values: np.ndarray, trained: int) -> np.ndarray:
-    """(N, 4) numbers of the eyes, brought to mean 0 and deviation 1 over the trained frames."""
-    mean, deviation = values[:trained].mean(0), values[:trained].std(0) + 0.01
-    return np.clip((values - mean) / deviation, -_FARTHEST_EYES, _FARTHEST_EYES)
 
 
 def _to_picture(images: np.ndarray) -> Tensor:

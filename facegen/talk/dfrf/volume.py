@@ -61,6 +61,18 @@ def relief(prior: Tensor, points: Tensor) -> Tensor:
     return found[..., 0].transpose(1, 2)
 
 
+def expressed(movement: Tensor, numbers: Tensor) -> Tensor:
+    """(B, 3, rows, columns) how the relief moves with (B, M) numbers of mouth and eyes; movement (B, M, 3, rows, columns)."""
+    return torch.einsum("bmcij,bm->bcij", movement, numbers)
+
+
+def on_relief(values: Tensor, places: Tensor) -> Tensor:
+    """(B, C, h, w) values (B, C, rows, columns) of the relief's grid at world places (B, 2 or 3, h, w)."""
+    x = 2 * (places[:, 0] - X_RANGE[0]) / (X_RANGE[1] - X_RANGE[0]) - 1
+    y = 2 * (Y_RANGE[1] - places[:, 1]) / (Y_RANGE[1] - Y_RANGE[0]) - 1
+    return F.grid_sample(values, torch.stack([x, y], -1), padding_mode="border", align_corners=True)
+
+
 def meet(prior: Tensor, origin: Tensor, direction: Tensor, rounds: int = 4) -> Tensor:
     """(B, N) depth at which rays (B, N, 3) meet the relief, by fixed-point steps from its middle plane."""
     depth = (prior[:, 0].mean((1, 2))[:, None] - origin[..., 2]) / direction[..., 2]
