@@ -24,7 +24,10 @@ def train(
     merge: Annotated[str, typer.Option(help="The video that gets the face.")],
     output: Annotated[Path | None, typer.Option(help="The result. Default: merged.mp4 in the run folder.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the work; the same one goes on.")] = None,
-    preset: Annotated[str, typer.Option(help="Preset of the training «saehd».")] = "quick-64",
+    preset: Annotated[str, typer.Option(help="Preset of the training «saehd».")] = "small-128",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin with nothing instead of the pretrained model (preset small-128).")
+    ] = False,
     minutes: Annotated[float, typer.Option(min=0, help="Time to train; 0 leaves it to the preset's steps.")] = 45.0,
     every: Annotated[int, typer.Option(min=1, help="Cut faces out of every so many frames.")] = 2,
     settings: Annotated[
@@ -45,7 +48,9 @@ def train(
 
     if not consent:
         typer.echo(CONSENT, err=True)
-    options = FlowOptions(preset=preset, minutes=minutes, every=every, changes=tuple(settings or ()), merge=how)
+    options = FlowOptions(
+        preset=preset, fresh=fresh, minutes=minutes, every=every, changes=tuple(settings or ()), merge=how
+    )
     is_known = run is not None and (run / "request.json").exists()
     about = {"task": "swap", "target": merge, **dataclasses.asdict(options)}
     work = Run.open(run) if run is not None and is_known else Run.create("swap-train", about, path=run)

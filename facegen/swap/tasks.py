@@ -138,6 +138,8 @@ SAEHD = TaskInfo(
             "save_every=500",
             "ema_decay=0.998",
             "task.pretrain=true",
+            "task.export_shards=true",
+            "task.export_dfm=false",
             *_SMALL,
         ),
         "from-scratch": (

@@ -21,21 +21,76 @@ from facegen.swap.autoencoder.options import SaehdOptions
 
 WEIGHTS, SETTINGS, DFM = "model.safetensors", "model.json", "model.dfm"
 OPSET = 12
+SHARD_BYTES = 9_000_000
+"""Files that weights are cut into where they are to lie in a repository."""
 
 
 def write_model(
-    model: SaehdModel, options: SaehdOptions, folder: Path, *, with_dfm: bool = True, is_half: bool = False
+    model: SaehdModel,
+    options: SaehdOptions,
+    folder: Path,
+    *,
+    with_dfm: bool = True,
+    is_half: bool = False,
+    in_shards: bool = False,
 ) -> Mapping[str, Path]:
-    """Writes what a swap needs; returns the files by name."""
+    """Writes what a swap needs; returns the files by name.
+
+    Args:
+        model: its critics are left out.
+        options: its settings.
+        folder: where.
+        with_dfm: also as `.dfm`.
+        is_half: half-precision numbers in that.
+        in_shards: the weights in half precision, in files below 10 MB.
+    """
     made = {"weights": folder / WEIGHTS, "settings": folder / SETTINGS}
     shape = {item.name: getattr(options, item.name) for item in fields(SaehdOptions)}
     write_json(made["settings"], to_dict(SaehdOptions(**shape)))
-    with atomic_output(made["weights"]) as temporary:
-        save_file({k: v.contiguous().cpu() for k, v in model.drawing_state().items()}, temporary)
+    weights = {k: v.contiguous().cpu() for k, v in model.drawing_state().items()}
+    if in_shards:
+        made["weights"] = _write_shards(
+            {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}, folder
+        )
+    else:
+        with atomic_output(made["weights"]) as temporary:
+            save_file(weights, temporary)
     if with_dfm:
         made["dfm"] = folder / DFM
         write_dfm(model, options, made["dfm"], is_half=is_half)
     return made
+
+
+def _write_shards(weights: Mapping[str, Tensor], folder: Path) -> Path:
+    """Fills files one after the other; returns the first one.
+
+    A tensor larger than a file is cut along its first axis, its parts named «NAME//0» and so on.
+    """
+    parts: list[tuple[str, Tensor]] = []
+    for name, value in weights.items():
+        pieces = -(-value.nbytes // SHARD_BYTES)
+        cut = value.chunk(pieces) if pieces > 1 else (value,)
+        parts += [(name, cut[0])] if len(cut) == 1 else [(f"{name}//{n}", part) for n, part in enumerate(cut)]
+    shards: list[dict[str, Tensor]] = [{}]
+    for name, value in parts:
+        if shards[-1] and sum(part.nbytes for part in shards[-1].values()) + value.nbytes > SHARD_BYTES:
+            shards.append({})
+        shards[-1][name] = value.contiguous()
+    paths = [folder / f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
+    for path, shard in zip(paths, shards, strict=True):
+        with atomic_output(path) as temporary:
+            save_file(shard, temporary)
+    return paths[0]
+
+
+def _read_shards(folder: Path) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("model*.safetensors")):
+        found |= load_file(path)
+    for name in sorted({key.partition("//")[0] for key in found if "//" in key}):
+        count = sum(key.startswith(f"{name}//") for key in found)
+        found[name] = torch.cat([found.pop(f"{name}//{number}") for number in range(count)])
+    return found
 
 
 def find_export(place: Path) -> Path:
@@ -44,9 +99,9 @@ def find_export(place: Path) -> Path:
     Raises:
         InputError: there is none.
     """
-    if (place / WEIGHTS).is_file():
+    if (place / SETTINGS).is_file():
         return place
-    made = sorted((place / "exports").glob(f"*/{WEIGHTS}"), key=lambda path: path.stat().st_mtime)
+    made = sorted((place / "exports").glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
     if made:
         return made[-1].parent
     raise InputError(f"Expected a trained model at {place}, found none; export the training first.")
@@ -78,9 +133,9 @@ def read_weights(place: Path, model: SaehdModel) -> bool:
 
 def _load(model: SaehdModel, folder: Path) -> None:
     try:
-        weights = load_file(folder / WEIGHTS)
+        weights = _read_shards(folder)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"Expected weights in {folder / WEIGHTS}, but {error}; export the training again.") from error
+        raise InputError(f"Expected weights in {folder}, but {error}; export the training again.") from error
     own = model.drawing_state()
     wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
     if wrong:

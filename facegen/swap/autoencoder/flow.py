@@ -20,8 +20,10 @@ STATE = "flow.json"
 class FlowOptions:
     """How the way is gone."""
 
-    preset: str = "quick-64"
+    preset: str = "small-128"
     """Preset of the training."""
+    fresh: bool = False
+    """Begin with nothing, where the preset would begin with the pretrained model that facegen brings."""
     minutes: float = field(default=45.0, metadata={"min": 0.0, "max": 100_000.0})
     """Time budget of the training; 0 leaves it to the preset's steps."""
     changes: tuple[str, ...] = ()
@@ -153,7 +155,12 @@ class _Flow:
         checkpoints = self.run / "checkpoints"
         if self._is_done("training"):
             return list_checkpoints(checkpoints)[-1].step
-        changes = (*([f"minutes={self.options.minutes}"] if self.options.minutes else []), *self.options.changes)
+        asked = self.options
+        changes = [
+            *([f"minutes={asked.minutes}"] if asked.minutes else []),
+            *(["task.start_from="] if asked.fresh else []),
+        ]
+        changes += asked.changes
         people = str(self.run / "people")
         request = make_request(SAEHD, preset=self.options.preset, data=people, changes=changes)
         is_begun = checkpoints.is_dir() and bool(list_checkpoints(checkpoints))

@@ -15,6 +15,7 @@ from facegen.swap.autoencoder.losses import drawing_losses, judging_losses
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.autoencoder.samples import TwoPeople
+from facegen.swap.weights import PRETRAINED, pretrained_folder
 from facegen.training.task import Task, TrainingData
 
 
@@ -23,11 +24,14 @@ class SaehdTask(SaehdOptions, Task):
     """Learns two people, so that the one's face can be drawn with the other's expressions."""
 
     start_from: str = ""
-    """A run or an export to go on from with new people (its middles start afresh where it was pretrained)."""
+    """A run or an export to go on from with new people (its middles start afresh where it was pretrained); «pretrained»
+    is the model that facegen brings for the preset small-128."""
     export_dfm: bool = True
     """Also export as .dfm, which DeepFaceLive and FaceFusion read."""
     export_half: bool = field(default=False)
     """Half-precision numbers in the .dfm."""
+    export_shards: bool = False
+    """Write the weights in half precision and in files below 10 MB."""
 
     @property
     def players(self) -> int:  # type: ignore[override]
@@ -47,8 +51,10 @@ class SaehdTask(SaehdOptions, Task):
     def build_model(self) -> nn.Module:
         """A fresh network, or one that goes on from another's weights."""
         model = SaehdModel(self, with_critics=True)
-        if self.start_from:
-            was_pretrained = read_weights(Path(self.start_from), model)
+        # on the meta device somebody only counts the weights
+        if self.start_from and not next(model.parameters()).is_meta:
+            place = pretrained_folder() if self.start_from == PRETRAINED else Path(self.start_from)
+            was_pretrained = read_weights(place, model)
             if was_pretrained and not self.pretrain:
                 model.forget_people()
         return model
@@ -84,4 +90,11 @@ class SaehdTask(SaehdOptions, Task):
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """Weights, the settings that rebuild the network, and a .dfm."""
         assert isinstance(model, SaehdModel)
-        return write_model(model, self, folder, with_dfm=self.export_dfm, is_half=self.export_half)
+        return write_model(
+            model,
+            self,
+            folder,
+            with_dfm=self.export_dfm,
+            is_half=self.export_half,
+            in_shards=self.export_shards,
+        )

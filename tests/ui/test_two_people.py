@@ -1,0 +1,81 @@
+"""Trained swaps in the studio: the guided way to one, the models on offer, and the settings of their merge."""
+
+from pathlib import Path
+
+import pytest
+
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.swap.autoencoder.merge import MergeOptions, merge_options
+from facegen.ui import swaps, trained_swaps, two_people
+from facegen.ui.services import Services, StudioSettings, Visitor
+from tests.factories import gradient_rgb, write_clip
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
+    made = Services()
+    monkeypatch.setattr(made, "start_next", lambda: None)
+    return made
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> str:
+    return str(write_clip(tmp_path / "a clip; x.mp4", [gradient_rgb(64, 96, 0.1)] * 4))
+
+
+@pytest.fixture
+def trained(services: Services) -> Run:
+    """A run that has exported a model."""
+    run = Run.create("swap-train", {"visitor": Visitor("v").mark})
+    (run.path / "exports" / "final").mkdir(parents=True)
+    (run.path / "exports" / "final" / "model.json").write_text("{}")
+    return run
+
+
+def test_the_guided_way_is_the_command(services: Services, clip: str) -> None:
+    asked = two_people.Asked(person_a=[clip], person_b=[clip, clip], merge=clip, minutes=5, fresh=True)
+    run = two_people.start(services, Visitor(), asked)
+    words = list(run.argv)
+    assert words[2:5] == ["facegen", "swap", "train"]
+    assert (words.count("--person-a"), words.count("--person-b"), words.count("--merge")) == (1, 2, 1)
+    assert {"--fresh", "--consent"} <= set(words)
+    assert all(Path(words[n + 1]).is_file() for n, word in enumerate(words) if word in ("--person-a", "--merge"))
+    from typer.testing import CliRunner
+
+    from facegen.cli import build_app
+
+    shown = CliRunner().invoke(build_app(words[3:]), ["swap", "train", "--help"])
+    assert all(word.split("=")[0] in shown.output for word in words if word.startswith("--"))
+
+
+@pytest.mark.parametrize("missing", ["person_a", "person_b", "merge"])
+def test_every_video_is_needed(missing: str, services: Services, clip: str) -> None:
+    given = {"person_a": [clip], "person_b": [clip], "merge": clip} | {missing: None}
+    with pytest.raises(InputError, match="video"):
+        two_people.start(services, Visitor(), two_people.Asked(**given, minutes=5))
+
+
+def test_models_are_offered_to_their_visitor_alone(trained: Run) -> None:
+    shared = Services(StudioSettings(shared=True))
+    names = {who: [value for _, value in trained_swaps.offered(shared, Visitor(who))] for who in ("v", "w")}
+    assert names == {"v": ["", trained.name], "w": [""]}
+    with pytest.raises(InputError):
+        trained_swaps.engine_of(shared, Visitor("w"), trained.name, None)
+    with pytest.raises(InputError):
+        trained_swaps.engine_of(shared, Visitor("v"), trained_swaps.FILE, "/etc/passwd")
+
+
+def test_a_trained_model_needs_no_source(services: Services, trained: Run, clip: str) -> None:
+    visitor = Visitor("v")
+    chosen = MergeOptions(mode="seamless", erode=-20)
+    settings = {name: getattr(chosen, name) for name in ("mode", "erode")}
+    engine = trained_swaps.engine_of(services, visitor, trained.name, None)
+    merge = trained_swaps.merge_text(settings)
+    asked = swaps.request([], clip, {}, None, {"engine": engine, "merge": merge})
+    assert (asked.sources, asked.options.engine) == ((), f"autoencoder:{trained.path}")
+    assert merge_options(asked.options.merge) == chosen
+    trained_swaps.keep_options(services, visitor, trained.name, settings)
+    assert trained_swaps.kept_options(services, visitor, trained.name) == chosen
+    assert trained_swaps.kept_options(services, visitor, "") == MergeOptions()
