@@ -17,6 +17,7 @@ from facegen.ui.handlers import note, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
+from facegen.ui.tabs import train_flow
 from facegen.ui.tabs.train_watch import watch_training
 
 MATTER = ("steps", "minutes", "batch_size")
@@ -83,6 +84,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
         The timer that keeps the tab fresh; it is to run only while the tab is seen.
     """
     timer = gr.Timer(_SECONDS, active=False)
+    train_flow.build(services, shell)
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
             inputs, about = _ask(services)
