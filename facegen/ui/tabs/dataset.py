@@ -73,9 +73,9 @@ def start_dataset(
     Raises:
         InputError: the folder or the choice does not fit.
     """
+    photographs = data_folder(services, visitor, folder, None)
     from facegen.generate.dataset import DatasetRequest
 
-    photographs = data_folder(services, visitor, folder, None)
     asked = DatasetRequest(
         photographs=photographs, output="", keep=keep, augment=augment, variants=int(variants), labels=labels.strip()
     )
