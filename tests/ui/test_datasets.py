@@ -26,4 +26,4 @@ def test_the_numbers_of_the_steps_are_told_once_it_is_done() -> None:
     with run.work():
         (run.results / "dataset").mkdir(parents=True)
         write_json(run.results / "dataset" / "steps.json", {"rows": [["final set", 12, "all"]], "skipped": []})
-    assert "<td>12</td>" in told(run)
+    assert ">12</td>" in told(run)

@@ -17,7 +17,7 @@ from facegen.ui.handlers import note, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
-from facegen.ui.tabs import train_flow
+from facegen.ui.tabs import dataset, train_flow
 from facegen.ui.tabs.train_watch import watch_training
 
 MATTER = ("steps", "minutes", "batch_size")
@@ -89,6 +89,8 @@ def build(services: Services, shell: Shell) -> gr.Timer:
         with gr.Column(scale=5, min_width=300):
             inputs, about = _ask(services)
             below = _ask_start(services)
+            if not services.settings.shared:
+                dataset.build(services, shell, timer, inputs.folder)
         with gr.Column(scale=6, min_width=300):
             chosen = watch_training(services, shell, timer)
     _wire_ask(services, shell, inputs, about, below, chosen)
