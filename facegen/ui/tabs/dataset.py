@@ -98,7 +98,7 @@ def told(run: Run) -> str:
 
 def _table(steps: Path) -> str:
     rows = "".join(
-        f"<tr><td><b>{html.escape(step)}</b></td><td style="white-space:nowrap">{count}</td><td>{html.escape(words)}</td></tr>"
+        f"<tr><td><b>{html.escape(step)}</b></td><td style='white-space:nowrap'>{count}</td><td>{html.escape(words)}</td></tr>"
         for step, count, words in read_json(steps)["rows"]
     )
     return f'<table class="fg-table fg-facts"><tbody>{rows}</tbody></table>'
