@@ -52,7 +52,7 @@ class FastField(nn.Module):
 
         Args:
             told: (B, CODE + EYES).
-            numbers: (B, RIG_SIZE + EYES) the mouth that the sound means, and the eyes.
+            numbers: (B, RIG_SIZE + EYES) the mouth, and the eyes.
             batch: of `SceneData`: `camera`, `lens`, `corner`, `plate`, `references`, `reference_cameras`, `prior`.
 
         Returns:

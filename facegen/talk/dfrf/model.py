@@ -44,7 +44,7 @@ class RadianceField(nn.Module):
         losses = {"mouth": _MOUTH_WEIGHT * F.mse_loss(mouth.float(), batch["mouth"])}
         if isinstance(self.field, ReferenceField):
             return losses | self.field.losses(told, batch)
-        numbers = torch.cat([mouth.float(), batch["eyes"]], 1)
+        numbers = torch.cat([batch["shape"], batch["eyes"]], 1)
         drawn, offset = self.field(told, numbers, batch)
         error, weight = drawn - batch["target"], batch["weight"]
         return losses | {
@@ -56,10 +56,10 @@ class RadianceField(nn.Module):
     @torch.no_grad()
     def draw(self, view: dict[str, Tensor], rows: slice = slice(None)) -> Tensor:
         """(B, 3, h, w) RGB in [0, 1]: the box of each view, as `Scene.view` makes them, or some of its rows."""
-        code, mouth = self.sound(view["sound"])
+        code, _ = self.sound(view["sound"])
         told = torch.cat([code, view["eyes"]], 1)
         if isinstance(self.field, ReferenceField):
             return self.field.draw(told, view, rows)
-        numbers = torch.cat([mouth.float(), view["eyes"]], 1)
+        numbers = torch.cat([view["shape"], view["eyes"]], 1)
         drawn: Tensor = self.field(told, numbers, view)[0]
         return drawn[:, :, rows].clamp(0, 1)

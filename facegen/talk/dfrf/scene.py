@@ -14,6 +14,7 @@ from facegen.errors import InputError
 from facegen.talk.dfrf.body import BodyMotion, plate
 from facegen.talk.dfrf.folder import PreparedFolder
 from facegen.talk.dfrf.head_prior import GRID_HW, HeadPrior, grid_points
+from facegen.talk.dfrf.heard import HeardMouth
 from facegen.talk.dfrf.hearing import WINDOW
 from facegen.talk.dfrf.layers import body_layer, unpainted
 from facegen.talk.dfrf.movement import standard_eyes
@@ -71,6 +72,8 @@ class Scene:
         self.sounds = self.folder.sounds()
         self.eyes = standard_eyes(self.arrays["eyes"], self.steps.train_frames)
         self.mouth = self.arrays["mouth"].astype(np.float32)
+        trained = self.steps.train_frames
+        self.heard = HeardMouth.fit(self.sound_windows(self.sounds, np.arange(trained)), self.mouth[:trained])
         self._body = BodyMotion(int(self.arrays["body_base"]), self.arrays["body_weights"])
         self._background = self.folder.background()
         base = self._body.base
@@ -121,6 +124,7 @@ class Scene:
             "plate": _to_picture(plates),
             "eyes": torch.from_numpy(np.stack([pose.eyes for pose in poses])),
             "sound": torch.from_numpy(np.ascontiguousarray(sounds)),
+            "shape": torch.from_numpy(self.heard(sounds)),
         }
         fixed = {name: value.expand(len(poses), *value.shape[1:]) for name, value in self._fixed.items()}
         return {name: value.to(self.device) for name, value in made.items()} | fixed
@@ -225,6 +229,8 @@ class SceneData:
             "weight": torch.from_numpy(np.stack(weights))[:, None],
             "face": torch.tensor(faces, dtype=torch.float32),
             "mouth": torch.from_numpy(scene.mouth[indices]),
+            # pictures are learned with the mouth as it was, and drawn with the mouth as it is heard
+            "shape": torch.from_numpy(scene.mouth[indices]),
         }
         return batch | {name: value.to(scene.device) for name, value in made.items()}
 
