@@ -106,3 +106,8 @@ def test_weights_of_another_model_are_refused(tmp_path, monkeypatch: pytest.Monk
     monkeypatch.setattr(parser_module.hub, "fetch", lambda weight: tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="found another model"):
         FaceParser("cpu")
+
+
+def test_torch_which_gpus_need_sees_the_same(crop: np.ndarray) -> None:
+    on_cpu, on_torch = parser_module._on_cpu(1)(crop[None]), parser_module._on_torch("cpu")(crop[None])
+    assert (on_cpu.argmax(1) == on_torch.argmax(1)).mean() > 0.99
