@@ -25,13 +25,14 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--sliders", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--sheet-seeds", type=int, default=2)
     parser.add_argument("--plain", action="store_true", help="without the retouch")
     parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/generate_control.png"))
     asked = parser.parse_args(arguments)
     pipeline, analyser = GeneratePipeline(), FaceAnalyser()
     rows, strips, lost = [], [], 0
-    for name in NAMES:
+    for name in asked.sliders:
         ranks, spans, leaks, people, ends = [], [], [], [], []
         for seed in range(asked.seeds):
             face = pipeline.sample([seed])

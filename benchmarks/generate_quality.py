@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     pack = PackedFaces.read(asked.data)
     held = np.flatnonzero(pack.held_back())
-    trained = np.flatnonzero(~pack.held_back())
+    # the folders lie one after the other, so in any order but their own
+    trained = np.random.default_rng(0).permutation(np.flatnonzero(~pack.held_back()))
     pipeline, analyser = GeneratePipeline(), FaceAnalyser()
     count = asked.count
     latents = pipeline.sample(range(count))

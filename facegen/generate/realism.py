@@ -52,9 +52,9 @@ class Realism:
         return np.concatenate(found)
 
     def marked(self, picture_rgb: np.ndarray) -> np.ndarray:
-        """The (S, S, 3) uint8 picture, orange where it looks generated."""
+        """The (S, S, 3) uint8 picture, orange where it looks generated most; each picture has its own scale."""
         side = len(picture_rgb)
         scores = cv2.resize(self.map(picture_rgb[None])[0], (side, side), interpolation=cv2.INTER_CUBIC)
-        doubt = 1 / (1 + np.exp(scores))
+        doubt = np.clip((np.median(scores) - scores) / max(float(np.ptp(scores)) / 2, 1e-3), 0, 1)
         grey = picture_rgb.mean(2, keepdims=True)
-        return (grey + 0.75 * doubt[..., None] * (_WARNING - grey)).clip(0, 255).astype(np.uint8)
+        return (grey + 0.8 * doubt[..., None] * (_WARNING - grey)).clip(0, 255).astype(np.uint8)

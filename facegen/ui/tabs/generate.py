@@ -116,7 +116,7 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
     sliders = widgets(Sliders, NAMES, labels=LABELS).components
     gr.HTML(step(2, "Which face?"))
     with gr.Row(elem_classes="fg-buttons"):
-        seed = gr.Number(7, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
+        seed = gr.Number(108, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
         dice = gr.Button("Another face", variant="primary", min_width=130, elem_id="generate-dice")
         lock = gr.Checkbox(label="Lock the seed", min_width=110, elem_id="generate-lock")
     temperature, retouch, best_of = widgets(
@@ -147,7 +147,7 @@ def _show_face() -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button, gr.Image
     with gr.Accordion("Before and after the retouch", open=False):
         look = gr.Button("Show both", size="sm")
         compare = gr.ImageSlider(label="Before | after", interactive=False, height=400, max_height=380)
-        marked = gr.Image(label="Orange: where it looks generated", interactive=False, buttons=["fullscreen"])
+        marked = gr.Image(label="Orange: where it looks generated most", interactive=False, buttons=["fullscreen"])
     return status, face, compare, look, marked
 
 
