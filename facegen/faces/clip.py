@@ -16,7 +16,7 @@ from facegen.faces.analyse import FaceAnalyser
 from facegen.faces.bridge import bridged
 from facegen.faces.face import Face, box_of, points5_of
 from facegen.faces.follow import ClipFrame, Followed, follow
-from facegen.faces.people import cluster, seen_together
+from facegen.faces.people import cluster, returns, seen_together
 from facegen.faces.smooth import smooth_track
 from facegen.faces.track import PackedPoints, Portrait, Track
 
@@ -176,7 +176,7 @@ def analyse_clip(
     kept = [track for track in followed.tracks if len(track.samples) >= least and track.portraits]
     embeddings, weights = _embeddings(kept, analyser)
     spans = [np.array([sample.index for sample in track.samples]) for track in kept]
-    labels = cluster(embeddings, weights, seen_together(spans)) if kept else []
+    labels = cluster(embeddings, weights, seen_together(spans), returns(kept)) if kept else []
     labels = _by_presence(kept, labels)
     tracks = []
     for number in range(len(kept)):

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facegen.faces.detect import overlap
+from facegen.faces.recognise import SAME_PERSON
+from facegen.faces.track import Track
+
 PERSON_DISTANCE = 0.52
 """Mean embeddings of two tracks (or groups of tracks) further apart than this are two people."""
+RETURN_SECONDS = 1.0
+"""A face that comes up this soon where another was lost may look less alike and be the same person."""
 
 
 def cluster(
-    embeddings: np.ndarray, weights: Sequence[float], is_apart: np.ndarray, limit: float = PERSON_DISTANCE
+    embeddings: np.ndarray,
+    weights: Sequence[float],
+    is_apart: np.ndarray,
+    is_return: np.ndarray | None = None,
+    limit: float = PERSON_DISTANCE,
 ) -> list[int]:
     """Agglomerative clustering with cannot-links.
 
@@ -22,6 +32,7 @@ def cluster(
         embeddings: (N, 128); rows of NaN (nothing known) stay alone.
         weights: (N,) trust in each embedding.
         is_apart: (N, N) bool, symmetric: pairs that cannot be one person (seen in one frame).
+        is_return: (N, N) bool, symmetric: pairs that are one person up to `SAME_PERSON`, see `returns`.
         limit: see above.
 
     Returns:
@@ -34,9 +45,10 @@ def cluster(
         for a in range(len(groups)):
             for b in range(a + 1, len(groups)):
                 apart = float(np.linalg.norm(means[a] - means[b]))
-                is_nearer = apart < (best[0] if best else limit)
-                if is_nearer and not is_apart[np.ix_(groups[a], groups[b])].any():
-                    best = apart, a, b
+                pairs = np.ix_(groups[a], groups[b])
+                share = apart / (SAME_PERSON if is_return is not None and is_return[pairs].any() else limit)
+                if share < (best[0] if best else 1.0) and not is_apart[pairs].any():
+                    best = share, a, b
         if best is None:
             break
         _, a, b = best
@@ -62,3 +74,14 @@ def seen_together(spans: Sequence[np.ndarray]) -> np.ndarray:
             shared = len(np.intersect1d(spans[a], spans[b], assume_unique=True))
             together[a, b] = together[b, a] = shared > 0
     return together
+
+
+def returns(tracks: Sequence[Track]) -> np.ndarray:
+    """(N, N) bool: which tracks begin where and soon after another ended, as when somebody looks away and back."""
+    found = np.zeros((len(tracks), len(tracks)), bool)
+    for a, before in enumerate(tracks):
+        for b, after in enumerate(tracks):
+            first, last = after.samples[0], before.samples[-1]
+            is_soon = 0 < first.seconds - last.seconds <= RETURN_SECONDS
+            found[a, b] = is_soon and overlap(last.box_xyxy, first.box_xyxy) > 0.2
+    return found | found.T

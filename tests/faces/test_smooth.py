@@ -48,3 +48,12 @@ def test_tracks_seen_together_are_never_one_person() -> None:
     labels = cluster(embeddings, [1, 1, 1], apart)
     assert labels[0] != labels[1]
     assert labels[2] in labels[:2]
+
+
+def test_somebody_who_comes_back_where_they_were_lost_may_look_a_little_different() -> None:
+    embeddings = np.zeros((2, 128), np.float32)
+    embeddings[1, 0] = 0.56
+    apart, back = np.zeros((2, 2), bool), ~np.eye(2, dtype=bool)
+    assert cluster(embeddings, [1, 1], apart) == [0, 1]
+    assert cluster(embeddings, [1, 1], apart, back) == [0, 0]
+    assert cluster(embeddings, [1, 1], back, back) == [0, 1]
