@@ -38,7 +38,7 @@ EXPRESSIONS = WeightFile(
     sha256="7437fd5e3306b214e31bf965794324ca3076a18e19a755ce65d1855e87a899dd",
     size=14120,
     licence="Apache-2.0",
-    card="weights/faces/README.md",
+    card="faces/README.md",
 )
 
 # facexlib publishes its files on GitHub; this repository of the Hub holds the same bytes
