@@ -153,18 +153,23 @@ class SaehdModel(nn.Module):
             return self.inter(flat)
         if self.way == "liae":
             shared = _frozen(self.inter_ab, flat) if is_frozen else self.inter_ab(flat)
-            own = self.inter_b(flat[:count]) if count else shared[:0]
-            return torch.cat([torch.cat([own, shared[count:]]), shared], 1)
+            if count == 0:
+                return torch.cat([shared, shared], 1)
+            own = self.inter_b(flat) if count == len(flat) else torch.cat([self.inter_b(flat[:count]), shared[count:]])
+            return torch.cat([own, shared], 1)
         if self.way == "amp":
             of_a, of_b = self.inter_a(flat), self.inter_b(flat[count:]) if count < len(flat) else None
             if of_b is None:
                 return of_a
             mix = torch.rand(of_b.shape[:2], device=of_b.device)[..., None, None] < self.morph
             return torch.cat([of_a[:count], torch.where(mix, of_b, of_a[count:]) if self.training else of_b])
-        own = torch.cat([inter(part) for inter, part in self._split(flat, count) if len(part)])
+        own = torch.cat([inter(part) for inter, part in self._split(flat, count)])
         return torch.cat([own, self.inter_both(flat)], 1) if self.way == "iae" else own
 
     def _split(self, flat: Tensor, count: int) -> list[tuple[Inter, Tensor]]:
+        # whole batches are not cut, so that an exported graph takes batches of any size
+        if count in (0, len(flat)):
+            return [(self.inter_a if count else self.inter_b, flat)]
         return [(self.inter_a, flat[:count]), (self.inter_b, flat[count:])]
 
     def swap(self, pictures: Tensor, morph: float = 1.0, *, is_code_fixed: bool = False) -> Drawn:

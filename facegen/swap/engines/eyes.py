@@ -18,8 +18,8 @@ from facegen.faces.mesh import Array
 SIDES = ((mesh.EYE_LEFT, (468, 469, 470, 471, 472)), (mesh.EYE_RIGHT, (473, 474, 475, 476, 477)))
 MIN_OPENING = 0.16
 """Lid gap by eye width below which a source eye is not used: too little of it is seen."""
-SHUT, OPEN = 0.1, 0.2
-"""Lid gaps by eye width between which a source eye takes over from the target's own, which shows lashes best."""
+SHUT, OPEN = 0.12, 0.25
+"""Lid gaps by eye width between which a source eye takes over from the target's own."""
 INNER = 0.8
 """How much of a source eye's height is drawn: its lids' edges are not part of the eye."""
 

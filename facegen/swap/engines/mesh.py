@@ -10,7 +10,6 @@ frame alone and frames can be rendered in any order.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import cv2
@@ -26,11 +25,13 @@ from facegen.swap.options import SwapOptions
 
 WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
-OPENED = 0.15
-"""How much wider a swapped eye is drawn than the target's lids say (found by measuring eyeBlink before and after)."""
 JAW_OPENED = 0.4
-"""The same of the jaw, by jawOpen."""
-MARGIN = 0.06
+"""How much wider a swapped jaw opens, by the target's jawOpen (found by measuring jawOpen before and after)."""
+OUTLINE_CM = 0.7
+"""How far the outline may go; a vertex inside may go as much further as it is away from it."""
+AROUND = 0.05
+"""How far outside of the target's outline the picture may change, as a share of the face's width."""
+MARGIN = 0.08
 """Room around the face, as a share of its size."""
 
 
@@ -194,16 +195,18 @@ class MeshEngine:
         lit = np.clip(light.from_log(draft.albedo + _enlarged(cues.gain, shape, size)), 0, 255)
         lit = blend.blurred_to(lit, 1 + (cues.excess - 1) * options.sharpness_match)
         lit += blend.grain(size, cues.grain * options.grain_match, seed)
-        moved = _moved(view, view.points[: mesh.VERTEX_COUNT], shape)
-        moved = draw_eyes(moved, draft.eyes, moved, draft.shape)
-        drawn = lit + (moved - lit) * cv2.merge([_openings(shape, size)] * 3)
-        wide = blend.ramp(draft.depth, width * (0.05 + 0.25 * options.mask_feather))
-        narrow = blend.ramp(draft.depth, width * (0.02 + 0.1 * options.mask_feather))
+        there, reach = _followed(view.points[: mesh.VERTEX_COUNT], shape, size)
+        moved = _taken(view.image_rgb, there).astype(np.float32)
+        inside = draw_eyes(moved, draft.eyes, moved, draft.shape)
+        drawn = lit + (inside - lit) * cv2.merge([_openings(shape, size)] * 3)
+        wide = blend.ramp(draft.depth, width * (0.05 + 0.25 * options.mask_feather)) * reach
+        narrow = blend.ramp(draft.depth, width * (0.02 + 0.1 * options.mask_feather)) * reach
         visible = view.visible(cues.uncovered)
         if visible is not None:
+            visible = _taken(visible, there)
             wide, narrow = wide * visible, narrow * visible
-        result = blend.two_bands(view.image_rgb.astype(np.float32), drawn, wide, narrow, width * 0.03)
-        return _patch(view, result, np.minimum(np.maximum(wide, narrow) * 50, 1))
+        result = blend.two_bands(moved, drawn, wide, narrow, width * 0.03)
+        return _patch(view, result, np.minimum(reach * 50, 1))
 
 
 def _view(image_rgb: np.ndarray, face: Face, mask: Mask | None, work_size: int) -> View:
@@ -229,18 +232,11 @@ def _view(image_rgb: np.ndarray, face: Face, mask: Mask | None, work_size: int) 
     )
 
 
-@functools.cache
-def _shape_freedom() -> Array:
-    """(468, 1) how far each vertex may follow the source's shape: not the outline, which ends at the target's."""
-    outline = mesh.topology().distances[:, list(mesh.FACE_OVAL)].min(1)
-    return np.clip(outline / 3.0, 0, 1)[:, None].astype(np.float32)
-
-
 def _shaped(points: Array, target: Face, source_rest: Array, strength: float) -> Array:
     """(478, 3) where the points of a face go: the source's proportions with the target's pose and expression.
 
     What is added to the target's points is the difference of the two people at rest, so that whatever the target does
-    is kept; only eyes and mouth keep the target's own gap, opened a little.
+    is kept; eyes and mouth keep the target's own gap.
 
     Args:
         points: (478, 3) of the target, in any scale of its image.
@@ -249,17 +245,16 @@ def _shaped(points: Array, target: Face, source_rest: Array, strength: float) ->
         strength: 0 keeps the target's proportions, 1 takes the source's.
     """
     pose = mesh.Pose.of(points)
-    canonical = pose.to_canonical(points[: mesh.VERTEX_COUNT])
     rest = target.rest
     if rest is None:
         rest = expression.at_rest(target.points478, target.blendshapes)
-    offset = (source_rest - rest) * _shape_freedom() * strength
+    offset = (source_rest - rest) * strength
     offset[:, 2] = 0
+    to_outline = mesh.topology().distances[:, list(mesh.FACE_OVAL)].min(1)
+    length = np.linalg.norm(offset, axis=1)
+    offset *= np.minimum(1, (OUTLINE_CM + to_outline) / (length + 1e-6))[:, None]
     for upper, lower in _GAPS:
         offset[upper, 1] = offset[lower, 1] = (offset[upper, 1] + offset[lower, 1]) / 2
-    for lids, _ in SIDES:
-        eye = list(lids)
-        offset[eye, 1] += (canonical[eye, 1] - canonical[[eye[0], eye[8]], 1].mean()) * OPENED
     jaw = expression.movements()[expression.REMOVED.index("jawOpen")] * np.array([1, 1, 0], np.float32)
     offset += jaw * (JAW_OPENED * target.blendshape("jawOpen"))
     # an iris goes where the lids around it go
@@ -316,26 +311,45 @@ def _drawn(shape: Array, texture: Texture, size_hw: tuple[int, int]) -> tuple[Ar
     return cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), covered
 
 
-def _enlarged(vertex_values: Array, shape: Array, size_hw: tuple[int, int]) -> Array:
-    """(h, w, 3) vertex values over the picture, drawn at a third of its size since they vary slowly."""
+def _enlarged(vertex_values: Array, shape: Array, size_hw: tuple[int, int], spread_px: float = 6) -> Array:
+    """(h, w, 3) vertex values over the picture and spread beyond, drawn at a third of its size: they vary slowly."""
     small = (max(size_hw[0] // 3, 8), max(size_hw[1] // 3, 8))
     factor = np.array([small[1] / size_hw[1], small[0] / size_hw[0], 1 / 3], np.float32)
     values, covered = mesh.rasterise(shape * factor, vertex_values, small)
-    spread = cv2.GaussianBlur(covered.astype(np.float32), (0, 0), 2) + np.float32(1e-4)
-    spreading: Array = cv2.GaussianBlur(values, (0, 0), 2) / cv2.merge([spread] * 3)
+    spread = cv2.GaussianBlur(covered.astype(np.float32), (0, 0), spread_px / 3) + np.float32(1e-4)
+    spreading: Array = cv2.GaussianBlur(values, (0, 0), spread_px / 3) / cv2.merge([spread] * 3)
     values = cv2.copyTo(values, covered.view(np.uint8), spreading)
     return cv2.resize(values, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _moved(view: View, target: Array, shape: Array) -> Array:
-    """(h, w, 3) the target's own picture, following the mesh where the shape was changed."""
-    size = view.image_rgb.shape[:2]
+def _followed(target: Array, shape: Array, size_hw: tuple[int, int]) -> tuple[tuple[Array, Array], Array]:
+    """Where each pixel comes from when the picture follows the mesh, and how far it does.
+
+    Inside the target's outline the picture follows fully, outside of it less and less, so that the chin and cheek line
+    takes the new shape and what is behind stays joined.
+
+    Args:
+        target: (468, 3) where the vertices were.
+        shape: (468, 3) where they go.
+        size_hw: size of the picture.
+
+    Returns:
+        x and y, each (h, w) pixels; and (h, w) 1 inside, falling to 0 at `AROUND` outside.
+    """
+    hull = mesh.polygon_mask(cv2.convexHull(np.ascontiguousarray(target[:, :2], np.float32))[:, 0], size_hw)
+    outside = cv2.distanceTransform(255 - hull, cv2.DIST_L2, 3)
+    around = AROUND * float(np.ptp(target[:, 0]))
+    near = np.clip(1 - outside / around, 0, 1)
+    reach = near * near * (3 - 2 * near)
     offsets = np.column_stack([(target - shape)[:, :2], np.zeros(len(shape))]).astype(np.float32)
-    map_x, map_y, _ = cv2.split(_enlarged(offsets, shape, size))
-    map_x += np.arange(size[1], dtype=np.float32)
-    map_y += np.arange(size[0], dtype=np.float32)[:, None]
-    moved = cv2.remap(view.image_rgb, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return moved.astype(np.float32)
+    field = _enlarged(offsets, shape, size_hw, around)[..., :2] * reach[..., None]
+    x, y = np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32)
+    return (field[..., 0] + x, field[..., 1] + y[:, None]), reach
+
+
+def _taken(picture: np.ndarray, there: tuple[Array, Array]) -> np.ndarray:
+    """A picture (or mask) whose pixels come from elsewhere."""
+    return cv2.remap(picture, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _openings(shape: Array, size_hw: tuple[int, int]) -> Array:
