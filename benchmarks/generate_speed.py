@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
             "peak GFLOP/s (matrix product)": peak / 1e9,
             "bounds (s)": BOUNDS,
         },
-        notes=[f"Median of {asked.repeats} pictures, {torch.get_num_threads()} threads."],
+        notes=[f"Median of {asked.repeats} pictures."],
     )
 
 

@@ -8,6 +8,8 @@ import platform
 import random
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,6 +110,19 @@ def use_one_thread() -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=1)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Draw small pictures on one core, which for a batch of a few is two to four times as quick as a team of threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def onnx_session(model: "Path | bytes", threads: int) -> "InferenceSession":

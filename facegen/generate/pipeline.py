@@ -15,6 +15,7 @@ import numpy as np
 
 from facegen import media, provenance
 from facegen.config import to_dict
+from facegen.device import one_torch_thread
 from facegen.errors import ResourceError
 from facegen.generate.request import GenerateOptions, GenerateRequest, GenerateResult
 from facegen.generate.sliders import NAMES, Sliders
@@ -105,7 +106,7 @@ class GeneratePipeline:
         made = []
         for start in range(0, len(latents), _AT_ONCE):
             places = range(start, min(start + _AT_ONCE, len(latents)))
-            with self._lock:
+            with self._lock, one_torch_thread():
                 drawn = self.generator.draw(latents.take(places), [asked[place] for place in places])
                 made.append(self.restorer.restore(drawn, strength) if retouch else drawn)
         return np.concatenate(made)
