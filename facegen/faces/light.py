@@ -122,7 +122,7 @@ def fit(log_rgb: Array, normals: Array, weights: Array) -> Shading:
 @functools.cache
 def _near_outline() -> Array:
     """(468, 1) 1 at the outline of the face, falling to 0 some 3 cm inside."""
-    distances = mesh.topology().distances[:, list(mesh.FACE_OVAL)].min(1, keepdims=True)
+    distances = mesh.topology().to_outline[:, None]
     return np.exp(-np.square(distances / 2)).astype(np.float32)
 
 

@@ -101,6 +101,11 @@ class Topology:
         """(468, 468) straight distances between canonical vertices, cm."""
         return np.sqrt(np.square(self.xyz[:, None] - self.xyz[None]).sum(-1))
 
+    @functools.cached_property
+    def to_outline(self) -> Array:
+        """(468,) distance of each vertex to the outline of the face, cm."""
+        return self.distances[:, list(FACE_OVAL)].min(1)
+
     @functools.lru_cache(maxsize=16)  # noqa: B019  the topology itself lives as long as the process
     def kernel(self, sigma_cm: float) -> Array:
         """(468, 468) Gaussian weights exp(-d^2 / 2 sigma^2) between vertices, not normalised."""

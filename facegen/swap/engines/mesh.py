@@ -27,7 +27,7 @@ WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
 JAW_OPENED = 0.4
 """How much wider a swapped jaw opens, by the target's jawOpen (found by measuring jawOpen before and after)."""
-SHUT, AWAKE, LIDS_CLOSED = 0.05, 0.35, 0.8
+LIDS_SHUT, LIDS_AWAKE, LIDS_CLOSED = 0.05, 0.35, 0.8
 """Lid gaps by eye width, and how much further lids close at the first of them: a source that looks ahead shows no lid
 that would look closed (found by measuring eyeBlink before and after)."""
 OUTLINE_CM = 0.7
@@ -253,9 +253,8 @@ def _shaped(points: Array, target: Face, source_rest: Array, strength: float) ->
         rest = expression.at_rest(target.points478, target.blendshapes)
     offset = (source_rest - rest) * strength
     offset[:, 2] = 0
-    to_outline = mesh.topology().distances[:, list(mesh.FACE_OVAL)].min(1)
     length = np.linalg.norm(offset, axis=1)
-    offset *= np.minimum(1, (OUTLINE_CM + to_outline) / (length + 1e-6))[:, None]
+    offset *= np.minimum(1, (OUTLINE_CM + mesh.topology().to_outline) / (length + 1e-6))[:, None]
     for upper, lower in _GAPS:
         offset[upper, 1] = offset[lower, 1] = (offset[upper, 1] + offset[lower, 1]) / 2
     jaw = expression.movements()[expression.REMOVED.index("jawOpen")] * np.array([1, 1, 0], np.float32)
@@ -263,7 +262,7 @@ def _shaped(points: Array, target: Face, source_rest: Array, strength: float) ->
     canonical = pose.to_canonical(points[: mesh.VERTEX_COUNT])
     for lids, _ in SIDES:
         above, below = list(lids[1:8]), list(lids[:8:-1])
-        sleepy = 1 - np.clip((opening(points, lids) - SHUT) / (AWAKE - SHUT), 0, 1)
+        sleepy = 1 - np.clip((opening(points, lids) - LIDS_SHUT) / (LIDS_AWAKE - LIDS_SHUT), 0, 1)
         offset[above, 1] -= (canonical[above, 1] - canonical[below, 1]) * sleepy * LIDS_CLOSED
     # an iris goes where the lids around it go
     irises = [np.repeat(offset[list(lids)].mean(0, keepdims=True), 5, 0) for lids, _ in SIDES]
