@@ -94,12 +94,29 @@ def keep_memory_flat() -> None:
     Frames pass from thread to thread; with a heap for each thread glibc keeps what others could use, and 3 minutes of
     720p take a third more memory than 15 seconds.
     """
+    most_arenas = -8
+    _tell_heap(most_arenas, 2)
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep what it frees, called before a training; where the C library is not glibc, nothing.
+
+    Each step asks for the same blocks again. glibc hands those above 128 kB back to the system every time and gets them
+    anew page by page, which takes a fifth of the time of a small network's step.
+    """
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
+    _tell_heap(trim_threshold, 2**31 - 1)
+    _tell_heap(top_pad, 2**28)
+    _tell_heap(mmap_threshold, 2**25)  # the largest that glibc takes
+
+
+def _tell_heap(name: int, value: int) -> None:
+    """Set what glibc's malloc.h calls M_...; elsewhere nothing."""
     import ctypes
 
-    most_arenas = -8  # M_ARENA_MAX in glibc's malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
-        mallopt(most_arenas, 2)
+        mallopt(name, value)
 
 
 def use_one_thread() -> None:
