@@ -176,11 +176,12 @@ def use_own(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
         The copy, from which `fetch` serves from now on.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is of another kind.
         ResourceError: the disk is full or facegen's home cannot be written.
     """
     if not path.is_file():
         raise InputError(f"Expected a model file at {path}, found none; export the training first.")
+    _check_kind(weight, path)
     digest = sha256_of(path)
     place = weights_home() / "own" / weight.name / f"{digest[:16]}{path.suffix}"
     with _held(weights_home() / ".locks" / "own.json"):
@@ -195,6 +196,25 @@ def use_own(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
         entry = {"path": str(place), "sha256": digest, "origin": origin or str(path), "since": since}
         write_json(weights_home() / "own.json", {**_read_own(), weight.name: entry})
     return place
+
+
+def _check_kind(weight: WeightFile, path: Path) -> None:
+    """Raises InputError where a file cannot be what another one is; whether it fits in full, its reader says."""
+    from safetensors import SafetensorError, safe_open
+
+    kind = Path(weight.filename).suffix
+    is_alike = path.suffix == kind
+    if is_alike and kind == ".safetensors":
+        try:
+            with safe_open(path, "numpy"):
+                pass
+        except SafetensorError:
+            is_alike = False
+    if not is_alike:
+        raise InputError(
+            f"Expected a {kind} file of a model in the place of {weight.name}, found {path.name}; "
+            "export the training first."
+        )
 
 
 def use_given(weight: WeightFile) -> None:

@@ -209,10 +209,18 @@ def test_an_own_file_takes_a_place_and_gives_it_back(tmp_path: Path) -> None:
     weight, own = find_weight("parser"), tmp_path / "mine.safetensors"
     with pytest.raises(InputError, match="found none"):
         hub.use_own(weight, own)
-    own.write_bytes(b"mine")
-    assert hub.use_own(weight, own, origin="a test").read_bytes() == b"mine"
+    own.write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"Expected a \.safetensors file of a model"):
+        hub.use_own(weight, own)
+    picture = tmp_path / "mine.jpg"
+    picture.write_bytes(b"a picture")
+    with pytest.raises(InputError, match=r"found mine\.jpg"):
+        hub.use_own(weight, picture)
+    mine = (2).to_bytes(8, "little") + b"{}"  # a safetensors file of no tensors
+    own.write_bytes(mine)
+    assert hub.use_own(weight, own, origin="a test").read_bytes() == mine
     own.unlink()
-    assert hub.fetch(weight).read_bytes() == b"mine"
+    assert hub.fetch(weight).read_bytes() == mine
     assert hub.is_present(weight)
     assert (hub.own_file(weight) or {})["origin"] == "a test"
     hub.use_given(weight)

@@ -104,14 +104,22 @@ def _train(info: "TaskInfo", request: "TrainRequest", place: Path | None, *, res
         raise InputError("Expected a run folder for several processes, found none; add --run DIR.")
     is_known = place is not None and (place / "request.json").exists()
     run = Run.open(place) if place is not None and is_known else Run.create("train", to_dict(request), path=place)
+    if not run.argv and not is_worker():
+        again = (sys.executable, "-m", "facegen", "train", request.task, "--run", str(run.path), "--resume")
+        run.keep_command(again)
     typer.echo(f"Run folder: {run.path}", err=as_json)
+
+    def say(line: str) -> None:
+        typer.echo(line, err=as_json)
+        run.write_log(line)
+
     with run.work():
         result = train_in(
             run.path,
             info,
             request,
             resume=resume,
-            say=lambda line: typer.echo(line, err=as_json),
+            say=say,
             on_progress=_reporter(run),
         )
         if not result.is_complete:

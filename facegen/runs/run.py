@@ -96,8 +96,21 @@ class Run(RunFolder):
             argv: program and arguments; never goes through a shell.
             resume_argv: what `resume` runs, where that differs.
         """
-        self._keep_command(argv, resume_argv)
+        self.keep_command(argv, resume_argv)
         self._change(lambda _: RunStatus(state="queued", text="Waiting for its turn."))
+
+    def keep_command(self, argv: Sequence[str], resume_argv: Sequence[str] = ()) -> None:
+        """Keep the command without starting it, so that `resume` can run it later.
+
+        Raises:
+            InputError: the run is running.
+        """
+        if isinstance(argv, str) or not argv:
+            raise TypeError("argv must be a list of program and arguments")
+        if self.status().state == "running":
+            raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
+        asked = dataclasses.replace(self._asked(), argv=tuple(argv), resume_argv=tuple(resume_argv))
+        config.save(self.path / "request.json", asked)
 
     def start(self, argv: Sequence[str], resume_argv: Sequence[str] = ()) -> None:
         """Run the command now, as a process of its own that outlives this one.
@@ -106,7 +119,7 @@ class Run(RunFolder):
             InputError: the run is already running.
             ResourceError: the program cannot be started.
         """
-        self._keep_command(argv, resume_argv)
+        self.keep_command(argv, resume_argv)
         self._launch(tuple(argv))
 
     def resume(self) -> None:
@@ -207,6 +220,17 @@ class Run(RunFolder):
                 stop.set()
                 heart.join()
 
+    def write_log(self, line: str) -> None:
+        """Append a line to log.txt, unless what this process prints goes there anyway."""
+        path = self.path / "log.txt"
+        try:
+            if path.exists() and os.path.samestat(os.fstat(1), path.stat()):
+                return
+        except OSError:
+            pass  # a process without standard output prints nowhere
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
     def update(self, progress: float, text: str, *, rate: str | None = None, **figures: Any) -> None:
         """Say how far the work is; cheap enough to be called for every frame, as it writes twice a second at most.
 
@@ -231,14 +255,6 @@ class Run(RunFolder):
             self._change(lambda old: dataclasses.replace(old, progress=progress, text=text, rate=rate, eta_seconds=eta))
         if figures or now - self._stats_written >= STATS_SECONDS:
             self.log_stats(progress=progress, rate=rate, eta_seconds=eta, **figures)
-
-    def _keep_command(self, argv: Sequence[str], resume_argv: Sequence[str]) -> None:
-        if isinstance(argv, str) or not argv:
-            raise TypeError("argv must be a list of program and arguments")
-        if self.status().state == "running":
-            raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
-        asked = dataclasses.replace(self._asked(), argv=tuple(argv), resume_argv=tuple(resume_argv))
-        config.save(self.path / "request.json", asked)
 
     def _launch(self, argv: tuple[str, ...]) -> None:
         if self.status().state == "running":

@@ -128,7 +128,8 @@ class Watch:
         elif self._seen == ESTIMATE_STEPS + 1 and progress > self._first[1]:
             minutes = (now - self._first[0]) / (progress - self._first[1]) * (1 - progress) / 60
             speed = ESTIMATE_STEPS / (now - self._first[0])
-            self.say(f"At {speed:.2f} steps a second this training needs about {max(1, round(minutes))} more minutes.")
+            words = f"about {minutes:.0f} more minutes" if minutes >= 1.5 else "about a minute more"
+            self.say(f"At {speed:.2f} steps a second this training needs {words}.")
 
     def measured(self, step: int, measures: dict[str, float]) -> None:
         """Takes in figures on held-back data."""

@@ -12,6 +12,7 @@ from facegen.catalog import TASKS, find_task
 from facegen.cli import build_app
 from facegen.config import read_json, save, to_dict
 from facegen.errors import InputError, TrainingError
+from facegen.runs import Run
 from facegen.training.compare import compare
 from facegen.training.finder import _suggest, find_rate
 from facegen.training.info import TaskInfo
@@ -135,6 +136,9 @@ def test_command_line(pictures: Path, tmp_path: Path) -> None:
     summary = json.loads(done.stdout.strip().splitlines()[-1])
     assert summary["step"] == 3
     assert read_json(run / "status.json")["state"] == "done"
+    kept = Run.open(run)
+    assert "Total Iterations: " in kept.log_tail()
+    assert kept.argv[1:] == ("-m", "facegen", "train", "autoencoder", "--run", str(run), "--resume")
     again = runner.invoke(app, ["train", "autoencoder", "--run", str(run), "--resume", "--steps", "5", "--json"])
     assert json.loads(again.stdout.strip().splitlines()[-1])["step"] == 5
     assert read_request(run).task_settings["code"] == 9
