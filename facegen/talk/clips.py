@@ -6,15 +6,20 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facegen import config, media
 from facegen.errors import InputError
 from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip, mesh
+from facegen.faces.clip import VERSION
 from facegen.media.source import check_readable
 from facegen.talk.rig import MouthTrack
 from facegen.talk.speech import Speech, listen
+
+if TYPE_CHECKING:
+    from facegen.talk.encoder import SpeechEncoder
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".avi", ".m4v")
 RATE = 50
@@ -64,7 +69,8 @@ def measured(
         digest.update(file.read(_SAMPLE_BYTES))
         file.seek(max(0, size - _SAMPLE_BYTES))
         digest.update(file.read(_SAMPLE_BYTES))
-    kept = config.home() / "measured" / f"{digest.hexdigest()[:24]}-{size}{'-smooth' if smoothing else ''}.npz"
+    name = f"{digest.hexdigest()[:24]}-{size}-v{VERSION}{'-smooth' if smoothing else ''}.npz"
+    kept = config.home() / "measured" / name
     if kept.exists():
         return ClipAnalysis.load(kept)
     count = media.probe(path).frame_count
@@ -106,13 +112,13 @@ def mouth_of(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.
     return MouthTrack.of(np.stack(points).astype(np.float32)), np.array(seconds)
 
 
-def read_clip(path: Path, analyser: FaceAnalyser | None = None) -> SpokenClip:
-    """One clip, measured and heard.
+def read_clip(path: Path, analyser: FaceAnalyser | None = None, encoder: SpeechEncoder | None = None) -> SpokenClip:
+    """One clip, measured and heard, by an encoder too where one is given.
 
     Raises:
         InputError: it has no sound, or nobody is seen in it.
     """
-    speech = listen(path)
+    speech = listen(path, encoder=encoder)
     pts, time_base = media.frame_times(path)
     times = np.array([float(tick * time_base) for tick in pts])
     track, seconds = mouth_of(measured(path, analyser), times)

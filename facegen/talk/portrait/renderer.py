@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,10 +15,17 @@ from facegen.talk.portrait.stage import backward, ring_triangles
 
 Array = np.ndarray
 
+Touch = Callable[[np.ndarray, Array, Array], None]
+"""Changes, in place, a (H, W, 3) uint8 picture whose face has its (468, 3) vertices and (2, 3) mouth's plane there."""
+
 _CELLS = 180
 """Cells along the longer side of the field over the head."""
 _FINE_CELLS = 128
-"""The same over the mouth."""
+"""The same over the mouth and over an eye."""
+_EYES = (mesh.EYE_LEFT, mesh.EYE_RIGHT)
+_SHUT = 0.7
+"""How far an eye is closed from where on its lids hide the ball."""
+_SEAM_SHADE = 0.8
 _CORNER_CM = 0.3
 """Room at the corners of the mouth over which its inside fades."""
 _BORDER = 0.06
@@ -71,10 +79,16 @@ class Box:
 
 
 class Renderer:
-    """Draws one sitter at any moment; each picture depends on its moment alone, and several threads may draw."""
+    """Draws one sitter at any moment; each picture depends on its moment alone, and several threads may draw.
 
-    def __init__(self, sitter: Sitter) -> None:
+    Args:
+        sitter: who is drawn.
+        touches: what is done to each drawn picture at the end, one after the other.
+    """
+
+    def __init__(self, sitter: Sitter, touches: Sequence[Touch] = ()) -> None:
         self.sitter = sitter
+        self._touches = touches
         stage = sitter.stage
         self._pictured = np.concatenate([stage.face, stage.rings])
         self._triangles = ring_triangles()
@@ -83,6 +97,7 @@ class Renderer:
         height, width = self.box.size_hw
         self._grid_x = (np.arange(width, dtype=np.float32) + self.box.x0)[None]
         self._grid_y = (np.arange(height, dtype=np.float32) + self.box.y0)[:, None]
+        self._balls = [_ball(stage.face[list(lids), :2], sitter.image_rgb.shape[:2]) for lids in _EYES]
 
     def draw(self, moment: Moment) -> np.ndarray:
         """(H, W, 3) uint8 RGB, the size of the picture."""
@@ -91,6 +106,28 @@ class Renderer:
         mouth = expressions.mouth(moment.mouth)
         offsets = mouth + expressions.lids(moment.lids) + expressions.brows(moment.brows)
         placed = stage.placed(offsets, moment.turn_deg, moment.shift_cm)
+        picture = self._moved(placed)
+        self._draw_eyes(picture, placed, moment)
+        plane = plane_matrix(stage, sitter.plane, expressions.unit, moment.turn_deg, moment.shift_cm)
+        self._draw_mouth(picture, placed, plane)
+        for touch in self._touches:
+            touch(picture, placed[: mesh.VERTEX_COUNT], plane)
+        return picture
+
+    def draw_as(self, placed: Array, plane: Array) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: face and mouth where another picture of the same person has them; eyes as pictured.
+
+        Args:
+            placed: (468 + R * 36, 3) vertices as `Stage.placed` orders them.
+            plane: (2, 3) affine of the mouth's plane there, of `plane_matrix`.
+        """
+        picture = self._moved(placed)
+        self._draw_mouth(picture, placed, plane)
+        return picture
+
+    def _moved(self, placed: Array) -> np.ndarray:
+        """The picture taken along, lips apart from each other."""
+        sitter = self.sitter
         picture = sitter.image_rgb.copy()
         shift = self._shift(placed, self.box, _CELLS, self._triangles) * self._taper
         moved = cv2.remap(
@@ -101,9 +138,7 @@ class Renderer:
             borderMode=cv2.BORDER_REFLECT_101,
         )
         picture[self.box.region] = moved
-        self._draw_lips(picture, placed)
-        self._draw_eyes(picture, placed, moment)
-        self._draw_mouth(picture, placed, moment)
+        self._draw_fine(picture, placed, mesh.LIPS_OUTER, 0.12)
         return picture
 
     def draw_changed(self, moment: Moment) -> tuple[np.ndarray, np.ndarray, Box]:
@@ -127,25 +162,33 @@ class Renderer:
         field = backward(scaled, scaled[:, :2] + pictured, triangles, origin, float(scale_xy[0]), size)
         return cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
 
-    def _draw_lips(self, picture: np.ndarray, placed: Array) -> None:
-        """The lips again on a finer field, so that the upper one ends where the lower one begins."""
-        lips = placed[list(mesh.LIPS_OUTER)]
-        margin = float(np.ptp(lips[:, 0])) * 0.12 + 2
-        box = Box.around(lips, margin, picture.shape[:2])
+    def _draw_fine(self, picture: np.ndarray, placed: Array, outline: Sequence[int], margin: float) -> None:
+        """What lies round an outline again on a finer field, so that lips and lids end where the other one begins."""
+        around = placed[list(outline)]
+        margin = float(np.ptp(around[:, 0])) * margin + 2
+        box = Box.around(around, margin, picture.shape[:2])
+        x, y = self._source(placed, box)
+        fine = cv2.remap(self.sitter.image_rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        _blend(picture, box, fine.astype(np.float32), _inside(box.size_hw, margin))
+
+    def _source(self, placed: Array, box: Box) -> tuple[Array, Array]:
+        """(h, w) where in the picture each pixel of a box comes from, on a fine field."""
         shift = self._shift(placed, box, _FINE_CELLS, mesh.topology().triangles)
         height, width = box.size_hw
         x = (np.arange(width, dtype=np.float32) + box.x0)[None] + shift[..., 0]
         y = (np.arange(height, dtype=np.float32) + box.y0)[:, None] + shift[..., 1]
-        fine = cv2.remap(self.sitter.image_rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-        weight = _inside(box.size_hw, margin)
-        _blend(picture, box, fine.astype(np.float32), weight)
+        return x, y
 
     def _draw_eyes(self, picture: np.ndarray, placed: Array, moment: Moment) -> None:
         stage = self.sitter.stage
         is_looking = bool(np.abs(moment.gaze).max() > 1e-3)
-        for side, lids in enumerate((mesh.EYE_LEFT, mesh.EYE_RIGHT)):
-            if moment.lids[side] < 0.02 and not is_looking:
+        for side, lids in enumerate(_EYES):
+            closed = float(np.clip(moment.lids[side], 0, 1))
+            if closed < 0.02 and not is_looking:
                 continue
+            self._draw_fine(picture, placed, lids, 0.25)
+            if closed > _SHUT:
+                self._draw_seam(picture, placed, side, (closed - _SHUT) / (1 - _SHUT))
             outline = placed[list(lids), :2]
             width = float(np.ptp(stage.face[list(lids), 0]))
             box = Box.around(outline, 3, picture.shape[:2])
@@ -168,11 +211,26 @@ class Renderer:
             )
             mask: Array = mesh.polygon_mask(outline - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
             mask = cv2.GaussianBlur(mask, (0, 0), max(width * 0.012, 0.5))
+            mask = mask * np.float32(min(1, (1 - closed) / (1 - _SHUT)))
             # lids throw a shadow on what they come to cover
-            shade = 1 - 0.25 * min(float(moment.lids[side]), 1.0)
-            _blend(picture, box, ball.astype(np.float32) * shade, mask)
+            _blend(picture, box, ball.astype(np.float32) * (1 - 0.25 * closed), mask)
 
-    def _draw_mouth(self, picture: np.ndarray, placed: Array, moment: Moment) -> None:
+    def _draw_seam(self, picture: np.ndarray, placed: Array, side: int, amount: float) -> None:
+        """Covers what a closing eye still shows of its ball, because lids in the picture lie beside those of the mesh."""
+        lids = _EYES[side]
+        width = float(np.ptp(self.sitter.stage.face[list(lids), 0]))
+        box = Box.around(placed[list(lids)], 0.2 * width + 3, picture.shape[:2])
+        x, y = self._source(placed, box)
+        ball = cv2.remap(self._balls[side], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        ball = cv2.GaussianBlur(ball, (0, 0), max(width * 0.012, 0.6))
+        around = picture[box.region].astype(np.float32)
+        skin = np.square(1 - ball)[..., None] + 1e-3
+        spread = max(width * 0.05, 1.0)
+        near: Array = cv2.GaussianBlur(around * skin, (0, 0), spread)
+        weight: Array = cv2.GaussianBlur(skin, (0, 0), spread)[..., None]
+        _blend(picture, box, near / weight * _SEAM_SHADE, np.clip(ball * 2, 0, 1) * amount)
+
+    def _draw_mouth(self, picture: np.ndarray, placed: Array, plane: Array) -> None:
         sitter = self.sitter
         inner = placed[list(mesh.LIPS_INNER), :2]
         opening = float((placed[list(INNER_LOWER), 1] - placed[list(INNER_UPPER), 1]).max())
@@ -180,8 +238,7 @@ class Renderer:
             return
         unit = sitter.expressions.unit
         box = Box.around(inner, 3, picture.shape[:2])
-        matrix = plane_matrix(sitter.stage, sitter.plane, unit, moment.turn_deg, moment.shift_cm)
-        inverse = cv2.invertAffineTransform(matrix)
+        inverse = cv2.invertAffineTransform(plane)
         factor = max(1.0, box.size_hw[1] / 220)
         size = (max(round(box.size_hw[0] / factor), 2), max(round(box.size_hw[1] / factor), 2))
         x = (np.arange(size[1], dtype=np.float32) + 0.5)[None] * (box.size_hw[1] / size[1]) + box.x0
@@ -234,6 +291,14 @@ def _inside(size_hw: tuple[int, int], margin: float) -> Array:
     along = np.minimum(np.arange(height), np.arange(height)[::-1])[:, None]
     linear = np.clip(np.minimum(across, along) / max(margin, 1), 0, 1).astype(np.float32)
     return linear * linear * (3 - 2 * linear)
+
+
+def _ball(outline: Array, size_hw: tuple[int, int]) -> Array:
+    """(H, W) 0..1 where the picture shows an eyeball, and the lower lid's edge, which is wet and bright."""
+    width = float(np.ptp(outline[:, 0]))
+    below = outline + np.array([0, 0.045 * width], np.float32)
+    both = [mesh.polygon_mask(corners, size_hw).astype(np.float32) / 255 for corners in (outline, below)]
+    return np.maximum(*both)
 
 
 def _taper(box: Box, size_hw: tuple[int, int]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -57,15 +57,20 @@ class Sitter:
         own = None
         if expressions.pictured_gap > _SMILE_CM:
             own = _own_teeth(image_rgb, stage, plane, expressions.unit)
-        if own is None:
-            white = _white(image_rgb, points)
-        else:
+        mouth = cls.plain_mouth(image_rgb, stage, expressions.unit)
+        if own is not None:
             shown = own.image_rgb[own.opacity > 0.8]
             white = np.percentile(shown, 60, axis=0) / np.array([1, 0.95, 0.84])
             white = white * min(1.0, 245 / float(white.max()))
-        softness = _softness(image_rgb, points) / (stage.pose.scale * expressions.unit)
-        mouth = Mouth(white=np.asarray(white, np.float32), own=own, softness_cm=softness)
+            mouth = replace(mouth, white=np.asarray(white, np.float32), own=own)
         return cls(image_rgb=image_rgb, stage=stage, expressions=expressions, mouth=mouth, plane=plane)
+
+    @staticmethod
+    def plain_mouth(image_rgb: np.ndarray, stage: Stage, unit: float) -> Mouth:
+        """The inside of a mouth of which the picture shows nothing, in the picture's light."""
+        white = np.asarray(_white(image_rgb, stage.face), np.float32)
+        softness = _softness(image_rgb, stage.face) / (stage.pose.scale * unit)
+        return Mouth(white=white, own=None, softness_cm=softness)
 
     @classmethod
     def placed(cls, image_rgb: np.ndarray, stage: Stage, expressions: Expressions, mouth: Mouth) -> Sitter:
