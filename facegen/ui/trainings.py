@@ -244,7 +244,7 @@ def data_folder(services: Services, visitor: Visitor, folder: str | None, upload
     """Where the data lies: an upload, or a folder of this machine where the studio is not shared.
 
     Raises:
-        InputError: neither is given, the folder is missing, or the upload holds no picture.
+        InputError: neither is given, the folder is missing or empty, or the upload holds no picture.
     """
     if upload:
         return str(unpack(services.data_folder(visitor), upload))
@@ -252,7 +252,10 @@ def data_folder(services: Services, visitor: Visitor, folder: str | None, upload
         raise InputError("Expected an upload on this shared studio, found none; upload pictures or a .zip of them.")
     if not folder or not Path(folder).expanduser().is_dir():
         raise InputError(f"Expected a data folder, found {folder or 'nothing'!r}; write the path of a folder.")
-    return str(Path(folder).expanduser())
+    found = Path(folder).expanduser()
+    if not any(path.is_file() for path in found.rglob("*")):
+        raise InputError(f"Expected a data folder with files in it, found an empty one at {found}; choose another.")
+    return str(found)
 
 
 def faceset_folder(services: Services, visitor: Visitor, task: str, names: Sequence[str | None]) -> str:

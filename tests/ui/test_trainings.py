@@ -134,6 +134,12 @@ def test_elsewhere_nothing_is_limited(services: Services, pictures: Path) -> Non
     assert trainings.data_folder(services, Visitor(), str(pictures), None) == str(pictures)
 
 
+def test_an_empty_folder_is_refused_before_anything_starts(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "empty" / "images").mkdir(parents=True)
+    with pytest.raises(InputError, match="found an empty one"):
+        trainings.data_folder(services, Visitor(), str(tmp_path / "empty"), None)
+
+
 def test_uploads_are_unpacked_within_their_folder(pictures: Path, tmp_path: Path) -> None:
     good, bad, empty, broken = (tmp_path / f"{name}.zip" for name in ("good", "bad", "empty", "broken"))
     with zipfile.ZipFile(good, "w") as archive:
