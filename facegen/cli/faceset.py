@@ -297,7 +297,11 @@ def pack(
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, shard_bytes=shard_mb * 1_000_000, on_progress=on_progress)
-    said(as_json, f"{len(faceset)} faces in {len(made)} shards in {output}.", shards=[str(path) for path in made])
+    said(
+        as_json,
+        f"{len(faceset)} faces in {len(made)} tar file{'s' if len(made) != 1 else ''} in {output}.",
+        shards=[str(path) for path in made],
+    )
 
 
 @app.command()
@@ -362,7 +366,8 @@ def info(
     for name, value in found.to_json().items():
         if name == "spread":
             continue
-        words = ", ".join(f"{k} {v}" for k, v in list(value.items())[:8]) if isinstance(value, dict) else value
+        parts = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
+        words = parts if isinstance(parts, str | int) else ", ".join(map(str, parts[:8])) + ", ..." * (len(parts) > 8)
         typer.echo(f"{name:12} {words}")
 
 

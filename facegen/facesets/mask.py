@@ -67,8 +67,10 @@ def parsed_mask(record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
         share = _parser().share(crop[None], parse.FACE)[0]
     side = image_rgb.shape[0]
     back = cv2.warpAffine(share, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    # nothing but this face: what the parser sees far outside its outline is another one's
-    near = cv2.dilate(hull_of(record, side), np.ones((3, 3), np.uint8), iterations=max(1, side // 24))
+    # nothing but this face: what the parser sees far outside its outline is another one's; foreheads go on above it
+    near = cv2.dilate(hull_of(record, side), np.ones((max(2, side // 7), 1), np.uint8), anchor=(0, 0))
+    grown = 2 * max(1, side // 24) + 1
+    near = cv2.dilate(near, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grown, grown)))
     return _without_holes(np.where(near > 0, np.clip((back - 0.3) / 0.4, 0, 1) * 255, 0).astype(np.uint8))
 
 

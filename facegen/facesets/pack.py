@@ -174,6 +174,9 @@ def unpack(packed: Path, output: Path, on_progress: OnProgress | None = None) ->
     if output.exists() and any(output.iterdir()):
         raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
     faces = PackedFaces.open(packed)
+    if not len(faces):
+        faces.close()
+        raise InputError(f"Expected faces with their metadata in {packed}, found none; choose other shards.")
     output.mkdir(parents=True, exist_ok=True)
 
     def write(number: int) -> None:

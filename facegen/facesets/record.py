@@ -163,10 +163,12 @@ class FaceRecord:
         """Rebuilds a record; keys that facegen does not know are left out.
 
         Raises:
-            InputError: it is no record, or an array has another shape than it must.
+            InputError: it is no record, a name leads out of the faceset, or an array has another shape than it must.
         """
         if not isinstance(data, dict) or not isinstance(data.get("file_name"), str):
             raise InputError("Expected an object with a file_name in every line of metadata.jsonl, found another.")
+        for name in ("file_name", "mask_file_name"):
+            _check_inside(data.get(name))
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         values.setdefault("face_type", "unknown")
@@ -184,6 +186,15 @@ class FaceRecord:
                 (bool(i), tuple((float(x), float(y)) for x, y in p)) for i, p in values["polygons"]
             )
         return cls(**values)
+
+
+def _check_inside(name: Any) -> None:
+    """Raises InputError for a name that is no path below the faceset's folder: metadata may come from anybody."""
+    if name is None:
+        return
+    parts = name.replace("\\", "/").split("/") if isinstance(name, str) else [".."]
+    if any(part in ("", ".", "..") for part in parts) or ":" in parts[0] or "\0" in name:
+        raise InputError(f"Expected names inside the faceset, found {name!r}; its metadata is not to be trusted.")
 
 
 def stem_of(file_name: str) -> str:

@@ -13,6 +13,7 @@ from facegen.facesets import Faceset, cluster, info, mask, metadata, trash
 from facegen.facesets.choices import SORT_KEYS, CleanOptions
 from facegen.facesets.clean import propose
 from facegen.facesets.pack import PackedFaces, pack, unpack
+from facegen.facesets.record import FaceRecord
 from facegen.facesets.resize import resize
 from facegen.facesets.sort import KEYS, sort
 from facegen.media import write_picture
@@ -208,6 +209,16 @@ def test_info(faceset: Faceset) -> None:
     assert sum(map(sum, found.spread)) == 12
     assert info.draw(faceset).shape == (760, 1200, 3)
     assert info.sheet(faceset, 8, 32, 4).shape == (64, 128, 3)
+
+
+@pytest.mark.parametrize(
+    "name", ["../other.jpg", "/etc/other.jpg", "a/../../other.jpg", "..\\other.jpg", "C:/other.jpg", ""]
+)
+@pytest.mark.parametrize("field", ["file_name", "mask_file_name"])
+def test_names_that_lead_out_are_refused(faceset: Faceset, field: str, name: str) -> None:
+    plain = faceset.records[0].to_json() | {field: name}
+    with pytest.raises(InputError, match="inside the faceset"):
+        FaceRecord.from_json(plain)
 
 
 def test_people_are_told_apart() -> None:
