@@ -10,7 +10,7 @@ from facegen.ui.handlers import note, progress_card, shown, step
 from facegen.ui.services import Services, Visitor
 from facegen.ui.shell import Shell
 
-_VERBS = (("Save now", "save"), ("Pause", "pause"), ("Resume", "resume"), ("Export", "export"), ("Stop", "stop"))
+_VERBS = (("Save now", "save"), ("Pause", "pause"), ("Export", "export"), ("Stop", "stop"), ("Resume", "resume"))
 
 
 def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Dropdown:
@@ -23,7 +23,10 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
     chosen = gr.Dropdown([], label="Training", elem_id="train-chosen")
     card = gr.HTML(_NONE_YET, elem_id="train-card")
     with gr.Row(elem_classes="fg-buttons"):
-        buttons = [(gr.Button(label, size="md", min_width=90, elem_id=f"train-{verb}"), verb) for label, verb in _VERBS]
+        buttons = [
+            (gr.Button(label, size="md", min_width=110, visible=False, elem_id=f"train-{verb}"), verb)
+            for label, verb in _VERBS
+        ]
     said = gr.HTML()
     # shown only with rows in it: from an empty table the plot would take its numbers for names
     plot = gr.LinePlot(
@@ -67,7 +70,7 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
         words = trained.use(services, run)
         return note(words), *_place(services, visitor, name)
 
-    fresh = [chosen, card, plot, log, seen]
+    fresh = [chosen, card, plot, log, seen, *(button for button, _ in buttons)]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
     timer.tick(refresh, [shell.visitor, chosen], fresh, **quiet)
     chosen.input(refresh, [shell.visitor, chosen], fresh, **quiet)
@@ -90,9 +93,9 @@ _ANSWERS = {
 
 
 def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
-    """The card, the plot, the log, and what all else depends on."""
+    """The card, the plot, the log, what all else depends on, and which buttons make sense."""
     if name is None:
-        return _NONE_YET, gr.LinePlot(visible=False), "", ""
+        return _NONE_YET, gr.LinePlot(visible=False), "", "", *(gr.Button(visible=False) for _ in _VERBS)
     run = services.run(visitor, name)
     status, (newest, _) = run.status(), trained.preview(run)
     words = trained.estimate(run)
@@ -100,7 +103,10 @@ def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[A
     seen = f"{name}:{status.state}:{newest and newest.name}:{len(trained.exports(run))}"
     curves = trained.curves(run)
     ended = trained.summary(run) if status.state == "done" else ""
-    return progress_card(status, ended) + hint, gr.LinePlot(curves, visible=len(curves) > 0), run.log_tail(8), seen
+    wanted = ["resume"] if not status.is_active else [verb for _, verb in _VERBS if verb != "resume"]
+    buttons = [gr.Button(visible=verb in wanted and status.state != "queued") for _, verb in _VERBS]
+    plot = gr.LinePlot(curves, visible=len(curves) > 0)
+    return progress_card(status, ended) + hint, plot, run.log_tail(8), seen, *buttons
 
 
 def _made(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
