@@ -205,6 +205,7 @@ CSS = """
 
 /* the frame stays in sight while the settings of a merge are moved */
 #swap-merge { max-height: 440px; overflow-y: auto; }
+#swap-merge > * { flex-shrink: 0; }
 .fg-faces .grid-container { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)) !important; }
 .fg-faces .caption-label { font-size: .72rem; max-width: 100%; left: auto; padding: 1px 6px; }
 
