@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from facegen.errors import InputError
-from facegen.faces import expression
+from facegen.faces import expression, skin
 from facegen.faces.analyse import FaceAnalyser
 from facegen.faces.bridge import bridged
 from facegen.faces.face import Face, box_of, points5_of
@@ -20,9 +20,9 @@ from facegen.faces.people import cluster, returns, seen_together
 from facegen.faces.smooth import smooth_track
 from facegen.faces.track import PackedPoints, Portrait, Track
 
-VERSION = 2
+VERSION = 3
 """Of the files that `ClipAnalysis.save` writes."""
-_TRACK_FIELDS = ("indices", "frames", "steps", "matrices", "blendshapes", "scores", "embedding", "rest")
+_TRACK_FIELDS = ("indices", "frames", "steps", "matrices", "blendshapes", "scores", "embedding", "rest", "skin")
 _LEAST_SAMPLES = 3
 
 
@@ -63,6 +63,8 @@ class FaceTrack:
     """(128,) float32."""
     rest: np.ndarray
     """(468, 3) float32, see `Face.rest`."""
+    skin: np.ndarray
+    """(468, 3) float32, see `skin.usual`; NaN where not known."""
 
     def face(self, row: int, track_id: int) -> Face:
         """The face in the frame `indices[row]`."""
@@ -78,6 +80,7 @@ class FaceTrack:
             track_id=track_id,
             person_id=self.person_id,
             rest=self.rest,
+            skin=self.skin,
         )
 
 
@@ -234,6 +237,7 @@ def _finished(track: Track, followed: Followed, person_id: int, embedding: np.nd
         scores=raw.scores,
         embedding=embedding,
         rest=expression.at_rest_over(points, blendshapes),
+        skin=skin.usual(track.skins),
     )
 
 

@@ -186,7 +186,9 @@ class _Follower:
         self._retire(seconds)
         for track in self._active:
             if track.unconfirmed == 0 and track.last.index == frame.index:
-                track.offer_portrait(image, _face_of_sample(track.last), frame.index, seconds)
+                face = _face_of_sample(track.last)
+                track.offer_portrait(image, face, frame.index, seconds)
+                track.offer_skin(image, face)
 
     def _follow_to(self, frame: ClipFrame) -> None:
         """Follows the active tracks to a key frame, unless they are there already."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from facegen.faces import align
+from facegen.faces import align, skin
 from facegen.faces.detect import overlap
 from facegen.faces.face import Face
 from facegen.faces.recognise import chip
 
 _STEPS = 32767
 _PORTRAITS = 4
+_SKINS = 128
 _PORTRAIT_GAP_SECONDS = 0.7
 _THUMBNAIL_PX = 192
 _ROLL_KEPT_DEG = 20.0
@@ -91,10 +92,15 @@ class Track:
 
     samples: list[Sample] = field(default_factory=list)
     portraits: list[Portrait] = field(default_factory=list)
+    skins: list[np.ndarray] = field(default_factory=list)
+    """What `skin.bare` saw now and then, evenly over the whole track."""
     confirmed_count: int = 0
     """How many samples there were when the detector last saw this face too."""
     unconfirmed: int = 0
     """How often in a row the detector did not."""
+
+    _offered: int = 0
+    _skin_step: int = 1
 
     @property
     def last(self) -> Sample:
@@ -120,6 +126,14 @@ class Track:
         right = self.last.matrix[:2, 0]
         roll = -float(np.degrees(np.arctan2(right[1], right[0])))
         return roll if abs(roll) > _ROLL_KEPT_DEG else 0.0
+
+    def offer_skin(self, image_rgb: np.ndarray, face: Face) -> None:
+        """Remembers how the skin looks in this frame; of a long track, in fewer and fewer frames."""
+        self._offered += 1
+        if (self._offered - 1) % self._skin_step == 0:
+            self.skins.append(skin.bare(image_rgb, face.points478).astype(np.float16))
+        if len(self.skins) >= _SKINS:
+            self.skins, self._skin_step = self.skins[::2], self._skin_step * 2
 
     def offer_portrait(self, image_rgb: np.ndarray, face: Face, index: int, seconds: float) -> None:
         """Keeps this view of the face if it is among the best that lie apart in time."""

@@ -31,7 +31,7 @@ class SwapOptions:
     source_face: int | None = field(default=None, metadata={"min": 0, "max": 999, "step": 1})
     """Which face of a source picture that shows several, counted from the left, 0 first."""
 
-    face_shape: float = _strength(1.0)
+    face_shape: float = _strength(0.9)
     """How far eyes, nose, mouth and chin take the source's proportions."""
 
     mask_feather: float = _strength(0.1)

@@ -18,7 +18,7 @@ import numpy as np
 from facegen.faces import Face, blend, expression, light, mesh
 from facegen.faces.mesh import Array
 from facegen.media import Patch
-from facegen.swap.engines.eyes import SIDES, EyePicture, draw_eyes, opening
+from facegen.swap.engines.eyes import SIDES, opening, recoloured
 from facegen.swap.engines.occlusion import Mask, Occlusion, calm
 from facegen.swap.engines.texture import TEXTURE_SIZE, Identity, Texture, make_identity, make_texture, view_of
 from facegen.swap.options import SwapOptions
@@ -30,6 +30,8 @@ JAW_OPENED = 0.4
 LIDS_SHUT, LIDS_AWAKE, LIDS_CLOSED = 0.05, 0.35, 0.8
 """Lid gaps by eye width, and how much further lids close at the first of them: a source that looks ahead shows no lid
 that would look closed (found by measuring eyeBlink before and after)."""
+EYE_SHOWN = 0.9
+"""How much of the height between the lids is eye: their edges are the source's."""
 OUTLINE_CM = 0.7
 """How far the outline may go; a vertex inside may go as much further as it is away from it."""
 AROUND = 0.05
@@ -111,7 +113,7 @@ class MeshDraft:
         shape: (478, 3) where the new face's points go, in the view's pixels.
         albedo: (h, w, 3) log albedo of the source, drawn in place.
         depth: (h, w) pixels, how deep inside the mesh each pixel lies.
-        eyes: where the source's eyes can be seen.
+        irises: the source's, see `iris_colours`.
         cues: see there.
     """
 
@@ -119,7 +121,7 @@ class MeshDraft:
     shape: Array
     albedo: Array
     depth: Array
-    eyes: EyePicture
+    irises: tuple[Array | None, Array | None]
     cues: Cues
 
 
@@ -173,7 +175,7 @@ class MeshEngine:
             grain=blend.grain_of(target_luma, looked_at),
             uncovered=mask.share if mask is not None and mask.is_own else None,
         )
-        return MeshDraft(view=view, shape=shape, albedo=albedo, depth=depth, eyes=texture.eyes, cues=cues)
+        return MeshDraft(view=view, shape=shape, albedo=albedo, depth=depth, irises=texture.irises, cues=cues)
 
     def settle(self, window: Sequence[Cues], centre: int, options: SwapOptions) -> Cues:
         """See `Engine.settle`: a Gaussian mean over the frames around."""
@@ -200,7 +202,7 @@ class MeshEngine:
         lit += blend.grain(size, cues.grain * options.grain_match, seed)
         there, reach = _followed(view.points[: mesh.VERTEX_COUNT], shape, size)
         moved = _taken(view.image_rgb, there).astype(np.float32)
-        inside = draw_eyes(moved, draft.eyes, moved, draft.shape)
+        inside = recoloured(moved, draft.shape, draft.irises)
         drawn = lit + (inside - lit) * cv2.merge([_openings(shape, size)] * 3)
         wide = blend.ramp(draft.depth, width * (0.05 + 0.25 * options.mask_feather)) * reach
         narrow = blend.ramp(draft.depth, width * (0.02 + 0.1 * options.mask_feather)) * reach
@@ -283,7 +285,7 @@ def _chosen(identity: Identity, face: Face) -> Texture:
         vertex_albedo=a.vertex_albedo + (b.vertex_albedo - a.vertex_albedo) * share,
         tone=a.tone + (b.tone - a.tone) * share,
         view=a.view,
-        eyes=a.eyes,
+        irises=a.irises,
     )
 
 
@@ -361,9 +363,13 @@ def _taken(picture: np.ndarray, there: tuple[Array, Array]) -> np.ndarray:
 
 def _openings(shape: Array, size_hw: tuple[int, int]) -> Array:
     """(h, w) where the target's own eyes and mouth interior are seen, 0..1 with soft edges."""
-    mask = np.zeros(size_hw, np.uint8)
-    for region in (mesh.EYE_LEFT, mesh.EYE_RIGHT, mesh.LIPS_INNER):
-        mask |= mesh.polygon_mask(shape[list(region), :2], size_hw)
+    mask = mesh.polygon_mask(shape[list(mesh.LIPS_INNER), :2], size_hw)
+    for lids, _ in SIDES:
+        line = shape[list(lids), :2]
+        along = (line[8] - line[0]) / (np.linalg.norm(line[8] - line[0]) + 1e-6)
+        across = np.array([-along[1], along[0]], np.float32)
+        line = line - np.outer((line - line[0]) @ across * (1 - EYE_SHOWN), across)
+        mask |= mesh.polygon_mask(line.astype(np.float32), size_hw)
     radius = max(float(np.ptp(shape[:, 0])) * 0.006, 0.5)
     return cv2.GaussianBlur(mask, (0, 0), radius).astype(np.float32) / 255
 

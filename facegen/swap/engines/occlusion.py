@@ -1,4 +1,7 @@
-"""What stands before a face: hair, hands, glasses, microphones, as the parser sees them."""
+"""What stands before a face: hair, hands, glasses, microphones, as the parser sees them.
+
+What the parser does not know is told by its colours: they disagree with how the skin there usually looks in the clip.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facegen.faces import Face, align, mesh, parse
+from facegen.faces import Face, align, mesh, parse, skin
 from facegen.faces.mesh import Array
 from facegen.swap.engines.eyes import SIDES
 
@@ -18,6 +21,9 @@ STILL = 15.0
 """How far a place may change, 0..255, to count as still."""
 _MOVED_PLACES = 10
 _LOOK_SIZE = 64
+BARE = 0.75
+"""Share from which on a place counts as uncovered."""
+_ROUND = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,10 +68,17 @@ class Occlusion:
         bare, behind = self._parser.shares(picture[None], UNCOVERED, (parse.GLASSES,))[0]
         is_clear = is_worn and _is_clear(picture, bare, behind)
         found = bare + behind if is_clear else bare
+        points = align.apply(matrix, face.points478[:, :2]).astype(np.float32)
         share = np.clip((cv2.GaussianBlur(found, (0, 0), 1.5) - 0.35) / 0.4, 0, 1)
+        share = np.maximum(share, _lids(share, points))
         if is_clear:
-            rims = _rims(picture, align.apply(matrix, face.points478[:, :2]))
+            rims = _rims(picture, points)
             share *= 1 - rims * np.minimum(cv2.dilate(behind, np.ones((5, 5), np.uint8)) * 2, 1)
+        if is_worn and face.skin is not None:
+            corners = np.column_stack([points, face.points478[:, 2] * np.linalg.norm(matrix[0, :2])])
+            before_it = skin.covered(picture, corners.astype(np.float32), face.skin)
+            if before_it is not None:
+                share *= 1 - before_it
         return Mask(matrix=matrix, look=look, share=(share * 255 + 0.5).astype(np.uint8), is_own=True)
 
 
@@ -124,6 +137,24 @@ def _rims(picture_rgb: np.ndarray, points: Array) -> Array:
     for lids, _ in SIDES:
         eye = points[list(lids)]
         middle = eye.mean(0)
-        # lashes and lids are lines too
-        rims[mesh.polygon_mask((middle + (eye - middle) * [1.3, 1.9]).astype(np.float32), rims.shape) > 127] = 0
+        # lashes and lids are lines too, those of a shut eye as well
+        half = np.maximum(np.ptp(eye, 0) / 2 * [1.3, 1.9], float(np.ptp(eye[:, 0])) * 0.3)
+        around = np.stack([np.cos(_ROUND), np.sin(_ROUND)], 1) * half
+        rims[mesh.polygon_mask((middle + around).astype(np.float32), rims.shape) > 127] = 0
     return rims
+
+
+def _lids(share: Array, points: Array) -> Array:
+    """(S, S) 1 between brows and eyes where the forehead above and the cheek below are bare.
+
+    Large painted lids look like something held before the face; hair, hands or a cup there would cover more.
+    """
+    bare = np.zeros(share.shape, np.float32)
+    for brow, lids in ((mesh.BROW_LEFT, mesh.EYE_LEFT), (mesh.BROW_RIGHT, mesh.EYE_RIGHT)):
+        hairs, eye = points[list(brow)], points[list(lids)]
+        upwards = hairs.mean(0) - eye.mean(0)
+        around = [mesh.sample(share[..., None], at) for at in (hairs + upwards * 0.3, eye - upwards * 0.6)]
+        if min(float(np.percentile(found, 60)) for found in around) > BARE:
+            hull = cv2.convexHull(np.concatenate([hairs, eye]).astype(np.float32))[:, 0]
+            bare = np.maximum(bare, mesh.polygon_mask(hull, share.shape).astype(np.float32) / 255)
+    return bare

@@ -11,10 +11,10 @@ import numpy as np
 from facegen.faces import Face, expression, light, mesh
 from facegen.faces.blend import blurred
 from facegen.faces.mesh import Array
-from facegen.swap.engines.eyes import EyePicture
+from facegen.swap.engines.eyes import iris_colours
 
 TEXTURE_SIZE = 768
-BRIGHTER, DARKER, TINT = 0.4, 0.5, 0.1
+BRIGHTER, DARKER, TINT = 0.5, 0.5, 0.1
 """How far broad structures of a source's skin may differ from its mean, log RGB."""
 PLAIN_SKIN = 120.0
 """Skin darker than this, 0..255, has more contrast in the logarithm than lighter light would show."""
@@ -29,14 +29,14 @@ class Texture:
         vertex_albedo: (468, 3) smoothed log albedo at the vertices.
         tone: (3,) log RGB of the person's skin in even light.
         view: (5,) see `view_of`; tells which picture suits a moment of the target.
-        eyes: the picture itself, for its eyes.
+        irises: colours of the eyes, see `iris_colours`.
     """
 
     albedo_log: tuple[Array, ...]
     vertex_albedo: Array
     tone: Array
     view: Array
-    eyes: EyePicture
+    irises: tuple[Array | None, Array | None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,7 +68,7 @@ def make_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, vi
         visible: (h, w) how far each pixel is uncovered face, 0..1, or nothing if it is not known.
         view: from `view_of`.
     """
-    eyes = EyePicture(image_rgb=image_rgb, points=points[:, :2])
+    irises = iris_colours(image_rgb, points)
     points = points[: mesh.VERTEX_COUNT]
     normals = mesh.normals(points)
     trust = light.facing(normals)
@@ -97,7 +97,7 @@ def make_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, vi
         vertex_albedo=vertex_albedo,
         tone=shading.harmonics[0].copy(),
         view=view,
-        eyes=eyes,
+        irises=irises,
     )
 
 
