@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--sheets", type=Path, default=swap_clips.WORK / "train_swap")
     asked = options.parse_args(arguments)
     name = "train_swap_fresh" if asked.fresh else "train_swap"
-    run = asked.run or swap_clips.WORK / name
+    run = asked.run or swap_clips.WORK / name / "run"
     seen, target, person_b = cut(asked.person_a, asked.person_b, asked.seen_seconds)
     flow = FlowOptions(minutes=asked.minutes, fresh=asked.fresh, changes=tuple(asked.set), merge=asked.merge_settings)
     trained, meshed = asked.sheets / f"{name}.mp4", asked.sheets / "train_swap_mesh.mp4"

@@ -129,6 +129,7 @@ SAEHD = TaskInfo(
             "ema_decay=0.995",
             "task.start_from=pretrained",
             "task.ct_mode=rct",
+            "task.warp_share=0.75",
             *_SMALL,
         ),
         "small-128-pretrain": (

@@ -48,14 +48,14 @@ def with_moments(picture: Array, own: Array, wanted: Array) -> Array:
     return np.clip(cv2.cvtColor((lab - own[0]) * ratio + wanted[0], cv2.COLOR_LAB2RGB), 0, 1)
 
 
-def transferred(picture: Array, like: Array, mask: Array, method: str) -> Array:
-    """(S, S, 3): the picture with the colours of another, both measured inside the mask."""
+def transferred(picture: Array, like: Array, mask: Array, like_mask: Array, method: str) -> Array:
+    """(S, S, 3): the picture with the colours of another, each measured inside its mask."""
 
     def tensor(image: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
 
-    weights = torch.from_numpy(mask)[None, None]
-    made = TRANSFERS[method](tensor(picture), tensor(like), weights, weights)
+    weights, like_weights = (torch.from_numpy(one)[None, None] for one in (mask, like_mask))
+    made = TRANSFERS[method](tensor(picture), tensor(like), weights, like_weights)
     return made[0].permute(1, 2, 0).numpy()
 
 
@@ -79,7 +79,8 @@ def histogram_matched(picture: Array, like: Array, mask: Array, threshold: int) 
 
 def poisson(picture: Array, like: Array, mask: Array) -> Array:
     """(S, S, 3): the picture's gradients inside the mask on the other's colours (Perez et al. 2003)."""
-    inside = (mask > 0.1).astype(np.uint8) * 255
+    # the border lies on skin: hair and background beyond it would shine into the face
+    inside = (mask > 0.5).astype(np.uint8) * 255
     inside[:2] = inside[-2:] = 0
     inside[:, :2] = inside[:, -2:] = 0
     x, y, width, height = cv2.boundingRect(inside)

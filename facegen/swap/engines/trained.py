@@ -179,15 +179,16 @@ class TrainedEngine:
         masks = {"prd": _enlarged(mask_new, side), "dst": _enlarged(mask_old, side)}
         mask = self._mask(merge, masks, face, image_rgb, matrix, side)
         picture = np.clip(_enlarged(drawn, side), 0, 1)
+        there = (mask > 0.5).astype(np.float32)
         if merge.face_scale:
             about = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, 1 + merge.face_scale / 100)
             picture = cv2.warpAffine(picture, about, (side, side), borderMode=cv2.BORDER_REPLICATE)
             mask = cv2.warpAffine(mask, about, (side, side))
         inside = (mask > 0.5).astype(np.float32)
         if merge.colour not in ("none", "rct") and merge.mode != "raw-predict":
-            picture = laying.transferred(picture, target, inside, merge.colour)
+            picture = laying.transferred(picture, target, inside, there, merge.colour)
         cues = Cues(
-            wanted=laying.moments(target, inside),
+            wanted=laying.moments(target, there),
             own=laying.moments(picture, inside),
             centre_xy=face.points68[17:].mean(0).astype(np.float32),
             velocity_xy=np.zeros(2, np.float32),
