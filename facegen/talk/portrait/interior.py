@@ -22,14 +22,16 @@ _UPPER_WIDTHS = (0.86, 0.64, 0.66, 0.52, 0.4, 0.3, 0.2)
 _LOWER_WIDTHS = (0.52, 0.56, 0.6, 0.5, 0.4, 0.3, 0.2)
 _UPPER_SHORTER = (0.0, 0.07, 0.02, 0.1, 0.16, 0.22, 0.3)
 _LOWER_SHORTER = (0.0, 0.01, 0.03, 0.08, 0.14, 0.2, 0.26)
-_UPPER_EDGE_CM = -0.08
+_UPPER_EDGE_CM = -0.12
 """Where the upper incisors end: a little below the closed lips."""
-_LOWER_SHOWN_CM = (0.04, 0.2)
+_UPPER_SHOWN_CM = (0.1, 0.36)
+"""How much of the upper teeth is seen below the upper lip, at the least and at the most open."""
+_LOWER_SHOWN_CM = (0.08, 0.38)
 """How much of the lower teeth stands above the lower lip, at the least and at the most open."""
 
 _IVORY = np.array([1.0, 0.965, 0.885], np.float32)
-_TONGUE = np.array([0.72, 0.34, 0.33], np.float32)
-_CAVITY = np.array([0.25, 0.105, 0.095], np.float32)
+_TONGUE = np.array([0.78, 0.43, 0.42], np.float32)
+_CAVITY = np.array([0.3, 0.14, 0.13], np.float32)
 _GUM = np.array([0.62, 0.33, 0.32], np.float32)
 
 
@@ -52,7 +54,7 @@ def _teeth(is_upper: bool) -> tuple[Array, Array]:
     glassy = 0.86 + 0.14 * np.clip((v - edge) / 0.14, 0, 1)
     to_gum = 1 - 0.25 * np.clip((v - 0.55) / 0.5, 0, 1)
     far = np.exp(-np.square(u / (1.75 if is_upper else 1.5)))
-    brightness = seam * bulge * glassy * to_gum * (0.16 + 0.84 * far)
+    brightness = seam * bulge * glassy * to_gum * (0.28 + 0.72 * far)
     brightness = cv2.GaussianBlur(brightness.astype(np.float32), (0, 0), 1.0)
     return brightness, cv2.GaussianBlur(opacity.astype(np.float32), (0, 0), 0.8)
 
@@ -111,19 +113,21 @@ class Mouth:
         middle = np.abs(u) < 0.6
         gap = float((upper - lower)[middle].max()) if middle.any() else float((upper - lower).max())
         floor = float(lower[middle].mean()) if middle.any() else float(lower.min())
-        least, most = _LOWER_SHOWN_CM
-        lower_edge = floor + least + (most - least) * float(np.clip((gap - 0.5) / 0.9, 0, 1))
+        ceiling = float(upper[middle].mean()) if middle.any() else float(upper.max())
+        wide = float(np.clip((gap - 0.4) / 0.9, 0, 1))
+        lower_edge = floor + float(np.interp(wide, (0, 1), _LOWER_SHOWN_CM))
+        upper_edge = min(_UPPER_EDGE_CM, ceiling - float(np.interp(wide, (0, 1), _UPPER_SHOWN_CM)))
         result = self._with_tongue(result, u, v, lower_edge, gap)
-        result = _with_teeth(result, False, u, lower_edge - v, np.clip((v - lower) / 0.16, 0.35, 1) * 0.6)
+        result = _with_teeth(result, False, u, lower_edge - v, np.clip((v - lower) / 0.16, 0.5, 1) * 0.85)
         lit = np.clip((upper - v) / 0.32, 0, 1)
         # the upper lip keeps the light from what is close behind it
-        result = _with_teeth(result, True, u, v - _UPPER_EDGE_CM, 0.62 + 0.38 * lit)
+        result = _with_teeth(result, True, u, v - upper_edge, 0.78 + 0.22 * lit)
         result = result * self.white
         if self.own is not None:
             result = self._with_own(result, u, v, 0.8 + 0.2 * lit)
         opening = np.clip((upper - lower) / 0.35, 0, 1)
         near_lips = np.clip(np.minimum(upper - v, (v - lower) * 1.6) / 0.07, 0, 1)
-        return result * ((0.5 + 0.5 * opening) * (0.62 + 0.38 * near_lips) * (1 - 0.35 * inside**4))[..., None]
+        return result * ((0.75 + 0.25 * opening) * (0.78 + 0.22 * near_lips) * (1 - 0.3 * inside**4))[..., None]
 
     def _with_tongue(self, below: Array, u: Array, v: Array, lower_edge: float, gap: float) -> Array:
         top = lower_edge + 0.1 + min(0.22 * gap, 0.32) - 0.16 * np.square(u)
