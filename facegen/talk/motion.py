@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facegen.errors import WeightsError
+from facegen.config import from_dict, read_json
+from facegen.errors import InputError, WeightsError
+from facegen.runs import find_run
 from facegen.talk.rig import RIG_SIZE, bundled_rig
 from facegen.talk.speech import RATE as SPEECH_RATE
 from facegen.talk.speech import Speech
 
 if TYPE_CHECKING:
-    from facegen.talk.network import MotionNet
+    from torch import Tensor
+
+    from facegen.talk.encoder import SpeechEncoder
+    from facegen.talk.network import MotionNet, MotionNetConfig
 
 RATE = 50
 """Rows of mouth movement a second."""
@@ -28,10 +34,25 @@ _PAUSE_SECONDS = 0.4
 
 
 class MotionModel:
-    """The network that hears where lips go; it holds nothing of a recording."""
+    """The network that hears where lips go; it holds nothing of a recording.
 
-    def __init__(self, network: MotionNet) -> None:
-        self._network = network.eval().requires_grad_(False)
+    Args:
+        network: as trained.
+        encoder: what it hears through besides, where it was trained so.
+    """
+
+    def __init__(self, network: MotionNet, encoder: SpeechEncoder | None = None) -> None:
+        self._network, self.encoder = network.eval().requires_grad_(False), encoder
+
+    @classmethod
+    def of(cls, run: str) -> MotionModel:
+        """The network of a training, named by its run's folder or name; the bundled one where the name is empty.
+
+        Raises:
+            InputError: there is no such run, or it has no finished network.
+            WeightsError: its weights are another model's, or the encoder cannot be had.
+        """
+        return _of_run(str(motion_run(run))) if run else _bundled()
 
     @classmethod
     def bundled(cls) -> MotionModel:
@@ -57,8 +78,9 @@ class MotionModel:
             first, last = max(0, start - margin), min(rows, start + window + margin)
             heard = speech.features(first * step, last * step)
             heard = np.pad(heard, [(0, (last - first) * step - len(heard)), (0, 0)], mode="edge")
+            codes = None if self.encoder is None else _codes(speech, first, last)
             with torch.inference_mode():
-                said = self._network(torch.from_numpy(heard.T.copy())[None])[0].numpy().T
+                said = self._network(torch.from_numpy(heard.T.copy())[None], codes)[0].numpy().T
             parts.append(said[start - first : start - first + min(window, rows - start)])
         return np.concatenate(parts).astype(np.float32)
 
@@ -116,24 +138,62 @@ def _stretched(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     return result
 
 
+def motion_run(name: str) -> Path:
+    """Where a run keeps its exported motion network.
+
+    Raises:
+        InputError: there is no such run, or it has none.
+    """
+    place = (Path(name) if Path(name).is_dir() else find_run(name).path) / "exports" / "final"
+    if not (place / "motion.safetensors").exists():
+        raise InputError(f"Expected a finished training of a motion network, found none in {name!r}; train it first.")
+    return place
+
+
+def _codes(speech: Speech, first: int, last: int) -> Tensor:
+    """(1, CODES, rows) of the encoder, the last row repeated beyond the end."""
+    import torch
+
+    if speech.codes is None or not len(speech.codes):
+        raise InputError("Expected sound that the encoder heard too, found none; listen with the network's encoder.")
+    rows = np.minimum(np.arange(first, last), len(speech.codes) - 1)
+    return torch.from_numpy(speech.codes[rows].astype(np.float32).T.copy())[None]
+
+
+@functools.cache
+def _of_run(place: str) -> MotionModel:
+    from facegen.talk.encoder import load_encoder
+    from facegen.talk.network import MotionNetConfig
+
+    settings = read_json(Path(place) / "motion.json")
+    config = from_dict(MotionNetConfig, settings["network"])
+    encoder = None if config.encoder == "none" else load_encoder(config.encoder)
+    return MotionModel(_loaded(Path(place) / "motion.safetensors", config), encoder)
+
+
 @functools.cache
 def _bundled() -> MotionModel:
+    from facegen import hub
+    from facegen.talk.network import MotionNetConfig
+    from facegen.talk.weights import MOTION
+
+    return MotionModel(_loaded(hub.fetch(MOTION), MotionNetConfig()))
+
+
+def _loaded(path: Path, config: MotionNetConfig) -> MotionNet:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from facegen import hub
-    from facegen.talk.network import MotionNet, MotionNetConfig
-    from facegen.talk.weights import MOTION
+    from facegen.talk.network import MotionNet
 
-    path = hub.fetch(MOTION)
-    network = MotionNet(MotionNetConfig())
+    network = MotionNet(config)
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(
             f"Expected the motion network's weights in {path}, found another model; install them again."
         ) from error
-    return MotionModel(network)
+    return network
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +12,9 @@ from facegen.config import check
 from facegen.talk.rig import RIG_SIZE
 from facegen.talk.speech import FEATURES
 
+EncoderName = Literal["none", "wav2vec2", "hubert"]
+CODES = 768
+"""Numbers in a row of an encoder's."""
 DOWN = 2
 """Rows of features to one row of movements."""
 
@@ -25,6 +29,8 @@ class MotionNetConfig:
     """Spread of each block's three taps, in rows of 20 ms; together they hear about half a second to each side."""
     dropout: float = field(default=0.4, metadata={"min": 0.0, "max": 0.9, "step": 0.05})
     """Share of a block's output that is left out while training."""
+    encoder: EncoderName = field(default="none", metadata={"choices": get_args(EncoderName)})
+    """What listens besides: a speech encoder from the Hub (wav2vec2, hubert), fetched on first use."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -51,9 +57,22 @@ class MotionNet(nn.Module):
         width = config.width
         self.enter = nn.Conv1d(FEATURES, width, 5, padding=2)
         self.down = nn.Conv1d(width, width, 2 * DOWN, stride=DOWN, padding=DOWN // 2)
+        if config.encoder != "none":
+            self.codes = nn.Sequential(nn.Dropout(config.dropout), nn.Conv1d(CODES, width, 1))
         self.blocks = nn.Sequential(*[_Block(width, dilation, config.dropout) for dilation in config.dilations])
         self.leave = nn.Sequential(nn.GroupNorm(1, width), nn.Conv1d(width, RIG_SIZE, 1))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, FEATURES, 2 T) of `Speech.features`, a row each 10 ms, to (B, K, T) coefficients of the rig, a row each 20 ms."""
-        return self.leave(self.blocks(F.gelu(self.down(F.gelu(self.enter(features))))))
+    def forward(self, features: Tensor, codes: Tensor | None = None) -> Tensor:
+        """What a mouth does.
+
+        Args:
+            features: (B, FEATURES, 2 T) of `Speech.features`, a row each 10 ms.
+            codes: (B, CODES, T) of the encoder, where the network has one.
+
+        Returns:
+            (B, K, T) coefficients of the rig, a row each 20 ms.
+        """
+        rows = self.down(F.gelu(self.enter(features)))
+        if codes is not None:
+            rows = rows + self.codes(codes)
+        return self.leave(self.blocks(F.gelu(rows)))

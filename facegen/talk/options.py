@@ -40,8 +40,14 @@ class TalkOptions:
     seed: int = field(default=0, metadata={"min": 0, "max": 2**31 - 1, "step": 1})
     """Another number gives other movements of head and eyes; the same number the same ones."""
 
+    restore: float = _strength(0.0)
+    """How far the face restorer sharpens the result; for portraits that are small, blurred or compressed. Slower."""
+
     face: int | None = field(default=None, metadata={"min": 0, "max": 999, "step": 1})
     """Which face of a portrait that shows several, counted from the left, 0 first (nothing: the largest)."""
+
+    frame: float | None = field(default=None, metadata={"min": 0.0, "max": 86400.0, "step": 0.1})
+    """Of a video, only the picture at this second speaks (nothing: the video itself gets other words)."""
 
     seconds: float | None = field(default=None, metadata={"min": 0.2, "max": 86400.0, "step": 0.1})
     """Only the first so many seconds (nothing: all of the sound)."""
@@ -57,6 +63,9 @@ class TalkOptions:
 
     engine: str = "portrait"
     """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field."""
+
+    motion: str = ""
+    """A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in)."""
 
     def __post_init__(self) -> None:
         check(self)

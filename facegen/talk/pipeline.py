@@ -10,11 +10,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import cv2
 import numpy as np
 
 from facegen import media, provenance
 from facegen.config import to_dict
+from facegen.device import use_one_thread
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.runs import Run, runs_home
@@ -25,10 +25,10 @@ from facegen.talk.liveliness import enliven
 from facegen.talk.motion import Motion, MotionModel
 from facegen.talk.options import FIELD, TalkOptions
 from facegen.talk.portrait.renderer import Moment, Renderer
-from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.request import TalkRequest, TalkResult, field_run, request_key
 from facegen.talk.respeak import Speaker, chosen_frames
 from facegen.talk.rig import bundled_rig
+from facegen.talk.seat import is_respoken, seated, touches
 from facegen.talk.shoot import WORKERS, Pace, Reel, check_paths, in_order
 from facegen.talk.speech import Speech, listen
 
@@ -42,9 +42,6 @@ OnProgress = Callable[[float, str], None]
 
 FRAME_RATE = 25
 TICKS = 512
-WIDEST_YAW_DEG = 50.0
-"""A face that is turned further than this hides one half of the mouth."""
-SMALLEST_FACE_PX = 40
 
 
 class TalkPipeline:
@@ -86,14 +83,16 @@ class TalkPipeline:
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the portrait at one moment of its talk, without the rest."""
-        speech = listen(request.audio, seconds=seconds)
+        speech = listen(request.audio, seconds=seconds, encoder=MotionModel.of(request.options.motion).encoder)
         moments = np.arange(max(2, int(speech.seconds * FRAME_RATE))) / FRAME_RATE
         if request.options.engine.startswith(FIELD):
             speaker = FieldSpeaker(_painter(request), speech, moments, request.options)
             return speaker.draw(min(int(seconds * FRAME_RATE), len(moments) - 1))
-        sitter = self._sitter(request)
+        sitter = seated(request, self.analyser)
         motion = _invented(speech, moments, request.options)
-        return Renderer(sitter).draw(_moment(motion, min(int(seconds * FRAME_RATE), len(motion) - 1)))
+        return Renderer(sitter, touches(sitter, request.options)).draw(
+            _moment(motion, min(int(seconds * FRAME_RATE), len(motion) - 1))
+        )
 
     def _talk(self, request: TalkRequest, run: Run, say: Callable[..., None]) -> TalkResult:
         started = time.perf_counter()
@@ -101,6 +100,7 @@ class TalkPipeline:
         speech = listen(
             request.audio,
             seconds=request.options.seconds,
+            encoder=MotionModel.of(request.options.motion).encoder,
             on_heard=lambda seconds: say(0.0, f"Listening, {seconds:.0f} s heard"),
         )
         notices: tuple[str, ...] = ()
@@ -111,18 +111,17 @@ class TalkPipeline:
         heard = time.perf_counter()
         if request.options.engine.startswith(FIELD):
             frames, like, count, said = _field(request, speech, first, say)
-        elif media.is_picture(request.portrait):
-            frames, like, count, said = self._portrait(request, speech, first, say)
-        else:
+        elif is_respoken(request):
             frames, like, count, said = self._video(request, speech, first, say)
+        else:
+            frames, like, count, said = self._portrait(request, speech, first, say)
         prepared, pace = time.perf_counter(), Pace()
         for index in reel.record(frames, like, request):
             pace.frames += 1
             say(0.15 + 0.82 * (index + 1) / count, f"Frame {index + 1} of {count}", f"{pace.rate:.1f} frames/s")
         drawn = time.perf_counter()
         say(0.98, "Joining picture and sound")
-        is_video = bool(request.portrait) and not media.is_picture(request.portrait)
-        is_cut = request.options.seconds is not None or is_video
+        is_cut = request.options.seconds is not None or is_respoken(request)
         notices += said + reel.join(like, request, is_cut=is_cut)
         ended = time.perf_counter()
         stages = {
@@ -146,7 +145,7 @@ class TalkPipeline:
     ) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
         options = request.options
         say(0.03, "Looking at the portrait")
-        sitter = self._sitter(request)
+        sitter = seated(request, self.analyser)
         length = min(speech.seconds, options.seconds or speech.seconds)
         count = max(1, round(length * FRAME_RATE))
         seconds = np.arange(count) / FRAME_RATE
@@ -154,7 +153,7 @@ class TalkPipeline:
         if request.driving is None:
             motion = _invented(speech, seconds, options)
         else:
-            mouth = MotionModel.bundled().mouth(speech, seconds, options.mouth)
+            mouth = MotionModel.of(options.motion).mouth(speech, seconds, options.mouth)
             motion, notices = follow_video(
                 Motion.still(mouth),
                 request.driving,
@@ -166,7 +165,7 @@ class TalkPipeline:
         height, width = sitter.image_rgb.shape[:2]
         time_base = Fraction(1, FRAME_RATE * TICKS)
         like = media.made_video(width, height, Fraction(FRAME_RATE), time_base)
-        renderer, mark = Renderer(sitter), provenance.Watermark((height, width))
+        renderer, mark = Renderer(sitter, touches(sitter, options)), provenance.Watermark((height, width))
 
         def draw(index: int) -> media.Frame:
             image = renderer.draw(_moment(motion, index))
@@ -198,7 +197,7 @@ class TalkPipeline:
         end = options.seconds if options.seconds is not None else float(times[-1]) + 1
         times = times[times - times[0] < end]
         count = len(times)
-        mouth = MotionModel.bundled().mouth(speech, times - times[0], options.mouth)
+        mouth = MotionModel.of(options.motion).mouth(speech, times - times[0], options.mouth)
         notices: tuple[str, ...] = ()
         if speech.seconds > float(times[-1] - times[0]) + 0.25 and options.seconds is None:
             notices = (f"The sound is longer than the video and ends with it, after {times[-1] - times[0]:.1f} s.",)
@@ -211,39 +210,6 @@ class TalkPipeline:
 
         frames = (frame for frame in media.read_frames(path, start_index=first) if frame.index < count)
         return _pooled(speak, frames), like, count, notices
-
-    def _sitter(self, request: TalkRequest) -> Sitter:
-        """The portrait, ready to move.
-
-        Raises:
-            NoFaceError: there is no face in it.
-            InputError: the face cannot be animated; the sentence says why.
-        """
-        name = Path(request.portrait).name
-        image = _fitted(media.read_picture(request.portrait), request.options.longest_side)
-        faces = self.analyser.detect(image)
-        if not faces:
-            raise NoFaceError(f"Expected a face in the portrait {name!r}, but found none; choose another picture.")
-        face = faces[0]
-        if request.options.face is not None:
-            from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
-            if request.options.face >= len(from_left):
-                raise InputError(
-                    f"Expected a face number up to {len(from_left) - 1}, found {request.options.face}; "
-                    f"{name!r} shows {len(from_left)}."
-                )
-            face = from_left[request.options.face]
-        if abs(face.yaw_deg) > WIDEST_YAW_DEG:
-            raise InputError(
-                f"Expected a face that looks towards the camera, found one in profile in {name!r} "
-                f"({abs(face.yaw_deg):.0f} degrees); choose a picture from the front."
-            )
-        if face.size_px < SMALLEST_FACE_PX:
-            raise InputError(
-                f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
-                "choose a larger picture."
-            )
-        return Sitter.of(image, face, bundled_rig())
 
 
 def _field(
@@ -279,7 +245,7 @@ def _painter(request: TalkRequest) -> Painter:
 
 
 def _invented(speech: Speech, seconds: np.ndarray, options: TalkOptions) -> Motion:
-    mouth = MotionModel.bundled().mouth(speech, seconds, options.mouth)
+    mouth = MotionModel.of(options.motion).mouth(speech, seconds, options.mouth)
     return enliven(
         Motion.still(mouth),
         speech,
@@ -305,18 +271,8 @@ def _moment(motion: Motion, index: int) -> Moment:
 
 def _pooled(work: Callable[[T], media.Frame], items: Iterable[T]) -> Iterator[media.Frame]:
     """Frames in order, drawn by a few threads that end with the stream."""
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="talk") as pool:
+    with ThreadPoolExecutor(WORKERS, "talk", initializer=use_one_thread) as pool:
         yield from in_order(work, items, pool)
-
-
-def _fitted(image: np.ndarray, longest_side: int) -> np.ndarray:
-    """The picture no larger than asked, with even sides, which every player shows."""
-    height, width = image.shape[:2]
-    scale = min(1.0, longest_side / max(height, width))
-    if scale < 1:
-        size = max(2, round(width * scale)), max(2, round(height * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
 
 
 def _person(analysis: ClipAnalysis, wanted: int | None, path: str) -> int:

@@ -88,6 +88,10 @@ def request_key(request: TalkRequest) -> str:
     if request.options.engine.startswith(FIELD):
         run = field_run(request.options.engine)
         inputs += [str(path) for place in FIELD_PLACES for path in sorted((run / place).glob("field.*"))]
+    if request.options.motion:
+        from facegen.talk.motion import motion_run
+
+        inputs.append(str(motion_run(request.options.motion) / "motion.safetensors"))
     parts = [__version__, to_dict(placed), [_fingerprint(path) for path in inputs]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from facegen.errors import InputError
 from facegen.media import read_audio_windows
 from facegen.media.source import shown
 from facegen.talk.phones import GROUPS, one_hot, phone_rows
+
+if TYPE_CHECKING:
+    from facegen.talk.encoder import SpeechEncoder
 
 SAMPLE_RATE = 16000
 """Samples a second that everything here works on."""
@@ -50,6 +54,8 @@ class Speech:
     """(N,) uint8 groups of phones, see `phones.GROUPS`."""
     samples: int
     """Samples at SAMPLE_RATE."""
+    codes: np.ndarray | None = None
+    """(M, D) float16 of a speech encoder, 50 rows a second, where one listened too."""
 
     @property
     def seconds(self) -> float:
@@ -74,6 +80,7 @@ def listen(
     *,
     seconds: float | None = None,
     on_heard: Callable[[float], None] = lambda _seconds: None,
+    encoder: SpeechEncoder | None = None,
 ) -> Speech:
     """Reads a recording, of any rate and layout, piece by piece.
 
@@ -81,6 +88,7 @@ def listen(
         path: a sound file, or a video with sound.
         seconds: no more than this is needed; a little more is heard, so that a short piece sounds as the whole does.
         on_heard: told how many seconds were heard, every ten; may raise Cancelled.
+        encoder: listens too, where the motion network asks for it.
 
     Raises:
         InputError: it cannot be read, has no sound, or is shorter than `SHORTEST_SECONDS`.
@@ -97,6 +105,8 @@ def listen(
                 return
 
     speech = hear(pieces())
+    if encoder is not None:
+        speech = replace(speech, codes=encoder.codes(pieces()))
     if speech.seconds < SHORTEST_SECONDS:
         raise InputError(
             f"Expected at least {SHORTEST_SECONDS} s of sound, found {speech.seconds:.2f} s in {shown(path)}; "

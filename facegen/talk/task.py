@@ -17,7 +17,8 @@ from facegen.config import check, save
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.talk.clips import SpokenClip, list_clips, read_clip
-from facegen.talk.network import DOWN, MotionNet, MotionNetConfig
+from facegen.talk.encoder import load_encoder
+from facegen.talk.network import CODES, DOWN, MotionNet, MotionNetConfig
 from facegen.talk.rig import RIG_SIZE, MouthRig, bundled_rig
 from facegen.talk.speech import FEATURES, MELS, NOTHING
 from facegen.training.task import Draw, Task, TrainingData
@@ -28,17 +29,22 @@ _PHONES_LEFT_OUT = 0.2
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Example:
-    """One clip as tensors: (FEATURES, 2 T) features, (K, T) coefficients, (T,) lip gap and loudness."""
+    """One clip as tensors: (FEATURES, 2 T) features, (K, T) coefficients, (T,) lip gap and loudness, (CODES, T) codes."""
 
     name: str
     features: Tensor
     coefficients: Tensor
     gap: np.ndarray
     loudness: np.ndarray
+    codes: Tensor | None = None
 
 
 class SpokenData:
-    """Pieces of clips, their voices changed a little: `features` (B, FEATURES, 2 T), `coefficients` (B, K, T), `known` (B, T)."""
+    """Pieces of clips, their voices changed a little.
+
+    Batches hold `features` (B, FEATURES, 2 T), `coefficients` (B, K, T), `known` (B, T) and, where an encoder listened,
+    `codes` (B, CODES, T).
+    """
 
     def __init__(
         self, examples: list[_Example], held_back: list[_Example], rig: MouthRig, rows: int, device: torch.device
@@ -57,41 +63,44 @@ class SpokenData:
         features[:, -1] = 1
         coefficients = torch.zeros(len(draw.indices), self.rig.shapes.shape[0], self.rows)
         known = torch.zeros(len(draw.indices), self.rows)
+        batch = {"features": features, "coefficients": coefficients, "known": known}
+        if self.examples[0].codes is not None:
+            batch["codes"] = torch.zeros(len(draw.indices), CODES, self.rows)
         for place, index in enumerate(draw.indices.tolist()):
             example = self.examples[index]
-            piece, target = _paced(*_cut(example, self.rows, generator), self.rows, generator)
+            piece, target, *codes = _paced(_cut(example, self.rows, generator), self.rows, generator)
             length = target.shape[1]
+            if codes:
+                batch["codes"][place, :, :length] = codes[0]
             features[place, :MELS, : DOWN * length] = _disguised(piece[:MELS], generator)
             # phones must not be leant on: they are often wrong, and other languages have others
             is_heard = float(torch.rand(1, generator=generator)) > _PHONES_LEFT_OUT
             features[place, MELS:, : DOWN * length] = piece[MELS:] * is_heard
             coefficients[place, :, :length] = target
             known[place, :length] = 1
-        return {name: value.to(self.device) for name, value in _named(features, coefficients, known).items()}
+        return {name: value.to(self.device) for name, value in batch.items()}
 
 
-def _named(features: Tensor, coefficients: Tensor, known: Tensor) -> dict[str, Tensor]:
-    return {"features": features, "coefficients": coefficients, "known": known}
-
-
-def _cut(example: _Example, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A piece of a clip a fifth longer than is needed, where the clip is that long."""
+def _cut(example: _Example, rows: int, generator: torch.Generator) -> list[Tensor]:
+    """A piece of a clip a fifth longer than is needed, where the clip is that long: features, coefficients, codes."""
     total = example.coefficients.shape[1]
     length = min(rows + rows // 5, total)
     start = int(torch.randint(0, total - length + 1, (1,), generator=generator))
-    return example.features[:, DOWN * start : DOWN * (start + length)], example.coefficients[:, start : start + length]
+    parts = [example.coefficients] if example.codes is None else [example.coefficients, example.codes]
+    return [
+        example.features[:, DOWN * start : DOWN * (start + length)],
+        *(values[:, start : start + length] for values in parts),
+    ]
 
 
-def _paced(features: Tensor, target: Tensor, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _paced(parts: list[Tensor], rows: int, generator: torch.Generator) -> list[Tensor]:
     """The same spoken quicker or slower, up to a sixth."""
     factor = 1 + (float(torch.rand(1, generator=generator)) - 0.5) / 3
-    length = min(rows, int(target.shape[1] / factor))
-    both = [(features, DOWN), (target, 1)]
-    paced = [
+    length = min(rows, int(parts[1].shape[1] / factor))
+    return [
         F.interpolate(values[None, :, : round(length * factor) * step], size=length * step, mode="linear")[0]
-        for values, step in both
+        for values, step in zip(parts, (DOWN, 1, 1), strict=False)
     ]
-    return paced[0], paced[1]
 
 
 def _disguised(mels: Tensor, generator: torch.Generator) -> Tensor:
@@ -143,9 +152,10 @@ class MotionTask(Task):
         if unknown:
             raise InputError(f"Expected the names of clips in {folder} to hold back, found {', '.join(unknown)}.")
         analyser, clips, skipped = FaceAnalyser(), [], []
+        encoder = None if self.network.encoder == "none" else load_encoder(self.network.encoder)
         for path in paths:
             try:
-                clips.append(read_clip(path, analyser))
+                clips.append(read_clip(path, analyser, encoder))
             except InputError:
                 skipped.append(path.name)
         apart = self.held_back or tuple(names[::_HELD_BACK_EVERY][1:])
@@ -167,7 +177,7 @@ class MotionTask(Task):
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """Squared error of the coefficients, stronger shapes first, and of their steps."""
-        error = (model(batch["features"]).float() - batch["coefficients"]) * batch["known"][:, None]
+        error = (model(batch["features"], batch.get("codes")).float() - batch["coefficients"]) * batch["known"][:, None]
         error = error * torch.from_numpy(_strengths()).to(error.device)[None, :, None]
         return {"place": error.square().mean(), "step": self.velocity * error.diff(dim=2).square().mean()}
 
@@ -179,7 +189,7 @@ class MotionTask(Task):
         model.eval()
         found, loud = [], []
         for example in data.held_back:
-            found.append(correlation(predicted_gap(model, example.features.to(data.device), data.rig), example.gap))
+            found.append(correlation(_gap(model, example, data), example.gap))
             loud.append(correlation(example.loudness, example.gap))
         return {
             "lip_error": 1 - float(np.median(found)),
@@ -193,7 +203,7 @@ class MotionTask(Task):
         model.eval()
         rows = []
         for example in (data.held_back or data.examples)[:4]:
-            predicted = predicted_gap(model, example.features.to(data.device), data.rig)
+            predicted = _gap(model, example, data)
             rows.append(_curves([example.gap, predicted], example.name))
         return np.concatenate(rows)
 
@@ -226,14 +236,21 @@ def _example(clip: SpokenClip, rig: MouthRig) -> _Example:
         coefficients=torch.from_numpy(clip.at_rows(rig.coefficients(clip.track.offsets)).T.copy()),
         gap=clip.at_rows(clip.track.gap),
         loudness=loudness,
+        codes=None if clip.speech.codes is None else _codes_at(clip.speech.codes, rows),
     )
 
 
+def _codes_at(codes: np.ndarray, rows: int) -> Tensor:
+    """(CODES, rows) of an encoder's rows, the last one repeated."""
+    return torch.from_numpy(codes[np.minimum(np.arange(rows), len(codes) - 1)].astype(np.float32).T.copy())
+
+
 @torch.no_grad()
-def predicted_gap(model: nn.Module, features: Tensor, rig: MouthRig) -> np.ndarray:
-    """(T,) lip gap, cm, that a network hears in (FEATURES, 2 T) features."""
-    coefficients = model(features[None])[0].float().cpu().numpy()
-    return np.asarray(rig.opening @ coefficients)
+def _gap(model: nn.Module, example: _Example, data: SpokenData) -> np.ndarray:
+    """(T,) lip gap, cm, that a network hears in an example."""
+    codes = None if example.codes is None else example.codes[None].to(data.device)
+    coefficients = model(example.features[None].to(data.device), codes)[0].float().cpu().numpy()
+    return np.asarray(data.rig.opening @ coefficients)
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.hub import Bundled, WeightFile
+from facegen.hub import Bundled, Hub, WeightFile
 
 _TERMS = "VASA-1 demo clips (no licence stated): research; GRID corpus: CC BY 4.0"
 
@@ -24,4 +24,25 @@ MOTION = WeightFile(
     licence=_TERMS,
     card="talk/README.md",
 )
-WEIGHTS = (RIG, MOTION)
+ENCODERS = {
+    "wav2vec2": WeightFile(
+        name="wav2vec2",
+        source=Hub("facebook/wav2vec2-base-960h", "22aad52d435eb6dbaf354bdad9b0da84ce7d6156"),
+        filename="model.safetensors",
+        sha256=None,
+        size=377607901,
+        licence="Apache-2.0",
+        card="https://huggingface.co/facebook/wav2vec2-base-960h",
+    ),
+    "hubert": WeightFile(
+        name="hubert",
+        source=Hub("facebook/hubert-base-ls960", "dba3bb02fda4248b6e082697eee756de8fe8aa8a"),
+        filename="pytorch_model.bin",
+        sha256=None,
+        size=377569754,
+        licence="Apache-2.0",
+        card="https://huggingface.co/facebook/hubert-base-ls960",
+    ),
+}
+"""What a motion network can be trained to hear through; fetched when one is."""
+WEIGHTS = (RIG, MOTION, *ENCODERS.values())

@@ -83,6 +83,9 @@ def poster(portrait: str) -> np.ndarray:
 def start(services: Services, visitor: Visitor, asked: TalkRequest) -> Run:
     """Put a talk into the queue as a run of its own; its files stay with the run, so that it can be resumed later."""
     asked = _with_own_field(services, visitor, asked)
+    if asked.options.motion:
+        run = services.run(visitor, asked.options.motion)
+        asked = replace(asked, options=replace(asked.options, motion=str(run.path)))
     given = {"portrait": asked.portrait, "audio": asked.audio, "driving": asked.driving}
     names = {name: Path(path).name for name, path in given.items() if path}
     run = Run.create("talk", {"visitor": visitor.mark, **names, "options": to_dict(asked.options)})

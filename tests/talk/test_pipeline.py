@@ -99,6 +99,17 @@ def test_only_the_mouth_of_a_video_changes(pipeline: TalkPipeline, asked: TalkRe
     assert np.ptp(gaps[20:]) > np.ptp(gaps[:20]) + 1
 
 
+def test_a_frame_of_a_video_speaks_as_a_picture_does(
+    pipeline: TalkPipeline, asked: TalkRequest, tmp_path: Path
+) -> None:
+    video = str(write_clip(tmp_path / "clip.mp4", moving_portrait(10)))
+    result = pipeline(replace(asked, portrait=video, options=replace(asked.options, frame=0.2, still=True)))
+    assert result.frames == media.probe(result.output).frame_count == 30
+    picture = media.read_frame_at(video, seconds=0.2).image_rgb
+    first = media.read_frame_at(result.output, index=0).image_rgb
+    assert np.abs(first[:40].astype(int) - picture[:40]).mean() < 4
+
+
 def test_a_driving_video_moves_the_head(pipeline: TalkPipeline, asked: TalkRequest, tmp_path: Path) -> None:
     driving = str(write_clip(tmp_path / "driving.mp4", moving_portrait(20)))
     result = pipeline(replace(asked, driving=driving))

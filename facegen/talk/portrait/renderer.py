@@ -15,8 +15,8 @@ from facegen.talk.portrait.stage import backward, ring_triangles
 
 Array = np.ndarray
 
-Touch = Callable[[np.ndarray, Array, Array], None]
-"""Changes, in place, a (H, W, 3) uint8 picture whose face has its (468, 3) vertices and (2, 3) mouth's plane there."""
+Touch = Callable[[np.ndarray, Array], None]
+"""Changes, in place, a (H, W, 3) uint8 picture whose face has its (468, 3) vertices there."""
 
 _CELLS = 180
 """Cells along the longer side of the field over the head."""
@@ -111,18 +111,7 @@ class Renderer:
         plane = plane_matrix(stage, sitter.plane, expressions.unit, moment.turn_deg, moment.shift_cm)
         self._draw_mouth(picture, placed, plane)
         for touch in self._touches:
-            touch(picture, placed[: mesh.VERTEX_COUNT], plane)
-        return picture
-
-    def draw_as(self, placed: Array, plane: Array) -> np.ndarray:
-        """(H, W, 3) uint8 RGB: face and mouth where another picture of the same person has them; eyes as pictured.
-
-        Args:
-            placed: (468 + R * 36, 3) vertices as `Stage.placed` orders them.
-            plane: (2, 3) affine of the mouth's plane there, of `plane_matrix`.
-        """
-        picture = self._moved(placed)
-        self._draw_mouth(picture, placed, plane)
+            touch(picture, placed[: mesh.VERTEX_COUNT])
         return picture
 
     def _moved(self, placed: Array) -> np.ndarray:

@@ -33,6 +33,8 @@ LABELS = {
     "still": "Keep the head still",
     "blink": "Blink",
     "seed": "Seed",
+    "restore": "Sharpen the face",
+    "frame": "Of a video, the picture at this second",
     "face": "Which face of the picture",
     "seconds": "Only the first seconds",
     "longest_side": "Longest side (pixels)",
@@ -44,7 +46,7 @@ VOICES = [
     *(("French", "fr"), ("Spanish", "es"), ("Italian", "it"), ("Chinese", "cmn"), ("Hindi", "hi"), ("Russian", "ru")),
 ]
 LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
-MORE = ("face", "seconds", "longest_side", "crf", "preset")
+MORE = ("restore", "frame", "face", "seconds", "longest_side", "crf", "preset")
 
 
 @dataclass(frozen=True, kw_only=True)

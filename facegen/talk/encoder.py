@@ -1,0 +1,189 @@
+"""Speech encoders from the Hub, wav2vec 2.0 and HuBERT, in plain torch: what is said, in 768 numbers, 50 times a second.
+
+Optional: the bundled motion network does without. One that is trained with `task.network.encoder` hears through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen import hub
+from facegen.errors import WeightsError
+from facegen.hub import WeightFile
+from facegen.talk.weights import ENCODERS
+
+RATE = 50
+"""Rows of codes a second."""
+SAMPLE_RATE = 16000
+_HOP = SAMPLE_RATE // RATE
+_STRIDES = (5, 2, 2, 2, 2, 2, 2)
+_HEAD = 64
+_GROUPS = 16
+_WINDOW_SECONDS, _MARGIN_SECONDS = 20, 1
+_SHORTEST = 400
+
+
+class _Layer(nn.Module):
+    """One transformer block with its norms behind (Vaswani et al. 2017)."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.heads = max(1, width // _HEAD)
+        self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
+        self.norm, self.final_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.grow, self.shrink = nn.Linear(width, inner), nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        count, rows, width = x.shape
+        query, key, value = (
+            part(x).view(count, rows, self.heads, -1).transpose(1, 2) for part in (self.q, self.k, self.v)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(count, rows, width)
+        x = self.norm(x + self.out(mixed))
+        return self.final_norm(x + self.shrink(F.gelu(self.grow(x))))
+
+
+class SpeechEncoder(nn.Module):
+    """The «base» shape of wav2vec 2.0 (Baevski et al. 2020) and HuBERT (Hsu et al. 2021), built to fit its weights.
+
+    Args:
+        weights: tensors under the names of the Hub's files, with or without the name of the model before them.
+
+    Raises:
+        WeightsError: they are another model's.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        known = {_own_name(name): value.float() for name, value in weights.items()}
+        try:
+            channels = known["convs.0.weight"].shape[0]
+            width, place = known["project.weight"].shape[0], known.pop("place_v")
+            norm = place.norm(dim=(0, 1), keepdim=True)
+            known["place.weight"] = known.pop("place_g") * place / norm
+            inner = known["layers.0.grow.weight"].shape[0]
+            depth = 1 + max(int(name.split(".")[1]) for name in known if name.startswith("layers."))
+        except (KeyError, IndexError) as error:
+            raise WeightsError(f"Expected the weights of wav2vec 2.0 or HuBERT, found no {error}.") from error
+        kernels = [known[f"convs.{number}.weight"].shape[2] for number in range(len(_STRIDES))]
+        inputs = [1, *[channels] * (len(_STRIDES) - 1)]
+        self.convs = nn.ModuleList(
+            nn.Conv1d(count, channels, kernel, stride, bias=False)
+            for count, kernel, stride in zip(inputs, kernels, _STRIDES, strict=True)
+        )
+        self.first_norm = nn.GroupNorm(channels, channels)
+        self.norm, self.project = nn.LayerNorm(channels), nn.Linear(channels, width)
+        taps = place.shape[2]
+        self.place = nn.Conv1d(width, width, taps, padding=taps // 2, groups=width // place.shape[1])
+        self.place_norm = nn.LayerNorm(width)
+        self.layers = nn.ModuleList(_Layer(width, inner) for _ in range(depth))
+        self.width = width
+        try:
+            self.load_state_dict({name: known[name] for name in self.state_dict()})
+        except (KeyError, RuntimeError) as error:
+            raise WeightsError(f"Expected the weights of wav2vec 2.0 or HuBERT, found others: {error}.") from error
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """(B, N) mono at 16 kHz to (B, T, width), a row each 20 ms."""
+        mean, deviation = samples.mean(1, keepdim=True), samples.std(1, keepdim=True)
+        x = ((samples - mean) / (deviation + 1e-5))[:, None]
+        for number, conv in enumerate(self.convs):
+            x = conv(x)
+            x = F.gelu(self.first_norm(x) if number == 0 else x)
+        x = self.project(self.norm(x.transpose(1, 2)))
+        # an even kernel makes one row too many
+        placed = F.gelu(self.place(x.transpose(1, 2))[..., : x.shape[1]]).transpose(1, 2)
+        x = self.place_norm(x + placed)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    @torch.inference_mode()
+    def codes(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
+        """(T, width) float16 of consecutive pieces of sound, heard in overlapping windows."""
+        rows = [
+            self(torch.from_numpy(window)[None])[0].to(torch.float16).numpy()[first : first + count]
+            for window, first, count in _windows(pieces)
+        ]
+        return np.concatenate(rows) if rows else np.zeros((0, self.width), np.float16)
+
+
+def load_encoder(name: str, weight: WeightFile | None = None) -> SpeechEncoder:
+    """An encoder, downloaded on first use.
+
+    Raises:
+        WeightsError: it cannot be had, or the file holds another model.
+    """
+    weight = weight or ENCODERS[name]
+    return SpeechEncoder(_read(hub.fetch(weight))).eval().requires_grad_(False)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    loaded: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return loaded
+
+
+_NAMES = {
+    "feature_extractor.conv_layers.0.layer_norm": "first_norm",
+    "feature_projection.layer_norm": "norm",
+    "feature_projection.projection": "project",
+    "encoder.pos_conv_embed.conv.weight_g": "place_g",
+    "encoder.pos_conv_embed.conv.weight_v": "place_v",
+    "encoder.pos_conv_embed.conv.parametrizations.weight.original0": "place_g",
+    "encoder.pos_conv_embed.conv.parametrizations.weight.original1": "place_v",
+    "encoder.pos_conv_embed.conv": "place",
+    "encoder.layer_norm": "place_norm",
+    "encoder.layers": "layers",
+    "feature_extractor.conv_layers": "convs",
+}
+_PARTS = {
+    ".conv.": ".",
+    "attention.q_proj": "q",
+    "attention.k_proj": "k",
+    "attention.v_proj": "v",
+    "attention.out_proj": "out",
+    "feed_forward.intermediate_dense": "grow",
+    "feed_forward.output_dense": "shrink",
+    "final_layer_norm": "final_norm",
+    ".layer_norm.": ".norm.",
+}
+
+
+def _own_name(name: str) -> str:
+    """The name in `SpeechEncoder` of a tensor of the Hub's files."""
+    name = name.removeprefix("wav2vec2.").removeprefix("hubert.")
+    for theirs, ours in _NAMES.items():
+        if name.startswith(theirs):
+            name = ours + name[len(theirs) :]
+            break
+    for theirs, ours in _PARTS.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
+def _windows(pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Windows with a margin on both sides, and which of their rows are wanted: the first one and how many."""
+    step, margin = _WINDOW_SECONDS * SAMPLE_RATE, _MARGIN_SECONDS * SAMPLE_RATE
+    held, before = np.zeros(0, np.float32), 0
+    for piece in pieces:
+        held = np.concatenate([held, piece])
+        while held.size >= before + step + margin:
+            yield held[: before + step + margin], before // _HOP, step // _HOP
+            held = held[before + step - margin :]
+            before = margin
+    left = held.size - before
+    if left > 0:
+        rows = -(-left // _HOP)
+        # the network needs a little sound behind a row's beginning
+        padded = np.pad(held, (0, max(0, before + rows * _HOP + _SHORTEST - held.size)))
+        yield padded.astype(np.float32), before // _HOP, rows
