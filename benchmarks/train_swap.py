@@ -69,6 +69,8 @@ def main(arguments: list[str]) -> None:
         figures={
             "nearer to B": {"found": rows[0]["nearer to B"], "asked": ASKED_NEARER},
             "steps": result.steps,
+            "minutes": asked.minutes,
+            "settings": asked.set,
             "faces of A and B": [result.faces_a, result.faces_b],
             "loss by minute": curve(run),
         },
