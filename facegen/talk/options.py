@@ -44,7 +44,7 @@ class TalkOptions:
     """How far the face restorer sharpens the result; for portraits that are small, blurred or compressed. Slower."""
 
     face: int | None = field(default=None, metadata={"min": 0, "max": 999, "step": 1})
-    """Which face of a portrait that shows several, counted from the left, 0 first (nothing: the largest)."""
+    """Which face of a portrait that shows several, counted from the left, 0 first (nothing: the largest one that looks at the camera)."""
 
     frame: float | None = field(default=None, metadata={"min": 0.0, "max": 86400.0, "step": 0.1})
     """Of a video, only the picture at this second speaks (nothing: the video itself gets other words)."""

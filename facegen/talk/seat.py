@@ -9,15 +9,15 @@ import numpy as np
 
 from facegen import media
 from facegen.errors import InputError, NoFaceError
-from facegen.faces import FaceAnalyser
+from facegen.faces import Face, FaceAnalyser
 from facegen.talk.options import FIELD, TalkOptions
 from facegen.talk.portrait.renderer import Touch
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.request import TalkRequest
 from facegen.talk.rig import bundled_rig
 
-WIDEST_YAW_DEG = 50.0
-"""A face that is turned further than this hides one half of the mouth."""
+WIDEST_YAW_DEG = 38.0
+"""A face that is turned further than this hides one half of the mouth; true profiles measure 45 to 50."""
 SMALLEST_FACE_PX = 40
 
 
@@ -40,26 +40,39 @@ def seated(request: TalkRequest, analyser: FaceAnalyser) -> Sitter:
     faces = analyser.detect(image)
     if not faces:
         raise NoFaceError(f"Expected a face in the portrait {name!r}, but found none; choose another picture.")
-    face = faces[0]
-    if request.options.face is not None:
-        from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
-        if request.options.face >= len(from_left):
-            raise InputError(
-                f"Expected a face number up to {len(from_left) - 1}, found {request.options.face}; "
-                f"{name!r} shows {len(from_left)}."
-            )
-        face = from_left[request.options.face]
-    if abs(face.yaw_deg) > WIDEST_YAW_DEG:
-        raise InputError(
-            f"Expected a face that looks towards the camera, found one in profile in {name!r} "
-            f"({abs(face.yaw_deg):.0f} degrees); choose a picture from the front."
-        )
+    face = speaker(faces, request.options.face, name)
     if face.size_px < SMALLEST_FACE_PX:
         raise InputError(
             f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
             "choose a larger picture."
         )
     return Sitter.of(image, face, bundled_rig())
+
+
+def speaker(faces: list[Face], wanted: int | None, name: str) -> Face:
+    """The face of a picture that is to speak.
+
+    Args:
+        faces: those of the picture, the largest first.
+        wanted: its number from the left; None takes the largest that looks towards the camera.
+        name: how an error speaks of the picture.
+
+    Raises:
+        InputError: it is not there, or in profile.
+    """
+    from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
+    if wanted is not None and wanted >= len(from_left):
+        raise InputError(
+            f"Expected a face number up to {len(from_left) - 1}, found {wanted}; {name!r} shows {len(from_left)}."
+        )
+    asked = faces if wanted is None else [from_left[wanted]]
+    for face in asked:
+        if abs(face.yaw_deg) <= WIDEST_YAW_DEG:
+            return face
+    raise InputError(
+        f"Expected a face that looks towards the camera, found one in profile in {name!r} "
+        f"({abs(asked[0].yaw_deg):.0f} degrees); choose a picture from the front."
+    )
 
 
 def touches(sitter: Sitter, options: TalkOptions) -> list[Touch]:

@@ -16,6 +16,7 @@ from facegen.runs import Run
 from facegen.talk import TalkOptions, TalkPipeline, TalkRequest
 from facegen.talk.clips import measured
 from facegen.talk.rig import lip_gap
+from facegen.talk.seat import speaker
 from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip
 from tests.talk.sounds import babble, write_wave
 
@@ -165,6 +166,20 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
         pipeline(request)
     assert str(refused.value).endswith(".")
     assert not Path(asked.output).exists()
+
+
+def test_who_looks_at_the_camera_speaks_and_a_profile_is_refused(pipeline: TalkPipeline) -> None:
+    (face,) = pipeline.analyser.detect(portrait_rgb()[:301, 70:371])
+    aside = face.matrix.copy()
+    cosine, sine = np.cos(np.radians(46)), np.sin(np.radians(46))
+    aside[:3, :3] = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]]) @ face.matrix[:3, :3]
+    profile = face.replace(matrix=aside.astype(np.float32), box_xyxy=face.box_xyxy - 20)
+    assert abs(profile.yaw_deg) > 38
+    assert speaker([profile, face], None, "two.png") is face
+    assert speaker([profile, face], 1, "two.png") is face
+    for faces, wanted in (([profile], None), ([profile, face], 0)):
+        with pytest.raises(InputError, match="profile in 'two.png'"):
+            speaker(faces, wanted, "two.png")
 
 
 def test_a_face_that_is_not_there_is_refused(pipeline: TalkPipeline, asked: TalkRequest) -> None:

@@ -175,7 +175,8 @@ class Renderer:
             closed = float(np.clip(moment.lids[side], 0, 1))
             if closed < 0.02 and not is_looking:
                 continue
-            self._draw_fine(picture, placed, lids, 0.25)
+            if closed >= 0.02:
+                self._draw_fine(picture, placed, lids, 0.25)
             if closed > _SHUT:
                 self._draw_seam(picture, placed, side, (closed - _SHUT) / (1 - _SHUT))
             outline = placed[list(lids), :2]
