@@ -161,9 +161,9 @@ def _ask_options() -> tuple[gr.Dropdown, gr.File, tuple[Widgets, ...]]:
 def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
     gr.HTML(step(4, "Make it", "Two seconds first, then all of it."))
     with gr.Row(elem_classes="fg-buttons"):
-        trial = gr.Button("Try two seconds", min_width=110, elem_id="talk-try")
-        run = gr.Button("Run", variant="primary", min_width=110, elem_id="talk-run")
-        cancel = gr.Button("Cancel", variant="stop", min_width=110, elem_id="talk-cancel")
+        trial = gr.Button("Try 2 s", min_width=80, elem_id="talk-try")
+        run = gr.Button("Run", variant="primary", min_width=80, elem_id="talk-run")
+        cancel = gr.Button("Cancel", variant="stop", min_width=80, elem_id="talk-cancel")
     status = gr.HTML(note("Nothing is running."), elem_id="talk-status")
     return trial, run, cancel, status
 
