@@ -24,7 +24,7 @@ FLOOR = 8.0
 
 FOLLOWED = 0.3
 """Share of what the harmonics leave of the target's slow changes that is followed inside the face."""
-HIGHLIGHTS = 0.1
+HIGHLIGHTS = 0.05
 """Share of the target's broad highlights that is put onto the new face."""
 
 

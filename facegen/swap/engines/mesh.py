@@ -15,37 +15,25 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facegen.faces import Face, blend, expression, light, mesh
+from facegen.faces import Face, blend, light, mesh
 from facegen.faces.mesh import Array
 from facegen.media import Patch
-from facegen.swap.engines.eyes import SIDES, opening, recoloured
+from facegen.swap.engines.eyes import SIDES, recoloured
 from facegen.swap.engines.occlusion import Mask, Occlusion, calm
+from facegen.swap.engines.shape import shaped
 from facegen.swap.engines.texture import TEXTURE_SIZE, Identity, Texture, make_identity, make_texture, view_of
 from facegen.swap.options import SwapOptions
 
 WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and enlarged."""
-JAW_OPENED = 0.4
-"""How much wider a swapped jaw opens, by the target's jawOpen (found by measuring jawOpen before and after)."""
-LIDS_SHUT, LIDS_AWAKE, LIDS_CLOSED = 0.05, 0.35, 0.8
-"""Lid gaps by eye width, and how much further lids close at the first of them: a source that looks ahead shows no lid
-that would look closed (found by measuring eyeBlink before and after)."""
+PALE = 0.7
+"""How closely the colours within a face follow how colourful the target's skin is."""
 EYE_SHOWN = 0.9
 """How much of the height between the lids is eye: their edges are the source's."""
-OUTLINE_CM = 0.7
-"""How far the outline may go; a vertex inside may go as much further as it is away from it."""
 AROUND = 0.05
 """How far outside of the target's outline the picture may change, as a share of the face's width."""
 MARGIN = 0.08
 """Room around the face, as a share of its size."""
-
-
-_GAPS = tuple(
-    (ring[place], ring[-place % len(ring)])
-    for ring, corner in ((mesh.LIPS_INNER, 10), (mesh.EYE_LEFT, 8), (mesh.EYE_RIGHT, 8))
-    for place in range(1, corner)
-)
-"""Vertices that face each other across an opening."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -93,12 +81,14 @@ class Cues:
 
     Attributes:
         gain: (468, 3) log RGB that puts the target's light on the texture.
+        colourful: how much of the texture's colour the target's shows, see `_colourful`.
         excess: how many times sharper the texture is than the target.
         grain: standard deviation of the target's noise, 0..255.
         uncovered: (S, S) uint8 share of the mask; nothing when it is not known, or is that of the frame before.
     """
 
     gain: Array
+    colourful: float
     excess: float
     grain: float
     uncovered: np.ndarray | None
@@ -163,13 +153,15 @@ class MeshEngine:
             mask = self._occlusion.mask(image_rgb, face, is_worn=True, before=earlier)
         view = _view(image_rgb, face, mask, WORK_SIZE)
         texture = _chosen(identity, face)
-        shape = _shaped(view.points, face, identity.rest, options.face_shape)
+        shape = shaped(view.points, face, identity.rest, options.face_shape)
         albedo, covered = _drawn(shape[: mesh.VERTEX_COUNT], texture, view.image_rgb.shape[:2])
         depth = blend.depth_of(covered)
         looked_at = depth > 1 + 0.05 * float(np.ptp(shape[:, 0]))
         target_luma = view.image_rgb[..., 1].astype(np.float32)
+        gain, colourful = _light_of(view, texture, options)
         cues = Cues(
-            gain=_gain(view, texture, options),
+            gain=gain,
+            colourful=colourful,
             excess=blend.sharpness(cv2.extractChannel(albedo, 1), looked_at)
             / max(blend.sharpness(light.to_log(target_luma), looked_at), 1e-3),
             grain=blend.grain_of(target_luma, looked_at),
@@ -187,6 +179,7 @@ class MeshEngine:
         weights /= weights.sum()
         return Cues(
             gain=np.tensordot(weights, np.stack([cues.gain for cues in window]), 1),
+            colourful=float(weights @ [cues.colourful for cues in window]),
             excess=float(weights @ [cues.excess for cues in window]),
             grain=float(weights @ [cues.grain for cues in window]),
             uncovered=uncovered,
@@ -197,7 +190,9 @@ class MeshEngine:
         view, shape = draft.view, draft.shape[: mesh.VERTEX_COUNT]
         size = view.image_rgb.shape[:2]
         width = float(np.ptp(shape[:, 0]))
-        lit = np.clip(light.from_log(draft.albedo + _enlarged(cues.gain, shape, size)), 0, 255)
+        grey = np.full((3, 3), (1 - cues.colourful) / 3, np.float32)
+        albedo = cv2.transform(draft.albedo, grey + np.eye(3, dtype=np.float32) * cues.colourful)
+        lit = np.clip(light.from_log(albedo + _enlarged(cues.gain, shape, size)), 0, 255)
         lit = blend.blurred_to(lit, 1 + (cues.excess - 1) * options.sharpness_match)
         lit += blend.grain(size, cues.grain * options.grain_match, seed)
         there, reach = _followed(view.points[: mesh.VERTEX_COUNT], shape, size)
@@ -237,40 +232,6 @@ def _view(image_rgb: np.ndarray, face: Face, mask: Mask | None, work_size: int) 
     )
 
 
-def _shaped(points: Array, target: Face, source_rest: Array, strength: float) -> Array:
-    """(478, 3) where the points of a face go: the source's proportions with the target's pose and expression.
-
-    What is added to the target's points is the difference of the two people at rest, so that whatever the target does
-    is kept; the mouth keeps the target's own gap, and eyes that close do so a little earlier.
-
-    Args:
-        points: (478, 3) of the target, in any scale of its image.
-        target: whose expression it is.
-        source_rest: see `Identity.rest`.
-        strength: 0 keeps the target's proportions, 1 takes the source's.
-    """
-    pose = mesh.Pose.of(points)
-    rest = target.rest
-    if rest is None:
-        rest = expression.at_rest(target.points478, target.blendshapes)
-    offset = (source_rest - rest) * strength
-    offset[:, 2] = 0
-    length = np.linalg.norm(offset, axis=1)
-    offset *= np.minimum(1, (OUTLINE_CM + mesh.topology().to_outline) / (length + 1e-6))[:, None]
-    for upper, lower in _GAPS:
-        offset[upper, 1] = offset[lower, 1] = (offset[upper, 1] + offset[lower, 1]) / 2
-    jaw = expression.movements()[expression.REMOVED.index("jawOpen")] * np.array([1, 1, 0], np.float32)
-    offset += jaw * (JAW_OPENED * target.blendshape("jawOpen"))
-    canonical = pose.to_canonical(points[: mesh.VERTEX_COUNT])
-    for lids, _ in SIDES:
-        above, below = list(lids[1:8]), list(lids[:8:-1])
-        sleepy = 1 - np.clip((opening(points, lids) - LIDS_SHUT) / (LIDS_AWAKE - LIDS_SHUT), 0, 1)
-        offset[above, 1] -= (canonical[above, 1] - canonical[below, 1]) * sleepy * LIDS_CLOSED
-    # an iris goes where the lids around it go
-    irises = [np.repeat(offset[list(lids)].mean(0, keepdims=True), 5, 0) for lids, _ in SIDES]
-    return (points + pose.turn(np.concatenate([offset, *irises]))).astype(np.float32)
-
-
 def _chosen(identity: Identity, face: Face) -> Texture:
     """The texture for this moment: the nearest two in pose and expression, blended by how near they are."""
     if len(identity.textures) == 1:
@@ -289,8 +250,8 @@ def _chosen(identity: Identity, face: Face) -> Texture:
     )
 
 
-def _gain(view: View, texture: Texture, options: SwapOptions) -> Array:
-    """(468, 3) log light and tone that the texture needs at each vertex."""
+def _light_of(view: View, texture: Texture, options: SwapOptions) -> tuple[Array, float]:
+    """(468, 3) log light and tone that the texture needs at each vertex, and how colourful it may be."""
     points = view.points[: mesh.VERTEX_COUNT]
     normals = mesh.normals(points)
     height, width = view.image_rgb.shape[:2]
@@ -301,12 +262,24 @@ def _gain(view: View, texture: Texture, options: SwapOptions) -> Array:
         weights = weights * mesh.sample(visible[..., None], points)[:, 0]
     colours = light.vertex_colours(view.image_rgb, points, visible)
     gain = light.relight(texture.vertex_albedo, colours, normals, weights)
+    colourful = _colourful(np.average(colours, axis=0, weights=weights * light.skin_vertices() + 1e-6), texture.tone)
     if options.colour < 1:
         own_tone = texture.tone - texture.tone.mean()
         mean_gain = gain.mean(0)
         chroma = mean_gain - mean_gain.mean()
         gain = gain + (own_tone - chroma) * (1 - options.colour)
-    return gain
+    return gain, 1 + (colourful - 1) * options.colour
+
+
+def _colourful(target_tone: Array, source_tone: Array) -> float:
+    """How far lips, cheeks and shades keep their colour, 0.1..1: in a clip of pale or toned colours skin's are pale, too.
+
+    Args:
+        target_tone: (3,) log RGB of the target's skin.
+        source_tone: (3,) log RGB of the source's.
+    """
+    target, source = (float(np.linalg.norm(tone - tone.mean())) for tone in (target_tone, source_tone))
+    return float(np.clip((target / (source + 1e-3)) ** PALE, 0.1, 1))
 
 
 def _drawn(shape: Array, texture: Texture, size_hw: tuple[int, int]) -> tuple[Array, np.ndarray]:

@@ -153,8 +153,11 @@ def _lids(share: Array, points: Array) -> Array:
     for brow, lids in ((mesh.BROW_LEFT, mesh.EYE_LEFT), (mesh.BROW_RIGHT, mesh.EYE_RIGHT)):
         hairs, eye = points[list(brow)], points[list(lids)]
         upwards = hairs.mean(0) - eye.mean(0)
-        around = [mesh.sample(share[..., None], at) for at in (hairs + upwards * 0.3, eye - upwards * 0.6)]
-        if min(float(np.percentile(found, 60)) for found in around) > BARE:
-            hull = cv2.convexHull(np.concatenate([hairs, eye]).astype(np.float32))[:, 0]
+        # above the inner half of the brow, as beside the outer half there may be hair
+        around = [mesh.sample(share[..., None], at) for at in (hairs[2:5] + upwards * 0.6, eye - upwards * 0.6)]
+        if min(float(np.median(found)) for found in around) > BARE:
+            # raised brows are higher than their points say
+            raised = np.concatenate([hairs + upwards * 0.35, eye]).astype(np.float32)
+            hull = cv2.convexHull(raised)[:, 0]
             bare = np.maximum(bare, mesh.polygon_mask(hull, share.shape).astype(np.float32) / 255)
     return bare
