@@ -29,6 +29,9 @@ class Request:
     created: float = 0.0
 
 
+_RESULT = "result.json"
+
+
 class RunFolder:
     """A run folder as files; `Run` adds what is done with it."""
 
@@ -81,6 +84,15 @@ class RunFolder:
                 except FileNotFoundError:
                     continue  # a temporary file of the running work
         return total
+
+    def keep_result(self, result: dict[str, Any]) -> None:
+        """Write what the work made of itself, plain JSON, before it ends: who sees the end finds this."""
+        config.write_json(self.path / _RESULT, result)
+
+    def result(self) -> dict[str, Any]:
+        """What `keep_result` kept; empty where there is nothing yet."""
+        file = self.path / _RESULT
+        return config.read_json(file) if file.exists() else {}
 
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of what the process printed; a progress line shows only as it stood last."""

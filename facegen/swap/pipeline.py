@@ -3,7 +3,7 @@
 import time
 from collections import Counter, OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,14 @@ class SwapPipeline:
         check_paths(request, PICTURES if is_picture else VIDEOS)
         clock = StageClock()
         if is_picture:
-            return self._swap_picture(request, Progress(on_progress, run), clock, started)
+            result = self._swap_picture(request, Progress(on_progress, run), clock, started)
+            if run is not None:
+                run.keep_result(asdict(result))
+            return result
         folder = run or _run_of(request)
         with folder.work():
             result = self._swap_clip(request, folder, Progress(on_progress, folder), clock, started)
+            folder.keep_result(asdict(result))
         if run is not None:
             return result
         folder.delete()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -76,6 +76,7 @@ class TalkPipeline:
                     on_progress(fraction, f"{text}, {rate}" if rate else text)
 
             result = self._talk(request, folder, say)
+            folder.keep_result(asdict(result))
         if run is not None:
             return replace(result, run=str(run.path))
         folder.delete()

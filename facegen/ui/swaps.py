@@ -1,6 +1,5 @@
 """A swap as the browser asks for it: what the target is, who is in it, one frame ahead, and the run that does it."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -179,10 +178,9 @@ def summary(run: Run) -> str:
     """What a finished swap says of itself, with its notices; nothing while it runs, or of other work."""
     if run.kind != "swap" or run.status().state != "done":
         return ""
-    said = [line for line in run.log_tail().splitlines() if line.startswith("{") and line.endswith("}")]
-    if not said:
+    told = run.result()
+    if not told:
         return ""
-    told = json.loads(said[-1])
     return " ".join((f"{told['frames']} frames, {told['faces']} faces in {told['seconds']:.1f} s.", *told["notices"]))
 
 

@@ -1,6 +1,5 @@
 """A talk as the browser asks for it: who speaks, what is said, one frame ahead, and the run that does it."""
 
-import json
 import sys
 import threading
 from collections.abc import Mapping
@@ -133,10 +132,9 @@ def summary(run: Run) -> str:
     """What a finished talk says of itself, with its notices; nothing while it runs."""
     if run.status().state != "done":
         return ""
-    said = [line for line in run.log_tail().splitlines() if line.startswith("{") and line.endswith("}")]
-    if not said:
+    told = run.result()
+    if not told:
         return ""
-    told = json.loads(said[-1])
     return " ".join((f"{told['frames']} frames in {told['seconds']:.1f} s.", *told["notices"]))
 
 
