@@ -365,3 +365,12 @@ def test_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
     assert run.path.exists()
     assert facegen("delete", run.name, "--yes").returncode == 0
     assert not run.path.exists()
+
+
+def test_a_result_is_kept_before_the_end_and_read_back() -> None:
+    run = Run.create("swap", {})
+    assert run.result() == {}
+    with run.work():
+        run.keep_result({"frames": 12, "notices": ["über"]})
+    assert run.status().state == "done"
+    assert run.result() == {"frames": 12, "notices": ["über"]}

@@ -15,6 +15,9 @@ def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> No
     services, visitor = Services(), Visitor()
     with pytest.raises(InputError, match="data folder"):
         start_dataset(services, visitor, str(tmp_path / "missing"), "", True, 3, "")
+    with pytest.raises(InputError, match="empty"):
+        start_dataset(services, visitor, str(tmp_path), "", True, 3, "")
+    (tmp_path / "face.png").write_bytes(b"any")
     with pytest.raises(InputError, match="female>=0.9999"):
         start_dataset(services, visitor, str(tmp_path), "nice ones", True, 3, "")
     assert not services.runs(visitor)
