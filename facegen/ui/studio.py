@@ -44,8 +44,8 @@ def _page(services: Services) -> gr.Blocks:
                 faceset_timer = faceset.build(services, shell)
             with gr.Tab("Train", id="train"):
                 train_timer = train.build(services, shell)
-            with gr.Tab("Runs", id="runs"):
-                runs_timer = runs.build(services, shell)
+            with gr.Tab("Runs", id="runs") as runs_tab:
+                runs_timer = runs.build(services, shell, runs_tab)
             with gr.Tab("Models", id="models") as models_tab:
                 models.build(services, models_tab)
             with gr.Tab("Verify", id="verify"):

@@ -21,7 +21,7 @@ _CHOOSE = (
 )
 
 
-def build(services: Services, shell: Shell) -> gr.Timer:
+def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     """Lay out the tab and wire it.
 
     Returns:
@@ -84,7 +84,8 @@ def build(services: Services, shell: Shell) -> gr.Timer:
 
     fresh = [table, detail, card, log, seen, cancel, resume, start, delete]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-    timer.tick(refresh, [shell.visitor, chosen], fresh, trigger_mode="once", **quiet)
+    for moment in (tab.select, timer.tick):
+        moment(refresh, [shell.visitor, chosen], fresh, trigger_mode="once", **quiet)
     table.click(choose, shell.visitor, [chosen, *fresh, question], **quiet)
     seen.change(results, [shell.visitor, chosen], [video, picture, files], **quiet)
     for button, verb in ((cancel, "cancel"), (resume, "resume"), (start, "start")):
