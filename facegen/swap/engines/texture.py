@@ -16,6 +16,8 @@ from facegen.swap.engines.eyes import iris_colours
 TEXTURE_SIZE = 768
 BRIGHTER, DARKER, TINT = 0.5, 0.5, 0.1
 """How far broad structures of a source's skin may differ from its mean, log RGB."""
+OPEN_MOUTH, LIP_EDGE_PX = 0.02, 2
+"""Lip gap by face width from which on a mouth counts as open, and how far its edge may be from where it is."""
 PLAIN_SKIN = 120.0
 """Skin darker than this, 0..255, has more contrast in the logarithm than lighter light would show."""
 
@@ -72,6 +74,7 @@ def make_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, vi
     points = points[: mesh.VERTEX_COUNT]
     normals = mesh.normals(points)
     trust = light.facing(normals)
+    visible = _without_teeth(visible, points, image_rgb.shape[:2])
     if visible is not None:
         trust = trust * mesh.sample(visible[..., None], points)[:, 0]
     colours = light.vertex_colours(image_rgb, points, visible)
@@ -99,6 +102,18 @@ def make_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, vi
         view=view,
         irises=irises,
     )
+
+
+def _without_teeth(visible: Array | None, points: Array, size_hw: tuple[int, int]) -> Array | None:
+    """`visible` less an open mouth and a little around it: teeth on the edge of a lip would be drawn on closed lips."""
+    lips = points[list(mesh.LIPS_INNER), :2]
+    gap, width = float(np.linalg.norm(lips[5] - lips[15])), float(np.ptp(points[:, 0]))
+    if gap < OPEN_MOUTH * width:
+        return visible
+    edge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * LIP_EDGE_PX + 1, 2 * LIP_EDGE_PX + 1))
+    mouth = cv2.dilate(mesh.polygon_mask(lips, size_hw), edge)
+    kept = 1 - mouth.astype(np.float32) / 255
+    return kept if visible is None else visible * kept
 
 
 def make_identity(textures: list[Texture], faces: list[Face]) -> Identity:
