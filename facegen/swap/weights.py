@@ -9,9 +9,9 @@ from facegen.hub import Bundled, WeightFile
 PRETRAINED = "pretrained"
 """What `task.start_from` says for the model below."""
 _SHA256: tuple[tuple[str, int], ...] = (
-    ("9d6f87ec2221db6363f87386b2bc84abc2867b41d2ff89a4e4aa704c6c7ff962", 8065456),
-    ("729f10a3155914eb7aaf50acd4747cb0520047a44d8445b0cddd2b6d6636969a", 8852720),
-    ("d78e722870d33a0c3f34e04cd3d45776cf5b60c2b7e0bb203bb7801d56f43db6", 6247386),
+    ("75bbce58d9b27b94c68cb2d37d8258befc72691ab00a7c457f7eb663d36e8d2b", 8065456),
+    ("0657af9e6ec1597af9d44a4eaa4e2ba2e8642364e09c0d63216dfea7ac21601c", 8852720),
+    ("b7c2db37095d9dc011895afdbaaf3d211ae634ff02453512b3cf75b2564dc328", 6247386),
 )
 AUTOENCODER = tuple(
     WeightFile(
