@@ -102,7 +102,7 @@ def keep_freed_memory() -> None:
     """Let the process keep what it frees, called before a training; where the C library is not glibc, nothing.
 
     Each step asks for the same blocks again. glibc hands those above 128 kB back to the system every time and gets them
-    anew page by page, which takes up to a fifth of the time of a small network's step.
+    anew page by page: without that a step of `small-128` takes 6 to 7 % less processor time.
     """
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3
     _tell_heap(trim_threshold, 2**31 - 1)

@@ -22,6 +22,7 @@ LEAST_SAMPLES = 4
 LEAST_VERTICES = 4
 """That disagree, for something to be there."""
 REACH_CM = 1.0
+"""How far around such a vertex pixels are looked at."""
 _SEEN = 0.5
 
 
