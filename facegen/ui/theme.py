@@ -149,7 +149,9 @@ def studio_theme() -> gr.themes.Base:
 CSS = """
 .gradio-container { width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
   padding: 0 !important; }
-.gradio-container > .main { padding: 0 28px 32px !important; }
+/* clip, not hidden: what is to stay in sight could not stick otherwise */
+.gradio-container { overflow: clip !important; }
+.gradio-container > .main { padding: 0 clamp(14px, 3vw, 28px) 32px !important; }
 .html-container { padding: 0 !important; }
 .fg-header { display: flex; align-items: center; gap: 14px; padding: 22px 0 10px; }
 .fg-header h1 { font-size: 1.65rem; line-height: 1.1; font-weight: 700; letter-spacing: -.025em; margin: 0; }
@@ -206,6 +208,7 @@ CSS = """
 /* the frame stays in sight while the settings of a merge are moved */
 #swap-merge { max-height: 440px; overflow-y: auto; }
 #swap-merge > * { flex-shrink: 0; }
+#brush-editor .layer-wrap { display: none; }
 .fg-faces .grid-container { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)) !important; }
 .fg-faces .caption-label { font-size: .72rem; max-width: 100%; left: auto; padding: 1px 6px; }
 
@@ -240,7 +243,6 @@ footer { color: var(--body-text-color-subdued); }
 footer .divider { display: none; }
 
 @media (max-width: 640px) {
-  .gradio-container > .main { padding: 0 14px 24px !important; }
   .fg-header { padding: 14px 0 6px; gap: 10px; }
   .fg-header h1 { font-size: 1.35rem; }
   .fg-header p { font-size: .86rem; }
@@ -252,5 +254,23 @@ footer .divider { display: none; }
   .fg-table tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--border-color-primary) !important; }
   .fg-table td { display: block; border: 0 !important; padding: 2px 4px !important; }
   .fg-table td[data-label]::before { content: attr(data-label) ": "; color: var(--body-text-color-subdued); }
+  #brush-editor { height: 310px !important; }
+  /* one thing scrolls, the page; the frame keeps to its top until the settings are past */
+  #swap-merge { max-height: none; overflow: visible; }
+  #swap-look:has(#swap-merge:not(.hide)) #swap-compare { position: sticky !important; top: 0; z-index: 60;
+    height: 270px !important; }
+  #swap-look:has(#swap-merge:not(.hide)) #swap-compare img { width: 100% !important; height: 268px !important; }
+}
+@media (max-width: 640px) {
+  /* the face comes first and stays in sight while its sliders are moved */
+  .gradio-container { overflow: clip !important; }
+  #generate-columns { gap: 14px !important; }
+  #generate-columns > .column { display: contents; }
+  #generate-face { order: -1; position: sticky !important; top: 0; z-index: 60; height: 250px !important;
+    box-shadow: 0 6px 10px -6px rgb(0 0 0 / .35); }
+}
+@media (pointer: coarse) {
+  input[type="range"]::-webkit-slider-thumb { width: 26px !important; height: 26px !important;
+    margin-top: -9px !important; }
 }
 """

@@ -11,8 +11,8 @@ from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
 
 HINT = (
-    "Paint what belongs to the face, erase what does not. A dozen drawn masks teach a mask of your own; it begins with "
-    "the face parser and does the other faces."
+    "Green belongs to the face: paint what does, erase what does not. A dozen drawn masks teach a mask of your own; it "
+    "begins with the face parser and does the other faces."
 )
 _BUSY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
 
@@ -28,7 +28,8 @@ def build(services: Services, shell: Shell, chosen: gr.Dropdown, words: gr.HTML)
             keep = gr.Button("Keep this mask", variant="primary", min_width=120, elem_id="brush-keep")
         red, green, blue = mask_drawing.COLOUR
         editor = gr.ImageEditor(
-            label="Green belongs to the face",
+            label="Face with its mask",
+            show_label=False,
             type="numpy",
             image_mode="RGBA",
             format="png",

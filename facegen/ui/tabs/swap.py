@@ -23,8 +23,9 @@ def build(services: Services, shell: Shell) -> None:
             find, person_ids, cards, thumbnails, people = layout.ask_people()
             start, end, options = layout.ask_options()
         with gr.Column(scale=6, min_width=300):
-            frame, preview, compare = layout.show_preview()
-            merging = merge.ask_merge(engine, file)
+            with gr.Column(elem_id="swap-look"):
+                frame, preview, compare = layout.show_preview()
+                merging = merge.ask_merge(engine, file)
             run, queue, cancel, status = layout.ask_run()
             outcome = layout.show_outcome()
     inputs = Inputs(
