@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 
-from facegen.faces import blend
 from facegen.swap.autoencoder.colours import TRANSFERS
 from facegen.swap.autoencoder.merge import MergeOptions
 
@@ -131,18 +130,3 @@ def _streak(direction: Array, length: float) -> Array:
     last = (round((half + end[0]) * 16), round((half + end[1]) * 16))
     cv2.line(kernel, first, last, 1.0, 1, cv2.LINE_AA, 4)
     return kernel / max(float(kernel.sum()), 1e-6)
-
-
-def guided(picture: Array, like: Array, mask: Array, seed: int) -> Array:
-    """(S, S, 3): the new face with the frame's own sharpness and grain, colours blended wider than details."""
-    inside = mask > 0.5
-    if inside.sum() < 64:
-        return like
-    luma, own = like[..., 1] * 255, picture[..., 1] * 255
-    excess = blend.sharpness(own, inside) / max(blend.sharpness(luma, inside), 1e-3)
-    drawn = blend.blurred_to(picture * 255, excess)
-    drawn = drawn + blend.grain(luma.shape, 0.7 * blend.grain_of(luma, inside), seed)
-    narrow = np.clip((mask - 0.5) * 2, 0, 1)
-    return np.clip(blend.two_bands(like * 255, drawn, mask, narrow, like.shape[0] * 0.03) / 255, 0, 1).astype(
-        np.float32
-    )

@@ -38,8 +38,9 @@ class MergeOptions:
 
     mode: Mode = "overlay"
     """original leaves the frame; overlay blends; hist-match also matches the histograms; seamless blends gradients
-    (Poisson); raw-rgb and raw-predict show what the model drew; mesh-guided keeps inside the face's outline and takes
-    the frame's sharpness and grain; mask shows the mask alone, for compositors."""
+    (Poisson); raw-rgb and raw-predict show what the model drew; mesh-guided moves its features to where the mesh of the
+    frame's face wants them, with the frame's own eyes, teeth, sharpness and grain; mask shows the mask alone, for
+    compositors."""
     mask: MaskMode = "learned-prd*dst"
     """full is the whole crop; hull the outline of the face in the frame; learned what the model drew for B's face (prd)
     and A's (dst); parser what the face parser sees."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -18,12 +19,15 @@ import cv2
 import numpy as np
 
 from facegen.errors import InputError
-from facegen.faces import Face, align, parse
+from facegen.faces import Face, align, parse, weights
+from facegen.faces.landmark import MeshFinder
 from facegen.facesets import crop, quality
 from facegen.facesets.cut import warp_black
+from facegen.hub import fetch
 from facegen.media import Patch
 from facegen.swap.autoencoder import laying
 from facegen.swap.autoencoder.merge import MergeOptions, merge_options
+from facegen.swap.engines.guided import Guide, find_guide, guided
 from facegen.swap.options import SwapOptions
 
 Array = np.ndarray
@@ -109,12 +113,14 @@ class Cues:
         own: (2, 3) those of the drawn face.
         centre_xy: (2,) where the face is in the frame, pixels.
         velocity_xy: (2,) pixels of the frame that it moves from frame to frame; known once settled.
+        rest: (468, 3) shape of the drawn person without expression, where the merge is guided by it.
     """
 
     wanted: Array
     own: Array
     centre_xy: Array
     velocity_xy: Array
+    rest: Array | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -127,6 +133,7 @@ class TrainedDraft:
         drawn: (S, S, 3) the new face.
         mask: (S, S) where it goes, before it is shaped.
         frame_hw: size of the frame.
+        guide: the meshes, where the merge is guided by them.
         cues: see there.
     """
 
@@ -135,6 +142,7 @@ class TrainedDraft:
     drawn: Array
     mask: Array
     frame_hw: tuple[int, int]
+    guide: Guide | None
     cues: Cues
 
 
@@ -152,8 +160,15 @@ class TrainedEngine:
         self.name = name
         self._place = Path(place) if kind == "autoencoder" else None
         self._painter: Painter = TorchPainter(Path(place)) if kind == "autoencoder" else OnnxPainter(Path(place))
-        self._parser: parse.FaceParser | None = None
         self._last: tuple[tuple[bytes, int], tuple[Array, Array, Array]] | None = None
+
+    @cached_property
+    def _finder(self) -> MeshFinder:
+        return MeshFinder(fetch(weights.FACE_LANDMARKER))
+
+    @cached_property
+    def _parser(self) -> parse.FaceParser:
+        return parse.FaceParser()
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> str:
         """Nothing is needed: the model knows whose face it draws."""
@@ -187,14 +202,18 @@ class TrainedEngine:
         inside = (mask > 0.5).astype(np.float32)
         if merge.colour not in ("none", "rct") and merge.mode != "raw-predict":
             picture = laying.transferred(picture, target, inside, there, merge.colour)
+        guide = None
+        if merge.mode == "mesh-guided":
+            guide = find_guide(self._finder, picture, face, matrix)
         cues = Cues(
             wanted=laying.moments(target, there),
             own=laying.moments(picture, inside),
             centre_xy=face.points68[17:].mean(0).astype(np.float32),
             velocity_xy=np.zeros(2, np.float32),
+            rest=guide.rest if guide is not None else None,
         )
         hw = (image_rgb.shape[0], image_rgb.shape[1])
-        return TrainedDraft(matrix=matrix, target=target, drawn=picture, mask=mask, frame_hw=hw, cues=cues)
+        return TrainedDraft(matrix=matrix, target=target, drawn=picture, mask=mask, frame_hw=hw, guide=guide, cues=cues)
 
     def _painted(self, seen: Array, morph: int) -> tuple[Array, Array, Array]:
         """What the painter makes of a crop; the last one is kept, for previews that change nothing but the merge."""
@@ -214,8 +233,10 @@ class TrainedEngine:
             return dataclasses.replace(own, velocity_xy=velocity)
         weights = np.exp(-np.square((np.arange(len(window)) - centre) / (3 * options.temporal_smoothing)) / 2)
         weights = (weights / weights.sum()).astype(np.float32)
+        known = [(cues.rest, weight) for cues, weight in zip(window, weights, strict=True) if cues.rest is not None]
         return dataclasses.replace(
             own,
+            rest=np.average([rest for rest, _ in known], 0, [weight for _, weight in known]) if known else None,
             wanted=np.tensordot(weights, np.stack([cues.wanted for cues in window]), 1),
             own=np.tensordot(weights, np.stack([cues.own for cues in window]), 1),
             velocity_xy=velocity,
@@ -246,7 +267,7 @@ class TrainedEngine:
         if merge.mode.startswith("seamless"):
             picture = laying.poisson(picture, target, mask)
         if merge.mode == "mesh-guided":
-            return _patch(draft, laying.guided(picture, target, mask, seed), np.minimum(mask * 50, 1))
+            return _patch(draft, *guided(picture, target, mask, draft.guide, cues.rest, options, seed))
         return _patch(draft, picture, mask)
 
     def _mask(
@@ -274,8 +295,6 @@ class TrainedEngine:
         return np.clip(mask, 0, 1).astype(np.float32)
 
     def _parsed(self, face: Face, image_rgb: Array, matrix: Array, side: int) -> Array:
-        if self._parser is None:
-            self._parser = parse.FaceParser()
         to_parse = align.parse_matrix(face, parse.SIZE)
         uncovered = [label for label in parse.FACE if label != parse.GLASSES]
         found = self._parser.share(align.warp(image_rgb, to_parse, parse.SIZE)[None], uncovered)[0]
