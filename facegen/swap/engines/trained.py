@@ -13,13 +13,12 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from facegen.errors import InputError
-from facegen.faces import Face, align, parse, weights
+from facegen.faces import Face, align, weights
 from facegen.faces.landmark import MeshFinder
 from facegen.facesets import crop, quality
 from facegen.facesets.cut import warp_black
@@ -28,80 +27,13 @@ from facegen.media import Patch
 from facegen.swap.autoencoder import laying
 from facegen.swap.autoencoder.merge import MergeOptions, merge_options
 from facegen.swap.engines.guided import Guide, find_guide, guided
+from facegen.swap.engines.occlusion import Occlusion
+from facegen.swap.engines.painter import OnnxPainter, Painter, TorchPainter
 from facegen.swap.options import SwapOptions
 
 Array = np.ndarray
 LARGEST = 1024
 """Faces are merged in a crop of at most this side."""
-
-
-class Painter(Protocol):
-    """Draws A's crop with B's face."""
-
-    @property
-    def resolution(self) -> int:
-        """Side of the crops, pixels."""
-        ...
-
-    @property
-    def face_type(self) -> str:
-        """How they are cut."""
-        ...
-
-    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
-        """(R, R, 3) float32 in 0..1 to the new face, its mask, and the mask of the face that was there."""
-        ...
-
-
-class TorchPainter:
-    """A training of this project: its run folder, or an export of it."""
-
-    def __init__(self, place: Path) -> None:
-        from facegen.swap.autoencoder.export import read_model
-
-        self._model, options = read_model(place)
-        self.resolution, self.face_type = options.resolution, options.face_type
-
-    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
-        """See `Painter`."""
-        import torch
-
-        with torch.inference_mode():
-            pictures = torch.from_numpy(face_rgb).permute(2, 0, 1)[None]
-            swapped, again = self._model.swap(pictures, morph), self._model.draw_a(pictures)
-        return swapped.picture[0].permute(1, 2, 0).numpy(), swapped.mask[0, 0].numpy(), again.mask[0, 0].numpy()
-
-
-class OnnxPainter:
-    """A `.dfm` file, of this project or of DeepFaceLab."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        if not path.is_file():
-            raise InputError(f"Expected a .dfm file at {path}, found none; check the path.")
-        try:
-            offered = onnxruntime.get_available_providers()
-            wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in offered]
-            self._session = onnxruntime.InferenceSession(str(path), providers=wanted)
-        except Exception as error:  # ONNX Runtime raises kinds of its own, which have no common base
-            raise InputError(f"Expected a .dfm file at {path}, found one that cannot be read ({error}).") from error
-        inputs = {item.name: item.shape for item in self._session.get_inputs()}
-        shape = inputs.get("in_face:0", ())
-        if len(shape) != 4 or not isinstance(shape[1], int):
-            raise InputError(f"Expected a .dfm with the input in_face:0 in {path}, found {', '.join(inputs)}.")
-        self.resolution, self._has_morph = shape[1], "morph_value:0" in inputs
-        described = self._session.get_modelmeta().custom_metadata_map.get("face_type", "")
-        self.face_type = described if described in crop.FACE_TYPES else "whole_face"
-
-    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
-        """See `Painter`."""
-        feeds = {"in_face:0": np.ascontiguousarray(face_rgb[None, ..., ::-1], np.float32)}
-        if self._has_morph:
-            feeds["morph_value:0"] = np.array([morph], np.float32)
-        names = ["out_celeb_face:0", "out_celeb_face_mask:0", "out_face_mask:0"]
-        face, mask, own_mask = self._session.run(names, feeds)
-        return np.ascontiguousarray(face[0, ..., ::-1]), mask[0, ..., 0], own_mask[0, ..., 0]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -167,8 +99,8 @@ class TrainedEngine:
         return MeshFinder(fetch(weights.FACE_LANDMARKER))
 
     @cached_property
-    def _parser(self) -> parse.FaceParser:
-        return parse.FaceParser()
+    def _occlusion(self) -> Occlusion:
+        return Occlusion()
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> str:
         """Nothing is needed: the model knows whose face it draws."""
@@ -295,11 +227,12 @@ class TrainedEngine:
         return np.clip(mask, 0, 1).astype(np.float32)
 
     def _parsed(self, face: Face, image_rgb: Array, matrix: Array, side: int) -> Array:
-        to_parse = align.parse_matrix(face, parse.SIZE)
-        uncovered = [label for label in parse.FACE if label != parse.GLASSES]
-        found = self._parser.share(align.warp(image_rgb, to_parse, parse.SIZE)[None], uncovered)[0]
-        between = (np.vstack([matrix, [0, 0, 1]]) @ np.vstack([align.invert(to_parse), [0, 0, 1]]))[:2]
-        return cv2.warpAffine(found, between.astype(np.float32), (side, side), flags=cv2.INTER_LINEAR)
+        found = self._occlusion.mask(image_rgb, face, is_worn=True)
+        if found is None:
+            raise InputError("Expected the face parser's weights for this mask, found none; choose another mask.")
+        between = (np.vstack([matrix, [0, 0, 1]]) @ np.vstack([align.invert(found.matrix), [0, 0, 1]]))[:2]
+        share = cv2.warpAffine(found.share, between.astype(np.float32), (side, side), flags=cv2.INTER_LINEAR)
+        return share.astype(np.float32) / 255
 
 
 def _hull(face: Face, matrix: Array, side: int) -> Array:

@@ -13,7 +13,7 @@ from facegen.swap.autoencoder.family import TimmEncoder
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import FACESWAP, SaehdOptions
 from facegen.swap.autoencoder.task import SaehdTask
-from facegen.swap.engines.trained import OnnxPainter, TorchPainter
+from facegen.swap.engines.painter import OnnxPainter, TorchPainter
 from facegen.swap.tasks import SAEHD
 from facegen.training.checkpoint import list_checkpoints
 from facegen.training.launch import train_in

@@ -1,0 +1,82 @@
+"""What draws a face as person B: a training of this project, or a `.dfm` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.facesets import crop
+
+Array = np.ndarray
+
+
+class Painter(Protocol):
+    """Draws A's crop with B's face."""
+
+    @property
+    def resolution(self) -> int:
+        """Side of the crops, pixels."""
+        ...
+
+    @property
+    def face_type(self) -> str:
+        """How they are cut."""
+        ...
+
+    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
+        """(R, R, 3) float32 in 0..1 to the new face, its mask, and the mask of the face that was there."""
+        ...
+
+
+class TorchPainter:
+    """A training of this project: its run folder, or an export of it."""
+
+    def __init__(self, place: Path) -> None:
+        from facegen.swap.autoencoder.export import read_model
+
+        self._model, options = read_model(place)
+        self.resolution, self.face_type = options.resolution, options.face_type
+
+    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
+        """See `Painter`."""
+        import torch
+
+        with torch.inference_mode():
+            pictures = torch.from_numpy(face_rgb).permute(2, 0, 1)[None]
+            swapped, again = self._model.swap(pictures, morph), self._model.draw_a(pictures)
+        return swapped.picture[0].permute(1, 2, 0).numpy(), swapped.mask[0, 0].numpy(), again.mask[0, 0].numpy()
+
+
+class OnnxPainter:
+    """A `.dfm` file, of this project or of DeepFaceLab."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        if not path.is_file():
+            raise InputError(f"Expected a .dfm file at {path}, found none; check the path.")
+        try:
+            offered = onnxruntime.get_available_providers()
+            wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in offered]
+            self._session = onnxruntime.InferenceSession(str(path), providers=wanted)
+        except Exception as error:  # ONNX Runtime raises kinds of its own, which have no common base
+            raise InputError(f"Expected a .dfm file at {path}, found one that cannot be read ({error}).") from error
+        inputs = {item.name: item.shape for item in self._session.get_inputs()}
+        shape = inputs.get("in_face:0", ())
+        if len(shape) != 4 or not isinstance(shape[1], int):
+            raise InputError(f"Expected a .dfm with the input in_face:0 in {path}, found {', '.join(inputs)}.")
+        self.resolution, self._has_morph = shape[1], "morph_value:0" in inputs
+        described = self._session.get_modelmeta().custom_metadata_map.get("face_type", "")
+        self.face_type = described if described in crop.FACE_TYPES else "whole_face"
+
+    def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
+        """See `Painter`."""
+        feeds = {"in_face:0": np.ascontiguousarray(face_rgb[None, ..., ::-1], np.float32)}
+        if self._has_morph:
+            feeds["morph_value:0"] = np.array([morph], np.float32)
+        names = ["out_celeb_face:0", "out_celeb_face_mask:0", "out_face_mask:0"]
+        face, mask, own_mask = self._session.run(names, feeds)
+        return np.ascontiguousarray(face[0, ..., ::-1]), mask[0, ..., 0], own_mask[0, ..., 0]
