@@ -7,7 +7,7 @@ import pytest
 from facegen.faces import Face, FaceAnalyser, mesh
 from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER
 from facegen.talk.portrait.renderer import Moment, Renderer
-from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.portrait.sitter import Sitter, upper_row
 from facegen.talk.rig import RIG_SIZE, bundled_rig, lip_gap
 from tests.factories import portrait_rgb
 
@@ -102,3 +102,31 @@ def test_the_person_stays_the_person(
     (reference,) = analyser.embed(picture, [face])
     (made,) = analyser.embed(drawn, analyser.detect(drawn)[:1])
     assert np.linalg.norm(made.embedding - reference.embedding) < 0.4
+
+
+def test_what_closes_hides_all_that_it_covers(picture: np.ndarray, face: Face) -> None:
+    """Eyeballs and what is between the lips are painted blue: no blue is left."""
+    painted = picture.copy()
+    points = face.points478[: mesh.VERTEX_COUNT]
+    for outline in (mesh.EYE_LEFT, mesh.EYE_RIGHT, mesh.LIPS_INNER):
+        mask = mesh.polygon_mask(points[list(outline), :2], picture.shape[:2])
+        painted[mask > 128] = (0, 0, 255)
+    renderer = Renderer(Sitter.of(painted, face, bundled_rig()))
+
+    def blue(lids: float) -> int:
+        drawn = renderer.draw(moment(lids=np.full(2, lids, np.float32), mouth=opened(-2))).astype(int)
+        return int((drawn[..., 2] > drawn[..., 0] + 100).sum())
+
+    assert blue(0.0) > 500
+    assert blue(1.0) < blue(0.0) / 100
+
+
+def test_own_teeth_are_those_of_the_upper_jaw() -> None:
+    """A row below a dark gap belongs to the lower jaw, and so does one that begins far below the upper lip."""
+    inside = np.zeros((120, 200), bool)
+    inside[20:100] = True
+    opacity = np.zeros((120, 200), np.float32)
+    opacity[24:50, 20:120] = opacity[70:95, 20:180] = 1
+    kept = upper_row(opacity, inside)
+    assert kept[30:48, 40:100].min() > 0.9
+    assert kept[65:].max() < 0.1

@@ -30,6 +30,10 @@ _LOWER_SHOWN_CM = (0.08, 0.38)
 """How much of the lower teeth stands above the lower lip, at the least and at the most open."""
 
 _IVORY = np.array([1.0, 0.965, 0.885], np.float32)
+_WARMTH = np.array([1.0, 1.12, 1.18], np.float32)
+"""Teeth that little light reaches are lit by the mouth around them, which is red."""
+_LIP_SHADOW = np.array([0.16, 0.36, 0.36], np.float32)
+"""How much of red, green and blue is missing close to a lip."""
 _TONGUE = np.array([0.78, 0.43, 0.42], np.float32)
 _CAVITY = np.array([0.3, 0.14, 0.13], np.float32)
 _GUM = np.array([0.62, 0.33, 0.32], np.float32)
@@ -127,7 +131,8 @@ class Mouth:
             result = self._with_own(result, u, v, 0.8 + 0.2 * lit)
         opening = np.clip((upper - lower) / 0.35, 0, 1)
         near_lips = np.clip(np.minimum(upper - v, (v - lower) * 1.6) / 0.07, 0, 1)
-        return result * ((0.75 + 0.25 * opening) * (0.78 + 0.22 * near_lips) * (1 - 0.3 * inside**4))[..., None]
+        lips = 1 - (1 - near_lips)[..., None] * _LIP_SHADOW
+        return result * lips * ((0.75 + 0.25 * opening) * (1 - 0.3 * inside**4))[..., None]
 
     def _with_tongue(self, below: Array, u: Array, v: Array, lower_edge: float, gap: float) -> Array:
         top = lower_edge + 0.1 + min(0.22 * gap, 0.32) - 0.16 * np.square(u)
@@ -148,7 +153,7 @@ class Mouth:
 def _with_teeth(below: Array, is_upper: bool, u: Array, height: Array, lit: Array) -> Array:
     brightness, opacity = _teeth(is_upper)
     alpha = _looked_up(opacity, u, height)[..., None]
-    colour = (_looked_up(brightness, u, height) * lit)[..., None] * _IVORY
+    colour = (_looked_up(brightness, u, height) * lit)[..., None] ** _WARMTH * _IVORY
     gum = np.clip((height - 0.95) / 0.1, 0, 1)[..., None]
     colour = colour + (_GUM * 0.6 * lit[..., None] - colour) * gum
     return below + (colour - below) * alpha

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import mesh
-from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER
+from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
 from facegen.talk.portrait.sitter import Sitter, plane_matrix
 from facegen.talk.portrait.stage import backward, ring_triangles
 
@@ -26,6 +26,14 @@ _EYES = (mesh.EYE_LEFT, mesh.EYE_RIGHT)
 _SHUT = 0.7
 """How far an eye is closed from where on its lids hide the ball."""
 _SEAM_SHADE = 0.8
+_LID_SEAM = 0.04
+"""Width of the shadow between closed lids, in widths of the eye."""
+_LIP_SEAM_CM = 0.1
+"""Width of the shadow between lips that were apart in the picture."""
+_LID_EDGES = (0.025, 0.06)
+"""How far beyond the vertices of the upper and the lower lid its skin begins in the picture, in widths of the eye."""
+_LIP_EDGE_CM = 0.14
+"""The same for an inner lip, besides the picture's blur."""
 _CORNER_CM = 0.3
 """Room at the corners of the mouth over which its inside fades."""
 _BORDER = 0.06
@@ -90,14 +98,27 @@ class Renderer:
         self.sitter = sitter
         self._touches = touches
         stage = sitter.stage
-        self._pictured = np.concatenate([stage.face, stage.rings])
+        self._pictured = np.concatenate([stage.face, stage.rings])[:, :2]
+        self._lid_edges = [_lid_edges(stage.face[:, :2], side) for side in range(len(LIDS))]
+        self._bare_lips(sitter)
         self._triangles = ring_triangles()
         self.box = Box.around(self._pictured, 2, sitter.image_rgb.shape[:2])
         self._taper = _taper(self.box, sitter.image_rgb.shape[:2])
         height, width = self.box.size_hw
         self._grid_x = (np.arange(width, dtype=np.float32) + self.box.x0)[None]
         self._grid_y = (np.arange(height, dtype=np.float32) + self.box.y0)[:, None]
-        self._balls = [_ball(stage.face[list(lids), :2], sitter.image_rgb.shape[:2]) for lids in _EYES]
+
+    def _bare_lips(self, sitter: Sitter) -> None:
+        """Lips that are apart in the picture carry nothing of what is between them."""
+        upper, lower = (self._pictured[list(lip)] for lip in (INNER_UPPER, INNER_LOWER))
+        if not sitter.expressions.rest.any():
+            return
+        cm = sitter.stage.pose.scale * sitter.expressions.unit
+        apart = lower - upper
+        gap = np.linalg.norm(apart, axis=1, keepdims=True)
+        outward = apart / np.maximum(gap, 1e-3) * np.minimum(gap / 2, (_LIP_EDGE_CM + sitter.mouth.softness_cm) * cm)
+        self._pictured[list(INNER_UPPER)] = upper - outward
+        self._pictured[list(INNER_LOWER)] = lower + outward
 
     def draw(self, moment: Moment) -> np.ndarray:
         """(H, W, 3) uint8 RGB, the size of the picture."""
@@ -106,19 +127,34 @@ class Renderer:
         mouth = expressions.mouth(moment.mouth)
         offsets = mouth + expressions.lids(moment.lids) + expressions.brows(moment.brows)
         placed = stage.placed(offsets, moment.turn_deg, moment.shift_cm)
-        picture = self._moved(placed)
-        self._draw_eyes(picture, placed, moment)
+        pictured = self._skin(moment.lids)
+        picture = self._moved(placed, pictured)
+        self._draw_eyes(picture, placed, pictured, moment)
         plane = plane_matrix(stage, sitter.plane, expressions.unit, moment.turn_deg, moment.shift_cm)
         self._draw_mouth(picture, placed, plane)
         for touch in self._touches:
             touch(picture, placed[: mesh.VERTEX_COUNT])
         return picture
 
-    def _moved(self, placed: Array) -> np.ndarray:
+    def _skin(self, closed: Array) -> Array:
+        """(468 + R * 36, 2) where the picture shows what the vertices carry: skin, and nothing of mouth or eyeball.
+
+        A vertex of a lid or lip lies a little beside the edge that the picture shows. What it carries is taken from
+        further out as far as the edge disappears: always for lips that are apart in the picture, for (2,) lids as they
+        close.
+        """
+        pictured = self._pictured.copy()
+        for side, (outward, amount) in enumerate(zip(self._lid_edges, closed, strict=True)):
+            if amount > 0:
+                both = [vertex for lid in LIDS[side] for vertex in lid]
+                pictured[both] += outward * np.float32(amount)
+        return pictured
+
+    def _moved(self, placed: Array, pictured: Array) -> np.ndarray:
         """The picture taken along, lips apart from each other."""
         sitter = self.sitter
         picture = sitter.image_rgb.copy()
-        shift = self._shift(placed, self.box, _CELLS, self._triangles) * self._taper
+        shift = self._shift(placed, pictured, self.box, _CELLS, self._triangles) * self._taper
         moved = cv2.remap(
             sitter.image_rgb,
             self._grid_x + shift[..., 0],
@@ -127,7 +163,7 @@ class Renderer:
             borderMode=cv2.BORDER_REFLECT_101,
         )
         picture[self.box.region] = moved
-        self._draw_fine(picture, placed, mesh.LIPS_OUTER, 0.12)
+        self._draw_fine(picture, placed, pictured, mesh.LIPS_OUTER, 0.12)
         return picture
 
     def draw_changed(self, moment: Moment) -> tuple[np.ndarray, np.ndarray, Box]:
@@ -137,7 +173,7 @@ class Renderer:
         drawn = picture[region]
         return drawn, np.any(drawn != self.sitter.image_rgb[region], axis=2), self.box
 
-    def _shift(self, placed: Array, box: Box, cells: int, triangles: Array) -> Array:
+    def _shift(self, placed: Array, pictured: Array, box: Box, cells: int, triangles: Array) -> Array:
         """(h, w, 2) how far the content of each pixel of a box has come."""
         height, width = box.size_hw
         step = max(max(height, width) / cells, 1.0)
@@ -147,28 +183,30 @@ class Renderer:
         origin = np.array([box.x0, box.y0], np.float32) + scale_xy / 2
         scaled = placed.copy()
         scaled[:, 1] = origin[1] + (placed[:, 1] - origin[1]) * (scale_xy[0] / scale_xy[1])
-        pictured = self._pictured[:, :2] - placed[:, :2]
-        field = backward(scaled, scaled[:, :2] + pictured, triangles, origin, float(scale_xy[0]), size)
+        back = pictured - placed[:, :2]
+        field = backward(scaled, scaled[:, :2] + back, triangles, origin, float(scale_xy[0]), size)
         return cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
 
-    def _draw_fine(self, picture: np.ndarray, placed: Array, outline: Sequence[int], margin: float) -> None:
+    def _draw_fine(
+        self, picture: np.ndarray, placed: Array, pictured: Array, outline: Sequence[int], margin: float
+    ) -> None:
         """What lies round an outline again on a finer field, so that lips and lids end where the other one begins."""
         around = placed[list(outline)]
         margin = float(np.ptp(around[:, 0])) * margin + 2
         box = Box.around(around, margin, picture.shape[:2])
-        x, y = self._source(placed, box)
+        x, y = self._source(placed, pictured, box)
         fine = cv2.remap(self.sitter.image_rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         _blend(picture, box, fine.astype(np.float32), _inside(box.size_hw, margin))
 
-    def _source(self, placed: Array, box: Box) -> tuple[Array, Array]:
+    def _source(self, placed: Array, pictured: Array, box: Box) -> tuple[Array, Array]:
         """(h, w) where in the picture each pixel of a box comes from, on a fine field."""
-        shift = self._shift(placed, box, _FINE_CELLS, mesh.topology().triangles)
+        shift = self._shift(placed, pictured, box, _FINE_CELLS, mesh.topology().triangles)
         height, width = box.size_hw
         x = (np.arange(width, dtype=np.float32) + box.x0)[None] + shift[..., 0]
         y = (np.arange(height, dtype=np.float32) + box.y0)[:, None] + shift[..., 1]
         return x, y
 
-    def _draw_eyes(self, picture: np.ndarray, placed: Array, moment: Moment) -> None:
+    def _draw_eyes(self, picture: np.ndarray, placed: Array, pictured: Array, moment: Moment) -> None:
         stage = self.sitter.stage
         is_looking = bool(np.abs(moment.gaze).max() > 1e-3)
         for side, lids in enumerate(_EYES):
@@ -176,9 +214,7 @@ class Renderer:
             if closed < 0.02 and not is_looking:
                 continue
             if closed >= 0.02:
-                self._draw_fine(picture, placed, lids, 0.25)
-            if closed > _SHUT:
-                self._draw_seam(picture, placed, side, (closed - _SHUT) / (1 - _SHUT))
+                self._draw_fine(picture, placed, pictured, lids, 0.25)
             outline = placed[list(lids), :2]
             width = float(np.ptp(stage.face[list(lids), 0]))
             box = Box.around(outline, 3, picture.shape[:2])
@@ -204,29 +240,44 @@ class Renderer:
             mask = mask * np.float32(min(1, (1 - closed) / (1 - _SHUT)))
             # lids throw a shadow on what they come to cover
             _blend(picture, box, ball.astype(np.float32) * (1 - 0.25 * closed), mask)
+            if closed > _SHUT:
+                line = placed[[lids[0], *LIDS[side][0], lids[8]], :2]
+                self._draw_seam(picture, line, width * _LID_SEAM, (closed - _SHUT) / (1 - _SHUT))
 
-    def _draw_seam(self, picture: np.ndarray, placed: Array, side: int, amount: float) -> None:
-        """Covers what a closing eye still shows of its ball, because lids in the picture lie beside those of the mesh."""
-        lids = _EYES[side]
-        width = float(np.ptp(self.sitter.stage.face[list(lids), 0]))
-        box = Box.around(placed[list(lids)], 0.2 * width + 3, picture.shape[:2])
-        x, y = self._source(placed, box)
-        ball = cv2.remap(self._balls[side], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        ball = cv2.GaussianBlur(ball, (0, 0), max(width * 0.012, 0.6))
-        around = picture[box.region].astype(np.float32)
-        skin = np.square(1 - ball)[..., None] + 1e-3
-        spread = max(width * 0.05, 1.0)
-        near: Array = cv2.GaussianBlur(around * skin, (0, 0), spread)
-        weight: Array = cv2.GaussianBlur(skin, (0, 0), spread)[..., None]
-        _blend(picture, box, near / weight * _SEAM_SHADE, np.clip(ball * 2, 0, 1) * amount)
+    def _draw_seam(self, picture: np.ndarray, line: Array, width: float, amount: float) -> None:
+        """The shadow in which two lids or lips meet: soft, so that neither steps nor a rest of what they cover shows.
+
+        Args:
+            picture: changed in place.
+            line: (N, 2) where they meet, pixels.
+            width: of the shadow, pixels.
+            amount: 0..1.
+        """
+        width = max(width, 1.0)
+        box = Box.around(line, 3 * width + 2, picture.shape[:2])
+        weight: Array = np.zeros(box.size_hw, np.float32)
+        places = np.round((line - np.array([box.x0, box.y0])) * 16).astype(np.int32)
+        cv2.polylines(weight, [places], False, 1.0, 1, cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(weight, (0, 0), width / 2)
+        soft = np.clip(soft * (1.4 / max(float(soft.max()), 1e-3)), 0, 1)
+        # its colour is that of what lies on both sides
+        around, beside = picture[box.region].astype(np.float32), np.square(1 - soft)[..., None] + 1e-3
+        near: Array = cv2.GaussianBlur(around * beside, (0, 0), width)
+        near /= cv2.GaussianBlur(beside, (0, 0), width)[..., None]
+        _blend(picture, box, near * _SEAM_SHADE, soft * amount)
 
     def _draw_mouth(self, picture: np.ndarray, placed: Array, plane: Array) -> None:
         sitter = self.sitter
         inner = placed[list(mesh.LIPS_INNER), :2]
         opening = float((placed[list(INNER_LOWER), 1] - placed[list(INNER_UPPER), 1]).max())
+        unit = sitter.expressions.unit
+        cm = sitter.stage.pose.scale * unit
+        seam = max(_LIP_SEAM_CM * cm, 1.2)
+        if sitter.expressions.rest.any() and opening < 1.5 * seam:
+            line = (placed[[78, *INNER_UPPER, 308], :2] + placed[[78, *INNER_LOWER, 308], :2]) / 2
+            self._draw_seam(picture, line, seam, min(1.5 - opening / seam, 1.0))
         if opening < 0.6:
             return
-        unit = sitter.expressions.unit
         box = Box.around(inner, 3, picture.shape[:2])
         inverse = cv2.invertAffineTransform(plane)
         factor = max(1.0, box.size_hw[1] / 220)
@@ -244,7 +295,7 @@ class Renderer:
         inside = sitter.mouth.draw(u, v, upper, lower, float(np.ptp(corners)) / 2)
         # towards the corners the lips touch
         taper = np.clip(np.minimum(u - corners.min(), corners.max() - u) / _CORNER_CM, 0, 1).astype(np.float32)
-        blur = sitter.mouth.softness_cm * unit * sitter.stage.pose.scale / factor
+        blur = sitter.mouth.softness_cm * cm / factor
         inside = cv2.GaussianBlur(inside, (0, 0), max(blur, 0.4))
         if size != box.size_hw:
             inside = cv2.resize(inside, box.size_hw[::-1], interpolation=cv2.INTER_CUBIC)
@@ -283,12 +334,13 @@ def _inside(size_hw: tuple[int, int], margin: float) -> Array:
     return linear * linear * (3 - 2 * linear)
 
 
-def _ball(outline: Array, size_hw: tuple[int, int]) -> Array:
-    """(H, W) 0..1 where the picture shows an eyeball, and the lower lid's edge, which is wet and bright."""
-    width = float(np.ptp(outline[:, 0]))
-    below = outline + np.array([0, 0.045 * width], np.float32)
-    both = [mesh.polygon_mask(corners, size_hw).astype(np.float32) / 255 for corners in (outline, below)]
-    return np.maximum(*both)
+def _lid_edges(face: Array, side: int) -> Array:
+    """(14, 2) pixels from the vertices of the upper, then the lower lid of one eye out to the skin beyond its edge."""
+    upper, lower = (face[list(lid)] for lid in LIDS[side])
+    width = float(np.ptp(np.concatenate([upper, lower])[:, 0]))
+    apart = lower - upper
+    down = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-3)
+    return np.concatenate([-_LID_EDGES[0] * down, _LID_EDGES[1] * down]).astype(np.float32) * width
 
 
 def _taper(box: Box, size_hw: tuple[int, int]) -> Array:

@@ -19,6 +19,9 @@ TEETH_DEPTH_CM = 0.9
 """How far behind the lips the teeth are."""
 _SMILE_CM = 0.28
 """Lip gap from which a picture shows teeth that can be used."""
+_LIP_TO_TEETH_CM = 0.3
+"""No further below the upper lip do its teeth begin to be seen; what begins lower belongs to the lower jaw."""
+_LUMA = np.array([0.3, 0.59, 0.11], np.float32)
 _CHEEKS = (50, 280, 101, 330, 205, 425)
 
 
@@ -108,37 +111,49 @@ def _own_teeth(image_rgb: np.ndarray, stage: Stage, plane: Array, unit: float) -
     cells = np.stack([(outline[:, 0] - corner[0]), (corner[1] - outline[:, 1])], 1) * CELLS_PER_CM + 0.5
     between: Array = mesh.polygon_mask(cells, size[::-1]).astype(np.float32) / 255
     between = cv2.erode(between, np.ones((3, 3), np.uint8), iterations=max(1, CELLS_PER_CM // 24))
-    luma = seen @ np.array([0.3, 0.59, 0.11], np.float32)
-    inside = between > 0.5
-    if inside.sum() < CELLS_PER_CM**2 * 0.3:
-        return None
-    bright = float(np.percentile(luma[inside], 90))
-    is_tooth = np.clip((luma / bright - 0.45) / 0.2, 0, 1) * np.clip(1.6 - 2.2 * _redness(seen), 0, 1)
-    opacity = cv2.GaussianBlur(between * is_tooth, (0, 0), 1.2)
+    opacity = between * _is_tooth(seen, between > 0.5, _white(image_rgb, stage.face))
+    opacity = upper_row(cv2.GaussianBlur(opacity, (0, 0), 1.2), between > 0.5)
     if (opacity > 0.8).sum() < CELLS_PER_CM**2 * 0.25:
         return None
     image, raised = _raised(seen, opacity)
     return OwnTeeth(image_rgb=image, opacity=raised, corner_uv=corner)
 
 
+def _is_tooth(seen: Array, inside: Array, white: Array) -> Array:
+    """(h, w) 0..1: how much of a tooth each place between the lips is: bright, and no redder than white in this light."""
+    luma = seen @ _LUMA
+    bright = max(float(np.percentile(luma[inside], 90)) if inside.any() else 0.0, 0.75 * float(white @ _LUMA))
+    lit = seen / np.maximum(white, 1)
+    redness = (lit[..., 0] - lit[..., 1]) / (lit[..., 0] + 0.01)
+    return np.asarray(np.clip((luma / bright - 0.45) / 0.2, 0, 1) * np.clip((0.28 - redness) / 0.12, 0, 1), np.float32)
+
+
+def upper_row(opacity: Array, inside: Array) -> Array:
+    """Teeth without those of the lower jaw: what begins close below the upper lip, down to the first gap."""
+    rows = np.arange(len(opacity))[:, None]
+    is_close = rows < np.where(inside.any(0), inside.argmax(0), 0)[None] + _LIP_TO_TEETH_CM * CELLS_PER_CM
+    # along the row, so that the lines between teeth are no gaps
+    calm = cv2.GaussianBlur(opacity, (0, 0), CELLS_PER_CM / 7, sigmaY=1.0)
+    begun: Array = np.maximum.accumulate((calm > 0.4) & is_close, 0)
+    ended: Array = np.maximum.accumulate(begun & (calm < 0.25), 0)
+    kept = cv2.GaussianBlur((np.any(begun, 0)[None] & ~ended).astype(np.float32), (0, 0), CELLS_PER_CM / 24)
+    return np.asarray(opacity * kept, np.float32)
+
+
 def _raised(seen: Array, opacity: Array) -> tuple[Array, Array]:
-    """Teeth go on above where the lip covered them: their colours, and how far they are known, carried upwards."""
-    solid = opacity[..., None] + 1e-4
-    tall = (1, 2 * (CELLS_PER_CM // 2) + 1)
-    around: Array = cv2.GaussianBlur(seen * solid, tall, 1.0, sigmaY=CELLS_PER_CM / 5)
-    around /= cv2.GaussianBlur(solid, tall, 1.0, sigmaY=CELLS_PER_CM / 5)[..., None]
-    filled = seen * opacity[..., None] + around * (1 - opacity[..., None])
+    """Teeth go on above where the lip covered them, in each column's own colour; and how far they are known."""
+    narrow = (2 * (CELLS_PER_CM // 8) + 1, 1)
+    column = cv2.GaussianBlur((seen * opacity[..., None]).sum(0)[None], narrow, 0)
+    column /= cv2.GaussianBlur(opacity.sum(0)[None], narrow, 0)[..., None] + 1e-4
+    # at its borders a tooth has taken on the colour of the lip
+    solid = np.clip((opacity[..., None] - 0.6) / 0.35, 0, 1)
+    filled = seen * solid + column * (1 - solid)
     # rows run downwards: the first opaque one from below opens everything above it, as far as a tooth is high
     raised = np.maximum.accumulate(opacity[::-1], 0)[::-1]
     rows = np.arange(len(opacity), dtype=np.float32)[:, None]
     top = np.where((opacity > 0.5).any(0), (opacity > 0.5).argmax(0), 0)[None]
     above_cm = np.clip((top - rows) / CELLS_PER_CM, 0, None)
     return filled, (raised * np.clip(2.2 - above_cm / 0.5, 0, 1)).astype(np.float32)
-
-
-def _redness(image: Array) -> Array:
-    """(h, w) 0 for grey, about 0.5 for lips and gums."""
-    return (image[..., 0] - image[..., 1]) / (image[..., 0] + 1)
 
 
 def _white(image_rgb: np.ndarray, points: Array) -> Array:
@@ -160,11 +175,10 @@ def _white(image_rgb: np.ndarray, points: Array) -> Array:
         if len(pixels) >= 8:
             sums = pixels.sum(1)
             brightest.append(pixels[(sums >= np.percentile(sums, 70)) & (sums <= np.percentile(sums, 95))].mean(0))
-    luma = np.array([0.3, 0.59, 0.11])
-    level = float(skin @ luma)
+    level = float(skin @ _LUMA)
     sclera = np.mean(brightest, 0) if brightest else np.full(3, level)
-    tint = sclera / max(float(sclera @ luma), 1)
-    wanted = np.clip(0.45 * float(sclera @ luma) + 0.65 * (level * 0.45 + 125), 40, 240)
+    tint = sclera / max(float(sclera @ _LUMA), 1)
+    wanted = np.clip(0.45 * float(sclera @ _LUMA) + 0.65 * (level * 0.45 + 125), 40, 240)
     return np.clip((0.5 + 0.5 * tint) * wanted, 0, 245)
 
 
