@@ -101,8 +101,10 @@ class FaceDesk:
             return self._pipeline
 
     def warm_up(self) -> None:
-        """Loads what the first picture needs, in the background."""
-        if self._pipeline is None:
+        """Load what the first picture needs, in the background; a page calls this when it is opened."""
+        from facegen.generate.weights import generator_available
+
+        if self._pipeline is None and generator_available():
             threading.Thread(target=lambda: self.pipeline.warm_up(), name="studio-faces", daemon=True).start()
 
     def latents(self, asked: Asked, count: int = 1) -> "Latents":

@@ -37,7 +37,7 @@ def _page(services: Services) -> gr.Blocks:
             with gr.Tab("Swap", id="swap"):
                 swap.build(services, shell)
             with gr.Tab("Generate", id="generate") as generate_tab:
-                generate.build(services, shell, generate_tab)
+                faces = generate.build(services, shell, generate_tab)
             with gr.Tab("Talk", id="talk"):
                 talk.build(services, shell)
             with gr.Tab("Faceset", id="faceset"):
@@ -53,6 +53,8 @@ def _page(services: Services) -> gr.Blocks:
         timers = [faceset_timer, train_timer, runs_timer]
         tabs.select(_only_when_seen, None, timers, show_progress="hidden", api_visibility="private")
         endpoints.build(services, visitor)
+        # once the page is there: at the start of the studio it would delay it
+        studio.load(faces.warm_up, None, None, show_progress="hidden", api_visibility="private")
     return studio
 
 

@@ -79,10 +79,10 @@ class Inputs:
         )  # fmt: skip
 
 
-def build(services: Services, shell: Shell, tab: gr.Tab) -> None:
-    """Lay out the tab and wire it, endpoints included."""
+def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
+    """Lay out the tab and wire it, endpoints included; answers what draws its faces."""
     desk = FaceDesk()
-    with gr.Row(equal_height=False, elem_classes="fg-columns"):
+    with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="generate-columns"):
         with gr.Column(scale=5, min_width=300):
             inputs, dice, lock, drop, forget = _ask()
         with gr.Column(scale=6, min_width=300):
@@ -106,6 +106,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> None:
     _wire_more(desk, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
     _wire_files(services, shell, desk, inputs, save, several, across, status)
     generate_endpoints.build(services, desk, shell.visitor)
+    return desk
 
 
 # -- layout ----------------------------------------------------------------------------------------------------------
