@@ -11,10 +11,10 @@ import numpy as np
 
 from facegen.config import from_dict, read_json
 from facegen.errors import InputError, WeightsError
-from facegen.runs import find_run
 from facegen.talk.rig import RIG_SIZE, bundled_rig
 from facegen.talk.speech import RATE as SPEECH_RATE
 from facegen.talk.speech import Speech
+from facegen.talk.trained import motion_run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,18 +136,6 @@ def _stretched(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     wanted = np.maximum((gap - low) * factor, -0.1)
     result[:, main] += (wanted - result @ opening) / opening[main]
     return result
-
-
-def motion_run(name: str) -> Path:
-    """Where a run keeps its exported motion network.
-
-    Raises:
-        InputError: there is no such run, or it has none.
-    """
-    place = (Path(name) if Path(name).is_dir() else find_run(name).path) / "exports" / "final"
-    if not (place / "motion.safetensors").exists():
-        raise InputError(f"Expected a finished training of a motion network, found none in {name!r}; train it first.")
-    return place
 
 
 def _codes(speech: Speech, first: int, last: int) -> Tensor:

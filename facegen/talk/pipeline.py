@@ -23,14 +23,15 @@ from facegen.talk.dfrf.speaker import FieldSpeaker
 from facegen.talk.driving import follow_video
 from facegen.talk.liveliness import enliven
 from facegen.talk.motion import Motion, MotionModel
-from facegen.talk.options import FIELD, TalkOptions
+from facegen.talk.options import FIELD
 from facegen.talk.portrait.renderer import Moment, Renderer
-from facegen.talk.request import TalkRequest, TalkResult, field_run, request_key
+from facegen.talk.request import TalkRequest, TalkResult, request_key
 from facegen.talk.respeak import Speaker, chosen_frames
 from facegen.talk.rig import bundled_rig
 from facegen.talk.seat import is_respoken, seated, touches
 from facegen.talk.shoot import WORKERS, Pace, Reel, check_paths, in_order
 from facegen.talk.speech import Speech, listen
+from facegen.talk.trained import field_run
 
 if TYPE_CHECKING:
     from facegen.talk.dfrf.paint import Painter
@@ -83,17 +84,26 @@ class TalkPipeline:
         return result
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
-        """(H, W, 3) uint8 RGB: the portrait at one moment of its talk, without the rest."""
-        speech = listen(request.audio, seconds=seconds, encoder=MotionModel.of(request.options.motion).encoder)
+        """(H, W, 3) uint8 RGB: what is seen at one moment of a talk, without the rest; past its end, its last moment."""
+        options = request.options
+        speech = listen(request.audio, seconds=seconds, encoder=MotionModel.of(options.motion).encoder)
+        if is_respoken(request):
+            return self._respoken(request, speech, seconds)
         moments = np.arange(max(2, int(speech.seconds * FRAME_RATE))) / FRAME_RATE
-        if request.options.engine.startswith(FIELD):
-            speaker = FieldSpeaker(_painter(request), speech, moments, request.options)
-            return speaker.draw(min(int(seconds * FRAME_RATE), len(moments) - 1))
+        index = min(int(seconds * FRAME_RATE), len(moments) - 1)
+        if options.engine.startswith(FIELD):
+            return FieldSpeaker(_painter(request), speech, moments, options).draw(index)
         sitter = seated(request, self.analyser)
-        motion = _invented(speech, moments, request.options)
-        return Renderer(sitter, touches(sitter, request.options)).draw(
-            _moment(motion, min(int(seconds * FRAME_RATE), len(motion) - 1))
-        )
+        motion, _ = self._motion(request, speech, moments)
+        return Renderer(sitter, touches(sitter, options)).draw(_moment(motion, index))
+
+    def _respoken(self, request: TalkRequest, speech: Speech, seconds: float) -> np.ndarray:
+        frame = media.read_frame_at(request.portrait, seconds=seconds)
+        analysis, person, speaker = self._speaker(request, lambda _share, _text: None)
+        face = _face_of(analysis, frame.index, person)
+        mouth = MotionModel.of(request.options.motion).mouth(speech, np.array([seconds]), request.options.mouth)[0]
+        patch = None if face is None else speaker.patch(frame.image_rgb, face, mouth)
+        return frame.image_rgb if patch is None else frame.paste([patch]).image_rgb
 
     def _talk(self, request: TalkRequest, run: Run, say: Callable[..., None]) -> TalkResult:
         started = time.perf_counter()
@@ -150,19 +160,7 @@ class TalkPipeline:
         length = min(speech.seconds, options.seconds or speech.seconds)
         count = max(1, round(length * FRAME_RATE))
         seconds = np.arange(count) / FRAME_RATE
-        notices: tuple[str, ...] = ()
-        if request.driving is None:
-            motion = _invented(speech, seconds, options)
-        else:
-            mouth = MotionModel.of(options.motion).mouth(speech, seconds, options.mouth)
-            motion, notices = follow_video(
-                Motion.still(mouth),
-                request.driving,
-                seconds,
-                head=0.0 if options.still else 1.0,
-                analyser=self.analyser,
-                on_progress=lambda share, text: say(0.03 + 0.12 * share, text),
-            )
+        motion, notices = self._motion(request, speech, seconds, lambda share, text: say(0.03 + 0.12 * share, text))
         height, width = sitter.image_rgb.shape[:2]
         time_base = Fraction(1, FRAME_RATE * TICKS)
         like = media.made_video(width, height, Fraction(FRAME_RATE), time_base)
@@ -179,20 +177,8 @@ class TalkPipeline:
         self, request: TalkRequest, speech: Speech, first: int, say: Callable[..., None]
     ) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
         options, path = request.options, request.portrait
-        if request.driving is not None:
-            raise InputError(
-                "Expected a picture as portrait with a driving video, found a video; leave one of the two out."
-            )
         like = media.probe(path)
-        analysis = measured(
-            Path(path), self.analyser, lambda share, text: say(0.03 + 0.12 * share, text), smoothing=1.0
-        )
-        person = _person(analysis, options.face, path)
-        looks = [
-            (media.read_frame_at(path, index=index).image_rgb, _face_of(analysis, index, person))
-            for index in chosen_frames(analysis, person)
-        ]
-        speaker = Speaker.of([(image, face) for image, face in looks if face is not None], bundled_rig())
+        analysis, person, speaker = self._speaker(request, lambda share, text: say(0.03 + 0.12 * share, text))
         pts, time_base = media.frame_times(path)
         times = np.array([float(tick * time_base) for tick in pts])
         end = options.seconds if options.seconds is not None else float(times[-1]) + 1
@@ -211,6 +197,46 @@ class TalkPipeline:
 
         frames = (frame for frame in media.read_frames(path, start_index=first) if frame.index < count)
         return _pooled(speak, frames), like, count, notices
+
+    def _motion(
+        self, request: TalkRequest, speech: Speech, seconds: np.ndarray, on_progress: OnProgress = lambda *_: None
+    ) -> tuple[Motion, tuple[str, ...]]:
+        """What a portrait does at (N,) moments, and what the user should know."""
+        options = request.options
+        motion = Motion.still(MotionModel.of(options.motion).mouth(speech, seconds, options.mouth))
+        if request.driving is not None:
+            head = 0.0 if options.still else 1.0
+            return follow_video(
+                motion, request.driving, seconds, head=head, analyser=self.analyser, on_progress=on_progress
+            )
+        lively = enliven(
+            motion,
+            speech,
+            seconds,
+            head=options.head,
+            eyes=options.eyes,
+            seed=options.seed,
+            is_still=options.still,
+            is_blinking=options.blink,
+        )
+        return lively, ()
+
+    def _speaker(self, request: TalkRequest, on_progress: OnProgress) -> tuple[ClipAnalysis, int, Speaker]:
+        """Who is seen in a video that gets other words, and the number of the one who says them."""
+        path = request.portrait
+        if request.driving is not None:
+            raise InputError(
+                "Expected a picture as portrait with a driving video, found a video; choose a second of it (frame), or "
+                "leave the driving video out."
+            )
+        analysis = measured(Path(path), self.analyser, on_progress, smoothing=1.0)
+        person = _person(analysis, request.options.face, path)
+        looks = [
+            (media.read_frame_at(path, index=index).image_rgb, _face_of(analysis, index, person))
+            for index in chosen_frames(analysis, person)
+        ]
+        seen = [(image, face) for image, face in looks if face is not None]
+        return analysis, person, Speaker.of(seen, bundled_rig())
 
 
 def _field(
@@ -243,20 +269,6 @@ def _painter(request: TalkRequest) -> Painter:
     from facegen.talk.dfrf.paint import Painter
 
     return Painter.of_run(field_run(request.options.engine), choose_device())
-
-
-def _invented(speech: Speech, seconds: np.ndarray, options: TalkOptions) -> Motion:
-    mouth = MotionModel.of(options.motion).mouth(speech, seconds, options.mouth)
-    return enliven(
-        Motion.still(mouth),
-        speech,
-        seconds,
-        head=options.head,
-        eyes=options.eyes,
-        seed=options.seed,
-        is_still=options.still,
-        is_blinking=options.blink,
-    )
 
 
 def _moment(motion: Motion, index: int) -> Moment:

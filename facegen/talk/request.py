@@ -9,11 +9,9 @@ from pathlib import Path
 from facegen import __version__
 from facegen.config import to_dict
 from facegen.media.source import check_readable
-from facegen.runs import find_run
 from facegen.talk.options import FIELD, TalkOptions
+from facegen.talk.trained import FIELD_PLACES, field_run, motion_run
 
-FIELD_PLACES = ("field", "exports/final")
-"""Where a run of «talk train», or of «train dfrf», keeps the trained field."""
 _SAMPLE_BYTES = 1 << 16
 
 
@@ -66,21 +64,6 @@ class TalkResult:
     """The run folder, where it was kept."""
 
 
-def field_run(engine: str) -> Path:
-    """The run folder that an engine «dfrf:RUN» names, by its path or by its name among the runs.
-
-    Raises:
-        InputError: there is none.
-    """
-    named = engine.removeprefix(FIELD)
-    return Path(named) if Path(named).is_dir() else find_run(named).path
-
-
-def has_field(run: Path) -> bool:
-    """Whether a run folder holds a trained field."""
-    return any((run / place / "field.json").exists() for place in FIELD_PLACES)
-
-
 def request_key(request: TalkRequest) -> str:
     """Recognise a talk that was begun before: the same request on the same content by the same version."""
     placed = replace(request, output=str(Path(request.output).resolve()))
@@ -89,8 +72,6 @@ def request_key(request: TalkRequest) -> str:
         run = field_run(request.options.engine)
         inputs += [str(path) for place in FIELD_PLACES for path in sorted((run / place).glob("field.*"))]
     if request.options.motion:
-        from facegen.talk.motion import motion_run
-
         inputs.append(str(motion_run(request.options.motion) / "motion.safetensors"))
     parts = [__version__, to_dict(placed), [_fingerprint(path) for path in inputs]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]

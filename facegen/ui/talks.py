@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facegen.config import to_dict
-from facegen.errors import InputError
 from facegen.runs import Run
 from facegen.talk.options import FIELD, PORTRAIT, TalkOptions
-from facegen.talk.request import TalkRequest, has_field
+from facegen.talk.request import TalkRequest
+from facegen.talk.trained import has_field, has_motion
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor, link_or_copy
 from facegen.ui.swaps import option_flags, required
@@ -62,29 +62,48 @@ def engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     ]
 
 
-def _with_own_field(services: Services, visitor: Visitor, asked: TalkRequest) -> TalkRequest:
-    """The request with a field's run found among those that the visitor may use."""
-    if not asked.options.engine.startswith(FIELD):
-        return asked
-    run = services.run(visitor, asked.options.engine.removeprefix(FIELD))
-    return replace(asked, options=replace(asked.options, engine=f"{FIELD}{run.path}"))
+def voices(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
+    """What can move a mouth: label and name; besides the built-in network, every one that the visitor trained."""
+    trained = [run for run in services.runs(visitor) if run.kind == "train" and has_motion(run.path)]
+    return [("Built in: any voice", ""), *((f"Trained here: {run.name}", run.name) for run in trained)]
 
 
-def poster(portrait: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: the picture, or the first frame of the video."""
+def _owned(services: Services, visitor: Visitor, asked: TalkRequest) -> TalkRequest:
+    """The request with the runs that it names found among those that the visitor may use."""
+    options = asked.options
+    if options.engine.startswith(FIELD):
+        run = services.run(visitor, options.engine.removeprefix(FIELD))
+        options = replace(options, engine=f"{FIELD}{run.path}")
+    if options.motion:
+        options = replace(options, motion=str(services.run(visitor, options.motion).path))
+    return replace(asked, options=options)
+
+
+def look(portrait: str, second: str | float | None) -> tuple[str, np.ndarray]:
+    """What speaks, in words and as a picture: (H, W, 3) uint8 RGB.
+
+    Args:
+        portrait: a picture or a video.
+        second: of a video, when the picture that is to speak is seen; nothing for the video itself.
+
+    Raises:
+        InputError: it cannot be read, or the second is no number.
+    """
     from facegen import media
 
     if media.is_picture(portrait):
-        return media.read_picture(portrait)
-    return media.read_frame_at(portrait, index=0).image_rgb
+        return "The portrait is loaded: add what is said.", media.read_picture(portrait)
+    frame = parse(TalkOptions, {"frame": second}).frame
+    if frame is None:
+        poster = media.read_frame_at(portrait, index=0).image_rgb
+        return "The video is loaded: its words will change, and nothing else. Add what is said.", poster
+    poster = media.read_frame_at(portrait, seconds=frame).image_rgb
+    return f"The picture at {frame:g} s will speak: add what is said.", poster
 
 
 def start(services: Services, visitor: Visitor, asked: TalkRequest) -> Run:
     """Put a talk into the queue as a run of its own; its files stay with the run, so that it can be resumed later."""
-    asked = _with_own_field(services, visitor, asked)
-    if asked.options.motion:
-        run = services.run(visitor, asked.options.motion)
-        asked = replace(asked, options=replace(asked.options, motion=str(run.path)))
+    asked = _owned(services, visitor, asked)
     given = {"portrait": asked.portrait, "audio": asked.audio, "driving": asked.driving}
     names = {name: Path(path).name for name, path in given.items() if path}
     run = Run.create("talk", {"visitor": visitor.mark, **names, "options": to_dict(asked.options)})
@@ -129,8 +148,8 @@ def result(run: Run) -> Path | None:
 
 
 def summary(run: Run) -> str:
-    """What a finished talk says of itself, with its notices; nothing while it runs."""
-    if run.status().state != "done":
+    """What a finished talk says of itself, with its notices; nothing while it runs, or of other work."""
+    if run.kind != "talk" or run.status().state != "done":
         return ""
     told = run.result()
     if not told:
@@ -138,14 +157,13 @@ def summary(run: Run) -> str:
     return " ".join((f"{told['frames']} frames in {told['seconds']:.1f} s.", *told["notices"]))
 
 
-def preview(services: Services, asked: TalkRequest, seconds: float) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: the portrait at one moment of its talk.
+def preview(services: Services, visitor: Visitor, asked: TalkRequest, seconds: float) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: what is seen at one moment of a talk.
 
     Raises:
         InputError: the request cannot be done.
     """
-    if asked.options.engine != PORTRAIT and services.settings.shared:
-        raise InputError("Expected the engine portrait for a preview, found a trained person; run two seconds instead.")
+    asked = _owned(services, visitor, asked)
     with _lock:
         if not _pipelines:
             from facegen.talk import TalkPipeline

@@ -111,6 +111,16 @@ def test_a_frame_of_a_video_speaks_as_a_picture_does(
     assert np.abs(first[:40].astype(int) - picture[:40]).mean() < 4
 
 
+def test_a_preview_is_a_frame_of_the_result(pipeline: TalkPipeline, asked: TalkRequest, tmp_path: Path) -> None:
+    clip = str(write_clip(tmp_path / "clip.mp4", moving_portrait(20)))
+    for request in (replace(asked, driving=clip), replace(asked, portrait=clip)):
+        pipeline(request)
+        seen = pipeline.preview(request, 0.6).astype(int)
+        made = media.read_frame_at(request.output, seconds=0.6).image_rgb.astype(int)
+        other = media.read_frame_at(request.output, index=0).image_rgb.astype(int)
+        assert np.abs(seen - made).mean() < min(3.0, np.abs(seen - other).mean())
+
+
 def test_a_driving_video_moves_the_head(pipeline: TalkPipeline, asked: TalkRequest, tmp_path: Path) -> None:
     driving = str(write_clip(tmp_path / "driving.mp4", moving_portrait(20)))
     result = pipeline(replace(asked, driving=driving))

@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from facegen.swap.options import SwapOptions
+from facegen.talk.options import TalkOptions
 from facegen.ui import theme
 from facegen.ui.studio import build_studio
 from facegen.ui.tabs.swap_layout import ASKED_OTHERWISE, LABELS
@@ -16,7 +17,7 @@ ENDPOINTS = {
     "/generate_sweep",
     "/generate_edit",
     *("/swap", "/swap_start", "/swap_preview", "/find_people", "/example", "/verify"),
-    *("/talk", "/talk_preview"),
+    *("/talk", "/talk_preview", "/talk_read"),
     *("/train_start", "/train_status", "/train_ask", "/train_use"),
     *("/runs", "/run_status", "/run_result", "/run_cancel", "/run_resume", "/run_delete"),
 }
@@ -52,6 +53,12 @@ def test_every_swap_option_has_a_widget(studio) -> None:
     for item in fields(SwapOptions):
         assert f"option-{item.name}" in offered or item.name in ASKED_OTHERWISE
     assert set(LABELS) <= {item.name for item in fields(SwapOptions)}
+
+
+def test_every_talk_option_has_a_widget(studio) -> None:
+    offered = {getattr(block, "elem_id", None) for block in studio.blocks.values()}
+    wanted = {f"talk-{name}" for name in (*(item.name for item in fields(TalkOptions)), "driving")}
+    assert wanted <= offered
 
 
 def test_what_the_tabs_do_is_a_named_endpoint(studio) -> None:

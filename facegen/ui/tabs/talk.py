@@ -57,13 +57,20 @@ class Inputs:
     audio: gr.Audio
     driving: gr.File
     engine: gr.Dropdown
+    motion: gr.Dropdown
     options: tuple[Widgets, ...]
 
     @property
     def components(self) -> list[Any]:
         """All of them, in the order in which `read` takes their values."""
         groups = [component for group in self.options for component in group.components]
-        return [self.portrait, self.audio, self.driving, self.engine, *groups]
+        return [self.portrait, self.audio, self.driving, self.engine, self.motion, *groups]
+
+    def option(self, name: str) -> Any:
+        """The widget of one of `TalkOptions`."""
+        return next(
+            dict(zip(group.names, group.components, strict=True))[name] for group in self.options if name in group.names
+        )
 
     def read(self, values: Sequence[Any]) -> TalkRequest:
         """The request that the widgets' values say.
@@ -71,8 +78,8 @@ class Inputs:
         Raises:
             InputError: something is missing or does not fit.
         """
-        portrait, audio, driving, engine = values[:4]
-        rest, settings = values[4:], dict[str, Any](engine=engine)
+        portrait, audio, driving, engine, motion = values[:5]
+        rest, settings = values[5:], dict[str, Any](engine=engine, motion=motion)
         for group in self.options:
             settings |= group.settings(rest[: len(group.names)])
             rest = rest[len(group.names) :]
@@ -84,18 +91,19 @@ def build(services: Services, shell: Shell) -> None:
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
             portrait, examples, invent, audio = _ask_files()
-            engine, driving, options = _ask_options()
+            engine, motion, driving, options = _ask_options()
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
             pictured, result, download = _show_outcome()
-    inputs = Inputs(portrait=portrait, audio=audio, driving=driving, engine=engine, options=options)
-    engine.focus(
-        lambda visitor: gr.Dropdown(choices=talks.engines(services, visitor)),
-        shell.visitor,
-        engine,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    inputs = Inputs(portrait=portrait, audio=audio, driving=driving, engine=engine, motion=motion, options=options)
+    for box, offered in ((engine, talks.engines), (motion, talks.voices)):
+        box.focus(
+            lambda visitor, offered=offered: gr.Dropdown(choices=offered(services, visitor)),
+            shell.visitor,
+            box,
+            show_progress="hidden",
+            api_visibility="private",
+        )
     _wire_portrait(inputs, examples, status, pictured)
     _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
@@ -139,9 +147,9 @@ def _read(text: str, voice: str) -> Any:
     return "", str(copy)
 
 
-def _ask_options() -> tuple[gr.Dropdown, gr.File, tuple[Widgets, ...]]:
+def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ...]]:
     gr.HTML(step(3, "How lively?", "The defaults are good; another seed gives other movements."))
-    lively = widgets(TalkOptions, LIVELINESS, labels=LABELS)
+    lively = widgets(TalkOptions, LIVELINESS, labels=LABELS, prefix="talk")
     engine = gr.Dropdown(
         [("Portrait: one picture, at once", PORTRAIT)],
         value=PORTRAIT,
@@ -150,12 +158,20 @@ def _ask_options() -> tuple[gr.Dropdown, gr.File, tuple[Widgets, ...]]:
         filterable=False,
         elem_id="talk-engine",
     )
+    motion = gr.Dropdown(
+        [("Built in: any voice", "")],
+        value="",
+        label="Who moves the mouth",
+        info="A motion network of your own, from the Train tab, may know a language or a person better.",
+        filterable=False,
+        elem_id="talk-motion",
+    )
     with gr.Accordion("Follow somebody's head", open=False):
         driving = gr.File(label="Driving video", file_types=list(VIDEO_SUFFIXES), height=110, elem_id="talk-driving")
         gr.HTML('<div class="fg-hint">Head, lids and brows are taken from this video instead of being invented.</div>')
     with gr.Accordion("Picture and file", open=False):
-        more = widgets(TalkOptions, MORE, labels=LABELS)
-    return engine, driving, (lively, more)
+        more = widgets(TalkOptions, MORE, labels=LABELS, prefix="talk")
+    return engine, motion, driving, (lively, more)
 
 
 def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
@@ -180,15 +196,25 @@ def _show_outcome() -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
 
 def _wire_portrait(inputs: Inputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image) -> None:
     @shown(2)
-    def look(portrait: str | None) -> Any:
+    def look(portrait: str | None, second: str) -> Any:
         if not portrait:
             return note("Nothing is running."), None
-        return note("The portrait is loaded: add what is said."), talks.poster(portrait)
+        words, picture = talks.look(portrait, second)
+        return note(words), picture
 
     def use_example(event: gr.EventData) -> str:
         return str(portrait_path(event.example))
 
-    inputs.portrait.change(look, inputs.portrait, [status, pictured], show_progress="minimal", api_visibility="private")
+    second = inputs.option("frame")
+    for moment in (inputs.portrait.change, second.blur, second.submit):
+        moment(
+            look,
+            [inputs.portrait, second],
+            [status, pictured],
+            show_progress="minimal",
+            show_progress_on=pictured,
+            api_visibility="private",
+        )
     examples.click(use_example, None, inputs.portrait, api_visibility="private")
 
 
@@ -248,7 +274,7 @@ def _wire_run(
 
 
 def _add_endpoints(services: Services, shell: Shell) -> None:
-    """What the tab does, for programs: `/talk` waits for the result, `/talk_preview` draws one moment."""
+    """What the tab does, for programs: `/talk` waits for the result, `/talk_preview` draws one moment, `/talk_read` reads."""
 
     async def talk(
         visitor: Visitor, portrait: Any, audio: Any, driving: Any, options: Any, consent: bool
@@ -262,28 +288,46 @@ def _add_endpoints(services: Services, shell: Shell) -> None:
         standing = {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}
         yield standing, services.publish(visitor, made) if made else None
 
-    def talk_preview(portrait: Any, audio: Any, options: Any, seconds: float, consent: bool) -> Any:
-        """The portrait at one moment of its talk."""
+    def talk_preview(
+        visitor: Visitor, portrait: Any, audio: Any, driving: Any, options: Any, seconds: float, consent: bool
+    ) -> Any:
+        """What is seen at one moment of a talk."""
         consented(consent)
-        return talks.preview(services, talks.request(portrait, audio, options or {}), seconds)
+        return talks.preview(services, visitor, talks.request(portrait, audio, options or {}, driving), seconds)
+
+    def talk_read(visitor: Visitor, text: str, voice: str) -> Any:
+        """A text read aloud, where espeak-ng is installed: the sound for `/talk`."""
+        return services.publish(visitor, read_aloud(text, voice))
 
     def files() -> list[Any]:
-        return [gr.File(label="portrait"), gr.File(label="audio")]
+        return [gr.File(label="portrait"), gr.File(label="audio"), gr.File(label="driving")]
 
     with gr.Column(visible=False):
         options, agreed = gr.JSON(label="options: TalkOptions by name"), gr.Checkbox(label="consent")
         gr.Button(visible=False).click(
             answered(talk),
-            [shell.visitor, *files(), gr.File(label="driving"), options, agreed],
+            [shell.visitor, *files(), options, agreed],
             [gr.JSON(), gr.File()],
             api_name="talk",
             concurrency_limit=None,
         )
         gr.Button(visible=False).click(
             answered(talk_preview),
-            [*files(), gr.JSON(label="options"), gr.Number(0, label="seconds"), gr.Checkbox(label="consent")],
+            [
+                shell.visitor,
+                *files(),
+                gr.JSON(label="options"),
+                gr.Number(0, label="seconds"),
+                gr.Checkbox(label="consent"),
+            ],
             [gr.Image(format="png")],
             api_name="talk_preview",
             concurrency_limit=1,
             concurrency_id="look",
+        )
+        gr.Button(visible=False).click(
+            answered(talk_read),
+            [shell.visitor, gr.Textbox(label="text"), gr.Textbox("en", label="voice")],
+            [gr.File()],
+            api_name="talk_read",
         )

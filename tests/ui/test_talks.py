@@ -1,0 +1,92 @@
+"""A talk from what the widgets hold to the command that does it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen import media
+from facegen.errors import InputError
+from facegen.runs import Run
+from facegen.ui import talks
+from facegen.ui.services import Services, StudioSettings, Visitor
+from tests.factories import moving_portrait, portrait_rgb, write_clip
+from tests.talk.sounds import babble, write_wave
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
+    return Services(StudioSettings(shared=True))
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> str:
+    return str(write_wave(tmp_path / "said.wav", babble(1)))
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> str:
+    path = tmp_path / "face.png"
+    Image.fromarray(portrait_rgb()[:301, 70:371]).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> str:
+    return str(write_clip(tmp_path / "clip.mp4", moving_portrait(20)))
+
+
+def trained(kind: str, visitor: Visitor, file: str) -> Run:
+    run = Run.create(kind, {"visitor": visitor.mark})
+    (run.path / file).parent.mkdir(parents=True)
+    (run.path / file).touch()
+    return run
+
+
+def test_the_picture_that_will_speak_is_shown(clip: str, portrait: str) -> None:
+    words, picture = talks.look(clip, " 0.4 ")
+    assert "0.4 s" in words
+    assert np.array_equal(picture, media.read_frame_at(clip, seconds=0.4).image_rgb)
+    words, first = talks.look(clip, "")
+    assert "video" in words
+    assert np.array_equal(first, media.read_frame_at(clip, index=0).image_rgb)
+    assert not np.array_equal(first, picture)
+    assert talks.look(portrait, "0.4")[1].shape == (301, 301, 3)
+    with pytest.raises(InputError, match="frame"):
+        talks.look(clip, "soon")
+
+
+def test_own_trainings_are_offered_and_others_are_refused(
+    services: Services, portrait: str, sound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, other = Visitor("me"), Visitor("other")
+    monkeypatch.setattr(services, "start_next", lambda: None)
+    mine = trained("train", me, "exports/final/motion.safetensors")
+    theirs = trained("train", other, "exports/final/motion.safetensors")
+    field = trained("talk-train", other, "field/field.json")
+    assert [name for _, name in talks.voices(services, me)] == ["", mine.name]
+    assert [name for _, name in talks.engines(services, me)] == ["portrait"]
+    assert [name for _, name in talks.engines(services, other)] == ["portrait", f"dfrf:{field.name}"]
+    for settings in ({"motion": theirs.name}, {"motion": str(theirs.path)}, {"engine": f"dfrf:{field.name}"}):
+        asked = talks.request(portrait, sound, settings)
+        with pytest.raises(InputError, match="Expected the name of"):
+            talks.start(services, me, asked)
+        with pytest.raises(InputError, match="Expected the name of"):
+            talks.preview(services, me, asked, 0.5)
+
+
+def test_the_command_has_all_that_was_chosen(
+    services: Services, portrait: str, sound: str, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = Visitor("me")
+    monkeypatch.setattr(services, "start_next", lambda: None)
+    mine = trained("train", me, "exports/final/motion.safetensors")
+    settings = {"motion": mine.name, "still": True, "blink": False, "seed": 3.0, "face": "1", "mouth": 0.8}
+    command = talks.start(services, me, talks.request(portrait, sound, settings, clip)).argv
+    pairs = dict(zip(command, command[1:], strict=False))
+    assert pairs["--motion"] == str(mine.path)
+    assert (pairs["--seed"], pairs["--face"], pairs["--mouth"]) == ("3", "1", "0.8")
+    assert {"--still", "--no-blink"} <= set(command)
+    assert Path(pairs["--driving"]).read_bytes() == Path(clip).read_bytes()
