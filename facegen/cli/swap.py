@@ -41,6 +41,14 @@ def swap(
         int | None,
         typer.Option(metavar="N", help="Write a sheet of N frames before and after, nothing else."),
     ] = None,
+    patches: Annotated[
+        bool,
+        typer.Option(
+            "--patches",
+            help="Write the new faces alone into the folder --output, for compositors: 16-bit pictures with alpha, and "
+            "the matrices that lay them into the frames (trained models only).",
+        ),
+    ] = False,
     run: Annotated[Path | None, typer.Option(help="Folder to work in, kept. Default: its own, removed.")] = None,
     consent: Annotated[bool, typer.Option("--consent", help="Everyone whose face is used agreed to it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
@@ -57,6 +65,9 @@ def swap(
         typer.echo(CONSENT, err=True)
     if preview is not None:
         _preview(request, preview)
+        return
+    if patches:
+        _patches(request, as_json)
         return
     from facegen.runs import Run
     from facegen.swap import SwapPipeline
@@ -106,6 +117,18 @@ def _preview(request: "SwapRequest", count: int) -> None:
     with _progress_bar(is_shown=True) as on_progress:
         write_contact_sheet(SwapPipeline(), request, count, on_progress)
     typer.echo(f"Wrote {request.output}", err=True)
+
+
+def _patches(request: "SwapRequest", as_json: bool) -> None:
+    from facegen.swap import SwapPipeline
+    from facegen.swap.patches import write_patches
+
+    with _progress_bar(is_shown=True) as on_progress:
+        made = write_patches(SwapPipeline(), request, on_progress)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(made), ensure_ascii=False))
+    else:
+        typer.echo(f"Wrote {made.patches} patches of {made.frames} frames to {made.folder}.", err=True)
 
 
 def _report(result: "SwapResult", as_json: bool, consent: bool) -> None:

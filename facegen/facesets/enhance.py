@@ -33,15 +33,15 @@ def _restorer() -> Restorer:
     return Restorer()
 
 
-def enhanced(image_rgb: np.ndarray, record: FaceRecord, strength: float) -> np.ndarray:
+def enhanced(image_rgb: np.ndarray, points5: np.ndarray, strength: float) -> np.ndarray:
     """(S, S, 3) uint8: the picture with its face restored; what lies outside of the restorer's frame stays.
 
     Args:
         image_rgb: (S, S, 3) uint8.
-        record: the face in it.
+        points5: (5, 2) the points of the face in it.
         strength: 0 leaves it, 1 is all the restorer does.
     """
-    matrix = align.similarity(points5_of_record(record)[:2], EYES, _SIDE)
+    matrix = align.similarity(points5[:2], EYES, _SIDE)
     with _lock:
         made = _restorer().restore(align.warp(image_rgb, matrix, _SIDE)[None], strength)[0]
     side = image_rgb.shape[0]
@@ -75,7 +75,7 @@ def enhance(faceset: Faceset, output: Path, *, strength: float = 1.0, on_progres
     output.mkdir(parents=True, exist_ok=True)
 
     def make(record: FaceRecord) -> FaceRecord:
-        image = enhanced(faceset.picture(record), record, strength)
+        image = enhanced(faceset.picture(record), points5_of_record(record), strength)
         write_face(output / record.file_name, image)
         mask = faceset.mask(record)
         if mask is not None and record.mask_file_name:

@@ -188,7 +188,16 @@ class OwnMask:
 
     def __call__(self, record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
         """(S, S) uint8, 255 where the face is; see `mask.parsed_mask`."""
-        matrix = align.similarity(points5_of_record(record), align.PARSE5, parse.SIZE)
+        return self.inside(points5_of_record(record), image_rgb)
+
+    def inside(self, points5: np.ndarray, image_rgb: np.ndarray) -> np.ndarray:
+        """(S, S) uint8, 255 where the face is.
+
+        Args:
+            points5: (5, 2) the face's points in the picture.
+            image_rgb: (S, S, 3) uint8.
+        """
+        matrix = align.similarity(points5, align.PARSE5, parse.SIZE)
         crop = align.warp(image_rgb, matrix, parse.SIZE)
         with torch.inference_mode():
             share = torch.sigmoid(face_odds(self._network, to_float(torch.from_numpy(crop).permute(2, 0, 1)[None])))

@@ -9,7 +9,7 @@ from facegen.media.frame import Frame, Patch, paste_picture
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
 from facegen.media.join import check_video_output, join_segments, write_video
 from facegen.media.output import atomic_output, check_output
-from facegen.media.picture import is_picture, read_picture, write_picture
+from facegen.media.picture import is_picture, read_picture, write_deep_picture, write_picture
 from facegen.media.read import frame_times, key_frames, read_frame_at, read_frames
 from facegen.media.segments import PRESETS, SegmentWriter, last_index, list_segments
 from facegen.media.stills import folder_to_video, frames_to_folder, made_video
@@ -48,6 +48,7 @@ __all__ = [
     "replace_sound",
     "side_by_side",
     "trim",
+    "write_deep_picture",
     "write_picture",
     "write_video",
 ]

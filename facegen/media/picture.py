@@ -3,9 +3,12 @@
 import io
 import json
 import os
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
@@ -89,6 +92,32 @@ def write_picture(
         options |= {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"quality": 95, "method": 4}
     with atomic_output(path) as temporary:
         Image.fromarray(np.ascontiguousarray(image_rgb)).save(temporary, format=kind, **options)
+
+
+def write_deep_picture(
+    path: str | os.PathLike[str], image_rgba: np.ndarray, *, metadata: dict[str, str] | None = None
+) -> None:
+    """Writes (H, W, 4) uint16 RGBA, alpha not multiplied in, as PNG; nothing half-written is left.
+
+    Args:
+        path: where to; its folder must exist.
+        image_rgba: the picture.
+        metadata: kept as text chunks.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    data = cv2.imencode(".png", cv2.cvtColor(image_rgba, cv2.COLOR_RGBA2BGRA))[1].tobytes()
+    # Pillow writes no 16-bit colour, OpenCV no text: the chunks go behind the header, which is always 33 bytes long
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in (metadata or {}).items():
+        chunks.add_itxt(key, value)
+    text = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body, *_ in chunks.chunks
+    )
+    with atomic_output(path) as temporary:
+        temporary.write_bytes(data[:33] + text + data[33:])
 
 
 def _open(file: Path) -> Image.Image:

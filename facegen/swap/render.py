@@ -62,13 +62,20 @@ class Swapped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Drafted:
+class Drafted:
+    """One frame of the target whose faces are ready to be rendered."""
+
     frame: media.Frame
+    """As it is in the target."""
+
     drafts: dict[int, Draft]
+    """Its faces on their way, by track."""
+
     cues: dict[int, object] = field(default_factory=dict)
+    """What was settled for each of them."""
 
 
-def swap_frames(
+def drafted_frames(
     frames: Iterable[media.Frame],
     parts_of: Callable[[media.Frame], list[Part]],
     *,
@@ -76,8 +83,8 @@ def swap_frames(
     options: SwapOptions,
     pool: Executor,
     clock: StageClock,
-) -> Generator[Swapped, None, None]:
-    """Swap the faces of a stream of frames.
+) -> Iterator[Drafted]:
+    """Draft the faces of a stream of frames and settle what has to be calm over time.
 
     What comes out for a frame depends on that frame and on the `engine.look_around` frames before and after it alone,
     as long as reading begins at an even number.
@@ -91,8 +98,8 @@ def swap_frames(
         clock: where the time is counted.
     """
 
-    def draft(pair: list[media.Frame]) -> list[_Drafted]:
-        drafted: list[_Drafted] = []
+    def draft(pair: list[media.Frame]) -> list[Drafted]:
+        drafted: list[Drafted] = []
         before: dict[int, Draft] = {}
         for frame in pair:
             with clock.stage("draft"):
@@ -102,20 +109,34 @@ def swap_frames(
                     )
                     for part in parts_of(frame)
                 }
-            drafted.append(_Drafted(frame=frame, drafts=before))
+            drafted.append(Drafted(frame=frame, drafts=before))
         return drafted
 
-    def settled(drafted: Iterable[_Drafted]) -> Iterator[_Drafted]:
-        for window, centre in windows(drafted, engine.look_around):
-            item = window[centre]
-            with clock.stage("settle"):
-                cues = {track: engine.settle(*_track_window(window, centre, track), options) for track in item.drafts}
-            yield _Drafted(frame=item.frame, drafts=item.drafts, cues=cues)
+    # by their number, so that the pairs are the same wherever reading began
+    pairs = (list(pair) for _, pair in itertools.groupby(frames, lambda frame: frame.index // 2))
+    drafted = itertools.chain.from_iterable(ordered_map(draft, pairs, pool, ahead=_AHEAD))
+    for window, centre in windows(drafted, engine.look_around):
+        item = window[centre]
+        with clock.stage("settle"):
+            cues = {track: engine.settle(*_track_window(window, centre, track), options) for track in item.drafts}
+        yield Drafted(frame=item.frame, drafts=item.drafts, cues=cues)
 
-    def render(item: _Drafted) -> Swapped:
+
+def swap_frames(
+    frames: Iterable[media.Frame],
+    parts_of: Callable[[media.Frame], list[Part]],
+    *,
+    engine: Engine,
+    options: SwapOptions,
+    pool: Executor,
+    clock: StageClock,
+) -> Generator[Swapped, None, None]:
+    """Swap the faces of a stream of frames; arguments and what they promise are those of `drafted_frames`."""
+
+    def render(item: Drafted) -> Swapped:
         with clock.stage("render"):
             patches = [
-                engine.render(item.drafts[track], item.cues[track], options, seed=_seed(item.frame, track))
+                engine.render(item.drafts[track], item.cues[track], options, seed=noise_seed(item.frame, track))
                 for track in item.drafts
             ]
         if not patches:
@@ -124,10 +145,8 @@ def swap_frames(
             frame = item.frame.paste(patches)
         return Swapped(frame=frame, faces=len(patches))
 
-    # by their number, so that the pairs are the same wherever reading began
-    pairs = (list(pair) for _, pair in itertools.groupby(frames, lambda frame: frame.index // 2))
-    drafted = itertools.chain.from_iterable(ordered_map(draft, pairs, pool, ahead=_AHEAD))
-    return ordered_map(render, settled(drafted), pool, ahead=_AHEAD)
+    drafted = drafted_frames(frames, parts_of, engine=engine, options=options, pool=pool, clock=clock)
+    return ordered_map(render, drafted, pool, ahead=_AHEAD)
 
 
 def swap_image(image_rgb: np.ndarray, parts: Iterable[Part], engine: Engine, options: SwapOptions) -> np.ndarray:
@@ -139,7 +158,7 @@ def swap_image(image_rgb: np.ndarray, parts: Iterable[Part], engine: Engine, opt
     return media.paste_picture(image_rgb, patches)
 
 
-def _track_window(window: list[_Drafted], centre: int, track: int) -> tuple[list[object], int]:
+def _track_window(window: list[Drafted], centre: int, track: int) -> tuple[list[object], int]:
     """The cues of one track in the unbroken stretch round the centre, and the centre's place in it."""
     first = last = centre
     while first > 0 and track in window[first - 1].drafts:
@@ -149,5 +168,6 @@ def _track_window(window: list[_Drafted], centre: int, track: int) -> tuple[list
     return [window[place].drafts[track].cues for place in range(first, last + 1)], centre - first
 
 
-def _seed(frame: media.Frame, track: int) -> int:
+def noise_seed(frame: media.Frame, track: int) -> int:
+    """Where the noise on a face in a frame comes from."""
     return (frame.index * 1009 + track) & 0x7FFFFFFF

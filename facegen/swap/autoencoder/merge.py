@@ -22,7 +22,15 @@ Mode = Literal[
     "mask",
 ]
 MaskMode = Literal[
-    "full", "hull", "learned-prd", "learned-dst", "learned-prd*dst", "learned-prd+dst", "parser", "parser*learned"
+    "full",
+    "hull",
+    "learned-prd",
+    "learned-dst",
+    "learned-prd*dst",
+    "learned-prd+dst",
+    "parser",
+    "parser*learned",
+    "own",
 ]
 Colour = Literal["none", "rct", "lct", "mkl", "idt", "sot"]
 FILE = "merge.json"
@@ -43,7 +51,9 @@ class MergeOptions:
     compositors."""
     mask: MaskMode = "learned-prd*dst"
     """full is the whole crop; hull the outline of the face in the frame; learned what the model drew for B's face (prd)
-    and A's (dst); parser what the face parser sees."""
+    and A's (dst); parser what the face parser sees; own what a mask of yours says that was trained (`own_mask`)."""
+    own_mask: str = ""
+    """Run folder of a training of «mask», for mask=own."""
     erode: int = _bounded(5, -400, 400)
     """Shrinks the mask (grows it below 0), thousandths of the crop's side."""
     blur: int = _bounded(60, 0, 400)
@@ -58,6 +68,8 @@ class MergeOptions:
     """Blurs the new face as it moves, percent of the way between two frames."""
     sharpen: int = _bounded(0, -100, 100)
     """Sharpens the new face, or softens it below 0."""
+    restore: int = _bounded(0, 0, 100)
+    """Brings details back to the new face with the restorer, percent."""
     denoise: int = _bounded(0, 0, 500)
     """Takes noise out of the frame around the face."""
     degrade: int = _bounded(0, 0, 100)
@@ -74,6 +86,10 @@ class MergeOptions:
                 raise InputError(
                     f"Expected a merge {name} of {', '.join(offered)}, found {getattr(self, name)!r}; choose one of these."
                 )
+        if self.mask == "own" and not self.own_mask:
+            raise InputError(
+                "Expected a trained mask for mask=own, found none; name the run of its training with own_mask=RUN."
+            )
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -30,6 +31,9 @@ from facegen.swap.engines.guided import Guide, find_guide, guided
 from facegen.swap.engines.occlusion import Occlusion
 from facegen.swap.engines.painter import OnnxPainter, Painter, TorchPainter
 from facegen.swap.options import SwapOptions
+
+if TYPE_CHECKING:
+    from facegen.facesets.mask_task import OwnMask
 
 Array = np.ndarray
 LARGEST = 1024
@@ -92,6 +96,7 @@ class TrainedEngine:
         self.name = name
         self._place = Path(place) if kind == "autoencoder" else None
         self._painter: Painter = TorchPainter(Path(place)) if kind == "autoencoder" else OnnxPainter(Path(place))
+        self._own_masks: dict[str, OwnMask] = {}
         self._last: tuple[tuple[bytes, int], tuple[Array, Array, Array]] | None = None
 
     @cached_property
@@ -126,6 +131,8 @@ class TrainedEngine:
         masks = {"prd": _enlarged(mask_new, side), "dst": _enlarged(mask_old, side)}
         mask = self._mask(merge, masks, face, image_rgb, matrix, side)
         picture = np.clip(_enlarged(drawn, side), 0, 1)
+        if merge.restore:
+            picture = _restored(picture, align.apply(matrix, face.points5), merge.restore / 100)
         there = (mask > 0.5).astype(np.float32)
         if merge.face_scale:
             about = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, 1 + merge.face_scale / 100)
@@ -177,30 +184,38 @@ class TrainedEngine:
     def render(self, draft: TrainedDraft, cues: Cues, options: SwapOptions, *, seed: int) -> Patch:
         """See `Engine.render`."""
         merge = self.merge(options)
-        picture, target, mask = draft.drawn, draft.target, laying.shaped_mask(draft.mask, merge)
-        side = target.shape[0]
         if merge.mode == "mask":
-            return _mask_alone(draft, mask)
+            return _mask_alone(draft, laying.shaped_mask(draft.mask, merge))
+        return _patch(draft, *self.laid(draft, cues, options, seed=seed))
+
+    def laid(self, draft: TrainedDraft, cues: Cues, options: SwapOptions, *, seed: int) -> tuple[Array, Array]:
+        """The new face as it is laid over the crop.
+
+        Returns:
+            (S, S, 3) float32 RGB in 0..1, and how much of it shows, (S, S) float32 in 0..1.
+        """
+        merge = self.merge(options)
+        picture, target, mask = draft.drawn, draft.target, laying.shaped_mask(draft.mask, merge)
         if merge.mode == "original":
-            return _patch(draft, target, np.zeros_like(mask))
+            return target, np.zeros_like(mask)
         if merge.mode == "raw-predict":
-            return _patch(draft, picture, (draft.mask > 0.5).astype(np.float32))
+            return picture, (draft.mask > 0.5).astype(np.float32)
         if merge.colour == "rct":
             picture = laying.with_moments(picture, cues.own, cues.wanted)
         picture = laying.refined(picture, merge, draft.matrix[:, :2] @ cues.velocity_xy)
         if merge.mode == "raw-rgb":
-            return _patch(draft, picture, np.ones((side, side), np.float32))
+            return picture, np.ones_like(mask)
         if merge.denoise:
             strength = merge.denoise / 500
-            soft = cv2.bilateralFilter(target, 0, 0.1 * strength + 1e-3, side / 128)
+            soft = cv2.bilateralFilter(target, 0, 0.1 * strength + 1e-3, target.shape[0] / 128)
             target = target + (soft - target) * min(1.0, 4 * strength)
         if "hist-match" in merge.mode:
             picture = laying.histogram_matched(picture, target, mask, merge.hist_threshold)
         if merge.mode.startswith("seamless"):
             picture = laying.poisson(picture, target, mask)
         if merge.mode == "mesh-guided":
-            return _patch(draft, *guided(picture, target, mask, draft.guide, cues.rest, options, seed))
-        return _patch(draft, picture, mask)
+            return guided(picture, target, mask, draft.guide, cues.rest, options, seed)
+        return picture, mask
 
     def _mask(
         self, merge: MergeOptions, masks: dict[str, Array], face: Face, image_rgb: Array, matrix: Array, side: int
@@ -218,6 +233,8 @@ class TrainedEngine:
             mask = np.maximum(masks["prd"], masks["dst"])
         elif merge.mask == "learned-prd*dst":
             mask = masks["prd"] * masks["dst"]
+        elif merge.mask == "own":
+            mask = self._own(merge.own_mask, align.apply(matrix, face.points5), image_rgb, matrix, side)
         else:
             mask = self._parsed(face, image_rgb, matrix, side)
             if merge.mask == "parser*learned":
@@ -233,6 +250,21 @@ class TrainedEngine:
         between = (np.vstack([matrix, [0, 0, 1]]) @ np.vstack([align.invert(found.matrix), [0, 0, 1]]))[:2]
         share = cv2.warpAffine(found.share, between.astype(np.float32), (side, side), flags=cv2.INTER_LINEAR)
         return share.astype(np.float32) / 255
+
+    def _own(self, place: str, points5: Array, image_rgb: Array, matrix: Array, side: int) -> Array:
+        if place not in self._own_masks:
+            from facegen.facesets.mask_task import OwnMask
+
+            self._own_masks[place] = OwnMask(Path(place))
+        found = self._own_masks[place].inside(points5, warp_black(image_rgb, matrix, side))
+        return found.astype(np.float32) / 255
+
+
+def _restored(picture: Array, points5: Array, strength: float) -> Array:
+    """(S, S, 3) float32 in 0..1: a drawn face with details brought back."""
+    from facegen.facesets.enhance import enhanced
+
+    return enhanced(np.rint(picture * 255).astype(np.uint8), points5, strength).astype(np.float32) / 255
 
 
 def _hull(face: Face, matrix: Array, side: int) -> Array:
