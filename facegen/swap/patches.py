@@ -1,0 +1,141 @@
+"""The new faces of a clip by themselves, for compositors: deep pictures, and the matrices that lay them into the frames.
+
+A folder of 16-bit PNG files, RGB with straight alpha in the pixels of the crop, and `patches.jsonl` with a line a face:
+`file_name`, `frame` and `seconds` in the target, `frame_width`, `frame_height`, `track`, and `matrix`, (2, 3) from
+pixels of the picture to pixels of the frame, both counted from the centre of the upper left one.
+"""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from facegen import media, provenance
+from facegen.device import use_one_thread
+from facegen.errors import InputError
+from facegen.faces import align
+from facegen.swap.cast import Cast, check_people
+from facegen.swap.engines.trained import Cues, TrainedDraft, TrainedEngine
+from facegen.swap.pipeline import SwapPipeline
+from facegen.swap.progress import OnProgress, Progress
+from facegen.swap.render import WORKERS, Drafted, StageClock, drafted_frames, noise_seed
+from facegen.swap.request import SwapRequest
+from facegen.swap.timeline import timeline_of
+
+FILE = "patches.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patches:
+    """What was written."""
+
+    folder: str
+    """Where it lies."""
+
+    frames: int
+    """Frames looked at."""
+
+    patches: int
+    """Faces written."""
+
+
+def write_patches(pipeline: SwapPipeline, request: SwapRequest, on_progress: OnProgress | None = None) -> Patches:
+    """Write the faces that a trained model draws into a clip, one picture each, instead of the clip.
+
+    Args:
+        pipeline: what swaps.
+        request: what to do; its output is the folder, which appears when all is in it.
+        on_progress: told of every frame.
+
+    Raises:
+        InputError: the engine is none that was trained, the target is no video, or the folder holds something.
+        ResourceError: it cannot be written.
+        Cancelled: somebody stopped the work; nothing is left of it.
+    """
+    engine = pipeline.engine(request.options)
+    _check(request, engine)
+    assert isinstance(engine, TrainedEngine)
+    folder = Path(request.output)
+    partial = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        frames, lines = _write(pipeline, engine, request, partial, Progress(on_progress))
+        (partial / FILE).write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Patches(folder=str(folder), frames=frames, patches=len(lines))
+
+
+def _check(request: SwapRequest, engine: object) -> None:
+    if not isinstance(engine, TrainedEngine):
+        raise InputError(
+            "Expected a trained model for patches, found the built-in engine; choose --engine autoencoder:RUN or dfm:FILE."
+        )
+    if media.is_picture(request.target):
+        raise InputError("Expected a video for patches, found a picture; choose a video.")
+    if engine.merge(request.options).mode == "mask":
+        raise InputError("Expected another merge mode than mask for patches, which hold their masks as alpha.")
+    folder = Path(request.output)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"Expected a new or empty folder at {folder}, found something there; choose another.")
+
+
+def _write(
+    pipeline: SwapPipeline, engine: TrainedEngine, request: SwapRequest, folder: Path, progress: Progress
+) -> tuple[int, list[dict[str, Any]]]:
+    options = request.options
+    progress.enter(0.0, 0.3)
+    analysis = pipeline.find_people(request.target, request.analysed_options(), progress.say)
+    check_people(request, analysis)
+    cast = Cast(faces=options.faces, person=options.person, identity=engine.prepare(()), people={})
+    timeline = timeline_of(request.target, options)
+    progress.enter(0.3, 1.0)
+    lines: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(WORKERS, "patches", initializer=use_one_thread) as pool:
+        drafted = drafted_frames(
+            timeline.frames(request.target, timeline.first),
+            lambda frame: cast.parts(analysis.faces(frame.index)),
+            engine=engine,
+            options=options,
+            pool=pool,
+            clock=StageClock(),
+        )
+        with closing(drafted):  # type: ignore[type-var]
+            for item in drafted:
+                lines += [_one(engine, request, item, track, folder) for track in item.drafts]
+                progress.frames("Writing patches,", item.frame.index + 1 - timeline.first, timeline.frame_count)
+    return timeline.frame_count, lines
+
+
+def _one(engine: TrainedEngine, request: SwapRequest, item: Drafted, track: int, folder: Path) -> dict[str, Any]:
+    """Writes one face; returns its line."""
+    frame, draft, cues = item.frame, item.drafts[track], item.cues[track]
+    assert isinstance(draft, TrainedDraft)
+    assert isinstance(cues, Cues)
+    picture, mask = engine.laid(draft, cues, request.options, seed=noise_seed(frame, track))
+    name = f"{frame.index:06d}_{track}.png"
+    media.write_deep_picture(folder / name, _deep(picture, mask), metadata={"comment": provenance.NOTICE})
+    return {
+        "file_name": name,
+        "frame": frame.index,
+        "seconds": round(frame.pts_seconds, 6),
+        "frame_width": draft.frame_hw[1],
+        "frame_height": draft.frame_hw[0],
+        "track": track,
+        "matrix": align.invert(draft.matrix).astype(float).tolist(),
+    }
+
+
+def _deep(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(S, S, 4) uint16 RGBA of a face in 0..1, marked as what facegen makes is."""
+    plain = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    mark = provenance.mark_picture(plain).astype(np.float32) - plain
+    whole = np.concatenate([np.clip(picture + mark / 255, 0, 1), mask[..., None]], 2)
+    return np.rint(whole * 65535).astype(np.uint16)
