@@ -366,6 +366,8 @@ def info(
     for name, value in found.to_json().items():
         if name == "spread":
             continue
+        if name == "people":
+            value = {f"{len(value)}, seen in": ", ".join(map(str, value[:8])) + ", ..." * (len(value) > 8)}
         parts = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
         words = parts if isinstance(parts, str | int) else ", ".join(map(str, parts[:8])) + ", ..." * (len(parts) > 8)
         typer.echo(f"{name:12} {words}")

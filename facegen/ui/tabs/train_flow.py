@@ -44,7 +44,7 @@ def build(services: Services, shell: Shell) -> None:
         status = gr.HTML(note("Nothing is running."), elem_id="flow-status")
         gr.HTML(f'<div class="fg-hint">As it learns: {PREVIEW_LABEL}.</div>')
         preview = gr.Image(label=PREVIEW_LABEL, show_label=False, interactive=False, buttons=["fullscreen"])
-        video = gr.Video(label="The swap", interactive=False, visible=False, elem_id="flow-result")
+        video = gr.Video(label="The swap", interactive=False, visible=False, height=420, elem_id="flow-result")
     _wire(
         services, shell, [person_a, person_b, merge, minutes, preset, fresh], (begin, pause), (status, preview, video)
     )
