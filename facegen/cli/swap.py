@@ -14,8 +14,8 @@ from facegen.errors import InputError
 from facegen.swap.options import SwapOptions
 
 if TYPE_CHECKING:
+    from facegen.runs.progress import OnProgress
     from facegen.swap import SwapRequest, SwapResult
-    from facegen.swap.progress import OnProgress
 
 CONSENT = "Only use faces of people who agreed to it, and do not deceive anyone with the result (say --consent)."
 
@@ -67,7 +67,7 @@ def swap(
         _preview(request, preview)
         return
     if patches:
-        _patches(request, as_json)
+        _patches(request, run, as_json)
         return
     from facegen.runs import Run
     from facegen.swap import SwapPipeline
@@ -119,12 +119,19 @@ def _preview(request: "SwapRequest", count: int) -> None:
     typer.echo(f"Wrote {request.output}", err=True)
 
 
-def _patches(request: "SwapRequest", as_json: bool) -> None:
+def _patches(request: "SwapRequest", run: Path | None, as_json: bool) -> None:
+    from facegen.runs import Run
     from facegen.swap import SwapPipeline
     from facegen.swap.patches import write_patches
 
-    with _progress_bar(is_shown=True) as on_progress:
-        made = write_patches(SwapPipeline(), request, on_progress)
+    if run is None:
+        with _progress_bar(is_shown=True) as on_progress:
+            made = write_patches(SwapPipeline(), request, on_progress)
+    else:
+        is_there = (run / "request.json").exists()
+        place = Run.open(run) if is_there else Run.create("swap", _plain(request), path=run)
+        with place.work():
+            made = write_patches(SwapPipeline(), request, place.update)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(made), ensure_ascii=False))
     else:

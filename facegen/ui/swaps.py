@@ -1,5 +1,6 @@
 """A swap as the browser asks for it: what the target is, who is in it, one frame ahead, and the run that does it."""
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from facegen.swap.request import SwapRequest
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor, link_or_copy
 
+PATCHES = "patches"
+"""Folder of the results that holds the new faces alone."""
 _KEPT_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -136,8 +139,15 @@ def required(path: str | None, what: str) -> str:
     return path
 
 
-def start(services: Services, visitor: Visitor, asked: SwapRequest) -> Run:
-    """Put a swap into the queue as a run of its own; its files stay with the run, so that it can be resumed later."""
+def start(services: Services, visitor: Visitor, asked: SwapRequest, *, is_patches: bool = False) -> Run:
+    """Put a swap into the queue as a run of its own; its files stay with the run, so that it can be resumed later.
+
+    Args:
+        services: the studio's.
+        visitor: whose it is.
+        asked: what is to be done.
+        is_patches: write the new faces alone, for compositors (trained models).
+    """
     run = Run.create("swap", {"visitor": visitor.mark, "target": Path(asked.target).name, **_plain(asked)})
     inputs = run.path / "inputs"
     inputs.mkdir(exist_ok=True)
@@ -151,9 +161,9 @@ def start(services: Services, visitor: Visitor, asked: SwapRequest) -> Run:
         sources=tuple(kept[path] for path in asked.sources),
         people={person: tuple(kept[path] for path in paths) for person, paths in asked.people.items()},
         target=kept[asked.target],
-        output=str(run.results / result_name(asked.target)),
+        output=str(run.results / (PATCHES if is_patches else result_name(asked.target))),
     )
-    run.enqueue(arguments(asked, run))
+    run.enqueue([*arguments(asked, run), *(["--patches"] if is_patches else [])])
     services.start_next()
     return run
 
@@ -172,6 +182,14 @@ def result(run: Run) -> Path | None:
     """The file that a swap made, if it is there."""
     made = [path for path in sorted(run.results.glob("*-swapped.*")) if path.suffix != ".c2pa"]
     return made[0] if made else None
+
+
+def patches_archive(services: Services, visitor: Visitor, run: Run) -> str | None:
+    """A zip file of the patches that a run wrote, for the visitor's browser; nothing where it wrote none."""
+    folder = run.results / PATCHES
+    if not folder.is_dir():
+        return None
+    return shutil.make_archive(str(services.visitor_folder(visitor) / f"{run.name}-{PATCHES}"), "zip", folder)
 
 
 def summary(run: Run) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from facegen.errors import InputError
 from facegen.runs import Run
 from facegen.swap.autoencoder.merge import MergeOptions, merge_options, save_options
+from facegen.ui import mask_drawing
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
 
@@ -44,14 +45,28 @@ def engine_of(services: Services, visitor: Visitor, chosen: str | None, file: st
     return f"dfm:{file}"
 
 
-def merge_text(settings: Mapping[str, Any]) -> str:
+def merge_text(services: Services, visitor: Visitor, settings: Mapping[str, Any]) -> str:
     """What `SwapOptions.merge` says for the widgets' values.
 
     Raises:
         InputError: a value does not fit.
     """
-    chosen = parse(MergeOptions, settings)
+    chosen = _options(services, visitor, settings)
     return ", ".join(f"{item.name}={getattr(chosen, item.name)}" for item in fields(MergeOptions))
+
+
+def _options(services: Services, visitor: Visitor, settings: Mapping[str, Any]) -> MergeOptions:
+    """The options that the widgets say; a trained mask is named by its run, one of the visitor's."""
+    name = settings.get("own_mask")
+    place = str(services.run(visitor, name).path.absolute()) if name else ""
+    return parse(MergeOptions, {**settings, "own_mask": place})
+
+
+def own_masks(services: Services, visitor: Visitor, options: MergeOptions) -> tuple[list[str], str | None]:
+    """The visitor's trained masks, and which of them the options name."""
+    found = mask_drawing.trained(services, visitor)
+    named = Path(options.own_mask).name
+    return found, named if named in found else None
 
 
 def kept_options(services: Services, visitor: Visitor, chosen: str | None) -> MergeOptions:
@@ -69,5 +84,5 @@ def keep_options(services: Services, visitor: Visitor, chosen: str | None, setti
     if not chosen or chosen == FILE:
         raise InputError("Expected a model that was trained here, found none chosen; choose one first.")
     place = services.run(visitor, chosen).path
-    save_options(parse(MergeOptions, settings), place)
+    save_options(_options(services, visitor, settings), place)
     return place

@@ -72,10 +72,49 @@ def test_a_trained_model_needs_no_source(services: Services, trained: Run, clip:
     chosen = MergeOptions(mode="seamless", erode=-20)
     settings = {name: getattr(chosen, name) for name in ("mode", "erode")}
     engine = trained_swaps.engine_of(services, visitor, trained.name, None)
-    merge = trained_swaps.merge_text(settings)
+    merge = trained_swaps.merge_text(services, visitor, settings)
     asked = swaps.request([], clip, {}, None, {"engine": engine, "merge": merge})
     assert (asked.sources, asked.options.engine) == ((), f"autoencoder:{trained.path}")
     assert merge_options(asked.options.merge) == chosen
     trained_swaps.keep_options(services, visitor, trained.name, settings)
     assert trained_swaps.kept_options(services, visitor, trained.name) == chosen
     assert trained_swaps.kept_options(services, visitor, "") == MergeOptions()
+
+
+def test_a_trained_mask_is_named_by_its_run(services: Services, trained: Run, clip: str) -> None:
+    visitor, other = Visitor("v"), Visitor("w")
+    mask = Run.create("train", {"visitor": visitor.mark, "task": "mask"})
+    (mask.path / "exports" / "final").mkdir(parents=True)
+    (mask.path / "exports" / "final" / "mask.safetensors").touch()
+    settings = {"mask": "own", "own_mask": mask.name}
+    trained_swaps.keep_options(services, visitor, trained.name, settings)
+    kept = trained_swaps.kept_options(services, visitor, trained.name)
+    assert kept.own_mask == str(mask.path.absolute())
+    assert trained_swaps.own_masks(services, visitor, kept) == ([mask.name], mask.name)
+    shared = Services(StudioSettings(shared=True))
+    for name in (mask.name, str(mask.path)):
+        with pytest.raises(InputError, match="one of your runs|run"):
+            trained_swaps.merge_text(shared, other, {**settings, "own_mask": name})
+    with pytest.raises(InputError, match="own_mask"):
+        trained_swaps.merge_text(services, visitor, {"mask": "own", "own_mask": None})
+
+
+def test_patches_are_a_command_too(services: Services, trained: Run, clip: str) -> None:
+    visitor = Visitor("v")
+    asked = swaps.request([], clip, {}, None, {"engine": f"autoencoder:{trained.path}", "merge": "mode=seamless"})
+    run = swaps.start(services, visitor, asked, is_patches=True)
+    words = list(run.argv)
+    assert "--patches" in words
+    place = Path(words[words.index("--output") + 1])
+    assert swaps.patches_archive(services, visitor, run) is None
+    place.mkdir()
+    (place / "patches.jsonl").write_text("{}")
+    made = swaps.patches_archive(services, visitor, run)
+    assert made is not None
+    assert Path(made).stat().st_size > 0
+    from typer.testing import CliRunner
+
+    from facegen.cli import build_app
+
+    shown = CliRunner().invoke(build_app(words[3:]), ["swap", "--help"])
+    assert all(word in shown.output for word in words if word.startswith("--"))

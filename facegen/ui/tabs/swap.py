@@ -168,11 +168,21 @@ def _wire_run(
     def stop(visitor: Visitor, run_name: str) -> str:
         return progress_card(services.run(visitor, run_name).cancel())
 
+    @shown(3)
+    async def patch(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
+        consented(consent)
+        run = swaps.start(services, visitor, inputs.read(services, visitor, values), is_patches=True)
+        async for state in services.watch(run):
+            yield progress_card(state), run.name, gr.skip()
+        made = swaps.patches_archive(services, visitor, run)
+        yield progress_card(run.status()), run.name, gr.DownloadButton(made, visible=True) if made else gr.skip()
+
     start, queue, cancel = buttons
     asked_with = [shell.visitor, shell.consent, *inputs.components]
     private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
     start.click(make, asked_with, [status, name, *outcome.components], **private)
     queue.click(enqueue, asked_with, status, **private)
+    inputs.merging.patches.click(patch, asked_with, [status, name, inputs.merging.archive], **private)
     cancel.click(stop, [shell.visitor, name], status, **private)
 
 

@@ -13,12 +13,13 @@ from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor
 from facegen.ui.shell import Shell
 
-MATTER = ("mode", "mask", "erode", "blur", "face_scale", "colour", "sharpen")
+MATTER = ("mode", "mask", "erode", "blur", "face_scale", "colour", "restore", "sharpen")
 MORE = ("motion_blur", "denoise", "degrade", "colour_degrade", "hist_threshold", "morph")
 LABELS = {
     "mode": "Way of laying it over",
     "erode": "Shrink the mask",
     "blur": "Soften the mask",
+    "restore": "Details from the restorer (%)",
     "face_scale": "Size of the face (%)",
     "colour": "Colour transfer",
     "hist_threshold": "Highlights that are left (hist-match)",
@@ -38,7 +39,10 @@ class Merging:
     file: gr.File
     column: gr.Column
     groups: tuple[Widgets, ...]
+    own_mask: gr.Dropdown
     keep: gr.Button
+    patches: gr.Button
+    archive: gr.DownloadButton
 
     @property
     def components(self) -> list[Any]:
@@ -48,11 +52,11 @@ class Merging:
     @property
     def settings(self) -> list[Any]:
         """The widgets of the merge alone."""
-        return [component for group in self.groups for component in group.components]
+        return [*(component for group in self.groups for component in group.components), self.own_mask]
 
     def values(self, values: Sequence[Any]) -> dict[str, Any]:
         """The merge settings by name."""
-        return dict(zip((name for group in self.groups for name in group.names), values, strict=True))
+        return dict(zip((*(name for group in self.groups for name in group.names), "own_mask"), values, strict=True))
 
     def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> dict[str, str]:
         """What the swap's options say of it; nothing for the built-in engine.
@@ -61,7 +65,9 @@ class Merging:
             InputError: a model is missing, or a value does not fit.
         """
         engine = trained_swaps.engine_of(services, visitor, *values[:2])
-        return {"engine": engine, "merge": trained_swaps.merge_text(self.values(values[2:]))} if engine else {}
+        if not engine:
+            return {}
+        return {"engine": engine, "merge": trained_swaps.merge_text(services, visitor, self.values(values[2:]))}
 
 
 def ask_engine() -> tuple[gr.Dropdown, gr.Button, gr.File]:
@@ -89,8 +95,28 @@ def ask_merge(engine: gr.Dropdown, file: gr.File) -> Merging:
             matter = widgets(MergeOptions, MATTER, labels=LABELS, prefix="merge")
         with gr.Accordion("More", open=False):
             more = widgets(MergeOptions, MORE, labels=LABELS, prefix="merge")
+            own_mask = gr.Dropdown(
+                [],
+                label="Your trained mask (for mask «own»)",
+                info="Trained on masks that you drew in the Faceset tab.",
+                elem_id="merge-own_mask",
+            )
         keep = gr.Button("Keep these settings with the model", size="sm", elem_id="swap-merge-keep")
-    return Merging(engine=engine, file=file, column=column, groups=(matter, more), keep=keep)
+        with gr.Row(elem_classes="fg-buttons"):
+            patches = gr.Button("16-bit patches for compositors", size="sm", min_width=150, elem_id="swap-patches")
+            archive = gr.DownloadButton(
+                "Download the patches", size="sm", visible=False, min_width=150, elem_id="swap-patches-zip"
+            )
+    return Merging(
+        engine=engine,
+        file=file,
+        column=column,
+        groups=(matter, more),
+        own_mask=own_mask,
+        keep=keep,
+        patches=patches,
+        archive=archive,
+    )
 
 
 def wire_merge(
@@ -121,12 +147,14 @@ def wire_merge(
     def choose(visitor: Visitor, chosen: str | None) -> Any:
         options = trained_swaps.kept_options(services, visitor, chosen)
         names = [name for group in merging.groups for name in group.names]
+        masks, mask = trained_swaps.own_masks(services, visitor, options)
         words = f"{chosen} draws the face." if chosen else "The built-in engine draws the face of your picture."
         return (
             note(words),
             gr.File(visible=chosen == trained_swaps.FILE),
             gr.Column(visible=bool(chosen)),
             *[getattr(options, name) for name in names],
+            gr.Dropdown(masks, value=mask),
         )
 
     @shown(1)
