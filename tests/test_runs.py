@@ -1,5 +1,6 @@
 """Runs: started as processes, watched, cancelled as a group, found again, resumed, queued and deleted."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ import pytest
 from facegen import config
 from facegen.errors import Cancelled, InputError, ResourceError
 from facegen.runs import Run, RunStatus, find_run, list_runs, runs_home, start_queued
+from facegen.runs.carry_out import carry_out
 from facegen.runs.pace import Pace
+from facegen.runs.progress import Progress
 
 
 def source_of(body: str) -> str:
@@ -374,3 +377,38 @@ def test_a_result_is_kept_before_the_end_and_read_back() -> None:
         run.keep_result({"frames": 12, "notices": ["über"]})
     assert run.status().state == "done"
     assert run.result() == {"frames": 12, "notices": ["über"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    what: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    count: int
+    run: str | None = None
+
+
+def test_a_request_finds_its_own_run_again_until_it_is_done(tmp_path: Path) -> None:
+    seen: list[Path] = []
+
+    def work(folder: Run, progress: Progress) -> _Made:
+        seen.append(folder.path)
+        progress.say(0.5, "Working")
+        if len(seen) == 1:
+            raise Cancelled("Cancelled.")
+        return _Made(count=3)
+
+    def carry(run: Run | None = None) -> _Made:
+        return carry_out(_Asked("this"), work, kind="try", key=lambda asked: asked.what * 8, run=run)
+
+    with pytest.raises(Cancelled):
+        carry()
+    assert seen[0].exists()
+    assert carry() == _Made(count=3)
+    assert seen[1] == seen[0]
+    assert not seen[0].exists()
+    kept = carry(Run.create("try", {}, path=tmp_path / "kept"))
+    assert kept.run == str(tmp_path / "kept")
+    assert Run.open(tmp_path / "kept").result() == dataclasses.asdict(kept)

@@ -9,8 +9,8 @@ from facegen import media
 from facegen.config import home
 from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip
 from facegen.faces.clip import VERSION
+from facegen.runs.progress import Progress
 from facegen.swap.options import SwapOptions
-from facegen.swap.progress import Progress
 from facegen.swap.request import analysis_key
 from facegen.swap.timeline import Timeline, timeline_of
 

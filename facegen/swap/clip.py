@@ -11,11 +11,11 @@ from facegen import media, provenance
 from facegen.device import use_one_thread
 from facegen.faces import ClipAnalysis
 from facegen.media.excerpt import cut_sound
+from facegen.media.journal import Journal
+from facegen.runs.progress import Progress
 from facegen.swap.cast import Cast, Part
 from facegen.swap.engines import Engine
-from facegen.swap.journal import Journal
 from facegen.swap.options import SwapOptions
-from facegen.swap.progress import Progress
 from facegen.swap.render import WORKERS, StageClock, Swapped, swap_frames
 from facegen.swap.timeline import Timeline
 

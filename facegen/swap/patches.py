@@ -19,10 +19,10 @@ from facegen import media, provenance
 from facegen.device import use_one_thread
 from facegen.errors import InputError
 from facegen.faces import align
+from facegen.runs.progress import OnProgress, Progress
 from facegen.swap.cast import Cast, check_people
 from facegen.swap.engines.trained import Cues, TrainedDraft, TrainedEngine
 from facegen.swap.pipeline import SwapPipeline
-from facegen.swap.progress import OnProgress, Progress
 from facegen.swap.render import WORKERS, Drafted, StageClock, drafted_frames, noise_seed
 from facegen.swap.request import SwapRequest
 from facegen.swap.timeline import timeline_of

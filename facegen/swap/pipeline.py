@@ -3,26 +3,27 @@
 import time
 from collections import Counter, OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facegen import media, provenance
-from facegen.config import to_dict
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
-from facegen.runs import Run, runs_home
+from facegen.media.fingerprint import file_fingerprint
+from facegen.media.journal import Journal
+from facegen.runs import Run
+from facegen.runs.carry_out import carry_out
+from facegen.runs.progress import OnProgress, Progress
 from facegen.swap import analysis as first_pass
 from facegen.swap.cast import Cast, check_people
 from facegen.swap.clip import ClipSwap
 from facegen.swap.engines import Engine, make_engine
-from facegen.swap.journal import Journal
 from facegen.swap.options import SwapOptions
-from facegen.swap.progress import OnProgress, Progress
 from facegen.swap.render import StageClock, swap_image
-from facegen.swap.request import SwapRequest, SwapResult, file_fingerprint, request_key
+from facegen.swap.request import SwapRequest, SwapResult, request_key
 from facegen.swap.result import PICTURES, VIDEOS, check_paths, sign
 from facegen.swap.sources import gather
 from facegen.swap.timeline import timeline_of
@@ -70,14 +71,14 @@ class SwapPipeline:
             if run is not None:
                 run.keep_result(asdict(result))
             return result
-        folder = run or _run_of(request)
-        with folder.work():
-            result = self._swap_clip(request, folder, Progress(on_progress, folder), clock, started)
-            folder.keep_result(asdict(result))
-        if run is not None:
-            return result
-        folder.delete()
-        return replace(result, run=None)
+        return carry_out(
+            request,
+            lambda folder, progress: self._swap_clip(request, folder, progress, clock, started),
+            kind="swap",
+            key=request_key,
+            run=run,
+            on_progress=on_progress,
+        )
 
     def find_people(
         self, target: str, options: SwapOptions | None = None, on_progress: OnProgress | None = None
@@ -177,7 +178,6 @@ class SwapPipeline:
                 "render": round((timeline.frame_count - resumed) / (joining - rendering), 1),
             },
             notices=notices,
-            run=str(run.path),
         )
         journal.clear()
         return result
@@ -251,9 +251,3 @@ def _numbered(faces: list[Face]) -> list[Face]:
     """Faces of one picture with person numbers, counted from the left."""
     from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
     return [face.replace(person_id=number) for number, face in enumerate(from_left)]
-
-
-def _run_of(request: SwapRequest) -> Run:
-    """The run folder that belongs to a request and to no other."""
-    path = runs_home() / f"swap-{request_key(request)[:16]}"
-    return Run.open(path) if (path / "request.json").exists() else Run.create("swap", to_dict(request), path=path)

@@ -7,8 +7,8 @@ import numpy as np
 
 from facegen import media, provenance
 from facegen.errors import InputError
+from facegen.runs.progress import OnProgress, Progress
 from facegen.swap.pipeline import SwapPipeline
-from facegen.swap.progress import OnProgress, Progress
 from facegen.swap.request import SwapRequest
 from facegen.swap.result import PICTURES, check_paths, sign
 from facegen.swap.timeline import timeline_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from facegen import media, provenance
-from facegen.config import to_dict
 from facegen.device import use_one_thread
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
-from facegen.runs import Run, runs_home
+from facegen.runs import Run
+from facegen.runs.carry_out import carry_out
+from facegen.runs.progress import OnProgress, Progress
 from facegen.talk.clips import measured
 from facegen.talk.dfrf.speaker import FieldSpeaker
 from facegen.talk.driving import follow_video
@@ -29,7 +29,7 @@ from facegen.talk.request import TalkRequest, TalkResult, request_key
 from facegen.talk.respeak import Speaker, chosen_frames
 from facegen.talk.rig import bundled_rig
 from facegen.talk.seat import is_respoken, seated, touches
-from facegen.talk.shoot import WORKERS, Pace, Reel, check_paths, in_order
+from facegen.talk.shoot import WORKERS, Reel, check_paths, in_order
 from facegen.talk.speech import Speech, listen
 from facegen.talk.trained import field_run
 
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from facegen.talk.dfrf.paint import Painter
 
 T = TypeVar("T")
-
-OnProgress = Callable[[float, str], None]
-"""`on_progress(fraction 0..1, text)`; raising `Cancelled` in it stops the work."""
 
 FRAME_RATE = 25
 TICKS = 512
@@ -68,20 +65,14 @@ class TalkPipeline:
             Cancelled: somebody stopped the work; what was finished is kept in the run folder.
         """
         check_paths(request)
-        folder = run or _run_of(request)
-        with folder.work():
-
-            def say(fraction: float, text: str, rate: str | None = None) -> None:
-                folder.update(fraction, text, rate=rate)
-                if on_progress is not None:
-                    on_progress(fraction, f"{text}, {rate}" if rate else text)
-
-            result = self._talk(request, folder, say)
-            folder.keep_result(asdict(result))
-        if run is not None:
-            return replace(result, run=str(run.path))
-        folder.delete()
-        return result
+        return carry_out(
+            request,
+            lambda folder, progress: self._talk(request, folder, progress),
+            kind="talk",
+            key=request_key,
+            run=run,
+            on_progress=on_progress,
+        )
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """(H, W, 3) uint8 RGB: what is seen at one moment of a talk, without the rest; past its end, its last moment."""
@@ -105,14 +96,15 @@ class TalkPipeline:
         patch = None if face is None else speaker.patch(frame.image_rgb, face, mouth)
         return frame.image_rgb if patch is None else frame.paste([patch]).image_rgb
 
-    def _talk(self, request: TalkRequest, run: Run, say: Callable[..., None]) -> TalkResult:
+    def _talk(self, request: TalkRequest, run: Run, progress: Progress) -> TalkResult:
         started = time.perf_counter()
-        say(0.0, "Listening")
+        progress.enter(0.0, 0.03)
+        progress.say(0.0, "Listening")
         speech = listen(
             request.audio,
             seconds=request.options.seconds,
             encoder=MotionModel.of(request.options.motion).encoder,
-            on_heard=lambda seconds: say(0.0, f"Listening, {seconds:.0f} s heard"),
+            on_heard=lambda seconds: progress.say(0.0, f"Listening, {seconds:.0f} s heard"),
         )
         notices: tuple[str, ...] = ()
         if not speech.voiced.any():
@@ -120,18 +112,20 @@ class TalkPipeline:
         reel = Reel(run.path, request_key(request))
         first = reel.done
         heard = time.perf_counter()
+        progress.enter(0.03, 0.15)
         if request.options.engine.startswith(FIELD):
-            frames, like, count, said = _field(request, speech, first, say)
+            frames, like, count, said = _field(request, speech, first, progress)
         elif is_respoken(request):
-            frames, like, count, said = self._video(request, speech, first, say)
+            frames, like, count, said = self._video(request, speech, first, progress)
         else:
-            frames, like, count, said = self._portrait(request, speech, first, say)
-        prepared, pace = time.perf_counter(), Pace()
+            frames, like, count, said = self._portrait(request, speech, first, progress)
+        prepared = time.perf_counter()
+        progress.enter(0.15, 0.98, first)
         for index in reel.record(frames, like, request):
-            pace.frames += 1
-            say(0.15 + 0.82 * (index + 1) / count, f"Frame {index + 1} of {count}", f"{pace.rate:.1f} frames/s")
+            progress.frames("Drawing", index + 1, count)
         drawn = time.perf_counter()
-        say(0.98, "Joining picture and sound")
+        progress.enter(0.98, 1.0)
+        progress.say(0.0, "Joining picture and sound")
         is_cut = request.options.seconds is not None or is_respoken(request)
         notices += said + reel.join(like, request, is_cut=is_cut)
         ended = time.perf_counter()
@@ -147,20 +141,20 @@ class TalkPipeline:
             seconds=round(ended - started, 3),
             resumed_frames=first,
             stages={name: round(seconds, 3) for name, seconds in stages.items()},
-            rate=round(pace.frames / max(drawn - prepared, 1e-6), 1),
+            rate=round((count - first) / max(drawn - prepared, 1e-6), 1),
             notices=notices,
         )
 
     def _portrait(
-        self, request: TalkRequest, speech: Speech, first: int, say: Callable[..., None]
+        self, request: TalkRequest, speech: Speech, first: int, progress: Progress
     ) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
         options = request.options
-        say(0.03, "Looking at the portrait")
+        progress.say(0.0, "Looking at the portrait")
         sitter = seated(request, self.analyser)
         length = min(speech.seconds, options.seconds or speech.seconds)
         count = max(1, round(length * FRAME_RATE))
         seconds = np.arange(count) / FRAME_RATE
-        motion, notices = self._motion(request, speech, seconds, lambda share, text: say(0.03 + 0.12 * share, text))
+        motion, notices = self._motion(request, speech, seconds, progress.say)
         height, width = sitter.image_rgb.shape[:2]
         time_base = Fraction(1, FRAME_RATE * TICKS)
         like = media.made_video(width, height, Fraction(FRAME_RATE), time_base)
@@ -174,11 +168,11 @@ class TalkPipeline:
         return _pooled(draw, range(first, count)), like, count, notices
 
     def _video(
-        self, request: TalkRequest, speech: Speech, first: int, say: Callable[..., None]
+        self, request: TalkRequest, speech: Speech, first: int, progress: Progress
     ) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
         options, path = request.options, request.portrait
         like = media.probe(path)
-        analysis, person, speaker = self._speaker(request, lambda share, text: say(0.03 + 0.12 * share, text))
+        analysis, person, speaker = self._speaker(request, progress.say)
         pts, time_base = media.frame_times(path)
         times = np.array([float(tick * time_base) for tick in pts])
         end = options.seconds if options.seconds is not None else float(times[-1]) + 1
@@ -240,11 +234,11 @@ class TalkPipeline:
 
 
 def _field(
-    request: TalkRequest, speech: Speech, first: int, say: Callable[..., None]
+    request: TalkRequest, speech: Speech, first: int, progress: Progress
 ) -> tuple[Iterator[media.Frame], media.VideoInfo, int, tuple[str, ...]]:
     """Frames of a person's own field."""
     options = request.options
-    say(0.03, "Opening the radiance field")
+    progress.say(0.0, "Opening the radiance field")
     if request.driving is not None:
         raise InputError("Expected no driving video with a field, which moves as its own video did; leave it out.")
     painter = _painter(request)
@@ -299,9 +293,3 @@ def _person(analysis: ClipAnalysis, wanted: int | None, path: str) -> int:
 
 def _face_of(analysis: ClipAnalysis, index: int, person: int) -> Face | None:
     return next((face for face in analysis.faces(index) if face.person_id == person), None)
-
-
-def _run_of(request: TalkRequest) -> Run:
-    """The run folder that belongs to a request and to no other."""
-    path = runs_home() / f"talk-{request_key(request)[:16]}"
-    return Run.open(path) if (path / "request.json").exists() else Run.create("talk", to_dict(request), path=path)

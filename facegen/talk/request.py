@@ -8,11 +8,9 @@ from pathlib import Path
 
 from facegen import __version__
 from facegen.config import to_dict
-from facegen.media.source import check_readable
+from facegen.media.fingerprint import file_fingerprint
 from facegen.talk.options import FIELD, TalkOptions
 from facegen.talk.trained import FIELD_PLACES, field_run, motion_run
-
-_SAMPLE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +71,5 @@ def request_key(request: TalkRequest) -> str:
         inputs += [str(path) for place in FIELD_PLACES for path in sorted((run / place).glob("field.*"))]
     if request.options.motion:
         inputs.append(str(motion_run(request.options.motion) / "motion.safetensors"))
-    parts = [__version__, to_dict(placed), [_fingerprint(path) for path in inputs]]
+    parts = [__version__, to_dict(placed), [file_fingerprint(path) for path in inputs]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _fingerprint(path: str) -> str:
-    """Recognise a file by its size, its time of change, and its first and last 64 KiB."""
-    stat = check_readable(path).stat()
-    digest = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
-    with Path(path).open("rb") as file:
-        digest.update(file.read(_SAMPLE_BYTES))
-        file.seek(max(0, stat.st_size - _SAMPLE_BYTES))
-        digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()

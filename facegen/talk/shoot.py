@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from facegen import media, provenance
-from facegen.config import read_json, write_json
 from facegen.errors import InputError
+from facegen.media.journal import Journal
 from facegen.talk.options import PORTRAIT
 from facegen.talk.request import TalkRequest
 
@@ -58,22 +56,18 @@ class Reel:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self._folder, self._mark = folder / "segments", folder / "talk.json"
-        if not self._mark.exists() or read_json(self._mark).get("key") != key:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            write_json(self._mark, {"key": key})
+        self._journal = Journal(folder, key)
 
     @property
     def done(self) -> int:
         """Frames in closed segments."""
-        segments = media.list_segments(self._folder)
-        return media.last_index(segments[-1]) + 1 if segments else 0
+        return self._journal.next_index(0)
 
     def record(self, frames: Iterable[media.Frame], like: media.VideoInfo, request: TalkRequest) -> Iterator[int]:
         """Encodes frames that go on where the reel ends; yields the index of each."""
         options = request.options
         with media.SegmentWriter(
-            self._folder,
+            self._journal.folder,
             like=like,
             crf=options.crf,
             preset=options.preset,
@@ -94,7 +88,7 @@ class Reel:
             ResourceError: the output cannot be written.
         """
         notices = media.join_segments(
-            media.list_segments(self._folder),
+            self._journal.segments,
             request.output,
             like=like,
             sound_from=request.audio,
@@ -112,17 +106,5 @@ class Reel:
         holder = Path(provenance.sign(request.output, claims))
         if holder.resolve() != Path(request.output).resolve():
             notices += (f"The content credentials are in {holder.name!r} beside the result, as its format holds none.",)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._journal.clear()
         return notices
-
-
-class Pace:
-    """Frames a second since a pass began."""
-
-    def __init__(self) -> None:
-        self._started, self.frames = time.perf_counter(), 0
-
-    @property
-    def rate(self) -> float:
-        """Frames a second so far."""
-        return self.frames / max(time.perf_counter() - self._started, 1e-6)

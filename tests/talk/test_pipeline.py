@@ -73,7 +73,7 @@ def test_a_talk_that_was_cut_off_goes_on(
     pipeline(replace(asked, output=str(tmp_path / "whole.mp4")))
 
     def stop(fraction: float, text: str) -> None:
-        if text.startswith("Frame 25"):
+        if text.startswith("Drawing frame 25"):
             raise Cancelled("Cancelled.")
 
     run = Run.create("talk", {}, path=tmp_path / "run")

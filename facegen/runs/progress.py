@@ -1,16 +1,16 @@
-"""How far a swap is, told to whoever asked and to the run folder at once."""
+"""How far a piece of work is, told to whoever asked and to the run folder at once."""
 
 import time
 from collections.abc import Callable
 
-from facegen.runs import Run
+from facegen.runs.run import Run
 
 OnProgress = Callable[[float, str], None]
 """`on_progress(fraction 0..1, text)`; raising `Cancelled` in it stops the work."""
 
 
 class Progress:
-    """One swap's progress through its passes."""
+    """The progress of one piece of work through its passes."""
 
     def __init__(self, on_progress: OnProgress | None = None, run: Run | None = None) -> None:
         self._on_progress = on_progress

@@ -1,4 +1,4 @@
-"""What a swap has finished: closed segments of a few seconds, so that a run that was cut off goes on from there."""
+"""What a work on a video has finished: closed segments of a few seconds, so that a run that was cut off goes on from there."""
 
 import shutil
 from pathlib import Path
@@ -11,11 +11,11 @@ class Journal:
     """The finished segments in a run folder, and whose they are."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Open the journal of one swap; what another one left in the folder is dropped.
+        """Open the journal of one work; what another one left in the folder is dropped.
 
         Args:
             folder: the run folder; journal.json and segments/ live in it.
-            key: from `request.request_key`.
+            key: what recognises the request.
 
         Raises:
             ResourceError: the folder cannot be written.
