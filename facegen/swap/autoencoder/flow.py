@@ -13,6 +13,8 @@ from facegen.swap.tasks import SAEHD
 CLEANED = ("other-person", "blurred", "misaligned")
 """What is taken out without asking; doubles stay, for they do no harm."""
 FEWEST = 8
+MERGE = "mode=mesh-guided, restore=60"
+"""How the face is laid over the frame at first: sharp eyes and teeth, which a short training does not draw yet."""
 STATE = "flow.json"
 
 
@@ -31,7 +33,7 @@ class FlowOptions:
     every: int = field(default=2, metadata={"min": 1, "max": 1000, "step": 1})
     """Faces are cut out of every so many frames."""
     merge: str = ""
-    """How the face is laid over the frame."""
+    """Changes to how the face is laid over the frame; what they change is `MERGE`, or what is kept beside the run."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -173,10 +175,13 @@ class _Flow:
 
     def merging(self, target: str, output: str, low: float, high: float) -> int:
         """Puts the face into the target; returns the frames."""
+        from facegen.swap.autoencoder.merge import FILE, merge_options, save_options
         from facegen.swap.options import SwapOptions
         from facegen.swap.pipeline import SwapPipeline
         from facegen.swap.request import SwapRequest
 
+        if not (self.run / FILE).is_file():
+            save_options(merge_options(MERGE), self.run)
         options = SwapOptions(engine=f"autoencoder:{self.run.absolute()}", merge=self.options.merge, faces="largest")
         request = SwapRequest(target=target, output=output, options=options)
         return SwapPipeline()(request, on_progress=self._within(low, high)).frames
