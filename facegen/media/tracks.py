@@ -55,8 +55,9 @@ def open_tracks(
         else:
             codec = stream.codec_context.codec.canonical_name
             tracks.append(Track(source=stream, target=_aac_like(target, stream), how="encode"))
+            mixed = " and mixed to stereo" if stream.codec_context.channels > 2 else ""
             notices.append(
-                f"Sound track {number} was encoded again as AAC at 192 kbit/s: {_refusal(kind, stream, codec)}."
+                f"Sound track {number} was encoded again as AAC at 192 kbit/s{mixed}: {_refusal(kind, stream, codec)}."
             )
     for number, text in enumerate(source.streams.subtitles, 1):
         track = _subtitle_track(text, target, kind)
