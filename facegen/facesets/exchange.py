@@ -66,7 +66,7 @@ def import_faces(
         raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
     kind = kind_of(path)
     if kind == "faceswap-fsa" and frames is None:
-        raise InputError(f"Expected the video or folder that {path.name} describes, found none; add --frames PATH.")
+        raise InputError(f"Expected the video or folder that {path.name} describes, found none; give it too (--frames PATH).")
     work = _Import(output, analyser or FaceAnalyser(), face_type, size)
     if kind in ("dfl-jpeg", "dfl-pak"):
         # everything is read once before anything is written: a hostile file refuses the import as a whole

@@ -88,7 +88,8 @@ class MergeOptions:
                 )
         if self.mask == "own" and not self.own_mask:
             raise InputError(
-                "Expected a trained mask for mask=own, found none; name the run of its training with own_mask=RUN."
+                "Expected a trained mask for mask=own, found none; choose one, or name the run of its training with "
+                "own_mask=RUN."
             )
 
 

@@ -175,7 +175,7 @@ def _wire_run(
         async for state in services.watch(run):
             yield progress_card(state), run.name, gr.skip()
         made = swaps.patches_archive(services, visitor, run)
-        yield progress_card(run.status()), run.name, gr.DownloadButton(made, visible=True) if made else gr.skip()
+        yield progress_card(run.status()), run.name, gr.DownloadButton(value=made, visible=True) if made else gr.skip()
 
     start, queue, cancel = buttons
     asked_with = [shell.visitor, shell.consent, *inputs.components]
