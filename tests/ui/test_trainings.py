@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,6 +28,7 @@ from facegen.training.watch import COMMANDS
 from facegen.ui import facesets, trained, trainings
 from facegen.ui.example_set import make_example_set
 from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.tabs import train
 from tests.factories import gradient_rgb
 
 
@@ -70,6 +72,20 @@ def test_facesets_become_data(services: Services, facegen_home: Path) -> None:
     for task, chosen, words in (("saehd", ("him", None), "two facesets"), ("parser", ("him", "her"), "no faceset")):
         with pytest.raises(InputError, match=words):
             trainings.faceset_folder(services, Visitor(), task, chosen)
+
+
+def test_widgets_that_still_show_another_preset_do_not_count(services: Services, pictures: Path) -> None:
+    with gr.Blocks():
+        inputs, _ = train._ask(services)
+    values = {id(component): component.value for component in inputs.components}
+    values |= {id(inputs.task): "autoencoder", id(inputs.origin): train._FOLDER, id(inputs.folder): str(pictures)}
+
+    def read(**changed: str) -> trainings.Asked:
+        new = {id(getattr(inputs, name)): value for name, value in changed.items()}
+        return inputs.read(services, Visitor(), tuple({**values, **new}[id(c)] for c in inputs.components))
+
+    assert read(preset="tiny", filled="parser default").changes == ()
+    assert read(preset="tiny", filled="autoencoder tiny").changes
 
 
 def test_only_what_differs_from_the_preset_is_said() -> None:

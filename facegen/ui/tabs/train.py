@@ -42,6 +42,8 @@ class Inputs:
 
     task: gr.Radio
     preset: gr.Dropdown
+    filled: gr.Textbox
+    """Task and preset whose settings the widgets show; the page needs a moment to show those of another."""
     origin: gr.Radio
     folder: gr.Textbox
     upload: gr.File
@@ -55,7 +57,7 @@ class Inputs:
     def components(self) -> list[Any]:
         """All of them, in the order in which `read` takes their values."""
         grouped = [component for _, group in self.groups for component in group.components]
-        own = [self.task, self.preset, self.origin, self.folder, self.upload, *self.facesets, self.more]
+        own = [self.task, self.preset, self.filled, self.origin, self.folder, self.upload, *self.facesets, self.more]
         return [*own, *grouped]
 
     def read(self, services: Services, visitor: Visitor, values: tuple[Any, ...]) -> trainings.Asked:
@@ -64,7 +66,9 @@ class Inputs:
         Raises:
             InputError: a value does not fit.
         """
-        task, preset, origin, folder, upload, first, second, more, *rest = values
+        task, preset, filled, origin, folder, upload, first, second, more, *rest = values
+        if filled != _pair(task, preset):
+            rest = self.settings_of(services, task, preset)
         settings: dict[str, Any] = {}
         for prefix, group in self.groups:
             settings |= {f"{prefix}{key}": value for key, value in group.settings(rest[: len(group.names)]).items()}
@@ -75,6 +79,15 @@ class Inputs:
         else:
             data = _data(services, visitor, task, origin, folder, upload)
         return trainings.Asked(task=task, preset=preset, data=data, changes=changes)
+
+    def settings_of(self, services: Services, task: str, preset: str) -> list[Any]:
+        """What the widgets of the groups propose for a preset."""
+        settings = trainings.first_settings(services, task, preset)
+        return [
+            getattr(settings.optimiser if prefix else settings, name)
+            for prefix, group in self.groups
+            for name in group.names
+        ]
 
 
 def build(services: Services, shell: Shell) -> gr.Timer:
@@ -128,10 +141,12 @@ def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
         )
     gr.HTML(step(3, "How?", "The preset is a good start."))
     preset = gr.Dropdown(list(first.presets), value=next(iter(first.presets), None), label="Preset")
+    filled = gr.Textbox(_pair(first.name, next(iter(first.presets))), visible="hidden")
     groups, more = _ask_settings(task, trainings.first_settings(services, first.name, next(iter(first.presets))))
     inputs = Inputs(
         task=task,
         preset=preset,
+        filled=filled,
         origin=origin,
         folder=folder,
         upload=upload,
@@ -193,21 +208,16 @@ def _wire_ask(
     chosen: gr.Dropdown,
 ) -> None:
     words, start, look = below
-    grouped = [component for _, group in inputs.groups for component in group.components]
+    grouped = [inputs.filled, *(component for _, group in inputs.groups for component in group.components)]
 
-    def settings_of(task: str, preset: str) -> list[Any]:
-        settings = trainings.first_settings(services, task, preset)
-        return [
-            getattr(settings.optimiser if prefix else settings, name)
-            for prefix, group in inputs.groups
-            for name in group.names
-        ]
+    def fill(task: str, preset: str) -> list[Any]:
+        return [_pair(task, preset), *inputs.settings_of(services, task, preset)]
 
     def choose(task: str, origin: str) -> Any:
         presets = list(next(info.presets for info in trainings.offered() if info.name == task))
         origins = _origins(services, task)
         asked = gr.Radio(origins, value=origin if origin in origins else origins[0])
-        return _about(task), gr.Dropdown(presets, value=presets[0]), asked, *settings_of(task, presets[0])
+        return _about(task), gr.Dropdown(presets, value=presets[0]), asked, *fill(task, presets[0])
 
     def show_asked(visitor: Visitor, task: str, origin: str) -> Any:
         names = facesets.names(services, visitor) if origin == _FACESET else []
@@ -242,7 +252,7 @@ def _wire_ask(
         choose, [inputs.task, inputs.origin], [about, inputs.preset, inputs.origin, *grouped], **private
     ).then(show_asked, [shell.visitor, inputs.task, inputs.origin], asked, **private)
     inputs.origin.input(show_asked, [shell.visitor, inputs.task, inputs.origin], asked, **private)
-    inputs.preset.input(settings_of, [inputs.task, inputs.preset], grouped, **private)
+    inputs.preset.input(fill, [inputs.task, inputs.preset], grouped, **private)
     look.click(check, [shell.visitor, *inputs.components], words, **private)
     start.click(begin, [shell.visitor, shell.consent, *inputs.components], [words, chosen], **private)
 
@@ -257,6 +267,10 @@ def _origins(services: Services, task: str) -> list[str]:
         *([_EXAMPLE] if trainings.example_folder(info) and not shared else []),
         *([_MADE] if task in EXAMPLE_SET_TASKS else []),
     ]
+
+
+def _pair(task: str, preset: str) -> str:
+    return f"{task} {preset}"
 
 
 def _about(task: str) -> str:
