@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from facegen import media
 from facegen.errors import InputError
-from facegen.faces import Face, FaceAnalyser, align
-from facegen.facesets import crop, dfl, faceswap, quality
+from facegen.faces import FaceAnalyser, align
+from facegen.facesets import crop, dfl, faceswap, pickled, quality
 from facegen.facesets.choices import EXPORTS, ExportKind
 from facegen.facesets.cut import cut_face, warp_black
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, write_face
@@ -66,7 +67,9 @@ def import_faces(
         raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
     kind = kind_of(path)
     if kind == "faceswap-fsa" and frames is None:
-        raise InputError(f"Expected the video or folder that {path.name} describes, found none; give it too (--frames PATH).")
+        raise InputError(
+            f"Expected the video or folder that {path.name} describes, found none; give it too (--frames PATH)."
+        )
     work = _Import(output, analyser or FaceAnalyser(), face_type, size)
     if kind in ("dfl-jpeg", "dfl-pak"):
         # everything is read once before anything is written: a hostile file refuses the import as a whole
@@ -187,15 +190,15 @@ class _Import:
             with Image.open(io.BytesIO(face.picture)) as opened:
                 suffix = ".png" if opened.format == "PNG" else ".jpg"
                 image = np.asarray(opened.convert("RGB"))
-            record = dfl.record_of(face, self._name(face.name, suffix), image.shape[0])
+            with pickled.expecting(face.name):
+                record = dfl.record_of(face, self._name(face.name, suffix), image.shape[0])
+                mask = dfl.mask_of(face, image.shape[0])
         except (InputError, OSError, SyntaxError) as error:
             self.refused.append(f"{face.name}: {error}")
             return
         (self.output / record.file_name).write_bytes(face.picture)
-        faceset = Faceset(self.output, ())
-        mask = dfl.mask_of(face, image.shape[0])
         if mask is not None:
-            record = faceset.with_mask(record, mask, "imported")
+            record = Faceset(self.output, ()).with_mask(record, mask, "imported")
         self.records.append(self._measured(record, image))
 
     def _measured(self, record: FaceRecord, image_rgb: np.ndarray) -> FaceRecord:
@@ -225,7 +228,13 @@ class _Import:
             self.refused.append(f"{file.name}: no face was found in it.")
             return
         picture, record = cut_face(image, faces[0], self.kind, self.size)
-        record = record.replace(file_name=self._name(file.name, ".png"), **_source_of(data, faces[0], record))
+        try:
+            with pickled.expecting(file.name):
+                changes = _source_of(data, record)
+        except InputError as error:
+            self.refused.append(f"{file.name}: {error}")
+            return
+        record = record.replace(file_name=self._name(file.name, ".png"), **changes)
         write_face(self.output / record.file_name, picture)
         self.records.append(record)
 
@@ -253,7 +262,7 @@ class _Import:
         self.records.append(self._measured(record, picture))
 
 
-def _source_of(data: dict[str, object], face: Face, record: FaceRecord) -> dict[str, object]:
+def _source_of(data: dict[str, Any], record: FaceRecord) -> dict[str, object]:
     """Where one of faceswap's faces comes from; its crop is found from where its points are in frame and picture."""
     source, alignment = data.get("source"), data.get("alignments")
     changes: dict[str, object] = {}

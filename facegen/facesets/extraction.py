@@ -91,9 +91,10 @@ def extract(
     """
     options, analyser = options or ExtractOptions(), analyser or FaceAnalyser()
     places = find_inputs(inputs)
+    wanted, unwanted = _references(persons, analyser), _references(others, analyser)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    work = _Extraction(folder, options, analyser, _references(persons, analyser), _references(others, analyser))
+    work = _Extraction(folder, options, analyser, wanted, unwanted)
     total = sum(place.length for place in places)
     before = 0
     for place in places:

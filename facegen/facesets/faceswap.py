@@ -30,6 +30,7 @@ from facegen.media import atomic_output
 CHUNK = "faceswap"
 _VERSION = 2.4
 _THUMB = 96
+_LARGEST_MASK = 4096
 _MASK_PREFERENCE = ("bisenet-fp_face", "vgg-obstructed", "vgg-clear", "unet-dfl", "custom", "extended", "components")
 
 
@@ -86,11 +87,12 @@ def read_fsa(path: Path) -> list[FsaFace]:
     data = content.get("__data__") if isinstance(content, dict) else None
     if not isinstance(data, dict):
         raise InputError(f"Expected alignments in {path.name}, found none; choose a .fsa file of faceswap.")
-    return [
-        _fsa_face(str(frame), number, face, path.name)
-        for frame, entry in sorted(data.items())
-        for number, face in enumerate(entry.get("faces", ()))
-    ]
+    with pickled.expecting(path.name):
+        return [
+            _fsa_face(str(frame), number, face, path.name)
+            for frame, entry in sorted(data.items())
+            for number, face in enumerate(entry.get("faces", ()))
+        ]
 
 
 def _fsa_face(frame: str, number: int, face: dict[str, Any], where: str) -> FsaFace:
@@ -106,11 +108,13 @@ def _stored_mask(masks: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray |
     if not names:
         return None, None
     stored = masks[names[0]]
-    side = int(stored["stored_size"])
-    pixels = np.frombuffer(zlib.decompress(bytes(stored["mask"])), np.uint8)
-    if pixels.size != side * side:
+    side, matrix = int(stored["stored_size"]), np.asarray(stored["affine_matrix"], np.float32)[:2]
+    # no more than a mask of that size has, whatever the data would grow to
+    most = min(side, _LARGEST_MASK) ** 2 + 1
+    pixels = np.frombuffer(zlib.decompressobj().decompress(bytes(stored["mask"]), most), np.uint8)
+    if pixels.size != side * side or matrix.shape != (2, 3):
         return None, None
-    return pixels.reshape(side, side), np.asarray(stored["affine_matrix"], np.float32)[:2]
+    return pixels.reshape(side, side), matrix
 
 
 def frames_of(faces: list[FsaFace], frames: Path) -> Iterator[tuple[FsaFace, np.ndarray, int | None]]:

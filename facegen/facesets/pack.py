@@ -113,7 +113,7 @@ class PackedFaces:
         masks: dict[str, _Place] = {}
         records: dict[str, FaceRecord] = {}
         try:
-            with tarfile.open(path) as archive:
+            with tarfile.open(path, "r:") as archive:
                 for entry in archive:
                     key, _, kind = entry.name.partition(".")
                     place = _Place(shard=number, offset=entry.offset_data, size=entry.size)

@@ -11,10 +11,13 @@ from __future__ import annotations
 import io
 import pickletools
 import struct
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 
 from facegen.errors import InputError
@@ -116,6 +119,25 @@ def loads(data: bytes, where: str) -> Any:
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError, StopIteration, struct.error) as error:
         raise InputError(f"Expected readable data in {where}, found it damaged ({error}); it was refused.") from error
     raise InputError(f"Expected readable data in {where}, found it cut off; it was refused.")
+
+
+@contextmanager
+def expecting(where: str) -> Iterator[None]:
+    """Refuse plain data whose values are of other kinds than the body takes them for.
+
+    Args:
+        where: what they lie in, for the sentence.
+
+    Raises:
+        InputError: the body stumbled over a value.
+    """
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError, zlib.error, cv2.error) as error:
+        reason = str(error).strip().splitlines()[0][:80] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"Expected what DeepFaceLab or faceswap writes in {where}, found other values ({reason}); it was refused."
+        ) from error
 
 
 class _Machine:

@@ -169,9 +169,16 @@ class FaceRecord:
             raise InputError("Expected an object with a file_name in every line of metadata.jsonl, found another.")
         for name in ("file_name", "mask_file_name"):
             _check_inside(data.get(name))
-        known = {item.name for item in fields(cls)}
-        values = {key: value for key, value in data.items() if key in known}
+        values = {key: value for key, value in data.items() if key in _KINDS}
         values.setdefault("face_type", "unknown")
+        # not a number is written as null
+        values = {key: value for key, value in values.items() if value is not None or type(None) in _KINDS[key]}
+        for name, value in values.items():
+            if not isinstance(value, _KINDS[name]):
+                raise InputError(
+                    f"Expected {name} of another kind for {data['file_name']!r} in metadata.jsonl, found "
+                    f"{type(value).__name__}; restore the metadata."
+                )
         for name, (shape, _) in _SHAPES.items():
             if values.get(name) is not None:
                 array = np.asarray(values[name], np.float32)
@@ -186,6 +193,21 @@ class FaceRecord:
                 (bool(i), tuple((float(x), float(y)) for x, y in p)) for i, p in values["polygons"]
             )
         return cls(**values)
+
+
+def _kinds() -> dict[str, tuple[type, ...]]:
+    """What the JSON value of each field may be."""
+    plain: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+    return {
+        item.name: (
+            *plain.get(str(item.type).removesuffix(" | None"), (list,)),
+            *([type(None)] * ("None" in str(item.type))),
+        )
+        for item in fields(FaceRecord)
+    }
+
+
+_KINDS = _kinds()
 
 
 def _check_inside(name: Any) -> None:

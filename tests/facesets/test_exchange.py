@@ -10,7 +10,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
-from facegen.facesets import Faceset, dfl, exchange, mask, pickled
+from facegen.facesets import Faceset, dfl, exchange, faceswap, mask, pickled
 
 HOSTILE = {
     "GLOBAL and REDUCE": b"cos\nsystem\n(S'touch OWNED'\ntR.",
@@ -151,3 +151,71 @@ def test_one_hostile_file_among_good_ones_refuses_the_import(faceset: Faceset, t
     with pytest.raises(InputError, match=r"zz_evil\.jpg.*os\.system"):
         exchange.import_faces(tmp_path / "dfl", tmp_path / "made")
     assert not (tmp_path / "made").exists()
+
+
+FACE = {"landmarks_xy": [[1.0, 2.0]] * 68}
+ODD = {
+    "no dictionary of frames": {"__data__": {"a.png": 3}},
+    "frames of two kinds": {"__data__": {"a.png": {"faces": []}, 3: {"faces": []}}},
+    "faces that are none": {"__data__": {"a.png": {"faces": [7]}}},
+    "points of text": {"__data__": {"a.png": {"faces": [{"landmarks_xy": ["x"] * 68}]}}},
+    "a mask of text": {"__data__": {"a.png": {"faces": [{**FACE, "mask": {"custom": "x"}}]}}},
+    "a mask without size": {"__data__": {"a.png": {"faces": [{**FACE, "mask": {"custom": {}}}]}}},
+    "a mask of damaged data": {
+        "__data__": {
+            "a.png": {
+                "faces": [
+                    {
+                        **FACE,
+                        "mask": {"custom": {"stored_size": 8, "mask": b"no zlib", "affine_matrix": [[1.0, 0, 0]] * 2}},
+                    }
+                ]
+            }
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_alignments_of_other_values_are_refused(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.fsa"
+    path.write_bytes(zlib.compress(pickled.dumps(ODD[what])))
+    with pytest.raises(InputError, match=r"odd\.fsa"):
+        exchange.import_faces(path, tmp_path / "faces", frames=tmp_path)
+    assert not (tmp_path / "faces").exists()
+
+
+def test_a_mask_that_grows_without_end_is_left_out(tmp_path: Path) -> None:
+    stored = {"stored_size": 8, "mask": zlib.compress(bytes(50_000_000)), "affine_matrix": [[1.0, 0, 0]] * 2}
+    content = {"__data__": {"a.png": {"faces": [{**FACE, "mask": {"custom": stored}}]}}}
+    path = tmp_path / "bomb.fsa"
+    path.write_bytes(zlib.compress(pickled.dumps(content)))
+    assert faceswap.read_fsa(path)[0].mask is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"landmarks": "text"},
+        {"landmarks": [[1, "x"]] * 68},
+        {"source_rect": [1, 2]},
+        {"seg_ie_polys": {"polys": [{"pts": "x"}]}},
+        {"image_to_face_mat": "x"},
+        {"face_type": "nose"},
+        {"xseg_mask": ["x"]},
+    ],
+)
+def test_faces_of_other_values_are_left_out(
+    change: dict[str, object], faceset: Faceset, tmp_path: Path, analyser: FaceAnalyser
+) -> None:
+    raw, data = dfl.jpeg_of(faceset, faceset.records[0])
+    picture, _ = dfl.split_jpeg(raw, "a.jpg")
+    segment = pickled.dumps({**data, **change})
+    (tmp_path / "dfl").mkdir()
+    marked = picture[:2] + b"\xff\xef" + struct.pack(">H", len(segment) + 2) + segment + picture[2:]
+    (tmp_path / "dfl" / "odd.jpg").write_bytes(marked)
+    made = exchange.import_faces(tmp_path / "dfl", tmp_path / "made", analyser=analyser)
+    assert made.faces == 0
+    assert len(made.refused) == 1
+    assert "odd.jpg" in made.refused[0]
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["metadata.jsonl"]

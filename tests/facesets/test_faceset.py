@@ -245,3 +245,15 @@ def test_people_of_the_photographs(shared_data: Path, tmp_path: Path) -> None:
     person = {record.file_name: record.source.split("/")[0] for record in faceset.records}
     groups = [[record.file_name for record in group] for group in cluster.cluster(faceset)]
     assert cluster.bcubed(groups, person.__getitem__)[2] >= 0.95
+
+
+@pytest.mark.parametrize(
+    "change", [{"yaw_deg": "x"}, {"source": 3}, {"embedding": ["x"] * 128}, {"points478": 1}, {"mask_file_name": [1]}]
+)
+def test_metadata_of_other_values_is_refused(change: dict[str, object], faceset: Faceset, tmp_path: Path) -> None:
+    line = json.loads((faceset.folder / "metadata.jsonl").read_text().splitlines()[0])
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(line | change))
+    with pytest.raises(InputError):
+        Faceset.open(tmp_path)
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(line | {"yaw_deg": None}))
+    assert Faceset.open(tmp_path).records[0].yaw_deg == 0
