@@ -192,16 +192,6 @@ def patches_archive(services: Services, visitor: Visitor, run: Run) -> str | Non
     return shutil.make_archive(str(services.visitor_folder(visitor) / f"{run.name}-{PATCHES}"), "zip", folder)
 
 
-def summary(run: Run) -> str:
-    """What a finished swap says of itself, with its notices; nothing while it runs, or of other work."""
-    if run.kind != "swap" or run.status().state != "done":
-        return ""
-    told = run.result()
-    if not told:
-        return ""
-    return " ".join((f"{told['frames']} frames, {told['faces']} faces in {told['seconds']:.1f} s.", *told["notices"]))
-
-
 def arguments(asked: SwapRequest, run: Run) -> list[str]:
     """The command that does this swap."""
     command = [sys.executable, "-m", "facegen", "swap"]

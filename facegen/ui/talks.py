@@ -147,16 +147,6 @@ def result(run: Run) -> Path | None:
     return made[0] if made else None
 
 
-def summary(run: Run) -> str:
-    """What a finished talk says of itself, with its notices; nothing while it runs, or of other work."""
-    if run.kind != "talk" or run.status().state != "done":
-        return ""
-    told = run.result()
-    if not told:
-        return ""
-    return " ".join((f"{told['frames']} frames in {told['seconds']:.1f} s.", *told["notices"]))
-
-
 def preview(services: Services, visitor: Visitor, asked: TalkRequest, seconds: float) -> np.ndarray:
     """(H, W, 3) uint8 RGB: what is seen at one moment of a talk.
 

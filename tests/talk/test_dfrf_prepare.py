@@ -9,7 +9,6 @@ import pytest
 from facegen import media
 from facegen.config import save
 from facegen.errors import InputError
-from facegen.talk.dfrf.camera import from_camera_to_world
 from facegen.talk.dfrf.folder import FEATURES_AT_ONCE, PreparedFolder
 from facegen.talk.dfrf.layers import BACKGROUND, COLOURS, HEAD, painted, unpainted
 from facegen.talk.dfrf.listening import WIDTH
@@ -37,9 +36,10 @@ def test_cameras_put_the_mesh_where_it_was(prepared: PreparedFolder) -> None:
     frames = [frame for part in parts for frame in part["frames"]]
     assert [frame["img_id"] for frame in frames] == list(range(52))
     assert len(parts[0]["frames"]) == prepared.steps.train_frames
-    rotation, translation = from_camera_to_world(np.array(frames[7]["transform_matrix"]))
-    np.testing.assert_allclose(rotation, track.rotation[7], atol=1e-9)
-    np.testing.assert_allclose(translation, track.translation[7], atol=1e-9)
+    # OpenGL looks along -z with y up, OpenCV along z with y down
+    view = np.diag([1, -1, -1, 1]) @ np.linalg.inv(frames[7]["transform_matrix"])
+    np.testing.assert_allclose(view[:3, :3], track.rotation[7], atol=1e-9)
+    np.testing.assert_allclose(view[:3, 3], track.translation[7], atol=1e-9)
     landmarks = np.loadtxt(prepared.path / "ori_imgs" / "7.lms")
     x, y, width, height = frames[7]["lip_rect"]
     lips = landmarks[48:]

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from facegen.errors import InputError
-from facegen.runs import RunStatus
-from facegen.ui.handlers import answered, duration, notice, progress_card, shown, size
+from facegen.runs import Run, RunStatus
+from facegen.ui.handlers import answered, duration, notice, progress_card, result_words, shown, size
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
 
@@ -75,3 +76,19 @@ def test_durations_in_words(seconds: float, words: str) -> None:
 )
 def test_sizes_in_words(count: int, words: str) -> None:
     assert size(count) == words
+
+
+def test_a_finished_work_says_what_it_made_and_another_nothing(tmp_path: Path) -> None:
+    run = Run.create("talk", {}, path=tmp_path / "talk")
+    assert result_words(run) == ""
+    with run.work():
+        run.keep_result({"frames": 50, "seconds": 2.04, "notices": ["The sound is longer than the video."]})
+    assert result_words(run) == "50 frames in 2.0 s. The sound is longer than the video."
+    swap = Run.create("swap", {}, path=tmp_path / "swap")
+    with swap.work():
+        swap.keep_result({"frames": 9, "faces": 18, "seconds": 1.0, "notices": []})
+    assert result_words(swap) == "9 frames, 18 faces in 1.0 s."
+    training = Run.create("train", {}, path=tmp_path / "train")
+    with training.work():
+        training.keep_result({"frames": 1})
+    assert result_words(training) == ""

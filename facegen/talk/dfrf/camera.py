@@ -53,12 +53,6 @@ class HeadTrack:
         return np.linalg.inv(_TO_GL @ view)
 
 
-def from_camera_to_world(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (3, 3) and translation (3,) from world to OpenCV camera, of a `transform_matrix`."""
-    view = _TO_GL @ np.linalg.inv(matrix)
-    return view[:3, :3], view[:3, 3]
-
-
 def track_head(points: np.ndarray, size_hw: tuple[int, int]) -> HeadTrack:
     """Poses from the dense mesh of consecutive frames: the person's mean shape, a search for the focal length, then PnP.
 

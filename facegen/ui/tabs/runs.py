@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from facegen.runs import Run
-from facegen.ui import swaps, trained
-from facegen.ui.handlers import duration, note, progress_bar, progress_card, shown, size
+from facegen.ui import trained
+from facegen.ui.handlers import duration, note, progress_bar, progress_card, result_words, shown, size
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.shell import Shell
 
@@ -151,7 +151,7 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
     ended = "" if status.state != "done" else trained.summary(run)
     return (
         gr.Column(visible=True),
-        progress_card(status, swaps.summary(run) or ended),
+        progress_card(status, result_words(run) or ended),
         run.log_tail(14),
         f"{name}:{status.state}",
         *buttons,

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.ui import swaps
-from facegen.ui.handlers import note, progress_card, shown
+from facegen.ui.handlers import note, progress_card, result_words, shown
 from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
 from facegen.ui.tabs import swap_layout as layout
@@ -155,7 +155,7 @@ def _wire_run(
         run = swaps.start(services, visitor, asked)
         async for state in services.watch(run):
             yield progress_card(state), run.name, *quiet
-        words = progress_card(run.status(), swaps.summary(run))
+        words = progress_card(run.status(), result_words(run))
         yield words, run.name, *outcome.show(services, visitor, asked.target, run.name)
 
     @shown(1)

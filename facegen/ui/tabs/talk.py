@@ -20,7 +20,7 @@ from facegen.talk.request import TalkRequest
 from facegen.ui import talks
 from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
 from facegen.ui.faces import Asked, FaceDesk
-from facegen.ui.handlers import answered, note, progress_card, shown, step
+from facegen.ui.handlers import answered, note, progress_card, result_words, shown, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented, link_or_copy
 from facegen.ui.shell import Shell
@@ -251,7 +251,7 @@ def _wire_run(
             run = talks.start(services, visitor, asked)
             async for state in services.watch(run):
                 yield progress_card(state), gr.skip(), gr.skip(), run.name
-            words = progress_card(run.status(), talks.summary(run))
+            words = progress_card(run.status(), result_words(run))
             made = talks.result(run) if run.status().state == "done" else None
             if made is None:
                 yield words, gr.skip(), gr.skip(), run.name
