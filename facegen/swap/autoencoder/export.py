@@ -19,7 +19,7 @@ from facegen.media import atomic_output
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 
-WEIGHTS, SETTINGS, DFM = "model.safetensors", "model.json", "model.dfm"
+WEIGHTS, SETTINGS, DFM, ONNX = "model.safetensors", "model.json", "model.dfm", "model.onnx"
 OPSET = 12
 SHARD_BYTES = 9_000_000
 """Files that weights are cut into where they are to lie in a repository."""
@@ -30,7 +30,8 @@ def write_model(
     options: SaehdOptions,
     folder: Path,
     *,
-    with_dfm: bool = True,
+    dfm_name: str | None = DFM,
+    with_onnx: bool = False,
     is_half: bool = False,
     in_shards: bool = False,
 ) -> Mapping[str, Path]:
@@ -40,8 +41,9 @@ def write_model(
         model: its critics are left out.
         options: its settings.
         folder: where.
-        with_dfm: also as `.dfm`.
-        is_half: half-precision numbers in that.
+        dfm_name: also as `.dfm`, called so.
+        with_onnx: also as plain ONNX.
+        is_half: half-precision numbers in the `.dfm`.
         in_shards: the weights in half precision, in files below 10 MB.
     """
     made = {"weights": folder / WEIGHTS, "settings": folder / SETTINGS}
@@ -55,9 +57,12 @@ def write_model(
     else:
         with atomic_output(made["weights"]) as temporary:
             save_file(weights, temporary)
-    if with_dfm:
-        made["dfm"] = folder / DFM
+    if dfm_name is not None:
+        made["dfm"] = folder / dfm_name
         write_dfm(model, options, made["dfm"], is_half=is_half)
+    if with_onnx:
+        made["onnx"] = folder / ONNX
+        write_onnx(model, options, made["onnx"])
     return made
 
 
@@ -175,14 +180,45 @@ class _DfmGraph(nn.Module):
 
 def write_dfm(model: SaehdModel, options: SaehdOptions, path: Path, *, is_half: bool = False) -> None:
     """Writes a `.dfm`: ONNX of opset 12 with DeepFaceLab's tensor names, batch of any size."""
-    import onnx
-
     graph = _DfmGraph(copy.deepcopy(model).cpu().float().eval(), is_half=is_half)
     if is_half:
         graph.model.half()
     faces = torch.zeros(1, options.resolution, options.resolution, 3)
     inputs: tuple[Tensor, ...] = (faces, torch.ones(1)) if graph.has_morph else (faces,)
-    outputs = ["out_face_mask:0", "out_celeb_face:0", "out_celeb_face_mask:0"]
+    names = ["in_face:0", "morph_value:0"][: len(inputs)]
+    _write_graph(graph, inputs, names, ["out_face_mask:0", "out_celeb_face:0", "out_celeb_face_mask:0"], options, path)
+
+
+class _PlainGraph(nn.Module):
+    """(N, 3, R, R) RGB in [0, 1] to the swapped face, its mask (N, 1, R, R) and that of the face that was there."""
+
+    def __init__(self, model: SaehdModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        swapped = self.model.swap(face)
+        return swapped.picture, swapped.mask, self.model.draw_a(face).mask
+
+
+def write_onnx(model: SaehdModel, options: SaehdOptions, path: Path) -> None:
+    """Writes plain ONNX: `face` to `swapped`, `mask` and `own_mask`, batch of any size."""
+    graph = _PlainGraph(copy.deepcopy(model).cpu().float().eval())
+    faces = torch.zeros(1, 3, options.resolution, options.resolution)
+    _write_graph(graph, (faces,), ["face"], ["swapped", "mask", "own_mask"], options, path)
+
+
+def _write_graph(
+    graph: nn.Module,
+    inputs: tuple[Tensor, ...],
+    names: list[str],
+    outputs: list[str],
+    options: SaehdOptions,
+    path: Path,
+) -> None:
+    """Writes a network as ONNX; the first input and all outputs are batches of any size."""
+    import onnx
+
     with atomic_output(path) as temporary, warnings.catch_warnings(), torch.no_grad():
         # the exporter that writes opset 12 is the older one, and says so
         warnings.simplefilter("ignore")
@@ -192,9 +228,9 @@ def write_dfm(model: SaehdModel, options: SaehdOptions, path: Path, *, is_half: 
             str(temporary),
             opset_version=OPSET,
             dynamo=False,
-            input_names=["in_face:0", "morph_value:0"][: len(inputs)],
+            input_names=names,
             output_names=outputs,
-            dynamic_axes={name: {0: "batch"} for name in ("in_face:0", *outputs)},
+            dynamic_axes={name: {0: "batch"} for name in (names[0], *outputs)},
         )
         made = onnx.load(str(temporary))
         made.metadata_props.add(key="face_type", value=options.face_type)

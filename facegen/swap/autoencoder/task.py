@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facegen.swap.autoencoder.export import read_weights, write_model
+from facegen.swap.autoencoder.export import DFM, read_weights, write_model
 from facegen.swap.autoencoder.losses import drawing_losses, judging_losses
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
@@ -30,6 +31,8 @@ class SaehdTask(SaehdOptions, Task):
     """Also export as .dfm, which DeepFaceLive and FaceFusion read."""
     export_half: bool = field(default=False)
     """Half-precision numbers in the .dfm."""
+    export_onnx: bool = False
+    """Also export as plain ONNX, pictures as networks have them: (N, 3, R, R) RGB."""
     export_shards: bool = False
     """Write the weights in half precision and in files below 10 MB."""
 
@@ -94,7 +97,14 @@ class SaehdTask(SaehdOptions, Task):
             model,
             self,
             folder,
-            with_dfm=self.export_dfm,
+            dfm_name=_dfm_name(folder) if self.export_dfm else None,
+            with_onnx=self.export_onnx,
             is_half=self.export_half,
             in_shards=self.export_shards,
         )
+
+
+def _dfm_name(folder: Path) -> str:
+    """`model_500.dfm` for an export on the way, so that those of several moments can lie in one folder."""
+    on_the_way = re.fullmatch(r"step-(\d+)", folder.name)
+    return f"model_{int(on_the_way[1])}.dfm" if on_the_way else DFM

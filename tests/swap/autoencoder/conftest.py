@@ -36,7 +36,9 @@ def two_people(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(two_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a training of four steps."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    request = make_request(SAEHD, preset="tiny", data=str(two_people), changes=["steps=4", "save_every=2"])
+    request = make_request(
+        SAEHD, preset="tiny", data=str(two_people), changes=["steps=4", "save_every=2", "export_every=2"]
+    )
     train_in(folder, SAEHD, request, say=lambda _: None)
     return folder
 

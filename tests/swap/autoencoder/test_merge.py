@@ -10,7 +10,7 @@ import torch
 
 from facegen.errors import InputError
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
-from facegen.swap.autoencoder.export import read_model, write_dfm
+from facegen.swap.autoencoder.export import read_model, write_dfm, write_onnx
 from facegen.swap.autoencoder.merge import MaskMode, MergeOptions, Mode, merge_options, save_options
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
@@ -22,6 +22,7 @@ def test_a_run_holds_what_a_swap_needs(trained: Path) -> None:
     model, options = read_model(trained)
     assert options.resolution == 64
     assert (trained / "exports" / "final" / "model.dfm").is_file()
+    assert (trained / "exports" / "step-00000002" / "model_2.dfm").is_file()
     assert not any(name.startswith("critic") for name in model.state_dict())
     assert list((trained / "previews").glob("*.jpg"))
     with pytest.raises(InputError, match="export"):
@@ -55,6 +56,20 @@ def test_dfm_draws_the_same(architecture: str, is_half: bool, most: float, tmp_p
         assert found.dtype == np.float32
         assert np.abs(found - wanted.permute(0, 2, 3, 1).numpy()).max() < most
     assert make_engine(f"dfm:{tmp_path / 'model.dfm'}")._painter.face_type == "head"  # type: ignore[attr-defined]
+
+
+def test_plain_onnx_draws_the_same(tmp_path: Path) -> None:
+    options = SaehdOptions(resolution=64, ae_dims=32, e_dims=16, d_dims=16, d_mask_dims=16)
+    torch.manual_seed(0)
+    model = SaehdModel(options).eval()
+    write_onnx(model, options, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    faces = np.random.default_rng(0).random((2, 3, 64, 64), np.float32)
+    found = session.run(["swapped", "mask", "own_mask"], {"face": faces})
+    with torch.no_grad():
+        swapped, again = model.swap(torch.from_numpy(faces)), model.draw_a(torch.from_numpy(faces))
+    for one, wanted in zip(found, (swapped.picture, swapped.mask, again.mask), strict=True):
+        assert np.abs(one - wanted.numpy()).max() < 1e-3
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_weights_are_cut_into_files_and_come_back(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(export, "SHARD_BYTES", 40_000)
     torch.manual_seed(0)
     model = SaehdModel(TINY)
-    made = write_model(model, TINY, tmp_path, with_dfm=False, in_shards=True)
+    made = write_model(model, TINY, tmp_path, dfm_name=None, in_shards=True)
     files = sorted(tmp_path.glob("*.safetensors"))
     assert made["weights"] == files[0]
     assert len(files) > 3
