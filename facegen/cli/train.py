@@ -54,7 +54,7 @@ def train(
         _compare(runs or [], output, as_json)
         return
     if task == "export":
-        _export(runs or [], output, as_json)
+        _export(runs or [], output, settings or [], as_json)
         return
     changes = [
         *(settings or []),
@@ -219,13 +219,14 @@ def _compare(runs: Sequence[Path], output: Path, as_json: bool) -> None:
         typer.echo(f"Wrote {path}.")
 
 
-def _export(runs: Sequence[Path], output: Path, as_json: bool) -> None:
+def _export(runs: Sequence[Path], output: Path, changes: Sequence[str], as_json: bool) -> None:
     from facegen.catalog import find_task
     from facegen.training.launch import export_from
-    from facegen.training.request import read_request
+    from facegen.training.request import change_request, read_request
 
     if len(runs) != 1:
         raise InputError(f"Expected one run folder to export, found {len(runs)}; name it after «export».")
     request = read_request(runs[0])
-    made = export_from(runs[0], find_task(request.task), request, output, use_best=True)
+    info = find_task(request.task)
+    made = export_from(runs[0], info, change_request(info, request, changes), output, use_best=True)
     typer.echo(json.dumps({name: str(path) for name, path in made.items()}) if as_json else f"Wrote {output}.")

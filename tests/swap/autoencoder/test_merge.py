@@ -7,7 +7,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from facegen.cli import build_app
 from facegen.errors import InputError
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
 from facegen.swap.autoencoder.export import read_model, write_dfm, write_onnx
@@ -70,6 +72,15 @@ def test_plain_onnx_draws_the_same(tmp_path: Path) -> None:
         swapped, again = model.swap(torch.from_numpy(faces)), model.draw_a(torch.from_numpy(faces))
     for one, wanted in zip(found, (swapped.picture, swapped.mask, again.mask), strict=True):
         assert np.abs(one - wanted.numpy()).max() < 1e-3
+
+
+def test_a_training_is_exported_as_asked(trained: Path, tmp_path: Path) -> None:
+    words = ["train", "export", str(trained), "--output", str(tmp_path / "made"), "--json"]
+    words += ["--set", "task.export_onnx=true", "--set", "task.export_dfm=false"]
+    said = CliRunner().invoke(build_app(words), words)
+    assert said.exit_code == 0, said.output
+    names = {path.name for path in (tmp_path / "made").iterdir()}
+    assert names == {"model.safetensors", "model.json", "model.onnx"}
 
 
 @pytest.fixture(scope="module")
