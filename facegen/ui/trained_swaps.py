@@ -1,13 +1,14 @@
 """Models trained for two people as the Swap tab takes them: which there are, and how their face is laid over the frame."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from facegen.errors import InputError
 from facegen.runs import Run
-from facegen.swap.autoencoder.merge import MergeOptions, merge_options, save_options
+from facegen.swap.autoencoder import merge
+from facegen.swap.autoencoder.merge import MergeOptions
+from facegen.swap.options import SwapOptions
 from facegen.ui import mask_drawing
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
@@ -51,8 +52,7 @@ def merge_text(services: Services, visitor: Visitor, settings: Mapping[str, Any]
     Raises:
         InputError: a value does not fit.
     """
-    chosen = _options(services, visitor, settings)
-    return ", ".join(f"{item.name}={getattr(chosen, item.name)}" for item in fields(MergeOptions))
+    return merge.merge_text(_options(services, visitor, settings))
 
 
 def _options(services: Services, visitor: Visitor, settings: Mapping[str, Any]) -> MergeOptions:
@@ -69,14 +69,19 @@ def own_masks(services: Services, visitor: Visitor, options: MergeOptions) -> tu
     return found, named if named in found else None
 
 
-def kept_options(services: Services, visitor: Visitor, chosen: str | None) -> MergeOptions:
-    """The merge settings that were kept beside a model, or the defaults."""
-    place = services.run(visitor, chosen).path if chosen not in (None, MESH, FILE) else None
-    return merge_options("", place)
+def kept_options(services: Services, visitor: Visitor, chosen: str | None, clip: str | None = None) -> MergeOptions:
+    """The merge settings that were kept beside a model for a clip, else for all, else the defaults."""
+    if not chosen or chosen == FILE:
+        return MergeOptions()
+    place = services.run(visitor, chosen).path
+    engine = SwapOptions(engine=f"autoencoder:{place}")
+    return merge.merge_options(merge.for_clip(engine, clip).merge if clip else "", place)
 
 
-def keep_options(services: Services, visitor: Visitor, chosen: str | None, settings: Mapping[str, Any]) -> Path:
-    """Keep merge settings beside a model, for its next merge.
+def keep_options(
+    services: Services, visitor: Visitor, chosen: str | None, settings: Mapping[str, Any], clip: str | None = None
+) -> Path:
+    """Keep merge settings beside a model, for its next merge of a clip, or of any where none is given.
 
     Raises:
         InputError: no model that was trained here is chosen, or a value does not fit.
@@ -84,5 +89,12 @@ def keep_options(services: Services, visitor: Visitor, chosen: str | None, setti
     if not chosen or chosen == FILE:
         raise InputError("Expected a model that was trained here, found none chosen; choose one first.")
     place = services.run(visitor, chosen).path
-    save_options(_options(services, visitor, settings), place)
+    merge.save_options(_options(services, visitor, settings), place, clip)
     return place
+
+
+def is_kept(services: Services, visitor: Visitor, chosen: str | None, clip: str | None) -> bool:
+    """Whether settings were kept beside a model for a clip."""
+    if not chosen or chosen == FILE or not clip:
+        return False
+    return merge.clip_file(services.run(visitor, chosen).path, clip).is_file()

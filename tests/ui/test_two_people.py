@@ -79,6 +79,12 @@ def test_a_trained_model_needs_no_source(services: Services, trained: Run, clip:
     trained_swaps.keep_options(services, visitor, trained.name, settings)
     assert trained_swaps.kept_options(services, visitor, trained.name) == chosen
     assert trained_swaps.kept_options(services, visitor, "") == MergeOptions()
+    trained_swaps.keep_options(services, visitor, trained.name, {**settings, "blur": 7}, clip)
+    assert trained_swaps.kept_options(services, visitor, trained.name, clip).blur == 7
+    assert trained_swaps.kept_options(services, visitor, trained.name, "/else/where/other.mp4") == chosen
+    assert [trained_swaps.is_kept(services, visitor, trained.name, name) for name in (clip, "other.mp4", None)] == [
+        True, False, False,
+    ]  # fmt: skip
 
 
 def test_a_trained_mask_is_named_by_its_run(services: Services, trained: Run, clip: str) -> None:

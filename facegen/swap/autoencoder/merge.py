@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from facegen.config import check, from_dict, override, read_json, save
 from facegen.errors import InputError
+from facegen.swap.options import SwapOptions
 
 Mode = Literal[
     "original",
@@ -33,7 +34,8 @@ MaskMode = Literal[
     "own",
 ]
 Colour = Literal["none", "rct", "lct", "mkl", "idt", "sot"]
-FILE = "merge.json"
+FILE, CLIPS = "merge.json", "merge"
+"""In a run folder: settings of every merge, and a folder with those of single clips, by the clip's name."""
 
 
 def _bounded(default: Any, low: float, high: float) -> Any:
@@ -106,10 +108,39 @@ def merge_options(text: str, place: Path | None = None) -> MergeOptions:
     """
     kept = place / FILE if place is not None else None
     base = from_dict(MergeOptions, read_json(kept)) if kept is not None and kept.is_file() else MergeOptions()
-    return override(base, [part.strip() for part in text.split(",") if part.strip()])
+    return _changed(base, text)
 
 
-def save_options(options: MergeOptions, place: Path) -> None:
-    """Keeps options beside a run, for its next merge."""
-    save(place / FILE, options)
+def merge_text(options: MergeOptions) -> str:
+    """The text that `merge_options` reads these options from, all of them said."""
+    return ", ".join(f"{item.name}={getattr(options, item.name)}" for item in fields(MergeOptions))
+
+
+def save_options(options: MergeOptions, place: Path, clip: str | None = None) -> None:
+    """Keeps options beside a run, for its next merge, or for the next one of a clip (a path, of which the name counts)."""
+    path = place / FILE if clip is None else clip_file(place, clip)
+    path.parent.mkdir(exist_ok=True)
+    save(path, options)
     merge_options.cache_clear()
+
+
+def clip_file(place: Path, clip: str) -> Path:
+    """Where a run folder keeps the settings of a clip."""
+    return place / CLIPS / f"{Path(clip).name}.json"
+
+
+def for_clip(options: SwapOptions, clip: str) -> SwapOptions:
+    """Options of a swap with the settings that were kept for its clip; those that `merge` names stay as it says.
+
+    Raises:
+        InputError: `merge` or what was kept does not fit.
+    """
+    kind, _, run = options.engine.partition(":")
+    kept = clip_file(Path(run), clip)
+    if kind != "autoencoder" or not kept.is_file():
+        return options
+    return replace(options, merge=merge_text(_changed(from_dict(MergeOptions, read_json(kept)), options.merge)))
+
+
+def _changed(base: MergeOptions, text: str) -> MergeOptions:
+    return override(base, [part.strip() for part in text.split(",") if part.strip()])

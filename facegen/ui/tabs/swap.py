@@ -36,7 +36,7 @@ def build(services: Services, shell: Shell) -> None:
     _wire_files(services, inputs, examples, [target_words, frame, start, end, compare], person_widgets, status)
     _wire_people(services, shell, inputs, find, person_widgets, status)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
-    merge.wire_merge(services, shell, merging, renew, status, live)
+    merge.wire_merge(services, shell, merging, renew, target, status, live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome)
 
 

@@ -101,7 +101,7 @@ def ask_merge(engine: gr.Dropdown, file: gr.File) -> Merging:
                 info="Trained on masks that you drew in the Faceset tab.",
                 elem_id="merge-own_mask",
             )
-        keep = gr.Button("Keep these settings with the model", size="sm", elem_id="swap-merge-keep")
+        keep = gr.Button("Keep these settings for this clip", size="sm", elem_id="swap-merge-keep")
         with gr.Row(elem_classes="fg-buttons"):
             patches = gr.Button("16-bit patches for compositors", size="sm", min_width=150, elem_id="swap-patches")
             archive = gr.DownloadButton(
@@ -124,6 +124,7 @@ def wire_merge(
     shell: Shell,
     merging: Merging,
     renew: gr.Button,
+    target: gr.File,
     status: gr.HTML,
     live: Callable[..., None],
 ) -> None:
@@ -134,6 +135,7 @@ def wire_merge(
         shell: visitor and consent.
         merging: the widgets.
         renew: looks for new models.
+        target: the clip; the settings that were kept for it come back with it.
         status: where words go.
         live: binds an event to a preview of the frame.
     """
@@ -144,8 +146,8 @@ def wire_merge(
         return gr.Dropdown(found, value=known)
 
     @shown(3 + len(merging.settings))
-    def choose(visitor: Visitor, chosen: str | None) -> Any:
-        options = trained_swaps.kept_options(services, visitor, chosen)
+    def choose(visitor: Visitor, chosen: str | None, clip: str | None) -> Any:
+        options = trained_swaps.kept_options(services, visitor, chosen, clip)
         names = [name for group in merging.groups for name in group.names]
         masks, mask = trained_swaps.own_masks(services, visitor, options)
         words = f"{chosen} draws the face." if chosen else "The built-in engine draws the face of your picture."
@@ -158,16 +160,23 @@ def wire_merge(
         )
 
     @shown(1)
-    def keep(visitor: Visitor, chosen: str | None, *values: Any) -> str:
-        place = trained_swaps.keep_options(services, visitor, chosen, merging.values(values))
-        return note(f"Kept in {place.name}; its next merge begins with them.")
+    def keep(visitor: Visitor, chosen: str | None, clip: str | None, *values: Any) -> str:
+        place = trained_swaps.keep_options(services, visitor, chosen, merging.values(values), clip)
+        return note(f"Kept in {place.name}; the next merge of this clip begins with them.")
+
+    @shown(3 + len(merging.settings))
+    def recall(visitor: Visitor, chosen: str | None, clip: str | None) -> Any:
+        """What was kept for a new clip; otherwise the settings stay."""
+        if not trained_swaps.is_kept(services, visitor, chosen, clip):
+            return [gr.skip() for _ in range(3 + len(merging.settings))]
+        return choose(visitor, chosen, clip)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gr.on(fn=lambda visitor: offer(visitor, None), inputs=[shell.visitor], outputs=merging.engine, **private)
     renew.click(offer, [shell.visitor, merging.engine], merging.engine, **private)
-    merging.engine.change(
-        choose, [shell.visitor, merging.engine], [status, merging.file, merging.column, *merging.settings], **private
-    )
+    made = [status, merging.file, merging.column, *merging.settings]
+    for component, handler in ((merging.engine, choose), (target, recall)):
+        component.change(handler, [shell.visitor, merging.engine, target], made, **private)
     for component in (merging.engine, merging.file, *merging.settings):
         live(component.change)
-    merging.keep.click(keep, [shell.visitor, merging.engine, *merging.settings], status, **private)
+    merging.keep.click(keep, [shell.visitor, merging.engine, target, *merging.settings], status, **private)

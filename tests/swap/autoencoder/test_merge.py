@@ -13,7 +13,7 @@ from facegen.cli import build_app
 from facegen.errors import InputError
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
 from facegen.swap.autoencoder.export import read_model, write_dfm, write_onnx
-from facegen.swap.autoencoder.merge import MaskMode, MergeOptions, Mode, merge_options, save_options
+from facegen.swap.autoencoder.merge import MaskMode, MergeOptions, Mode, for_clip, merge_options, save_options
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.engines import make_engine
@@ -133,6 +133,12 @@ def test_engines_keep_the_protocol(trained: Path) -> None:
 def test_settings_are_kept_beside_the_run(tmp_path: Path) -> None:
     save_options(MergeOptions(mode="seamless", blur=40), tmp_path)
     assert merge_options("erode=9", tmp_path) == MergeOptions(mode="seamless", blur=40, erode=9)
+    engine = SwapOptions(engine=f"autoencoder:{tmp_path}", merge="erode=9")
+    assert for_clip(engine, "/a/clip.mp4") == engine
+    save_options(MergeOptions(mode="mesh-guided", blur=33, erode=1), tmp_path, "/b/clip.mp4")
+    kept = merge_options(for_clip(engine, "/a/clip.mp4").merge, tmp_path)
+    assert kept == MergeOptions(mode="mesh-guided", blur=33, erode=9)
+    assert for_clip(engine, "/a/other.mp4") == engine
     for wrong in ("mode=magic", "blur=900", "speed=3", "blur"):
         with pytest.raises(InputError):
             merge_options(wrong, tmp_path)
