@@ -125,7 +125,7 @@ class Mouth:
         result = _with_teeth(result, False, u, lower_edge - v, np.clip((v - lower) / 0.16, 0.5, 1) * 0.85)
         lit = np.clip((upper - v) / 0.32, 0, 1)
         # the upper lip keeps the light from what is close behind it
-        result = _with_teeth(result, True, u, v - upper_edge, 0.78 + 0.22 * lit)
+        result = _with_teeth(result, True, u, v - upper_edge, 0.95 + 0.2 * lit)
         result = result * self.white
         if self.own is not None:
             result = self._with_own(result, u, v, 0.8 + 0.2 * lit)

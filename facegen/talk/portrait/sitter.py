@@ -183,13 +183,16 @@ def _white(image_rgb: np.ndarray, points: Array) -> Array:
 
 
 def _softness(image_rgb: np.ndarray, points: Array) -> float:
-    """Blur of a picture round the mouth, in pixels of standard deviation, from how quickly its edges rise."""
-    lips = points[list(mesh.LIPS_OUTER), :2]
-    x0, y0 = np.maximum(np.floor(lips.min(0)).astype(int), 0)
-    x1, y1 = np.ceil(lips.max(0)).astype(int) + 1
-    crop = image_rgb[y0:y1, x0:x1].astype(np.float32).mean(2)
-    if min(crop.shape) < 8:
-        return 0.7
-    near, far = cv2.GaussianBlur(crop, (0, 0), 0.8), cv2.GaussianBlur(crop, (0, 0), 3.2)
-    fine = float(np.abs(crop - near).mean() / (np.abs(near - far).mean() + 1e-3))
-    return float(np.clip(2.2 - 4.0 * fine, 0.6, 2.0))
+    """Blur of a picture, in pixels of standard deviation: that of mouth or eyes, whichever has the quicker edges."""
+    found = []
+    for outline in (mesh.LIPS_OUTER, mesh.EYE_LEFT, mesh.EYE_RIGHT):
+        corners = points[list(outline), :2]
+        x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int), 0)
+        x1, y1 = np.ceil(corners.max(0)).astype(int) + 1
+        crop = image_rgb[y0:y1, x0:x1].astype(np.float32).mean(2)
+        if min(crop.shape) < 8:
+            continue
+        near, far = cv2.GaussianBlur(crop, (0, 0), 0.8), cv2.GaussianBlur(crop, (0, 0), 3.2)
+        fine = float(np.abs(crop - near).mean() / (np.abs(near - far).mean() + 1e-3))
+        found.append(float(np.clip(2.2 - 4.0 * fine, 0.6, 2.0)))
+    return min(found, default=0.7)
