@@ -29,7 +29,9 @@ def _mask() -> np.ndarray:
 
 def test_a_face_drawn_beside_its_place_comes_back(analyser: FaceAnalyser) -> None:
     target, face, matrix = _crop(analyser)
-    beside = cv2.warpAffine(target, np.array([[1, 0, SHIFT[0]], [0, 1, SHIFT[1]]], np.float32), (SIDE, SIDE), borderMode=1)
+    beside = cv2.warpAffine(
+        target, np.array([[1, 0, SHIFT[0]], [0, 1, SHIFT[1]]], np.float32), (SIDE, SIDE), borderMode=1
+    )
     guide = find_guide(analyser.mesh_finder, beside, face, matrix)
     assert guide is not None
     assert np.abs((guide.drawn - guide.points)[:, :2].mean(0) - SHIFT).max() < 1
