@@ -32,7 +32,7 @@ _LIP_SEAM_CM = 0.1
 """Width of the shadow between lips that were apart in the picture."""
 _LID_EDGES = (0.025, 0.06)
 """How far beyond the vertices of the upper and the lower lid its skin begins in the picture, in widths of the eye."""
-_LIP_EDGE_CM = 0.14
+_LIP_EDGE_CM = 0.05
 """The same for an inner lip, besides the picture's blur."""
 _CORNER_CM = 0.3
 """Room at the corners of the mouth over which its inside fades."""
