@@ -74,7 +74,7 @@ def launch(
         prevent_thread_lock: return at once (for tests).
 
     Raises:
-        ResourceError: the port is taken.
+        ResourceError: the port is taken, or the machine does not answer.
     """
     if shared is None:
         shared = host not in _LOOPBACK or "SPACE_ID" in os.environ
@@ -87,6 +87,12 @@ def launch(
         studio.launch(**_serving(host, port, services), prevent_thread_lock=True)
     except OSError as error:
         raise ResourceError(f"Expected port {port} to be free, but {error}; choose another with --port.") from error
+    except ValueError as error:
+        # Gradio looks at its own page before it goes on, and a very busy machine answers too late
+        raise ResourceError(
+            "Expected the studio's page to answer on this machine, found it silent; start it again when the machine is "
+            "less busy, or check its proxy settings."
+        ) from error
     print(f"The studio is at {studio.local_url} (stop it with Ctrl-C).", flush=True)
     services.keep_queue()
     if not prevent_thread_lock:
