@@ -34,7 +34,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the training; repeatable."),
     ] = None,
-    how: Annotated[str, typer.Option("--merge-settings", help="Such as «mode=seamless, mask=hull»; else sharp and mesh-guided.")] = "",
+    how: Annotated[
+        str, typer.Option("--merge-settings", help="Such as «mode=seamless, mask=hull»; else sharp and mesh-guided.")
+    ] = "",
     consent: Annotated[bool, typer.Option("--consent", help="Everyone whose face is used agreed to it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
