@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.faces.parse.network import ParserNet, ParserNetConfig, fold
+from facegen.restore.features import ParserMaps
 from facegen.restore.texture import details
 
 
@@ -63,42 +63,17 @@ class FrozenFeatures(nn.Module):
         from facegen import hub
         from facegen.generate.weights import ATTRIBUTES, load_attributes
 
-        self.parser = _load_parser()
+        self.maps = ParserMaps(3)
         self.attributes = load_attributes() if hub.is_present(ATTRIBUTES) else None
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Maps of (B, 3, 128, 128) RGB in [0, 1]."""
-        inputs = (pictures * 2 - 1).contiguous(memory_format=torch.channels_last)
-        parser = self.parser
-        maps = [parser.encoder[0](F.relu(parser.stem(F.pixel_unshuffle(inputs, 2))))]
-        for down, blocks in zip(list(parser.downs)[:2], list(parser.encoder)[1:3], strict=True):
-            maps.append(blocks(F.relu(down(maps[-1]))))
-        return maps
+        return self.maps(pictures)
 
     def sliders(self, pictures: Tensor) -> Tensor | None:
         """(B, 5) measured sliders as the attribute network reads them; None without its weights."""
         return None if self.attributes is None else self.attributes(pictures * 2 - 1)[:, :5].float()
-
-
-def _load_parser() -> ParserNet:
-    from safetensors.torch import load_file
-
-    from facegen import hub
-    from facegen.faces.parse.weights import PARSER
-
-    network = ParserNet(ParserNetConfig()).eval()
-    network.load_state_dict({name: value.float() for name, value in load_file(hub.fetch(PARSER)).items()})
-    return fold(network)
-
-
-def feature_distance(drawn: list[Tensor], wanted: list[Tensor]) -> Tensor:
-    """Mean absolute difference of maps, each in units of its own mean strength."""
-    terms = [
-        (a.float() - b.float()).abs().mean() / b.float().abs().mean().clamp_min(1e-4)
-        for a, b in zip(drawn, wanted, strict=True)
-    ]
-    return torch.stack(terms).mean()
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from facegen.training.info import TaskInfo
 RESTORER = TaskInfo(
     name="restorer",
     summary="Learns to give a small, blurred or generated face its details back, at 256 pixels.",
-    needs="A folder of aligned faces of 256 pixels or more; or one with drawn/ and originals/ of the same names.",
+    needs="A folder of aligned faces of 256 pixels; or drawn/ and originals/ of the same names, and samples/ if there are.",
     typical_time="an hour on a CPU core, 10 minutes on a GPU",
     path="facegen.restore.task:RestorerTask",
     presets={

@@ -1,15 +1,19 @@
 """The restorer's network and pipeline."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from facegen.errors import InputError
+from facegen.media import write_picture
 from facegen.restore import Restorer
+from facegen.restore.data import RestorerData, damage
 from facegen.restore.network import RestorerConfig
-from facegen.restore.task import damage
 from facegen.restore.texture import texture_distance
-from tests.factories import portrait_rgb
+from facegen.training.task import Draw
+from tests.factories import noise_rgb, portrait_rgb
 
 
 def test_a_fresh_network_changes_nothing() -> None:
@@ -47,3 +51,18 @@ def test_restoring_brings_texture_back() -> None:
 def test_other_than_square_pictures_are_refused() -> None:
     with pytest.raises(InputError, match="square"):
         Restorer("cpu").restore(np.zeros((1, 8, 9, 3), np.uint8))
+
+
+def test_batches_mix_damaged_faces_reconstructions_and_samples(tmp_path: Path) -> None:
+    for kind, side in (("originals", 256), ("drawn", 128), ("samples", 128)):
+        (tmp_path / kind).mkdir()
+        for number in range(13):
+            write_picture(tmp_path / kind / f"{number:02}.png", noise_rgb(side, side, number))
+    data = RestorerData(tmp_path, 64, torch.device("cpu"))
+    draw = Draw(indices=torch.arange(6), generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
+    batch = data.batch(draw)
+    assert batch["pictures"].shape == batch["damaged"].shape == (6, 3, 64, 64)
+    assert batch["is_pair"].flatten().tolist() == [1, 0, 1, 1, 0, 1]
+    (tmp_path / "drawn" / "00.png").unlink()
+    with pytest.raises(InputError, match="same names"):
+        RestorerData(tmp_path, 64, torch.device("cpu"))
