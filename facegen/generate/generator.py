@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 from diffusers.utils.logging import disable_progress_bar
@@ -16,9 +15,10 @@ from torch import Tensor, nn
 
 from facegen.device import choose_device
 from facegen.generate import geometry
-from facegen.generate.base import TEXTURE, face_share, to_vector
+from facegen.generate.base import to_vector
+from facegen.generate.skin import Skin, counted, inside
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
-from facegen.generate.vae import SIDE, ConditionalVae
+from facegen.generate.vae import ConditionalVae
 from facegen.generate.variants import (
     CANONICAL_BACKGROUND,
     CANONICAL_HAIR,
@@ -59,6 +59,8 @@ class Latents:
     """Of the deep groups, coarse to fine."""
     details: np.ndarray | None = None
     """(B, 128, 128, 3) float32 what a photograph's face has beside what is drawn, in the canonical frame."""
+    fine: np.ndarray | None = None
+    """(B, 128, 128, 3) float32 the same for new faces: detail that the retouch adds (`skin`)."""
 
     def __len__(self) -> int:
         return len(self.texture)
@@ -71,26 +73,32 @@ class Latents:
             shapes=self.shapes[chosen],
             noises=tuple(n[chosen] for n in self.noises),
             details=None if self.details is None else self.details[chosen],
+            fine=None if self.fine is None else self.fine[chosen],
         )
 
     def mixed(self, other: Latents, part: float) -> Latents:
         """Between these faces (0) and others (1), or beyond them."""
+        share = min(1.0, max(0.0, part))
+        both = self.fine is not None and other.fine is not None
         return Latents(
             texture=torch.lerp(self.texture, other.texture, part),
             shapes=(self.shapes + part * (other.shapes - self.shapes)).astype(np.float32),
             noises=tuple(torch.lerp(a, b, part) for a, b in zip(self.noises, other.noises, strict=True)),
-            details=None if self.details is None else self.details * max(0.0, 1 - part),
+            details=None if self.details is None else self.details * (1 - share),
+            fine=self.fine + share * (other.fine - self.fine) if both else None,  # type: ignore[operator]
         )
 
     @classmethod
     def joined(cls, parts: Sequence[Latents]) -> Latents:
         """Several groups of faces as one."""
         known = [p.details for p in parts if p.details is not None]
+        fine = [p.fine for p in parts if p.fine is not None]
         return cls(
             texture=torch.cat([p.texture for p in parts]),
             shapes=np.concatenate([p.shapes for p in parts]),
             noises=tuple(torch.cat(n) for n in zip(*(p.noises for p in parts), strict=True)),
             details=np.concatenate(known) if len(known) == len(parts) else None,
+            fine=np.concatenate(fine) if len(fine) == len(parts) else None,
         )
 
 
@@ -138,12 +146,13 @@ class FaceGenerator:
             raise WeightsError(f"Expected a generator in {place}, found none that can be loaded ({error}).") from error
         return cls(vae, device)
 
-    def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
+    def sample(self, seeds: Sequence[int], temperature: float = 0.8, *, fine: bool = True) -> Latents:
         """New faces; a seed gives the same face whatever stands beside it.
 
         Args:
             seeds: one a face.
             temperature: 0 draws the most ordinary faces, 1 as various ones as the data holds.
+            fine: with what a retouch adds to them, which takes about as long as to draw them once.
         """
         textures, shapes, noises = [], [], []
         for seed in seeds:
@@ -153,18 +162,39 @@ class FaceGenerator:
             shapes.append(self.vae.shapes(shape))
             noises.append([torch.randn(1, *size, generator=generator) for size in self.vae.noise_shapes()])
         factor = DEEP_TEMPERATURE * temperature
-        return Latents(
+        latents = Latents(
             texture=torch.cat(textures),
             shapes=torch.cat(shapes).cpu().numpy(),
             noises=tuple(torch.cat(n).to(self.device) * factor for n in zip(*noises, strict=True)),
         )
+        return replace(latents, fine=self._fine_of(latents)) if fine else latents
 
-    def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders]) -> np.ndarray:
+    def _fine_of(self, latents: Latents) -> np.ndarray:
+        """(B, 128, 128, 3) float32 the fine part that a retouch adds."""
+        canonical = replace(latents, shapes=np.repeat(self.mean_shape[None], len(latents), 0))
+        # one by one: in a batch the last bits of a face depend on how many stand beside it
+        drawn = [self.draw(canonical.take([place]), CANONICAL) for place in range(len(latents))]
+        return self.skin.fine_of(np.concatenate(drawn), self._face)
+
+    @cached_property
+    def skin(self) -> Skin:
+        """The bank of fine parts.
+
+        Raises:
+            WeightsError: it is missing or was changed.
+        """
+        from facegen import hub
+        from facegen.generate.weights import SKIN
+
+        return Skin.read(hub.fetch(SKIN))
+
+    def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, fine: bool = False) -> np.ndarray:
         """Pictures of faces.
 
         Args:
             latents: the faces.
             sliders: for all, or one for each.
+            fine: whether the fine part counts, where the faces have one.
 
         Returns:
             (B, 128, 128, 3) uint8 RGB.
@@ -180,8 +210,12 @@ class FaceGenerator:
                 noises=latents.noises,
             )
         pictures = drawn.float().permute(0, 2, 3, 1).cpu().numpy()
-        if latents.details is not None:
-            pictures += np.stack([warped(d, flow) for d, flow in zip(latents.details, flows, strict=True)])
+        added = latents.details
+        if fine and latents.fine is not None:
+            parts = latents.fine * counted(self.mean_shape, asked)
+            added = parts if added is None else added + parts
+        if added is not None:
+            pictures += np.stack([warped(d, flow) for d, flow in zip(added, flows, strict=True)])
         return (pictures.clip(0, 1) * 255).round().astype(np.uint8)
 
     def flow(self, shape: np.ndarray, sliders: Sliders) -> np.ndarray:
@@ -223,6 +257,4 @@ class FaceGenerator:
     @cached_property
     def _face(self) -> np.ndarray:
         """(128, 128, 1) float32 where details of a photograph count in the canonical frame: inside the face."""
-        rgb_count = TEXTURE * TEXTURE * 3
-        small = face_share(self.mean_shape)[:rgb_count:3].reshape(TEXTURE, TEXTURE)
-        return cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)[..., None]
+        return inside(self.mean_shape)

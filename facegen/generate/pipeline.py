@@ -84,10 +84,10 @@ class GeneratePipeline:
         """Loads what the first picture needs."""
         self.draw(self.sample([0]), Sliders())
 
-    def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
-        """New faces."""
-        with self._lock:
-            return self.generator.sample(seeds, temperature)
+    def sample(self, seeds: Sequence[int], temperature: float = 0.8, *, fine: bool = True) -> Latents:
+        """New faces, with what a retouch adds to them unless `fine` is False."""
+        with self._lock, one_torch_thread():
+            return self.generator.sample(seeds, temperature, fine=fine)
 
     def encode(self, image_rgb: np.ndarray, name: str = "the picture") -> Encoded:
         """The face of a photograph.
@@ -101,13 +101,16 @@ class GeneratePipeline:
     def draw(
         self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, retouch: bool = True, strength: float = 1.0
     ) -> np.ndarray:
-        """Pictures of faces: (B, 256, 256, 3) uint8 RGB retouched, else (B, 128, 128, 3)."""
+        """Pictures of faces: (B, 256, 256, 3) uint8 RGB retouched, else (B, 128, 128, 3).
+
+        A retouch adds the fine part that new faces bring along, then restores details and enlarges.
+        """
         asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         made = []
         for start in range(0, len(latents), _AT_ONCE):
             places = range(start, min(start + _AT_ONCE, len(latents)))
             with self._lock, one_torch_thread():
-                drawn = self.generator.draw(latents.take(places), [asked[place] for place in places])
+                drawn = self.generator.draw(latents.take(places), [asked[place] for place in places], fine=retouch)
                 made.append(self.restorer.restore(drawn, strength) if retouch else drawn)
         return np.concatenate(made)
 
@@ -119,7 +122,8 @@ class GeneratePipeline:
         tried = options.best_of
         seeds, scores = [], []
         for first in range(options.seed, options.seed + options.count * tried, tried):
-            drawn = self.draw(self.sample(range(first, first + tried), options.temperature), sliders, retouch=False)
+            candidates = self.sample(range(first, first + tried), options.temperature, fine=False)
+            drawn = self.draw(candidates, sliders, retouch=False)
             said = self.realism.score(drawn)
             seeds.append(first + int(said.argmax()))
             scores.append(float(said.max()))

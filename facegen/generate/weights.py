@@ -60,7 +60,16 @@ REALISM = WeightFile(
     licence=_LICENCE,
     card="generate/README.md",
 )
-WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM)
+SKIN = WeightFile(
+    name="skin",
+    source=Bundled(),
+    filename="generate/skin.safetensors",
+    sha256="db65b737ddc9564a78e0a0c6cf751a90380f11c6887860fb278634eeaed1ee77",
+    size=1385784,
+    licence=_LICENCE,
+    card="generate/README.md",
+)
+WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM, SKIN)
 
 
 def generator_folder() -> Path:
@@ -75,7 +84,7 @@ def generator_available() -> bool:
     """Whether everything that draws faces is there; it is bundled, so False only in a broken install."""
     from facegen import hub
 
-    return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS))
+    return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS, SKIN))
 
 
 def load_attributes() -> AttributeNet:
