@@ -263,7 +263,6 @@ footer .divider { display: none; }
 }
 @media (max-width: 640px) {
   /* the face comes first and stays in sight while its sliders are moved */
-  .gradio-container { overflow: clip !important; }
   #generate-columns { gap: 14px !important; }
   #generate-columns > .column { display: contents; }
   #generate-face { order: -1; position: sticky !important; top: 0; z-index: 60; height: 250px !important;
