@@ -1,5 +1,6 @@
 """What the Generate tab and its endpoints do, apart from widgets: values in, pictures and files out."""
 
+import functools
 import secrets
 import shutil
 import threading
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 16
 _SHOWN_PX = 384
+_FACES_KEPT = 64
 _SQUARE_STEPS = 5
 
 
@@ -89,6 +91,8 @@ class FaceDesk:
     def __init__(self) -> None:
         self._pipeline: GeneratePipeline | None = None
         self._lock = threading.Lock()
+        # a slider moves one face many times
+        self._sampled = functools.lru_cache(_FACES_KEPT)(lambda seed, variety: self.pipeline.sample([seed], variety))
 
     @property
     def pipeline(self) -> "GeneratePipeline":
@@ -113,9 +117,11 @@ class FaceDesk:
         if asked.encoded is not None:
             latents = asked.encoded.latents.take([0] * count)
         else:
-            latents = pipeline.sample(range(options.seed, options.seed + count), options.temperature)
+            faces = [self._sampled(options.seed + place, options.temperature) for place in range(count)]
+            latents = type(faces[0]).joined(faces)
         if asked.mix:
-            latents = latents.mixed(pipeline.sample([asked.other_seed] * count, options.temperature), asked.mix)
+            other = self._sampled(asked.other_seed, options.temperature)
+            latents = latents.mixed(other.take([0] * count), asked.mix)
         return pipeline.directions.moved(latents, dict(asked.more)) if asked.more else latents
 
     def picture(self, asked: Asked) -> np.ndarray:
