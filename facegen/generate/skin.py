@@ -28,8 +28,8 @@ _TRIED = 80
 _SMALL, _ROWS, _COLUMNS = 16, slice(4, 14), slice(4, 12)
 _CLOSED_LIPS, _OPEN_LIDS, _AHEAD = 0.06, 0.4, 0.16
 """Sliders of faces for the bank: at most, at least, and at most beside the middle."""
-_LIDS_CLOSE, _LIPS_OPEN = (0.6, 0.3), (0.1, 0.4)
-"""Sliders over which the fine part fades between lids and between lips."""
+_LIDS_CLOSE = (0.6, 0.3)
+"""Sliders over which the fine part fades between lids."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,27 +123,26 @@ def inside(mean_shape: np.ndarray) -> np.ndarray:
 
 
 def counted(mean_shape: np.ndarray, sliders: Sequence[Sliders]) -> np.ndarray:
-    """(B, 128, 128, 1) float32 how much of the fine part counts: none between lids that close and lips that open.
+    """(B, 128, 128, 1) float32 how much of the fine part counts: none at lips, and none between lids that close.
 
-    There the flow presses together, or pulls apart, what was drawn of open eyes and closed lips.
+    Lips differ too much for those of another face to lie on them; closing lids press together what was drawn of open eyes.
     """
     lids, lips = _openings(mean_shape.tobytes())
     shares = []
     for values in sliders:
         closing = 1 - np.clip((values.eyes - _LIDS_CLOSE[1]) / (_LIDS_CLOSE[0] - _LIDS_CLOSE[1]), 0, 1)
-        opening = np.clip((values.mouth - _LIPS_OPEN[0]) / (_LIPS_OPEN[1] - _LIPS_OPEN[0]), 0, 1)
-        shares.append((1 - closing * lids) * (1 - opening * lips))
+        shares.append((1 - closing * lids) * (1 - lips))
     return np.stack(shares).astype(np.float32)
 
 
 @functools.cache
 def _openings(mean_shape: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """(128, 128, 1) where lids and where lips meet, 0..1, soft."""
-    from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER, polygon_mask
+    """(128, 128, 1) where lids meet and where lips are, 0..1, soft."""
+    from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_OUTER, polygon_mask
 
     points = np.frombuffer(mean_shape, np.float32).reshape(468, 3)
     found = []
-    for rings, width in (((EYE_LEFT, EYE_RIGHT), 7), ((LIPS_INNER,), 9)):
+    for rings, width in (((EYE_LEFT, EYE_RIGHT), 7), ((LIPS_OUTER,), 13)):
         masks = [polygon_mask(points[list(ring), :2], (SIZE, SIZE)) for ring in rings]
         mask = cv2.GaussianBlur(cv2.dilate(np.maximum.reduce(masks), np.ones((width, width), np.uint8)), (0, 0), 2.5)
         found.append(cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255)

@@ -37,14 +37,19 @@ def _looks(face: np.ndarray) -> np.ndarray:
     return looks_of(face[None]).astype(int)
 
 
-def test_nothing_fine_lies_between_closed_lids_and_open_lips() -> None:
+def test_nothing_fine_lies_on_lips_and_between_closed_lids() -> None:
     mean = small_pack(2).mean_shape
-    still, closed, spoken = counted(mean, [Sliders(eyes=1.0, mouth=0.0), Sliders(eyes=0.0), Sliders(mouth=1.0)])
-    assert still.min() == 1
-    for share, points in ((closed, (159, 145)), (spoken, (13, 14))):
+    still, closed = counted(mean, [Sliders(eyes=1.0), Sliders(eyes=0.0)])
+    lids, lips, forehead = (159, 145), (13, 14), (10, 64)
+
+    def at(share: np.ndarray, points: tuple[int, int]) -> float:
         column, row = (mean[list(points), :2].mean(0) / 2).astype(int)
-        assert share[row, column] < 0.6
-        assert share[10, 64] == 1
+        return float(share[row, column, 0])
+
+    assert at(still, lids) == still[forehead] == closed[forehead] == 1
+    assert at(closed, lids) < 0.6
+    assert at(still, lips) < 0.1
+    assert at(closed, lips) < 0.1
 
 
 def test_a_retouch_adds_the_fine_part_and_the_plain_picture_lacks_it() -> None:
