@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
 
 
 def portrait_rgb() -> np.ndarray:
@@ -12,6 +13,12 @@ def portrait_rgb() -> np.ndarray:
     from skimage import data
 
     return data.astronaut()
+
+
+def write_portrait(path: Path) -> Path:
+    """The face of the portrait and a little around it, 301 pixels square, as a picture file."""
+    Image.fromarray(portrait_rgb()[:301, 70:371]).save(path)
+    return path
 
 
 def noise_rgb(height: int, width: int, seed: int = 0) -> np.ndarray:

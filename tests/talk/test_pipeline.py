@@ -17,7 +17,7 @@ from facegen.talk import TalkOptions, TalkPipeline, TalkRequest
 from facegen.talk.clips import measured
 from facegen.talk.rig import lip_gap
 from facegen.talk.seat import speaker
-from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip
+from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip, write_portrait
 from tests.talk.sounds import babble, write_wave
 
 
@@ -28,9 +28,7 @@ def pipeline() -> TalkPipeline:
 
 @pytest.fixture
 def portrait(tmp_path: Path) -> str:
-    path = tmp_path / "portrait.png"
-    Image.fromarray(portrait_rgb()[:301, 70:371]).save(path)
-    return str(path)
+    return str(write_portrait(tmp_path / "portrait.png"))
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from facegen import media
 from facegen.errors import InputError
 from facegen.runs import Run
 from facegen.ui import talks
 from facegen.ui.services import Services, StudioSettings, Visitor
-from tests.factories import moving_portrait, portrait_rgb, write_clip
+from tests.factories import moving_portrait, write_clip, write_portrait
 from tests.talk.sounds import babble, write_wave
 
 
@@ -28,9 +27,7 @@ def sound(tmp_path: Path) -> str:
 
 @pytest.fixture
 def portrait(tmp_path: Path) -> str:
-    path = tmp_path / "face.png"
-    Image.fromarray(portrait_rgb()[:301, 70:371]).save(path)
-    return str(path)
+    return str(write_portrait(tmp_path / "face.png"))
 
 
 @pytest.fixture
