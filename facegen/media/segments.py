@@ -55,7 +55,8 @@ class SegmentWriter:
 
     Use it as a context manager: leaving it waits for the encoder; leaving it by an exception drops the unfinished
     segment. Segments begin with a key frame and do not depend on each other, and their borders depend only on the
-    frames, so work that goes on at a border gives the same video as work that never stopped.
+    frames, so work that goes on at a border gives the same video as work that never stopped: the same bits where the
+    width is a multiple of 128, and else but for noise of the encoder, since x264's macroblock tree reads beyond its rows.
 
     Args:
         folder: where to; made when it is missing.

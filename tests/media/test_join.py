@@ -1,6 +1,7 @@
 """A clip decoded, pasted into, encoded and joined keeps its frames, times, size, tags and sound."""
 
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -84,7 +85,8 @@ def test_the_picture_outside_the_patch_is_the_one_that_went_in(tmp_path: Path) -
 
 @pytest.mark.parametrize("stop", [1, 4, 7, 11])
 def test_going_on_after_a_stop_gives_the_same_file(stop: int, tmp_path: Path) -> None:
-    path = named("variable_rate").write(tmp_path)
+    # at other widths x264 reads beyond the rows of its macroblock tree, and not every run gives the same bits
+    path = replace(named("variable_rate"), width=128, height=96).write(tmp_path)
     info = probe(path)
     with SegmentWriter(tmp_path / "whole", like=info, segment_frames=4) as writer:
         for frame in read_frames(path):
