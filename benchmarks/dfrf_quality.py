@@ -12,6 +12,7 @@ from facegen import media
 from facegen.faces import FaceAnalyser, mesh
 from facegen.talk.dfrf.paint import Painter
 from facegen.talk.dfrf.quality import head_error, head_mask
+from facegen.talk.dfrf.reference import ReferenceField
 from facegen.talk.rig import lip_gap, mouth_width
 from facegen.training.losses import gmsd, ssim
 from facegen.training.watch import read_losses
@@ -26,7 +27,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, such as one of each field at equal minutes")
     parser.add_argument("--frames", type=int, default=100, help="held-back frames, in one stretch from their middle")
     parser.add_argument("--sheet", type=Path, help="where a sheet of real and drawn frames goes (.png)")
+    parser.add_argument(
+        "--every",
+        type=int,
+        default=0,
+        help="only every so many pixels, across and down, which «reference» can draw too",
+    )
     asked = parser.parse_args(arguments)
+    if asked.every:
+        _compare([_sampled_row(run, asked.frames, asked.every) for run in asked.runs], asked.every)
+        return
     analyser = FaceAnalyser()
     rows = [_row(run, asked.frames, analyser, asked.sheet) for run in asked.runs]
     best = rows[0]
@@ -38,6 +48,45 @@ def main(arguments: list[str]) -> None:
         "Minutes are those of the training process; other work on the machine is in them.",
     ]
     report("dfrf_quality", rows=rows, figures=figures, notes=notes)
+
+
+def _compare(rows: list[dict[str, object]], every: int) -> None:
+    figures = {f"{row['field']}, head PSNR, dB": row["head PSNR, dB"] for row in rows}
+    notes = [
+        f"Every {every}th pixel of the head, across and down, in held-back frames spread over all of them; drawn from their "
+        "own sound, camera and eyes. Whole frames of «reference», which SSIM and lips would need, take too long.",
+        "Minutes are those of the training process; other work on the machine is in them.",
+    ]
+    report("dfrf_fields", rows=rows, figures=figures, notes=notes)
+
+
+def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
+    painter = Painter.of_run(run, torch.device("cpu"))
+    scene = painter.scene
+    found, total = [], 0
+    for index in np.linspace(scene.steps.train_frames, scene.steps.frame_count - 1, count).astype(int).tolist():
+        drawn, places = painter.sampled(index, every)
+        at = (places[..., 1], places[..., 0])
+        mask = head_mask(painter, index)[at]
+        found.append(_decibels(head_error(drawn, scene.folder.picture("com_imgs", index)[at], mask)))
+        total += int(mask.sum())
+    steps, minutes = _trained(run)
+    return {
+        "run": run.name,
+        "field": "reference" if isinstance(painter.model.field, ReferenceField) else "fast",
+        "frames": count,
+        "pixels": total,
+        "steps": steps,
+        "minutes": minutes,
+        "head PSNR, dB": round(float(np.mean(found)), 2),
+    }
+
+
+def _trained(run: Path) -> tuple[int, float]:
+    """Steps and minutes of a run's training."""
+    training = run / "training" if (run / "training").is_dir() else run
+    lines = [line for line in read_losses(training) if "steps_per_second" in line]
+    return (lines[-1]["step"], round((lines[-1]["time"] - lines[0]["time"]) / 60, 1)) if lines else (0, 0.0)
 
 
 def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> dict[str, object]:
@@ -65,13 +114,12 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
         media.write_picture(sheet.with_stem(f"{sheet.stem}-{run.name}"), np.concatenate(shown[:_SHEET], 1))
     real, drawn = np.stack(lips["real"]), np.stack(lips["drawn"])
     rest = np.repeat(real[np.argsort(_gaps(real))[: max(1, len(real) // 8)]].mean(0)[None], len(real), 0)
-    training = run / "training" if (run / "training").is_dir() else run
-    lines = [line for line in read_losses(training) if "steps_per_second" in line]
+    steps, minutes = _trained(run)
     return {
         "run": run.name,
         "frames": len(frames),
-        "steps": lines[-1]["step"] if lines else 0,
-        "minutes": round((lines[-1]["time"] - lines[0]["time"]) / 60, 1) if lines else 0.0,
+        "steps": steps,
+        "minutes": minutes,
         "head PSNR, dB": round(float(np.mean(figures["head"])), 2),
         "frame PSNR, dB": round(float(np.mean(figures["frame"])), 2),
         "head SSIM": round(float(np.mean(figures["ssim"])), 3),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facegen import media
 from facegen.__main__ import main
@@ -15,10 +15,14 @@ from facegen.config import override
 from facegen.errors import InputError
 from facegen.talk import TalkOptions
 from facegen.talk.dfrf import volume
+from facegen.talk.dfrf.choices import FastConfig, ReferenceConfig
 from facegen.talk.dfrf.fast import STRIDE, FastField
 from facegen.talk.dfrf.folder import PreparedFolder
+from facegen.talk.dfrf.hearing import CODE, EYES
 from facegen.talk.dfrf.model import RadianceField
 from facegen.talk.dfrf.paint import Painter
+from facegen.talk.dfrf.people import PeopleData
+from facegen.talk.dfrf.reference import ReferenceField, SlotFusion, beside, in_pieces
 from facegen.talk.dfrf.scene import Scene, SceneData
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.training.task import Draw
@@ -130,12 +134,53 @@ def test_pictures_follow_sound_and_eyes(kind: str, data: SceneData) -> None:
         assert float((other - first).abs().mean()) > 1e-6
 
 
+def test_work_that_is_shared_or_cut_up_comes_to_the_same() -> None:
+    torch.manual_seed(0)
+    layer, shared, own = nn.Linear(7, 5), torch.randn(2, 1, 3), torch.randn(2, 11, 4)
+    whole = layer(torch.cat([shared.expand(-1, 11, -1), own], -1))
+    assert torch.allclose(beside(layer, shared, own), whole, atol=1e-6)
+    pieces = in_pieces(lambda some, more: some + more, own, 2 * own, size=4)
+    assert torch.allclose(pieces, 3 * own)
+    fusion = SlotFusion(6, 16)
+    taken, slots = torch.randn(2, 11, 2, 8), torch.randn(2, 11, 2, 8)
+    updated = fusion.update(taken.flatten(0, 2), slots.flatten(0, 2)).view_as(slots)
+    assert torch.allclose(fusion._updated(taken, slots), updated, atol=1e-6)
+
+
+def test_samples_may_come_in_any_order(data: SceneData) -> None:
+    torch.manual_seed(0)
+    field = RadianceField("reference", 2, FastConfig(), override(ReferenceConfig(), ["width=16", "depth=4"])).field
+    assert isinstance(field, ReferenceField)
+    depth, order = torch.rand(1, 3, 6) * 2, torch.randperm(6)
+    known = (torch.randn(1, 3, 6, 63), torch.randn(1, 3, 6, 256))
+    told, way, behind = torch.randn(1, CODE + EYES), torch.randn(1, 3, 3), torch.rand(1, 3, 3)
+    first = field._composed(field.fine, told, way, known, depth, behind)[0]
+    mixed = tuple(value[:, :, order] for value in known)
+    again = field._composed(field.fine, told, way, (mixed[0], mixed[1]), depth[..., order], behind)[0]
+    assert torch.allclose(first, again, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["fast", "reference"])
+def test_some_pixels_are_those_of_the_whole(kind: str, data: SceneData) -> None:
+    torch.manual_seed(0)
+    model = _task(kind).build_model()
+    assert isinstance(model, RadianceField)
+    painter = Painter(model, data.scene)
+    drawn, places = painter.sampled(40, 24)
+    assert places.shape == (*drawn.shape[:2], 2)
+    if kind == "fast":
+        frame = painter.held_back(40)
+        height, width = drawn.shape[:2]
+        middle = drawn[height // 2, width // 2].astype(int), places[height // 2, width // 2]
+        assert np.abs(frame[middle[1][1], middle[1][0]] - middle[0]).max() <= 1
+
+
 def test_a_frame_is_drawn_whole(data: SceneData) -> None:
     model = _task("fast").build_model()
     assert isinstance(model, RadianceField)
     frame = Painter(model, data.scene).held_back(40)
     assert (frame.shape, frame.dtype) == ((*data.scene.frame_hw, 3), np.uint8)
-    measures = _task("fast").measure(model, data)
+    measures = _task("fast").measure(model, PeopleData([data]))
     assert measures["head_psnr"] > 12
     assert next(iter(measures)) == "head_error"
 

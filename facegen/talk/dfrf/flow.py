@@ -107,22 +107,25 @@ def train_person(
     return PersonResult(run=str(run), frames=steps.frame_count, steps=result.step, measures=result.measures)
 
 
-def prepared_from(folder: Path) -> PreparedFolder:
-    """A prepared folder; or that of the one video in a folder, which is prepared in facegen's home the first time.
+def prepared_people(folder: Path) -> list[PreparedFolder]:
+    """A prepared folder; or those in a folder, and the videos there, which are prepared in facegen's home the first time.
 
     Raises:
-        InputError: there is neither, or several videos.
+        InputError: there is neither.
     """
     if PreparedFolder(folder).steps_path.exists():
-        return PreparedFolder(folder)
-    videos = [path for path in list_clips(folder) if path.parent == folder]
-    if len(videos) != 1:
+        return [PreparedFolder(folder)]
+    people = [PreparedFolder(path.parent) for path in sorted(folder.glob("*/steps.json"))]
+    for video in list_clips(folder):
+        if video.parent == folder:
+            place = config.home() / "prepared" / f"{video.stem[:60]}-{video.stat().st_size}"
+            people.append(prepare(video, place))
+    if not people:
         raise InputError(
-            f"Expected a folder with one video of somebody who speaks, or one made by «facegen talk train», found "
-            f"{len(videos)} videos in {folder}; leave one."
+            f"Expected a folder with a video of somebody who speaks, or one made by «facegen talk train», found neither "
+            f"in {folder}; put one there, or several for a base."
         )
-    place = config.home() / "prepared" / f"{videos[0].stem[:60]}-{videos[0].stat().st_size}"
-    return prepare(videos[0], place)
+    return people
 
 
 def trained_places(run: Path) -> tuple[Path, Path]:
@@ -135,7 +138,13 @@ def trained_places(run: Path) -> tuple[Path, Path]:
         return run / "field", Path(config.read_json(run / "field" / "person.json")["prepared"])
     final = run / "exports" / "final"
     if (final / "field.json").exists():
-        return final, prepared_from(Path(read_request(run).data)).path
+        people = prepared_people(Path(read_request(run).data))
+        if len(people) > 1:
+            raise InputError(
+                f"Expected the field of one person in {run}, found a base over {len(people)}; train a person from it with "
+                "--set task.start=RUN."
+            )
+        return final, people[0].path
     raise InputError(
         f"Expected the run of a finished «facegen talk train» in {run}, found none; give its folder or its name."
     )

@@ -54,12 +54,12 @@ class RadianceField(nn.Module):
         }
 
     @torch.no_grad()
-    def draw(self, view: dict[str, Tensor], rows: slice = slice(None)) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1]: the box of each view, as `Scene.view` makes them, or some of its rows."""
+    def draw(self, view: dict[str, Tensor], rows: slice = slice(None), columns: slice = slice(None)) -> Tensor:
+        """(B, 3, h, w) RGB in [0, 1]: the box of each view, as `Scene.view` makes them, or some of its pixels."""
         code, _ = self.sound(view["sound"])
         told = torch.cat([code, view["eyes"]], 1)
         if isinstance(self.field, ReferenceField):
-            return self.field.draw(told, view, rows)
+            return self.field.draw(told, view, rows, columns)
         numbers = torch.cat([view["shape"], view["eyes"]], 1)
         drawn: Tensor = self.field(told, numbers, view)[0]
-        return drawn[:, :, rows].clamp(0, 1)
+        return drawn[:, :, rows, columns].clamp(0, 1)

@@ -61,10 +61,7 @@ class Painter:
             sounds: (WINDOW, FEATURES_AT_ONCE, WIDTH) round this frame.
         """
         scene = self.scene
-        view = scene.view([pose], sounds[None])
-        with torch.autocast(scene.device.type, torch.bfloat16, enabled=self._is_reduced):
-            drawn = self.model.draw(view)[0].float()
-        box = (drawn.permute(1, 2, 0) * 255).cpu().numpy()
+        box = self._box(pose, sounds, slice(None))
         x, y = scene.corner(pose)
         height, width = scene.box_hw
         alpha = _feather(scene.box_hw, (x, y), scene.frame_hw)[..., None]
@@ -77,6 +74,26 @@ class Painter:
         """(H, W, 3) uint8 RGB: one of the video's own frames, drawn from its sound, pose and eyes."""
         scene = self.scene
         return self.paint(scene.pose(index), scene.sound_windows(scene.sounds, np.array([index]))[0])
+
+    def sampled(self, index: int, every: int) -> tuple[np.ndarray, np.ndarray]:
+        """Every so many pixels of the head's box in one of the video's own frames, across and down.
+
+        Returns:
+            (h, w, 3) uint8 RGB as drawn, and (h, w, 2) column and row of each in the frame.
+        """
+        scene, places = self.scene, slice(every // 2, None, every)
+        pose = scene.pose(index)
+        box = self._box(pose, scene.sound_windows(scene.sounds, np.array([index]))[0], places)
+        (x, y), (height, width) = scene.corner(pose), scene.box_hw
+        grid = np.meshgrid(np.arange(x, x + width)[places], np.arange(y, y + height)[places])
+        return (box + 0.5).astype(np.uint8), np.stack(grid, -1)
+
+    def _box(self, pose: Pose, sounds: np.ndarray, places: slice) -> np.ndarray:
+        """(h, w, 3) float32 RGB in [0, 255]: the rows and columns at some places of the head's box."""
+        view = self.scene.view([pose], sounds[None])
+        with torch.autocast(self.scene.device.type, torch.bfloat16, enabled=self._is_reduced):
+            drawn = self.model.draw(view, places, places)[0].float()
+        return np.asarray((drawn.permute(1, 2, 0) * 255).cpu())
 
 
 def _feather(box_hw: tuple[int, int], corner: tuple[int, int], frame_hw: tuple[int, int]) -> np.ndarray:

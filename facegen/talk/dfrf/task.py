@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from facegen.config import check, save
 from facegen.errors import InputError
+from facegen.talk.dfrf.base import base_weights, start_from
 from facegen.talk.dfrf.choices import FastConfig, ReferenceConfig
-from facegen.talk.dfrf.flow import prepared_from
+from facegen.talk.dfrf.flow import prepared_people
 from facegen.talk.dfrf.model import RadianceField
 from facegen.talk.dfrf.paint import Painter
+from facegen.talk.dfrf.people import PeopleData
 from facegen.talk.dfrf.quality import head_errors
 from facegen.talk.dfrf.scene import Scene, SceneData
 from facegen.training.task import Task, TrainingData
@@ -26,7 +28,7 @@ _PREVIEWED = 4
 
 @dataclass(frozen=True, kw_only=True)
 class DfrfTask(Task):
-    """Learns how one person looks while speaking."""
+    """Learns how one person looks while speaking; or, from several people, what their fields have in common."""
 
     kind: Literal["fast", "reference"] = "fast"
     """`reference` is DFRF part by part; `fast` does the same with tri-planes, few samples and a decoder."""
@@ -36,21 +38,27 @@ class DfrfTask(Task):
     """Sizes of the `fast` field."""
     faithful: ReferenceConfig = field(default_factory=ReferenceConfig)
     """Sizes of the `reference` field."""
+    start: str = ""
+    """A run to start from: that of a base over several people. Empty: from nothing."""
     measured: int = field(default=8, metadata={"min": 0, "max": 1000, "step": 1})
     """Held-back frames that are drawn at each checkpoint."""
 
     def __post_init__(self) -> None:
         check(self)
 
-    def build_data(self, folder: Path | None, device: torch.device) -> SceneData:
-        """Opens a prepared folder, or prepares the video in it."""
+    def build_data(self, folder: Path | None, device: torch.device) -> PeopleData:
+        """Opens a prepared folder, or several in one, or prepares the videos in it: several people make a base."""
         if folder is None:
             raise InputError("Expected a folder with a video of somebody who speaks, found none; name it with --data.")
-        return SceneData(Scene(prepared_from(Path(folder)).path, self.references, device))
+        people = prepared_people(Path(folder))
+        return PeopleData([SceneData(Scene(person.path, self.references, device)) for person in people])
 
     def build_model(self) -> nn.Module:
-        """A fresh field."""
-        return RadianceField(self.kind, self.references, self.fast, self.faithful)
+        """A fresh field, or one with the weights of another."""
+        model = RadianceField(self.kind, self.references, self.fast, self.faithful)
+        if self.start:
+            start_from(model, base_weights(self.start))
+        return model
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """Differences of colours, of detail, of the mouth that the sound code means."""
@@ -59,20 +67,22 @@ class DfrfTask(Task):
 
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
         """On held-back frames: squared error in the head, and its signal to noise in decibels."""
-        assert isinstance(data, SceneData)
+        assert isinstance(data, PeopleData)
         assert isinstance(model, RadianceField)
-        frames = _spread(data, self.measured)
-        if not frames:
+        each = -(-self.measured // len(data.people))
+        errors = [head_errors(Painter(model, some.scene), _spread(some, each)) for some in data.people]
+        found = np.concatenate(errors)
+        if not len(found):
             return {}
-        errors = head_errors(Painter(model, data.scene), frames)
-        return {"head_error": float(np.mean(errors)), "head_psnr": float(np.mean(-10 * np.log10(errors)))}
+        return {"head_error": float(np.mean(found)), "head_psnr": float(np.mean(-10 * np.log10(found)))}
 
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray | None:
-        """Held-back frames above, drawn ones below."""
-        assert isinstance(data, SceneData)
+        """Held-back frames of the first person above, drawn ones below."""
+        assert isinstance(data, PeopleData)
         assert isinstance(model, RadianceField)
-        painter, scene = Painter(model, data.scene), data.scene
-        frames = _spread(data, _PREVIEWED if self.measured else 0)
+        person = data.people[0]
+        painter, scene = Painter(model, person.scene), person.scene
+        frames = _spread(person, _PREVIEWED if self.measured else 0)
         if not frames:
             return None
         real = np.concatenate([scene.folder.picture("com_imgs", index) for index in frames], 1)
@@ -84,7 +94,8 @@ class DfrfTask(Task):
 
         weights, settings = folder / "field.safetensors", folder / "field.json"
         save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, weights)
-        save(settings, self)
+        # the weights hold what was started from
+        save(settings, replace(self, start=""))
         return {"weights": weights, "settings": settings}
 
 
