@@ -15,6 +15,7 @@ from facegen.talk.dfrf.quality import head_error, head_mask
 from facegen.talk.dfrf.reference import ReferenceField
 from facegen.talk.rig import lip_gap, mouth_width
 from facegen.training.losses import gmsd, ssim
+from facegen.training.request import read_request
 from facegen.training.watch import read_losses
 
 _LIPS = [*mesh.LIPS_OUTER, *mesh.LIPS_INNER]
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _compare(rows: list[dict[str, object]], every: int) -> None:
-    figures = {f"{row['field']}, head PSNR, dB": row["head PSNR, dB"] for row in rows}
+    figures = {f"{row['run']}, head PSNR, dB": row["head PSNR, dB"] for row in rows}
     notes = [
         f"Every {every}th pixel of the head, across and down, in held-back frames spread over all of them; drawn from their "
         "own sound, camera and eyes. Whole frames of «reference», which SSIM and lips would need, take too long.",
@@ -74,6 +75,7 @@ def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
     return {
         "run": run.name,
         "field": "reference" if isinstance(painter.model.field, ReferenceField) else "fast",
+        "from": Path(read_request(_training(run)).task_settings.get("start", "")).name or "nothing",
         "frames": count,
         "pixels": total,
         "steps": steps,
@@ -84,9 +86,12 @@ def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
 
 def _trained(run: Path) -> tuple[int, float]:
     """Steps and minutes of a run's training."""
-    training = run / "training" if (run / "training").is_dir() else run
-    lines = [line for line in read_losses(training) if "steps_per_second" in line]
+    lines = [line for line in read_losses(_training(run)) if "steps_per_second" in line]
     return (lines[-1]["step"], round((lines[-1]["time"] - lines[0]["time"]) / 60, 1)) if lines else (0, 0.0)
+
+
+def _training(run: Path) -> Path:
+    return run / "training" if (run / "training").is_dir() else run
 
 
 def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> dict[str, object]:
