@@ -11,7 +11,7 @@ from benchmarks.report import report
 from facegen import media
 from facegen.faces import FaceAnalyser, mesh
 from facegen.talk.dfrf.paint import Painter
-from facegen.talk.dfrf.quality import head_error, head_mask
+from facegen.talk.dfrf.quality import head_error, head_mask, head_parts
 from facegen.talk.dfrf.reference import ReferenceField
 from facegen.talk.rig import lip_gap, mouth_width
 from facegen.training.losses import gmsd, ssim
@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> None:
         "Held-back frames, drawn from their own sound, camera and eyes. Head: skin, features, hair and ears as the parser "
         "sees them; frame: all of the picture before the still background. Lip distance: mean over lip points, in widths "
         "of the mouth, pose taken out; «still»: the person's resting mouth all along.",
+        "Error in a part: its share of the head's squared error, on its share of the pixels.",
         "Minutes are those of the training process; other work on the machine is in them.",
     ]
     report("dfrf_quality", rows=rows, figures=figures, notes=notes)
@@ -103,11 +104,16 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
     figures: dict[str, list[float]] = {"head": [], "frame": [], "ssim": [], "gmsd": []}
     lips: dict[str, list[np.ndarray]] = {"real": [], "drawn": []}
     shown: list[np.ndarray] = []
+    parts: dict[str, list[tuple[float, float]]] = {}
     for index in frames:
         drawn, real = painter.held_back(index), scene.folder.picture("com_imgs", index)
         mask = head_mask(painter, index)
         figures["head"].append(_decibels(head_error(drawn, real, mask)))
         figures["frame"].append(_decibels(head_error(drawn, real, np.ones_like(mask))))
+        for name, part in head_parts(painter, index).items():
+            size = float(part.sum() / mask.sum())
+            error = size * head_error(drawn, real, part) if size else 0.0
+            parts.setdefault(name, []).append((size, error))
         pair = [_masked(picture, mask) for picture in (drawn, real)]
         figures["ssim"].append(float(ssim(pair[0], pair[1])))
         figures["gmsd"].append(float(gmsd(pair[0], pair[1])))
@@ -129,10 +135,18 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
         "frame PSNR, dB": round(float(np.mean(figures["frame"])), 2),
         "head SSIM": round(float(np.mean(figures["ssim"])), 3),
         "head GMSD": round(float(np.mean(figures["gmsd"])), 4),
+        **_shares(parts),
         "lip distance": round(_distance(drawn, real), 4),
         "still": round(_distance(rest, real), 4),
         "lip correlation": round(float(np.corrcoef(_gaps(drawn), _gaps(real))[0, 1]), 3),
     }
+
+
+def _shares(parts: dict[str, list[tuple[float, float]]]) -> dict[str, str]:
+    """Of each part of the head, its share of the squared error and of the pixels."""
+    means = {name: np.mean(rows, 0) for name, rows in parts.items()}
+    total = sum(error for _, error in means.values())
+    return {f"error in {name}": f"{error / total:.0%} on {size:.0%}" for name, (size, error) in means.items()}
 
 
 def _decibels(error: float) -> float:

@@ -22,6 +22,7 @@ from facegen.talk.dfrf.hearing import CODE, EYES
 from facegen.talk.dfrf.model import RadianceField
 from facegen.talk.dfrf.paint import Painter
 from facegen.talk.dfrf.people import PeopleData
+from facegen.talk.dfrf.quality import head_mask, head_parts
 from facegen.talk.dfrf.reference import ReferenceField, SlotFusion, beside, in_pieces
 from facegen.talk.dfrf.scene import Scene, SceneData
 from facegen.talk.dfrf.task import DfrfTask
@@ -183,6 +184,17 @@ def test_a_frame_is_drawn_whole(data: SceneData) -> None:
     measures = _task("fast").measure(model, PeopleData([data]))
     assert measures["head_psnr"] > 12
     assert next(iter(measures)) == "head_error"
+
+
+def test_the_parts_make_up_the_head(data: SceneData) -> None:
+    model = _task("fast").build_model()
+    assert isinstance(model, RadianceField)
+    painter = Painter(model, data.scene)
+    parts, mask = head_parts(painter, 40), head_mask(painter, 40)
+    assert np.array_equal(sum(part.astype(int) for part in parts.values()), mask.astype(int))
+    mouth = np.loadtxt(data.scene.folder.path / "ori_imgs" / "40.lms")[48:].mean(0).astype(int)
+    assert parts["mouth"][mouth[1], mouth[0]]
+    assert all(part.any() for part in parts.values())
 
 
 def test_half_prepared_folders_are_refused(prepared: PreparedFolder, tmp_path: Path) -> None:
