@@ -108,7 +108,7 @@ class MotionModel:
         speaking = np.convolve(
             np.pad(around.astype(np.float32), reach, mode="edge"), kernel / kernel.sum(), mode="valid"
         )
-        coefficients = _stretched(coefficients, voiced)
+        coefficients = stretched(coefficients, voiced)
         loudness = speech.at(speech.loudness, moments)
         emphasis = 0.8 + 0.35 * np.convolve(np.pad(loudness, 12, mode="edge"), np.ones(25) / 25, mode="valid")
         rows = coefficients * (speaking * emphasis * strength)[:, None]
@@ -121,7 +121,7 @@ class MotionModel:
         return result.astype(np.float32)
 
 
-def _stretched(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+def stretched(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     """Coefficients whose lip gap goes from closed to `_WIDE_CM` over the voiced rows."""
     if voiced.sum() < RATE // 5:
         return coefficients

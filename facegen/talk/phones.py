@@ -56,6 +56,8 @@ def phone_rows(samples: np.ndarray, rows: int) -> np.ndarray:
     # one decoder, which holds the utterance it is at
     with _lock:
         decoder = _decoder()
+        # what it learned of the sound before, it forgets: the same sound is heard alike each time
+        decoder.reinit_feat()
         decoder.start_utt()
         decoder.process_raw(loud.tobytes(), full_utt=True)
         decoder.end_utt()

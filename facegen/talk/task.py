@@ -18,13 +18,23 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.talk.clips import SpokenClip, list_clips, read_clip
 from facegen.talk.encoder import load_encoder
+from facegen.talk.motion import MotionModel, stretched
 from facegen.talk.network import CODES, DOWN, MotionNet, MotionNetConfig
 from facegen.talk.rig import RIG_SIZE, MouthRig, bundled_rig
+from facegen.talk.sentences import Sentence, say_sentences, with_closures
 from facegen.talk.speech import FEATURES, MELS, NOTHING
 from facegen.training.task import Draw, Task, TrainingData
 
 _HELD_BACK_EVERY = 5
-_PHONES_LEFT_OUT = 0.2
+_PHONES_LEFT_OUT = (0.2, 0.6)
+"""Share of examples without phones, of clips and of sentences, in which they are heard too well to learn from them."""
+_SENTENCE_EVERY = 5
+"""One in so many examples of a batch is a sentence said by a machine, where there are any."""
+_GAP_SOFT_CM = 0.05
+_CLOSED_CM, _OPEN_CM = 0.15, 0.4
+_CLOSED_SHARE = 0.12
+"""Lips are closed where their gap is below this share of the clip's wide moments."""
+_NEAR_ROWS = 13
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,6 +61,8 @@ class SpokenData:
     ) -> None:
         self.examples, self.held_back, self.rig, self.rows, self.device = examples, held_back, rig, rows, device
         self.skipped: tuple[str, ...] = ()
+        self.sentences: list[_Example] = []
+        """Said by machines."""
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -67,14 +79,17 @@ class SpokenData:
         if self.examples[0].codes is not None:
             batch["codes"] = torch.zeros(len(draw.indices), CODES, self.rows)
         for place, index in enumerate(draw.indices.tolist()):
+            is_sentence = bool(self.sentences) and place % _SENTENCE_EVERY == _SENTENCE_EVERY - 1
             example = self.examples[index]
+            if is_sentence:
+                example = self.sentences[int(torch.randint(0, len(self.sentences), (1,), generator=generator))]
             piece, target, *codes = _paced(_cut(example, self.rows, generator), self.rows, generator)
             length = target.shape[1]
             if codes:
                 batch["codes"][place, :, :length] = codes[0]
             features[place, :MELS, : DOWN * length] = _disguised(piece[:MELS], generator)
             # phones must not be leant on: they are often wrong, and other languages have others
-            is_heard = float(torch.rand(1, generator=generator)) > _PHONES_LEFT_OUT
+            is_heard = float(torch.rand(1, generator=generator)) > _PHONES_LEFT_OUT[is_sentence]
             features[place, MELS:, : DOWN * length] = piece[MELS:] * is_heard
             coefficients[place, :, :length] = target
             known[place, :length] = 1
@@ -136,6 +151,10 @@ class MotionTask(Task):
     """Length of the pieces that are learned from, in rows of 20 ms."""
     velocity: float = field(default=4.0, metadata={"min": 0.0, "max": 100.0})
     """Weight of moving alike, beside being alike."""
+    closing: float = field(default=1.0, metadata={"min": 0.0, "max": 100.0})
+    """Weight of lips that close amid speech, and of the root of the lip gap, in which they count as much as wide ones."""
+    sentences: int = field(default=0, metadata={"min": 0, "max": 10_000, "step": 10})
+    """Sentences said by flite, where it is installed, that teach lips to close for p, b and m; not with an encoder."""
     held_back: tuple[str, ...] = ()
     """Names of clips, without ending, that are only measured on; none: every fifth."""
 
@@ -169,6 +188,8 @@ class MotionTask(Task):
         repeated = [example for example in examples for _ in range(max(1, round(example.features.shape[1] ** 0.5 / 8)))]
         data = SpokenData(repeated, others, rig, self.piece_rows, device)
         data.skipped = tuple(skipped)
+        if self.sentences and encoder is None:
+            data.sentences = [_said_example(sentence, rig) for sentence in say_sentences(self.sentences)]
         return data
 
     def build_model(self) -> MotionNet:
@@ -176,25 +197,41 @@ class MotionTask(Task):
         return MotionNet(self.network)
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
-        """Squared error of the coefficients, stronger shapes first, and of their steps."""
-        error = (model(batch["features"], batch.get("codes")).float() - batch["coefficients"]) * batch["known"][:, None]
+        """Squared error of the coefficients, stronger shapes first, of their steps, and of the root of the lip gap."""
+        said = model(batch["features"], batch.get("codes")).float()
+        error = (said - batch["coefficients"]) * batch["known"][:, None]
         error = error * torch.from_numpy(_strengths()).to(error.device)[None, :, None]
-        return {"place": error.square().mean(), "step": self.velocity * error.diff(dim=2).square().mean()}
+        gap, real = (_gap(numbers) for numbers in (said, batch["coefficients"]))
+        roots = torch.sqrt(gap + _GAP_SOFT_CM) - torch.sqrt(real + _GAP_SOFT_CM)
+        weight = 1 + 2 * self.closing * _closing(real)[:, None]
+        return {
+            "place": (error.square() * weight).mean(),
+            "step": self.velocity * error.diff(dim=2).square().mean(),
+            "gap": self.closing * (roots * batch["known"]).square().mean(),
+        }
 
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
-        """On clips held back: 1 - median correlation of the lip gap, and that of loudness alone."""
+        """On clips held back: 1 - median correlation of the lip gap, that of loudness alone, and closed lips.
+
+        Closed lips: which share of the moments of speech at which they are closed is heard (`recall`), and which share of
+        what is heard as closed is (`precision`), mean over the clips.
+        """
         assert isinstance(data, SpokenData)
         if not data.held_back:
             return {}
         model.eval()
-        found, loud = [], []
+        found, loud, closed = [], [], []
         for example in data.held_back:
-            found.append(correlation(_gap(model, example, data), example.gap))
+            numbers = _heard(model, example, data)
+            found.append(correlation(data.rig.opening @ numbers, example.gap))
+            closed.append(_closures(numbers, example, data.rig))
             loud.append(correlation(example.loudness, example.gap))
         return {
             "lip_error": 1 - float(np.median(found)),
             "lip_correlation": float(np.median(found)),
             "loudness_correlation": float(np.median(loud)),
+            "closed_recall": float(np.mean([recall for recall, _ in closed])),
+            "closed_precision": float(np.mean([precision for _, precision in closed])),
         }
 
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray | None:
@@ -203,7 +240,7 @@ class MotionTask(Task):
         model.eval()
         rows = []
         for example in (data.held_back or data.examples)[:4]:
-            predicted = _gap(model, example, data)
+            predicted = data.rig.opening @ _heard(model, example, data)
             rows.append(_curves([example.gap, predicted], example.name))
         return np.concatenate(rows)
 
@@ -240,17 +277,52 @@ def _example(clip: SpokenClip, rig: MouthRig) -> _Example:
     )
 
 
+def _said_example(sentence: Sentence, rig: MouthRig) -> _Example:
+    """What the bundled network hears in a sentence, lips closed where they must be."""
+    heard = MotionModel.bundled().heard(sentence.speech).T
+    rows = min(heard.shape[1], len(sentence.speech.mels) // DOWN)
+    numbers = with_closures(heard[:, :rows], sentence.closed(rows), rig)
+    return _Example(
+        name="sentence",
+        features=torch.from_numpy(sentence.speech.features(0, DOWN * rows).T.copy()),
+        coefficients=torch.from_numpy(numbers),
+        gap=rig.opening @ numbers,
+        loudness=sentence.speech.loudness[: DOWN * rows : DOWN],
+    )
+
+
+def _gap(coefficients: Tensor) -> Tensor:
+    """(B, T) lip gap, cm, of (B, K, T) coefficients."""
+    opening = torch.from_numpy(bundled_rig().opening).to(coefficients)
+    return torch.relu(torch.einsum("bkt,k->bt", coefficients, opening))
+
+
+def _closing(gap: Tensor) -> Tensor:
+    """(B, T) 1 where lips are closed and open before or after, 0 elsewhere."""
+    around = F.max_pool1d(gap[:, None], 2 * _NEAR_ROWS + 1, 1, _NEAR_ROWS)[:, 0]
+    return ((gap < _CLOSED_CM) & (around > _OPEN_CM)).float()
+
+
+def _closures(numbers: np.ndarray, example: _Example, rig: MouthRig) -> tuple[float, float]:
+    """Recall and precision of closed lips while somebody speaks."""
+    said = example.features[FEATURES - 1, ::DOWN].numpy()[: numbers.shape[1]] < 0.5
+    near = np.convolve(said, np.ones(_NEAR_ROWS), mode="same") > _NEAR_ROWS / 2
+    drawn = np.maximum(stretched(numbers.T, said) @ rig.opening, 0)
+    heard, real = ((gap < _CLOSED_SHARE * np.percentile(gap, 95)) & near for gap in (drawn, example.gap[: len(drawn)]))
+    both = float(np.sum(heard & real))
+    return both / max(float(real.sum()), 1), both / max(float(heard.sum()), 1)
+
+
 def _codes_at(codes: np.ndarray, rows: int) -> Tensor:
     """(CODES, rows) of an encoder's rows, the last one repeated."""
     return torch.from_numpy(codes[np.minimum(np.arange(rows), len(codes) - 1)].astype(np.float32).T.copy())
 
 
 @torch.no_grad()
-def _gap(model: nn.Module, example: _Example, data: SpokenData) -> np.ndarray:
-    """(T,) lip gap, cm, that a network hears in an example."""
+def _heard(model: nn.Module, example: _Example, data: SpokenData) -> np.ndarray:
+    """(K, T) coefficients that a network hears in an example."""
     codes = None if example.codes is None else example.codes[None].to(data.device)
-    coefficients = model(example.features[None].to(data.device), codes)[0].float().cpu().numpy()
-    return np.asarray(data.rig.opening @ coefficients)
+    return np.asarray(model(example.features[None].to(data.device), codes)[0].float().cpu().numpy())
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

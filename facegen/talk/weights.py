@@ -19,8 +19,17 @@ MOTION = WeightFile(
     name="talk-motion",
     source=Bundled(),
     filename="talk/motion.safetensors",
-    sha256="f66f2886cde669ec6c3c72349a355409dd44064c6348f2c64379b83fac4921a8",
+    sha256="2897460b2662ba36f12d5ff67df00d84c9b7a22ff6508f373a22fc43d890dde9",
     size=646760,
+    licence=_TERMS,
+    card="talk/README.md",
+)
+FINISH = WeightFile(
+    name="talk-finish",
+    source=Bundled(),
+    filename="talk/finish.safetensors",
+    sha256="a00e038b113913cd5c0eec8d5967b7d6c91477ad4650fc450b4aea526b193a61",
+    size=365276,
     licence=_TERMS,
     card="talk/README.md",
 )
@@ -45,4 +54,4 @@ ENCODERS = {
     ),
 }
 """What a motion network can be trained to hear through; fetched when one is."""
-WEIGHTS = (RIG, MOTION, *ENCODERS.values())
+WEIGHTS = (RIG, MOTION, FINISH, *ENCODERS.values())

@@ -40,6 +40,17 @@ def test_batches_follow_from_the_draw(data: SpokenData) -> None:
     assert not torch.equal(first["features"], other["features"])
 
 
+def test_one_in_five_of_a_batch_is_a_sentence(data: SpokenData) -> None:
+    silent = torch.zeros(FEATURES, 240)
+    nothing = np.zeros(120, np.float32)
+    data.sentences = [
+        _Example(name="", features=silent, coefficients=torch.zeros(RIG_SIZE, 120), gap=nothing, loudness=nothing)
+    ]
+    draw = Draw(indices=torch.arange(10) % 3, generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
+    moving = data.batch(draw)["coefficients"].abs().amax((1, 2)) > 0
+    assert [place for place in range(10) if not moving[place]] == [4, 9]
+
+
 def test_steps_bring_the_loss_down_and_the_weights_can_be_read_back(data: SpokenData, tmp_path: Path) -> None:
     task = MotionTask()
     torch.manual_seed(0)
@@ -53,7 +64,12 @@ def test_steps_bring_the_loss_down_and_the_weights_can_be_read_back(data: Spoken
         optimiser.step()
         totals.append(float(loss.detach()))
     assert totals[-1] < totals[0] * 0.6
-    assert set(task.measure(model, data)) == {"lip_error", "lip_correlation", "loudness_correlation"}
+    measures = task.measure(model, data)
+    assert set(measures) == {
+        *("lip_error", "lip_correlation", "loudness_correlation"),
+        *("closed_recall", "closed_precision"),
+    }
+    assert all(0 <= measures[name] <= 1 for name in ("closed_recall", "closed_precision"))
     picture = task.preview(model, data)
     assert picture is not None
     assert picture.shape[2] == 3
