@@ -9,6 +9,7 @@ import numpy as np
 
 from facegen.faces import ClipAnalysis, Face, align, mesh, parse
 from facegen.media import Patch
+from facegen.talk.finish.finisher import Finisher
 from facegen.talk.portrait.expression import Expressions
 from facegen.talk.portrait.interior import Mouth
 from facegen.talk.portrait.renderer import Moment, Renderer
@@ -56,7 +57,7 @@ class Speaker:
         sitter = Sitter.placed(image_rgb, stage, expressions, self.mouth)
         still = np.zeros(3, np.float32)
         moment = Moment(mouth=coefficients, turn_deg=still, shift_cm=still, lids=still[:2], brows=0.0, gaze=still[:2])
-        renderer = Renderer(sitter)
+        renderer = Renderer(sitter, [Finisher.bundled().touch(sitter)])
         drawn, changed, box = renderer.draw_changed(moment)
         if not changed.any():
             return None

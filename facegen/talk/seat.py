@@ -76,12 +76,15 @@ def speaker(faces: list[Face], wanted: int | None, name: str) -> Face:
 
 
 def touches(sitter: Sitter, options: TalkOptions) -> list[Touch]:
-    """What is done to each drawn picture at the end."""
-    if options.restore <= 0:
-        return []
-    from facegen.talk.portrait.detail import restoring
+    """What is done to each drawn picture at the end: light and mouth, then the restorer where it is asked for."""
+    from facegen.talk.finish.finisher import Finisher
 
-    return [restoring(options.restore)]
+    last = [Finisher.bundled().touch(sitter)]
+    if options.restore > 0:
+        from facegen.talk.portrait.detail import restoring
+
+        last.append(restoring(options.restore))
+    return last
 
 
 def _pictured(request: TalkRequest) -> np.ndarray:

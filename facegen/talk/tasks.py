@@ -37,6 +37,36 @@ MOTION = TaskInfo(
     used_in="talk",
 )
 
+FINISH = TaskInfo(
+    name="finish",
+    summary="Learns how light falls on a face that moves and into its mouth: the last touch on a talking portrait.",
+    needs="A folder of clips of people who speak (sub-folders are searched).",
+    typical_time="20 minutes on a CPU core, drawing the pairs included",
+    path="facegen.talk.finish.task:FinishTask",
+    presets={
+        "default": (
+            "steps=2000",
+            "batch_size=8",
+            "optimiser.name=adam",
+            "optimiser.rate=0.001",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=50",
+            "optimiser.clip_norm=5",
+            "ema_decay=0.99",
+            "save_every=200",
+        ),
+        "tiny": (
+            "steps=4",
+            "batch_size=2",
+            "save_every=4",
+            "log_every=1",
+            "task.network.widths=[8,8,8]",
+        ),
+    },
+    example_data="talking",
+    used_in="talk",
+)
+
 DFRF = TaskInfo(
     name="dfrf",
     summary="Learns how one person looks while speaking: a radiance field that any sound can drive.",
@@ -89,4 +119,4 @@ DFRF = TaskInfo(
     used_in="talk",
 )
 
-TASKS = (MOTION, DFRF)
+TASKS = (MOTION, FINISH, DFRF)

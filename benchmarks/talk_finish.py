@@ -1,0 +1,109 @@
+"""What the finishing network brings: drawn faces of people held back, without it and with it, against the clips."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.report import report
+from facegen import media
+from facegen.faces import FaceAnalyser
+from facegen.restore.features import feature_distance, parser_maps
+from facegen.talk.clips import list_clips
+from facegen.talk.finish.data import FinishData, pairs_kept
+from facegen.talk.finish.finisher import Finisher
+from facegen.talk.finish.network import finished
+from facegen.talk.finish.view import SIDE
+from facegen.talk.motion import MotionModel
+from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.rig import bundled_rig
+from facegen.talk.speech import listen
+
+HELD_BACK = ("vasa_3", "vasa_l3", "vasa_13")
+"""Clips that the bundled network was not trained on."""
+_EVERY = 5
+_MOUTH = (slice(120, 216), slice(72, 184))
+"""Rows and columns of the square in which a mouth opens."""
+_AT_ONCE = 4
+_FRAMES = 50
+"""Of a talk in which flicker is measured."""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(prog="benchmarks talk_finish", description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/talking/synthetic"))
+    parser.add_argument("--weights", type=Path, help="those of a training; the bundled ones")
+    asked = parser.parse_args(arguments)
+    finisher, analyser = Finisher(asked.weights) if asked.weights else Finisher.bundled(), FaceAnalyser()
+    rows = []
+    for path in list_clips(asked.data):
+        if path.stem in HELD_BACK:
+            rows.append({"clip": path.stem, **_errors(path, finisher, analyser), **_flicker(path, finisher, analyser)})
+    names = [name for name in rows[0] if name != "clip"]
+    figures = {f"{name}, mean": round(float(np.mean([row[name] for row in rows])), 3) for name in names}
+    notes = [
+        "Grey levels of 255 on 256x256 squares; each: as geometry draws it, then with the network. Skin: where its light "
+        "may change below the eyes. Edges: first differences. Features: distance in three maps of the parser, mouth.",
+        "Flicker: mean second difference in time of the face, two seconds of the clip's sound.",
+    ]
+    report("talk_finish", rows=rows, figures=figures, notes=notes)
+
+
+@torch.inference_mode()
+def _errors(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str, float]:
+    kept = pairs_kept(path, analyser, _EVERY)
+    data, count = FinishData(kept, kept, torch.device("cpu")), len(kept["drawn"])
+    sums: dict[str, float] = {}
+    for start in range(0, count, _AT_ONCE):
+        batch = data.shown(list(range(start, min(start + _AT_ONCE, count))))
+        change = finisher.network(batch["drawn"], batch["maps"])
+        made = finished(batch["drawn"], change, batch["light"], batch["region"]).clamp(0, 1)
+        skin = F.interpolate(batch["light"], size=SIDE) * (1 - F.max_pool2d(batch["region"], 5, 1, 2))
+        skin[:, :, : SIDE // 3] = 0
+        maps = parser_maps("cpu", 3)
+        truth = maps(batch["truth"][..., *_MOUTH])
+        for name, picture in (("", batch["drawn"]), (" with", made)):
+            figures = {
+                f"skin{name}": _mean(picture - batch["truth"], skin),
+                f"skin edges{name}": _mean(_edges(picture) - _edges(batch["truth"]), skin),
+                f"mouth{name}": _mean(picture - batch["truth"], batch["region"]),
+                f"mouth edges{name}": _mean(_edges(picture) - _edges(batch["truth"]), batch["region"]),
+                f"features{name}": float(feature_distance(maps(picture[..., *_MOUTH]), truth)),
+            }
+            for key, figure in figures.items():
+                sums[key] = sums.get(key, 0.0) + figure * len(picture) / count
+    return {key: round(figure, 3) for key, figure in sums.items()}
+
+
+def _mean(error: Tensor, weight: Tensor) -> float:
+    """Mean size of (B, C, S, S) errors in 0..1 where (B, 1, S, S) weights are, 0..255."""
+    return float((error.abs() * weight).sum() / (error.shape[1] * weight.sum() + 1) * 255)
+
+
+def _edges(pictures: Tensor) -> Tensor:
+    """(B, 2 C, S, S) first differences down and to the right."""
+    return torch.cat([F.pad(pictures, (0, 0, 0, 1)).diff(dim=2), F.pad(pictures, (0, 1)).diff(dim=3)], 1)
+
+
+def _flicker(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str, float]:
+    image = media.read_frame_at(path, index=0).image_rgb
+    sitter = Sitter.of(image, analyser.detect(image)[0], bundled_rig())
+    speech = listen(path, seconds=_FRAMES / 25)
+    mouth = MotionModel.of("").mouth(speech, np.arange(_FRAMES) / 25, 1.0)
+    found = {}
+    for name, touches in (("flicker", []), ("flicker with", [finisher.touch(sitter)])):
+        renderer = Renderer(sitter, touches)
+        box = renderer.box.region
+        frames = np.stack([renderer.draw(_moment(row))[box] for row in mouth]).astype(np.float32)
+        found[name] = round(float(np.abs(np.diff(frames, 2, axis=0)).mean()), 3)
+    return found
+
+
+def _moment(mouth: np.ndarray) -> Moment:
+    still = np.zeros(3, np.float32)
+    return Moment(mouth=mouth, turn_deg=still, shift_cm=still, lids=still[:2], brows=0.0, gaze=still[:2])

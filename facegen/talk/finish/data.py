@@ -1,0 +1,114 @@
+"""Batches of drawn faces and of how they really looked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facegen import config
+from facegen.errors import InputError
+from facegen.faces import FaceAnalyser
+from facegen.faces.clip import VERSION as ANALYSIS
+from facegen.media import atomic_output
+from facegen.talk.finish.pairs import Pair, pairs_of_clip
+from facegen.training.augment import to_float
+from facegen.training.task import Draw
+
+_VERSION = 3
+_MIRRORED_MAPS = (0, 3, 6)
+"""Maps that change their sign in a mirror."""
+
+
+class FinishData:
+    """Pairs, kept as bytes.
+
+    Batches hold `drawn` and `truth` (B, 3, S, S) in [0, 1], `maps` (B, MAPS, S / 2, S / 2) in [-1, 1], `light`
+    (B, 1, S / 4, S / 4) and `region` (B, 1, S, S) in [0, 1], mirrored and tinted at random.
+
+    Args:
+        learned: packed pairs (`packed`) that are learned from.
+        held_back: those that are only measured on.
+        device: where batches go.
+    """
+
+    def __init__(self, learned: dict[str, np.ndarray], held_back: dict[str, np.ndarray], device: torch.device) -> None:
+        self.learned = {name: torch.from_numpy(values) for name, values in learned.items()}
+        self.held_back = {name: torch.from_numpy(values) for name, values in held_back.items()}
+        self.device = device
+        self.skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.learned["drawn"])
+
+    def batch(self, draw: Draw) -> dict[str, Tensor]:
+        """The drawn pairs."""
+        batch = self._floats(self.learned, draw.indices)
+        count, random = len(draw.indices), draw.generator
+        mirrored = torch.rand(count, generator=random) < 0.5
+        for name, values in batch.items():
+            values[mirrored] = values[mirrored].flip(3)
+            if name == "maps":
+                places = torch.zeros(values.shape[1], dtype=torch.bool)
+                places[list(_MIRRORED_MAPS)] = True
+                values[mirrored[:, None] & places] *= -1
+        # portraits come in every light and paint, clips in few
+        tint = torch.randn(count, 3, 1, 1, generator=random) * 0.08
+        gain = torch.exp(tint + torch.randn(count, 1, 1, 1, generator=random) * 0.2)
+        power = torch.exp(torch.randn(count, 1, 1, 1, generator=random) * 0.15)
+        for name in ("drawn", "truth"):
+            batch[name] = (batch[name].clamp(0, 1) ** power.to(self.device) * gain.to(self.device)).clamp(max=1)
+        return batch
+
+    def shown(self, chosen: Sequence[int] | slice) -> dict[str, Tensor]:
+        """Pairs held back, as they are."""
+        return self._floats(self.held_back, torch.arange(len(self.held_back["drawn"]))[chosen])
+
+    def _floats(self, kept: dict[str, Tensor], indices: Tensor) -> dict[str, Tensor]:
+        found = {name: values[indices].to(self.device) for name, values in kept.items()}
+        maps = found.pop("maps").float().div(127)
+        return {"maps": maps} | {name: to_float(values) for name, values in found.items()}
+
+
+def packed(pairs: list[Pair]) -> dict[str, np.ndarray]:
+    """Pairs as bytes: (N, C, H, W) uint8 of 0..1, and int8 of [-1, 1] for `maps`."""
+
+    def stacked(pictures: list[np.ndarray]) -> np.ndarray:
+        return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
+
+    views = [pair.view for pair in pairs]
+    return {
+        "drawn": stacked([view.drawn_rgb for view in views]),
+        "truth": stacked([pair.truth_rgb for pair in pairs]),
+        "maps": stacked([np.round(view.maps * 127).astype(np.int8) for view in views]),
+        "light": stacked([np.round(view.light[..., None] * 255).astype(np.uint8) for view in views]),
+        "region": stacked([np.round(view.region[..., None] * 255).astype(np.uint8) for view in views]),
+    }
+
+
+def pairs_kept(path: Path, analyser: FaceAnalyser, every: int) -> dict[str, np.ndarray]:
+    """Packed pairs of a clip, kept in facegen's home and found there again; empty where it cannot be used."""
+    stat = path.stat()
+    key = repr((_VERSION, ANALYSIS, every, path.name, stat.st_size, stat.st_mtime_ns))
+    place = config.home() / "finish" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+    if not place.exists():
+        try:
+            pairs = list(pairs_of_clip(path, analyser, every))
+        except InputError:
+            pairs = []
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_output(place) as temporary, temporary.open("wb") as file:
+            contents: dict[str, Any] = packed(pairs) if pairs else {}
+            np.savez(file, **contents)
+    with np.load(place) as kept:
+        return dict(kept)
+
+
+def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """One for several; they have pairs."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,157 @@
+"""Faces as geometry draws them, beside how they really looked: what the finishing network learns from.
+
+A frame of a clip plays the portrait; it is made to do what another frame shows, and that other frame is the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facegen import media
+from facegen.faces import Face, FaceAnalyser, align, mesh
+from facegen.talk.clips import measured
+from facegen.talk.finish.view import SIDE, Shape, View, placed, view_matrix
+from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.rig import MOUTH_CM, bundled_rig, mouth_width, reach
+
+Array = np.ndarray
+
+WIDEST_YAW_DEG = 28.0
+WIDEST_TURN_DEG = 14.0
+"""No talk turns a head further."""
+_PORTRAITS = 8
+_CALM_SHARE = 0.75
+"""Share of the frames that play the portrait whose mouth is nearly closed, as portraits' are."""
+_LARGEST_SIDE = 512
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pair:
+    """A drawn face and the (SIDE, SIDE, 3) uint8 truth, brought to the place where it is drawn."""
+
+    view: View
+    truth_rgb: np.ndarray
+
+
+def pairs_of_clip(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0) -> Iterator[Pair]:
+    """Every so many frames of a clip, each drawn from another frame.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
+    analysis = measured(path, analyser)
+    faces = {index: analysis.faces(index) for index in range(analysis.frame_count)}
+    usable = {i: found[0] for i, found in faces.items() if found and abs(found[0].yaw_deg) < WIDEST_YAW_DEG}
+    if len(usable) < 2 * every:
+        return
+    random = np.random.default_rng(seed)
+    chosen = _chosen(usable, random)
+    unit = float(np.median([mouth_width(_canonical(face)) for face in usable.values()])) / MOUTH_CM
+    sitters: list[tuple[Sitter, Face]] = []
+    for frame in media.read_frames(path):
+        if frame.index in chosen:
+            image, face = _smaller(frame.image_rgb, usable[frame.index])
+            sitters.append((Sitter.of(image, face, bundled_rig()), face))
+    for frame in media.read_frames(path):
+        wanted = usable.get(frame.index)
+        if wanted is None or frame.index % every:
+            continue
+        near = [sitter for sitter, face in sitters if _turn_deg(wanted, face) < WIDEST_TURN_DEG]
+        if near:
+            yield _pair(near[int(random.integers(len(near)))], unit, *_smaller(frame.image_rgb, wanted))
+
+
+def _pair(sitter: Sitter, unit: float, image_rgb: np.ndarray, face: Face) -> Pair:
+    points = face.points478[: mesh.VERTEX_COUNT]
+    drawn_points: list[Array] = []
+    renderer = Renderer(sitter, [lambda _, there: drawn_points.append(there)])
+    drawn = renderer.draw(moment_as(sitter, face, unit))
+    view = View.of(drawn, drawn_points[0], Shape.of(sitter.stage.face))
+    return Pair(view=view, truth_rgb=_brought(image_rgb, points, placed(drawn_points[0], view.matrix)))
+
+
+def moment_as(sitter: Sitter, face: Face, unit: float) -> Moment:
+    """What a sitter does in another picture of the same person.
+
+    Args:
+        sitter: the portrait.
+        face: as found in the other picture.
+        unit: width of this person's mouth by that of the rig's.
+    """
+    points = face.points478[: mesh.VERTEX_COUNT]
+    pose = mesh.Pose.of(points)
+    there, here = pose.to_canonical(points), sitter.expressions.canonical
+    offsets = (there - here - sitter.expressions.rest) / unit * reach()[:, None]
+    own = sitter.stage.pose.rotation
+    turn = own.T @ pose.rotation
+    # left and right of the blendshapes are the person's own
+    blinks = np.array([face.blendshape("eyeBlinkRight"), face.blendshape("eyeBlinkLeft")], np.float32)
+    return Moment(
+        mouth=bundled_rig().coefficients(offsets[None])[0] * (unit / sitter.expressions.unit),
+        turn_deg=_angles_deg(turn),
+        shift_cm=np.zeros(3, np.float32),
+        lids=np.clip((blinks - 0.3) / 0.4, 0, 1),
+        brows=0.0,
+        gaze=np.zeros(2, np.float32),
+    )
+
+
+def _angles_deg(turn: Array) -> Array:
+    """(3,) yaw, pitch and roll, as `Moment` has them, of a rotation in the head's axes: Rz(roll) Ry(-yaw) Rx(-pitch)."""
+    yaw = np.arcsin(np.clip(turn[2, 0], -1, 1))
+    pitch = -np.arctan2(turn[2, 1], turn[2, 2])
+    roll = np.arctan2(turn[1, 0], turn[0, 0])
+    return np.degrees([yaw, pitch, roll]).astype(np.float32)
+
+
+def _brought(image_rgb: np.ndarray, points: Array, places: Array) -> np.ndarray:
+    """(SIDE, SIDE, 3) uint8 square of a picture, each vertex where it is drawn: at `places` (468, 3) of the square."""
+    matrix = view_matrix(points)
+    seen = align.warp(image_rgb, matrix, SIDE)
+    shifts = (placed(points, matrix) - places)[:, :2]
+    cells = SIDE // 2
+    column, row = np.clip(places[:, :2] / 2, 0, cells - 1).astype(int).T
+    total = np.zeros((cells, cells, 3), np.float32)
+    np.add.at(total, (row, column), np.column_stack([shifts, np.ones(len(shifts))]))
+    # near vertices decide where there are some, far ones between them
+    spread = cv2.GaussianBlur(total, (0, 0), 1.5) + 1e-2 * cv2.GaussianBlur(total, (0, 0), 6)
+    spread += 1e-4 * cv2.GaussianBlur(total, (0, 0), 30)
+    flow = cv2.resize(spread[..., :2] / (spread[..., 2:] + 1e-9), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    return cv2.remap(seen, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _turn_deg(wanted: Face, face: Face) -> float:
+    return max(abs(wanted.yaw_deg - face.yaw_deg), abs(wanted.pitch_deg - face.pitch_deg))
+
+
+def _canonical(face: Face) -> Array:
+    points = face.points478[: mesh.VERTEX_COUNT]
+    return mesh.Pose.of(points).to_canonical(points)
+
+
+def _chosen(usable: dict[int, Face], random: np.random.Generator) -> set[int]:
+    """Frames that play the portrait: most with a mouth nearly closed."""
+    indices = np.array(sorted(usable))
+    opened = np.array([usable[index].blendshape("jawOpen") for index in indices])
+    calm = indices[opened <= np.percentile(opened, 30)]
+    count = min(_PORTRAITS, len(indices))
+    calm_count = round(count * _CALM_SHARE)
+    chosen = set(random.choice(calm, min(calm_count, len(calm)), replace=False).tolist())
+    return chosen | set(random.choice(indices, count - calm_count, replace=False).tolist())
+
+
+def _smaller(image_rgb: np.ndarray, face: Face) -> tuple[np.ndarray, Face]:
+    """A frame no larger than is useful, with its face."""
+    scale = _LARGEST_SIDE / max(image_rgb.shape[:2])
+    if scale >= 1:
+        return image_rgb, face
+    size = round(image_rgb.shape[1] * scale), round(image_rgb.shape[0] * scale)
+    smaller = cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
+    return smaller, face.replace(points478=(face.points478 * scale).astype(np.float32))

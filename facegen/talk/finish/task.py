@@ -1,0 +1,145 @@
+"""Training of the finishing network on the engine: clips of people who speak in, `finish.safetensors` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen.config import check
+from facegen.errors import InputError
+from facegen.faces import FaceAnalyser
+from facegen.talk.clips import list_clips
+from facegen.talk.finish.data import FinishData, joined, pairs_kept
+from facegen.talk.finish.network import LIGHT, FinishNet, FinishNetConfig, finished, smooth
+from facegen.training.task import Task, TrainingData
+
+_HELD_BACK_EVERY = 5
+_DARK = 0.03
+_SMOOTH = 1.2
+"""Neighbourhood over which light is compared, in cells of its field."""
+_SMALL = 0.15
+"""Errors of the logarithm of light from which on they count by their size."""
+_MOUTH = 0.15
+"""Weight of light between the lips, where the error is far larger."""
+_SHOWN = 8
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishTask(Task):
+    """Learns how light would have fallen on a drawn face and into its mouth."""
+
+    network: FinishNetConfig = field(default_factory=FinishNetConfig)
+    """Size of the network."""
+    every: int = field(default=5, metadata={"min": 1, "max": 100, "step": 1})
+    """Every so many frames of a clip are learned from."""
+    held_back: tuple[str, ...] = ()
+    """Names of clips, without ending, that are only measured on; none: every fifth."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def build_data(self, folder: Path | None, device: torch.device) -> FinishData:
+        """Measures every clip below the folder, once, and draws the pairs."""
+        if folder is None:
+            raise InputError("Expected a folder of clips of people who speak, found none; name it with --data.")
+        clips = list_clips(Path(folder))
+        names = [path.stem for path in clips]
+        unknown = [name for name in self.held_back if name not in names]
+        if unknown:
+            raise InputError(f"Expected the names of clips in {folder} to hold back, found {', '.join(unknown)}.")
+        apart = self.held_back or tuple(names[::_HELD_BACK_EVERY][1:])
+        analyser, skipped = FaceAnalyser(), []
+        learned: list[dict[str, np.ndarray]] = []
+        held_back: list[dict[str, np.ndarray]] = []
+        for path in clips:
+            found = pairs_kept(path, analyser, self.every)
+            if not found:
+                skipped.append(path.name)
+                continue
+            (held_back if path.stem in apart else learned).append(found)
+        if not learned:
+            raise InputError(f"Expected clips of people who speak in {folder}, found none that can be used.")
+        data = FinishData(joined(learned), joined(held_back or learned[:1]), device)
+        data.skipped = tuple(skipped)
+        return data
+
+    def build_model(self) -> FinishNet:
+        """A fresh network."""
+        return FinishNet(self.network)
+
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+        """Errors of the logarithm of light on skin and between the lips."""
+        skin, mouth = _light_errors(model(batch["drawn"], batch["maps"]), batch)
+        return {"skin": skin, "mouth": _MOUTH * mouth}
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
+        """Errors of the logarithm of light on people held back, and what they were before."""
+        assert isinstance(data, FinishData)
+        sums = {"share of error left": 0.0, "skin": 0.0, "skin before": 0.0, "mouth": 0.0, "mouth before": 0.0}
+        count = len(data.held_back["drawn"])
+        chosen = list(range(0, count, max(1, count // 128)))
+        for start in range(0, len(chosen), _AT_ONCE):
+            batch = data.shown(chosen[start : start + _AT_ONCE])
+            found = model(batch["drawn"], batch["maps"])
+            for suffix, change in (("", found), (" before", torch.zeros_like(found))):
+                for name, error in zip(("skin", "mouth"), _light_errors(change, batch), strict=True):
+                    sums[name + suffix] += float(error) * len(batch["drawn"]) / len(chosen)
+        left = [sums[name] / max(sums[f"{name} before"], 1e-9) for name in ("skin", "mouth")]
+        return sums | {"share of error left": float(np.mean(left))}
+
+    @torch.no_grad()
+    def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray | None:
+        """Drawn, finished and true faces of people held back, wide mouths first; below them how light has changed."""
+        assert isinstance(data, FinishData)
+        opened = torch.argsort(data.held_back["region"].float().mean((1, 2, 3)), descending=True).tolist()
+        most = max(1, len(opened) * 2 // 3)
+        batch = data.shown(opened[:most][:: max(1, most // _SHOWN)][:_SHOWN])
+        drawn = batch["drawn"]
+        made = finished(drawn, model(drawn, batch["maps"]), batch["light"], batch["region"])
+        light = ((made + _DARK) / (drawn + _DARK)).log() / LIGHT / 2 + 0.5
+        rows = torch.stack([drawn, made, batch["truth"], light]).clamp(0, 1)
+        return (rows * 255).round().byte().permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).cpu().numpy()
+
+    def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
+        """`finish.safetensors` in half precision."""
+        from safetensors.torch import save_file
+
+        path = folder / "finish.safetensors"
+        state = model.state_dict()
+        save_file({name: value.detach().to("cpu", torch.float16).contiguous() for name, value in state.items()}, path)
+        return {"finish": path}
+
+
+def _light_errors(change: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean errors of (B, 2, h, w) changes of the logarithm of light and of their steps, on skin and between the lips.
+
+    Either is compared over a neighbourhood that holds nothing of the other, where a misplaced edge hardly counts.
+    """
+    drawn, truth = (F.avg_pool2d(batch[name].mean(1, keepdim=True), 4) for name in ("drawn", "truth"))
+    ratio = ((truth + _DARK) / (drawn + _DARK)).log().clamp(-2 * LIGHT, 2 * LIGHT)
+    inside, free = F.avg_pool2d(batch["region"], 4), batch["light"]
+    beside = F.max_pool2d(inside, 3, 1, 1)
+    skin, mouth = change.chunk(2, 1)
+    on_skin = _field_error(skin * free, ratio, free * (1 - beside), free)
+    return on_skin, _field_error(mouth, ratio, inside, torch.ones_like(inside))
+
+
+def _field_error(found: Tensor, ratio: Tensor, weight: Tensor, free: Tensor) -> Tensor:
+    """Mean error of a (B, 1, h, w) field and half that of its steps, by weights."""
+    near = smooth(ratio * weight, _SMOOTH) / (smooth(weight, _SMOOTH) + 1e-3)
+    error = found - near.clamp(-LIGHT, LIGHT) * free
+    down, right = _rounded(error.diff(dim=2)) * weight[:, :, 1:], _rounded(error.diff(dim=3)) * weight[..., 1:]
+    return ((_rounded(error) * weight).sum() + (down.sum() + right.sum()) / 2) / (weight.sum() + 1)
+
+
+def _rounded(error: Tensor) -> Tensor:
+    """Sizes of errors, small ones squared: shadows that are often there are drawn faintly rather than never."""
+    return error.square() / (error.square() + _SMALL**2).sqrt()

@@ -1,0 +1,194 @@
+"""The finishing network: what it may change, what it learns from, and that it learns."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from facegen.errors import InputError, WeightsError
+from facegen.faces import Face, FaceAnalyser, align, mesh
+from facegen.talk.finish.data import FinishData, joined, packed, pairs_kept
+from facegen.talk.finish.finisher import Finisher
+from facegen.talk.finish.network import LIGHT, FinishNet, FinishNetConfig, finished
+from facegen.talk.finish.pairs import moment_as, pairs_of_clip
+from facegen.talk.finish.task import FinishTask
+from facegen.talk.finish.view import COARSE, GRID, MAPS, SIDE, Shape, View, placed
+from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.rig import RIG_SIZE, bundled_rig
+from facegen.training.task import Draw
+from tests.factories import portrait_rgb
+from tests.talk.clips import speaking_clip
+
+STILL = np.zeros(3, np.float32)
+
+
+@pytest.fixture(scope="module")
+def analyser() -> FaceAnalyser:
+    return FaceAnalyser()
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return cv2.resize(portrait_rgb()[0:240, 100:340], (480, 480), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def face(analyser: FaceAnalyser, picture: np.ndarray) -> Face:
+    return analyser.detect(picture)[0]
+
+
+@pytest.fixture(scope="module")
+def sitter(face: Face, picture: np.ndarray) -> Sitter:
+    return Sitter.of(picture, face, bundled_rig())
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return speaking_clip(tmp_path_factory.mktemp("clip"), frames=30)
+
+
+def _moment(opening: float, turn_deg: np.ndarray = STILL) -> Moment:
+    numbers = np.zeros(RIG_SIZE, np.float32)
+    numbers[int(np.argmax(bundled_rig().opening))] = opening
+    return Moment(mouth=numbers, turn_deg=turn_deg, shift_cm=STILL, lids=STILL[:2], brows=0.0, gaze=STILL[:2])
+
+
+def _view(sitter: Sitter, moment: Moment) -> tuple[View, np.ndarray]:
+    """A drawn moment as the network sees it, and its points in the square."""
+    seen: list[np.ndarray] = []
+    drawn = Renderer(sitter, [lambda _, points: seen.append(points)]).draw(moment)
+    view = View.of(drawn, seen[0], Shape.of(sitter.stage.face))
+    return view, placed(seen[0], view.matrix)
+
+
+def test_nothing_may_change_where_nothing_has_moved(sitter: Sitter, picture: np.ndarray) -> None:
+    points = sitter.stage.face
+    view = View.of(picture, points, Shape.of(points))
+    assert view.drawn_rgb.shape == (SIDE, SIDE, 3)
+    assert view.maps.shape == (GRID, GRID, MAPS)
+    assert view.light.max() == view.region.max() == 0
+    drawn = picture.copy()
+    Finisher.bundled().touch(sitter)(drawn, points)
+    assert np.array_equal(drawn, picture)
+
+
+def test_an_opened_mouth_frees_the_lower_face_alone(sitter: Sitter) -> None:
+    view, places = _view(sitter, _moment(2))
+    rows = places[:, 1]
+    assert np.abs(view.maps).max() <= 1
+    assert view.light.max() > 0.9
+    assert view.light[: int(rows[mesh.EYE_LEFT[0]] * COARSE / SIDE)].max() < 0.01
+    inside = mesh.polygon_mask(places[list(mesh.LIPS_OUTER), :2], (SIDE, SIDE))
+    assert view.region[places[[13, 14], 1].mean().astype(int), int(places[13, 0])] > 0.9
+    assert view.region[cv2.dilate(inside, np.ones((7, 7), np.uint8)) == 0].max() < 0.05
+
+
+def test_a_turned_head_frees_the_face_but_not_its_eyes(sitter: Sitter) -> None:
+    view, places = _view(sitter, _moment(0, np.array([10, 0, 0], np.float32)))
+    for vertex in (1, 50, 280):
+        column, row = (places[vertex, :2] * COARSE / SIDE).astype(int)
+        assert view.light[row, column] > 0.8
+    for eye in (mesh.EYE_LEFT, mesh.EYE_RIGHT):
+        column, row = (places[list(eye), :2].mean(0) * COARSE / SIDE).astype(int)
+        assert view.light[row, column] < 0.3
+
+
+def test_changes_are_bounded_smooth_and_only_where_they_may_be() -> None:
+    torch.manual_seed(0)
+    network = FinishNet(FinishNetConfig(widths=(8, 8, 8)))
+    torch.nn.init.normal_(network.leave.weight, std=10)
+    with torch.no_grad():
+        change = network(torch.rand(1, 3, 64, 64), torch.rand(1, MAPS, 32, 32))
+    assert change.shape == (1, 2, 16, 16)
+    assert 0.2 * LIGHT < change.abs().max() <= LIGHT
+    assert change.diff(dim=3).abs().max() < LIGHT
+    drawn, region = torch.rand(1, 3, 64, 64) + 0.1, torch.zeros(1, 1, 64, 64)
+    region[..., 20:30, 20:30] = 1
+    made = finished(drawn, change, torch.zeros(1, 1, 16, 16), region)
+    assert torch.equal((made != drawn).any(1), region[:, 0] > 0)
+
+
+def test_a_talk_changes_the_face_and_nothing_beside_it(sitter: Sitter) -> None:
+    moment = _moment(1.5)
+    plain = Renderer(sitter).draw(moment).astype(int)
+    drawn = Renderer(sitter, [Finisher.bundled().touch(sitter)]).draw(moment)
+    change = np.abs(drawn - plain).max(2)
+    view, _ = _view(sitter, moment)
+    may = cv2.resize(view.light, (SIDE, SIDE)) + view.region
+    there = cv2.warpAffine(may, align.invert(view.matrix), plain.shape[1::-1], flags=cv2.INTER_LINEAR)
+    assert change[there > 0.5].mean() > 0.5
+    assert change[cv2.dilate(there, np.ones((9, 9))) < 0.01].max() <= 1
+    assert np.array_equal(drawn, Renderer(sitter, [Finisher.bundled().touch(sitter)]).draw(moment))
+
+
+def test_who_is_asked_for_the_own_face_keeps_still(sitter: Sitter, face: Face) -> None:
+    moment = moment_as(sitter, face, sitter.expressions.unit)
+    assert np.abs(moment.turn_deg).max() < 0.01
+    assert moment.lids.max() < 0.2
+
+
+@pytest.mark.parametrize("turn_deg", [(12, 0, 0), (0, -8, 0), (0, 0, 10), (10, 6, -5)])
+def test_a_turn_is_measured_as_it_was_asked(turn_deg: tuple[float, ...], sitter: Sitter, face: Face) -> None:
+    turn = np.array(turn_deg, np.float32)
+    points = sitter.stage.placed(np.zeros((mesh.VERTEX_COUNT, 3), np.float32), turn, STILL)[: mesh.VERTEX_COUNT]
+    whole = np.concatenate([points, face.points478[mesh.VERTEX_COUNT :]])
+    measured = moment_as(sitter, face.replace(points478=whole), sitter.expressions.unit).turn_deg
+    assert np.abs(measured - turn).max() < 2.5
+
+
+def test_frames_of_a_clip_are_examples_of_each_other(clip: Path, analyser: FaceAnalyser, facegen_home: Path) -> None:
+    pairs = list(pairs_of_clip(clip, analyser, 10))
+    assert [pair.truth_rgb.shape for pair in pairs] == [(SIDE, SIDE, 3)] * 3
+    face = np.s_[60:220, 60:196]
+    for pair in pairs:
+        assert np.abs(pair.view.drawn_rgb[face].astype(int) - pair.truth_rgb[face]).mean() < 10
+    kept, again = (pairs_kept(clip, analyser, 10) for _ in range(2))
+    assert list((facegen_home / "finish").iterdir())
+    for name, values in packed(pairs).items():
+        assert np.array_equal(kept[name], values)
+        assert np.array_equal(again[name], values)
+
+
+def test_steps_bring_the_error_down_and_the_export_is_read_back(
+    clip: Path, analyser: FaceAnalyser, facegen_home: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    task = FinishTask()
+    pairs = joined([pairs_kept(clip, analyser, 10)])
+    # a truth that is darker: what is to be learned
+    pairs["truth"] = (pairs["drawn"] * 0.7).astype(np.uint8)
+    pairs["light"][:, :, 20:50, 20:44] = 255
+    data = FinishData(pairs, pairs, torch.device("cpu"))
+    model = task.build_model()
+    optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+    for step in range(20):
+        generator = torch.Generator().manual_seed(step)
+        batch = data.batch(Draw(indices=torch.arange(2), generator=generator, step=step, progress=0.0))
+        losses = task.losses(model, batch, progress=step / 20, player=0)
+        optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimiser.step()
+    figures = task.measure(model, data)
+    assert figures["skin"] < 0.7 * figures["skin before"]
+    shown = task.preview(model, data)
+    assert shown is not None
+    assert shown.shape[2] == 3
+    weights = task.export(model, tmp_path)["finish"]
+    view = next(pairs_of_clip(clip, analyser, 10)).view
+    assert Finisher(weights).change(view).shape == (SIDE, SIDE, 3)
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "finish.safetensors").write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="another model"):
+        Finisher(tmp_path / "finish.safetensors")
+
+
+def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="clips"):
+        FinishTask().build_data(tmp_path, torch.device("cpu"))
+    with pytest.raises(InputError, match="hold back"):
+        FinishTask(held_back=("nobody",)).build_data(tmp_path, torch.device("cpu"))
