@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ _SMOOTH = 1.0
 class FinishNetConfig:
     """Size of the network."""
 
-    widths: tuple[int, ...] = field(default=(16, 32, 48, 56), metadata={"min": 4, "max": 256})
+    widths: tuple[int, ...] = (16, 32, 48, 56)
     """Channels at 1/2, 1/4, 1/8 and 1/16 of the square's side."""
 
     def __post_init__(self) -> None:

@@ -62,7 +62,7 @@ class View:
         drawn_rgb: (SIDE, SIDE, 3) uint8.
         maps: (GRID, GRID, MAPS) float32 in [-1, 1].
         light: (COARSE, COARSE) float32 0..1: how far light may change; 0 where nothing has moved, in the eyes and beside the face.
-        region: (SIDE, SIDE) float32 0..1: how far colours may change: between lips that have moved.
+        region: (SIDE, SIDE) float32 0..1: 1 between lips that have moved: there another light counts.
     """
 
     matrix: Array
