@@ -20,7 +20,7 @@ from facegen.runs.progress import OnProgress, Progress
 from facegen.swap import analysis as first_pass
 from facegen.swap.cast import Cast, check_people
 from facegen.swap.clip import ClipSwap
-from facegen.swap.engines import Engine, make_engine
+from facegen.swap.engines import Engine, last_change, make_engine
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import StageClock, swap_image
 from facegen.swap.request import SwapRequest, SwapResult, request_key
@@ -42,7 +42,7 @@ class SwapPipeline:
             engine: what makes the new faces, whatever the options name.
         """
         self.analyser = analyser or FaceAnalyser()
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, tuple[int, Engine]] = {}
         self._engine = engine
         self._identities: OrderedDict[tuple[object, ...], Any] = OrderedDict()
 
@@ -219,9 +219,11 @@ class SwapPipeline:
         """The engine that a request with these options uses."""
         if self._engine is not None:
             return self._engine
-        if options.engine not in self._engines:
-            self._engines[options.engine] = make_engine(options.engine)
-        return self._engines[options.engine]
+        changed = last_change(options.engine)
+        kept = self._engines.get(options.engine)
+        if kept is None or kept[0] != changed:
+            kept = self._engines[options.engine] = changed, make_engine(options.engine)
+        return kept[1]
 
     def _prepared(self, request: SwapRequest, clock: StageClock) -> tuple[Engine, Cast]:
         with clock.stage("sources"):

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facegen import hub
 from facegen.config import from_dict, read_json
 from facegen.errors import InputError, WeightsError
+from facegen.media.info import file_key
 from facegen.talk.rig import RIG_SIZE, bundled_rig
 from facegen.talk.speech import RATE as SPEECH_RATE
 from facegen.talk.speech import Speech
-from facegen.talk.trained import motion_run
+from facegen.talk.trained import MOTION_FILE, motion_run
+from facegen.talk.weights import MOTION
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +55,10 @@ class MotionModel:
             InputError: there is no such run, or it has no finished network.
             WeightsError: its weights are another model's, or the encoder cannot be had.
         """
-        return _of_run(str(motion_run(run))) if run else _bundled()
+        if not run:
+            return cls.bundled()
+        place = motion_run(run)
+        return _of_run(str(place), file_key(place / MOTION_FILE))
 
     @classmethod
     def bundled(cls) -> MotionModel:
@@ -61,7 +67,7 @@ class MotionModel:
         Raises:
             WeightsError: its weights are missing or were changed.
         """
-        return _bundled()
+        return _of_file(hub.fetch(MOTION))
 
     def heard(self, speech: Speech) -> np.ndarray:
         """(T, K) float32 coefficients of the mouth rig, `RATE` rows a second, as the network says them.
@@ -148,24 +154,23 @@ def _codes(speech: Speech, first: int, last: int) -> Tensor:
     return torch.from_numpy(speech.codes[rows].astype(np.float32).T.copy())[None]
 
 
-@functools.cache
-def _of_run(place: str) -> MotionModel:
+@functools.lru_cache(4)
+def _of_run(place: str, _present: tuple[str, int, int]) -> MotionModel:
+    """The network in a folder; a training that went on has another one there."""
     from facegen.talk.encoder import load_encoder
     from facegen.talk.network import MotionNetConfig
 
     settings = read_json(Path(place) / "motion.json")
     config = from_dict(MotionNetConfig, settings["network"])
     encoder = None if config.encoder == "none" else load_encoder(config.encoder)
-    return MotionModel(_loaded(Path(place) / "motion.safetensors", config), encoder)
+    return MotionModel(_loaded(Path(place) / MOTION_FILE, config), encoder)
 
 
 @functools.cache
-def _bundled() -> MotionModel:
-    from facegen import hub
+def _of_file(path: Path) -> MotionModel:
     from facegen.talk.network import MotionNetConfig
-    from facegen.talk.weights import MOTION
 
-    return MotionModel(_loaded(hub.fetch(MOTION), MotionNetConfig()))
+    return MotionModel(_loaded(path, MotionNetConfig()))
 
 
 def _loaded(path: Path, config: MotionNetConfig) -> MotionNet:

@@ -65,12 +65,13 @@ FINISH = TaskInfo(
     },
     example_data="talking",
     used_in="talk",
+    replaces={"finish.safetensors": "talk-finish"},
 )
 
 DFRF = TaskInfo(
     name="dfrf",
     summary="Learns how one person looks while speaking: a radiance field that any sound can drive.",
-    needs="A folder with one video of somebody who speaks, from the front, before a camera that stands still.",
+    needs="A folder with one video of somebody who speaks, from the front, before a still camera; several make a base.",
     typical_time="45 minutes on 2 CPU cores for a minute of video, preparing it included",
     path="facegen.talk.dfrf.task:DfrfTask",
     presets={

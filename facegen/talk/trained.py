@@ -8,6 +8,8 @@ from facegen.talk.options import FIELD
 
 FIELD_PLACES = ("field", "exports/final")
 """Where a run of «talk train», or of «train dfrf», keeps the trained field."""
+MOTION_FILE = "motion.safetensors"
+"""Name of the weights where a run of «train motion» keeps its network."""
 _MOTION_PLACE = "exports/final"
 
 
@@ -39,7 +41,7 @@ def motion_run(name: str) -> Path:
 
 def has_motion(run: Path) -> bool:
     """Whether a run folder holds a finished motion network."""
-    return (run / _MOTION_PLACE / "motion.safetensors").exists()
+    return (run / _MOTION_PLACE / MOTION_FILE).exists()
 
 
 def _run_folder(named: str) -> Path:

@@ -1,10 +1,12 @@
 """The swap engines, made by name."""
 
+from pathlib import Path
+
 from facegen.errors import InputError
 from facegen.swap.engines.protocol import Draft, Engine
 from facegen.swap.options import TRAINED
 
-__all__ = ["Draft", "Engine", "make_engine"]
+__all__ = ["Draft", "Engine", "last_change", "make_engine"]
 
 
 def make_engine(name: str) -> Engine:
@@ -23,3 +25,12 @@ def make_engine(name: str) -> Engine:
 
         return TrainedEngine(name)
     raise InputError(f"The engine must be mesh, autoencoder:RUN or dfm:FILE, but got {name!r}.")
+
+
+def last_change(name: str) -> int:
+    """When the model that an engine draws with was last written, nanoseconds: trainings go on; 0 where there is none."""
+    if not name.startswith(TRAINED):
+        return 0
+    place = Path(name.partition(":")[2])
+    written = [place] if place.is_file() else [*place.glob("model.json"), *place.glob("exports/*/model.json")]
+    return max((path.stat().st_mtime_ns for path in written), default=0)

@@ -1,5 +1,7 @@
 """Trained models on disk and in videos."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -128,6 +130,18 @@ def test_engines_keep_the_protocol(trained: Path) -> None:
     for name in ("autoencoder:/nowhere", "dfm:/nowhere.dfm"):
         with pytest.raises(InputError, match="nowhere"):
             make_engine(name)
+
+
+def test_a_training_that_went_on_draws_with_its_new_model(
+    pipeline: SwapPipeline, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained / "exports" / "final", tmp_path / "run" / "exports" / "final")
+    options = SwapOptions(engine=f"autoencoder:{tmp_path / 'run'}")
+    first = pipeline.engine(options)
+    assert pipeline.engine(options) is first
+    settings = tmp_path / "run" / "exports" / "final" / "model.json"
+    os.utime(settings, ns=(0, settings.stat().st_mtime_ns + 1_000_000_000))
+    assert pipeline.engine(options) is not first
 
 
 def test_settings_are_kept_beside_the_run(tmp_path: Path) -> None:
