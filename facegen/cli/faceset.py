@@ -60,6 +60,8 @@ def extract(
         there = Run.open(run) if (run / "request.json").exists() else Run.create("faceset", {}, path=run)
         with there.work():
             result = work(inputs, output, chosen, persons=person or (), others=without or (), on_progress=there.update)
+            left_out = [f"Left out {count}: {reason}." for reason, count in result.left_out.items()]
+            there.last_words = " ".join([f"{result.faces} faces added, {result.total} in all.", *left_out])
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
         return

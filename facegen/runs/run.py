@@ -42,6 +42,8 @@ class Run(RunFolder):
         super().__init__(path)
         self._pace = Pace()
         self._written = 0.0
+        self.last_words = "Done."
+        """What its status says when `work` ends well."""
 
     @classmethod
     def create(
@@ -215,7 +217,7 @@ class Run(RunFolder):
                 self._end("failed", f"{type(error).__name__}: {error}")
                 raise
             else:
-                self._end("done", "Done.")
+                self._end("done", self.last_words)
             finally:
                 stop.set()
                 heart.join()

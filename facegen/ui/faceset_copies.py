@@ -10,7 +10,7 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.ui import facesets as work
-from facegen.ui.services import Services, Visitor, link_or_copy
+from facegen.ui.services import Services, Visitor, link_into
 
 if TYPE_CHECKING:
     from facegen.facesets import Faceset
@@ -100,7 +100,7 @@ def take_over(services: Services, visitor: Visitor, name: str, files: Sequence[s
     output = new_place(services, visitor, name)
     with tempfile.TemporaryDirectory(dir=services.visitor_folder(visitor)) as folder:
         for path in map(Path, files):
-            link_or_copy(path, Path(folder) / path.name[-80:])
+            link_into(path, Path(folder))
         given = sorted(Path(folder).iterdir())
         whole = [path for path in given if path.suffix in (".pak", ".fsa")]
         if len(whole) > 1:

@@ -15,7 +15,7 @@ from facegen.errors import InputError
 from facegen.facesets.choices import CleanOptions, ExtractOptions
 from facegen.runs import Run
 from facegen.ui.options import parse
-from facegen.ui.services import Services, Visitor, link_or_copy
+from facegen.ui.services import Services, Visitor, link_into
 
 if TYPE_CHECKING:
     from facegen.facesets import FaceRecord, Faceset
@@ -80,9 +80,19 @@ def start(
     name: str,
     files: Sequence[str],
     persons: Sequence[str],
+    others: Sequence[str],
     settings: Mapping[str, Any],
 ) -> Run:
     """Put an extraction into the queue as a run; its inputs stay with the run, so that it can be resumed later.
+
+    Args:
+        services: the studio's.
+        visitor: who asks.
+        name: of the faceset.
+        files: videos and pictures.
+        persons: pictures of the people who are wanted; none: everybody.
+        others: pictures of people who are left out.
+        settings: of `ExtractOptions`.
 
     Raises:
         InputError: there are no inputs, or a setting does not fit.
@@ -93,11 +103,15 @@ def start(
     options = parse(ExtractOptions, settings)
     about = {"visitor": visitor.mark, "task": f"faces of {name}", "output": str(output)}
     run = Run.create("faceset", about)
-    inputs = _kept(run.path / "inputs", files)
-    wanted = _kept(run.path / "persons", persons)
+    inputs, wanted, unwanted = (
+        [str(link_into(Path(path), run.path / folder)) for path in paths]
+        for folder, paths in (("inputs", files), ("persons", persons), ("others", others))
+    )
     words = [sys.executable, "-m", "facegen", "faceset", "extract", *inputs, "--output", str(output)]
     for picture in wanted:
         words += ["--person", picture]
+    for picture in unwanted:
+        words += ["--without", picture]
     default = ExtractOptions()
     for item in fields(ExtractOptions):
         value = getattr(options, item.name)
@@ -108,15 +122,6 @@ def start(
     run.enqueue([*words, "--run", str(run.path), "--json"])
     services.start_next()
     return run
-
-
-def _kept(folder: Path, files: Sequence[str]) -> list[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for path in map(Path, files):
-        link_or_copy(path, folder / path.name[-80:])
-        made.append(str(folder / path.name[-80:]))
-    return made
 
 
 def page(faceset: "Faceset", number: int) -> list[tuple[np.ndarray, str]]:

@@ -192,3 +192,15 @@ def link_or_copy(origin: Path, place: Path) -> None:
         os.link(origin, place)
     except OSError:
         shutil.copy2(origin, place)
+
+
+def link_into(origin: Path, folder: Path) -> Path:
+    """`link_or_copy` into a folder, which is made; under another name where its own is taken there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = Path(origin.name[-80:])
+    place, number = folder / name, 1
+    while place.exists():
+        number += 1
+        place = folder / f"{name.stem}-{number}{name.suffix}"
+    link_or_copy(origin, place)
+    return place

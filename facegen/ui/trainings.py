@@ -21,7 +21,7 @@ from facegen.training.request import TASK_PREFIX
 from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.ui import facesets
 from facegen.ui.options import parse
-from facegen.ui.services import PICTURE_SUFFIXES, Services, Visitor, link_or_copy
+from facegen.ui.services import PICTURE_SUFFIXES, Services, Visitor, link_into
 
 if TYPE_CHECKING:
     from facegen.training.compare import Comparison
@@ -219,7 +219,7 @@ def unpack(folder: Path, paths: Sequence[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for path in map(Path, paths):
         if path.suffix.lower() != ".zip":
-            link_or_copy(path, folder / path.name)
+            link_into(path, folder)
             continue
         try:
             with zipfile.ZipFile(path) as archive:

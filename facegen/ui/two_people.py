@@ -8,7 +8,7 @@ from pathlib import Path
 from facegen.errors import InputError
 from facegen.runs import Run
 from facegen.swap.tasks import SAEHD
-from facegen.ui.services import Services, Visitor, link_or_copy
+from facegen.ui.services import Services, Visitor, link_into
 from facegen.ui.trainings import SHARED_MINUTES, is_limited
 
 KIND = "swap-train"
@@ -63,10 +63,7 @@ def start(services: Services, visitor: Visitor, asked: Asked) -> Run:
 
 
 def _kept(run: Run, name: str, path: Path) -> Path:
-    folder = run.path / "inputs" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    link_or_copy(path, folder / path.name[-80:])
-    return folder / path.name[-80:]
+    return link_into(path, run.path / "inputs" / name)
 
 
 def result(run: Run) -> Path | None:

@@ -33,20 +33,53 @@ def test_names_lead_nowhere_else(name: str) -> None:
         facesets.place(services, Visitor(), name)
 
 
+def test_files_of_one_name_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = Services()
+    monkeypatch.setattr(services, "start_next", lambda: None)
+    files = []
+    for folder in ("a", "b"):
+        files.append(tmp_path / folder / "00.jpg")
+        files[-1].parent.mkdir()
+        files[-1].write_text(folder)
+    run = facesets.start(
+        *(services, Visitor()), name="faces", files=[str(path) for path in files], persons=[], others=[], settings={}
+    )
+    assert [Path(path).read_text() for path in Run.open(run.path).argv[5:7]] == ["a", "b"]
+    assert [path.read_text() for path in files] == ["a", "b"]
+
+
 def test_an_extraction_is_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     services = Services()
     monkeypatch.setattr(services, "start_next", lambda: None)
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"x")
     asked = {"size": 128.0, "face_type": "full", "every": 1}
-    run = facesets.start(services, Visitor(), name="faces", files=[str(clip)], persons=[], settings=asked)
+    people = []
+    for name in ("wanted", "unwanted"):
+        people.append(tmp_path / f"{name}.png")
+        people[-1].write_bytes(name.encode())
+    run = facesets.start(
+        *(services, Visitor()),
+        name="faces",
+        files=[str(clip)],
+        persons=[str(people[0])],
+        others=[str(people[1])],
+        settings=asked,
+    )
     command = Run.open(run.path).argv
     assert command[3:5] == ("faceset", "extract")
     assert "--size" in command
     assert "--every" not in command
     assert Path(command[5]).read_bytes() == b"x"
+    assert Path(command[command.index("--person") + 1]).read_bytes() == b"wanted"
+    assert Path(command[command.index("--without") + 1]).read_bytes() == b"unwanted"
     assert json.loads((run.path / "request.json").read_text())["kind"] == "faceset"
     with pytest.raises(InputError, match="face_type"):
         facesets.start(
-            services, Visitor(), name="x", files=[str(clip)], persons=[], settings={"face_type": "nose", "size": 64}
+            *(services, Visitor()),
+            name="x",
+            files=[str(clip)],
+            persons=[],
+            others=[],
+            settings={"face_type": "nose", "size": 64},
         )

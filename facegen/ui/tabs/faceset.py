@@ -49,6 +49,13 @@ def build(services: Services, shell: Shell) -> gr.Timer:
             )
             basic = widgets(ExtractOptions, MATTER, labels=LABELS)
             with gr.Accordion("More", open=False):
+                others = gr.File(
+                    label="Nobody who looks like these (pictures; may be left out)",
+                    file_count="multiple",
+                    file_types=[*PICTURE_SUFFIXES],
+                    height=150,
+                    elem_id="faceset-others",
+                )
                 more = widgets(ExtractOptions, MORE, labels={})
             extract = gr.Button("Cut faces out", variant="primary", elem_id="faceset-extract")
             status = gr.HTML(note("Nothing is being cut out."), elem_id="faceset-status")
@@ -73,7 +80,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
             faceset_more.build(services, shell, chosen, words)
     pages = {"words": words, "gallery": gallery, "number": number}
     _wire_extraction(
-        services, shell, timer, run_name, (files, name, person, basic, more), extract, status, chosen, pages
+        services, shell, timer, run_name, (files, name, person, others, basic, more), extract, status, chosen, pages
     )
     _wire_looking(services, shell, chosen, (key, count, sort, before, after, about), spread, pages)
     _wire_cleaning(services, shell, chosen, proposals, clean, pages)
@@ -132,20 +139,27 @@ def _wire_extraction(
     shell: Shell,
     timer: gr.Timer,
     run_name: gr.State,
-    asked: tuple[gr.File, gr.Textbox, gr.File, Widgets, Widgets],
+    asked: tuple[gr.File, gr.Textbox, gr.File, gr.File, Widgets, Widgets],
     extract: gr.Button,
     status: gr.HTML,
     chosen: gr.Dropdown,
     pages: dict[str, Any],
 ) -> None:
-    files, name, person, basic, more = asked
+    files, name, person, others, basic, more = asked
 
     @shown(2)
-    def begin(visitor: Visitor, consent: bool, paths: Any, title: str, persons: Any, *values: Any) -> Any:
+    def begin(visitor: Visitor, consent: bool, paths: Any, title: str, *rest: Any) -> Any:
         consented(consent)
-        middle = len(basic.names)
+        (wanted, unwanted, *values), middle = rest, len(basic.names)
         settings = {**basic.settings(values[:middle]), **more.settings(values[middle:])}
-        run = work.start(services, visitor, name=title, files=paths or [], persons=persons or [], settings=settings)
+        run = work.start(
+            *(services, visitor),
+            name=title,
+            files=paths or [],
+            persons=wanted or [],
+            others=unwanted or [],
+            settings=settings,
+        )
         return note("It waits for its turn."), run.name
 
     def follow(visitor: Visitor, name: str, current: str | None, done: str) -> Any:
@@ -163,7 +177,7 @@ def _wire_extraction(
 
     extract.click(
         begin,
-        [shell.visitor, shell.consent, files, name, person, *basic.components, *more.components],
+        [shell.visitor, shell.consent, files, name, person, others, *basic.components, *more.components],
         [status, run_name],
         **_QUIET,
     )
