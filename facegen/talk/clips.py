@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ RATE = 50
 """Rows of movement a second."""
 
 _SAMPLE_BYTES = 1 << 16
+_HELD_BACK_EVERY = 5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,6 +54,20 @@ class SpokenClip:
 def list_clips(folder: Path) -> list[Path]:
     """The videos below a folder, by name."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def clips_and_apart(folder: Path, held_back: Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
+    """The clips below a folder, and the names of those that are only measured on: `held_back`, or else every fifth.
+
+    Raises:
+        InputError: no clip has one of the names.
+    """
+    paths = list_clips(folder)
+    names = [path.stem for path in paths]
+    unknown = [name for name in held_back if name not in names]
+    if unknown:
+        raise InputError(f"Expected the names of clips in {folder} to hold back, found {', '.join(unknown)}.")
+    return paths, tuple(held_back) or tuple(names[::_HELD_BACK_EVERY][1:])
 
 
 def measured(

@@ -71,14 +71,24 @@ def one_hot(groups: np.ndarray) -> np.ndarray:
     return np.eye(len(GROUPS), dtype=np.float32)[groups]
 
 
-@functools.cache
-def _decoder() -> Decoder:
-    from pocketsphinx import Config, Decoder
+def models() -> Path:
+    """Where pocketsphinx keeps its models of English.
 
+    Raises:
+        WeightsError: they are missing.
+    """
     spec = importlib.util.find_spec("pocketsphinx")
     folder = Path((spec.submodule_search_locations or [""])[0] if spec else "") / "model" / "en-us"
     if not (folder / "en-us-phone.lm.bin").is_file():
         raise WeightsError(f"Expected pocketsphinx's phone model in {folder}, found none; run make install again.")
+    return folder
+
+
+@functools.cache
+def _decoder() -> Decoder:
+    from pocketsphinx import Config, Decoder
+
+    folder = models()
     return Decoder(
         Config(
             hmm=str(folder / "en-us"),

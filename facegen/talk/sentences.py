@@ -7,7 +7,6 @@ knows when; everything else about its mouth comes from the network that ships, a
 from __future__ import annotations
 
 import functools
-import importlib.util
 import random
 import shutil
 import subprocess
@@ -19,15 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from facegen.errors import ResourceError
-from facegen.talk.phones import GROUPS
+from facegen.talk.clips import RATE
+from facegen.talk.phones import GROUPS, models
 from facegen.talk.rig import MouthRig
 from facegen.talk.speech import Speech, listen
 
 VOICES = ("awb", "rms", "kal16")
 """Voices of flite that are learned from; `slt` is left to be measured on."""
-RATE = 50
-"""Rows of movement a second."""
-
 _CLOSED = frozenset(phone.lower() for phone in GROUPS[0])
 _WORDS = (9, 16)
 _PACE = (0.85, 1.25)
@@ -121,9 +118,7 @@ def _said(text: str, voice: str, pace: float, path: Path) -> Sentence:
 @functools.cache
 def _words() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Words of pocketsphinx's dictionary: short ones, and ones with p, b or m in them."""
-    spec = importlib.util.find_spec("pocketsphinx")
-    folder = Path((spec.submodule_search_locations or [""])[0] if spec else "") / "model" / "en-us"
-    lines = [line.split() for line in (folder / "cmudict-en-us.dict").read_text(encoding="utf-8").splitlines()]
+    lines = [line.split() for line in (models() / "cmudict-en-us.dict").read_text(encoding="utf-8").splitlines()]
     plain = [(line[0], line[1:]) for line in lines if line and line[0].isalpha()]
     short = tuple(word for word, phones in plain if len(phones) <= 4)
     closed = tuple(word for word, phones in plain if len(phones) <= 7 and set(phones) & set(GROUPS[0]))

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from facegen.config import check, save
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
-from facegen.talk.clips import SpokenClip, list_clips, read_clip
+from facegen.talk.clips import SpokenClip, clips_and_apart, read_clip
 from facegen.talk.encoder import load_encoder
 from facegen.talk.motion import MotionModel, stretched
 from facegen.talk.network import CODES, DOWN, MotionNet, MotionNetConfig
@@ -25,7 +25,6 @@ from facegen.talk.sentences import Sentence, say_sentences, with_closures
 from facegen.talk.speech import FEATURES, MELS, NOTHING
 from facegen.training.task import Draw, Task, TrainingData
 
-_HELD_BACK_EVERY = 5
 _PHONES_LEFT_OUT = (0.2, 0.6)
 """Share of examples without phones, of clips and of sentences, in which they are heard too well to learn from them."""
 _SENTENCE_EVERY = 5
@@ -165,11 +164,7 @@ class MotionTask(Task):
         """Measures every clip below the folder, once, and listens to it."""
         if folder is None:
             raise InputError("Expected a folder of clips of people who speak, found none; name it with --data.")
-        paths = list_clips(Path(folder))
-        names = [path.stem for path in paths]
-        unknown = [name for name in self.held_back if name not in names]
-        if unknown:
-            raise InputError(f"Expected the names of clips in {folder} to hold back, found {', '.join(unknown)}.")
+        paths, apart = clips_and_apart(Path(folder), self.held_back)
         analyser, clips, skipped = FaceAnalyser(), [], []
         encoder = None if self.network.encoder == "none" else load_encoder(self.network.encoder)
         for path in paths:
@@ -177,7 +172,6 @@ class MotionTask(Task):
                 clips.append(read_clip(path, analyser, encoder))
             except InputError:
                 skipped.append(path.name)
-        apart = self.held_back or tuple(names[::_HELD_BACK_EVERY][1:])
         learned = [clip for clip in clips if clip.name not in apart]
         if not learned:
             raise InputError(f"Expected clips of people who speak in {folder}, found none that can be used.")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from facegen.errors import ResourceError
+from facegen.talk.clips import RATE
 from facegen.talk.rig import bundled_rig
-from facegen.talk.sentences import RATE, Sentence, say_sentences, with_closures
+from facegen.talk.sentences import Sentence, say_sentences, with_closures
 from facegen.talk.speech import hear
 from tests.talk.sounds import babble
 

@@ -14,12 +14,11 @@ from torch.nn import functional as F
 from facegen.config import check
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
-from facegen.talk.clips import list_clips
+from facegen.talk.clips import clips_and_apart
 from facegen.talk.finish.data import FinishData, joined, pairs_kept
 from facegen.talk.finish.network import LIGHT, FinishNet, FinishNetConfig, finished, smooth
 from facegen.training.task import Task, TrainingData
 
-_HELD_BACK_EVERY = 5
 _DARK = 0.03
 _SMOOTH = 1.2
 """Neighbourhood over which light is compared, in cells of its field."""
@@ -49,12 +48,7 @@ class FinishTask(Task):
         """Measures every clip below the folder, once, and draws the pairs."""
         if folder is None:
             raise InputError("Expected a folder of clips of people who speak, found none; name it with --data.")
-        clips = list_clips(Path(folder))
-        names = [path.stem for path in clips]
-        unknown = [name for name in self.held_back if name not in names]
-        if unknown:
-            raise InputError(f"Expected the names of clips in {folder} to hold back, found {', '.join(unknown)}.")
-        apart = self.held_back or tuple(names[::_HELD_BACK_EVERY][1:])
+        clips, apart = clips_and_apart(Path(folder), self.held_back)
         analyser, skipped = FaceAnalyser(), []
         learned: list[dict[str, np.ndarray]] = []
         held_back: list[dict[str, np.ndarray]] = []
