@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from facegen.device import choose_device
 from facegen.generate import geometry
 from facegen.generate.base import to_vector
+from facegen.generate.frame import SIZE
+from facegen.generate.photograph import Photographs, enlarged
 from facegen.generate.skin import Skin, counted, inside
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
 from facegen.generate.vae import ConditionalVae
@@ -57,8 +59,8 @@ class Latents:
     """(B, 468, 3) float32 the people's shapes, pixels of the 256-pixel frame."""
     noises: tuple[Tensor, ...]
     """Of the deep groups, coarse to fine."""
-    details: np.ndarray | None = None
-    """(B, 128, 128, 3) float32 what a photograph's face has beside what is drawn, in the canonical frame."""
+    photographs: Photographs | None = None
+    """What they were encoded from."""
     fine: np.ndarray | None = None
     """(B, 128, 128, 3) float32 the same for new faces: detail that the retouch adds (`skin`)."""
 
@@ -72,32 +74,33 @@ class Latents:
             texture=self.texture[chosen],
             shapes=self.shapes[chosen],
             noises=tuple(n[chosen] for n in self.noises),
-            details=None if self.details is None else self.details[chosen],
+            photographs=None if self.photographs is None else self.photographs.take(chosen),
             fine=None if self.fine is None else self.fine[chosen],
         )
 
     def mixed(self, other: Latents, part: float) -> Latents:
         """Between these faces (0) and others (1), or beyond them."""
         share = min(1.0, max(0.0, part))
+        known = self.photographs
         both = self.fine is not None and other.fine is not None
         return Latents(
             texture=torch.lerp(self.texture, other.texture, part),
             shapes=(self.shapes + part * (other.shapes - self.shapes)).astype(np.float32),
             noises=tuple(torch.lerp(a, b, part) for a, b in zip(self.noises, other.noises, strict=True)),
-            details=None if self.details is None else self.details * (1 - share),
+            photographs=known and replace(known, share=(1 - share) * known.share),
             fine=self.fine + share * (other.fine - self.fine) if both else None,  # type: ignore[operator]
         )
 
     @classmethod
     def joined(cls, parts: Sequence[Latents]) -> Latents:
         """Several groups of faces as one."""
-        known = [p.details for p in parts if p.details is not None]
+        known = [p.photographs for p in parts if p.photographs is not None]
         fine = [p.fine for p in parts if p.fine is not None]
         return cls(
             texture=torch.cat([p.texture for p in parts]),
             shapes=np.concatenate([p.shapes for p in parts]),
             noises=tuple(torch.cat(n) for n in zip(*(p.noises for p in parts), strict=True)),
-            details=np.concatenate(known) if len(known) == len(parts) else None,
+            photographs=Photographs.joined(known) if len(known) == len(parts) else None,
             fine=np.concatenate(fine) if len(fine) == len(parts) else None,
         )
 
@@ -167,7 +170,11 @@ class FaceGenerator:
             shapes=torch.cat(shapes).cpu().numpy(),
             noises=tuple(torch.cat(n).to(self.device) * factor for n in zip(*noises, strict=True)),
         )
-        return replace(latents, fine=self._fine_of(latents)) if fine else latents
+        return self.with_fine(latents) if fine else latents
+
+    def with_fine(self, latents: Latents) -> Latents:
+        """New faces with what a retouch adds to them."""
+        return replace(latents, fine=self._fine_of(latents))
 
     def _fine_of(self, latents: Latents) -> np.ndarray:
         """(B, 128, 128, 3) float32 the fine part that a retouch adds."""
@@ -201,6 +208,12 @@ class FaceGenerator:
         """
         asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         flows = np.stack([self.flow(s, values) for s, values in zip(latents.shapes, asked, strict=True)])
+        return self.draw_posed(latents, asked, flows, fine=fine)
+
+    def draw_posed(
+        self, latents: Latents, asked: Sequence[Sliders], flows: np.ndarray, *, fine: bool = False
+    ) -> np.ndarray:
+        """Pictures of faces whose pose is given by (B, 64, 64, 2) flows (`flow_from_canonical`); else as `draw`."""
         values = torch.tensor([s.drawn() for s in asked], device=self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
             drawn, _, _ = self.vae(
@@ -210,21 +223,44 @@ class FaceGenerator:
                 noises=latents.noises,
             )
         pictures = drawn.float().permute(0, 2, 3, 1).cpu().numpy()
-        added = latents.details
         if fine and latents.fine is not None:
             parts = latents.fine * counted(self.mean_shape, asked)
-            added = parts if added is None else added + parts
-        if added is not None:
-            pictures += np.stack([warped(d, flow) for d, flow in zip(added, flows, strict=True)])
+            pictures += np.stack([warped(part, flow) for part, flow in zip(parts, flows, strict=True)])
         return (pictures.clip(0, 1) * 255).round().astype(np.uint8)
+
+    def with_photographs(self, pictures_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
+        """Faces of photographs as the photographs show them, moved like the drawn ones.
+
+        Args:
+            pictures_rgb: (B, S, S, 3) uint8 as drawn.
+            latents: the faces.
+            sliders: one for each.
+
+        Returns:
+            (B, 256, 256, 3) uint8 RGB; what was given where there are no photographs.
+        """
+        known = latents.photographs
+        if known is None:
+            return pictures_rgb
+        in_light = [replace(CANONICAL, hair=asked.hair, background=asked.background) for asked in sliders]
+        made = []
+        for place, ahead in enumerate(self.draw(known.latents, in_light)):
+            points = self.posed(latents.shapes[place], sliders[place])
+            flow = flow_from_canonical(points, latents.shapes[place], self.mean_shape)
+            drawn = enlarged(pictures_rgb[place])
+            made.append(known.moved(place, sliders[place], drawn, enlarged(ahead), points, flow))
+        return (np.stack(made).clip(0, 1) * 255).round().astype(np.uint8)
 
     def flow(self, shape: np.ndarray, sliders: Sliders) -> np.ndarray:
         """(64, 64, 2) float32 flow that poses a shape as the sliders say."""
+        return flow_from_canonical(self.posed(shape, sliders), shape, self.mean_shape)
+
+    def posed(self, shape: np.ndarray, sliders: Sliders) -> np.ndarray:
+        """(468, 3) float32 the mesh of a shape posed as the sliders say, pixels of the 256-pixel frame."""
         quantities = {name: DRAWN[name].quantity(v) for name, v in zip(NAMES, sliders.drawn(), strict=True)}
         # lids look wider on a turned head: measured, and taken back
         narrower = 1 - TURNED_LIDS * (quantities["head"] / DRAWN["head"].at1) ** 2
-        points = geometry.posed(shape, quantities["eyes"] * narrower, quantities["mouth"], quantities["head"])
-        return flow_from_canonical(points, shape, self.mean_shape)
+        return geometry.posed(shape, quantities["eyes"] * narrower, quantities["mouth"], quantities["head"])
 
     def encode(self, image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> Encoded:
         """The largest face of a photograph as latents and sliders.
@@ -246,15 +282,14 @@ class FaceGenerator:
             nothing = tuple(torch.zeros(1, *s, device=self.device) for s in self.vae.noise_shapes())
             base = self.vae.base(texture)
             _, _, noises = self.vae.draw_canonical(base, self.vae.condition_of(values), self.vae.encode(seen), nothing)
-        shape = np.repeat(self.mean_shape[None], len(texture), 0)
-        latents = Latents(texture=texture, shapes=shape, noises=noises)
-        details = (drawn[..., :3].astype(np.float32) - self.draw(latents, CANONICAL)[0]) / 255 * self._face
-        latents = replace(latents, shapes=measured.shape[None], details=details[None])
+        latents = Latents(texture=texture, shapes=measured.shape[None], noises=noises)
         seen_as = Sliders.of_drawn(values[0].tolist())
         sliders = Sliders(**{name: round(value, 2) for name, value in vars(seen_as).items()})
-        return Encoded(latents=latents, sliders=sliders, framed=framed)
+        large = Measured.of(framed.picture_rgb, framed.face, maps[..., HAIR], maps[..., BACKGROUND], SIZE)
+        known = Photographs.of(large, latents, sliders, self.mean_shape)
+        return Encoded(latents=replace(latents, photographs=known), sliders=sliders, framed=framed)
 
     @cached_property
     def _face(self) -> np.ndarray:
-        """(128, 128, 1) float32 where details of a photograph count in the canonical frame: inside the face."""
+        """(128, 128, 1) float32 where the fine part counts in the canonical frame: inside the face."""
         return inside(self.mean_shape)

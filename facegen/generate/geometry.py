@@ -220,12 +220,17 @@ def _clear_of_rim(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     At the rim of the source lies what is behind the head too: spread over a cheek it would be a smear.
     """
-    before, after = (-normals(points)[:, 2] for points in (source, target))
-    opened = np.clip(after - before, 0, 1) * np.clip(1 - before / 0.7, 0, 1)
+    opened = turned_into_view(source, target)
     centre = source[list(FACE_OVAL), :2].mean(0)
     result = source.copy()
     result[:, :2] += (_INWARD * opened)[:, None] * (centre - source[:, :2])
     return result
+
+
+def turned_into_view(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(468,) 0..1 how far each vertex turns towards the camera that the source hardly shows."""
+    before, after = (-normals(points)[:, 2] for points in (source, target))
+    return np.clip(after - before, 0, 1) * np.clip(1 - before / 0.7, 0, 1)
 
 
 def _with_nearest_surface(flow: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ class GeneratePipeline:
     def draw(
         self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, retouch: bool = True, strength: float = 1.0
     ) -> np.ndarray:
-        """Pictures of faces: (B, 256, 256, 3) uint8 RGB retouched, else (B, 128, 128, 3).
+        """Pictures of faces: (B, 256, 256, 3) uint8 RGB retouched or of photographs, else (B, 128, 128, 3).
 
         A retouch adds the fine part that new faces bring along, then restores details and enlarges.
         """
@@ -110,8 +110,13 @@ class GeneratePipeline:
         for start in range(0, len(latents), _AT_ONCE):
             places = range(start, min(start + _AT_ONCE, len(latents)))
             with self._lock, one_torch_thread():
-                drawn = self.generator.draw(latents.take(places), [asked[place] for place in places], fine=retouch)
-                made.append(self.restorer.restore(drawn, strength) if retouch else drawn)
+                part, values = latents.take(places), [asked[place] for place in places]
+                drawn = self.generator.draw(part, values, fine=retouch)
+                # of a photograph nothing has to be restored
+                drawn_share = 1 - (part.photographs.share if part.photographs else 0.0)
+                if retouch and drawn_share > 0:
+                    drawn = self.restorer.restore(drawn, strength * drawn_share)
+                made.append(self.generator.with_photographs(drawn, part, values))
         return np.concatenate(made)
 
     def best_seeds(self, options: GenerateOptions, sliders: Sliders) -> tuple[list[int], list[float]]:

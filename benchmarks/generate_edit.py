@@ -1,0 +1,83 @@
+"""Does a photograph stay the person when sliders change it? Measured by dlib; a sheet shows the pictures."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import report
+from benchmarks.swap_clips import DATA
+from facegen.errors import InputError
+from facegen.faces import FaceAnalyser, distance
+from facegen.generate.generator import Encoded
+from facegen.generate.pipeline import GeneratePipeline
+from facegen.media import read_picture, write_picture
+
+BOUND = 0.5
+"""Distance to the photograph that an edit may have at most."""
+EDITS: dict[str, dict[str, float]] = {
+    "none": {},
+    "eyes 0": {"eyes": 0.0},
+    "mouth 0.8": {"mouth": 0.8},
+    "hair 0.1": {"hair": 0.1},
+    "hair 0.95": {"hair": 0.95},
+    "background 0.1": {"background": 0.1},
+    "background 0.95": {"background": 0.95},
+    "head 0.1": {"head": 0.1},
+    "head 0.9": {"head": 0.9},
+}
+MORE = {"smile 2": {"smile": 2.0}, "feminine 2": {"feminine": 2.0}}
+
+
+def main(arguments: list[str]) -> None:
+    """Encodes portraits that no training saw and moves one slider at a time."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/generate_edit.png"))
+    asked = parser.parse_args(arguments)
+    folder = DATA / "portraits"
+    photographs = [*sorted((folder / "synthetic").glob("*.jpg"))[::3], *sorted((folder / "london").glob("*.jpg"))[::3]]
+    if not photographs:
+        raise InputError(f"Expected the local material in {folder}, found none; this benchmark needs it.")
+    pipeline, rows, lines = GeneratePipeline(), [], []
+    gaps: dict[str, list[float]] = {name: [] for name in (*EDITS, *MORE)}
+    for path in photographs:
+        encoded = pipeline.encode(read_picture(path), path.name)
+        pictures = [encoded.framed.picture_rgb, *_edited(pipeline, encoded)]
+        own, *found = (_person(pipeline.analyser, picture) for picture in pictures)
+        for name, person in zip(gaps, found, strict=True):
+            if own is not None and person is not None:
+                gaps[name].append(distance(own, person))
+        lines.append(np.concatenate(pictures, 1))
+    for name, values in gaps.items():
+        lost = len(photographs) - len(values)
+        rows.append(
+            {"edit": name, "mean": float(np.mean(values)), "largest": max(values), "bound": BOUND, "no face": lost}
+        )
+    asked.sheet.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(asked.sheet, np.concatenate(lines, 0))
+    report(
+        "generate_edit",
+        rows,
+        figures={"photographs": len(photographs)},
+        notes=[
+            "dlib distance of the edited picture to the photograph in the generator's frame, 256 px; one edit at a time.",
+            "On the sheet: the photograph, then the edits in the order of the table.",
+        ],
+    )
+
+
+def _edited(pipeline: GeneratePipeline, encoded: Encoded) -> list[np.ndarray]:
+    """The pictures of `EDITS` and `MORE`."""
+    sliders = encoded.sliders
+    drawn = [pipeline.draw(encoded.latents, replace(sliders, **changed))[0] for changed in EDITS.values()]
+    moved = [pipeline.directions.moved(encoded.latents, steps) for steps in MORE.values()]
+    return [*drawn, *(pipeline.draw(latents, sliders)[0] for latents in moved)]
+
+
+def _person(analyser: FaceAnalyser, picture_rgb: np.ndarray) -> np.ndarray | None:
+    picture = np.ascontiguousarray(picture_rgb)
+    faces = analyser.detect(picture, max_faces=1)
+    return analyser.embed(picture, faces)[0].embedding if faces else None
