@@ -9,6 +9,11 @@ from torch.nn import functional as F
 from facegen.talk.dfrf.head_prior import X_RANGE, Y_RANGE
 
 
+def exact(tensor: Tensor) -> torch.autocast:
+    """A context in which places are reckoned in float32: half of its digits put them more than a pixel off."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
 def pixel_grid(corner: Tensor, size_hw: tuple[int, int], stride: int) -> Tensor:
     """(B, h / stride, w / stride, 2) pixels in the middle of each stride of a box.
 
@@ -38,13 +43,15 @@ def cast(camera: Tensor, lens: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
     focal, centre = lens[:, :1].view(-1, *ones, 1), lens[:, 1:].view(-1, *ones, 2)
     turn, shift = camera[:, :, :3], camera[:, :, 3]
     seen = torch.cat([(pixels - centre) / focal, torch.ones_like(pixels[..., :1])], -1)
-    origin = -torch.einsum("bji,bj->bi", turn, shift).view(-1, *ones, 3)
-    return origin, torch.einsum("bji,b...j->b...i", turn, seen)
+    with exact(camera):
+        origin = -torch.einsum("bji,bj->bi", turn, shift).view(-1, *ones, 3)
+        return origin, torch.einsum("bji,b...j->b...i", turn, seen)
 
 
 def project(camera: Tensor, lens: Tensor, points: Tensor) -> Tensor:
     """(B, N, 2) pixels of (B, N, 3) world points; cameras as in `cast`."""
-    seen = torch.einsum("bij,bnj->bni", camera[:, :, :3], points) + camera[:, None, :, 3]
+    with exact(camera):
+        seen = torch.einsum("bij,bnj->bni", camera[:, :, :3], points) + camera[:, None, :, 3]
     return seen[..., :2] / seen[..., 2:].clamp_min(1e-3) * lens[:, None, :1] + lens[:, None, 1:]
 
 
@@ -63,7 +70,8 @@ def relief(prior: Tensor, points: Tensor) -> Tensor:
 
 def expressed(movement: Tensor, numbers: Tensor) -> Tensor:
     """(B, 3, rows, columns) how the relief moves with (B, M) numbers of mouth and eyes; movement (B, M, 3, rows, columns)."""
-    return torch.einsum("bmcij,bm->bcij", movement, numbers)
+    with exact(movement):
+        return torch.einsum("bmcij,bm->bcij", movement, numbers)
 
 
 def on_relief(values: Tensor, places: Tensor) -> Tensor:
