@@ -43,7 +43,9 @@ def main(arguments: list[str]) -> None:
     best = rows[0]
     figures = {name: best[name] for name in ("head PSNR, dB", "head SSIM", "lip distance", "lip correlation")}
     notes = [
-        "Held-back frames, drawn from their own sound, camera and eyes. Head: skin, features, hair and ears as the parser "
+        "Held-back frames, drawn from their own sound and from what was tracked in them: camera and eyes; with «surface» "
+        "in «told» also brows and how the skin lies above the cheeks, by optical flow in the preparation. Nothing of the "
+        "mouth is tracked into them, and the tracker knows no field. Head: skin, features, hair and ears as the parser "
         "sees them; frame: all of the picture before the still background. Lip distance: mean over lip points, in widths "
         "of the mouth, pose taken out; «still»: the person's resting mouth all along.",
         "Error in a part: its share of the head's squared error, on its share of the pixels.",
@@ -77,6 +79,7 @@ def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
         "run": run.name,
         "field": "reference" if isinstance(painter.model.field, ReferenceField) else "fast",
         "from": Path(read_request(_training(run)).task_settings.get("start", "")).name or "nothing",
+        "told": _told(run),
         "frames": count,
         "pixels": total,
         "steps": steps,
@@ -89,6 +92,11 @@ def _trained(run: Path) -> tuple[int, float]:
     """Steps and minutes of a run's training."""
     lines = [line for line in read_losses(_training(run)) if "steps_per_second" in line]
     return (lines[-1]["step"], round((lines[-1]["time"] - lines[0]["time"]) / 60, 1)) if lines else (0, 0.0)
+
+
+def _told(run: Path) -> str:
+    """What the field of a run is told besides sound and camera."""
+    return "surface" if read_request(_training(run)).task_settings.get("surface", False) else "eyes"
 
 
 def _training(run: Path) -> Path:
@@ -128,6 +136,7 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
     steps, minutes = _trained(run)
     return {
         "run": run.name,
+        "told": _told(run),
         "frames": len(frames),
         "steps": steps,
         "minutes": minutes,

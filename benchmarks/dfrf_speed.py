@@ -51,8 +51,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _row(kind: str, folder: Path, count: int) -> dict[str, object]:
-    task = DfrfTask(kind="fast") if kind == "fast" else DfrfTask(kind="reference", references=4)
-    scene = Scene(folder, task.references, torch.device("cpu"))
+    task = DfrfTask(kind="fast", surface=True) if kind == "fast" else DfrfTask(kind="reference", references=4)
+    scene = Scene(folder, task.references, torch.device("cpu"), has_surface=task.surface)
     model = task.build_model()
     assert isinstance(model, RadianceField)
     painter = Painter(model, scene)

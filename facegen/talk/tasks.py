@@ -88,6 +88,7 @@ DFRF = TaskInfo(
             "ema_decay=0.98",
             "save_every=250",
             "keep_hourly=1",
+            "task.surface=true",
         ),
         "reference": (
             "task.kind=reference",
@@ -107,6 +108,7 @@ DFRF = TaskInfo(
             "optimiser.rate=0.005",
             "save_every=5",
             "log_every=1",
+            "task.surface=true",
             "task.references=2",
             "task.measured=2",
             "task.fast.plane_size=16",

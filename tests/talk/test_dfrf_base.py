@@ -56,7 +56,7 @@ def test_a_person_starts_from_a_base(people: Path, prepared: PreparedFolder, tmp
     _trained(people, base, "task.fast.plane_size=8")
     with pytest.raises(InputError, match="base over 2"):
         trained_places(base)
-    sizes = ["references=2", "fast.channels=4", "fast.width=16", "fast.features=7", "fast.samples=4"]
+    sizes = ["references=2", "surface=true", "fast.channels=4", "fast.width=16", "fast.features=7", "fast.samples=4"]
     task = override(DfrfTask(), [*sizes, "fast.plane_size=16", f"start={base}"])
     begun = task.build_model().state_dict()
     held = override(DfrfTask(), [*sizes, "fast.plane_size=8", f"start={base}"]).build_model().state_dict()

@@ -30,7 +30,7 @@ def test_the_layout_is_the_references(prepared: PreparedFolder) -> None:
 
 
 def test_cameras_put_the_mesh_where_it_was(prepared: PreparedFolder) -> None:
-    track = track_of(prepared.arrays("track_params.npz"))
+    track = track_of(prepared.arrays("track_params.npz") | prepared.arrays("surface.npz"))
     assert track.error_px.max() < 2
     parts = [json.loads((prepared.path / f"transforms_{name}.json").read_text()) for name in ("train", "val")]
     frames = [frame for part in parts for frame in part["frames"]]

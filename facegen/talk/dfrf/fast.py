@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from facegen.talk.dfrf import volume
 from facegen.talk.dfrf.choices import FastConfig
-from facegen.talk.dfrf.hearing import CODE, EYES
+from facegen.talk.dfrf.hearing import CODE
 
 STRIDE = 8
 """Pixels from ray to ray; boxes are multiples of it."""
@@ -34,10 +34,10 @@ _OWN_SHARE = 0.5
 class FastField(nn.Module):
     """A box of a frame, drawn from sound code, eyes and camera."""
 
-    def __init__(self, config: FastConfig, references: int) -> None:
+    def __init__(self, config: FastConfig, references: int, eyes: int) -> None:
         super().__init__()
         self.config, self.references = config, references
-        told = CODE + EYES
+        told = CODE + eyes
         self.planes = nn.Parameter(torch.randn(3, config.channels, config.plane_size, config.plane_size) * 0.5)
         self.told = nn.Linear(told, config.width)
         self.first = nn.Linear(3 * config.channels, config.width)
@@ -51,8 +51,8 @@ class FastField(nn.Module):
         """Draws the box.
 
         Args:
-            told: (B, CODE + EYES).
-            numbers: (B, RIG_SIZE + EYES) the mouth, and the eyes.
+            told: (B, CODE + eyes).
+            numbers: (B, RIG_SIZE + eyes) the mouth, and the eyes.
             batch: of `SceneData`: `camera`, `lens`, `corner`, `plate`, `references`, `reference_cameras`, `prior`.
 
         Returns:
@@ -91,7 +91,8 @@ class FastField(nn.Module):
             moved = rest + volume.on_relief(there, rest) - places
             turn, depth = batch["reference_cameras"][:, k, :2, :3], batch["reference_cameras"][:, k, 2, 3]
             scale = (batch["lens"][:, 0] / depth).view(-1, 1, 1, 1)
-            ways.append(torch.einsum("bij,bjhw->bihw", turn, moved) * scale)
+            with volume.exact(turn):
+                ways.append(torch.einsum("bij,bjhw->bihw", turn, moved) * scale)
         return torch.cat(ways, 1)
 
     def march(self, told: Tensor, batch: dict[str, Tensor], size_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -71,7 +71,7 @@ def find_prior(track: HeadTrack, heads: Iterable[tuple[int, np.ndarray]]) -> Hea
 
 def fitted_prior(prior: HeadPrior, points: np.ndarray) -> HeadPrior:
     """The relief bent to points on the head, (N, 3) in the world: a Gaussian mean of their gaps to it."""
-    column, row = _places(points)
+    column, row = places_of(points)
     gaps = points[:, 2] - _height(prior, column, row)
     grid = grid_points(prior.depth)[..., :2]
     near = np.square(grid[:, :, None] - points[None, None, :, :2]).sum(-1)
@@ -80,11 +80,18 @@ def fitted_prior(prior: HeadPrior, points: np.ndarray) -> HeadPrior:
     return HeadPrior(depth.astype(np.float32), prior.inside)
 
 
-def _places(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def places_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Column and row of the grid, float32, of world points (N, 3)."""
     column = (points[:, 0] - X_RANGE[0]) / (X_RANGE[1] - X_RANGE[0]) * (GRID_HW[1] - 1)
     row = (Y_RANGE[1] - points[:, 1]) / (Y_RANGE[1] - Y_RANGE[0]) * (GRID_HW[0] - 1)
     return column.astype(np.float32), row.astype(np.float32)
+
+
+def at_places(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N, ...) values (rows, columns, ...) of the grid at world points (N, 3)."""
+    column, row = places_of(points)
+    found = cv2.remap(values, column[:, None], row[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found[:, 0])
 
 
 def _height(prior: HeadPrior, column: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -100,7 +107,7 @@ def surface_points(track: HeadTrack, prior: HeadPrior, index: int, pixels: np.nd
     depth = np.full(len(pixels), (float(prior.depth.mean()) - origin[2])) / rays[:, 2]
     for _ in range(5):
         points = origin + depth[:, None] * rays
-        depth = (_height(prior, *_places(points)) - origin[2]) / rays[:, 2]
+        depth = (_height(prior, *places_of(points)) - origin[2]) / rays[:, 2]
     return np.asarray(origin + depth[:, None] * rays)
 
 
@@ -116,7 +123,7 @@ def on_grid(points: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     from facegen.faces import mesh
 
-    column, row = _places(points)
+    column, row = places_of(points)
     depth, found = np.full(GRID_HW, -np.inf), np.zeros((*GRID_HW, values.shape[1]))
     for triangle in mesh.topology().triangles:
         corners = np.stack([column[triangle], row[triangle]], 1).astype(np.float64)

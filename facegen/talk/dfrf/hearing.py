@@ -13,7 +13,7 @@ from facegen.talk.speech import FEATURES
 CODE = 64
 """Numbers that say a moment's sound."""
 EYES = 4
-"""Numbers that say the eyes: lids, brows, gaze to the right and up."""
+"""Numbers that say the eyes, where no more is told: lids, brows, gaze to the right and up."""
 WINDOW = 8
 """Neighbouring frames whose codes are smoothed into one."""
 _DEAF_SHARE = 0.3

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from facegen.talk.dfrf.choices import FastConfig, ReferenceConfig
 from facegen.talk.dfrf.fast import FastField
-from facegen.talk.dfrf.hearing import SoundEncoder
+from facegen.talk.dfrf.hearing import EYES, SoundEncoder
 from facegen.talk.dfrf.reference import ReferenceField
 from facegen.training.losses import laplacian
 
@@ -26,16 +26,19 @@ class RadianceField(nn.Module):
         references: reference pictures.
         fast: sizes of the one.
         faithful: sizes of the other.
+        eyes: numbers that say the eyes, and what else moves with them.
     """
 
-    def __init__(self, kind: str, references: int, fast: FastConfig, faithful: ReferenceConfig) -> None:
+    def __init__(
+        self, kind: str, references: int, fast: FastConfig, faithful: ReferenceConfig, eyes: int = EYES
+    ) -> None:
         super().__init__()
         self.sound = SoundEncoder()
         self.field: FastField | ReferenceField
         if kind == "fast":
-            self.field = FastField(fast, references)
+            self.field = FastField(fast, references, eyes)
         else:
-            self.field = ReferenceField(faithful, references)
+            self.field = ReferenceField(faithful, references, eyes)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses by name, for a batch of `SceneData`."""

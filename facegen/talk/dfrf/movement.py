@@ -19,7 +19,7 @@ _FARTHEST = 4.0
 
 
 def standard_eyes(values: np.ndarray, trained: int) -> np.ndarray:
-    """(N, 4) numbers of the eyes, brought to mean 0 and deviation 1 over the trained frames."""
+    """(N, M) numbers of the eyes, brought to mean 0 and deviation 1 over the trained frames."""
     mean, deviation = values[:trained].mean(0), values[:trained].std(0) + 0.01
     return np.clip((values - mean) / deviation, -_FARTHEST, _FARTHEST).astype(np.float32)
 

@@ -51,7 +51,7 @@ class Painter:
             model.load_state_dict(load_file(field / "field.safetensors"))
         except (SafetensorError, RuntimeError, OSError) as error:
             raise WeightsError(f"Expected the weights of a field in {field}, found others; train it again.") from error
-        return cls(model.to(device), Scene(prepared, task.references, device))
+        return cls(model.to(device), Scene(prepared, task.references, device, has_surface=task.surface))
 
     def paint(self, pose: Pose, sounds: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB: a frame.

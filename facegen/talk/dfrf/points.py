@@ -22,9 +22,9 @@ _OUTLIER_PX = 1.5
 _FEWEST = 30
 _DEEPEST = 0.5
 _DEPTH_HELD = 0.05
-_EYES = (-0.75, 0.75, 0.12, 0.62)
+EYES_BOX = (-0.75, 0.75, 0.12, 0.62)
 """x and y range, world units, of brows and eyes, which move by themselves."""
-_CHEEKS_FROM = -0.15
+CHEEKS_FROM = -0.15
 """Below this height speech moves the face."""
 
 
@@ -78,8 +78,8 @@ def _picked(
     pixels = found[:, 0].astype(np.float64) + 0.5
     world = surface_points(track, prior, base, pixels)
     x, y = world[:, 0], world[:, 1]
-    in_eyes = (x > _EYES[0]) & (x < _EYES[1]) & (y > _EYES[2]) & (y < _EYES[3])
-    keeps = ~in_eyes & (y > _CHEEKS_FROM)
+    in_eyes = (x > EYES_BOX[0]) & (x < EYES_BOX[1]) & (y > EYES_BOX[2]) & (y < EYES_BOX[3])
+    keeps = ~in_eyes & (y > CHEEKS_FROM)
     return pixels[keeps], world[keeps]
 
 

@@ -7,6 +7,7 @@ import wave
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -20,8 +21,9 @@ from facegen.media.source import check_readable
 from facegen.talk.clips import measured, mouth_of
 from facegen.talk.dfrf.body import base_frame, measure_body
 from facegen.talk.dfrf.camera import HeadTrack, track_head
+from facegen.talk.dfrf.expression import eyes_of, upper_face_of
 from facegen.talk.dfrf.folder import PreparedFolder, Steps
-from facegen.talk.dfrf.head_prior import find_prior, fitted_prior
+from facegen.talk.dfrf.head_prior import HeadPrior, find_prior, fitted_prior
 from facegen.talk.dfrf.layers import (
     HEAD,
     BackgroundFinder,
@@ -35,16 +37,15 @@ from facegen.talk.dfrf.layers import (
 from facegen.talk.dfrf.listening import frame_sounds
 from facegen.talk.dfrf.movement import movement_basis, standard_eyes
 from facegen.talk.dfrf.points import refine_track
+from facegen.talk.dfrf.surface import SurfaceTracker, follow_surface, moved_by, surface_numbers
 from facegen.talk.rig import bundled_rig
 from facegen.talk.speech import SAMPLE_RATE, listen
 
-STEPS = ("sound", "frames", "landmarks", "parsing", "background", "layers", "track", "cameras")
+STEPS = ("sound", "frames", "landmarks", "parsing", "background", "layers", "track", "surface", "cameras")
 """In this order, numbered from 0 as in the reference's `process_data.py --step`."""
 FEWEST_FRAMES = 50
 LONGEST_SIDE = 1024
 """Larger frames are made smaller to this many pixels."""
-EYES = ("blink", "brow", "right", "up")
-"""What `track_params.npz` says of the eyes in every frame."""
 
 _AT_ONCE = 8
 _BACKGROUND_EVERY = 20
@@ -79,6 +80,7 @@ def prepare(
     """
     made = PreparedFolder(folder)
     work = _Preparation(video, made, _begun(video, made, train_share, seconds), analyser, on_progress)
+    work.forget_what_follows_gaps()
     for number, step in enumerate(STEPS):
         if step not in work.steps.done:
             work.share = number / len(STEPS)
@@ -134,6 +136,13 @@ class _Preparation:
         """Notes that a step is done."""
         self.steps = replace(self.steps, done=(*self.steps.done, step))
         config.save(self.folder.steps_path, self.steps)
+
+    def forget_what_follows_gaps(self) -> None:
+        """A step that is missing, as in a folder made before there was such a step, is followed by all after it."""
+        done = tuple(
+            step for step, _ in takewhile(lambda pair: pair[0] == pair[1], zip(STEPS, self.steps.done, strict=False))
+        )
+        self.steps = replace(self.steps, done=done)
 
     def do_sound(self) -> None:
         """`aud.wav` and `aud.npy`."""
@@ -242,10 +251,36 @@ class _Preparation:
         )
         self._draw_debug(track, faces)
 
+    def do_surface(self) -> None:
+        """`surface.npz`: poses corrected by optical flow, what is told of the upper face, how the relief moves with it."""
+        count, trained, arrays = self.steps.frame_count, self.steps.train_frames, self.folder.arrays("track_params.npz")
+        base, prior = int(arrays["body_base"]), HeadPrior(arrays["prior_depth"], arrays["prior_inside"])
+        faces = [self._face(index) for index in range(count)]
+        upper, points478 = np.stack([upper_face_of(face) for face in faces]), [face.points478[:468] for face in faces]
+        numbers = np.concatenate([arrays["mouth"], standard_eyes(upper, trained)], 1)
+        known = movement_basis(np.stack(points478[:trained]), numbers[:trained])
+        tracker = SurfaceTracker(track_of(arrays), prior, base, self._frame(base), numbers, known)
+        moves, beliefs = follow_surface(
+            tracker,
+            count,
+            self._frame,
+            lambda index: self._layers(index) == HEAD,
+            lambda index: self._say(index / count, "Following the skin"),
+        )
+        track = tracker.track
+        told = surface_numbers(moves, beliefs, tracker.told, trained)
+        turned = [cv2.Rodrigues(turn)[0][:, 0] for turn in track.rotation @ track.rotation[base].T]
+        eyes = np.concatenate([upper, turned, told], 1).astype(np.float32)
+        numbers = np.concatenate([arrays["mouth"], standard_eyes(eyes, trained)], 1)
+        movement = moved_by(moves[:trained], beliefs[:trained], numbers[:trained], track.rotation[base])
+        movement[: len(known)] += known
+        self.folder.write_arrays(
+            "surface.npz", rotation=track.rotation, translation=track.translation, eyes=eyes, movement=movement
+        )
+
     def do_cameras(self) -> None:
         """`transforms_train.json` and `transforms_val.json`."""
-        arrays = self.folder.arrays("track_params.npz")
-        track = track_of(arrays)
+        track = track_of(self.folder.arrays("track_params.npz") | self.folder.arrays("surface.npz"))
         rows = [
             {
                 "img_id": index,
@@ -334,16 +369,6 @@ def _chunks(items: Iterable[object], size: int) -> Iterator[list[object]]:
             held = []
     if held:
         yield held
-
-
-def eyes_of(face: Face) -> np.ndarray:
-    """(4,) float32: lids closed, brows raised, gaze to the picture's right and up, about -1..1."""
-    blink = (face.blendshape("eyeBlinkLeft") + face.blendshape("eyeBlinkRight")) / 2
-    brow = face.blendshape("browInnerUp") - (face.blendshape("browDownLeft") + face.blendshape("browDownRight")) / 2
-    right = face.blendshape("eyeLookOutLeft") + face.blendshape("eyeLookInRight")
-    right -= face.blendshape("eyeLookInLeft") + face.blendshape("eyeLookOutRight")
-    up = face.blendshape("eyeLookUpLeft") - face.blendshape("eyeLookDownLeft")
-    return np.array([blink, brow, right / 2, up], np.float32)
 
 
 def track_of(arrays: dict[str, np.ndarray]) -> HeadTrack:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from facegen.talk.dfrf import volume
 from facegen.talk.dfrf.choices import ReferenceConfig
-from facegen.talk.dfrf.hearing import CODE, EYES
+from facegen.talk.dfrf.hearing import CODE
 
 _POINT_OCTAVES, _DIRECTION_OCTAVES = 10, 4
 _FEATURE, _FUSED = 128, 256
@@ -40,10 +40,10 @@ def waves(values: Tensor, octaves: int) -> Tensor:
 class ReferenceField(nn.Module):
     """A box of a frame, ray by ray; the same interface as `FastField`."""
 
-    def __init__(self, config: ReferenceConfig, references: int) -> None:
+    def __init__(self, config: ReferenceConfig, references: int, eyes: int) -> None:
         super().__init__()
         self.config, self.references = config, references
-        told = CODE + EYES
+        told = CODE + eyes
         point = 3 * (1 + 2 * _POINT_OCTAVES)
         self.maps = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU())
         self.feature = nn.Linear(64, _FEATURE)
@@ -238,7 +238,7 @@ class NerfNet(nn.Module):
 
         Args:
             points: (B, R, N, 63) encoded.
-            words: (B, 1, 1, CODE + EYES).
+            words: (B, 1, 1, CODE + eyes).
             features: (B, R, N, _FUSED).
             heading: (B, R, 1, 27) encoded direction.
         """

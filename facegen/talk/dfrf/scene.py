@@ -39,7 +39,7 @@ class Pose:
     translation: np.ndarray
     """(3,)."""
     eyes: np.ndarray
-    """(4,) of `prepare.EYES`, in deviations from this person's mean."""
+    """(EYES,) or (UPPER,) of `expression`, in deviations from this person's mean; lids come first."""
     plate: np.ndarray
     """(H, W, 3) uint8 RGB: everything but the head."""
 
@@ -51,15 +51,17 @@ class Scene:
         folder: the folder.
         references: how many reference pictures are used.
         device: where tensors go.
+        has_surface: poses and numbers of `surface.npz` are used; otherwise those of `track_params.npz` alone.
 
     Raises:
         InputError: the folder is not prepared to the end.
     """
 
-    def __init__(self, folder: Path, references: int, device: torch.device) -> None:
+    def __init__(self, folder: Path, references: int, device: torch.device, *, has_surface: bool = False) -> None:
         self.folder = PreparedFolder(Path(folder))
         self.steps = self.folder.steps
-        missing = [step for step in STEPS if step not in self.steps.done]
+        needed = [step for step in STEPS if step != "surface" or has_surface]
+        missing = [step for step in needed if step not in self.steps.done]
         if missing:
             raise InputError(
                 f"Expected a folder prepared to the end in {folder}, found the step {missing[0]!r} missing; run "
@@ -67,6 +69,8 @@ class Scene:
             )
         self.device = device
         self.arrays = self.folder.arrays("track_params.npz")
+        if has_surface:
+            self.arrays |= self.folder.arrays("surface.npz")
         self.track = track_of(self.arrays)
         self.prior = HeadPrior(self.arrays["prior_depth"], self.arrays["prior_inside"])
         self.sounds = self.folder.sounds()

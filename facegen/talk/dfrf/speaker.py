@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from facegen.talk.dfrf.expression import UPPER_FACE
 from facegen.talk.dfrf.listening import frame_sounds
 from facegen.talk.dfrf.paint import Painter
 from facegen.talk.options import TalkOptions
@@ -39,6 +40,9 @@ class FieldSpeaker:
         """(H, W, 3) uint8 RGB: one frame."""
         scene = self.painter.scene
         own = scene.eyes[self._frames[index]]
+        if self.options.still:
+            # what goes with the head's pose stays with it
+            own = np.concatenate([own[: len(UPPER_FACE)], scene.eyes[self._still][len(UPPER_FACE) :]])
         pose = scene.pose(self._still if self.options.still else int(self._frames[index]))
         eyes = own if self.options.blink else np.array([min(float(own[0]), self._open), *own[1:]], np.float32)
         windows = scene.sound_windows(self._sounds, np.array([index]))[0]

@@ -15,7 +15,9 @@ from facegen.config import check, save
 from facegen.errors import InputError
 from facegen.talk.dfrf.base import base_weights, start_from
 from facegen.talk.dfrf.choices import FastConfig, ReferenceConfig
+from facegen.talk.dfrf.expression import UPPER
 from facegen.talk.dfrf.flow import prepared_people
+from facegen.talk.dfrf.hearing import EYES
 from facegen.talk.dfrf.model import RadianceField
 from facegen.talk.dfrf.paint import Painter
 from facegen.talk.dfrf.people import PeopleData
@@ -34,6 +36,8 @@ class DfrfTask(Task):
     """`reference` is DFRF part by part; `fast` does the same with tri-planes, few samples and a decoder."""
     references: int = field(default=5, metadata={"min": 1, "max": 16, "step": 1})
     """Reference pictures that points are looked up in."""
+    surface: bool = False
+    """Tell the field where the head's surface lies above the cheeks, as optical flow has it, besides lids, brow and gaze."""
     fast: FastConfig = field(default_factory=FastConfig)
     """Sizes of the `fast` field."""
     faithful: ReferenceConfig = field(default_factory=ReferenceConfig)
@@ -51,11 +55,13 @@ class DfrfTask(Task):
         if folder is None:
             raise InputError("Expected a folder with a video of somebody who speaks, found none; name it with --data.")
         people = prepared_people(Path(folder))
-        return PeopleData([SceneData(Scene(person.path, self.references, device)) for person in people])
+        return PeopleData(
+            [SceneData(Scene(person.path, self.references, device, has_surface=self.surface)) for person in people]
+        )
 
     def build_model(self) -> nn.Module:
         """A fresh field, or one with the weights of another."""
-        model = RadianceField(self.kind, self.references, self.fast, self.faithful)
+        model = RadianceField(self.kind, self.references, self.fast, self.faithful, UPPER if self.surface else EYES)
         if self.start:
             start_from(model, base_weights(self.start))
         return model
