@@ -8,17 +8,24 @@ import numpy as np
 import pytest
 import torch
 
+from facegen.config import override
 from facegen.errors import InputError
+from facegen.talk import TalkOptions
 from facegen.talk.dfrf import volume
 from facegen.talk.dfrf.camera import HeadTrack
 from facegen.talk.dfrf.expression import SURFACE, UPPER, UPPER_FACE
 from facegen.talk.dfrf.folder import PreparedFolder
 from facegen.talk.dfrf.head_prior import GRID_HW, HeadPrior
 from facegen.talk.dfrf.layers import HEAD, unpainted
+from facegen.talk.dfrf.model import RadianceField
+from facegen.talk.dfrf.paint import Painter
 from facegen.talk.dfrf.prepare import STEPS, prepare, track_of
 from facegen.talk.dfrf.scene import Scene
+from facegen.talk.dfrf.speaker import FieldSpeaker
 from facegen.talk.dfrf.surface import CELL_HW, SurfaceTracker, moved_by, surface_numbers
+from facegen.talk.dfrf.task import DfrfTask
 from facegen.talk.rig import RIG_SIZE
+from facegen.talk.speech import listen
 
 CPU = torch.device("cpu")
 
@@ -122,6 +129,23 @@ def test_a_folder_made_before_is_drawn_with_or_refused_or_brought_up_to_date(
     assert prepare(video, tmp_path).steps.done == STEPS
     assert (tmp_path / "transforms_val.json").exists()
     assert Scene(tmp_path, 2, CPU, has_surface=True).pose(3).eyes.shape == (UPPER,)
+
+
+def test_a_still_head_keeps_what_goes_with_its_pose(prepared: PreparedFolder) -> None:
+    task = override(DfrfTask(), ["references=2", "surface=true", "fast.plane_size=16", "fast.samples=4"])
+    torch.manual_seed(0)
+    model = task.build_model()
+    assert isinstance(model, RadianceField)
+    painter = Painter(model, Scene(prepared.path, 2, CPU, has_surface=True))
+    scene, speech = painter.scene, listen(prepared.path / "aud.wav")
+    # eyes that never change leave nothing to move in a still forehead, however the skin lies in other frames
+    scene.eyes[:, : len(UPPER_FACE)] = 0.0
+    scene.eyes[:, len(UPPER_FACE) :] = np.random.default_rng(0).normal(size=scene.eyes[:, len(UPPER_FACE) :].shape) * 4
+    speaker = FieldSpeaker(painter, speech, np.arange(20) / 25, TalkOptions(still=True))
+    frames = [speaker.draw(index) for index in (0, 12)]
+    x, y = scene.corner(scene.pose(scene.reference_frames[0]))
+    forehead = [frame[y + 20 : y + 50, x + 40 : x + 80].astype(int) for frame in frames]
+    assert np.abs(forehead[0] - forehead[1]).max() <= 3
 
 
 def test_places_are_as_exact_under_reduced_precision() -> None:
