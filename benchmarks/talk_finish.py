@@ -28,6 +28,8 @@ HELD_BACK = ("vasa_3", "vasa_l3", "vasa_13")
 _EVERY = 5
 _MOUTH = (slice(120, 216), slice(72, 184))
 """Rows and columns of the square in which a mouth opens."""
+_EYES = 0.015
+"""Share of the square round lids from which on they count as moved."""
 _AT_ONCE = 4
 _FRAMES = 50
 """Of a talk in which flicker is measured."""
@@ -43,26 +45,28 @@ def main(arguments: list[str]) -> None:
     rows = []
     for path in list_clips(asked.data):
         if path.stem in HELD_BACK:
-            rows.append({"clip": path.stem, **_errors(path, finisher, analyser), **_flicker(path, finisher, analyser)})
+            kept = pairs_kept(path, analyser, _EVERY)
+            data = FinishData(kept, kept, torch.device("cpu"))
+            flicker = _flicker(path, finisher, analyser)
+            rows.append({"clip": path.stem, **_errors(data, finisher), **_eye_errors(data, finisher), **flicker})
     names = [name for name in rows[0] if name != "clip"]
     figures = {f"{name}, mean": round(float(np.mean([row[name] for row in rows])), 3) for name in names}
     notes = [
         "Grey levels of 255 on 256x256 squares; each: as geometry draws it, then with the network. Skin: where its light "
         "may change below the eyes. Edges: first differences. Features: distance in three maps of the parser, mouth.",
+        "Eyes: round lids that have moved, in frames in which they have.",
         "Flicker: mean second difference in time of the face, two seconds of the clip's sound.",
     ]
     report("talk_finish", rows=rows, figures=figures, notes=notes)
 
 
 @torch.inference_mode()
-def _errors(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str, float]:
-    kept = pairs_kept(path, analyser, _EVERY)
-    data, count = FinishData(kept, kept, torch.device("cpu")), len(kept["drawn"])
+def _errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
+    count = len(data)
     sums: dict[str, float] = {}
     for start in range(0, count, _AT_ONCE):
         batch = data.shown(list(range(start, min(start + _AT_ONCE, count))))
-        change = finisher.network(batch["drawn"], batch["maps"])
-        made = finished(batch["drawn"], change, batch["light"], batch["region"]).clamp(0, 1)
+        made = _finished(batch, finisher)
         skin = F.interpolate(batch["light"], size=SIDE) * (1 - F.max_pool2d(batch["region"], 5, 1, 2))
         skin[:, :, : SIDE // 3] = 0
         maps = parser_maps("cpu", 3)
@@ -78,6 +82,25 @@ def _errors(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str,
             for key, figure in figures.items():
                 sums[key] = sums.get(key, 0.0) + figure * len(picture) / count
     return {key: round(figure, 3) for key, figure in sums.items()}
+
+
+@torch.inference_mode()
+def _eye_errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
+    shares = data.learned["eyes"].float().mean((1, 2, 3)) / 255
+    chosen = torch.nonzero(shares > _EYES)[:, 0].tolist()
+    sums = dict.fromkeys(("eyes", "eyes with", "eyes edges", "eyes edges with"), 0.0)
+    for index in chosen:
+        batch = data.shown([index])
+        around = F.interpolate(batch["eyes"], size=SIDE, mode="bilinear", align_corners=False)
+        for name, picture in (("", batch["drawn"]), (" with", _finished(batch, finisher))):
+            sums[f"eyes{name}"] += _mean(picture - batch["truth"], around) / len(chosen)
+            sums[f"eyes edges{name}"] += _mean(_edges(picture) - _edges(batch["truth"]), around) / len(chosen)
+    return {"frames with moved lids": len(chosen)} | {key: round(figure, 3) for key, figure in sums.items()}
+
+
+def _finished(batch: dict[str, Tensor], finisher: Finisher) -> Tensor:
+    change = finisher.network(batch["drawn"], batch["maps"])
+    return finished(batch["drawn"], change, batch["light"], batch["region"], batch["eyes"]).clamp(0, 1)
 
 
 def _mean(error: Tensor, weight: Tensor) -> float:

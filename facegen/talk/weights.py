@@ -28,8 +28,8 @@ FINISH = WeightFile(
     name="talk-finish",
     source=Bundled(),
     filename="talk/finish.safetensors",
-    sha256="84eb2c7a656a57b0b80d41e1ea0931f8d05e1850971b8dc11f152be5118e03aa",
-    size=365276,
+    sha256="e1b23759ac94d64238a7a1fc500f278e9a3895b7510cf30bd72f175b01b566f9",
+    size=372078,
     licence=_TERMS,
     card="talk/README.md",
 )

@@ -1,5 +1,6 @@
 """The finishing network: what it may change, what it learns from, and that it learns."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from facegen.errors import InputError, WeightsError
 from facegen.faces import Face, FaceAnalyser, align, mesh
 from facegen.talk.finish.data import FinishData, joined, packed, pairs_kept
 from facegen.talk.finish.finisher import Finisher
-from facegen.talk.finish.network import LIGHT, FinishNet, FinishNetConfig, finished
+from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, finished
 from facegen.talk.finish.pairs import moment_as, pairs_of_clip
 from facegen.talk.finish.task import FinishTask
 from facegen.talk.finish.view import COARSE, GRID, MAPS, SIDE, Shape, View, placed
@@ -69,7 +70,7 @@ def test_nothing_may_change_where_nothing_has_moved(sitter: Sitter, picture: np.
     view = View.of(picture, points, Shape.of(points))
     assert view.drawn_rgb.shape == (SIDE, SIDE, 3)
     assert view.maps.shape == (GRID, GRID, MAPS)
-    assert view.light.max() == view.region.max() == 0
+    assert view.light.max() == view.region.max() == view.eyes.max() == 0
     drawn = picture.copy()
     Finisher.bundled().touch(sitter)(drawn, points)
     assert np.array_equal(drawn, picture)
@@ -96,19 +97,39 @@ def test_a_turned_head_frees_the_face_but_not_its_eyes(sitter: Sitter) -> None:
         assert view.light[row, column] < 0.3
 
 
+def test_closing_lids_free_what_lies_round_the_eyes_alone(sitter: Sitter) -> None:
+    view, places = _view(sitter, replace(_moment(0), lids=np.array([1, 0], np.float32)))
+    (left, top), (right, bottom) = (
+        bound(places[list(mesh.EYE_LEFT), :2] * GRID / SIDE, 0) for bound in (np.min, np.max)
+    )
+    assert view.eyes[int(bottom) - 1, int((left + right) / 2)] > 0.9
+    assert view.eyes[:, int(right) + 12 :].max() < 0.01
+    assert view.eyes[int(bottom) + 12 :].max() < 0.01
+    assert top < bottom
+    change = np.abs(Finisher.bundled().change(view)).max(2)
+    lid = change[2 * int(top) - 16 : 2 * int(bottom) + 4, 2 * int(left) : 2 * int(right)]
+    assert 2 < lid.max() < 150
+
+
 def test_changes_are_bounded_smooth_and_only_where_they_may_be() -> None:
     torch.manual_seed(0)
     network = FinishNet(FinishNetConfig(widths=(8, 8, 8)))
     torch.nn.init.normal_(network.leave.weight, std=10)
     with torch.no_grad():
         change = network(torch.rand(1, 3, 64, 64), torch.rand(1, MAPS, 32, 32))
-    assert change.shape == (1, 2, 16, 16)
-    assert 0.2 * LIGHT < change.abs().max() <= LIGHT
-    assert change.diff(dim=3).abs().max() < LIGHT
+    assert change.shape == (1, 3, 32, 32)
+    for number, most in enumerate((LIGHT, LIGHT, LASHES)):
+        assert 0.2 * most < change[:, number].abs().max() <= most
+        assert change[:, number].diff(dim=2).abs().max() < most
     drawn, region = torch.rand(1, 3, 64, 64) + 0.1, torch.zeros(1, 1, 64, 64)
     region[..., 20:30, 20:30] = 1
-    made = finished(drawn, change, torch.zeros(1, 1, 16, 16), region)
+    nowhere, eyes = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 32, 32)
+    made = finished(drawn, change, nowhere, region, eyes)
     assert torch.equal((made != drawn).any(1), region[:, 0] > 0)
+    eyes[..., 4:8, 4:8] = 1
+    made = finished(drawn, change, nowhere, region * 0, eyes)
+    assert (made != drawn).any(1)[0, 8:16, 8:16].all()
+    assert torch.equal(made[..., 18:, :], drawn[..., 18:, :])
 
 
 def test_a_talk_changes_the_face_and_nothing_beside_it(sitter: Sitter) -> None:
@@ -120,7 +141,7 @@ def test_a_talk_changes_the_face_and_nothing_beside_it(sitter: Sitter) -> None:
     may = cv2.resize(view.light, (SIDE, SIDE)) + view.region
     there = cv2.warpAffine(may, align.invert(view.matrix), plain.shape[1::-1], flags=cv2.INTER_LINEAR)
     assert change[there > 0.5].mean() > 0.5
-    assert change[cv2.dilate(there, np.ones((9, 9))) < 0.01].max() <= 1
+    assert change[cv2.dilate(there, np.ones((9, 9))) < 0.01].max() <= 2
     assert np.array_equal(drawn, Renderer(sitter, [Finisher.bundled().touch(sitter)]).draw(moment))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facegen.faces import Face, FaceAnalyser, mesh
-from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER
+from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter, upper_row
 from facegen.talk.rig import RIG_SIZE, bundled_rig, lip_gap
@@ -119,6 +119,29 @@ def test_what_closes_hides_all_that_it_covers(picture: np.ndarray, face: Face) -
 
     assert blue(0.0) > 500
     assert blue(1.0) < blue(0.0) / 100
+
+
+def test_lashes_leave_the_lid_and_lie_along_its_edge(picture: np.ndarray, face: Face) -> None:
+    """Dark strokes above an open eye are gone from the closed lid, whose edge is dark."""
+    points = face.points478[: mesh.VERTEX_COUNT]
+    painted = picture.copy()
+    upper = points[list(LIDS[0][0]), :2]
+    width = float(np.ptp(points[list(mesh.EYE_LEFT), 0]))
+    for x, y in upper[1:-1]:
+        cv2.line(painted, (int(x), int(y)), (int(x), int(y - 0.18 * width)), (0, 0, 0), 1)
+
+    def lid(lids: float) -> tuple[float, float]:
+        """Its darkest place by its brightness, and the brightness of its edge."""
+        renderer = Renderer(Sitter.of(painted, face, bundled_rig()))
+        drawn = renderer.draw(moment(lids=np.full(2, lids, np.float32))).astype(float).mean(2)
+        x, edge = int(upper[3, 0]), int(points[LIDS[0][1][3], 1] if lids else upper[3, 1])
+        skin = drawn[edge - int(0.2 * width) : edge - int(0.1 * width), x - 4 : x + 5]
+        return float(skin.min() / skin.mean()), float(drawn[edge - 1 : edge + 3, x].min() / skin.mean())
+
+    assert lid(0.0)[0] < 0.6
+    smoothness, edge = lid(1.0)
+    assert smoothness > 0.8
+    assert edge < 0.75
 
 
 def test_own_teeth_are_those_of_the_upper_jaw() -> None:

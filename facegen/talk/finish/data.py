@@ -20,7 +20,7 @@ from facegen.talk.finish.pairs import Pair, pairs_of_clip
 from facegen.training.augment import to_float
 from facegen.training.task import Draw
 
-_VERSION = 3
+_VERSION = 5
 _MIRRORED_MAPS = (0, 3, 6)
 """Maps that change their sign in a mirror."""
 
@@ -29,7 +29,7 @@ class FinishData:
     """Pairs, kept as bytes.
 
     Batches hold `drawn` and `truth` (B, 3, S, S) in [0, 1], `maps` (B, MAPS, S / 2, S / 2) in [-1, 1], `light`
-    (B, 1, S / 4, S / 4) and `region` (B, 1, S, S) in [0, 1], mirrored and tinted at random.
+    (B, 1, S / 4, S / 4), `region` (B, 1, S, S) and `eyes` (B, 1, S / 2, S / 2) in [0, 1], mirrored and tinted at random.
 
     Args:
         learned: packed pairs (`packed`) that are learned from.
@@ -88,6 +88,7 @@ def packed(pairs: list[Pair]) -> dict[str, np.ndarray]:
         "maps": stacked([np.round(view.maps * 127).astype(np.int8) for view in views]),
         "light": stacked([np.round(view.light[..., None] * 255).astype(np.uint8) for view in views]),
         "region": stacked([np.round(view.region[..., None] * 255).astype(np.uint8) for view in views]),
+        "eyes": stacked([np.round(view.eyes[..., None] * 255).astype(np.uint8) for view in views]),
     }
 
 

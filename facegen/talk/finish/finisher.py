@@ -58,14 +58,14 @@ class Finisher:
     def change(self, view: View) -> Array:
         """(SIDE, SIDE, 3) float32, 0..255, to be added to the drawn colours of a view."""
         drawn = torch.from_numpy(view.drawn_rgb).permute(2, 0, 1)[None].float() / 255
-        maps, light, region = (
+        maps, light, region, eyes = (
             torch.from_numpy(values)[None]
-            for values in (view.maps.transpose(2, 0, 1), view.light[None], view.region[None])
+            for values in (view.maps.transpose(2, 0, 1), view.light[None], view.region[None], view.eyes[None])
         )
         with torch.inference_mode():
             with torch.autocast("cpu", torch.bfloat16, self._halved):
                 found = self.network(drawn, maps)
-            change = finished(drawn, found, light, region) - drawn
+            change = finished(drawn, found, light, region, eyes) - drawn
         return np.ascontiguousarray(change[0].permute(1, 2, 0).numpy() * 255)
 
     def touch(self, sitter: Sitter) -> Touch:
@@ -74,7 +74,7 @@ class Finisher:
 
         def finish(picture_rgb: np.ndarray, points: Array) -> None:
             view = View.of(picture_rgb, points, pictured)
-            if view.light.any() or view.region.any():
+            if view.light.any() or view.region.any() or view.eyes.any():
                 add_change(picture_rgb, self.change(view), align.invert(view.matrix))
 
         return finish

@@ -1,4 +1,4 @@
-"""The finishing network: how light changes over a face that moves, as a coarse field."""
+"""The finishing network: how light changes over a face that moves, as fields of half its resolution."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from facegen.restore.data import blur
 from facegen.talk.finish.view import MAPS
 
 LIGHT = 0.5
-"""Largest change of the logarithm of light."""
+"""Largest change of the logarithm of light on skin and between the lips."""
+LASHES = 1.2
+"""The same round lids that move: a line of lashes is far darker than skin."""
 _FOLD = 2
 _SMOOTH = 1.0
-"""Light knows no sharper edges than this, in cells of its field: about 3 mm."""
+"""Light knows no sharper edges than this, in cells of its field: about 1.5 mm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +57,11 @@ class FinishNet(nn.Module):
         self.bottom = _Block(others[-1])
         self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(others, others[1:], strict=False))
         self.backs = nn.ModuleList(_Block(width) for width in others[:-1])
-        self.leave = nn.Conv2d(others[0], 2, 3, 1, 1)
-        nn.init.normal_(self.leave.weight, std=1e-3)
-        assert self.leave.bias is not None
-        nn.init.zeros_(self.leave.bias)
+        self.leave, self.fine = nn.Conv2d(others[0], 3 * _FOLD**2, 3, 1, 1), nn.Conv2d(first, 3, 3, 1, 1)
+        for last in (self.leave, self.fine):
+            nn.init.normal_(last.weight, std=1e-3)
+            assert last.bias is not None
+            nn.init.zeros_(last.bias)
 
     def forward(self, drawn: Tensor, maps: Tensor) -> Tensor:
         """What is to change, before it is held to where it may.
@@ -68,9 +71,10 @@ class FinishNet(nn.Module):
             maps: (B, MAPS, S / 2, S / 2) in [-1, 1].
 
         Returns:
-            (B, 2, S / 4, S / 4) smooth changes of the logarithm of light within `LIGHT`, on skin and between the lips.
+            (B, 3, S / 2, S / 2) smooth changes of the logarithm of light, on skin and between the lips within `LIGHT`, and
+            round the eyes within `LASHES`.
         """
-        x = F.silu(self.enter(torch.cat([F.pixel_unshuffle(drawn * 2 - 1, _FOLD), maps], 1)))
+        entered = x = F.silu(self.enter(torch.cat([F.pixel_unshuffle(drawn * 2 - 1, _FOLD), maps], 1)))
         passed = []
         for down, block in zip(self.downs, self.blocks, strict=True):
             x = block(F.silu(down(x)))
@@ -78,21 +82,23 @@ class FinishNet(nn.Module):
         x = self.bottom(x)
         for up, back, beside in zip(reversed(self.ups), reversed(self.backs), reversed(passed[:-1]), strict=True):
             x = back(F.interpolate(up(x), scale_factor=2.0, mode="nearest") + beside)
-        light = torch.tanh(self.leave(F.silu(x)).float()) * LIGHT
-        return smooth(light, _SMOOTH)
+        found = F.pixel_shuffle(self.leave(F.silu(x)), _FOLD) + self.fine(entered)
+        return smooth(torch.tanh(found.float()) * found.new_tensor([LIGHT, LIGHT, LASHES])[:, None, None], _SMOOTH)
 
 
-def finished(drawn: Tensor, change: Tensor, light: Tensor, region: Tensor) -> Tensor:
+def finished(drawn: Tensor, change: Tensor, light: Tensor, region: Tensor, eyes: Tensor) -> Tensor:
     """(B, 3, S, S) drawn faces in their new light, not clipped.
 
     Args:
         drawn: (B, 3, S, S) RGB in [0, 1].
-        change: (B, 2, S / 4, S / 4) of `FinishNet`.
+        change: (B, 3, S / 2, S / 2) of `FinishNet`.
         light: (B, 1, S / 4, S / 4) 0..1, how far light may change on skin.
         region: (B, 1, S, S) 0..1, how far it may change between the lips instead.
+        eyes: (B, 1, S / 2, S / 2) 0..1, how far it may change round the eyes besides.
     """
-    skin, mouth = change.chunk(2, 1)
-    fields = torch.cat([skin * light, mouth], 1)
+    skin, mouth, lids = change.chunk(3, 1)
+    free = F.interpolate(light, size=change.shape[-2:], mode="bilinear", align_corners=False)
+    fields = torch.cat([skin * free + lids * eyes, mouth], 1)
     skin, mouth = F.interpolate(fields, size=drawn.shape[-2:], mode="bilinear", align_corners=False).chunk(2, 1)
     # what is bright already, such as teeth, is not to be blown out; squared, the region ends within the lips' edges
     mouth = mouth * (1 - drawn.mean(1, keepdim=True).square())

@@ -16,6 +16,7 @@ from facegen import media
 from facegen.faces import Face, FaceAnalyser, align, mesh
 from facegen.talk.clips import measured
 from facegen.talk.finish.view import SIDE, Shape, View, placed, view_matrix
+from facegen.talk.portrait.expression import LIDS
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.rig import MOUTH_CM, bundled_rig, mouth_width, reach
@@ -29,6 +30,10 @@ _PORTRAITS = 8
 _CALM_SHARE = 0.75
 """Share of the frames that play the portrait whose mouth is nearly closed, as portraits' are."""
 _LARGEST_SIDE = 512
+_BLINKS, _BLINKING_EVERY = 0.3, 2
+"""How far an eye is closed in frames of which more are taken, because there are few, and of how many of them one."""
+_OPEN, _SHUT = 0.9, 0.25
+"""Room between lids, by that in the portrait, from where on an eye counts as closing, and as closed."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +45,7 @@ class Pair:
 
 
 def pairs_of_clip(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0) -> Iterator[Pair]:
-    """Every so many frames of a clip, each drawn from another frame.
+    """Every so many frames of a clip, and those in which eyes close, each drawn from another frame.
 
     Raises:
         InputError: the clip cannot be read.
@@ -60,7 +65,7 @@ def pairs_of_clip(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0)
             sitters.append((Sitter.of(image, face, bundled_rig()), face))
     for frame in media.read_frames(path):
         wanted = usable.get(frame.index)
-        if wanted is None or frame.index % every:
+        if wanted is None or (frame.index % every and (frame.index % _BLINKING_EVERY or _blink(wanted) < _BLINKS)):
             continue
         near = [sitter for sitter, face in sitters if _turn_deg(wanted, face) < WIDEST_TURN_DEG]
         if near:
@@ -90,16 +95,25 @@ def moment_as(sitter: Sitter, face: Face, unit: float) -> Moment:
     offsets = (there - here - sitter.expressions.rest) / unit * reach()[:, None]
     own = sitter.stage.pose.rotation
     turn = own.T @ pose.rotation
-    # left and right of the blendshapes are the person's own
-    blinks = np.array([face.blendshape("eyeBlinkRight"), face.blendshape("eyeBlinkLeft")], np.float32)
+    eyes = [_openness(there, side) / max(_openness(here, side), 1e-3) for side in range(len(LIDS))]
     return Moment(
         mouth=bundled_rig().coefficients(offsets[None])[0] * (unit / sitter.expressions.unit),
         turn_deg=_angles_deg(turn),
         shift_cm=np.zeros(3, np.float32),
-        lids=np.clip((blinks - 0.3) / 0.4, 0, 1),
+        lids=np.clip((_OPEN - np.array(eyes, np.float32)) / (_OPEN - _SHUT), 0, 1),
         brows=0.0,
         gaze=np.zeros(2, np.float32),
     )
+
+
+def _blink(face: Face) -> float:
+    return max(face.blendshape("eyeBlinkLeft"), face.blendshape("eyeBlinkRight"))
+
+
+def _openness(canonical: Array, side: int) -> float:
+    """Room between the lids of one eye, by its width."""
+    upper, lower = (canonical[list(lid)] for lid in LIDS[side])
+    return float(np.linalg.norm(upper - lower, axis=1).mean() / np.ptp(canonical[list(LIDS[side][0]), 0]))
 
 
 def _angles_deg(turn: Array) -> Array:
@@ -137,9 +151,9 @@ def _canonical(face: Face) -> Array:
 
 
 def _chosen(usable: dict[int, Face], random: np.random.Generator) -> set[int]:
-    """Frames that play the portrait: most with a mouth nearly closed."""
+    """Frames that play the portrait: most with open eyes and a mouth nearly closed."""
     indices = np.array(sorted(usable))
-    opened = np.array([usable[index].blendshape("jawOpen") for index in indices])
+    opened = np.array([usable[index].blendshape("jawOpen") + (_blink(usable[index]) > _BLINKS) for index in indices])
     calm = indices[opened <= np.percentile(opened, 30)]
     count = min(_PORTRAITS, len(indices))
     calm_count = round(count * _CALM_SHARE)

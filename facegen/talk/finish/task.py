@@ -16,7 +16,7 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.talk.clips import clips_and_apart
 from facegen.talk.finish.data import FinishData, joined, pairs_kept
-from facegen.talk.finish.network import LIGHT, FinishNet, FinishNetConfig, finished, smooth
+from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, finished, smooth
 from facegen.training.task import Task, TrainingData
 
 _DARK = 0.03
@@ -26,6 +26,10 @@ _SMALL = 0.15
 """Errors of the logarithm of light from which on they count by their size."""
 _MOUTH = 0.15
 """Weight of light between the lips, where the error is far larger."""
+_EYES = 0.5
+"""Weight of light round the eyes."""
+_COARSE = 0.5
+"""Weight of errors of coarse light beside those of fine light, which misplaced edges disturb more."""
 _SHOWN = 8
 _AT_ONCE = 16
 
@@ -69,24 +73,25 @@ class FinishTask(Task):
         return FinishNet(self.network)
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
-        """Errors of the logarithm of light on skin and between the lips."""
-        skin, mouth = _light_errors(model(batch["drawn"], batch["maps"]), batch)
-        return {"skin": skin, "mouth": _MOUTH * mouth}
+        """Errors of the logarithm of light on skin, between the lips and round the eyes."""
+        skin, mouth, eyes = _light_errors(model(batch["drawn"], batch["maps"]), batch)
+        return {"skin": skin, "mouth": _MOUTH * mouth, "eyes": _EYES * eyes}
 
     @torch.no_grad()
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
         """Errors of the logarithm of light on people held back, and what they were before."""
         assert isinstance(data, FinishData)
-        sums = {"share of error left": 0.0, "skin": 0.0, "skin before": 0.0, "mouth": 0.0, "mouth before": 0.0}
+        places = ("skin", "mouth", "eyes")
+        sums = dict.fromkeys(("share of error left", *places, *(f"{place} before" for place in places)), 0.0)
         count = len(data.held_back["drawn"])
         chosen = list(range(0, count, max(1, count // 128)))
         for start in range(0, len(chosen), _AT_ONCE):
             batch = data.shown(chosen[start : start + _AT_ONCE])
             found = model(batch["drawn"], batch["maps"])
             for suffix, change in (("", found), (" before", torch.zeros_like(found))):
-                for name, error in zip(("skin", "mouth"), _light_errors(change, batch), strict=True):
+                for name, error in zip(places, _light_errors(change, batch), strict=True):
                     sums[name + suffix] += float(error) * len(batch["drawn"]) / len(chosen)
-        left = [sums[name] / max(sums[f"{name} before"], 1e-9) for name in ("skin", "mouth")]
+        left = [sums[name] / max(sums[f"{name} before"], 1e-9) for name in places]
         return sums | {"share of error left": float(np.mean(left))}
 
     @torch.no_grad()
@@ -97,7 +102,7 @@ class FinishTask(Task):
         most = max(1, len(opened) * 2 // 3)
         batch = data.shown(opened[:most][:: max(1, most // _SHOWN)][:_SHOWN])
         drawn = batch["drawn"]
-        made = finished(drawn, model(drawn, batch["maps"]), batch["light"], batch["region"])
+        made = finished(drawn, model(drawn, batch["maps"]), batch["light"], batch["region"], batch["eyes"])
         light = ((made + _DARK) / (drawn + _DARK)).log() / LIGHT / 2 + 0.5
         rows = torch.stack([drawn, made, batch["truth"], light]).clamp(0, 1)
         return (rows * 255).round().byte().permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).cpu().numpy()
@@ -112,24 +117,39 @@ class FinishTask(Task):
         return {"finish": path}
 
 
-def _light_errors(change: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean errors of (B, 2, h, w) changes of the logarithm of light and of their steps, on skin and between the lips.
+def _light_errors(change: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean errors of (B, 3, h, w) changes of the logarithm of light and of their steps, on skin, between lips, at eyes.
 
-    Either is compared over a neighbourhood that holds nothing of the other, where a misplaced edge hardly counts.
+    Each is compared over a neighbourhood that holds nothing of the others, where a misplaced edge hardly counts; on skin and
+    between the lips over a wider one besides.
     """
-    drawn, truth = (F.avg_pool2d(batch[name].mean(1, keepdim=True), 4) for name in ("drawn", "truth"))
-    ratio = ((truth + _DARK) / (drawn + _DARK)).log().clamp(-2 * LIGHT, 2 * LIGHT)
-    inside, free = F.avg_pool2d(batch["region"], 4), batch["light"]
+    free = F.interpolate(batch["light"], size=change.shape[-2:], mode="bilinear", align_corners=False)
+    fine = _errors_at(change, 1, free, batch)
+    coarse = _errors_at(change, 2, free, batch)
+    skin, mouth = (near + _COARSE * wide for near, wide in zip(fine[:2], coarse[:2], strict=True))
+    return skin, mouth, fine[2]
+
+
+def _errors_at(change: Tensor, fold: int, free: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """`_light_errors` on cells so many times as large as those of the fields."""
+    drawn, truth = (F.avg_pool2d(batch[name].mean(1, keepdim=True), 2 * fold) for name in ("drawn", "truth"))
+    ratio = ((truth + _DARK) / (drawn + _DARK)).log()
+    inside, eyes = F.avg_pool2d(batch["region"], 2 * fold), F.avg_pool2d(batch["eyes"], fold)
+    skin, mouth, lids = F.avg_pool2d(change, fold).chunk(3, 1)
+    free = F.avg_pool2d(free, fold)
     beside = F.max_pool2d(inside, 3, 1, 1)
-    skin, mouth = change.chunk(2, 1)
-    on_skin = _field_error(skin * free, ratio, free * (1 - beside), free)
-    return on_skin, _field_error(mouth, ratio, inside, torch.ones_like(inside))
+    # round the eyes skin and lids are one field; it is learned where lids move, and skin elsewhere
+    both = skin * free + lids * eyes
+    on_skin = _field_error(skin * free, ratio, free * (1 - beside) * (1 - eyes), free, LIGHT)
+    ones = torch.ones_like(inside)
+    return on_skin, _field_error(mouth, ratio, inside, ones, LIGHT), _field_error(both, ratio, eyes, ones, LASHES)
 
 
-def _field_error(found: Tensor, ratio: Tensor, weight: Tensor, free: Tensor) -> Tensor:
-    """Mean error of a (B, 1, h, w) field and half that of its steps, by weights."""
+def _field_error(found: Tensor, ratio: Tensor, weight: Tensor, free: Tensor, most: float) -> Tensor:
+    """Mean error of a (B, 1, h, w) field of changes up to `most` and half that of its steps, by weights."""
+    ratio = ratio.clamp(-2 * most, 2 * most)
     near = smooth(ratio * weight, _SMOOTH) / (smooth(weight, _SMOOTH) + 1e-3)
-    error = found - near.clamp(-LIGHT, LIGHT) * free
+    error = found - near.clamp(-most, most) * free
     down, right = _rounded(error.diff(dim=2)) * weight[:, :, 1:], _rounded(error.diff(dim=3)) * weight[..., 1:]
     return ((_rounded(error) * weight).sum() + (down.sum() + right.sum()) / 2) / (weight.sum() + 1)
 

@@ -19,7 +19,7 @@ GRID = 128
 COARSE = 64
 """Side of the field of light."""
 MAPS = 13
-"""Normal now (3), its change (3), movement (3), stretch, how much of both, mouth's inside, closing lids."""
+"""Normal now (3), its change (3), movement (3), stretch, how much of both, mouth's inside, lids that moved."""
 
 _SIDE_CM = 18.0
 _MIDDLE_CM = np.array([[0, -2, 4]], np.float32)
@@ -30,6 +30,8 @@ _TURNED = 0.1
 _FARTHEST_CM = 2.0
 _LIP_CM = 0.1
 _LID_CM = 0.2
+_ROUND_LIDS = 17
+"""How far round an eye light changes with its lids: half of so many pixels of the square."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,6 +65,7 @@ class View:
         maps: (GRID, GRID, MAPS) float32 in [-1, 1].
         light: (COARSE, COARSE) float32 0..1: how far light may change; 0 where nothing has moved, in the eyes and beside the face.
         region: (SIDE, SIDE) float32 0..1: 1 between lips that have moved: there another light counts.
+        eyes: (GRID, GRID) float32 0..1: the same round lids that have moved.
     """
 
     matrix: Array
@@ -70,6 +73,7 @@ class View:
     maps: Array
     light: Array
     region: Array
+    eyes: Array
 
     @classmethod
     def of(cls, picture_rgb: np.ndarray, points: Array, pictured: Shape) -> View:
@@ -89,9 +93,13 @@ class View:
         ]
         mouth = _inside(places, mesh.LIPS_INNER, 5) * _share(moved, mesh.LIPS_INNER, _LIP_CM)
         lids, eyes = np.zeros_like(mouth), np.zeros_like(mouth)
+        # where the eyes would be had no lid moved
+        pose = mesh.Pose.of(points)
+        before = placed((pose.turn(pictured.canonical) + pose.origin).astype(np.float32), matrix)
         for outline, (upper, _) in zip((mesh.EYE_LEFT, mesh.EYE_RIGHT), LIDS, strict=True):
             eye = _inside(places, outline, 9)
-            lids, eyes = np.maximum(lids, eye * _share(moved, upper, _LID_CM)), np.maximum(eyes, eye)
+            around = np.maximum(_inside(before, outline, _ROUND_LIDS), _inside(places, outline, _ROUND_LIDS))
+            lids, eyes = np.maximum(lids, around * _share(moved, upper, _LID_CM)), np.maximum(eyes, eye)
         maps = np.concatenate([*layers[:3], layers[3][..., :2]], 2)
         maps = np.concatenate([maps, _shrunk(mouth, GRID)[..., None], _shrunk(lids, GRID)[..., None]], 2)
         oval = mesh.polygon_mask(places[list(mesh.FACE_OVAL), :2] * (COARSE / SIDE), (COARSE, COARSE))
@@ -105,6 +113,7 @@ class View:
             maps=np.ascontiguousarray(maps, np.float32),
             light=cv2.GaussianBlur(light, (0, 0), 1.0),
             region=cv2.GaussianBlur(mouth, (0, 0), 1.5),
+            eyes=cv2.GaussianBlur(_shrunk(lids, GRID), (0, 0), 2.0),
         )
 
 

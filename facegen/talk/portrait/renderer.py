@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from facegen.faces import mesh
 from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
+from facegen.talk.portrait.lids import Lid
 from facegen.talk.portrait.sitter import Sitter, plane_matrix
 from facegen.talk.portrait.stage import backward, ring_triangles
 
@@ -26,8 +28,8 @@ _EYES = (mesh.EYE_LEFT, mesh.EYE_RIGHT)
 _SHUT = 0.7
 """How far an eye is closed from where on its lids hide the ball."""
 _SEAM_SHADE = 0.8
-_LID_SEAM = 0.04
-"""Width of the shadow between closed lids, in widths of the eye."""
+_OPEN = 0.02
+"""How far an eye may be closed and is still drawn as it is in the picture."""
 _LIP_SEAM_CM = 0.1
 """Width of the shadow between lips that were apart in the picture."""
 _LID_EDGES = (0.025, 0.06)
@@ -128,8 +130,9 @@ class Renderer:
         offsets = mouth + expressions.lids(moment.lids) + expressions.brows(moment.brows)
         placed = stage.placed(offsets, moment.turn_deg, moment.shift_cm)
         pictured = self._skin(moment.lids)
-        picture = self._moved(placed, pictured)
-        self._draw_eyes(picture, placed, pictured, moment)
+        source = self._bared(moment.lids)
+        picture = self._moved(placed, pictured, source)
+        self._draw_eyes(picture, placed, pictured, source, moment)
         plane = plane_matrix(stage, sitter.plane, expressions.unit, moment.turn_deg, moment.shift_cm)
         self._draw_mouth(picture, placed, plane)
         for touch in self._touches:
@@ -150,20 +153,34 @@ class Renderer:
                 pictured[both] += outward * np.float32(amount)
         return pictured
 
-    def _moved(self, placed: Array, pictured: Array) -> np.ndarray:
-        """The picture taken along, lips apart from each other."""
-        sitter = self.sitter
-        picture = sitter.image_rgb.copy()
+    @cached_property
+    def _lids(self) -> list[Lid]:
+        return [Lid.of(self.sitter.image_rgb, self.sitter.stage.face, side) for side in range(len(LIDS))]
+
+    def _bared(self, closed: Array) -> np.ndarray:
+        """The picture that skin is taken from: with (2,) lids closed, without the lashes before them."""
+        source = self.sitter.image_rgb
+        if closed.max() < _OPEN:
+            return source
+        source = source.copy()
+        for lid, amount in zip(self._lids, closed, strict=True):
+            if amount >= _OPEN:
+                lid.lay(source, float(amount))
+        return source
+
+    def _moved(self, placed: Array, pictured: Array, source: np.ndarray) -> np.ndarray:
+        """A picture taken along, lips and closing lids apart from each other."""
+        picture = self.sitter.image_rgb.copy()
         shift = self._shift(placed, pictured, self.box, _CELLS, self._triangles) * self._taper
         moved = cv2.remap(
-            sitter.image_rgb,
+            source,
             self._grid_x + shift[..., 0],
             self._grid_y + shift[..., 1],
             cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REFLECT_101,
         )
         picture[self.box.region] = moved
-        self._draw_fine(picture, placed, pictured, mesh.LIPS_OUTER, 0.12)
+        self._draw_fine(picture, placed, pictured, source, mesh.LIPS_OUTER, 0.12)
         return picture
 
     def draw_changed(self, moment: Moment) -> tuple[np.ndarray, np.ndarray, Box]:
@@ -188,14 +205,20 @@ class Renderer:
         return cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
 
     def _draw_fine(
-        self, picture: np.ndarray, placed: Array, pictured: Array, outline: Sequence[int], margin: float
+        self,
+        picture: np.ndarray,
+        placed: Array,
+        pictured: Array,
+        source: np.ndarray,
+        outline: Sequence[int],
+        margin: float,
     ) -> None:
         """What lies round an outline again on a finer field, so that lips and lids end where the other one begins."""
         around = placed[list(outline)]
         margin = float(np.ptp(around[:, 0])) * margin + 2
         box = Box.around(around, margin, picture.shape[:2])
         x, y = self._source(placed, pictured, box)
-        fine = cv2.remap(self.sitter.image_rgb, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        fine = cv2.remap(source, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         _blend(picture, box, fine.astype(np.float32), _inside(box.size_hw, margin))
 
     def _source(self, placed: Array, pictured: Array, box: Box) -> tuple[Array, Array]:
@@ -206,15 +229,17 @@ class Renderer:
         y = (np.arange(height, dtype=np.float32) + box.y0)[:, None] + shift[..., 1]
         return x, y
 
-    def _draw_eyes(self, picture: np.ndarray, placed: Array, pictured: Array, moment: Moment) -> None:
+    def _draw_eyes(
+        self, picture: np.ndarray, placed: Array, pictured: Array, source: np.ndarray, moment: Moment
+    ) -> None:
         stage = self.sitter.stage
         is_looking = bool(np.abs(moment.gaze).max() > 1e-3)
         for side, lids in enumerate(_EYES):
             closed = float(np.clip(moment.lids[side], 0, 1))
-            if closed < 0.02 and not is_looking:
+            if closed < _OPEN and not is_looking:
                 continue
-            if closed >= 0.02:
-                self._draw_fine(picture, placed, pictured, lids, 0.25)
+            if closed >= _OPEN:
+                self._draw_fine(picture, placed, pictured, source, lids, 0.25)
             outline = placed[list(lids), :2]
             width = float(np.ptp(stage.face[list(lids), 0]))
             box = Box.around(outline, 3, picture.shape[:2])
@@ -240,9 +265,8 @@ class Renderer:
             mask = mask * np.float32(min(1, (1 - closed) / (1 - _SHUT)))
             # lids throw a shadow on what they come to cover
             _blend(picture, box, ball.astype(np.float32) * (1 - 0.25 * closed), mask)
-            if closed > _SHUT:
-                line = placed[[lids[0], *LIDS[side][0], lids[8]], :2]
-                self._draw_seam(picture, line, width * _LID_SEAM, (closed - _SHUT) / (1 - _SHUT))
+            if closed >= _OPEN:
+                self._lids[side].draw_lashes(picture, placed[[lids[0], *LIDS[side][0], lids[8]], :2], closed)
 
     def _draw_seam(self, picture: np.ndarray, line: Array, width: float, amount: float) -> None:
         """The shadow in which two lids or lips meet: soft, so that neither steps nor a rest of what they cover shows.
