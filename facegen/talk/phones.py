@@ -29,11 +29,13 @@ GROUPS = (
     ("SIL", "+SPN+", "+NSN+"),
 )
 """Phones that lips show alike; what is in none counts as silence."""
+CLOSED = 0
+"""The group in which lips meet."""
+SILENCE = len(GROUPS) - 1
 RATE = 100
 """Rows a second."""
 
 _PEAK = 0.9 * 32767
-_NOTHING = len(GROUPS) - 1
 _GROUP_OF = {phone: number for number, group in enumerate(GROUPS) for phone in group}
 _lock = threading.Lock()
 
@@ -48,7 +50,7 @@ def phone_rows(samples: np.ndarray, rows: int) -> np.ndarray:
     Returns:
         (rows,) uint8 numbers of `GROUPS`, `RATE` a second.
     """
-    groups = np.full(rows, _NOTHING, np.uint8)
+    groups = np.full(rows, SILENCE, np.uint8)
     peak = float(np.abs(samples).max()) if samples.size else 0.0
     if peak < 1e-4 or rows < RATE // 10:
         return groups
@@ -62,7 +64,7 @@ def phone_rows(samples: np.ndarray, rows: int) -> np.ndarray:
         decoder.process_raw(loud.tobytes(), full_utt=True)
         decoder.end_utt()
         for segment in decoder.seg() or ():
-            groups[segment.start_frame : segment.end_frame + 1] = _GROUP_OF.get(segment.word, _NOTHING)
+            groups[segment.start_frame : segment.end_frame + 1] = _GROUP_OF.get(segment.word, SILENCE)
     return groups
 
 

@@ -109,6 +109,10 @@ class TalkPipeline:
         notices: tuple[str, ...] = ()
         if not speech.voiced.any():
             notices = ("No speech was heard, so the mouth stays closed.",)
+        elif not speech.is_speech:
+            notices = (
+                "Little speech was heard, mostly music or noise as it seems; the mouth moves with what there is.",
+            )
         reel = Reel(run.path, request_key(request))
         first = reel.done
         heard = time.perf_counter()

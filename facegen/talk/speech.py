@@ -13,7 +13,7 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.media import read_audio_windows
 from facegen.media.source import shown
-from facegen.talk.phones import GROUPS, one_hot, phone_rows
+from facegen.talk.phones import GROUPS, SILENCE, one_hot, phone_rows
 
 if TYPE_CHECKING:
     from facegen.talk.encoder import SpeechEncoder
@@ -38,6 +38,13 @@ _SILENCE_DB = -60.0
 _HANGING_DB = 45.0
 _FLOOR = 1e-10
 _STRETCH_SECONDS = 20
+_TELLING_SECONDS = 1.0
+_SHORTEST_PHONE = 3
+_APART = 8
+"""Rows, as the one above."""
+_SPEECH = 1.5
+"""Phones a second by change of mels. 129 recordings of people and of synthesisers in twelve languages: 1.7 and more, nearly
+all 2.6 and more; 102 pieces of synthesised music, tones, drums and noise: 2.4 and less, nearly all 1.2 and less."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,6 +68,16 @@ class Speech:
     def seconds(self) -> float:
         """Length of the recording."""
         return self.samples / SAMPLE_RATE
+
+    @property
+    def is_speech(self) -> bool:
+        """Whether this sounds like somebody who speaks, and not like music, tones or noise.
+
+        Speech has many phones a second and soon sounds different; what is too short to tell counts as speech.
+        """
+        if self.voiced.sum() < _TELLING_SECONDS * RATE:
+            return True
+        return _phones_a_second(self.phones, self.voiced) * _change(self.mels, self.voiced) > _SPEECH
 
     def features(self, first: int = 0, last: int | None = None) -> np.ndarray:
         """(n, FEATURES) float32 rows from `first` to `last`: mels, then phones as ones and zeros."""
@@ -216,6 +233,23 @@ def _activity(level_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     hang = RATE // 12
     spread = np.convolve(voiced, np.ones(2 * hang + 1), mode="same") > 0 if len(voiced) > 2 * hang else voiced
     return loudness, spread & (calm > loud - _HANGING_DB)
+
+
+def _phones_a_second(phones: np.ndarray, voiced: np.ndarray) -> float:
+    """How often another phone is heard in a second of sound; those too short to be any are not counted."""
+    heard = np.where(voiced, phones, SILENCE)
+    begins = np.flatnonzero(np.diff(heard, prepend=SILENCE))
+    lengths = np.diff(begins, append=len(heard))
+    said = heard[begins][(heard[begins] != SILENCE) & (lengths >= _SHORTEST_PHONE)]
+    # a beat is taken for the same phone again and again
+    return float(np.count_nonzero(np.diff(said))) * RATE / int(voiced.sum())
+
+
+def _change(mels: np.ndarray, voiced: np.ndarray) -> float:
+    """How much normalised mels differ from those 80 ms later, in the mean over the sound."""
+    both = voiced[_APART:] & voiced[:-_APART]
+    later, now = mels[_APART:][both].astype(np.float32), mels[:-_APART][both].astype(np.float32)
+    return float(np.abs(later - now).mean()) if len(now) else 0.0
 
 
 def _normalised(mels: np.ndarray, voiced: np.ndarray) -> np.ndarray:

@@ -19,6 +19,31 @@ def babble(seconds: float, *, rate: int = 16000, seed: int = 0) -> np.ndarray:
     return (voice * 0.5 + random.normal(0, 1e-3, time.size)).astype(np.float32)
 
 
+def no_speech(kind: str, seconds: float, *, rate: int = 16000) -> np.ndarray:
+    """(n,) float32 of what nobody says: tone, noise, chord, beeps, siren, tune or drums."""
+    random = np.random.default_rng(0)
+    time = np.arange(round(seconds * rate)) / rate
+    beat = time % 0.4
+    if kind == "noise":
+        sound = random.normal(0, 0.5, time.size)
+    elif kind == "chord":
+        sound = np.sum([np.sin(2 * np.pi * hz * time) for hz in (262, 330, 392)], 0) / 3
+    elif kind == "beeps":
+        sound = np.sin(2 * np.pi * 880 * time) * (time % 0.5 < 0.25)
+    elif kind == "siren":
+        sound = np.sin(2 * np.pi * np.cumsum(700 + 300 * np.sin(np.pi * time)) / rate)
+    elif kind == "tune":
+        pitch = 220 * 2 ** (random.choice([0, 2, 4, 5, 7, 9, 11, 12], 1 + int(seconds / 0.4)) / 12)
+        hz = pitch[(time / 0.4).astype(int)]
+        sound = np.sum([np.sin(2 * np.pi * hz * k * beat) * np.exp(-beat * (2 + k)) / k for k in range(1, 8)], 0)
+    elif kind == "drums":
+        kick = np.sin(2 * np.pi * (50 + 100 * np.exp(-beat * 30)) * beat) * np.exp(-beat * 15)
+        sound = kick + random.normal(0, 0.3, time.size) * np.exp(-(time % 0.2) * 60)
+    else:
+        sound = np.sin(2 * np.pi * 440 * time)
+    return (sound * 0.5).astype(np.float32)
+
+
 def write_wave(path: Path, samples: np.ndarray, *, rate: int = 16000, channels: int = 1) -> Path:
     """Write (n,) samples as 16-bit WAV, the same on every channel."""
     with wave.open(str(path), "wb") as file:

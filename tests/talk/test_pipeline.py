@@ -18,7 +18,7 @@ from facegen.talk.clips import measured
 from facegen.talk.rig import lip_gap
 from facegen.talk.seat import speaker
 from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip, write_portrait
-from tests.talk.sounds import babble, write_wave
+from tests.talk.sounds import babble, no_speech, write_wave
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,13 @@ def test_a_portrait_talks(pipeline: TalkPipeline, asked: TalkRequest) -> None:
     assert report.credentials is not None
     pictures = [frame.image_rgb.astype(int) for frame in media.read_frames(result.output)]
     assert max(np.abs(a - b).mean() for a, b in zip(pictures, pictures[8:], strict=False)) > 0.5
+
+
+def test_music_is_told_from_speech(pipeline: TalkPipeline, asked: TalkRequest, tmp_path: Path) -> None:
+    tune = str(write_wave(tmp_path / "tune.wav", no_speech("tune", 2.5)))
+    result = pipeline(replace(asked, audio=tune, options=replace(asked.options, seconds=0.4)))
+    assert "Little speech" in " ".join(result.notices)
+    assert "Little speech" not in " ".join(pipeline(asked).notices)
 
 
 def test_sound_stays_sample_for_sample_where_the_container_allows(pipeline: TalkPipeline, asked: TalkRequest) -> None:

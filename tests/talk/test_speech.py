@@ -1,13 +1,16 @@
 """Hearing: any layout, any cut, silence."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.talk_languages import TEXTS
 from facegen.errors import InputError
 from facegen.talk.speech import MELS, RATE, hear, listen
-from tests.talk.sounds import babble, write_wave
+from tests.talk.sounds import babble, no_speech, write_wave
 
 
 def test_the_pieces_do_not_matter() -> None:
@@ -46,6 +49,36 @@ def test_silence_is_silent(seconds: float) -> None:
     assert not speech.voiced.any()
     assert speech.loudness.max() == 0
     assert np.isfinite(speech.mels).all()
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.parametrize("voice", ["en", "de", "fr+f3", "hi", "ko", "sw+m3", "vi"])
+def test_synthesised_speech_is_speech(voice: str, tmp_path: Path) -> None:
+    path, text = tmp_path / "said.wav", TEXTS[voice.partition("+")[0]]
+    subprocess.run(["espeak-ng", "-v", voice, "-w", str(path), text], check=True)
+    assert listen(path).is_speech
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+@pytest.mark.parametrize("voice", ["awb", "rms", "slt", "kal"])
+def test_a_few_words_are_speech(voice: str, tmp_path: Path) -> None:
+    path = tmp_path / "said.wav"
+    subprocess.run(["flite", "-voice", voice, "-t", "Yes, good morning.", "-o", str(path)], check=True)
+    assert listen(path).is_speech
+
+
+@pytest.mark.parametrize("path", sorted(Path("../shared/data/speech").glob("*")), ids=lambda path: path.stem)
+def test_recorded_speech_is_speech(path: Path) -> None:
+    assert listen(path, seconds=15).is_speech
+
+
+@pytest.mark.parametrize("kind", ["tone", "noise", "chord", "beeps", "siren", "tune", "drums"])
+def test_music_and_noise_are_no_speech(kind: str) -> None:
+    assert not hear([no_speech(kind, 6)]).is_speech
+
+
+def test_what_is_too_short_to_tell_counts_as_speech() -> None:
+    assert hear([no_speech("tone", 0.6)]).is_speech
 
 
 def test_too_little_sound_is_refused(tmp_path: Path) -> None:
