@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from diffusers.utils.logging import disable_progress_bar
@@ -20,6 +21,7 @@ from facegen.generate.frame import SIZE
 from facegen.generate.photograph import Photographs, enlarged
 from facegen.generate.skin import Skin, counted, inside
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
+from facegen.generate.surroundings import Surroundings
 from facegen.generate.vae import ConditionalVae
 from facegen.generate.variants import (
     CANONICAL_BACKGROUND,
@@ -63,6 +65,8 @@ class Latents:
     """What they were encoded from."""
     fine: np.ndarray | None = None
     """(B, 128, 128, 3) float32 the same for new faces: detail that the retouch adds (`skin`)."""
+    around: np.ndarray | None = None
+    """(B, 2) numbers of the strands and the clothes that the retouch gives to new faces (`surroundings`)."""
 
     def __len__(self) -> int:
         return len(self.texture)
@@ -76,6 +80,7 @@ class Latents:
             noises=tuple(n[chosen] for n in self.noises),
             photographs=None if self.photographs is None else self.photographs.take(chosen),
             fine=None if self.fine is None else self.fine[chosen],
+            around=None if self.around is None else self.around[chosen],
         )
 
     def mixed(self, other: Latents, part: float) -> Latents:
@@ -89,6 +94,7 @@ class Latents:
             noises=tuple(torch.lerp(a, b, part) for a, b in zip(self.noises, other.noises, strict=True)),
             photographs=known and replace(known, share=(1 - share) * known.share),
             fine=self.fine + share * (other.fine - self.fine) if both else None,  # type: ignore[operator]
+            around=other.around if share >= 0.5 and self.around is not None else self.around,
         )
 
     @classmethod
@@ -96,12 +102,14 @@ class Latents:
         """Several groups of faces as one."""
         known = [p.photographs for p in parts if p.photographs is not None]
         fine = [p.fine for p in parts if p.fine is not None]
+        around = [p.around for p in parts if p.around is not None]
         return cls(
             texture=torch.cat([p.texture for p in parts]),
             shapes=np.concatenate([p.shapes for p in parts]),
             noises=tuple(torch.cat(n) for n in zip(*(p.noises for p in parts), strict=True)),
             photographs=Photographs.joined(known) if len(known) == len(parts) else None,
             fine=np.concatenate(fine) if len(fine) == len(parts) else None,
+            around=np.concatenate(around) if len(around) == len(parts) else None,
         )
 
 
@@ -170,18 +178,20 @@ class FaceGenerator:
             shapes=torch.cat(shapes).cpu().numpy(),
             noises=tuple(torch.cat(n).to(self.device) * factor for n in zip(*noises, strict=True)),
         )
-        return self.with_fine(latents) if fine else latents
+        return self._finished(latents) if fine else latents
 
-    def with_fine(self, latents: Latents) -> Latents:
+    def _finished(self, latents: Latents) -> Latents:
         """New faces with what a retouch adds to them."""
-        return replace(latents, fine=self._fine_of(latents))
-
-    def _fine_of(self, latents: Latents) -> np.ndarray:
-        """(B, 128, 128, 3) float32 the fine part that a retouch adds."""
         canonical = replace(latents, shapes=np.repeat(self.mean_shape[None], len(latents), 0))
         # one by one: in a batch the last bits of a face depend on how many stand beside it
-        drawn = [self.draw(canonical.take([place]), CANONICAL) for place in range(len(latents))]
-        return self.skin.fine_of(np.concatenate(drawn), self._face)
+        drawn = np.concatenate([self.draw(canonical.take([place]), CANONICAL) for place in range(len(latents))])
+        with torch.inference_mode():
+            hair = self.vae.base(latents.texture)[:, 3].clamp(0, 1).cpu().numpy()
+        numbers = []
+        for picture, where, codes in zip(drawn, hair, latents.texture.cpu().numpy(), strict=True):
+            large = cv2.resize(where, picture.shape[:2], interpolation=cv2.INTER_LINEAR)
+            numbers.append((self.surroundings.strands.nearest(picture, large), int(1000 * np.abs(codes).sum())))
+        return replace(latents, fine=self.skin.fine_of(drawn, self._face), around=np.array(numbers))
 
     @cached_property
     def skin(self) -> Skin:
@@ -194,6 +204,18 @@ class FaceGenerator:
         from facegen.generate.weights import SKIN
 
         return Skin.read(hub.fetch(SKIN))
+
+    @cached_property
+    def surroundings(self) -> Surroundings:
+        """Strands and bodies.
+
+        Raises:
+            WeightsError: they are missing or were changed.
+        """
+        from facegen import hub
+        from facegen.generate.weights import SURROUNDINGS
+
+        return Surroundings.read(hub.fetch(SURROUNDINGS))
 
     def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, fine: bool = False) -> np.ndarray:
         """Pictures of faces.
@@ -208,12 +230,6 @@ class FaceGenerator:
         """
         asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         flows = np.stack([self.flow(s, values) for s, values in zip(latents.shapes, asked, strict=True)])
-        return self.draw_posed(latents, asked, flows, fine=fine)
-
-    def draw_posed(
-        self, latents: Latents, asked: Sequence[Sliders], flows: np.ndarray, *, fine: bool = False
-    ) -> np.ndarray:
-        """Pictures of faces whose pose is given by (B, 64, 64, 2) flows (`flow_from_canonical`); else as `draw`."""
         values = torch.tensor([s.drawn() for s in asked], device=self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
             drawn, _, _ = self.vae(
@@ -227,6 +243,29 @@ class FaceGenerator:
             parts = latents.fine * counted(self.mean_shape, asked)
             pictures += np.stack([warped(part, flow) for part, flow in zip(parts, flows, strict=True)])
         return (pictures.clip(0, 1) * 255).round().astype(np.uint8)
+
+    def with_surroundings(
+        self, pictures_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders], analyser: FaceAnalyser
+    ) -> np.ndarray:
+        """New faces with strands, a clean outline, neck and shoulders.
+
+        Args:
+            pictures_rgb: (B, 256, 256, 3) uint8 as restored.
+            latents: the faces.
+            sliders: one for each.
+            analyser: its parser says what is hair, ground and body.
+
+        Returns:
+            The same; what was given where the faces are not new.
+        """
+        if latents.around is None:
+            return pictures_rgb
+        made = []
+        for picture, shape, asked, numbers in zip(pictures_rgb, latents.shapes, sliders, latents.around, strict=True):
+            classes = analyser.parser.parse(picture[None])[0]
+            flow = self.flow(shape, asked)
+            made.append(self.surroundings.given_to(picture, classes, (int(numbers[0]), int(numbers[1])), flow))
+        return np.stack(made)
 
     def with_photographs(self, pictures_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
         """Faces of photographs as the photographs show them, moved like the drawn ones.

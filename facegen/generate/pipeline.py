@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from facegen import media, provenance
@@ -103,7 +104,8 @@ class GeneratePipeline:
     ) -> np.ndarray:
         """Pictures of faces: (B, 256, 256, 3) uint8 RGB retouched or of photographs, else (B, 128, 128, 3).
 
-        A retouch adds the fine part that new faces bring along, then restores details and enlarges.
+        A retouch adds the fine part that new faces bring along, restores details and enlarges, and gives hair its strands
+        and the head a clean outline, neck and shoulders.
         """
         asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         made = []
@@ -116,6 +118,8 @@ class GeneratePipeline:
                 drawn_share = 1 - (part.photographs.share if part.photographs else 0.0)
                 if retouch and drawn_share > 0:
                     drawn = self.restorer.restore(drawn, strength * drawn_share)
+                    around = self.generator.with_surroundings(drawn, part, values, self.analyser)
+                    drawn = cv2.addWeighted(around, strength, drawn, 1 - strength, 0)
                 made.append(self.generator.with_photographs(drawn, part, values))
         return np.concatenate(made)
 

@@ -64,12 +64,21 @@ SKIN = WeightFile(
     name="skin",
     source=Bundled(),
     filename="generate/skin.safetensors",
-    sha256="db65b737ddc9564a78e0a0c6cf751a90380f11c6887860fb278634eeaed1ee77",
-    size=1385784,
+    sha256="5061d7ed9698fc2ccb8ce6da864a2fa6765640678eb5892bc3e0c254d1d9d59b",
+    size=358010,
     licence=_LICENCE,
     card="generate/README.md",
 )
-WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM, SKIN)
+SURROUNDINGS = WeightFile(
+    name="surroundings",
+    source=Bundled(),
+    filename="generate/surroundings.safetensors",
+    sha256="a803f952c59137d97285a458aaac9964032c6588e7dcd0d7d25215221d6f32d6",
+    size=1011900,
+    licence=_LICENCE,
+    card="generate/README.md",
+)
+WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM, SKIN, SURROUNDINGS)
 
 
 def generator_folder() -> Path:
@@ -84,7 +93,7 @@ def generator_available() -> bool:
     """Whether everything that draws faces is there; it is bundled, so False only in a broken install."""
     from facegen import hub
 
-    return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS, SKIN))
+    return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS, SKIN, SURROUNDINGS))
 
 
 def load_attributes() -> AttributeNet:
