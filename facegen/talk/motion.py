@@ -13,7 +13,6 @@ from facegen import hub
 from facegen.config import from_dict, read_json
 from facegen.errors import InputError, WeightsError
 from facegen.media.info import file_key
-from facegen.talk.phones import CLOSED
 from facegen.talk.rig import RIG_SIZE, bundled_rig
 from facegen.talk.speech import RATE as SPEECH_RATE
 from facegen.talk.speech import Speech
@@ -33,8 +32,6 @@ _WINDOW_SECONDS = 20
 _MARGIN_SECONDS = 1
 _WIDE_CM = 1.25
 """Lip gap at the wide moments of speech at strength 1, for a mouth of 5 cm."""
-_NEARLY_CM = (0.2, 0.5)
-"""Lip gap up to which lips close fully in a p, b or m, and from which on they do not."""
 _CLOSE_SECONDS = 0.12
 _PAUSE_SECONDS = 0.4
 
@@ -120,9 +117,7 @@ class MotionModel:
         coefficients = stretched(coefficients, voiced)
         loudness = speech.at(speech.loudness, moments)
         emphasis = 0.8 + 0.35 * np.convolve(np.pad(loudness, 12, mode="edge"), np.ones(25) / 25, mode="valid")
-        rows = coefficients * (speaking * emphasis)[:, None]
-        closing = speech.at((speech.phones == CLOSED).astype(np.float32), moments)
-        rows = closed_fully(rows, closing) * strength
+        rows = coefficients * (speaking * emphasis * strength)[:, None]
         place = np.clip(np.asarray(seconds) * RATE, 0, len(rows) - 1)
         low = place.astype(np.int64)
         high = np.minimum(low + 1, len(rows) - 1)
@@ -146,24 +141,6 @@ def stretched(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     main = int(np.argmax(np.abs(opening)))
     wanted = np.maximum((gap - low) * factor, -0.1)
     result[:, main] += (wanted - result @ opening) / opening[main]
-    return result
-
-
-def closed_fully(coefficients: np.ndarray, closing: np.ndarray) -> np.ndarray:
-    """Coefficients whose lips, where they nearly meet in a p, b or m, do meet.
-
-    Args:
-        coefficients: (T, K), `RATE` rows a second.
-        closing: (T,) 0..1, how much of each row is heard as such a phone.
-    """
-    opening = bundled_rig().opening
-    gap = coefficients @ opening
-    near = np.clip((_NEARLY_CM[1] - gap) / (_NEARLY_CM[1] - _NEARLY_CM[0]), 0, 1)
-    # the middle of the phone counts; a single row of it, which is likely misheard, closes them by half
-    core = np.clip(np.convolve(np.pad(closing, 1, mode="edge"), [0.4, 0.8, 0.4], mode="valid"), 0, 1)
-    main = int(np.argmax(np.abs(opening)))
-    result = coefficients.copy()
-    result[:, main] -= np.maximum(gap, 0) * near * core / opening[main]
     return result
 
 

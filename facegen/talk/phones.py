@@ -29,8 +29,6 @@ GROUPS = (
     ("SIL", "+SPN+", "+NSN+"),
 )
 """Phones that lips show alike; what is in none counts as silence."""
-CLOSED = 0
-"""The group in which lips meet."""
 SILENCE = len(GROUPS) - 1
 RATE = 100
 """Rows a second."""

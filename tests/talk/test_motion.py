@@ -5,7 +5,7 @@ import pytest
 
 from facegen.faces import mesh
 from facegen.talk.liveliness import blink_times, enliven
-from facegen.talk.motion import Motion, MotionModel, closed_fully
+from facegen.talk.motion import Motion, MotionModel
 from facegen.talk.rig import RIG_SIZE, MouthRig, MouthTrack, bundled_rig, lip_gap
 from facegen.talk.speech import Speech, hear
 from tests.talk.sounds import babble
@@ -42,19 +42,6 @@ def test_strength_scales_the_mouth(speech: Speech) -> None:
     model = MotionModel.bundled()
     full, half = (model.mouth(speech, _times(5), strength) for strength in (1.0, 0.5))
     assert np.allclose(half * 2, full, atol=1e-5)
-
-
-def test_lips_that_nearly_meet_in_a_closed_phone_meet() -> None:
-    rig = bundled_rig()
-    main = int(np.argmax(np.abs(rig.opening)))
-    rows = np.zeros((40, RIG_SIZE), np.float32)
-    rows[:, main] = np.where(np.arange(40) < 20, 0.18, 0.9) / rig.opening[main]
-    heard = np.zeros(40, np.float32)
-    heard[[8, 9, 10, 28, 29, 30]] = 1
-    gap = closed_fully(rows, heard) @ rig.opening
-    assert np.allclose(gap[[0, 1, 5, 15]], 0.18, atol=1e-5)
-    assert np.abs(gap[8:11]).max() < 0.01
-    assert np.allclose(gap[20:], 0.9, atol=1e-5)
 
 
 def _lively(speech: Speech, **changes: object) -> Motion:
