@@ -130,7 +130,7 @@ def inside(mean_shape: np.ndarray) -> np.ndarray:
 
 
 def counted(mean_shape: np.ndarray, sliders: Sequence[Sliders]) -> np.ndarray:
-    """(B, 128, 128, 1) float32 how much of the fine part counts: none at lips, and none between lids that close.
+    """(B, 128, 128, 1) float32 how much of the fine part counts: none at lips, less at lids, and none between those that close.
 
     Lips differ too much for those of another face to lie on them; closing lids press together what was drawn of open eyes.
     """

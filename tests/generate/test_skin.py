@@ -49,7 +49,8 @@ def test_nothing_fine_lies_on_lips_and_between_closed_lids() -> None:
         column, row = (mean[list(points), :2].mean(0) / 2).astype(int)
         return float(share[row, column, 0])
 
-    assert at(still, lids) == still[forehead] == closed[forehead] == 1
+    assert still[forehead] == closed[forehead] == 1
+    assert 0.7 < at(still, lids) < 0.8  # edges of open lids move less with a part of their own
     assert at(closed, lids) < 0.6
     assert at(still, lips) < 0.1
     assert at(closed, lips) < 0.1
