@@ -1,8 +1,7 @@
-# LEAD to GEN, 08:15: see the end of /work/plan/gen7/LEAD_TO_GEN.md (a linear model of bodies that looks good).
-"""Necks and shoulders for drawn heads, of which the linear top keeps only a haze: the mean of the data's photographs.
+"""Necks and shoulders for drawn heads, of which the generator's linear top keeps only a haze: a linear model of their own.
 
-Drawn with the mean shape, a photograph's neck begins where every canonical jaw ends; so their mean goes with any face. It
-says where a neck and plain clothes lie and how light falls on them; the neck's colour is that of the face.
+Drawn with the mean shape, a photograph's neck begins where every canonical jaw ends, so a body goes with any face. Distances
+from its outline and from the border of its clothes are mixed rather than pictures: edges stay sharp.
 """
 
 from __future__ import annotations
@@ -16,77 +15,88 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.faces.parse import BACKGROUND, CLOTH, HAIR, NECK, NECKLACE, SKIN
-from facegen.generate.bank import SIDE, CanonicalPhotograph, canonical_photographs, spread_out
+from facegen.generate.canonical import SIDE, CanonicalPhotograph, canonical_photographs
 from facegen.generate.matte import carried, disc, ramp
 from facegen.generate.packed import PackedFaces
-from facegen.generate.repaint import luminance
 from facegen.generate.sliders import NAMES
 from facegen.generate.variants import warped
 
+_TOP = 164
+"""The first row of 256 that is modelled."""
+_SIZE = 64, 23
+"""Width and height of the modelled maps."""
 _BEGINS = (165, 180)
 """Rows between which bodies begin: behind the face, above its chin."""
+_WEIGHTS = np.array([2, 2, 0.6, 0.6, 0.6, 0.5, 0.5, 0.5], np.float32)
+"""What a map counts: two distances in units of 20 pixels, then logarithms of the neck's and of the clothes' RGB."""
+_DISTANCE, _REACH = 20.0, 2.0
+_SHARP = 0.8
+"""Width of an edge, pixels."""
 _HAIR_BELOW, _GROUND_BELOW, _AHEAD, _CLOSED_LIPS = 0.01, 0.3, 0.1, 0.06
 """Photographs have no more hair on the lower third, and no more ground on the last rows; their head is turned and their
 lips are open no further."""
 _DOUBT = 0.09
 """Share of a body's rows whose outline may be unsure."""
-_KEPT = 128
-"""Side of the maps that are kept."""
+_PLAIN = 9.0
+"""Sigma that leaves of clothes their colour and broad light, pixels: patterns do not mix."""
+_LEAST_NECK, _LEAST_CLOTH = 200, 300
+"""Pixels from which on colours can be told."""
 _DARKEST = 8.0
 """Levels that are added before two colours are compared."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Bodies:
-    """The mean body, and colours of clothes."""
+    """A linear model of necks and shoulders in the canonical frame."""
 
-    maps: np.ndarray
-    """(128, 128, 6) float16 in the canonical frame: where it lies, how much of that is neck, the logarithm of the neck's RGB
-    over the face's skin, and that of the clothes' brightness over their median."""
-    clothes: np.ndarray
-    """(K, 3) float32 RGB levels."""
+    mean: np.ndarray
+    """(D,) float16."""
+    axes: np.ndarray
+    """(K, D) float16."""
+    codes: np.ndarray
+    """(N, K) float16 of the data; a new body is mixed from two."""
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What is written of it."""
-        return {"body_maps": self.maps, "body_clothes": self.clothes}
+    def mixed(self, person: int) -> np.ndarray:
+        """(K,) float32 the body of a seed."""
+        random = np.random.default_rng(person)
+        one, two = self.codes[random.integers(len(self.codes), size=2)].astype(np.float32)
+        return one + random.uniform(0.3, 0.7) * (two - one)
 
-    @classmethod
-    def of_arrays(cls, found: dict[str, np.ndarray]) -> Bodies:
-        """From what `arrays` gave."""
-        return cls(maps=found["body_maps"], clothes=found["body_clothes"])
-
-    def placed(self, clothes: int, flow: np.ndarray, skin_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def placed(self, code: np.ndarray, flow: np.ndarray, skin_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(256, 256, 3) float32 levels and (256, 256) 0..1 of a body in a picture's frame.
 
         Args:
-            clothes: a number of their colour; any number.
+            code: (K,).
             flow: (64, 64, 2) from the canonical frame to the picture's.
             skin_rgb: (3,) levels of the face.
         """
-        large = cv2.resize(self.maps.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-        stacked = np.dstack(
-            [warped(np.ascontiguousarray(large[..., part]), flow) for part in (slice(0, 3), slice(3, 6))]
-        )
-        is_neck = ramp(stacked[..., 1:2], 0.42, 0.58)
+        flat = self.mean.astype(np.float32) + code @ self.axes.astype(np.float32)
+        maps = flat.reshape(*_SIZE[::-1], len(_WEIGHTS)) / _WEIGHTS
+        large = _resized(maps, (SIDE, SIDE - _TOP), cv2.INTER_CUBIC)
+        whole = cv2.copyMakeBorder(large[..., :4], _TOP, 0, 0, 0, cv2.BORDER_REPLICATE)
+        rest = cv2.copyMakeBorder(large[..., 4:], _TOP, 0, 0, 0, cv2.BORDER_REPLICATE)
+        parts = [whole[..., :3], np.dstack([whole[..., 3:], rest[..., :2]]), rest[..., 2:]]
+        starts = np.repeat(ramp(np.arange(SIDE, dtype=np.float32), *_BEGINS)[:, None], SIDE, 1)
+        parts[2] = np.dstack([parts[2], starts])
+        stacked = np.dstack([warped(np.ascontiguousarray(part), flow) for part in parts])
+        lies, is_neck = (1 / (1 + np.exp(-stacked[..., n] * _DISTANCE / _SHARP)) for n in (0, 1))
         neck = (skin_rgb + _DARKEST) * np.exp(stacked[..., 2:5]) - _DARKEST
-        cloth = self.clothes[clothes % len(self.clothes)] * np.exp(stacked[..., 5:6])
-        return (cloth + is_neck * (neck - cloth)).clip(0, 255), stacked[..., 0].clip(0, 1)
+        cloth = np.exp(stacked[..., 5:8]) - _DARKEST
+        colours = cloth + is_neck[..., None] * (neck - cloth)
+        return colours.clip(0, 255), lies * stacked[..., 8].clip(0, 1)
 
 
-def gather_bodies(
-    pack: PackedFaces, photographs: Path, analyser: FaceAnalyser, count: int = 100, seed: int = 0
-) -> Bodies:
-    """The mean of necks and shoulders that no hair hides; held-back faces are left out.
+def learn_bodies(pack: PackedFaces, photographs: Path, analyser: FaceAnalyser, components: int = 12) -> Bodies:
+    """From necks and shoulders that no hair hides and their mirror images; held-back faces are left out.
 
     Args:
         pack: the dataset.
         photographs: the folder that it was made of.
         analyser: finds and parses faces.
-        count: how many photographs.
-        seed: of the choice.
+        components: K.
 
     Raises:
-        InputError: no photograph shows neck and shoulders clearly.
+        InputError: fewer than two photographs show neck and shoulders clearly.
     """
     measured = pack.measured[:, 0]
     side = pack.canonical.shape[1]
@@ -95,55 +105,57 @@ def gather_bodies(
     seen = np.asarray(pack.canonical[places])
     is_bare = seen[:, side * 2 // 3 :, :, 3].mean((1, 2)) < 255 * _HAIR_BELOW
     is_broad = seen[:, -side // 32 :, :, 4].mean((1, 2)) < 255 * _GROUND_BELOW
-    places, seen = places[is_bare & is_broad], seen[is_bare & is_broad]
-    looks = [
-        cv2.resize(np.ascontiguousarray(p[side // 3 :, :, :3]), (8, 6), interpolation=cv2.INTER_AREA) for p in seen
-    ]
-    table = np.stack(looks).reshape(len(looks), -1).astype(np.float32)
-    chosen = places[spread_out(table, min(count, len(table)), seed)]
-    total, weights, clothes = np.zeros((SIDE, SIDE, 6)), np.zeros((SIDE, SIDE, 6)), []
-    for photograph in canonical_photographs(pack, chosen.tolist(), photographs, analyser):
-        if _is_plain(photograph):
-            values, weight, colour = _parts(photograph)
-            # mirrored too: light falls from anywhere
-            total += values * weight + (values * weight)[:, ::-1]
-            weights += weight + weight[:, ::-1]
-            clothes.append(colour)
-    if not clothes:
+    chosen = places[is_bare & is_broad].tolist()
+    found = [_maps(photograph) for photograph in canonical_photographs(pack, chosen, photographs, analyser)]
+    rows = [maps for maps in found if maps is not None]
+    if len(rows) < 2:
         raise InputError(f"Expected photographs whose neck and shoulders no hair hides in {photographs}, found none.")
-    return Bodies(maps=_mean(total, weights), clothes=np.array(clothes, np.float32))
+    return fitted(np.stack(rows), components)
 
 
-def _is_plain(photograph: CanonicalPhotograph) -> bool:
-    """Whether the parser is sure of its outline."""
-    ground = photograph.classes[_BEGINS[1] :, :, BACKGROUND]
-    return bool(((ground > 0.1) & (ground < 0.9)).mean() < _DOUBT)
+def fitted(maps: np.ndarray, components: int) -> Bodies:
+    """The model of (N, 23, 64, 8) maps and their mirror images."""
+    both = np.concatenate([maps, maps[:, :, ::-1]])
+    flat = (both * _WEIGHTS).reshape(len(both), -1)
+    mean = flat.mean(0)
+    left, strengths, axes = np.linalg.svd(flat - mean, full_matrices=False)
+    codes = left[:, :components] * strengths[:components]
+    return Bodies(
+        mean=mean.astype(np.float16), axes=axes[:components].astype(np.float16), codes=codes.astype(np.float16)
+    )
 
 
-def _parts(photograph: CanonicalPhotograph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(256, 256, 6) what `Bodies.maps` are the mean of, how much each counts where, and the (3,) colour of the clothes."""
+def _maps(photograph: CanonicalPhotograph) -> np.ndarray | None:
+    """(23, 64, 8) float32 what is modelled of a photograph; None where neck or clothes cannot be told."""
     rgb, classes = photograph.rgb, photograph.classes
-    cloth = classes[..., CLOTH] > 0.8
-    neck = classes[..., [NECK, NECKLACE]].sum(2)
-    lies = 1 - classes[..., [BACKGROUND, HAIR]].sum(2)
+    ground = classes[_BEGINS[1] :, :, BACKGROUND]
+    neck, cloth = (
+        cv2.erode((classes[..., part].sum(2) > 0.8).astype(np.float32), disc(3)) for part in ([NECK, NECKLACE], [CLOTH])
+    )
+    is_unsure = ((ground > 0.1) & (ground < 0.9)).mean() > _DOUBT
+    if is_unsure or neck.sum() < _LEAST_NECK or cloth.sum() < _LEAST_CLOTH:
+        return None
     skin = np.median(rgb[classes[..., SKIN] > 0.9], 0)
-    colour = np.median(rgb[cloth], 0) if cloth.any() else skin
-    shade = np.log((luminance(rgb) + _DARKEST) / (float(luminance(colour)) + _DARKEST))
-    tint = np.log((rgb + _DARKEST) / (skin + _DARKEST))
-    values = np.dstack([lies, neck / np.maximum(neck + classes[..., CLOTH], 0.05), tint, shade])
-    body = (neck + classes[..., CLOTH] > 0.5).astype(np.float32)
-    inner = [cv2.erode(part.astype(np.float32), disc(5)) for part in (neck > 0.8, cloth)]
-    return values, np.dstack([np.ones_like(body), body, *([inner[0]] * 3), inner[1]]), colour
+    inside = 1 - classes[..., [BACKGROUND, HAIR]].sum(2)
+    # under the face and beyond the outline the border of the clothes goes on
+    bare = (classes[..., [NECK, NECKLACE, SKIN]].sum(2) > classes[..., CLOTH]).astype(np.float32)
+    bare = carried(bare[..., None], (inside > 0.5).astype(np.float32), 2.0)[..., 0]
+    tint = carried(np.log((rgb + _DARKEST) / (skin + _DARKEST)), neck, 2.0)
+    colour = cv2.GaussianBlur(carried(np.log(rgb + _DARKEST), cloth, 2.0), (0, 0), _PLAIN)
+    maps = np.dstack([_distance(inside), _distance(bare), tint, colour])[_TOP:].astype(np.float32)
+    return _resized(maps, _SIZE, cv2.INTER_AREA)
 
 
-def _mean(total: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(128, 128, 6) float16 weighted means, carried on to where nothing was seen."""
-    found = []
-    for part in range(total.shape[2]):
-        weight = weights[..., part].astype(np.float32)
-        values = (total[..., part] / np.maximum(weight, 1e-6)).astype(np.float32)[..., None]
-        known = (weight > 0.1 * weight.max()).astype(np.float32)
-        found.append(np.where(known[..., None] > 0, values, carried(values * known[..., None], known, 2.0)))
-    maps = np.dstack(found)
-    maps[..., 0] *= ramp(np.arange(SIDE, dtype=np.float32), *_BEGINS)[:, None]
-    return cv2.resize(maps, (_KEPT, _KEPT), interpolation=cv2.INTER_AREA).astype(np.float16)
+def _distance(mask: np.ndarray) -> np.ndarray:
+    """(H, W) float32 distance to the mask's outline in units of 20 pixels, positive inside, 2 at most."""
+    inside = (mask > 0.5).astype(np.uint8)
+    near, far = (cv2.distanceTransform(part, cv2.DIST_L2, 5) for part in (inside, 1 - inside))
+    return np.clip((near - far) / _DISTANCE, -_REACH, _REACH)
+
+
+def _resized(maps: np.ndarray, size: tuple[int, int], way: int) -> np.ndarray:
+    """(H, W, 8) maps of another size; OpenCV takes four channels at once."""
+    halves = [
+        cv2.resize(np.ascontiguousarray(part), size, interpolation=way) for part in (maps[..., :4], maps[..., 4:])
+    ]
+    return np.concatenate(halves, 2)

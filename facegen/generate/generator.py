@@ -21,7 +21,7 @@ from facegen.generate.frame import SIZE
 from facegen.generate.photograph import Photographs, enlarged
 from facegen.generate.skin import Skin, counted, inside
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
-from facegen.generate.surroundings import Surroundings
+from facegen.generate.surroundings import Around, Surroundings
 from facegen.generate.vae import ConditionalVae
 from facegen.generate.variants import (
     CANONICAL_BACKGROUND,
@@ -65,8 +65,8 @@ class Latents:
     """What they were encoded from."""
     fine: np.ndarray | None = None
     """(B, 128, 128, 3) float32 the same for new faces: detail that the retouch adds (`skin`)."""
-    around: np.ndarray | None = None
-    """(B, 2) numbers of the strands and the clothes that the retouch gives to new faces (`surroundings`)."""
+    around: Around | None = None
+    """Strands and bodies that the retouch gives to new faces."""
 
     def __len__(self) -> int:
         return len(self.texture)
@@ -80,7 +80,7 @@ class Latents:
             noises=tuple(n[chosen] for n in self.noises),
             photographs=None if self.photographs is None else self.photographs.take(chosen),
             fine=None if self.fine is None else self.fine[chosen],
-            around=None if self.around is None else self.around[chosen],
+            around=None if self.around is None else self.around.take(chosen),
         )
 
     def mixed(self, other: Latents, part: float) -> Latents:
@@ -94,7 +94,7 @@ class Latents:
             noises=tuple(torch.lerp(a, b, part) for a, b in zip(self.noises, other.noises, strict=True)),
             photographs=known and replace(known, share=(1 - share) * known.share),
             fine=self.fine + share * (other.fine - self.fine) if both else None,  # type: ignore[operator]
-            around=other.around if share >= 0.5 and self.around is not None else self.around,
+            around=self.around.mixed(other.around, share) if self.around and other.around else None,
         )
 
     @classmethod
@@ -109,7 +109,7 @@ class Latents:
             noises=tuple(torch.cat(n) for n in zip(*(p.noises for p in parts), strict=True)),
             photographs=Photographs.joined(known) if len(known) == len(parts) else None,
             fine=np.concatenate(fine) if len(fine) == len(parts) else None,
-            around=np.concatenate(around) if len(around) == len(parts) else None,
+            around=Around.joined(around) if len(around) == len(parts) else None,
         )
 
 
@@ -187,11 +187,11 @@ class FaceGenerator:
         drawn = np.concatenate([self.draw(canonical.take([place]), CANONICAL) for place in range(len(latents))])
         with torch.inference_mode():
             hair = self.vae.base(latents.texture)[:, 3].clamp(0, 1).cpu().numpy()
-        numbers = []
+        found = []
         for picture, where, codes in zip(drawn, hair, latents.texture.cpu().numpy(), strict=True):
             large = cv2.resize(where, picture.shape[:2], interpolation=cv2.INTER_LINEAR)
-            numbers.append((self.surroundings.strands.nearest(picture, large), int(1000 * np.abs(codes).sum())))
-        return replace(latents, fine=self.skin.fine_of(drawn, self._face), around=np.array(numbers))
+            found.append(self.surroundings.around(picture, large, int(1000 * np.abs(codes).sum())))
+        return replace(latents, fine=self.skin.fine_of(drawn, self._face), around=Around.joined(found))
 
     @cached_property
     def skin(self) -> Skin:
@@ -261,10 +261,10 @@ class FaceGenerator:
         if latents.around is None:
             return pictures_rgb
         made = []
-        for picture, shape, asked, numbers in zip(pictures_rgb, latents.shapes, sliders, latents.around, strict=True):
+        for place, (picture, asked) in enumerate(zip(pictures_rgb, sliders, strict=True)):
             classes = analyser.parser.parse(picture[None])[0]
-            flow = self.flow(shape, asked)
-            made.append(self.surroundings.given_to(picture, classes, (int(numbers[0]), int(numbers[1])), flow))
+            flow = self.flow(latents.shapes[place], asked)
+            made.append(self.surroundings.given_to(picture, classes, latents.around.take([place]), flow))
         return np.stack(made)
 
     def with_photographs(self, pictures_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:

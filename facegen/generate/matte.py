@@ -51,7 +51,7 @@ def put_together(
     Args:
         picture_rgb: (256, 256, 3) uint8.
         classes: (19, 256, 256) probabilities of the parser.
-        strands: (256, 256, 4) float32 three times the logarithm of their brightness, and where they are known.
+        strands: (256, 256) float32 logarithm of their brightness over the neighbourhood.
         body: (256, 256, 3) levels and (256, 256) 0..1 of neck and shoulders.
 
     Returns:
@@ -75,13 +75,12 @@ def put_together(
     hair = hair + kept[..., 0] * (classes[HAIR] - hair)
     firm = _without_haze(picture, solid * (classes[HAIR] > 0.7))
     if firm.sum() > _FEW:
-        known = strands[..., :3] * np.clip(2 * strands[..., 3:] - 0.5, 0, 1)
         share = cv2.GaussianBlur(hair, (0, 0), 1.0)[..., None]
-        laid = carried(picture, firm, _BROAD) * np.exp(known)
+        laid = carried(picture, firm, _BROAD) * np.exp(strands)[..., None]
         # hair stays as dark as it was asked for
         levels = [float((classes[HAIR] * luminance(part)).sum()) for part in (picture, laid)]
         front += share * (laid * float(np.clip(levels[0] / max(levels[1], 1.0), *_LIGHTER)) - front)
-        head = head + _FRAYED * (share * known)[..., 0]
+        head = head + _FRAYED * share[..., 0] * strands
     alpha = np.maximum(ramp(head, *_EDGE), cv2.GaussianBlur(solid, (0, 0), 1.0))[..., None]
     lower = ramp(body[1], 0.4, 0.6)[..., None]
     ground += lower * (body[0] - ground)

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 
 from facegen.errors import WeightsError
-from facegen.generate.bank import from_file, joined, parted, spread_out, to_file
 from facegen.generate.base import TEXTURE, face_share
 from facegen.generate.frame import SIZE
 from facegen.generate.packed import SIDE, PackedFaces
@@ -29,10 +28,6 @@ _TRIED = 80
 _SMALL, _ROWS, _COLUMNS = 16, slice(4, 14), slice(4, 12)
 _CLOSED_LIPS, _OPEN_LIDS, _AHEAD = 0.06, 0.4, 0.16
 """Sliders of faces for the bank: at most, at least, and at most beside the middle."""
-_LIDS_OWN = 0.25
-"""How much open lids keep of their own fine part: another face's moves their edges."""
-_QUALITY = 92
-"""Of the picture files in which fine parts are kept."""
 _LIDS_CLOSE = (0.6, 0.3)
 """Sliders over which the fine part fades between lids."""
 
@@ -61,8 +56,7 @@ class Skin:
         try:
             found = load_file(path)
             top, left, bottom, right = (int(n) for n in found["box"])
-            fine = np.stack([from_file(data, is_grey=True).astype(np.int16) - 128 for data in parted(found, "fine")])
-            return cls(fine=fine.astype(np.int8), looks=found["looks"], box=(top, left, bottom, right))
+            return cls(fine=found["fine"], looks=found["looks"], box=(top, left, bottom, right))
         except (SafetensorError, KeyError) as error:
             raise WeightsError(
                 f"Expected the fine parts of faces in {path}, found another file; install them again."
@@ -72,10 +66,9 @@ class Skin:
         """As one safetensors file."""
         from safetensors.numpy import save_file
 
-        files = [to_file((part.astype(np.int16) + 128).astype(np.uint8), _QUALITY) for part in self.fine]
-        arrays = {**joined(files, "fine"), "looks": self.looks, "box": np.array(self.box, np.int32)}
         # safetensors writes memory as it lies
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in ("fine", "looks")}
+        save_file({**arrays, "box": np.array(self.box, np.int32)}, path)
 
     def nearest(self, canonical_rgb: np.ndarray, own: np.ndarray) -> np.ndarray:
         """(B,) which faces fit: of like colours, and with brows, lids and lips where the drawn ones are.
@@ -130,7 +123,7 @@ def inside(mean_shape: np.ndarray) -> np.ndarray:
 
 
 def counted(mean_shape: np.ndarray, sliders: Sequence[Sliders]) -> np.ndarray:
-    """(B, 128, 128, 1) float32 how much of the fine part counts: none at lips, less at lids, and none between those that close.
+    """(B, 128, 128, 1) float32 how much of the fine part counts: none at lips, and none between lids that close.
 
     Lips differ too much for those of another face to lie on them; closing lids press together what was drawn of open eyes.
     """
@@ -138,7 +131,7 @@ def counted(mean_shape: np.ndarray, sliders: Sequence[Sliders]) -> np.ndarray:
     shares = []
     for values in sliders:
         closing = 1 - np.clip((values.eyes - _LIDS_CLOSE[1]) / (_LIDS_CLOSE[0] - _LIDS_CLOSE[1]), 0, 1)
-        shares.append((1 - max(float(closing), _LIDS_OWN) * lids) * (1 - lips))
+        shares.append((1 - closing * lids) * (1 - lips))
     return np.stack(shares).astype(np.float32)
 
 
@@ -172,6 +165,15 @@ def gather(pack: PackedFaces, count: int = 180, seed: int = 0) -> Skin:
     sharp = np.flatnonzero(strength > np.quantile(strength, 0.3))
     places, parts = places[sharp], parts[sharp]
     looks = looks_of(np.stack([pack.canonical[place][..., :3] for place in places]))
-    chosen = spread_out(looks.astype(np.float32), min(count, len(places)), seed)
+    chosen = _spread_out(looks.astype(np.float32), min(count, len(places)), seed)
     fine = parts[chosen, box[0] : box[2], box[1] : box[3]].round().clip(-127, 127).astype(np.int8)
     return Skin(fine=fine, looks=looks[chosen], box=box)
+
+
+def _spread_out(looks: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Places of the members nearest to the middles of `count` clusters."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    found = MiniBatchKMeans(count, random_state=seed, n_init=1, max_iter=20).fit(looks).cluster_centers_
+    gaps = [np.square(looks - middle).sum(1).argmin() for middle in found]
+    return np.unique(gaps)

@@ -64,8 +64,8 @@ SKIN = WeightFile(
     name="skin",
     source=Bundled(),
     filename="generate/skin.safetensors",
-    sha256="5061d7ed9698fc2ccb8ce6da864a2fa6765640678eb5892bc3e0c254d1d9d59b",
-    size=358010,
+    sha256="025b0eaa624f3214663bd37494e222be6e59f169c727c0c0e54b6282da3c0bff",
+    size=1105560,
     licence=_LICENCE,
     card="generate/README.md",
 )
@@ -73,8 +73,8 @@ SURROUNDINGS = WeightFile(
     name="surroundings",
     source=Bundled(),
     filename="generate/surroundings.safetensors",
-    sha256="a803f952c59137d97285a458aaac9964032c6588e7dcd0d7d25215221d6f32d6",
-    size=1011900,
+    sha256="48c50369a3a85e12a5db4a3b7621a128a21467b7d4ac82d3054acccf068c9b91",
+    size=319096,
     licence=_LICENCE,
     card="generate/README.md",
 )

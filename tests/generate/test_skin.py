@@ -19,17 +19,14 @@ def test_a_bank_gives_a_face_its_own_fine_part_back(tmp_path: Path) -> None:
     measured[:, 0] = 0.5
     measured[:, 0, NAMES.index("mouth")] = 0.0
     skin = gather(replace(pack, measured=measured), 4)
+    skin.write(tmp_path / "skin.safetensors")
+    skin = Skin.read(tmp_path / "skin.safetensors")
     assert 1 <= len(skin.fine) <= 4
     faces = pack.canonical[~pack.held_back()][..., :3]
     own = [face for face in faces if np.square(skin.looks.astype(int) - _looks(face)).sum(1).min() == 0]
     assert own
     added = skin.fine_of(np.stack(own), inside(pack.mean_shape))
     assert np.abs(added).max() < 2 / 255  # what int8 takes away, and the edge of the box
-    skin.write(tmp_path / "skin.safetensors")
-    again = Skin.read(tmp_path / "skin.safetensors")
-    assert again.box == skin.box
-    np.testing.assert_array_equal(again.looks, skin.looks)
-    assert np.corrcoef(again.fine.ravel(), skin.fine.ravel())[0, 1] > 0.95
     with pytest.raises(WeightsError, match="fine parts"):
         Skin.read(Path(__file__))
 
@@ -49,8 +46,7 @@ def test_nothing_fine_lies_on_lips_and_between_closed_lids() -> None:
         column, row = (mean[list(points), :2].mean(0) / 2).astype(int)
         return float(share[row, column, 0])
 
-    assert still[forehead] == closed[forehead] == 1
-    assert 0.7 < at(still, lids) < 0.8  # edges of open lids move less with a part of their own
+    assert at(still, lids) == still[forehead] == closed[forehead] == 1
     assert at(closed, lids) < 0.6
     assert at(still, lips) < 0.1
     assert at(closed, lips) < 0.1

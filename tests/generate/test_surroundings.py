@@ -10,11 +10,11 @@ import pytest
 from facegen.errors import InputError, WeightsError
 from facegen.faces import FaceAnalyser
 from facegen.faces.parse import BACKGROUND, CLASSES, CLOTH, HAIR, NECK, SKIN
-from facegen.generate.bodies import Bodies, gather_bodies
+from facegen.generate.bodies import fitted, learn_bodies
 from facegen.generate.matte import carried, put_together
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import NAMES, Sliders
-from facegen.generate.strands import Strands, gather_strands, strands_of
+from facegen.generate.strands import Strands, learn_strands
 from facegen.generate.surroundings import Surroundings
 from facegen.media import write_picture
 from tests.factories import noise_rgb, portrait_rgb
@@ -42,7 +42,7 @@ def _scene() -> tuple[np.ndarray, np.ndarray]:
 def test_a_ground_becomes_plain_and_a_halo_goes() -> None:
     picture, classes = _scene()
     body = np.full((256, 256, 3), 20.0, np.float32), classes[NECK]
-    made = put_together(picture, classes, np.zeros((256, 256, 4), np.float32), body)
+    made = put_together(picture, classes, np.zeros((256, 256), np.float32), body)
     ground = made[:40, :60].astype(float)
     assert abs(ground.mean() - 150) < 3
     assert ground.std() < 1 < picture[:40, :60].std()
@@ -54,8 +54,8 @@ def test_a_ground_becomes_plain_and_a_halo_goes() -> None:
 
 def test_hair_gets_strands_and_keeps_its_colour() -> None:
     picture, classes = _scene()
-    strands = np.zeros((256, 256, 4), np.float32)
-    strands[:, ::2, :3], strands[:, 1::2, :3], strands[..., 3] = 0.3, -0.3, 1
+    strands = np.zeros((256, 256), np.float32)
+    strands[:, ::2], strands[:, 1::2] = 0.3, -0.3
     body = np.zeros((256, 256, 3), np.float32), np.zeros((256, 256), np.float32)
     hair = put_together(picture, classes, strands, body)[60:76, 100:156].astype(float)
     assert np.abs(np.diff(hair[..., 0], axis=1)).mean() > 20
@@ -67,7 +67,7 @@ def test_without_a_ground_nothing_changes() -> None:
     classes[CLOTH] += classes[BACKGROUND]
     classes[BACKGROUND] = 0
     body = np.zeros((256, 256, 3), np.float32), np.zeros((256, 256), np.float32)
-    made = put_together(picture, classes, np.zeros((256, 256, 4), np.float32), body)
+    made = put_together(picture, classes, np.zeros((256, 256), np.float32), body)
     np.testing.assert_array_equal(made, picture)
 
 
@@ -79,53 +79,75 @@ def test_colours_are_carried_on_from_where_they_are_known() -> None:
     np.testing.assert_allclose(found[[2, 12, 51, 61]], (10, 10, 90, 90), atol=1)
 
 
-def test_the_hair_that_lies_alike_is_chosen_mirrored_too() -> None:
-    random = np.random.default_rng(0)
-    hairs = []
-    for bottom, left in ((80, 20), (200, 120)):
-        hair = np.zeros((256, 256), np.float32)
-        hair[:bottom, left : left + 80] = 1
-        hairs.append(hair)
-    pictures = [random.random((256, 256, 3), np.float32) for _ in hairs]
-    looks = [cv2.resize(hair, (32, 32), interpolation=cv2.INTER_AREA) for hair in hairs]
-    bank = Strands(
-        files=tuple(cv2.imencode(".webp", strands_of(p, h))[1].ravel() for p, h in zip(pictures, hairs, strict=True)),
-        maps=(255 * np.stack(looks)).astype(np.uint8),
-        shades=np.zeros((2, 16, 16), np.int8),
-    )
-    grey = np.full((256, 256, 3), 80, np.uint8)
-    assert [bank.nearest(grey, hair) for hair in hairs] == [0, 1]
-    found = bank.member(bank.nearest(grey, np.ascontiguousarray(hairs[0][:, ::-1])))
-    known = found[..., 3] > 0.5
-    assert (known == (hairs[0][:, ::-1] > 0)).mean() > 0.95
+def _hair(angle_deg: float) -> tuple[np.ndarray, np.ndarray]:
+    """A canonical picture of hair whose locks lie at an angle, and where it is."""
+    y, x = np.mgrid[0:128, 0:128]
+    across = x * np.sin(np.deg2rad(angle_deg)) - y * np.cos(np.deg2rad(angle_deg))
+    grey = 90 + 40 * np.sin(across / 3)
+    return np.repeat(grey[..., None], 3, 2).astype(np.uint8), np.ones((128, 128), np.float32)
 
 
-def test_strands_and_bodies_are_gathered_from_photographs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("angle_deg", [0.0, 40.0, 90.0])
+def test_strands_lie_as_the_drawn_hair_does(angle_deg: float) -> None:
+    model = Strands(field=np.zeros((32, 32, 2), np.float32))
+    strands = model.drawn(*_hair(angle_deg), person=5)
+    along = np.deg2rad(angle_deg)
+    steps = [
+        (round(4 * np.sin(along)), round(4 * np.cos(along))),
+        (round(4 * np.cos(along)), round(-4 * np.sin(along))),
+    ]
+    middle = strands[64:192, 64:192]
+    same, other = (np.mean(middle * np.roll(strands, step, (0, 1))[64:192, 64:192]) for step in steps)
+    assert same > 3 * abs(other)
+    np.testing.assert_array_equal(strands, model.drawn(*_hair(angle_deg), person=5))
+    assert np.abs(strands - model.drawn(*_hair(angle_deg), person=6)).mean() > 0.05
+    assert 0.1 < strands.std() < 0.25
+
+
+def test_the_usual_way_of_hair_is_learnt() -> None:
+    pack = small_pack(8)
+    picture, _ = _hair(90.0)
+    canonical = np.concatenate([np.repeat(picture[None], 8, 0), np.full((8, 128, 128, 2), 255, np.uint8)], 3)
+    learnt = learn_strands(replace(pack, canonical=canonical)).field
+    np.testing.assert_allclose(learnt[4:28, 4:28], np.broadcast_to((-1, 0), (24, 24, 2)), atol=0.05)
+
+
+def test_bodies_mix_outlines_not_pictures() -> None:
+    maps = np.zeros((4, 23, 64, 8), np.float32)
+    x = np.abs(np.arange(64) - 31.5)
+    for number, half in enumerate((12, 16, 20, 24)):
+        maps[number, ..., 0] = np.clip((half - x) * 4 / 20, -2, 2)
+        maps[number, ..., 1] = 1 - np.arange(23)[:, None] / 11
+        maps[number, ..., 5:] = np.log(60 + 20 * number)
+    bodies = fitted(maps, 3)
+    none = np.zeros((64, 64, 2), np.float32)
+    colours, lies = bodies.placed(bodies.mixed(3), none, np.full(3, 150.0))
+    edge = lies[220]
+    assert ((edge > 0.05) & (edge < 0.95)).sum() <= 12  # sharp, though mixed: outlines lie up to 24 pixels apart
+    assert 80 < (edge > 0.5).sum() < 200
+    np.testing.assert_allclose(colours[190, 128], 150, atol=3)  # the neck has the face's colour
+    assert 50 < colours[250, 128].mean() < 130
+    assert lies[:160].max() == 0
+    assert np.abs(bodies.mixed(1) - bodies.mixed(2)).max() > 0
+
+
+def test_models_are_learnt_from_photographs_and_written(tmp_path: Path) -> None:
     pack = small_pack(8)
     measured, canonical = pack.measured.copy(), pack.canonical.copy()
     measured[:, 0], measured[:, 0, NAMES.index("mouth")] = 0.5, 0
     canonical[..., 3:] = 0
-    canonical[:, :40, :, 3] = 255
     pack = replace(pack, measured=measured, canonical=canonical)
     for name in pack.names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(tmp_path / name, noise_rgb(256, 256, 0) if name == pack.names[0] else portrait_rgb())
-    analyser = FaceAnalyser()
-    strands = gather_strands(pack, tmp_path, analyser, 3)
     with pytest.raises(InputError, match="shoulders"):
-        gather_bodies(pack, tmp_path, analyser, 3)
+        learn_bodies(pack, tmp_path, FaceAnalyser())
     random = np.random.default_rng(0)
-    maps, clothes = random.random((128, 128, 6)).astype(np.float16), 255 * random.random((4, 3)).astype(np.float32)
-    bodies = Bodies(maps=maps, clothes=clothes)
-    assert len(strands.files) == len(strands.maps) == len(strands.shades) >= 1
-    both = Surroundings(strands=strands, bodies=bodies)
+    both = Surroundings(strands=learn_strands(pack), bodies=fitted(random.random((4, 23, 64, 8), np.float32), 3))
     both.write(tmp_path / "both.safetensors")
     again = Surroundings.read(tmp_path / "both.safetensors")
-    np.testing.assert_array_equal(again.strands.member(0), strands.member(0))
-    np.testing.assert_array_equal(again.bodies.maps, bodies.maps)
-    colours, lies = again.bodies.placed(7, np.zeros((64, 64, 2), np.float32), np.full(3, 150.0))
-    assert colours.shape == (256, 256, 3)
-    assert 0 <= lies.min() <= lies.max() <= 1
+    np.testing.assert_array_equal(again.strands.field, both.strands.field)
+    np.testing.assert_array_equal(again.bodies.mixed(4), both.bodies.mixed(4))
 
 
 def test_another_file_is_refused() -> None:
