@@ -15,7 +15,7 @@ import numpy as np
 from facegen.errors import InputError
 
 if TYPE_CHECKING:
-    from facegen.generate.generator import Latents
+    from facegen.generate.latents import Latents
     from facegen.generate.packed import PackedFaces
 
 NAMES = ("smile", "face width", "nose width", "nose length", "skin", "feminine")

@@ -16,7 +16,7 @@ from facegen.generate.sliders import DRAWN, Sliders
 from facegen.generate.variants import Measured, warped
 
 if TYPE_CHECKING:
-    from facegen.generate.generator import Latents
+    from facegen.generate.latents import Latents
 
 _REPAINTED = 0.15
 """Steps of a slider from which on the hair has its new colour altogether."""

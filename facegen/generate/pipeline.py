@@ -24,7 +24,8 @@ from facegen.generate.sliders import NAMES, Sliders
 if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
     from facegen.generate.directions import Directions
-    from facegen.generate.generator import Encoded, FaceGenerator, Latents
+    from facegen.generate.generator import Encoded, FaceGenerator
+    from facegen.generate.latents import Latents
     from facegen.generate.realism import Realism
     from facegen.restore import Restorer
 

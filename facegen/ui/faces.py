@@ -21,7 +21,8 @@ from facegen.generate.sliders import NAMES, Sliders
 from facegen.ui.services import Services, Visitor
 
 if TYPE_CHECKING:
-    from facegen.generate.generator import Encoded, Latents
+    from facegen.generate.generator import Encoded
+    from facegen.generate.latents import Latents
     from facegen.generate.pipeline import GeneratePipeline
 
 MOST_AT_ONCE = 16
