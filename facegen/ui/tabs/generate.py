@@ -142,7 +142,7 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
 
 
 def _show_face() -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button, gr.Image]:
-    gr.HTML(step(3, "The face", "Nobody: it was drawn by the generator."))
+    gr.HTML(step(3, "The face", "Drawn by the generator: nobody, unless you start from a photo."))
     face = gr.Image(label="Face", interactive=False, height=400, buttons=["fullscreen"], elem_id="generate-face")
     status = gr.HTML(note("Press the dice, or move a slider."), elem_id="generate-status")
     with gr.Accordion("Before and after the retouch", open=False):
