@@ -12,10 +12,9 @@ from facegen import media
 from facegen.errors import NoFaceError
 from facegen.faces import FaceAnalyser
 from facegen.faces.parse import BACKGROUND, HAIR
-from facegen.generate import geometry
 from facegen.generate.frame import frame_largest, parse_framed
 from facegen.generate.packed import PackedFaces
-from facegen.generate.variants import Measured, warped
+from facegen.generate.variants import Measured, flow_to_canonical, warped
 
 SIDE = 256
 """Side of canonical photographs, pixels."""
@@ -43,8 +42,7 @@ def canonical_photographs(
             continue
         classes = parse_framed(analyser, [framed.picture_rgb], [framed.face])[0].astype(np.float32)
         measured = Measured.of(framed.picture_rgb, framed.face, classes[..., HAIR], classes[..., BACKGROUND], SIDE)
-        rings = geometry.ring_of(pack.mean_shape), geometry.ring_of(measured.shape)
-        flow = geometry.flow_between(pack.mean_shape, measured.points, *rings)
+        flow = flow_to_canonical(measured, pack.mean_shape)
         parts = [warped(framed.picture_rgb.astype(np.float32), flow)]
         for first in range(0, classes.shape[2], 3):
             part = classes[..., first : first + 3]

@@ -13,7 +13,7 @@ from facegen.faces.mesh import LIPS_INNER, polygon_mask, rasterise
 from facegen.generate import geometry, repaint
 from facegen.generate.frame import SIZE
 from facegen.generate.sliders import DRAWN, Sliders
-from facegen.generate.variants import Measured, warped
+from facegen.generate.variants import Measured, flow_to_canonical, warped
 
 if TYPE_CHECKING:
     from facegen.generate.latents import Latents
@@ -47,8 +47,7 @@ class Photographs:
     def of(cls, measured: Measured, latents: Latents, sliders: Sliders, mean_shape: np.ndarray) -> Photographs:
         """One photograph at 256 pixels, encoded as these latents and sliders."""
         latents = replace(latents, shapes=mean_shape[None])
-        rings = geometry.ring_of(mean_shape), geometry.ring_of(measured.shape)
-        flow = geometry.flow_between(mean_shape, measured.points, *rings)
+        flow = flow_to_canonical(measured, mean_shape)
         maps = warped(np.dstack([measured.picture, measured.hair, measured.background]), flow).clip(0, 1)
         return cls(maps=maps[None], latents=latents, sliders=(sliders,), lips=(measured.lips,))
 

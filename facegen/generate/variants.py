@@ -126,15 +126,19 @@ def canonical(source: Measured, mean_shape: np.ndarray) -> np.ndarray:
     Returns:
         (S, S, 5) float32: RGB, hair, background.
     """
-    flow = geometry.flow_between(
-        mean_shape, source.points, geometry.ring_of(mean_shape), geometry.ring_of(source.shape)
-    )
+    flow = flow_to_canonical(source, mean_shape)
     stacked = np.clip(warped(np.dstack([source.picture, source.hair, source.background]), flow), 0, 1)
     picture, hair, background = stacked[..., :3], stacked[..., 3], stacked[..., 4]
     if hair.mean() > 0.01:
         picture = repaint.with_hair(picture, hair, CANONICAL_HAIR)
     picture = repaint.with_background(picture, background, CANONICAL_BACKGROUND)
     return np.dstack([np.clip(picture, 0, 1), hair, background])
+
+
+def flow_to_canonical(source: Measured, mean_shape: np.ndarray) -> np.ndarray:
+    """(128, 128, 2) float32 flow that draws the canonical picture from a measured one, pixels of the 256-pixel frame."""
+    rings = geometry.ring_of(mean_shape), geometry.ring_of(source.shape)
+    return geometry.flow_between(mean_shape, source.points, *rings)
 
 
 def flow_from_canonical(points: np.ndarray, shape: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
