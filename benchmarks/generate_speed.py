@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--repeats", type=int, default=30)
     asked = parser.parse_args(arguments)
     pipeline = GeneratePipeline()
-    face, faces = pipeline.sample([7]), pipeline.sample(range(16))
+    face, faces = (pipeline.retouched(pipeline.sample(seeds)) for seeds in ([7], range(16)))
     values = iter(np.tile(np.linspace(0, 1, 50), 20))
 
     def slider(retouch: bool) -> Callable[[], object]:
@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> None:
         ("slider, retouched", slider(True), 1),
         ("16 at once, 128 px", lambda: pipeline.draw(faces, Sliders(), retouch=False), 16),
         ("16 at once, retouched", lambda: pipeline.draw(faces, Sliders(), retouch=True), 16),
-        ("another face", lambda: pipeline.sample([11]), 1),
+        ("another face, 128 px", lambda: pipeline.draw(pipeline.sample([11]), Sliders(), retouch=False), 1),
+        ("another face, retouched", lambda: pipeline.draw(pipeline.sample([11]), Sliders()), 1),
     ):
         seconds = _median(work, asked.repeats if count == 1 else 5)
         rows.append({"work": name, "ms": 1000 * seconds, "pictures/s": count / seconds})

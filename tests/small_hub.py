@@ -1,6 +1,8 @@
-"""A small Hugging Face Hub on 127.0.0.1: HEAD and GET of resolve URLs, ranges, digests, and its ways of going wrong."""
+"""A small Hugging Face Hub on 127.0.0.1: HEAD and GET of resolve URLs, ranges, digests, its ways of going wrong; commits."""
 
+import base64
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +52,46 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
+        return self._tell() if self.path.startswith("/api/models/") else self._answer(with_body=True)
+
+    def do_POST(self) -> None:
+        """Creates a repository, says that every file goes along with its commit, and takes commits."""
+        self.server.requests.append((self.command, self.path, None))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        _, _, kind, *repo = self.path.split("/")
+        if kind == "repos":
+            said = json.loads(body)
+            return self._say({"url": f"{self.server.endpoint}/{said['organization']}/{said['name']}"})
+        if kind == "validate-yaml":
+            return self._say({"errors": [], "warnings": []})
+        owner, name, verb = repo[:3]
+        if verb == "preupload":
+            files = json.loads(body)["files"]
+            return self._say(
+                {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]}
+            )
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                self.server.files[f"{owner}/{name}/{line['value']['path']}"] = base64.b64decode(
+                    line["value"]["content"]
+                )
+        return self._say({"commitUrl": f"{self.server.endpoint}/{owner}/{name}/commit/{COMMIT}", "commitOid": COMMIT})
+
+    def _tell(self) -> None:
+        owner, name = self.path.split("/")[3:5]
+        repo = f"{owner}/{name.split('?')[0]}"
+        paths = [path.removeprefix(f"{repo}/") for path in self.server.files if path.startswith(f"{repo}/")]
+        if not paths:
+            return self._refuse(404, "RepoNotFound")
+        return self._say({"id": repo, "sha": COMMIT, "siblings": [{"rfilename": path} for path in paths]})
+
+    def _say(self, answer: dict[str, object]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _answer(self, with_body: bool) -> None:
         self.server.requests.append((self.command, self.path, self.headers.get("Range")))
@@ -61,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(403, "GatedRepo")
         if not any(known.startswith(repo + "/") for known in self.server.files) or verb != "resolve":
             return self._refuse(404, "RepoNotFound")
-        if revision != COMMIT:
+        if revision not in (COMMIT, "main"):
             return self._refuse(404, "RevisionNotFound")
         if path not in self.server.files:
             return self._refuse(404, "EntryNotFound")

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.generate.attribute_net import AttributeNet, AttributeNetConfig
-from facegen.generate.packed import PackedFaces
+from facegen.generate.attribute_net import AttributeNet, AttributeNetConfig, load_attribute_net
+from facegen.generate.packed import HEAD, PackedFaces
 from facegen.generate.sliders import NAMES
 from facegen.training.augment import add_noise, lower_resolution, to_float
 from facegen.training.task import Draw, Task, TrainingData
 
 FEMALE = 5
 """Place of the choice's logit among the outputs."""
-HEAD = 4
 WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0)
 
 
@@ -72,14 +71,18 @@ class AttributesTask(Task):
 
     network: AttributeNetConfig = field(default_factory=AttributeNetConfig)
     """The network's size."""
+    start: str = ""
+    """Weights of trained input models (weights/generate/attributes.safetensors) to go on from; empty begins afresh."""
 
     def build_data(self, folder: Path | None, device: torch.device) -> AttributeData:
         """Opens the prepared dataset; the held-back faces are not trained on."""
         return AttributeData(PackedFaces.read(folder), device)
 
     def build_model(self) -> nn.Module:
-        """A fresh network."""
-        return AttributeNet(self.network)
+        """A network, fresh or from its weights."""
+        if not self.start:
+            return AttributeNet(self.network)
+        return load_attribute_net(self.start, self.network).train().requires_grad_(True)
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """Smooth absolute error of the five, cross-entropy of the choice."""

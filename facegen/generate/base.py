@@ -80,7 +80,9 @@ def fit_basis(pack: PackedFaces, texture_codes: int, shape_codes: int, seed: int
     texture_mean, texture_axes = _principal(textures, texture_codes, seed)
     shape_mean, shape_axes = _principal(shapes, shape_codes, seed)
     count = len(canonical)
-    chosen = np.arange(count) + count * np.random.default_rng(seed).integers(2, size=count)
+    # new faces are mixed from those whose far side is not smeared
+    ahead = np.flatnonzero(pack.look_ahead()[kept])
+    chosen = ahead + count * np.random.default_rng(seed).integers(2, size=len(ahead))
     inside = face_share(pack.mean_shape)
     lengths = np.square(texture_axes).sum(1)
     return Basis(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
+from typing import Any
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
@@ -32,6 +34,18 @@ class FacePipeline(DiffusionPipeline):
     def __init__(self, vae: ConditionalVae) -> None:
         super().__init__()
         self.register_modules(vae=vae)
+
+    @classmethod
+    def from_pretrained(cls, place: str | PathLike[str], **options: Any) -> FacePipeline:  # type: ignore[override]
+        """A pipeline as `save_pretrained` or `push_to_hub` wrote it.
+
+        diffusers itself refuses models of other packages where they come from the Hub and not from a folder.
+
+        Args:
+            place: a folder, or «owner/name» on the Hub.
+            options: as `ConditionalVae.from_pretrained` takes them: revision, token, torch_dtype and so on.
+        """
+        return cls(ConditionalVae.from_pretrained(place, subfolder="vae", **options))
 
     def __call__(
         self,

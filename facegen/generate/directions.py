@@ -57,7 +57,7 @@ class Directions:
         save_file(halves, path)
 
     def moved(self, latents: Latents, steps: dict[str, float]) -> Latents:
-        """The faces moved along some directions.
+        """The faces moved along some directions; those that were retouched have to be again.
 
         Raises:
             InputError: there is no direction of that name, or a step leads where there are no faces.
@@ -73,7 +73,8 @@ class Directions:
             place = self.names.index(name)
             texture += step * torch.from_numpy(self.texture[place]).to(texture)
             shapes += step * self.shape[place].reshape(468, 3)
-        return replace(latents, texture=texture, shapes=shapes)
+        known = latents.photographs
+        return replace(latents, texture=texture, shapes=shapes, photographs=known and known.kept())
 
 
 def scores(pack: PackedFaces) -> np.ndarray:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 from diffusers.utils.logging import disable_progress_bar
@@ -20,18 +18,9 @@ from facegen.generate.base import to_vector
 from facegen.generate.frame import SIZE
 from facegen.generate.latents import Latents
 from facegen.generate.photograph import Photographs, enlarged
-from facegen.generate.skin import Skin, counted, inside
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
-from facegen.generate.surroundings import Around, Surroundings
 from facegen.generate.vae import ConditionalVae
-from facegen.generate.variants import (
-    CANONICAL_BACKGROUND,
-    CANONICAL_HAIR,
-    Measured,
-    canonical,
-    flow_from_canonical,
-    warped,
-)
+from facegen.generate.variants import Measured, canonical, flow_from_canonical
 from facegen.training.precision import is_bfloat16_quick
 
 if TYPE_CHECKING:
@@ -40,14 +29,6 @@ if TYPE_CHECKING:
 
 TURNED_LIDS = 0.2
 """How much less lids are opened on a fully turned head."""
-CANONICAL = Sliders(
-    eyes=DRAWN["eyes"].value(geometry.NEUTRAL_LID_GAP),
-    mouth=0.0,
-    hair=DRAWN["hair"].value(CANONICAL_HAIR),
-    background=DRAWN["background"].value(CANONICAL_BACKGROUND),
-    head=0.5,
-)
-"""The sliders of canonical pictures."""
 DEEP_TEMPERATURE = 0.8
 """What a temperature counts in the deep groups, which draw detail."""
 
@@ -96,73 +77,38 @@ class FaceGenerator:
             raise WeightsError(f"Expected a generator in {place}, found none that can be loaded ({error}).") from error
         return cls(vae, device)
 
-    def sample(self, seeds: Sequence[int], temperature: float = 0.8, *, fine: bool = True) -> Latents:
+    def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
         """New faces; a seed gives the same face whatever stands beside it.
 
         Args:
             seeds: one a face.
             temperature: 0 draws the most ordinary faces, 1 as various ones as the data holds.
-            fine: with what a retouch adds to them, which takes about as long as to draw them once.
         """
         textures, shapes, noises = [], [], []
         for seed in seeds:
             generator = torch.Generator().manual_seed(int(seed))
             texture, shape = self.vae.sample_codes(1, generator, temperature)
             textures.append(texture)
-            shapes.append(self.vae.shapes(shape))
+            shapes.append(geometry.in_frame(self.vae.shapes(shape)[0].cpu().numpy(), self.mean_shape))
             noises.append([torch.randn(1, *size, generator=generator) for size in self.vae.noise_shapes()])
         factor = DEEP_TEMPERATURE * temperature
-        latents = Latents(
+        return Latents(
             texture=torch.cat(textures),
-            shapes=torch.cat(shapes).cpu().numpy(),
+            shapes=np.stack(shapes),
             noises=tuple(torch.cat(n).to(self.device) * factor for n in zip(*noises, strict=True)),
+            seeds=tuple(int(seed) for seed in seeds),
         )
-        return self._finished(latents) if fine else latents
 
-    def _finished(self, latents: Latents) -> Latents:
-        """New faces with what a retouch adds to them."""
-        canonical = replace(latents, shapes=np.repeat(self.mean_shape[None], len(latents), 0))
-        # one by one: in a batch the last bits of a face depend on how many stand beside it
-        drawn = np.concatenate([self.draw(canonical.take([place]), CANONICAL) for place in range(len(latents))])
-        with torch.inference_mode():
-            hair = self.vae.base(latents.texture)[:, 3].clamp(0, 1).cpu().numpy()
-        found = []
-        for picture, where, codes in zip(drawn, hair, latents.texture.cpu().numpy(), strict=True):
-            large = cv2.resize(where, picture.shape[:2], interpolation=cv2.INTER_LINEAR)
-            found.append(self.surroundings.around(picture, large, int(1000 * np.abs(codes).sum())))
-        return replace(latents, fine=self.skin.fine_of(drawn, self._face), around=Around.joined(found))
+    def ahead(self, latents: Latents) -> Latents:
+        """The same faces with the mean shape, as the canonical frame has them."""
+        return replace(latents, shapes=np.repeat(self.mean_shape[None], len(latents), 0), photographs=None)
 
-    @cached_property
-    def skin(self) -> Skin:
-        """The bank of fine parts.
-
-        Raises:
-            WeightsError: it is missing or was changed.
-        """
-        from facegen import hub
-        from facegen.generate.weights import SKIN
-
-        return Skin.read(hub.fetch(SKIN))
-
-    @cached_property
-    def surroundings(self) -> Surroundings:
-        """Strands and bodies.
-
-        Raises:
-            WeightsError: they are missing or were changed.
-        """
-        from facegen import hub
-        from facegen.generate.weights import SURROUNDINGS
-
-        return Surroundings.read(hub.fetch(SURROUNDINGS))
-
-    def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, fine: bool = False) -> np.ndarray:
-        """Pictures of faces.
+    def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders]) -> np.ndarray:
+        """Pictures of faces as the network draws them.
 
         Args:
             latents: the faces.
             sliders: for all, or one for each.
-            fine: whether the fine part counts, where the faces have one.
 
         Returns:
             (B, 128, 128, 3) uint8 RGB.
@@ -177,56 +123,34 @@ class FaceGenerator:
                 values,
                 noises=latents.noises,
             )
-        pictures = drawn.float().permute(0, 2, 3, 1).cpu().numpy()
-        if fine and latents.fine is not None:
-            parts = latents.fine * counted(self.mean_shape, asked)
-            pictures += np.stack([warped(part, flow) for part, flow in zip(parts, flows, strict=True)])
-        return (pictures.clip(0, 1) * 255).round().astype(np.uint8)
+        return drawn.float().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
-    def with_surroundings(
-        self, pictures_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders], analyser: FaceAnalyser
+    def with_photographs(
+        self, drawn_rgb: np.ndarray, restored_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]
     ) -> np.ndarray:
-        """New faces with strands, a clean outline, neck and shoulders.
+        """Faces as their photographs show them, moved like the drawn ones.
 
         Args:
-            pictures_rgb: (B, 256, 256, 3) uint8 as restored.
-            latents: the faces.
-            sliders: one for each.
-            analyser: its parser says what is hair, ground and body.
-
-        Returns:
-            The same; what was given where the faces are not new.
-        """
-        if latents.around is None:
-            return pictures_rgb
-        made = []
-        for place, (picture, asked) in enumerate(zip(pictures_rgb, sliders, strict=True)):
-            classes = analyser.parser.parse(picture[None])[0]
-            flow = self.flow(latents.shapes[place], asked)
-            made.append(self.surroundings.given_to(picture, classes, latents.around.take([place]), flow))
-        return np.stack(made)
-
-    def with_photographs(self, pictures_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
-        """Faces of photographs as the photographs show them, moved like the drawn ones.
-
-        Args:
-            pictures_rgb: (B, S, S, 3) uint8 as drawn.
-            latents: the faces.
+            drawn_rgb: (B, 128, 128, 3) uint8 as drawn.
+            restored_rgb: (B, 256, 256, 3) uint8 the same with details.
+            latents: the faces, with photographs.
             sliders: one for each.
 
         Returns:
-            (B, 256, 256, 3) uint8 RGB; what was given where there are no photographs.
+            (B, 256, 256, 3) uint8 RGB.
         """
         known = latents.photographs
-        if known is None:
-            return pictures_rgb
-        in_light = [replace(CANONICAL, hair=asked.hair, background=asked.background) for asked in sliders]
+        assert known is not None
+        own = known.latents
+        is_own = torch.equal(latents.texture, own.texture)
+        # the same faces with the latents of their photographs
+        before = drawn_rgb if is_own else self.draw(replace(latents, texture=own.texture, noises=own.noises), sliders)
         made = []
-        for place, ahead in enumerate(self.draw(known.latents, in_light)):
-            points = self.posed(latents.shapes[place], sliders[place])
-            flow = flow_from_canonical(points, latents.shapes[place], self.mean_shape)
-            drawn = enlarged(pictures_rgb[place])
-            made.append(known.moved(place, sliders[place], drawn, enlarged(ahead), points, flow))
+        for place, asked in enumerate(sliders):
+            points = self.posed(latents.shapes[place], asked)
+            flow = flow_from_canonical(points, latents.shapes[place], self.mean_shape, SIZE)
+            drawn, was, restored = (enlarged(pictures[place]) for pictures in (drawn_rgb, before, restored_rgb))
+            made.append(known.moved(place, asked, drawn, was, restored, points, flow))
         return (np.stack(made).clip(0, 1) * 255).round().astype(np.uint8)
 
     def flow(self, shape: np.ndarray, sliders: Sliders) -> np.ndarray:
@@ -253,21 +177,27 @@ class FaceGenerator:
         maps = parse_framed(analyser, [framed.picture_rgb], [framed.face])[0].astype(np.float32)
         measured = Measured.of(framed.picture_rgb, framed.face, maps[..., HAIR], maps[..., BACKGROUND], 128)
         drawn = (canonical(measured, self.mean_shape) * 255).round().astype(np.uint8)
-        with torch.inference_mode():
-            texture = self.vae.texture_codes_of(torch.from_numpy(to_vector(drawn[None])).to(self.device))
-            values = torch.from_numpy(measured.sliders())[None].to(self.device)
-            seen = torch.from_numpy(drawn[None]).permute(0, 3, 1, 2).float().div(255).to(self.device)
-            nothing = tuple(torch.zeros(1, *s, device=self.device) for s in self.vae.noise_shapes())
-            base = self.vae.base(texture)
-            _, _, noises = self.vae.draw_canonical(base, self.vae.condition_of(values), self.vae.encode(seen), nothing)
-        latents = Latents(texture=texture, shapes=measured.shape[None], noises=noises)
-        seen_as = Sliders.of_drawn(values[0].tolist())
+        seen_as = Sliders.of_drawn(measured.sliders().tolist())
+        latents = replace(self.encode_canonical(drawn[None], seen_as), shapes=measured.shape[None])
         sliders = Sliders(**{name: round(value, 2) for name, value in vars(seen_as).items()})
         large = Measured.of(framed.picture_rgb, framed.face, maps[..., HAIR], maps[..., BACKGROUND], SIZE)
         known = Photographs.of(large, latents, sliders, self.mean_shape)
         return Encoded(latents=replace(latents, photographs=known), sliders=sliders, framed=framed)
 
-    @cached_property
-    def _face(self) -> np.ndarray:
-        """(128, 128, 1) float32 where the fine part counts in the canonical frame: inside the face."""
-        return inside(self.mean_shape)
+    def encode_canonical(self, canonical: np.ndarray, sliders: Sliders) -> Latents:
+        """Faces as latents with the mean shape.
+
+        Args:
+            canonical: (B, 128, 128, 5) uint8 pictures as `variants.canonical` makes them.
+            sliders: what they are encoded under.
+        """
+        count = len(canonical)
+        with torch.inference_mode():
+            texture = self.vae.texture_codes_of(torch.from_numpy(to_vector(canonical)).to(self.device))
+            values = torch.tensor([sliders.drawn()] * count, device=self.device)
+            seen = torch.from_numpy(canonical).permute(0, 3, 1, 2).float().div(255).to(self.device)
+            nothing = tuple(torch.zeros(count, *s, device=self.device) for s in self.vae.noise_shapes())
+            base = self.vae.base(texture)
+            _, _, noises = self.vae.draw_canonical(base, self.vae.condition_of(values), self.vae.encode(seen), nothing)
+        shapes = np.repeat(self.mean_shape[None], count, 0)
+        return Latents(texture=texture, shapes=shapes, noises=noises, seeds=(0,) * count)

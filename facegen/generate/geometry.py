@@ -11,6 +11,7 @@ import functools
 import cv2
 import numpy as np
 
+from facegen.faces import align
 from facegen.faces.face import Face
 from facegen.faces.mesh import (
     BROW_LEFT,
@@ -48,6 +49,10 @@ CONTROLS = np.array(
     )
 )
 """Vertices that steer a flow."""
+_FIVE = ((33, 133), (362, 263), (1,), (61,), (291,))
+"""Vertices of what pictures are aligned by: eyes, nose, corners of the mouth."""
+_SMOOTH = 64
+"""Largest side at which a flow is reckoned outside the face."""
 _RING = 1.75
 """The ring round the head that does not move, in sizes of the face's outline."""
 _INWARD = 0.08
@@ -148,6 +153,14 @@ def shape_of(face: Face) -> np.ndarray:
     return with_lips(with_lids(frontal, NEUTRAL_LID_GAP), 0.0).astype(np.float32)
 
 
+def in_frame(shape: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
+    """(468, 3) float32 the shape where a photograph's would be: eyes, nose and corners of the mouth as near the mean's as can be."""
+    own, wanted = (np.stack([points[list(part), :2].mean(0) for part in _FIVE]) for points in (shape, mean_shape))
+    matrix = align.similarity(own.astype(np.float32), wanted.astype(np.float32) / SIZE, SIZE)
+    depth = shape[:, 2:] * np.hypot(matrix[0, 0], matrix[0, 1])
+    return np.concatenate([align.apply(matrix, shape[:, :2]), depth], 1).astype(np.float32)
+
+
 def posed(shape: np.ndarray, lids: float, lips: float, yaw_deg: float) -> np.ndarray:
     """(468, 3) the shape with this expression and turn."""
     frontal = with_lips(with_lids(shape.astype(np.float64), lids), lips)
@@ -207,10 +220,11 @@ def flow_between(
     right = np.zeros((count + 3, 2))
     right[:count] = wanted - places
     weights = np.linalg.solve(system, right).astype(np.float32)
-    grid = _grid(size // 2)  # smooth there, so half the size will do
+    side = min(size // 2, _SMOOTH)  # smooth there, so a smaller one will do
+    grid = _grid(side)
     squared = (grid**2).sum(1)[:, None] + (places**2).sum(1)[None] - 2 * grid @ places.T
     kernel = -np.sqrt(np.maximum(squared, 0))
-    flow = (kernel @ weights[:count] + weights[count] + grid @ weights[count + 1 :]).reshape(size // 2, size // 2, 2)
+    flow = (kernel @ weights[:count] + weights[count] + grid @ weights[count + 1 :]).reshape(side, side, 2)
     flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_LINEAR)
     return _with_nearest_surface(flow, target, source)
 

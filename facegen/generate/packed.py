@@ -10,8 +10,11 @@ import numpy as np
 
 from facegen.config import read_json, write_json
 from facegen.errors import InputError
+from facegen.generate.sliders import DRAWN, NAMES
 
 SIDE = 128
+HEAD = NAMES.index("head")
+_AHEAD_DEG = 7.0
 """Side of the packed pictures, pixels."""
 ARRAYS = ("pictures", "drawn", "measured", "canonical", "flows", "shapes")
 
@@ -80,6 +83,11 @@ class PackedFaces:
             np.save(folder / f"{name}.npy", getattr(self, name))
         np.save(folder / "mean_shape.npy", self.mean_shape)
         write_json(folder / "dataset.json", {"names": list(self.names), "groups": list(self.groups)})
+
+    def look_ahead(self) -> np.ndarray:
+        """(N,) bool: photographs of faces turned by less than 7 degrees; others are smeared in the canonical frame."""
+        turned = np.abs(np.asarray(self.measured[:, 0, HEAD]) - 0.5)
+        return turned < DRAWN["head"].value(_AHEAD_DEG) - 0.5
 
     def held_back(self, share: float = 300 / 3500) -> np.ndarray:
         """(N,) bool: faces that no training sees, chosen by the hash of their names: the same on every machine."""

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from facegen import media, provenance
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from facegen.generate.generator import Encoded, FaceGenerator
     from facegen.generate.latents import Latents
     from facegen.generate.realism import Realism
+    from facegen.generate.retouch import Retoucher
     from facegen.restore import Restorer
 
 OnProgress = Callable[[float, str], None]
@@ -62,6 +62,13 @@ class GeneratePipeline:
         return Restorer(self._device)
 
     @cached_property
+    def retoucher(self) -> Retoucher:
+        """The retoucher."""
+        from facegen.generate.retouch import Retoucher
+
+        return Retoucher(self._device)
+
+    @cached_property
     def realism(self) -> Realism:
         """Tells photographs from generated faces."""
         from facegen.generate.realism import Realism
@@ -86,10 +93,31 @@ class GeneratePipeline:
         """Loads what the first picture needs."""
         self.draw(self.sample([0]), Sliders())
 
-    def sample(self, seeds: Sequence[int], temperature: float = 0.8, *, fine: bool = True) -> Latents:
-        """New faces, with what a retouch adds to them unless `fine` is False."""
+    def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
+        """New faces."""
         with self._lock, one_torch_thread():
-            return self.generator.sample(seeds, temperature, fine=fine)
+            return self.generator.sample(seeds, temperature)
+
+    def retouched(self, latents: Latents) -> Latents:
+        """New faces with what a retouch makes of them, so that to draw them takes no longer than a photograph's edit."""
+        from facegen.generate.photograph import Photographs
+        from facegen.generate.variants import CANONICAL
+
+        if latents.photographs is not None:
+            return latents
+        made: list[Photographs] = []
+        with self._lock, one_torch_thread():
+            # one by one, as in `Retoucher.retouch`
+            for place, seed in enumerate(latents.seeds):
+                is_again = made and seed == latents.seeds[place - 1]
+                if is_again and bool((latents.texture[place] == latents.texture[place - 1]).all()):
+                    made.append(made[-1])  # a sweep shows one face many times
+                    continue
+                ahead = self.generator.ahead(latents.take([place]))
+                picture = self.retoucher.retouch(self.generator.draw(ahead, CANONICAL), ahead.seeds)
+                restored = self.restorer.restore(picture)
+                made.append(Photographs.of_retouch(restored, self.analyser.parser.parse(restored), ahead))
+        return replace(latents, photographs=Photographs.joined(made))
 
     def encode(self, image_rgb: np.ndarray, name: str = "the picture") -> Encoded:
         """The face of a photograph.
@@ -100,29 +128,32 @@ class GeneratePipeline:
         with self._lock:
             return self.generator.encode(image_rgb, self.analyser, name)
 
-    def draw(
-        self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, retouch: bool = True, strength: float = 1.0
-    ) -> np.ndarray:
-        """Pictures of faces: (B, 256, 256, 3) uint8 RGB retouched or of photographs, else (B, 128, 128, 3).
+    def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, retouch: bool = True) -> np.ndarray:
+        """Pictures of faces: (B, 256, 256, 3) uint8 RGB as photographs show them, else (B, 128, 128, 3) as drawn.
 
-        A retouch adds the fine part that new faces bring along, restores details and enlarges, and gives hair its strands
-        and the head a clean outline, neck and shoulders.
+        New faces have no photographs: a retouch makes some (`retouched`).
         """
         asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
+        latents = self.retouched(latents) if retouch else latents
         made = []
         for start in range(0, len(latents), _AT_ONCE):
             places = range(start, min(start + _AT_ONCE, len(latents)))
+            part, values = latents.take(places), [asked[place] for place in places]
             with self._lock, one_torch_thread():
-                part, values = latents.take(places), [asked[place] for place in places]
-                drawn = self.generator.draw(part, values, fine=retouch)
-                # of a photograph nothing has to be restored
-                drawn_share = 1 - (part.photographs.share if part.photographs else 0.0)
-                if retouch and drawn_share > 0:
-                    drawn = self.restorer.restore(drawn, strength * drawn_share)
-                    around = self.generator.with_surroundings(drawn, part, values, self.analyser)
-                    drawn = cv2.addWeighted(around, strength, drawn, 1 - strength, 0)
-                made.append(self.generator.with_photographs(drawn, part, values))
+                drawn = self.generator.draw(part, values)
+            made.append(self._photographed(drawn, part, values) if retouch else drawn)
         return np.concatenate(made)
+
+    def _photographed(self, drawn_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
+        """(B, 256, 256, 3) uint8: drawn faces as their photographs show them, what these do not show restored."""
+        assert latents.photographs is not None
+        is_mixed = latents.photographs.share < 1
+        # what is not the photograph's in a mixture is a new face, retouched like any other
+        shown = self.draw(replace(latents, photographs=None), sliders) if is_mixed else None
+        with self._lock, one_torch_thread():
+            if shown is None:
+                shown = self.restorer.restore(drawn_rgb)
+            return self.generator.with_photographs(drawn_rgb, shown, latents, sliders)
 
     def best_seeds(self, options: GenerateOptions, sliders: Sliders) -> tuple[list[int], list[float]]:
         """For each face the seed of `options.best_of` that looks most like a photograph, with its score 0..1.
@@ -132,8 +163,8 @@ class GeneratePipeline:
         tried = options.best_of
         seeds, scores = [], []
         for first in range(options.seed, options.seed + options.count * tried, tried):
-            candidates = self.sample(range(first, first + tried), options.temperature, fine=False)
-            drawn = self.draw(candidates, sliders, retouch=False)
+            candidates = self.sample(range(first, first + tried), options.temperature)
+            drawn = self.draw(candidates, sliders, retouch=options.retouch)
             said = self.realism.score(drawn)
             seeds.append(first + int(said.argmax()))
             scores.append(float(said.max()))
@@ -156,10 +187,6 @@ class GeneratePipeline:
         """
         started = time.perf_counter()
         folder = Path(request.output)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ResourceError(f"Expected a folder that can be made at {folder}, but {error}.") from error
         options, sliders, notices = request.options, request.sliders, []
         seeds = list(range(options.seed, options.seed + options.count))
         scores: list[float] = []
@@ -175,6 +202,12 @@ class GeneratePipeline:
             latents = self.sample(seeds, options.temperature)
         if request.more:
             latents = self.directions.moved(latents, request.more)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"Expected a folder that can be made at {folder}, but {error}.") from error
+        if options.retouch:
+            latents = self.retouched(latents)
         files = self.write(latents, request, sliders, seeds, on_progress)
         return GenerateResult(
             files=tuple(str(file) for file in files),

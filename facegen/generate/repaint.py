@@ -37,13 +37,14 @@ def with_hair(picture: np.ndarray, hair: np.ndarray, wanted: float) -> np.ndarra
         hair: (H, W) 0..1.
         wanted: mean luminance of the hair, 0..1.
     """
-    own = hair_inside(picture, hair)
+    own = carried_on(picture, hair)
     values = luminance(own)
     mean = mean_inside(values, hair)
     colour = np.array([np.interp(wanted, HAIR_LUMINANCES, HAIR_COLOURS[:, c]) for c in range(3)], np.float32)
     colour *= wanted / max(float(colour @ LUMINANCE), 1e-3)
     # strands keep their contrast, in a range that bright hair has too
-    relative = np.clip(values / max(mean, 0.03), 0.2, 1.7) ** (0.6 if wanted > mean else 1.0)
+    relative = values / max(mean, 0.03)
+    relative = 1 + 0.35 * np.tanh((relative - 1) / 0.6) if wanted > mean else np.clip(relative, 0.2, 1.7)
     relative /= max(mean_inside(relative, hair), 1e-3)
     tint = 0.75 * colour / wanted + 0.25 * np.clip(own / np.maximum(values, 0.02)[..., None], 0.3, 2.0)
     tint /= np.maximum(luminance(tint), 1e-3)[..., None]
@@ -51,20 +52,58 @@ def with_hair(picture: np.ndarray, hair: np.ndarray, wanted: float) -> np.ndarra
     return picture + hair[..., None] * (painted - picture)
 
 
-def hair_inside(picture: np.ndarray, hair: np.ndarray) -> np.ndarray:
-    """The picture whose hair goes on past its rim, where skin or a bright ground shine through.
+def carried_on(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The picture in which what the mask covers goes on past its rim, where other things shine through.
 
-    What shines through is no strand: brightened like one it would draw a glowing line round the hair.
+    What shines through loose hair is no strand: brightened like one it would draw a glowing line round the hair.
     """
     scale = len(picture) / 128
-    solid = cv2.erode(np.clip(2 * hair - 1, 0, 1), np.ones((3, 3), np.uint8), iterations=max(1, round(scale)))
+    solid = cv2.erode(np.clip(2 * mask - 1, 0, 1), np.ones((3, 3), np.uint8), iterations=max(1, round(scale)))
     weight = cv2.GaussianBlur(solid, (0, 0), 3 * scale)[..., None]
     blurred = cv2.GaussianBlur(picture * solid[..., None], (0, 0), 3 * scale) / np.maximum(weight, 1e-4)
-    # far from any solid hair there is only the picture itself
+    # far from anything solid there is only the picture itself
     known = np.clip(weight / 0.02, 0, 1)
     near = picture + known * (blurred - picture)
     soft = cv2.GaussianBlur(solid, (0, 0), 0.7 * scale)[..., None]
     return near + soft * (picture - near)
+
+
+def matted(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hair and background strand by strand along the outline, where a parser only says about where it runs.
+
+    How much of each shines through follows from colour: where the pixel lies between the colours that both have near by.
+
+    Args:
+        picture: (S, S, 3) float32 RGB in [0, 1].
+        hair: (S, S) float32 0..1.
+        background: (S, S) float32 0..1.
+
+    Returns:
+        The two maps.
+    """
+    sigma = len(picture) / 64
+
+    def near(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Weighted means over the neighbourhood, by channel."""
+        if values.ndim == 3:
+            return np.dstack([near(channel, mask) for channel in np.moveaxis(values, 2, 0)])
+        weight = cv2.GaussianBlur(mask, (0, 0), sigma)
+        return cv2.GaussianBlur(values * mask, (0, 0), sigma) / np.maximum(weight, 1e-3)
+
+    front, ground = (near(picture, mask) for mask in (1 - background, background))
+    apart = front - ground
+    distance = np.square(apart).sum(2)
+    by_colour = ((front - picture) * apart).sum(2) / np.maximum(distance, 1e-3)
+    by_colour = np.clip((by_colour - 0.15) / 0.7, 0, 1)  # neither colour is even: what is nearly one is that one
+    # a ground of many colours tells nothing
+    busy = near(np.square(picture), background) - np.square(ground)
+    sure = distance / (distance + np.maximum(busy, 0).sum(2) + 0.01)
+    ones = np.ones_like(background)
+    share = near(background, ones)
+    rim = np.clip(8 * share * (1 - share) - 0.2, 0, 1) * sure
+    refined = background + rim * (by_colour - background)
+    is_hair = np.clip(near(hair, ones) / np.maximum(1 - share, 1e-3), 0, 1)
+    return np.clip(hair + is_hair * (background - refined), 0, 1), refined
 
 
 def with_background(picture: np.ndarray, background: np.ndarray, wanted: float) -> np.ndarray:

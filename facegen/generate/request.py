@@ -22,7 +22,7 @@ class GenerateOptions:
     temperature: float = field(default=0.8, metadata={"min": 0.0, "max": 1.2, "step": 0.05})
     """How far from the most ordinary face they may be."""
     retouch: bool = True
-    """Add fine detail, restore and enlarge to 256 pixels."""
+    """Draw details anew as a photograph has them, at 256 pixels."""
     best_of: int = field(default=1, metadata={"min": 1, "max": 16, "step": 1})
     """Seeds tried for each face; the one that looks most like a photograph is kept."""
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from facegen.config import check
 
-HEAD_REACH = 0.81
+HEAD_REACH = 0.825
 """How much of the trained turn is used: beyond, cheeks smear and the person changes."""
 NAMES = ("eyes", "mouth", "hair", "background", "head")
 

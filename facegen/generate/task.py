@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from facegen.errors import InputError
 from facegen.generate.base import Basis, fit_basis, to_vector
 from facegen.generate.critic import Critic, critic_loss, fooling_loss, frozen_features
-from facegen.generate.packed import PackedFaces
+from facegen.generate.packed import HEAD, PackedFaces
 from facegen.generate.settle import settle_statistics
 from facegen.generate.spectral import largest_singular_values
 from facegen.generate.vae import ConditionalVae
@@ -23,7 +23,6 @@ from facegen.restore.texture import texture_distance
 from facegen.training.augment import to_float
 from facegen.training.task import Draw, Task, TrainingData
 
-HEAD = 4
 SHOWN = 8
 POSITIONS = (64, 256, 1024)
 """Places of the groups' maps, for balancing their divergences."""

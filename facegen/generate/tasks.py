@@ -93,6 +93,48 @@ GENERATOR = TaskInfo(
     used_in="generate",
 )
 
+RETOUCHER = TaskInfo(
+    name="retoucher",
+    summary="Learns what photographs of drawn faces would look like.",
+    needs=_DATASET,
+    typical_time="hours on 2 CPU cores, half an hour on a GPU",
+    path="facegen.generate.retouch_task:RetoucherTask",
+    presets={
+        "default": (
+            "steps=16000",
+            "batch_size=16",
+            "optimiser.name=adamw",
+            "optimiser.rate=0.001",
+            "optimiser.weight_decay=0.01",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=200",
+            "optimiser.clip_norm=1",
+            "ema_decay=0.998",
+            "save_every=500",
+        ),
+        "gpu": (
+            "steps=100000",
+            "batch_size=128",
+            "optimiser.name=adamw",
+            "optimiser.rate=0.0005",
+            "optimiser.weight_decay=0.01",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=1000",
+            "optimiser.clip_norm=1",
+            "ema_decay=0.9995",
+            "save_every=2000",
+        ),
+        "tiny": (
+            "steps=6",
+            "batch_size=2",
+            "save_every=6",
+            "log_every=1",
+            "task.network.widths=[8,8,8]",
+        ),
+    },
+    used_in="generate",
+)
+
 REALISM = TaskInfo(
     name="realism",
     summary="Learns to tell photographs from generated faces, and where these look wrong.",
@@ -123,4 +165,4 @@ REALISM = TaskInfo(
     used_in="generate",
 )
 
-TASKS = (ATTRIBUTES, GENERATOR, REALISM)
+TASKS = (ATTRIBUTES, GENERATOR, RETOUCHER, REALISM)

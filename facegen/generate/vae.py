@@ -268,7 +268,7 @@ def flow_grid(flow: Tensor) -> Tensor:
 
 
 def strands_of(base: Tensor) -> Tensor:
-    """(B, 1, H, W) brightness of the base's hair in units of its mean, carried on past the rim (`repaint.hair_inside`)."""
+    """(B, 1, H, W) brightness of the base's hair in units of its mean, carried on past the rim (`repaint.carried_on`)."""
     light = torch.from_numpy(LUMINANCE).to(base).view(1, 3, 1, 1)
     values = (base[:, :3].clamp(0, 1) * light).sum(1, keepdim=True)
     solid = ((base[:, 3:4] - 0.85) / 0.15).clamp(0, 1)

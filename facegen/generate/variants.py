@@ -14,10 +14,18 @@ import numpy as np
 from facegen.faces import Face
 from facegen.generate import geometry, repaint
 from facegen.generate.frame import SIZE
-from facegen.generate.sliders import DRAWN, NAMES
+from facegen.generate.sliders import DRAWN, NAMES, Sliders
 
 CANONICAL_HAIR, CANONICAL_BACKGROUND = 0.30, 0.60
 """Luminance of hair and background in canonical pictures."""
+CANONICAL = Sliders(
+    eyes=DRAWN["eyes"].value(geometry.NEUTRAL_LID_GAP),
+    mouth=0.0,
+    hair=DRAWN["hair"].value(CANONICAL_HAIR),
+    background=DRAWN["background"].value(CANONICAL_BACKGROUND),
+    head=0.5,
+)
+"""The sliders of canonical pictures."""
 _FLOW_SIZE = 64
 
 
@@ -44,7 +52,7 @@ class Measured:
         """From (256, 256, 3) uint8 with (256, 256) maps 0..1, brought to `size`."""
         small = cv2.resize(picture_rgb, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         maps = [
-            np.clip((cv2.resize(m.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA) - 0.25) * 2, 0, 1)
+            solid(cv2.resize(m.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA))
             for m in (hair, background)
         ]
         return cls(
@@ -67,6 +75,11 @@ class Measured:
         quantities = (self.lids, self.lips, hair, repaint.mean_inside(light, self.background), yaw)
         values = [DRAWN[name].value(quantity) for name, quantity in zip(NAMES, quantities, strict=True)]
         return np.clip(values, 0, 1).astype(np.float32)
+
+
+def solid(probabilities: np.ndarray) -> np.ndarray:
+    """How much of a class is in each pixel, 0..1, from its probability."""
+    return np.clip((probabilities - 0.25) * 2, 0, 1)
 
 
 def warped(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -141,7 +154,9 @@ def flow_to_canonical(source: Measured, mean_shape: np.ndarray) -> np.ndarray:
     return geometry.flow_between(mean_shape, source.points, *rings)
 
 
-def flow_from_canonical(points: np.ndarray, shape: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
-    """(64, 64, 2) float32 flow that draws a mesh from the canonical picture, pixels of the 256-pixel frame."""
+def flow_from_canonical(
+    points: np.ndarray, shape: np.ndarray, mean_shape: np.ndarray, size: int = _FLOW_SIZE
+) -> np.ndarray:
+    """(size, size, 2) float32 flow that draws a mesh from the canonical picture, pixels of the 256-pixel frame."""
     rings = geometry.ring_of(shape), geometry.ring_of(mean_shape)
-    return geometry.flow_between(points, mean_shape, *rings, size=_FLOW_SIZE)
+    return geometry.flow_between(points, mean_shape, *rings, size=size)

@@ -17,8 +17,8 @@ GENERATOR = (
         name="generator-1",
         source=Bundled(),
         filename="generate/vae/diffusion_pytorch_model-00001-of-00002.safetensors",
-        sha256="b09dd01b2b378be4831d435b07234c6cf4b7f3de00540d1e633c3d1e33e9c22c",
-        size=6973850,
+        sha256="0e26ad9fa6cec18393f4361bfd11d4238fbac340f0617492bca81b37395f4342",
+        size=6909146,
         licence=_LICENCE,
         card="generate/README.md",
     ),
@@ -26,8 +26,8 @@ GENERATOR = (
         name="generator-2",
         source=Bundled(),
         filename="generate/vae/diffusion_pytorch_model-00002-of-00002.safetensors",
-        sha256="ddcd21797c94ef61826b0df9666f9dabac34c37642e6b3654597ff98dbdac662",
-        size=4379986,
+        sha256="47011dee628f4514bf6965db92b25fa9ab84b6557ed01fb42fe4275f5c7fb06e",
+        size=3934306,
         licence=_LICENCE,
         card="generate/README.md",
     ),
@@ -37,7 +37,7 @@ ATTRIBUTES = WeightFile(
     name="attributes",
     source=Bundled(),
     filename="generate/attributes.safetensors",
-    sha256="31ef07ceb715508a6aa5f7635862bf955ffa53c3d1251c3612626bba3dbc53b0",
+    sha256="5626723522b3a609b782456cfa137ce4bdd5319a77eda24a576b58c35495c6e1",
     size=3272940,
     licence=_LICENCE,
     card="generate/README.md",
@@ -60,25 +60,16 @@ REALISM = WeightFile(
     licence=_LICENCE,
     card="generate/README.md",
 )
-SKIN = WeightFile(
-    name="skin",
+RETOUCHER = WeightFile(
+    name="retoucher",
     source=Bundled(),
-    filename="generate/skin.safetensors",
-    sha256="025b0eaa624f3214663bd37494e222be6e59f169c727c0c0e54b6282da3c0bff",
-    size=1105560,
+    filename="generate/retoucher.safetensors",
+    sha256="35e7a6a4ee26d19856b00d6a52773b582fee74e2bb49eb297d3a2066cf7af232",
+    size=1925728,
     licence=_LICENCE,
     card="generate/README.md",
 )
-SURROUNDINGS = WeightFile(
-    name="surroundings",
-    source=Bundled(),
-    filename="generate/surroundings.safetensors",
-    sha256="48c50369a3a85e12a5db4a3b7621a128a21467b7d4ac82d3054acccf068c9b91",
-    size=319096,
-    licence=_LICENCE,
-    card="generate/README.md",
-)
-WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM, SKIN, SURROUNDINGS)
+WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM, RETOUCHER)
 
 
 def generator_folder() -> Path:
@@ -93,7 +84,7 @@ def generator_available() -> bool:
     """Whether everything that draws faces is there; it is bundled, so False only in a broken install."""
     from facegen import hub
 
-    return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS, SKIN, SURROUNDINGS))
+    return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS, RETOUCHER))
 
 
 def load_attributes() -> AttributeNet:

@@ -26,6 +26,27 @@ class RestorerConfig:
         return RestorerNet(self)
 
 
+def small_unet(inputs: int, outputs: int, widths: tuple[int, ...], layers: int) -> UNet2DModel:
+    """A diffusers UNet of plain residual blocks.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        widths: channels at each scale, every one half as large as the one before; multiples of 8.
+        layers: residual blocks at each scale.
+    """
+    return UNet2DModel(
+        in_channels=inputs,
+        out_channels=outputs,
+        block_out_channels=tuple(widths),
+        layers_per_block=layers,
+        down_block_types=("DownBlock2D",) * len(widths),
+        up_block_types=("UpBlock2D",) * len(widths),
+        norm_num_groups=8,
+        add_attention=False,
+    )
+
+
 class RestorerNet(nn.Module):
     """Adds to a face what it has lost."""
 
@@ -33,18 +54,9 @@ class RestorerNet(nn.Module):
         super().__init__()
         self.config = config
         channels = 3 * FOLD * FOLD
-        self.unet = UNet2DModel(
-            in_channels=channels,
-            out_channels=channels,
-            block_out_channels=tuple(config.widths),
-            layers_per_block=config.layers,
-            down_block_types=("DownBlock2D",) * len(config.widths),
-            up_block_types=("UpBlock2D",) * len(config.widths),
-            norm_num_groups=8,
-            add_attention=False,
-        )
-        nn.init.zeros_(self.unet.conv_out.weight)
-        nn.init.zeros_(self.unet.conv_out.bias)
+        self.unet = small_unet(channels, channels, config.widths, config.layers)
+        for parameter in self.unet.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1], H and W multiples of 16, to the same, restored and not clipped."""

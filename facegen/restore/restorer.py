@@ -10,8 +10,9 @@ import torch
 
 from facegen import hub
 from facegen.device import choose_device
-from facegen.errors import InputError, WeightsError
+from facegen.errors import InputError
 from facegen.restore.network import RestorerConfig, RestorerNet
+from facegen.restore.stored import load_frozen
 from facegen.restore.weights import RESTORER
 from facegen.training.precision import is_bfloat16_quick
 
@@ -69,14 +70,4 @@ def load_restorer(path: Path) -> RestorerNet:
     Raises:
         WeightsError: the file holds another model.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    network = RestorerConfig().build().eval().requires_grad_(False)
-    try:
-        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (SafetensorError, RuntimeError) as error:
-        raise WeightsError(
-            f"Expected the restorer's weights in {path}, found another model; install them again."
-        ) from error
-    return network
+    return load_frozen(RestorerConfig().build(), path, "restorer")

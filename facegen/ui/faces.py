@@ -93,7 +93,7 @@ class FaceDesk:
         self._pipeline: GeneratePipeline | None = None
         self._lock = threading.Lock()
         # a slider moves one face many times
-        self._sampled = functools.lru_cache(_FACES_KEPT)(lambda seed, variety: self.pipeline.sample([seed], variety))
+        self._sampled = functools.lru_cache(_FACES_KEPT)(self._sample)
 
     @property
     def pipeline(self) -> "GeneratePipeline":
@@ -112,18 +112,25 @@ class FaceDesk:
         if self._pipeline is None and generator_available():
             threading.Thread(target=lambda: self.pipeline.warm_up(), name="studio-faces", daemon=True).start()
 
+    def _sample(self, seed: int, temperature: float, retouch: bool) -> "Latents":
+        latents = self.pipeline.sample([seed], temperature)
+        return self.pipeline.retouched(latents) if retouch else latents
+
     def latents(self, asked: Asked, count: int = 1) -> "Latents":
         """The face asked for, then those of the seeds after it."""
         pipeline, options = self.pipeline, asked.options
         if asked.encoded is not None:
             latents = asked.encoded.latents.take([0] * count)
         else:
-            faces = [self._sampled(options.seed + place, options.temperature) for place in range(count)]
+            seeds = range(options.seed, options.seed + count)
+            faces = [self._sampled(seed, options.temperature, options.retouch) for seed in seeds]
             latents = type(faces[0]).joined(faces)
         if asked.mix:
-            other = self._sampled(asked.other_seed, options.temperature)
+            other = self._sampled(asked.other_seed, options.temperature, False)
             latents = latents.mixed(other.take([0] * count), asked.mix)
-        return pipeline.directions.moved(latents, dict(asked.more)) if asked.more else latents
+        if asked.more:
+            latents = pipeline.directions.moved(latents, dict(asked.more))
+        return pipeline.retouched(latents) if options.retouch else latents
 
     def picture(self, asked: Asked) -> np.ndarray:
         """(384, 384, 3) uint8 of the face, for the eye."""

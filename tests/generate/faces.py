@@ -21,12 +21,14 @@ def small_pack(count: int = 16, variants: int = 2) -> PackedFaces:
     shapes = np.stack([shape(number) for number in range(count)])
     mean = shapes.mean(0)
     flows = np.stack([np.stack([flow_from_canonical(s, s, mean)] * variants) for s in shapes])
+    drawn, measured = random.random((2, count, variants, 5), np.float32)
+    measured[:, 0, 4] = 0.5  # all look ahead
     return PackedFaces(
         names=tuple(f"{'female' if n % 2 else 'male'}/{n}.png" for n in range(count)),
         groups=tuple("female" if n % 2 else "male" for n in range(count)),
         pictures=random.integers(0, 256, (count, variants, SIDE, SIDE, 3), np.uint8),
-        drawn=random.random((count, variants, 5), np.float32),
-        measured=random.random((count, variants, 5), np.float32),
+        drawn=drawn,
+        measured=measured,
         canonical=random.integers(0, 256, (count, SIDE, SIDE, 5), np.uint8),
         flows=flows.astype(np.float16),
         shapes=shapes,

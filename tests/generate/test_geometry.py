@@ -47,3 +47,9 @@ def test_a_flow_leads_from_target_to_source_and_leaves_the_border() -> None:
     assert np.abs(edges).max() < 1.5
     assert flow.shape == (128, 128, 2)
     assert SIZE == 256
+
+
+def test_a_shape_is_brought_where_photographs_have_theirs() -> None:
+    mean = shape(0)
+    moved = 1.1 * shape(0) + np.array([5.0, -7.0, 0.0], np.float32)
+    np.testing.assert_allclose(geometry.in_frame(moved, mean), mean, atol=0.01)

@@ -7,7 +7,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.generate.packed import PackedFaces
-from facegen.generate.tasks import ATTRIBUTES, GENERATOR, REALISM
+from facegen.generate.tasks import ATTRIBUTES, GENERATOR, REALISM, RETOUCHER
 from facegen.media import write_picture
 from facegen.restore.tasks import RESTORER
 from facegen.training.info import TaskInfo
@@ -20,17 +20,17 @@ from tests.generate.faces import small_pack
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     packed, both, plain = (tmp_path_factory.mktemp(name) for name in ("packed", "both", "plain"))
-    small_pack().write(packed)
+    small_pack(24).write(packed)
     for kind in ("photographs", "generated"):
         (both / kind).mkdir()
         for number in range(12):
             write_picture(both / kind / f"{number}.png", noise_rgb(64, 64, number))
     for number in range(13):
         write_picture(plain / f"{number}.png", noise_rgb(64, 64, number))
-    return {"attributes": packed, "generator": packed, "realism": both, "restorer": plain}
+    return {"attributes": packed, "generator": packed, "retoucher": packed, "realism": both, "restorer": plain}
 
 
-@pytest.mark.parametrize("info", [ATTRIBUTES, GENERATOR, REALISM, RESTORER], ids=lambda info: info.name)
+@pytest.mark.parametrize("info", [ATTRIBUTES, GENERATOR, RETOUCHER, REALISM, RESTORER], ids=lambda info: info.name)
 def test_a_tiny_training_runs_resumes_and_exports(info: TaskInfo, folders: dict[str, Path], tmp_path: Path) -> None:
     request = make_request(info, preset="tiny", changes=["device=cpu", "steps=4", "save_every=2"])
     task_class = info.load()

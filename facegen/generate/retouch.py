@@ -1,0 +1,131 @@
+"""The retoucher: a drawing in the canonical frame becomes what a photograph of that face would look like.
+
+A drawing has the right face and the wrong details. `RetoucherNet` is trained by flow matching (arXiv:2210.02747) to carry the
+drawing plus noise along straight lines to the photograph (the coupling of arXiv:2307.12348), so details are drawn anew
+from noise and not averaged; a few steps of diffusers' scheduler follow these lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facegen import hub
+from facegen.device import choose_device
+from facegen.generate.weights import RETOUCHER
+from facegen.restore.network import small_unet
+from facegen.restore.stored import load_frozen
+from facegen.training.precision import is_bfloat16_quick
+
+SPREAD = 0.35
+"""Deviation of the noise that is added to a drawing, in pictures of -1 to 1."""
+COARSE = 8
+"""Pixels a side over which the noise is nothing on average: what is coarser stays as it was drawn."""
+STEPS = 8
+_FOLD = 2
+"""Pixels a side that become channels before the first convolution."""
+_TIMES = 1000
+"""What the network's clock shows at the drawing's end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetoucherConfig:
+    """What rebuilds a retoucher from its weights."""
+
+    widths: tuple[int, ...] = (48, 64, 96)
+    """Channels at 1/2, 1/4 and 1/8 of the side; multiples of 8."""
+    layers: int = 1
+    """Residual blocks at each scale."""
+
+    def build(self) -> RetoucherNet:
+        """A fresh network."""
+        return RetoucherNet(self)
+
+
+class RetoucherNet(nn.Module):
+    """Says which way a picture between drawing and photograph goes."""
+
+    def __init__(self, config: RetoucherConfig) -> None:
+        super().__init__()
+        self.config = config
+        folded = _FOLD * _FOLD
+        self.unet = small_unet(6 * folded + 2, 3 * folded, config.widths, config.layers)
+
+    def forward(self, pictures: Tensor, drawn: Tensor, shares: Tensor) -> Tensor:
+        """The direction from the photograph to the noised drawing.
+
+        Args:
+            pictures: (B, 3, 128, 128) RGB of -1 to 1, with noise: `share` of the way from photograph to noised drawing.
+            drawn: (B, 3, 128, 128) RGB of -1 to 1 in the canonical frame.
+            shares: (B,) 0..1.
+        """
+        count, _, height, width = drawn.shape
+        y = torch.linspace(-1, 1, height // _FOLD, device=drawn.device)
+        x = torch.linspace(-1, 1, width // _FOLD, device=drawn.device)
+        # every face lies in the same place: where a pixel is says what it shows
+        places = torch.stack(torch.meshgrid(x, y, indexing="xy")).expand(count, -1, -1, -1)
+        inputs = torch.cat([F.pixel_unshuffle(torch.cat([pictures, drawn], 1), _FOLD), places.to(drawn)], 1)
+        return F.pixel_shuffle(self.unet(inputs, shares * _TIMES).sample, _FOLD)
+
+    def retouch(self, drawn: Tensor, noise: Tensor, steps: int = STEPS) -> Tensor:
+        """(B, 3, 128, 128) RGB in [0, 1], the same retouched; `noise` is standard normal of that shape."""
+        scheduler = FlowMatchEulerDiscreteScheduler()
+        scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist())
+        before = drawn * 2 - 1
+        pictures = noised(before, noise)
+        for time in scheduler.timesteps:
+            shares = (time / scheduler.config["num_train_timesteps"]).expand(len(drawn)).to(drawn)
+            direction = self(pictures, before, shares).float()
+            pictures = scheduler.step(direction, time, pictures).prev_sample
+        return ((pictures + 1) / 2).clamp(0, 1)
+
+
+def noised(drawn: Tensor, noise: Tensor) -> Tensor:
+    """(B, 3, 128, 128) drawings of -1 to 1 with noise of that shape, standard normal, in all that is fine."""
+    coarse = F.interpolate(F.avg_pool2d(noise, COARSE), scale_factor=COARSE, mode="bilinear", align_corners=False)
+    return drawn + SPREAD * (noise - coarse)
+
+
+class Retoucher:
+    """The trained retoucher.
+
+    Args:
+        device: as `device.choose_device` takes it.
+        path: weights of a training; None takes the bundled ones.
+
+    Raises:
+        WeightsError: the weights are missing or were changed.
+    """
+
+    def __init__(self, device: str = "auto", path: Path | None = None) -> None:
+        self.device = choose_device(device)
+        network = load_frozen(RetoucherConfig().build(), path or hub.fetch(RETOUCHER), "retoucher").to(self.device)
+        self._network = network.to(memory_format=torch.channels_last)
+        self._dtype = torch.bfloat16 if is_bfloat16_quick(self.device) else torch.float32
+
+    def retouch(self, drawn_rgb: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+        """Drawings as photographs.
+
+        Args:
+            drawn_rgb: (B, 128, 128, 3) uint8 in the canonical frame.
+            seeds: one a picture, of what is drawn anew.
+
+        Returns:
+            The same shape.
+        """
+        made = np.empty_like(drawn_rgb)
+        # one by one: in a batch the last bits of a face depend on how many stand beside it
+        for place, seed in enumerate(seeds):
+            drawn = torch.from_numpy(drawn_rgb[place : place + 1]).to(self.device).permute(0, 3, 1, 2).float().div(255)
+            noise = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
+            with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
+                retouched = self._network.retouch(drawn, noise)
+            made[place] = retouched[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return made
