@@ -29,6 +29,9 @@ MOST_AT_ONCE = 16
 _SHOWN_PX = 384
 _FACES_KEPT = 64
 _SQUARE_STEPS = 5
+Changes = tuple[int, float, tuple[tuple[str, float], ...]]
+"""The face mixed in, how much of it, and the further sliders."""
+_UNCHANGED: Changes = (0, 0.0, ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,7 @@ class FaceDesk:
         self._pipeline: GeneratePipeline | None = None
         self._lock = threading.Lock()
         # a slider moves one face many times
-        self._sampled = functools.lru_cache(_FACES_KEPT)(self._sample)
+        self._made = functools.lru_cache(_FACES_KEPT)(self._make)
 
     @property
     def pipeline(self) -> "GeneratePipeline":
@@ -112,25 +115,26 @@ class FaceDesk:
         if self._pipeline is None and generator_available():
             threading.Thread(target=lambda: self.pipeline.warm_up(), name="studio-faces", daemon=True).start()
 
-    def _sample(self, seed: int, temperature: float, retouch: bool) -> "Latents":
-        latents = self.pipeline.sample([seed], temperature)
+    def _make(self, seed: int, temperature: float, retouch: bool, changes: Changes) -> "Latents":
+        latents = self._changed(self.pipeline.sample([seed], temperature), temperature, changes)
         return self.pipeline.retouched(latents) if retouch else latents
+
+    def _changed(self, latents: "Latents", temperature: float, changes: Changes) -> "Latents":
+        other_seed, mix, more = changes
+        if mix:
+            other = self._made(other_seed, temperature, False, _UNCHANGED)
+            latents = latents.mixed(other.take([0] * len(latents)), mix)
+        return self.pipeline.directions.moved(latents, dict(more)) if more else latents
 
     def latents(self, asked: Asked, count: int = 1) -> "Latents":
         """The face asked for, then those of the seeds after it."""
-        pipeline, options = self.pipeline, asked.options
+        options = asked.options
+        changes = (asked.other_seed if asked.mix else 0, asked.mix, tuple(asked.more.items()))
         if asked.encoded is not None:
-            latents = asked.encoded.latents.take([0] * count)
-        else:
-            seeds = range(options.seed, options.seed + count)
-            faces = [self._sampled(seed, options.temperature, options.retouch) for seed in seeds]
-            latents = type(faces[0]).joined(faces)
-        if asked.mix:
-            other = self._sampled(asked.other_seed, options.temperature, False)
-            latents = latents.mixed(other.take([0] * count), asked.mix)
-        if asked.more:
-            latents = pipeline.directions.moved(latents, dict(asked.more))
-        return pipeline.retouched(latents) if options.retouch else latents
+            return self._changed(asked.encoded.latents.take([0] * count), options.temperature, changes)
+        seeds = range(options.seed, options.seed + count)
+        faces = [self._made(seed, options.temperature, options.retouch, changes) for seed in seeds]
+        return type(faces[0]).joined(faces)
 
     def picture(self, asked: Asked) -> np.ndarray:
         """(384, 384, 3) uint8 of the face, for the eye."""

@@ -261,6 +261,11 @@ footer .divider { display: none; }
     height: 270px !important; }
   #swap-look:has(#swap-merge:not(.hide)) #swap-compare img { width: 100% !important; height: 268px !important; }
 }
+@media (min-width: 641px) {
+  /* the face stays in sight while the pointer is among its sliders */
+  #generate-columns:has(> .column:first-child:hover) #generate-face { position: sticky !important; top: 12px; z-index: 60;
+    box-shadow: 0 6px 10px -6px rgb(0 0 0 / .35); }
+}
 @media (max-width: 640px) {
   /* the face comes first and stays in sight while its sliders are moved */
   #generate-columns { gap: 14px !important; }

@@ -43,6 +43,18 @@ def test_a_face_several_and_a_sweep(desk: FaceDesk) -> None:
         desk.sweep(asked, "mouth", "mouth")
 
 
+def test_a_slider_on_a_changed_face_has_nothing_retouched_again(
+    desk: FaceDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retoucher, calls = desk.pipeline.retoucher, []
+    retouch = retoucher.retouch
+    monkeypatch.setattr(retoucher, "retouch", lambda drawn, seeds: calls.append(seeds) or retouch(drawn, seeds))
+    changed = {"more": (0, 2.0), "other_seed": 9, "mix": 0.4}
+    open_, shut = (desk.picture(asked_of((eyes, *SLIDERS[1:]), 3, 0.8, True, **changed)) for eyes in (0.9, 0.0))
+    assert calls == [(3,)]
+    assert (open_ != shut).any()
+
+
 def test_the_best_of_several_and_where_it_looks_generated(desk: FaceDesk) -> None:
     grid, seeds = desk.grid(asked_of(SLIDERS, 3, 0.8, False, best_of=2), 2)
     assert seeds[0] in (3, 4)

@@ -211,7 +211,7 @@ def _wire_history(
 ) -> None:
     def keep(before: list[Any], *values: Any) -> Any:
         asked = inputs.read(values)
-        now = [(desk.picture(asked), _words(asked), list(values[:7])), *before][:_HISTORY]
+        now = [(desk.picture(asked), _words(asked), values), *before][:_HISTORY]
         return now, [(picture, words) for picture, words, _ in now]
 
     def recall(before: list[Any], event: gr.SelectData) -> Any:
@@ -221,8 +221,7 @@ def _wire_history(
     for slider in inputs.sliders:
         slider.release(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **_SLOW)
     inputs.seed.change(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **_SLOW)
-    targets = [face, *inputs.sliders, inputs.seed, inputs.temperature]
-    history.select(recall, kept, targets, show_progress="hidden", api_visibility="private")
+    history.select(recall, kept, [face, *inputs.components], show_progress="hidden", api_visibility="private")
 
 
 def _wire_photo(
