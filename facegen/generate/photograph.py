@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _REPAINTED = 0.15
 """Steps of a slider from which on the hair has its new colour altogether."""
+_ROOTS = 0.7
+"""How much less hair is brightened where it is half skin."""
 _OPENED = 0.06
 """How much wider than in the photograph, in eye distances, lips are open whose inside is all drawn."""
 _GRAIN = 2.0
@@ -68,11 +70,11 @@ class Photographs:
             latents: what was drawn, with the mean shape.
         """
         hair, background = (solid(classes[:, place]) for place in (HAIR, BACKGROUND))
-        maps = np.concatenate([pictures_rgb.astype(np.float32) / 255, np.stack([hair, background], 3)], 3)
+        maps = _matted(np.concatenate([pictures_rgb.astype(np.float32) / 255, np.stack([hair, background], 3)], 3))
+        for one in maps:
+            one[..., :3] = repaint.out_of_focus(one[..., :3], one[..., 4])
         count = len(latents)
-        return cls(
-            maps=_matted(maps), latents=latents, sliders=(CANONICAL,) * count, lips=(0.0,) * count, is_retouch=True
-        )
+        return cls(maps=maps, latents=latents, sliders=(CANONICAL,) * count, lips=(0.0,) * count, is_retouch=True)
 
     def kept(self, share: float = 1.0) -> Photographs | None:
         """What of them counts for other latents; a retouch has to be made anew."""
@@ -116,7 +118,12 @@ class Photographs:
         if asked.hair != own.hair and hair.mean() > 0.01:
             # its shadow on the skin along the rim is of its colour, too
             wide = cv2.GaussianBlur(cv2.dilate(hair, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
-            painted = repaint.with_hair(picture, np.minimum(wide, 1 - background), DRAWN["hair"].quantity(asked.hair))
+            wide = np.minimum(wide, 1 - background)
+            if asked.hair < own.hair:
+                # where skin shines through, roots keep their shade: brightened they would glow
+                skin = cv2.GaussianBlur(np.clip(1 - hair - background, 0, 1), (0, 0), 2.0)
+                wide = np.clip(wide - _ROOTS * skin, 0, 1)
+            painted = repaint.with_hair(picture, wide, DRAWN["hair"].quantity(asked.hair))
             picture = picture + min(1.0, abs(asked.hair - own.hair) / _REPAINTED) * (painted - picture)
         return picture
 

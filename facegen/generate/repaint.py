@@ -11,12 +11,21 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 HAIR_LUMINANCES = np.array([0.06, 0.12, 0.20, 0.30, 0.42, 0.55, 0.68], np.float32)
 HAIR_COLOURS = (
     np.array(
-        [[18, 15, 14], [35, 30, 27], [62, 49, 40], [97, 73, 57], [138, 103, 76], [176, 138, 102], [211, 171, 134]],
+        [[18, 15, 13], [37, 29, 24], [65, 46, 34], [97, 71, 52], [129, 100, 76], [174, 138, 100], [211, 172, 132]],
         np.float32,
     )
     / 255
 )
-"""(7, 3) RGB of hair of these mean luminances, black to blond: medians over faces/generated, ends extended."""
+"""(7, 3) RGB of hair of these mean luminances, black to blond: means over 260 of faces/generated, ends extended."""
+
+_LIGHTS = 0.5
+"""How much brighter than in the mean lights of hair are at most, where it is painted brighter."""
+_CONTRASTS = ([0.07, 0.10, 0.20, 0.34, 0.55, 0.70], [0.57, 0.50, 0.45, 0.37, 0.30, 0.25])
+"""Mean luminances of hair, and deviations over them (over 260 faces, the last two extended)."""
+_POWERS = (0.5, 1.8)
+"""Least and largest power of the contrast that hair had."""
+_SATURATION = np.array([0.87, 1.06, 1.29], np.float32)
+"""Powers of the contrast by channel: strands in the shade are of a deeper colour, lights paler (over 260 faces)."""
 
 
 def luminance(picture: np.ndarray) -> np.ndarray:
@@ -42,13 +51,20 @@ def with_hair(picture: np.ndarray, hair: np.ndarray, wanted: float) -> np.ndarra
     mean = mean_inside(values, hair)
     colour = np.array([np.interp(wanted, HAIR_LUMINANCES, HAIR_COLOURS[:, c]) for c in range(3)], np.float32)
     colour *= wanted / max(float(colour @ LUMINANCE), 1e-3)
-    # strands keep their contrast, in a range that bright hair has too
-    relative = values / max(mean, 0.03)
-    relative = 1 + 0.35 * np.tanh((relative - 1) / 0.6) if wanted > mean else np.clip(relative, 0.2, 1.7)
+    relative = np.clip(values / max(mean, 0.03), 0.2, 3)
+    if wanted > mean:
+        # lights are shine, which brighter hair has no more of
+        relative = np.where(relative > 1, 1 + _LIGHTS * np.tanh((relative - 1) / 0.9), relative)
+    # strands get the contrast that hair of this luminance has
+    contrast = np.sqrt(mean_inside(np.square(relative - 1), hair))
+    power = np.clip(np.interp(wanted, *_CONTRASTS) / max(contrast, 1e-3), *_POWERS)
+    relative = relative ** np.float32(power)
     relative /= max(mean_inside(relative, hair), 1e-3)
-    tint = 0.75 * colour / wanted + 0.25 * np.clip(own / np.maximum(values, 0.02)[..., None], 0.3, 2.0)
+    own_tint = np.clip(own / np.maximum(values, 0.02)[..., None], 0.3, 2.0)
+    tint = 0.75 * colour / wanted * relative[..., None] ** (_SATURATION - 1) + 0.25 * own_tint
     tint /= np.maximum(luminance(tint), 1e-3)[..., None]
-    painted = np.clip(tint * (relative * wanted)[..., None], 0, 1)
+    painted = tint * (relative * wanted)[..., None]
+    painted /= np.maximum(painted.max(2, keepdims=True), 1)  # cut off by channel, lights would turn green
     return picture + hair[..., None] * (painted - picture)
 
 
@@ -58,14 +74,34 @@ def carried_on(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     What shines through loose hair is no strand: brightened like one it would draw a glowing line round the hair.
     """
     scale = len(picture) / 128
-    solid = cv2.erode(np.clip(2 * mask - 1, 0, 1), np.ones((3, 3), np.uint8), iterations=max(1, round(scale)))
-    weight = cv2.GaussianBlur(solid, (0, 0), 3 * scale)[..., None]
-    blurred = cv2.GaussianBlur(picture * solid[..., None], (0, 0), 3 * scale) / np.maximum(weight, 1e-4)
-    # far from anything solid there is only the picture itself
-    known = np.clip(weight / 0.02, 0, 1)
-    near = picture + known * (blurred - picture)
+    solid = _solid(mask)
+    near = _blurred_inside(picture, solid, 3 * scale)
     soft = cv2.GaussianBlur(solid, (0, 0), 0.7 * scale)[..., None]
     return near + soft * (picture - near)
+
+
+def out_of_focus(picture: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """The picture with its background blurred, as behind a face near the camera; nothing of the face gets into it.
+
+    Args:
+        picture: (H, W, 3) float32 RGB in [0, 1].
+        background: (H, W) float32 0..1.
+    """
+    blurred = _blurred_inside(picture, _solid(background), len(picture) / 25)
+    return picture + background[..., None] * (blurred - picture)
+
+
+def _solid(mask: np.ndarray) -> np.ndarray:
+    """(H, W) a mask without its rim."""
+    iterations = max(1, round(len(mask) / 128))
+    return cv2.erode(np.clip(2 * mask - 1, 0, 1), np.ones((3, 3), np.uint8), iterations=iterations)
+
+
+def _blurred_inside(picture: np.ndarray, solid: np.ndarray, sigma: float) -> np.ndarray:
+    """Means over what of the neighbourhood is inside; far from all of it the picture itself."""
+    weight = cv2.GaussianBlur(solid, (0, 0), sigma)[..., None]
+    blurred = cv2.GaussianBlur(picture * solid[..., None], (0, 0), sigma) / np.maximum(weight, 1e-4)
+    return picture + np.clip(weight / 0.02, 0, 1) * (blurred - picture)
 
 
 def matted(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,13 @@ from facegen.training.precision import is_bfloat16_quick
 SPREAD = 0.35
 """Deviation of the noise that is added to a drawing, in pictures of -1 to 1."""
 COARSE = 8
-"""Pixels a side over which the noise is nothing on average: what is coarser stays as it was drawn."""
+"""Pixels a side over which that noise is nothing on average: what is coarser in a face stays as it was drawn."""
+AROUND = {4: 0.08, 8: 0.12, 16: 0.15}
+"""Deviation of further noise around the face (hair, ears, clothes, ground), by the size of its grains in pixels."""
+FACE = ((63.75, 74.5), (34.0, 39.5))
+"""Centre and half axes of the mean shape in the canonical frame, pixels of 128."""
+_RIM = (0.9, 1.15)
+"""Half axes between which the noise around a face begins."""
 STEPS = 8
 _FOLD = 2
 """Pixels a side that become channels before the first convolution."""
@@ -88,9 +95,27 @@ class RetoucherNet(nn.Module):
 
 
 def noised(drawn: Tensor, noise: Tensor) -> Tensor:
-    """(B, 3, 128, 128) drawings of -1 to 1 with noise of that shape, standard normal, in all that is fine."""
-    coarse = F.interpolate(F.avg_pool2d(noise, COARSE), scale_factor=COARSE, mode="bilinear", align_corners=False)
-    return drawn + SPREAD * (noise - coarse)
+    """(B, 3, 128, 128) drawings of -1 to 1 with noise, of that shape and standard normal: fine in the face, of all sizes around.
+
+    A face stays who it is. What hair, clothes and ground look like a drawing hardly says.
+    """
+    side = drawn.shape[-1]
+    grains = {size: _enlarged(F.avg_pool2d(noise, size) * size, side) for size in {COARSE, *AROUND}}
+    around = sum(deviation * grains[size] for size, deviation in AROUND.items())
+    return drawn + SPREAD * (noise - grains[COARSE] / COARSE) + outside(side).to(drawn) * around
+
+
+def _enlarged(grains: Tensor, side: int) -> Tensor:
+    return F.interpolate(grains, size=(side, side), mode="bilinear", align_corners=False)
+
+
+@cache
+def outside(side: int) -> Tensor:
+    """(side, side) float32: 0 in the face, 1 around it."""
+    (x, y), (wide, high) = FACE
+    places = torch.arange(side) * (128 / side)
+    away = torch.hypot(((places - x) / wide)[None, :], ((places - y) / high)[:, None])
+    return ((away - _RIM[0]) / (_RIM[1] - _RIM[0])).clamp(0, 1)
 
 
 class Retoucher:

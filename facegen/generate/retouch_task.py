@@ -15,18 +15,21 @@ from facegen.errors import InputError
 from facegen.generate.generator import FaceGenerator
 from facegen.generate.latents import Latents
 from facegen.generate.packed import PackedFaces
-from facegen.generate.retouch import RetoucherConfig, RetoucherNet, noised
+from facegen.generate.retouch import RetoucherConfig, RetoucherNet, noised, outside
 from facegen.generate.vae import LEADING, NEIGHBOURS
 from facegen.generate.variants import CANONICAL
-from facegen.restore.stored import save_in_8_bits
+from facegen.restore.stored import load_frozen, save_in_8_bits
 from facegen.training.augment import to_float
 from facegen.training.task import Draw, Task, TrainingData
 
 SHOWN = 8
 DRAWINGS = 3
-"""Drawings of each face: one as encoded, the others with details from the prior and something of another face."""
+"""Drawings of each face: one as encoded, the others with details from the prior and something of another face.
+
+Around the face the latter look as if all of it were another's, as in new faces, whose hair and clothes suffer from that.
+"""
 _FOREIGN = 0.4
-"""How much of another face the latter have at most."""
+"""How much of another face they have at most."""
 _DETAIL = 0.64
 """Strength of the deep groups' noise in them, as in new faces of usual temperature."""
 _AT_ONCE = 16
@@ -82,6 +85,7 @@ def _pairs(pack: PackedFaces, places: np.ndarray, generator: FaceGenerator) -> t
     known = Latents.joined(encoded)
     leading = known.texture[:, :LEADING].cpu()
     drawn = np.empty((len(places), DRAWINGS, *photographs.shape[1:3], 3), np.uint8)
+    around = outside(drawn.shape[2])[..., None].numpy()
     for start in range(0, len(places), _AT_ONCE):
         chosen = range(start, min(start + _AT_ONCE, len(places)))
         part = known.take(chosen)
@@ -90,11 +94,16 @@ def _pairs(pack: PackedFaces, places: np.ndarray, generator: FaceGenerator) -> t
         near = gaps.argsort(1)[:, 1 : 1 + min(NEIGHBOURS, len(leading) - 1)]
         for number in range(1, DRAWINGS):
             others = near.gather(1, torch.randint(near.shape[1], (len(part), 1), generator=random))[:, 0]
-            share = _FOREIGN * torch.rand(len(part), 1, generator=random).to(part.texture)
-            foreign = share * ((known.texture[others.to(part.texture.device)] - part.texture) @ generator.vae.blend.T)
+            foreign = (known.texture[others.to(part.texture.device)] - part.texture) @ generator.vae.blend.T
+            share = _FOREIGN * torch.rand(len(part), 1, generator=random).to(foreign)
             noises = tuple(_DETAIL * torch.randn(n.shape, generator=random).to(n) for n in part.noises)
-            near_it = replace(part, texture=part.texture + foreign, noises=noises)
-            drawn[chosen, number] = generator.draw(near_it, CANONICAL)
+            of_itself, of_another = (
+                generator.draw(
+                    replace(part, texture=(part.texture + much * foreign).clamp(-2, 2), noises=noises), CANONICAL
+                )
+                for much in (share, 1.0)
+            )
+            drawn[chosen, number] = (of_itself + around * (of_another.astype(np.float32) - of_itself)).round()
     rgb = torch.from_numpy(photographs[..., :3]).permute(0, 3, 1, 2).contiguous()
     return rgb, torch.from_numpy(drawn).permute(0, 1, 4, 2, 3).contiguous()
 
@@ -107,6 +116,8 @@ class RetoucherTask(Task):
     """The network's size."""
     generator: str = ""
     """Folder of the generator that draws (diffusers' form); empty takes the bundled one."""
+    start: str = ""
+    """Weights of a trained retoucher (weights/generate/retoucher.safetensors) to go on from; empty begins afresh."""
 
     def build_data(self, folder: Path | None, device: torch.device) -> RetoucherData:
         """Has every face of the prepared dataset drawn, a few minutes on a CPU."""
@@ -114,8 +125,10 @@ class RetoucherTask(Task):
         return RetoucherData(PackedFaces.read(folder), drawer, device)
 
     def build_model(self) -> nn.Module:
-        """A fresh network."""
-        return self.network.build()
+        """A network, fresh or from its weights."""
+        if not self.start:
+            return self.network.build()
+        return load_frozen(self.network.build(), Path(self.start), "retoucher").train().requires_grad_(True)
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
         """Squared error of the direction, at a random share of the way."""
