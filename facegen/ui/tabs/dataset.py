@@ -24,7 +24,7 @@ def build(services: Services, shell: Shell, timer: gr.Timer, target: gr.Textbox)
         timer: ticks while the tab is seen.
         target: the data folder of the next training, which a finished dataset is put into.
     """
-    with gr.Accordion("Prepare a dataset for attributes and generator", open=False, elem_id="dataset"):
+    with gr.Accordion("Prepare a dataset for attributes, generator and retoucher", open=False, elem_id="dataset"):
         gr.HTML(
             '<div class="fg-hint">Align and crop, resize, change brightness, choose, measure the five sliders, and make '
             "variants of each face.</div>"

@@ -232,7 +232,7 @@ def _wire_photo(
         consented(consent)
         encoded = desk.encode(path)
         asked = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
-        words = note("The photograph's face, drawn again; move the sliders.")
+        words = note("The photograph as it is; move the sliders.")
         return words, (path, encoded), desk.picture(asked), *encoded.sliders.values()
 
     outputs = [status, inputs.photo, face, *inputs.sliders]
