@@ -15,7 +15,7 @@ def test_the_face_stays_in_sight_of_the_slider_that_moves(
     page.goto(studio.url)
     page.get_by_role("tab", name="Generate", exact=True).first.click(timeout=60_000)
     page.locator("#generate-face img").wait_for(timeout=60_000)
-    slider = page.locator("#generate-columns input[type=range]:visible").nth(7)
+    slider = page.locator("#generate-columns input[type=range]:visible").nth(6)
     slider.evaluate("slider => slider.scrollIntoView({block: 'center'})")
     slider.hover()
     face, thumb = page.locator("#generate-face").bounding_box(), slider.bounding_box()
