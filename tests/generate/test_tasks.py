@@ -5,9 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facegen import hub
+from facegen.config import from_dict
 from facegen.errors import InputError
+from facegen.generate import weights
 from facegen.generate.packed import PackedFaces
 from facegen.generate.tasks import ATTRIBUTES, GENERATOR, REALISM, RETOUCHER
+from facegen.hub import WeightFile
 from facegen.media import write_picture
 from facegen.restore.tasks import RESTORER
 from facegen.training.info import TaskInfo
@@ -34,8 +38,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_tiny_training_runs_resumes_and_exports(info: TaskInfo, folders: dict[str, Path], tmp_path: Path) -> None:
     request = make_request(info, preset="tiny", changes=["device=cpu", "steps=4", "save_every=2"])
     task_class = info.load()
-    from facegen.config import from_dict
-
     task = from_dict(task_class, request.task_settings)
     said: list[str] = []
     trainer = Trainer(task, request.settings, tmp_path / "run", data=folders[info.name], say=said.append)
@@ -49,8 +51,6 @@ def test_a_tiny_training_runs_resumes_and_exports(info: TaskInfo, folders: dict[
 
 
 def test_a_generator_goes_on_from_exported_weights(folders: dict[str, Path], tmp_path: Path) -> None:
-    from facegen.config import from_dict
-
     tiny = ["device=cpu", "steps=1", "save_every=1"]
     first = make_request(GENERATOR, preset="tiny", changes=tiny)
     task = from_dict(GENERATOR.load(), first.task_settings)
@@ -62,6 +62,16 @@ def test_a_generator_goes_on_from_exported_weights(folders: dict[str, Path], tmp
     assert again.is_complete
     with pytest.raises(InputError, match="diffusers"):
         from_dict(GENERATOR.load(), {**second.task_settings, "start": str(tmp_path)}).build_model()
+
+
+@pytest.mark.parametrize(("info", "file"), [(ATTRIBUTES, weights.ATTRIBUTES), (RETOUCHER, weights.RETOUCHER)])
+def test_a_training_begins_with_bundled_weights(info: TaskInfo, file: WeightFile) -> None:
+    start = str(hub.fetch(file))
+    fresh, begun, again = (from_dict(info.load(), {"start": path}).build_model() for path in ("", start, start))
+    fresh, begun = fresh.state_dict(), begun.state_dict()
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    assert all(bool((value == begun[name]).all()) for name, value in again.state_dict().items())
+    assert any(bool((value != begun[name]).any()) for name, value in fresh.items())
 
 
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
