@@ -74,9 +74,9 @@ def carried_on(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     What shines through loose hair is no strand: brightened like one it would draw a glowing line round the hair.
     """
     scale = len(picture) / 128
-    solid = _solid(mask)
-    near = _blurred_inside(picture, solid, 3 * scale)
-    soft = cv2.GaussianBlur(solid, (0, 0), 0.7 * scale)[..., None]
+    inner = _inner(mask)
+    near = _blurred_inside(picture, inner, 3 * scale)
+    soft = cv2.GaussianBlur(inner, (0, 0), 0.7 * scale)[..., None]
     return near + soft * (picture - near)
 
 
@@ -87,20 +87,20 @@ def out_of_focus(picture: np.ndarray, background: np.ndarray) -> np.ndarray:
         picture: (H, W, 3) float32 RGB in [0, 1].
         background: (H, W) float32 0..1.
     """
-    blurred = _blurred_inside(picture, _solid(background), len(picture) / 25)
+    blurred = _blurred_inside(picture, _inner(background), len(picture) / 25)
     return picture + background[..., None] * (blurred - picture)
 
 
-def _solid(mask: np.ndarray) -> np.ndarray:
+def _inner(mask: np.ndarray) -> np.ndarray:
     """(H, W) a mask without its rim."""
     iterations = max(1, round(len(mask) / 128))
     return cv2.erode(np.clip(2 * mask - 1, 0, 1), np.ones((3, 3), np.uint8), iterations=iterations)
 
 
-def _blurred_inside(picture: np.ndarray, solid: np.ndarray, sigma: float) -> np.ndarray:
+def _blurred_inside(picture: np.ndarray, inner: np.ndarray, sigma: float) -> np.ndarray:
     """Means over what of the neighbourhood is inside; far from all of it the picture itself."""
-    weight = cv2.GaussianBlur(solid, (0, 0), sigma)[..., None]
-    blurred = cv2.GaussianBlur(picture * solid[..., None], (0, 0), sigma) / np.maximum(weight, 1e-4)
+    weight = cv2.GaussianBlur(inner, (0, 0), sigma)[..., None]
+    blurred = cv2.GaussianBlur(picture * inner[..., None], (0, 0), sigma) / np.maximum(weight, 1e-4)
     return picture + np.clip(weight / 0.02, 0, 1) * (blurred - picture)
 
 
