@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.report import report
 from facegen.faces import FaceAnalyser, distance
-from facegen.generate.measure import measure_faces
+from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.media import write_picture

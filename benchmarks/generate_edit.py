@@ -12,7 +12,7 @@ from benchmarks.report import report
 from benchmarks.swap_clips import DATA
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser, distance
-from facegen.generate.generator import Encoded
+from facegen.generate.model.generator import Encoded
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.media import read_picture, write_picture
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from facegen.config import override, read_json, write_json
-from facegen.generate.packed import SIDE, PackedFaces
+from facegen.generate.dataset.packed import SIDE, PackedFaces
 from facegen.generate.tasks import GENERATOR
 from facegen.training.augment import to_float
 from facegen.training.loop import Trainer

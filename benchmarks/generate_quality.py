@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from benchmarks import generate_plain
 from benchmarks.report import report
 from facegen.faces import FaceAnalyser, distance
-from facegen.generate.frame import frame_face
-from facegen.generate.measure import measure_faces
-from facegen.generate.packed import PackedFaces
+from facegen.generate.attributes.measure import measure_faces
+from facegen.generate.dataset.packed import PackedFaces
+from facegen.generate.frame.alignment import frame_face
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.media import write_picture
@@ -145,7 +145,7 @@ def _retouching(analyser: FaceAnalyser, plain: np.ndarray, retouched: np.ndarray
 
 def _linear(pipeline: GeneratePipeline, latents, sliders: list[Sliders]) -> np.ndarray:
     """The base alone, moved and repainted: what the trained cells begin with."""
-    from facegen.generate.vae import flow_grid, repaint_base, strands_of
+    from facegen.generate.model.vae import flow_grid, repaint_base, strands_of
 
     generator = pipeline.generator
     flows = np.stack([generator.flow(s, v) for s, v in zip(latents.shapes, sliders, strict=True)])

@@ -103,7 +103,7 @@ def dataset(
     ] = None,
 ) -> None:
     """Prepare training data: align, resize, change brightness, choose, measure the five values, make variants."""
-    from facegen.generate.dataset import DatasetRequest, make_dataset
+    from facegen.generate.dataset.preparation import DatasetRequest, make_dataset
 
     request = DatasetRequest(
         photographs=str(photographs),

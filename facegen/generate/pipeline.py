@@ -22,11 +22,11 @@ from facegen.generate.sliders import NAMES, Sliders
 
 if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
-    from facegen.generate.directions import Directions
-    from facegen.generate.generator import Encoded, FaceGenerator
-    from facegen.generate.latents import Latents
-    from facegen.generate.realism import Realism
-    from facegen.generate.retouch import Retoucher
+    from facegen.generate.editing.directions import Directions
+    from facegen.generate.model.generator import Encoded, FaceGenerator
+    from facegen.generate.model.latents import Latents
+    from facegen.generate.realism.classifier import Realism
+    from facegen.generate.retouch.retoucher import Retoucher
     from facegen.restore import Restorer
 
 OnProgress = Callable[[float, str], None]
@@ -50,7 +50,7 @@ class GeneratePipeline:
     @cached_property
     def generator(self) -> FaceGenerator:
         """The generator."""
-        from facegen.generate.generator import FaceGenerator
+        from facegen.generate.model.generator import FaceGenerator
 
         return FaceGenerator.load(self._folder, self._device)
 
@@ -64,14 +64,14 @@ class GeneratePipeline:
     @cached_property
     def retoucher(self) -> Retoucher:
         """The retoucher."""
-        from facegen.generate.retouch import Retoucher
+        from facegen.generate.retouch.retoucher import Retoucher
 
         return Retoucher(self._device)
 
     @cached_property
     def realism(self) -> Realism:
         """Tells photographs from generated faces."""
-        from facegen.generate.realism import Realism
+        from facegen.generate.realism.classifier import Realism
 
         return Realism(self._device)
 
@@ -85,7 +85,7 @@ class GeneratePipeline:
     @cached_property
     def directions(self) -> Directions:
         """The further sliders."""
-        from facegen.generate.directions import Directions
+        from facegen.generate.editing.directions import Directions
 
         return Directions.load()
 
@@ -100,8 +100,8 @@ class GeneratePipeline:
 
     def retouched(self, latents: Latents) -> Latents:
         """New faces with what a retouch makes of them, so that to draw them takes no longer than a photograph's edit."""
-        from facegen.generate.photograph import Photographs
-        from facegen.generate.variants import CANONICAL
+        from facegen.generate.editing.photograph import Photographs
+        from facegen.generate.frame.variants import CANONICAL
 
         if latents.photographs is not None:
             return latents

@@ -11,7 +11,7 @@ ATTRIBUTES = TaskInfo(
     summary="Learns to read the five sliders' values, and female or male, from a picture.",
     needs=_DATASET,
     typical_time="20 minutes on a CPU core, 2 minutes on a GPU",
-    path="facegen.generate.attribute_task:AttributesTask",
+    path="facegen.generate.attributes.task:AttributesTask",
     presets={
         "default": (
             "steps=4000",
@@ -42,7 +42,7 @@ GENERATOR = TaskInfo(
     summary="Learns to draw faces that do not exist, steered by five sliders.",
     needs=_DATASET,
     typical_time="hours on 2 CPU cores, an hour on a GPU",
-    path="facegen.generate.task:GeneratorTask",
+    path="facegen.generate.model.task:GeneratorTask",
     presets={
         "default": (
             "steps=12000",
@@ -98,7 +98,7 @@ RETOUCHER = TaskInfo(
     summary="Learns what photographs of drawn faces would look like.",
     needs=_DATASET,
     typical_time="hours on 2 CPU cores, half an hour on a GPU",
-    path="facegen.generate.retouch_task:RetoucherTask",
+    path="facegen.generate.retouch.task:RetoucherTask",
     presets={
         "default": (
             "steps=16000",
@@ -140,7 +140,7 @@ REALISM = TaskInfo(
     summary="Learns to tell photographs from generated faces, and where these look wrong.",
     needs="A folder with photographs/ and generated/, aligned faces of both kinds.",
     typical_time="10 minutes on a CPU core, 1 minute on a GPU",
-    path="facegen.generate.realism_task:RealismTask",
+    path="facegen.generate.realism.task:RealismTask",
     presets={
         "default": (
             "steps=1500",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from facegen.hub import Bundled, WeightFile
 
 if TYPE_CHECKING:
-    from facegen.generate.attribute_net import AttributeNet
+    from facegen.generate.attributes.network import AttributeNet
 
 _LICENCE = "Apache-2.0"
 
@@ -90,6 +90,6 @@ def generator_available() -> bool:
 def load_attributes() -> AttributeNet:
     """The frozen network of the five input models."""
     from facegen import hub
-    from facegen.generate.attribute_net import AttributeNetConfig, load_attribute_net
+    from facegen.generate.attributes.network import AttributeNetConfig, load_attribute_net
 
     return load_attribute_net(str(hub.fetch(ATTRIBUTES)), AttributeNetConfig())

@@ -15,14 +15,14 @@ import numpy as np
 
 from facegen import media
 from facegen.errors import InputError
-from facegen.generate.directions import NAMES as DIRECTIONS
+from facegen.generate.editing.directions import NAMES as DIRECTIONS
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.ui.services import Services, Visitor
 
 if TYPE_CHECKING:
-    from facegen.generate.generator import Encoded
-    from facegen.generate.latents import Latents
+    from facegen.generate.model.generator import Encoded
+    from facegen.generate.model.latents import Latents
     from facegen.generate.pipeline import GeneratePipeline
 
 MOST_AT_ONCE = 16

@@ -3,8 +3,8 @@
 import numpy as np
 
 from facegen.faces.mesh import topology
-from facegen.generate.packed import SIDE, PackedFaces
-from facegen.generate.variants import flow_from_canonical
+from facegen.generate.dataset.packed import SIDE, PackedFaces
+from facegen.generate.frame.variants import flow_from_canonical
 
 
 def shape(seed: int = 0) -> np.ndarray:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from facegen.generate.attribute_net import AttributeNet, AttributeNetConfig
-from facegen.generate.attribute_task import FEMALE
-from facegen.generate.choice import Choice, refit_choice
+from facegen.generate.attributes.network import AttributeNet, AttributeNetConfig
+from facegen.generate.attributes.predictor import Choice, refit_choice
+from facegen.generate.attributes.task import FEMALE
 from tests.generate.faces import small_pack
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from facegen.generate import geometry
-from facegen.generate.frame import SIZE
+from facegen.generate.frame import geometry
+from facegen.generate.frame.alignment import SIZE
 from tests.generate.faces import shape
 
 

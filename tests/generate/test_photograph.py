@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facegen.generate.generator import Encoded
+from facegen.generate.model.generator import Encoded
 from facegen.generate.pipeline import GeneratePipeline
 from tests.factories import portrait_rgb
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import distance
-from facegen.generate.directions import NAMES as DIRECTIONS
-from facegen.generate.measure import measure_faces
+from facegen.generate.attributes.measure import measure_faces
+from facegen.generate.editing.directions import NAMES as DIRECTIONS
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import NAMES, Sliders

@@ -10,9 +10,9 @@ from tests.small_hub import running_hub
 THERE_AND_BACK = """
 import numpy as np
 import torch
-from facegen.generate.base import fit_basis
-from facegen.generate.diffusion import FacePipeline
-from facegen.generate.vae import ConditionalVae
+from facegen.generate.model.prior import fit_basis
+from facegen.generate.model.diffusion import FacePipeline
+from facegen.generate.model.vae import ConditionalVae
 from tests.generate.faces import small_pack
 
 torch.manual_seed(0)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facegen.generate.attribute_net import AttributeNet
-from facegen.generate.attribute_task import save_half
-from facegen.generate.realism import Realism
-from facegen.generate.realism_task import REALISM_CONFIG
+from facegen.generate.attributes.network import AttributeNet
+from facegen.generate.attributes.task import save_half
+from facegen.generate.realism.classifier import Realism
+from facegen.generate.realism.task import REALISM_CONFIG
 from tests.factories import noise_rgb
 
 

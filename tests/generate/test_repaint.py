@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facegen.generate import repaint
+from facegen.generate.frame import repaint
 from tests.factories import portrait_rgb
 
 PICTURE = portrait_rgb()[:256, :256].astype(np.float32) / 255

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facegen.errors import InputError
-from facegen.generate.dataset import DatasetRequest, make_dataset, parse_keep, read_labels
+from facegen.generate.dataset.preparation import DatasetRequest, make_dataset, parse_keep, read_labels
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import DRAWN, MEASURED, NAMES, Sliders
 from facegen.media import write_picture

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from facegen.errors import WeightsError
 from facegen.faces import distance
-from facegen.generate.measure import measure_faces
+from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.pipeline import GeneratePipeline
-from facegen.generate.retouch import RetoucherConfig, RetoucherNet
+from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet
 from facegen.generate.sliders import Sliders
 from facegen.restore.stored import load_frozen, save_in_8_bits
 

@@ -9,7 +9,7 @@ from facegen import hub
 from facegen.config import from_dict
 from facegen.errors import InputError
 from facegen.generate import weights
-from facegen.generate.packed import PackedFaces
+from facegen.generate.dataset.packed import PackedFaces
 from facegen.generate.tasks import ATTRIBUTES, GENERATOR, REALISM, RETOUCHER
 from facegen.hub import WeightFile
 from facegen.media import write_picture

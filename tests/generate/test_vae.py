@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from facegen.generate.base import fit_basis, to_vector
-from facegen.generate.cells import LatentGroup
-from facegen.generate.diffusion import FacePipeline
-from facegen.generate.generator import FaceGenerator
+from facegen.generate.model.cells import LatentGroup
+from facegen.generate.model.diffusion import FacePipeline
+from facegen.generate.model.generator import FaceGenerator
+from facegen.generate.model.prior import fit_basis, to_vector
+from facegen.generate.model.task import balanced_divergence
+from facegen.generate.model.vae import ConditionalVae
 from facegen.generate.sliders import Sliders
-from facegen.generate.task import balanced_divergence
-from facegen.generate.vae import ConditionalVae
 from tests.generate.faces import small_pack
 
 

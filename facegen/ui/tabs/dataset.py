@@ -74,7 +74,7 @@ def start_dataset(
         InputError: the folder or the choice does not fit.
     """
     photographs = data_folder(services, visitor, folder, None)
-    from facegen.generate.dataset import DatasetRequest
+    from facegen.generate.dataset.preparation import DatasetRequest
 
     asked = DatasetRequest(
         photographs=photographs, output="", keep=keep, augment=augment, variants=int(variants), labels=labels.strip()

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.generate.directions import NAMES as DIRECTIONS
+from facegen.generate.editing.directions import NAMES as DIRECTIONS
 from facegen.generate.request import GenerateOptions
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.ui import generate_endpoints

@@ -10,8 +10,8 @@ import torch
 
 from facegen import hub
 from facegen.device import choose_device
-from facegen.generate.attribute_net import load_attribute_net
-from facegen.generate.realism_task import REALISM_CONFIG
+from facegen.generate.attributes.network import load_attribute_net
+from facegen.generate.realism.task import REALISM_CONFIG
 from facegen.generate.weights import REALISM
 
 _AT_ONCE = 16

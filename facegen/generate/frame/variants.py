@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from facegen.faces import Face
-from facegen.generate import geometry, repaint
-from facegen.generate.frame import SIZE
+from facegen.generate.frame import geometry, repaint
+from facegen.generate.frame.alignment import SIZE
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
 
 CANONICAL_HAIR, CANONICAL_BACKGROUND = 0.30, 0.60

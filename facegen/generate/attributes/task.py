@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.generate.attribute_net import AttributeNet, AttributeNetConfig, load_attribute_net
-from facegen.generate.packed import HEAD, PackedFaces
+from facegen.generate.attributes.network import AttributeNet, AttributeNetConfig, load_attribute_net
+from facegen.generate.dataset.packed import HEAD, PackedFaces
 from facegen.generate.sliders import NAMES
 from facegen.training.augment import add_noise, lower_resolution, to_float
 from facegen.training.task import Draw, Task, TrainingData

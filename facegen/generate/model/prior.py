@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facegen.generate.packed import PackedFaces
+from facegen.generate.dataset.packed import PackedFaces
 
 TEXTURE, MAPS = 64, 32
 """Side of the base's RGB and of its hair and background maps."""
@@ -56,7 +56,7 @@ def to_vector(canonical: np.ndarray) -> np.ndarray:
 def mirrored_shapes(shapes: np.ndarray) -> np.ndarray:
     """(N, 468, 3) shapes of the mirrored pictures."""
     from facegen.faces.mesh import topology
-    from facegen.generate.frame import SIZE
+    from facegen.generate.frame.alignment import SIZE
 
     flipped = shapes[:, topology().mirror].copy()
     flipped[..., 0] = SIZE - 1 - flipped[..., 0]
@@ -99,7 +99,7 @@ def fit_basis(pack: PackedFaces, texture_codes: int, shape_codes: int, seed: int
 def face_share(mean_shape: np.ndarray) -> np.ndarray:
     """(D,) how much each number of a canonical vector belongs to the face, 0..1."""
     from facegen.faces.mesh import FACE_OVAL, polygon_mask
-    from facegen.generate.frame import SIZE
+    from facegen.generate.frame.alignment import SIZE
 
     mask = polygon_mask(mean_shape[list(FACE_OVAL), :2], (SIZE, SIZE))
     mask = cv2.GaussianBlur(cv2.erode(mask, np.ones((_FACE_ERODED, _FACE_ERODED), np.uint8)), (0, 0), _FACE_SOFT)

@@ -16,12 +16,12 @@ from facegen.config import check, write_json
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import FaceAnalyser
 from facegen.faces.parse import BACKGROUND, HAIR
-from facegen.generate.choice import FEMALE, Choice
-from facegen.generate.frame import Framed, frame_largest, parse_framed
-from facegen.generate.measure import measure_picture, mirrored_mean
-from facegen.generate.packed import SIDE, PackedFaces
+from facegen.generate.attributes.measure import measure_picture, mirrored_mean
+from facegen.generate.attributes.predictor import FEMALE, Choice
+from facegen.generate.dataset.packed import SIDE, PackedFaces
+from facegen.generate.frame.alignment import Framed, frame_largest, parse_framed
+from facegen.generate.frame.variants import Measured, canonical, flow_from_canonical, target_points, variant
 from facegen.generate.sliders import NAMES
-from facegen.generate.variants import Measured, canonical, flow_from_canonical, target_points, variant
 from facegen.training.pictures import find_pictures
 
 OnProgress = Callable[[float, str], None]
@@ -200,7 +200,7 @@ def _pack(
 def _measure_variant(
     analyser: FaceAnalyser, picture: np.ndarray, hair: np.ndarray, background: np.ndarray
 ) -> np.ndarray:
-    from facegen.generate.measure import measure_with
+    from facegen.generate.attributes.measure import measure_with
 
     large = cv2.resize((picture * 255).astype(np.uint8), (256, 256), interpolation=cv2.INTER_LINEAR)
     return measure_with(analyser, large, picture, hair, background)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.generate.base import Basis, fit_basis, to_vector
-from facegen.generate.critic import Critic, critic_loss, fooling_loss, frozen_features
-from facegen.generate.packed import HEAD, PackedFaces
-from facegen.generate.settle import settle_statistics
-from facegen.generate.spectral import largest_singular_values
-from facegen.generate.vae import ConditionalVae
+from facegen.generate.dataset.packed import HEAD, PackedFaces
+from facegen.generate.model.critic import Critic, critic_loss, fooling_loss, frozen_features
+from facegen.generate.model.prior import Basis, fit_basis, to_vector
+from facegen.generate.model.settle import settle_statistics
+from facegen.generate.model.spectral import largest_singular_values
+from facegen.generate.model.vae import ConditionalVae
 from facegen.restore.features import feature_distance
 from facegen.restore.texture import texture_distance
 from facegen.training.augment import to_float

@@ -15,8 +15,8 @@ import numpy as np
 from facegen.errors import InputError
 
 if TYPE_CHECKING:
-    from facegen.generate.latents import Latents
-    from facegen.generate.packed import PackedFaces
+    from facegen.generate.dataset.packed import PackedFaces
+    from facegen.generate.model.latents import Latents
 
 NAMES = ("smile", "face width", "nose width", "nose length", "skin", "feminine")
 MOST = 6.0

@@ -24,7 +24,7 @@ from facegen.faces.mesh import (
     normals,
     rasterise,
 )
-from facegen.generate.frame import SIZE
+from facegen.generate.frame.alignment import SIZE
 
 NEUTRAL_LID_GAP = 0.32
 _UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173), (466, 388, 387, 386, 385, 384, 398)

@@ -10,9 +10,9 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
-from facegen.generate.generator import FaceGenerator
+from facegen.generate.model.generator import FaceGenerator
+from facegen.generate.model.vae import ConditionalVae
 from facegen.generate.sliders import Sliders
-from facegen.generate.vae import ConditionalVae
 
 
 @dataclass

@@ -13,19 +13,19 @@ from diffusers.utils.logging import disable_progress_bar
 from torch import nn
 
 from facegen.device import choose_device
-from facegen.generate import geometry
-from facegen.generate.base import to_vector
-from facegen.generate.frame import SIZE
-from facegen.generate.latents import Latents
-from facegen.generate.photograph import Photographs, enlarged
+from facegen.generate.editing.photograph import Photographs, enlarged
+from facegen.generate.frame import geometry
+from facegen.generate.frame.alignment import SIZE
+from facegen.generate.frame.variants import Measured, canonical, flow_from_canonical
+from facegen.generate.model.latents import Latents
+from facegen.generate.model.prior import to_vector
+from facegen.generate.model.vae import ConditionalVae
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
-from facegen.generate.vae import ConditionalVae
-from facegen.generate.variants import Measured, canonical, flow_from_canonical
 from facegen.training.precision import is_bfloat16_quick
 
 if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
-    from facegen.generate.frame import Framed
+    from facegen.generate.frame.alignment import Framed
 
 TURNED_LIDS = 0.2
 """How much less lids are opened on a fully turned head."""
@@ -171,7 +171,7 @@ class FaceGenerator:
             NoFaceError: there is no face.
         """
         from facegen.faces.parse import BACKGROUND, HAIR
-        from facegen.generate.frame import frame_largest, parse_framed
+        from facegen.generate.frame.alignment import frame_largest, parse_framed
 
         framed = frame_largest(image_rgb, analyser, name)
         maps = parse_framed(analyser, [framed.picture_rgb], [framed.face])[0].astype(np.float32)

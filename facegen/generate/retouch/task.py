@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.generate.generator import FaceGenerator
-from facegen.generate.latents import Latents
-from facegen.generate.packed import PackedFaces
-from facegen.generate.retouch import RetoucherConfig, RetoucherNet, noised, outside
-from facegen.generate.vae import LEADING, NEIGHBOURS
-from facegen.generate.variants import CANONICAL
+from facegen.generate.dataset.packed import PackedFaces
+from facegen.generate.frame.variants import CANONICAL
+from facegen.generate.model.generator import FaceGenerator
+from facegen.generate.model.latents import Latents
+from facegen.generate.model.vae import LEADING, NEIGHBOURS
+from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, noised, outside
 from facegen.restore.stored import load_frozen, save_in_8_bits
 from facegen.training.augment import to_float
 from facegen.training.task import Draw, Task, TrainingData

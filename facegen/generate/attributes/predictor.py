@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from facegen.generate.attribute_net import AttributeNet
-from facegen.generate.attribute_task import FEMALE
-from facegen.generate.packed import PackedFaces
+from facegen.generate.attributes.network import AttributeNet
+from facegen.generate.attributes.task import FEMALE
+from facegen.generate.dataset.packed import PackedFaces
 from facegen.generate.weights import load_attributes
 
 DARKEST, BRIGHTEST = 0.7, 1.3

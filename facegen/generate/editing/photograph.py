@@ -11,13 +11,13 @@ import numpy as np
 
 from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER, polygon_mask, rasterise
 from facegen.faces.parse import BACKGROUND, HAIR
-from facegen.generate import geometry, repaint
-from facegen.generate.frame import SIZE
+from facegen.generate.frame import geometry, repaint
+from facegen.generate.frame.alignment import SIZE
+from facegen.generate.frame.variants import CANONICAL, Measured, flow_to_canonical, solid, warped
 from facegen.generate.sliders import DRAWN, Sliders
-from facegen.generate.variants import CANONICAL, Measured, flow_to_canonical, solid, warped
 
 if TYPE_CHECKING:
-    from facegen.generate.latents import Latents
+    from facegen.generate.model.latents import Latents
 
 _REPAINTED = 0.15
 """Steps of a slider from which on the hair has its new colour altogether."""

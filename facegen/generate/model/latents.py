@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facegen.generate.photograph import Photographs
+from facegen.generate.editing.photograph import Photographs
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

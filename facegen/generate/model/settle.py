@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from facegen.generate.vae import ConditionalVae
+from facegen.generate.model.vae import ConditionalVae
 
 
 @torch.no_grad()

@@ -17,11 +17,11 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.generate.base import MAPS, TEXTURE, Basis
-from facegen.generate.cells import DepthwiseCell, Down, LatentGroup, ResidualCell, Up
-from facegen.generate.repaint import HAIR_COLOURS, HAIR_LUMINANCES, LUMINANCE
+from facegen.generate.frame.repaint import HAIR_COLOURS, HAIR_LUMINANCES, LUMINANCE
+from facegen.generate.frame.variants import CANONICAL_BACKGROUND, CANONICAL_HAIR
+from facegen.generate.model.cells import DepthwiseCell, Down, LatentGroup, ResidualCell, Up
+from facegen.generate.model.prior import MAPS, TEXTURE, Basis
 from facegen.generate.sliders import DRAWN, NAMES
-from facegen.generate.variants import CANONICAL_BACKGROUND, CANONICAL_HAIR
 
 SIDE = 128
 FRAME = 256

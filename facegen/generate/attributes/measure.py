@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from facegen.faces import Face, FaceAnalyser
-from facegen.generate import geometry, repaint
-from facegen.generate.base import mirrored_shapes
+from facegen.generate.frame import geometry, repaint
+from facegen.generate.frame.variants import Measured
+from facegen.generate.model.prior import mirrored_shapes
 from facegen.generate.sliders import MEASURED, NAMES
-from facegen.generate.variants import Measured
 
 _LEAST_HAIR = 0.01
 _CENTRE, _REACH = (128.0, 140.0), 230.0
@@ -63,7 +63,7 @@ def measure_faces(analyser: FaceAnalyser, pictures: list[np.ndarray]) -> tuple[n
         (N, 5) float32, NaN where no face is found, and the faces.
     """
     from facegen.faces.parse import BACKGROUND, HAIR
-    from facegen.generate.frame import parse_framed
+    from facegen.generate.frame.alignment import parse_framed
 
     values = np.full((len(pictures), 5), np.nan, np.float32)
     faces = [next(iter(analyser.detect(picture, max_faces=1)), None) for picture in pictures]

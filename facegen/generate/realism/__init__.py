@@ -1,0 +1,1 @@
+"""The classifier of photographs against generated faces. Imports no torch."""
