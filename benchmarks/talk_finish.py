@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from benchmarks.report import report
 from facegen import media
 from facegen.faces import FaceAnalyser
-from facegen.restore.features import feature_distance, parser_maps
+from facegen.restore.losses import feature_distance, parser_encoder
 from facegen.talk.clips import list_clips
 from facegen.talk.finish.data import FinishData, pairs_kept
 from facegen.talk.finish.finisher import Finisher
@@ -69,7 +69,7 @@ def _errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
         made = _finished(batch, finisher)
         skin = F.interpolate(batch["light"], size=SIDE) * (1 - F.max_pool2d(batch["region"], 5, 1, 2))
         skin[:, :, : SIDE // 3] = 0
-        maps = parser_maps("cpu", 3)
+        maps = parser_encoder("cpu", 3)
         truth = maps(batch["truth"][..., *_MOUTH])
         for name, picture in (("", batch["drawn"]), (" with", made)):
             figures = {

@@ -1,4 +1,4 @@
-"""What holds the restorer to believable detail: a critic of patches and of the parser's maps."""
+"""The restorer's critic (discriminator): patches of pixels at two scales, and feature maps of the face parser."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.restore.features import CHANNELS
-from facegen.restore.texture import details
+from facegen.restore.losses import CHANNELS, high_pass
 
 MAPS = 4
-"""Maps of the parser that the critic looks at."""
-_HEAD = 48
+"""Number of the parser's feature maps that the critic sees."""
+_HEAD_WIDTH = 48
 
 
-class Pixels(nn.Module):
-    """Scores small patches by their pixels (arXiv:1611.07004).
+class PatchDiscriminator(nn.Module):
+    """Scores small patches by their pixels (PatchGAN, arXiv:1611.07004).
 
     Args:
         width: channels of the first layer, a multiple of 8.
@@ -33,15 +32,14 @@ class Pixels(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, 1, S / 8, S / 8) scores of (B, 3, S, S) RGB in [0, 1]."""
-        h = F.pixel_unshuffle(torch.cat([pictures * 2 - 1, details(pictures)], 1), 2)
+        h = F.pixel_unshuffle(torch.cat([pictures * 2 - 1, high_pass(pictures)], 1), 2)
         return self.last(self.stages(h))
 
 
-class PatchCritic(nn.Module):
-    """Scores patches by their pixels, at two sizes, and by frozen maps of the parser (arXiv:2111.01007).
+class RestorerCritic(nn.Module):
+    """Scores patches of pixels at two scales, and frozen feature maps of the parser (Projected GAN, arXiv:2111.01007).
 
-    Heads on maps that need no training say within some hundred steps what is wrong with a face; the pixels show them
-    what the parser overlooks.
+    Heads on frozen features learn within some hundred steps; the patch discriminators see what the parser ignores.
 
     Args:
         width: channels of the first layer, a multiple of 8.
@@ -49,28 +47,28 @@ class PatchCritic(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.fine, self.coarse = Pixels(width), Pixels(width)
+        self.fine, self.coarse = PatchDiscriminator(width), PatchDiscriminator(width)
         self.heads = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(channels, _HEAD, 3, 1, 1), nn.GroupNorm(8, _HEAD), nn.LeakyReLU(0.2),
-                nn.Conv2d(_HEAD, _HEAD, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(_HEAD, 1, 1),
+                nn.Conv2d(channels, _HEAD_WIDTH, 3, 1, 1), nn.GroupNorm(8, _HEAD_WIDTH), nn.LeakyReLU(0.2),
+                nn.Conv2d(_HEAD_WIDTH, _HEAD_WIDTH, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(_HEAD_WIDTH, 1, 1),
             )
             for channels in CHANNELS[:MAPS]
         )  # fmt: skip
 
-    def pixels(self, pictures: Tensor) -> list[Tensor]:
-        """Maps of scores of (B, 3, S, S) RGB in [0, 1], as they are and at half their size."""
+    def score_pixels(self, pictures: Tensor) -> list[Tensor]:
+        """Score maps of (B, 3, S, S) RGB in [0, 1] at full and at half resolution."""
         return [self.fine(pictures), self.coarse(F.avg_pool2d(pictures, 2))]
 
     def forward(self, pictures: Tensor, maps: list[Tensor]) -> list[Tensor]:
-        """Maps of scores of pictures and of the parser's maps of them."""
-        return [*self.pixels(pictures), *(head(m) for head, m in zip(self.heads, maps, strict=True))]
+        """Score maps of pictures and of the parser's feature maps of them."""
+        return [*self.score_pixels(pictures), *(head(m) for head, m in zip(self.heads, maps, strict=True))]
 
 
-def rivalry(winners: list[Tensor], losers: list[Tensor]) -> Tensor:
-    """Relativistic loss of a side that wants `winners` to be scored above `losers` (arXiv:1807.00734).
+def relativistic_loss(preferred: list[Tensor], other: list[Tensor]) -> Tensor:
+    """Relativistic GAN loss: `preferred` should score above `other` (arXiv:1807.00734).
 
-    Patches of the same place are compared, so that it is about how they are drawn rather than what they show.
+    Score maps are compared position by position: corresponding patches show the same content in both.
     """
-    terms = [F.softplus(b.float() - a.float()).mean() for a, b in zip(winners, losers, strict=True)]
+    terms = [F.softplus(b.float() - a.float()).mean() for a, b in zip(preferred, other, strict=True)]
     return torch.stack(terms).mean()

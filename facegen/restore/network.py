@@ -1,4 +1,4 @@
-"""The restorer's network: a small diffusers UNet2DModel on pixel-unshuffled faces, in one step, around a shortcut."""
+"""The restorer's network: a small diffusers UNet2DModel on pixel-unshuffled faces, one pass, with a residual connection."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 FOLD = 4
-"""Pixels a side that become channels before the first convolution."""
+"""Factor of the pixel unshuffle before the first convolution."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestorerConfig:
-    """What rebuilds a restorer from its weights."""
+    """Architecture of a restorer."""
 
     widths: tuple[int, ...] = (48, 80, 112)
     """Channels at 1/4, 1/8 and 1/16 of the input's side; multiples of 8."""
@@ -22,16 +22,16 @@ class RestorerConfig:
     """Residual blocks at each scale."""
 
     def build(self) -> RestorerNet:
-        """A fresh network, which changes nothing yet."""
+        """An untrained network, which is the identity."""
         return RestorerNet(self)
 
 
 def small_unet(inputs: int, outputs: int, widths: tuple[int, ...], layers: int) -> UNet2DModel:
-    """A diffusers UNet of plain residual blocks.
+    """A diffusers UNet of residual blocks without attention.
 
     Args:
-        inputs: channels that come in.
-        outputs: channels that go out.
+        inputs: input channels.
+        outputs: output channels.
         widths: channels at each scale, every one half as large as the one before; multiples of 8.
         layers: residual blocks at each scale.
     """
@@ -48,7 +48,7 @@ def small_unet(inputs: int, outputs: int, widths: tuple[int, ...], layers: int) 
 
 
 class RestorerNet(nn.Module):
-    """Adds to a face what it has lost."""
+    """Predicts the residual between a degraded face and the photograph."""
 
     def __init__(self, config: RestorerConfig) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class RestorerNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1], H and W multiples of 16, to the same, restored and not clipped."""
+        """(B, 3, H, W) RGB in [0, 1], H and W multiples of 16, to restored RGB of the same shape, not clipped."""
         folded = F.pixel_unshuffle(pictures * 2 - 1, FOLD)
-        change = self.unet(folded, 0).sample
-        return pictures + F.pixel_shuffle(change, FOLD).to(pictures.dtype)
+        residual = self.unet(folded, 0).sample
+        return pictures + F.pixel_shuffle(residual, FOLD).to(pictures.dtype)

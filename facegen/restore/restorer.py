@@ -1,4 +1,4 @@
-"""`Restorer`: small, blurred or generated faces to 256 pixels with their details back."""
+"""`Restorer`: restores small, blurred or generated faces at 256 pixels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from facegen import hub
 from facegen.device import choose_device
 from facegen.errors import InputError
+from facegen.restore.checkpoint import load_frozen
 from facegen.restore.network import RestorerConfig, RestorerNet
-from facegen.restore.stored import load_frozen
 from facegen.restore.weights import RESTORER
 from facegen.training.precision import is_bfloat16_quick
 
 SIZE = 256
 """Side of restored pictures, pixels."""
-_AT_ONCE = 8
+_BATCH_SIZE = 8
 
 
 class Restorer:
@@ -26,7 +26,7 @@ class Restorer:
 
     Args:
         device: as `device.choose_device` takes it.
-        path: weights of a training; None takes the bundled ones.
+        path: weights of a training run; None loads the bundled ones.
 
     Raises:
         WeightsError: the weights are missing or were changed.
@@ -41,27 +41,30 @@ class Restorer:
         """Restores aligned faces.
 
         Args:
-            pictures_rgb: (N, H, W, 3) uint8, squares of any size, the face as in `generate.frame` or an FFHQ crop.
-            strength: 0 only enlarges, 1 is as trained.
+            pictures_rgb: (N, H, W, 3) uint8, squares of any size, aligned as in `generate.frame` or as FFHQ crops.
+            strength: weight of the network's output, 0 to 1; 0 only resizes.
 
         Returns:
             (N, 256, 256, 3) uint8.
         """
         if pictures_rgb.ndim != 4 or pictures_rgb.shape[1] != pictures_rgb.shape[2] or pictures_rgb.dtype != np.uint8:
             raise InputError(f"Expected square uint8 RGB pictures, found {pictures_rgb.shape} {pictures_rgb.dtype}.")
-        made = np.empty((len(pictures_rgb), SIZE, SIZE, 3), np.uint8)
+        restored_rgb = np.empty((len(pictures_rgb), SIZE, SIZE, 3), np.uint8)
         shrinks = pictures_rgb.shape[1] > SIZE
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        for start in range(0, len(pictures_rgb), _AT_ONCE):
-            part = np.stack(
-                [cv2.resize(p, (SIZE, SIZE), interpolation=way) for p in pictures_rgb[start : start + _AT_ONCE]]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        for start in range(0, len(pictures_rgb), _BATCH_SIZE):
+            batch = np.stack(
+                [
+                    cv2.resize(p, (SIZE, SIZE), interpolation=interpolation)
+                    for p in pictures_rgb[start : start + _BATCH_SIZE]
+                ]
             )
-            inputs = torch.from_numpy(part).to(self.device).permute(0, 3, 1, 2).float().div(255)
+            inputs = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).float().div(255)
             with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
                 restored = self._network(inputs)
-            mixed = torch.lerp(inputs, restored.float(), strength).clamp(0, 1).mul(255).round().byte()
-            made[start : start + len(part)] = mixed.permute(0, 2, 3, 1).cpu().numpy()
-        return made
+            blended = torch.lerp(inputs, restored.float(), strength).clamp(0, 1).mul(255).round().byte()
+            restored_rgb[start : start + len(batch)] = blended.permute(0, 2, 3, 1).cpu().numpy()
+        return restored_rgb
 
 
 def load_restorer(path: Path) -> RestorerNet:

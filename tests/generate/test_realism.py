@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from facegen.generate.attributes.network import AttributeNet
-from facegen.generate.attributes.task import save_half
 from facegen.generate.realism.classifier import Realism
 from facegen.generate.realism.task import REALISM_CONFIG
+from facegen.restore.checkpoint import save_half
 from tests.factories import noise_rgb
 
 

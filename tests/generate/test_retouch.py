@@ -13,7 +13,7 @@ from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet
 from facegen.generate.sliders import Sliders
-from facegen.restore.stored import load_frozen, save_in_8_bits
+from facegen.restore.checkpoint import load_frozen, save_int8
 
 SEEDS = range(40, 46)
 
@@ -61,7 +61,7 @@ def test_lines_begin_at_the_drawing_with_fine_noise_in_the_face_and_any_around()
 def test_eight_bits_are_enough(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = RetoucherConfig().build().eval()
-    save_in_8_bits(network, tmp_path / "a.safetensors")
+    save_int8(network, tmp_path / "a.safetensors")
     stored = load_frozen(RetoucherConfig().build(), tmp_path / "a.safetensors", "retoucher")
     inputs = torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128), torch.ones(1)
     with torch.inference_mode():

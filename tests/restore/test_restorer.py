@@ -9,9 +9,9 @@ import torch
 from facegen.errors import InputError
 from facegen.media import write_picture
 from facegen.restore import Restorer
-from facegen.restore.data import RestorerData, damage
+from facegen.restore.data import RestorerData, degrade
+from facegen.restore.losses import texture_distance
 from facegen.restore.network import RestorerConfig
-from facegen.restore.texture import texture_distance
 from facegen.training.task import Draw
 from tests.factories import noise_rgb, portrait_rgb
 
@@ -22,13 +22,13 @@ def test_a_fresh_network_changes_nothing() -> None:
     torch.testing.assert_close(network(pictures), pictures)
 
 
-def test_damage_keeps_the_range_and_loses_texture() -> None:
+def test_degradation_keeps_the_range_and_loses_texture() -> None:
     picture = torch.from_numpy(portrait_rgb()[:256, :256].copy()).permute(2, 0, 1)[None].float() / 255
-    damaged = damage(picture, torch.Generator().manual_seed(0))
-    assert damaged.min() >= 0
-    assert damaged.max() <= 1
+    degraded = degrade(picture, torch.Generator().manual_seed(0))
+    assert degraded.min() >= 0
+    assert degraded.max() <= 1
     assert texture_distance(picture, picture) == 0
-    assert texture_distance(damaged, picture) > 0.002
+    assert texture_distance(degraded, picture) > 0.002
 
 
 def test_restoring_brings_texture_back() -> None:
@@ -53,7 +53,7 @@ def test_other_than_square_pictures_are_refused() -> None:
         Restorer("cpu").restore(np.zeros((1, 8, 9, 3), np.uint8))
 
 
-def test_batches_mix_damaged_faces_reconstructions_and_samples(tmp_path: Path) -> None:
+def test_batches_mix_degraded_faces_reconstructions_and_samples(tmp_path: Path) -> None:
     for kind, side in (("originals", 256), ("drawn", 128), ("samples", 128)):
         (tmp_path / kind).mkdir()
         for number in range(13):
@@ -61,7 +61,7 @@ def test_batches_mix_damaged_faces_reconstructions_and_samples(tmp_path: Path) -
     data = RestorerData(tmp_path, 64, torch.device("cpu"))
     draw = Draw(indices=torch.arange(6), generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
     batch = data.batch(draw)
-    assert batch["pictures"].shape == batch["damaged"].shape == (6, 3, 64, 64)
+    assert batch["pictures"].shape == batch["degraded"].shape == (6, 3, 64, 64)
     assert batch["is_pair"].flatten().tolist() == [1, 0, 1, 1, 0, 1]
     (tmp_path / "drawn" / "00.png").unlink()
     with pytest.raises(InputError, match="same names"):

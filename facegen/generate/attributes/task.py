@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from facegen.generate.attributes.network import AttributeNet, AttributeNetConfig, load_attribute_net
 from facegen.generate.dataset.packed import HEAD, PackedFaces
 from facegen.generate.sliders import NAMES
+from facegen.restore.checkpoint import save_half
 from facegen.training.augment import add_noise, lower_resolution, to_float
 from facegen.training.task import Draw, Task, TrainingData
 
@@ -110,15 +111,6 @@ class AttributesTask(Task):
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """`attributes.safetensors` in half precision."""
         return {"attributes": save_half(model, folder / "attributes.safetensors")}
-
-
-def save_half(model: nn.Module, path: Path) -> Path:
-    """Writes a model's weights in half precision."""
-    from safetensors.torch import save_file
-
-    half = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in half.items()}, path)
-    return path
 
 
 @torch.no_grad()

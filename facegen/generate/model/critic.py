@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.restore.features import ParserMaps
-from facegen.restore.texture import details
+from facegen.restore.losses import ParserEncoder, high_pass
 
 
 class Critic(nn.Module):
@@ -36,7 +35,7 @@ class Critic(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Scores (of patches, of the whole) and features of (B, 3, S, S) RGB in [0, 1]."""
-        h = F.pixel_unshuffle(torch.cat([pictures * 2 - 1, details(pictures)], 1), 2)
+        h = F.pixel_unshuffle(torch.cat([pictures * 2 - 1, high_pass(pictures)], 1), 2)
         features = []
         for stage in self.stages:
             h = stage(h)
@@ -63,7 +62,7 @@ class FrozenFeatures(nn.Module):
         from facegen import hub
         from facegen.generate.weights import ATTRIBUTES, load_attributes
 
-        self.maps = ParserMaps(3)
+        self.maps = ParserEncoder(3)
         self.attributes = load_attributes() if hub.is_present(ATTRIBUTES) else None
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 

@@ -18,8 +18,7 @@ from facegen.generate.model.prior import Basis, fit_basis, to_vector
 from facegen.generate.model.settle import settle_statistics
 from facegen.generate.model.spectral import largest_singular_values
 from facegen.generate.model.vae import ConditionalVae
-from facegen.restore.features import feature_distance
-from facegen.restore.texture import texture_distance
+from facegen.restore.losses import feature_distance, texture_distance
 from facegen.training.augment import to_float
 from facegen.training.task import Draw, Task, TrainingData
 

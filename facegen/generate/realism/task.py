@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from facegen.errors import InputError
 from facegen.generate.attributes.network import AttributeNet, AttributeNetConfig
-from facegen.generate.attributes.task import save_half
+from facegen.restore.checkpoint import save_half
 from facegen.training.augment import add_noise, jitter_colour, to_float
 from facegen.training.pictures import PictureStore
 from facegen.training.task import Draw, Task, TrainingData

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from facegen import hub
 from facegen.device import choose_device
 from facegen.generate.weights import RETOUCHER
+from facegen.restore.checkpoint import load_frozen
 from facegen.restore.network import small_unet
-from facegen.restore.stored import load_frozen
 from facegen.training.precision import is_bfloat16_quick
 
 SPREAD = 0.35

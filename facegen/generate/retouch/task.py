@@ -18,7 +18,7 @@ from facegen.generate.model.generator import FaceGenerator
 from facegen.generate.model.latents import Latents
 from facegen.generate.model.vae import LEADING, NEIGHBOURS
 from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, noised, outside
-from facegen.restore.stored import load_frozen, save_in_8_bits
+from facegen.restore.checkpoint import load_frozen, save_int8
 from facegen.training.augment import to_float
 from facegen.training.task import Draw, Task, TrainingData
 
@@ -163,6 +163,4 @@ class RetoucherTask(Task):
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """`retoucher.safetensors`."""
         assert isinstance(model, RetoucherNet)
-        path = folder / "retoucher.safetensors"
-        save_in_8_bits(model, path)
-        return {"retoucher": path}
+        return {"retoucher": save_int8(model, folder / "retoucher.safetensors")}
