@@ -20,8 +20,8 @@ from facegen.talk.finish.view import SIDE
 from facegen.talk.motion import MotionModel
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter
-from facegen.talk.rig import bundled_rig
-from facegen.talk.speech import listen
+from facegen.talk.rig import load_rig
+from facegen.talk.speech import load_speech
 
 HELD_BACK = ("vasa_3", "vasa_l3", "vasa_13")
 """Clips that the bundled network was not trained on."""
@@ -115,9 +115,9 @@ def _edges(pictures: Tensor) -> Tensor:
 
 def _flicker(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str, float]:
     image = media.read_frame_at(path, index=0).image_rgb
-    sitter = Sitter.of(image, analyser.detect(image)[0], bundled_rig())
-    speech = listen(path, seconds=_FRAMES / 25)
-    mouth = MotionModel.of("").mouth(speech, np.arange(_FRAMES) / 25, 1.0)
+    sitter = Sitter.of(image, analyser.detect(image)[0], load_rig())
+    speech = load_speech(path, seconds=_FRAMES / 25)
+    mouth = MotionModel.load().animate_mouth(speech, np.arange(_FRAMES) / 25, 1.0)
     found = {}
     for name, touches in (("flicker", []), ("flicker with", [finisher.touch(sitter)])):
         renderer = Renderer(sitter, touches)

@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.report import report
 from facegen.errors import ResourceError
 from facegen.talk.motion import MotionModel
-from facegen.talk.rig import bundled_rig
-from facegen.talk.speech import listen
+from facegen.talk.rig import load_rig
+from facegen.talk.speech import load_speech
 
 TEXTS = {
     "en": "My mother baked a pie for Bob. Please make the big apple bread before Monday, and put the map upon my table.",
@@ -129,12 +129,12 @@ def _row(
         file.setsampwidth(2)
         file.setframerate(_RATE)
         file.writeframes(samples.tobytes())
-    speech = listen(path)
+    speech = load_speech(path)
     begins = np.array([second for second, _ in phones])
     ends = np.append(begins[1:], speech.seconds)
     grid = np.arange(0, speech.seconds, 0.01)
-    gap = MotionModel.bundled().mouth(speech, grid) @ bundled_rig().opening
-    loudness = speech.at(speech.loudness, grid)
+    gap = MotionModel.load().animate_mouth(speech, grid) @ load_rig().opening
+    loudness = speech.sample(speech.loudness, grid)
     values: dict[str, dict[str, list[float]]] = {
         name: {"closed": [], "open": [], "apart": []} for name in ("gap", "loudness")
     }

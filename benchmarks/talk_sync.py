@@ -11,9 +11,9 @@ from benchmarks.report import report
 from facegen import media
 from facegen.faces import ClipAnalysis, FaceAnalyser, distance, mesh
 from facegen.talk import TalkOptions, TalkPipeline, TalkRequest
-from facegen.talk.clips import measured
+from facegen.talk.clips import analyse_video
 from facegen.talk.rig import lip_gap, mouth_width
-from facegen.talk.speech import listen
+from facegen.talk.speech import load_speech
 
 HELD_BACK = ("vasa_3", "vasa_l3", "vasa_13", "cnn2_25fps_512_71s", "swiz3n", "lrwp9a", "sbwe5n")
 """Clips that the bundled network was not trained on; cnn2 and three of the others are people."""
@@ -58,12 +58,12 @@ def _row(path: Path, folder: Path, longest: float, analyser: FaceAnalyser) -> di
     options = TalkOptions(seconds=min(longest, media.probe(path).duration_seconds))
     request = TalkRequest(portrait=str(portrait), audio=str(path), output=str(output), options=options)
     result = TalkPipeline(analyser=analyser)(request)
-    truth, made = _lips(measured(path, analyser)), _lips(measured(output, analyser))
+    truth, made = _lips(analyse_video(path, analyser)), _lips(analyse_video(output, analyser))
     count = min(len(truth), len(made))
     truth, made = truth[:count], made[:count]
     pts, time_base = media.frame_times(path)
-    speech = listen(path)
-    loudness = speech.at(speech.loudness, np.array([float(tick * time_base) for tick in pts[:count]]))
+    speech = load_speech(path)
+    loudness = speech.sample(speech.loudness, np.array([float(tick * time_base) for tick in pts[:count]]))
     loudness = np.convolve(loudness, np.ones(3) / 3, mode="same")
     gap, said = _gap(truth), _gap(made)
     lags = {lag: _correlation(np.roll(said, -lag)[_LAGS:-_LAGS], gap[_LAGS:-_LAGS]) for lag in range(-_LAGS, _LAGS + 1)}
@@ -84,7 +84,7 @@ def _row(path: Path, folder: Path, longest: float, analyser: FaceAnalyser) -> di
         "lip distance": round(_distance(made, truth), 4),
         "still": round(_distance(still, truth), 4),
         "jaw by loudness": round(_distance(jaw, truth), 4),
-        "blinks": _blinks(measured(output, analyser)),
+        "blinks": _blinks(analyse_video(output, analyser)),
         "identity": round(_identity(output, analyser, reference.embedding), 3),
         "flicker": round(_flicker(output), 2),
         "frames/s": result.rate,
@@ -93,7 +93,7 @@ def _row(path: Path, folder: Path, longest: float, analyser: FaceAnalyser) -> di
 
 def _calm_frame(path: Path, analyser: FaceAnalyser) -> int:
     """The frame of the first second that looks most into the camera with open eyes."""
-    analysis = measured(path, analyser)
+    analysis = analyse_video(path, analyser)
     found = {index: analysis.faces(index)[0] for index in range(min(25, analysis.frame_count)) if analysis.faces(index)}
     return min(
         found,

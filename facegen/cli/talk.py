@@ -11,7 +11,8 @@ import typer
 from facegen.cli.options import with_options
 from facegen.cli.progress import progress_bar
 from facegen.errors import InputError
-from facegen.talk.options import PORTRAIT, TalkOptions
+from facegen.talk.engines import EngineName
+from facegen.talk.options import TalkOptions
 
 CONSENT = "Only use faces and voices of people who agreed to it, and do not deceive anyone (say --consent)."
 
@@ -45,7 +46,7 @@ def talk(
 
     if bool(audio) == bool(text):
         raise InputError("Expected what is said as --audio or as --text, found both or none; give one of the two.")
-    if not portrait and options["engine"] == PORTRAIT:
+    if not portrait and EngineName.parse(options["engine"]).needs_portrait:
         raise InputError("Expected a portrait, found none; give --portrait, or --engine dfrf:RUN for a trained person.")
     if text:
         from facegen.talk.reading import read_aloud

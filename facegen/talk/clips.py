@@ -15,22 +15,20 @@ from facegen.errors import InputError
 from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip, mesh
 from facegen.faces.clip import VERSION
 from facegen.media.source import check_readable
-from facegen.talk.rig import MouthTrack
-from facegen.talk.speech import Speech, listen
+from facegen.talk.rig import MOTION_RATE, MouthTrack
+from facegen.talk.speech import Speech, load_speech
 
 if TYPE_CHECKING:
     from facegen.talk.encoder import SpeechEncoder
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".avi", ".m4v")
-RATE = 50
-"""Rows of movement a second."""
 
 _SAMPLE_BYTES = 1 << 16
 _HELD_BACK_EVERY = 5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SpokenClip:
+class SpeechClip:
     """One clip: what is heard and how the mouth moves, both in time."""
 
     name: str
@@ -41,11 +39,11 @@ class SpokenClip:
 
     def rows(self) -> int:
         """Rows of movement that both sound and picture cover."""
-        return min(len(self.speech.mels) // 2, int(self.seconds[-1] * RATE))
+        return min(len(self.speech.mels) // 2, int(self.seconds[-1] * MOTION_RATE))
 
-    def at_rows(self, values: np.ndarray) -> np.ndarray:
+    def resample(self, values: np.ndarray) -> np.ndarray:
         """(rows, ...) float32 of values (N, ...) of each frame, between frames linearly."""
-        moments = np.arange(self.rows()) / RATE
+        moments = np.arange(self.rows()) / MOTION_RATE
         flat = values.reshape(len(values), -1)
         columns = [np.interp(moments, self.seconds, column) for column in flat.T]
         return np.stack(columns, 1).reshape(len(moments), *values.shape[1:]).astype(np.float32)
@@ -56,7 +54,7 @@ def list_clips(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
-def clips_and_apart(folder: Path, held_back: Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
+def split_clips(folder: Path, held_back: Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
     """The clips below a folder, and the names of those that are only measured on: `held_back`, or else every fifth.
 
     Raises:
@@ -70,7 +68,7 @@ def clips_and_apart(folder: Path, held_back: Sequence[str]) -> tuple[list[Path],
     return paths, tuple(held_back) or tuple(names[::_HELD_BACK_EVERY][1:])
 
 
-def measured(
+def analyse_video(
     path: Path,
     analyser: FaceAnalyser | None = None,
     on_progress: Callable[[float, str], None] | None = None,
@@ -102,11 +100,11 @@ def measured(
     return analysis
 
 
-def mouth_of(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.ndarray]:
+def track_mouth(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.ndarray]:
     """The mouth of the person who is seen most.
 
     Args:
-        analysis: from `measured`.
+        analysis: from `analyse_video`.
         times: (frames,) seconds of every frame.
 
     Returns:
@@ -127,14 +125,14 @@ def mouth_of(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.
     return MouthTrack.of(np.stack(points).astype(np.float32)), np.array(seconds)
 
 
-def read_clip(path: Path, analyser: FaceAnalyser | None = None, encoder: SpeechEncoder | None = None) -> SpokenClip:
+def read_clip(path: Path, analyser: FaceAnalyser | None = None, encoder: SpeechEncoder | None = None) -> SpeechClip:
     """One clip, measured and heard, by an encoder too where one is given.
 
     Raises:
         InputError: it has no sound, or nobody is seen in it.
     """
-    speech = listen(path, encoder=encoder)
+    speech = load_speech(path, encoder=encoder)
     pts, time_base = media.frame_times(path)
     times = np.array([float(tick * time_base) for tick in pts])
-    track, seconds = mouth_of(measured(path, analyser), times)
-    return SpokenClip(name=path.stem, speech=speech, track=track, seconds=seconds)
+    track, seconds = track_mouth(analyse_video(path, analyser), times)
+    return SpeechClip(name=path.stem, speech=speech, track=track, seconds=seconds)

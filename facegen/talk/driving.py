@@ -11,7 +11,7 @@ import numpy as np
 from facegen import media
 from facegen.errors import InputError
 from facegen.faces import Face, FaceAnalyser
-from facegen.talk.clips import measured
+from facegen.talk.clips import analyse_video
 from facegen.talk.motion import Motion
 
 Array = np.ndarray
@@ -45,7 +45,7 @@ def follow_video(
     Raises:
         InputError: nobody is seen in the video.
     """
-    analysis = measured(Path(path), analyser, on_progress, smoothing=1.0)
+    analysis = analyse_video(Path(path), analyser, on_progress, smoothing=1.0)
     pts, time_base = media.frame_times(path)
     faces, times = [], []
     for index in range(min(analysis.frame_count, len(pts))):

@@ -18,10 +18,10 @@ from facegen.errors import WeightsError
 from facegen.hub import WeightFile
 from facegen.talk.weights import ENCODERS
 
-RATE = 50
+EMBEDDING_RATE = 50
 """Rows of codes a second."""
 SAMPLE_RATE = 16000
-_HOP = SAMPLE_RATE // RATE
+_HOP = SAMPLE_RATE // EMBEDDING_RATE
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
 _HEAD = 64
 _GROUPS = 16

@@ -54,8 +54,8 @@ def enliven(
     count = len(motion)
     rate = 1 / float(seconds[1] - seconds[0]) if count > 1 else 25.0
     rng = np.random.default_rng(seed)
-    loudness = speech.at(speech.loudness, seconds)
-    speaking = _softened(speech.at(speech.voiced.astype(np.float32), seconds), 0.35 * rate)
+    loudness = speech.sample(speech.loudness, seconds)
+    speaking = _softened(speech.sample(speech.voiced.astype(np.float32), seconds), 0.35 * rate)
     accents = _accents(loudness, rate)
     # each part draws from a stream of its own, so that one option does not change the others
     streams = rng.spawn(4)
@@ -112,9 +112,9 @@ def _accents(loudness: Array, rate: float) -> Array:
 
 def blink_times(rng: np.random.Generator, speech: Speech, length: float) -> list[float]:
     """When the eyes close, in seconds: drawn evenly apart, then moved to a pause that is near."""
-    from facegen.talk.speech import RATE
+    from facegen.talk.speech import FEATURE_RATE
 
-    ends = (np.flatnonzero(speech.voiced[:-1] & ~speech.voiced[1:]) + 1) / RATE
+    ends = (np.flatnonzero(speech.voiced[:-1] & ~speech.voiced[1:]) + 1) / FEATURE_RATE
     times: list[float] = []
     moment = float(rng.uniform(0.6, 2.5))
     while moment < length - 0.3:

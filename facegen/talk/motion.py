@@ -13,10 +13,9 @@ from facegen import hub
 from facegen.config import from_dict, read_json
 from facegen.errors import InputError, WeightsError
 from facegen.media.info import file_key
-from facegen.talk.rig import RIG_SIZE, bundled_rig
-from facegen.talk.speech import RATE as SPEECH_RATE
-from facegen.talk.speech import Speech
-from facegen.talk.trained import MOTION_FILE, motion_run
+from facegen.talk.engines import MOTION_FILE, find_motion
+from facegen.talk.rig import MOTION_RATE, RIG_SIZE, load_rig
+from facegen.talk.speech import FEATURE_RATE, Speech
 from facegen.talk.weights import MOTION
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
     from facegen.talk.encoder import SpeechEncoder
     from facegen.talk.network import MotionNet, MotionNetConfig
-
-RATE = 50
-"""Rows of mouth movement a second."""
 
 _WINDOW_SECONDS = 20
 _MARGIN_SECONDS = 1
@@ -48,37 +44,31 @@ class MotionModel:
         self._network, self.encoder = network.eval().requires_grad_(False), encoder
 
     @classmethod
-    def of(cls, run: str) -> MotionModel:
-        """The network of a training, named by its run's folder or name; the bundled one where the name is empty.
+    def load(cls, run: str = "") -> MotionModel:
+        """The network of a training, or the bundled one; kept in memory between calls.
+
+        Args:
+            run: a run of «train motion», by the path of its folder or by its name; empty for the bundled network.
 
         Raises:
             InputError: there is no such run, or it has no finished network.
-            WeightsError: its weights are another model's, or the encoder cannot be had.
+            WeightsError: the weights are missing, were changed or belong to another model; or the encoder is missing.
         """
         if not run:
-            return cls.bundled()
-        place = motion_run(run)
-        return _of_run(str(place), file_key(place / MOTION_FILE))
+            return _load_file(hub.fetch(MOTION))
+        folder = find_motion(run)
+        return _load_run(str(folder), file_key(folder / MOTION_FILE))
 
-    @classmethod
-    def bundled(cls) -> MotionModel:
-        """The network that ships with facegen.
-
-        Raises:
-            WeightsError: its weights are missing or were changed.
-        """
-        return _of_file(hub.fetch(MOTION))
-
-    def heard(self, speech: Speech) -> np.ndarray:
-        """(T, K) float32 coefficients of the mouth rig, `RATE` rows a second, as the network says them.
+    def predict(self, speech: Speech) -> np.ndarray:
+        """(T, K) float32 coefficients of the mouth rig, `MOTION_RATE` rows a second, as the network says them.
 
         Long recordings are heard in overlapping windows; the result does not depend on where they begin.
         """
         import torch
 
-        step = SPEECH_RATE // RATE
+        step = FEATURE_RATE // MOTION_RATE
         rows = max(1, -(-len(speech.mels) // step))
-        window, margin = _WINDOW_SECONDS * RATE, _MARGIN_SECONDS * RATE
+        window, margin = _WINDOW_SECONDS * MOTION_RATE, _MARGIN_SECONDS * MOTION_RATE
         parts = []
         for start in range(0, rows, window):
             first, last = max(0, start - margin), min(rows, start + window + margin)
@@ -90,7 +80,7 @@ class MotionModel:
             parts.append(said[start - first : start - first + min(window, rows - start)])
         return np.concatenate(parts).astype(np.float32)
 
-    def mouth(self, speech: Speech, seconds: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    def animate_mouth(self, speech: Speech, seconds: np.ndarray, strength: float = 1.0) -> np.ndarray:
         """What a mouth does at given moments.
 
         The network is unsure and so moves less than people do: its lip gap is stretched to that of clear speech, and
@@ -104,21 +94,23 @@ class MotionModel:
         Returns:
             (N, K) float32 coefficients of the mouth rig.
         """
-        coefficients = self.heard(speech)
-        moments = np.arange(len(coefficients)) / RATE
-        voiced = speech.at(speech.voiced.astype(np.float32), moments) > 0.5
+        coefficients = self.predict(speech)
+        moments = np.arange(len(coefficients)) / MOTION_RATE
+        voiced = speech.sample(speech.voiced.astype(np.float32), moments) > 0.5
         # mouths open before the voice and close after it: only longer pauses are forced shut
-        around = np.convolve(voiced, np.ones(2 * round(_PAUSE_SECONDS * RATE) + 1), mode="same")[: len(voiced)] > 0
-        reach = max(1, round(_CLOSE_SECONDS * RATE))
+        around = (
+            np.convolve(voiced, np.ones(2 * round(_PAUSE_SECONDS * MOTION_RATE) + 1), mode="same")[: len(voiced)] > 0
+        )
+        reach = max(1, round(_CLOSE_SECONDS * MOTION_RATE))
         kernel = np.hanning(2 * reach + 3)[1:-1]
         speaking = np.convolve(
             np.pad(around.astype(np.float32), reach, mode="edge"), kernel / kernel.sum(), mode="valid"
         )
-        coefficients = stretched(coefficients, voiced)
-        loudness = speech.at(speech.loudness, moments)
+        coefficients = stretch_opening(coefficients, voiced)
+        loudness = speech.sample(speech.loudness, moments)
         emphasis = 0.8 + 0.35 * np.convolve(np.pad(loudness, 12, mode="edge"), np.ones(25) / 25, mode="valid")
         rows = coefficients * (speaking * emphasis * strength)[:, None]
-        place = np.clip(np.asarray(seconds) * RATE, 0, len(rows) - 1)
+        place = np.clip(np.asarray(seconds) * MOTION_RATE, 0, len(rows) - 1)
         low = place.astype(np.int64)
         high = np.minimum(low + 1, len(rows) - 1)
         share = (place - low)[:, None]
@@ -127,11 +119,11 @@ class MotionModel:
         return result.astype(np.float32)
 
 
-def stretched(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+def stretch_opening(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     """Coefficients whose lip gap goes from closed to `_WIDE_CM` over the voiced rows."""
-    if voiced.sum() < RATE // 5:
+    if voiced.sum() < MOTION_RATE // 5:
         return coefficients
-    opening = bundled_rig().opening
+    opening = load_rig().opening
     gap = coefficients @ opening
     low, high = np.percentile(gap[voiced], [12, 95])
     low = max(float(low), 0.0) * 0.8
@@ -155,25 +147,25 @@ def _codes(speech: Speech, first: int, last: int) -> Tensor:
 
 
 @functools.lru_cache(4)
-def _of_run(place: str, _present: tuple[str, int, int]) -> MotionModel:
-    """The network in a folder; a training that went on has another one there."""
+def _load_run(folder: str, _weights_key: tuple[str, int, int]) -> MotionModel:
+    """The network in a folder; the key changes when a training that went on writes another one there."""
     from facegen.talk.encoder import load_encoder
     from facegen.talk.network import MotionNetConfig
 
-    settings = read_json(Path(place) / "motion.json")
+    settings = read_json(Path(folder) / "motion.json")
     config = from_dict(MotionNetConfig, settings["network"])
     encoder = None if config.encoder == "none" else load_encoder(config.encoder)
-    return MotionModel(_loaded(Path(place) / MOTION_FILE, config), encoder)
+    return MotionModel(_load_network(Path(folder) / MOTION_FILE, config), encoder)
 
 
 @functools.cache
-def _of_file(path: Path) -> MotionModel:
+def _load_file(path: Path) -> MotionModel:
     from facegen.talk.network import MotionNetConfig
 
-    return MotionModel(_loaded(path, MotionNetConfig()))
+    return MotionModel(_load_network(path, MotionNetConfig()))
 
 
-def _loaded(path: Path, config: MotionNetConfig) -> MotionNet:
+def _load_network(path: Path, config: MotionNetConfig) -> MotionNet:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -5,13 +5,9 @@ from typing import Any, Literal, get_args
 
 from facegen.config import check
 from facegen.errors import InputError
+from facegen.talk.engines import PORTRAIT, EngineName
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
-
-PORTRAIT = "portrait"
-"""The engine that is built in."""
-FIELD = "dfrf:"
-"""What the name of an engine begins with that draws a person's own field; the rest is a run's folder or name."""
 
 
 def _strength(default: float, high: float = 1.0) -> Any:
@@ -61,7 +57,7 @@ class TalkOptions:
     preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
     """x264 speed: slower makes smaller files."""
 
-    engine: str = "portrait"
+    engine: str = PORTRAIT
     """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field."""
 
     motion: str = ""
@@ -69,9 +65,9 @@ class TalkOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.engine != PORTRAIT and not (self.engine.startswith(FIELD) and self.engine != FIELD):
-            raise InputError(f"Expected the engine portrait or dfrf:RUN, found {self.engine!r}; choose one of these.")
+        EngineName.parse(self.engine)
         for item in fields(self):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
             if choices and value not in choices:
-                raise InputError(f"TalkOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")
+                names = ", ".join(choices)
+                raise InputError(f"Expected TalkOptions.{item.name} as one of {names}, found {value!r}; choose one.")

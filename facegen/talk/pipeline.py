@@ -18,20 +18,19 @@ from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.runs import Run
 from facegen.runs.carry_out import carry_out
 from facegen.runs.progress import OnProgress, Progress
-from facegen.talk.clips import measured
+from facegen.talk.clips import analyse_video
 from facegen.talk.dfrf.speaker import FieldSpeaker
 from facegen.talk.driving import follow_video
+from facegen.talk.engines import FIELD, EngineName, find_training
 from facegen.talk.liveliness import enliven
 from facegen.talk.motion import Motion, MotionModel
-from facegen.talk.options import FIELD
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.request import TalkRequest, TalkResult, request_key
 from facegen.talk.respeak import Speaker, chosen_frames
-from facegen.talk.rig import bundled_rig
+from facegen.talk.rig import load_rig
 from facegen.talk.seat import is_respoken, seated, touches
 from facegen.talk.shoot import WORKERS, Reel, check_paths, in_order
-from facegen.talk.speech import Speech, listen
-from facegen.talk.trained import field_run
+from facegen.talk.speech import Speech, load_speech
 
 if TYPE_CHECKING:
     from facegen.talk.dfrf.paint import Painter
@@ -77,12 +76,12 @@ class TalkPipeline:
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """(H, W, 3) uint8 RGB: what is seen at one moment of a talk, without the rest; past its end, its last moment."""
         options = request.options
-        speech = listen(request.audio, seconds=seconds, encoder=MotionModel.of(options.motion).encoder)
+        speech = load_speech(request.audio, seconds=seconds, encoder=MotionModel.load(options.motion).encoder)
         if is_respoken(request):
             return self._respoken(request, speech, seconds)
         moments = np.arange(max(2, int(speech.seconds * FRAME_RATE))) / FRAME_RATE
         index = min(int(seconds * FRAME_RATE), len(moments) - 1)
-        if options.engine.startswith(FIELD):
+        if EngineName.parse(options.engine).kind == FIELD:
             return FieldSpeaker(_painter(request), speech, moments, options).draw(index)
         sitter = seated(request, self.analyser)
         motion, _ = self._motion(request, speech, moments)
@@ -92,7 +91,9 @@ class TalkPipeline:
         frame = media.read_frame_at(request.portrait, seconds=seconds)
         analysis, person, speaker = self._speaker(request, lambda _share, _text: None)
         face = _face_of(analysis, frame.index, person)
-        mouth = MotionModel.of(request.options.motion).mouth(speech, np.array([seconds]), request.options.mouth)[0]
+        mouth = MotionModel.load(request.options.motion).animate_mouth(
+            speech, np.array([seconds]), request.options.mouth
+        )[0]
         patch = None if face is None else speaker.patch(frame.image_rgb, face, mouth)
         return frame.image_rgb if patch is None else frame.paste([patch]).image_rgb
 
@@ -100,10 +101,10 @@ class TalkPipeline:
         started = time.perf_counter()
         progress.enter(0.0, 0.03)
         progress.say(0.0, "Listening")
-        speech = listen(
+        speech = load_speech(
             request.audio,
             seconds=request.options.seconds,
-            encoder=MotionModel.of(request.options.motion).encoder,
+            encoder=MotionModel.load(request.options.motion).encoder,
             on_heard=lambda seconds: progress.say(0.0, f"Listening, {seconds:.0f} s heard"),
         )
         notices: tuple[str, ...] = ()
@@ -117,7 +118,7 @@ class TalkPipeline:
         first = reel.done
         heard = time.perf_counter()
         progress.enter(0.03, 0.15)
-        if request.options.engine.startswith(FIELD):
+        if EngineName.parse(request.options.engine).kind == FIELD:
             frames, like, count, said = _field(request, speech, first, progress)
         elif is_respoken(request):
             frames, like, count, said = self._video(request, speech, first, progress)
@@ -182,7 +183,7 @@ class TalkPipeline:
         end = options.seconds if options.seconds is not None else float(times[-1]) + 1
         times = times[times - times[0] < end]
         count = len(times)
-        mouth = MotionModel.of(options.motion).mouth(speech, times - times[0], options.mouth)
+        mouth = MotionModel.load(options.motion).animate_mouth(speech, times - times[0], options.mouth)
         notices: tuple[str, ...] = ()
         if speech.seconds > float(times[-1] - times[0]) + 0.25 and options.seconds is None:
             notices = (f"The sound is longer than the video and ends with it, after {times[-1] - times[0]:.1f} s.",)
@@ -201,7 +202,7 @@ class TalkPipeline:
     ) -> tuple[Motion, tuple[str, ...]]:
         """What a portrait does at (N,) moments, and what the user should know."""
         options = request.options
-        motion = Motion.still(MotionModel.of(options.motion).mouth(speech, seconds, options.mouth))
+        motion = Motion.still(MotionModel.load(options.motion).animate_mouth(speech, seconds, options.mouth))
         if request.driving is not None:
             head = 0.0 if options.still else 1.0
             return follow_video(
@@ -227,14 +228,14 @@ class TalkPipeline:
                 "Expected a picture as portrait with a driving video, found a video; choose a second of it (frame), or "
                 "leave the driving video out."
             )
-        analysis = measured(Path(path), self.analyser, on_progress, smoothing=1.0)
+        analysis = analyse_video(Path(path), self.analyser, on_progress, smoothing=1.0)
         person = _person(analysis, request.options.face, path)
         looks = [
             (media.read_frame_at(path, index=index).image_rgb, _face_of(analysis, index, person))
             for index in chosen_frames(analysis, person)
         ]
         seen = [(image, face) for image, face in looks if face is not None]
-        return analysis, person, Speaker.of(seen, bundled_rig())
+        return analysis, person, Speaker.of(seen, load_rig())
 
 
 def _field(
@@ -266,7 +267,7 @@ def _painter(request: TalkRequest) -> Painter:
     from facegen.device import choose_device
     from facegen.talk.dfrf.paint import Painter
 
-    return Painter.of_run(field_run(request.options.engine), choose_device())
+    return Painter.of_run(find_training(EngineName.parse(request.options.engine).run), choose_device())
 
 
 def _moment(motion: Motion, index: int) -> Moment:

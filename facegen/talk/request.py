@@ -9,8 +9,8 @@ from pathlib import Path
 from facegen import __version__
 from facegen.config import to_dict
 from facegen.media.fingerprint import file_fingerprint
-from facegen.talk.options import FIELD, TalkOptions
-from facegen.talk.trained import FIELD_PLACES, field_run, motion_run
+from facegen.talk.engines import MOTION_FILE, EngineName, find_motion
+from facegen.talk.options import TalkOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +66,8 @@ def request_key(request: TalkRequest) -> str:
     """Recognise a talk that was begun before: the same request on the same content by the same version."""
     placed = replace(request, output=str(Path(request.output).resolve()))
     inputs = [path for path in (request.portrait, request.audio, request.driving) if path]
-    if request.options.engine.startswith(FIELD):
-        run = field_run(request.options.engine)
-        inputs += [str(path) for place in FIELD_PLACES for path in sorted((run / place).glob("field.*"))]
+    inputs += [str(path) for path in EngineName.parse(request.options.engine).weights()]
     if request.options.motion:
-        inputs.append(str(motion_run(request.options.motion) / "motion.safetensors"))
+        inputs.append(str(find_motion(request.options.motion) / MOTION_FILE))
     parts = [__version__, to_dict(placed), [file_fingerprint(path) for path in inputs]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]

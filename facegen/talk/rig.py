@@ -12,7 +12,9 @@ from facegen.faces import mesh
 Array = np.ndarray
 
 RIG_SIZE = 8
-"""Numbers that say a mouth."""
+"""Coefficients of a mouth."""
+MOTION_RATE = 50
+"""Rows of mouth coefficients a second."""
 MOUTH_CM = 5.0
 """Width of the mouth that a rig's offsets are meant for."""
 TYPICAL_OPENING_CM = 1.8
@@ -25,8 +27,8 @@ _OPEN_SHARE = 95
 
 
 @functools.cache
-def reach() -> Array:
-    """(468,) how far each vertex may follow the mouth: 1 round the lips, 0 from the nose upwards."""
+def mouth_weights() -> Array:
+    """(468,) weight with which each vertex follows the mouth: 1 round the lips, 0 from the nose upwards."""
     topology = mesh.topology()
     lips = topology.distances[:, list(mesh.LIPS_OUTER)].min(1)
     below_nose = np.clip((-0.5 - topology.xyz[:, 1]) / 2, 0, 1)
@@ -34,10 +36,10 @@ def reach() -> Array:
 
 
 @functools.cache
-def _importance() -> Array:
+def _fit_weights() -> Array:
     """(468,) how much a vertex counts when offsets become numbers: lips twice."""
     lips = mesh.topology().distances[:, list(mesh.LIPS_OUTER)].min(1)
-    return np.where(lips < 0.8, 2, 1).astype(np.float32) * reach()
+    return np.where(lips < 0.8, 2, 1).astype(np.float32) * mouth_weights()
 
 
 def lip_gap(points: Array) -> Array:
@@ -70,7 +72,7 @@ class MouthTrack:
         gap = gap / unit
         widest = float(np.clip(np.percentile(gap, _OPEN_SHARE), 0.3, 3.0))
         liveliness = widest / TYPICAL_OPENING_CM
-        offsets = (points - rest) / unit / liveliness * reach()[:, None]
+        offsets = (points - rest) / unit / liveliness * mouth_weights()[:, None]
         return cls(offsets=offsets.astype(np.float32), gap=gap.astype(np.float32), liveliness=liveliness)
 
 
@@ -84,7 +86,7 @@ class MouthRig:
     @classmethod
     def of(cls, offsets: Array, count: int) -> MouthRig:
         """The `count` principal components of (N, 468, 3) offsets from rest (rest is the origin, not their mean)."""
-        importance = _importance()[:, None]
+        importance = _fit_weights()[:, None]
         flat = (offsets * importance).reshape(len(offsets), -1)
         _, strengths, directions = np.linalg.svd(flat, full_matrices=False)
         deviations = strengths[:count] / np.sqrt(len(flat))
@@ -101,7 +103,7 @@ class MouthRig:
 
     def coefficients(self, offsets: Array) -> Array:
         """(N, K) float32 numbers that best say (N, 468, 3) offsets."""
-        importance = _importance()[:, None]
+        importance = _fit_weights()[:, None]
         basis = (self.shapes * importance).reshape(len(self.shapes), -1)
         flat = (offsets * importance).reshape(len(offsets), -1)
         return np.asarray(flat @ np.linalg.pinv(basis), np.float32)
@@ -112,7 +114,7 @@ class MouthRig:
 
 
 @functools.cache
-def bundled_rig() -> MouthRig:
+def load_rig() -> MouthRig:
     """The rig that ships with facegen.
 
     Raises:

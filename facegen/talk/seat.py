@@ -10,11 +10,12 @@ import numpy as np
 from facegen import media
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import Face, FaceAnalyser
-from facegen.talk.options import FIELD, TalkOptions
+from facegen.talk.engines import EngineName
+from facegen.talk.options import TalkOptions
 from facegen.talk.portrait.renderer import Touch
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.request import TalkRequest
-from facegen.talk.rig import bundled_rig
+from facegen.talk.rig import load_rig
 
 WIDEST_YAW_DEG = 38.0
 """A face that is turned further than this hides one half of the mouth; true profiles measure 45 to 50."""
@@ -23,7 +24,7 @@ SMALLEST_FACE_PX = 40
 
 def is_respoken(request: TalkRequest) -> bool:
     """Whether a video gets other words; else a picture, or one frame of a video, speaks."""
-    if not request.portrait or request.options.engine.startswith(FIELD):
+    if not request.portrait or not EngineName.parse(request.options.engine).needs_portrait:
         return False
     return request.options.frame is None and not media.is_picture(request.portrait)
 
@@ -46,7 +47,7 @@ def seated(request: TalkRequest, analyser: FaceAnalyser) -> Sitter:
             f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
             "choose a larger picture."
         )
-    return Sitter.of(image, face, bundled_rig())
+    return Sitter.of(image, face, load_rig())
 
 
 def speaker(faces: list[Face], wanted: int | None, name: str) -> Face:

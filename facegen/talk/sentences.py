@@ -18,10 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from facegen.errors import ResourceError
-from facegen.talk.clips import RATE
 from facegen.talk.phones import GROUPS, models
-from facegen.talk.rig import MouthRig
-from facegen.talk.speech import Speech, listen
+from facegen.talk.rig import MOTION_RATE, MouthRig
+from facegen.talk.speech import Speech, load_speech
 
 VOICES = ("awb", "rms", "kal16")
 """Voices of flite that are learned from; `slt` is left to be measured on."""
@@ -46,8 +45,8 @@ class Sentence:
     """The second at which each phone begins, and its name, as in CMUdict, small."""
 
     def closed(self, rows: int) -> np.ndarray:
-        """(rows,) float32, `RATE` a second: 1 where lips are closed for p, b or m, falling to 0 beside it."""
-        moments = np.arange(rows) / RATE
+        """(rows,) float32, `MOTION_RATE` a second: 1 where lips are closed for p, b or m, falling to 0 beside it."""
+        moments = np.arange(rows) / MOTION_RATE
         result = np.zeros(rows)
         ends = [begin for begin, _ in self.phones[1:]] + [self.speech.seconds]
         for (begin, phone), end in zip(self.phones, ends, strict=True):
@@ -111,7 +110,8 @@ def _said(text: str, voice: str, pace: float, path: Path) -> Sentence:
         raise ResourceError(f"Expected flite to say a sentence as {voice}, found: {done.stderr.strip() or 'nothing'}.")
     begins = [0.0, *(float(end) for _, _, end in pairs[:-1])]
     return Sentence(
-        speech=listen(path), phones=tuple((begin, phone) for begin, (phone, _, _) in zip(begins, pairs, strict=True))
+        speech=load_speech(path),
+        phones=tuple((begin, phone) for begin, (phone, _, _) in zip(begins, pairs, strict=True)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from facegen import media, provenance
 from facegen.errors import InputError
 from facegen.media.journal import Journal
-from facegen.talk.options import PORTRAIT
+from facegen.talk.engines import EngineName
 from facegen.talk.request import TalkRequest
 
 T = TypeVar("T")
@@ -96,10 +96,11 @@ class Reel:
             metadata={"comment": provenance.NOTICE},
             for_browsers=True,
         )
-        is_drawn = bool(request.portrait) and request.options.engine == PORTRAIT
+        engine = EngineName.parse(request.options.engine)
+        is_drawn = bool(request.portrait) and engine.needs_portrait
         claims = provenance.Claims(
             job="talk",
-            engine=request.options.engine.partition(":")[0],
+            engine=engine.kind,
             parent=request.portrait if is_drawn else None,
             sources=tuple(path for path in (request.audio, request.driving) if path),
         )

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16000
 """Samples a second that everything here works on."""
-RATE = 100
+FEATURE_RATE = 100
 """Rows of features a second; row k is centred on k / RATE seconds."""
 MELS = 40
 """Mel bands of a row."""
 FEATURES = MELS + len(GROUPS)
 """Numbers in a row of features."""
-NOTHING = -3.0
+SILENT_MEL = -3.0
 """What mels are in silence."""
 SHORTEST_SECONDS = 0.2
 """Less sound than this cannot be spoken."""
 
-_HOP = SAMPLE_RATE // RATE
+_HOP = SAMPLE_RATE // FEATURE_RATE
 _WINDOW, _FFT = 400, 512
 _LOW_HZ, _HIGH_HZ = 60.0, 7600.0
 _SILENCE_DB = -60.0
@@ -75,7 +75,7 @@ class Speech:
 
         Speech has many phones a second and soon sounds different; what is too short to tell counts as speech.
         """
-        if self.voiced.sum() < _TELLING_SECONDS * RATE:
+        if self.voiced.sum() < _TELLING_SECONDS * FEATURE_RATE:
             return True
         return _phones_a_second(self.phones, self.voiced) * _change(self.mels, self.voiced) > _SPEECH
 
@@ -83,16 +83,16 @@ class Speech:
         """(n, FEATURES) float32 rows from `first` to `last`: mels, then phones as ones and zeros."""
         return np.concatenate([self.mels[first:last].astype(np.float32), one_hot(self.phones[first:last])], 1)
 
-    def at(self, values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    def sample(self, values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """Rows of `values` (N, ...) at given moments, between rows linearly, beyond the ends as they end."""
-        place = np.clip(np.asarray(seconds, np.float64) * RATE, 0, len(values) - 1)
+        place = np.clip(np.asarray(seconds, np.float64) * FEATURE_RATE, 0, len(values) - 1)
         low = np.minimum(place.astype(np.int64), len(values) - 1)
         high = np.minimum(low + 1, len(values) - 1)
         share = (place - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
         return values[low].astype(np.float32) * (1 - share) + values[high].astype(np.float32) * share
 
 
-def listen(
+def load_speech(
     path: str | os.PathLike[str],
     *,
     seconds: float | None = None,
@@ -121,7 +121,7 @@ def listen(
             if longest is not None and heard >= longest * SAMPLE_RATE:
                 return
 
-    speech = hear(pieces())
+    speech = extract_speech(pieces())
     if encoder is not None:
         speech = replace(speech, codes=encoder.codes(pieces()))
     if speech.seconds < SHORTEST_SECONDS:
@@ -132,7 +132,7 @@ def listen(
     return speech
 
 
-def hear(pieces: Iterable[np.ndarray]) -> Speech:
+def extract_speech(pieces: Iterable[np.ndarray]) -> Speech:
     """Features of consecutive pieces of sound, (n,) float32 mono at SAMPLE_RATE each."""
     mels: list[np.ndarray] = []
     levels: list[np.ndarray] = []
@@ -146,7 +146,7 @@ def hear(pieces: Iterable[np.ndarray]) -> Speech:
         samples += count
     if not mels:
         nothing = np.zeros(1, np.float32)
-        silence = np.full((1, MELS), NOTHING, np.float16)
+        silence = np.full((1, MELS), SILENT_MEL, np.float16)
         return Speech(mels=silence, loudness=nothing, voiced=nothing > 0, phones=nothing.astype(np.uint8), samples=0)
     raw, level = np.concatenate(mels), np.concatenate(levels)
     loudness, voiced = _activity(level)
@@ -165,7 +165,7 @@ class _Stretch:
         self._held = np.concatenate([self._held, samples])
         size = _STRETCH_SECONDS * SAMPLE_RATE
         while self._held.size >= size:
-            self._rows.append(phone_rows(self._held[:size], _STRETCH_SECONDS * RATE))
+            self._rows.append(phone_rows(self._held[:size], _STRETCH_SECONDS * FEATURE_RATE))
             self._held = self._held[size:]
 
     def end(self, rows: int) -> np.ndarray:
@@ -230,7 +230,7 @@ def _activity(level_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     quiet = max(min(quiet, loud - 25), _SILENCE_DB - 20)
     loudness = np.clip((calm - quiet) / max(loud - quiet, 1), 0, 1).astype(np.float32)
     voiced = loudness > 0.4
-    hang = RATE // 12
+    hang = FEATURE_RATE // 12
     spread = np.convolve(voiced, np.ones(2 * hang + 1), mode="same") > 0 if len(voiced) > 2 * hang else voiced
     return loudness, spread & (calm > loud - _HANGING_DB)
 
@@ -242,7 +242,7 @@ def _phones_a_second(phones: np.ndarray, voiced: np.ndarray) -> float:
     lengths = np.diff(begins, append=len(heard))
     said = heard[begins][(heard[begins] != SILENCE) & (lengths >= _SHORTEST_PHONE)]
     # a beat is taken for the same phone again and again
-    return float(np.count_nonzero(np.diff(said))) * RATE / int(voiced.sum())
+    return float(np.count_nonzero(np.diff(said))) * FEATURE_RATE / int(voiced.sum())
 
 
 def _change(mels: np.ndarray, voiced: np.ndarray) -> float:
@@ -257,5 +257,5 @@ def _normalised(mels: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     heard = mels[voiced].astype(np.float32) if voiced.any() else mels.astype(np.float32)
     mean, deviation = heard.mean(0), float(heard.std()) + 1e-3
     if not voiced.any():
-        return np.full(mels.shape, NOTHING, np.float16)
+        return np.full(mels.shape, SILENT_MEL, np.float16)
     return np.clip((mels.astype(np.float32) - mean) / deviation, -4, 4).astype(np.float16)

@@ -16,13 +16,13 @@ from torch.nn import functional as F
 from facegen.config import check, save
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
-from facegen.talk.clips import SpokenClip, clips_and_apart, read_clip
+from facegen.talk.clips import SpeechClip, read_clip, split_clips
 from facegen.talk.encoder import load_encoder
-from facegen.talk.motion import MotionModel, stretched
+from facegen.talk.motion import MotionModel, stretch_opening
 from facegen.talk.network import CODES, DOWN, MotionNet, MotionNetConfig
-from facegen.talk.rig import RIG_SIZE, MouthRig, bundled_rig
+from facegen.talk.rig import RIG_SIZE, MouthRig, load_rig
 from facegen.talk.sentences import Sentence, say_sentences, with_closures
-from facegen.talk.speech import FEATURES, MELS, NOTHING
+from facegen.talk.speech import FEATURES, MELS, SILENT_MEL
 from facegen.training.task import Draw, Task, TrainingData
 
 _PHONES_LEFT_OUT = (0.2, 0.6)
@@ -70,7 +70,7 @@ class SpokenData:
         """One piece of each drawn clip."""
         generator = draw.generator
         features = torch.zeros(len(draw.indices), FEATURES, DOWN * self.rows)
-        features[:, :MELS] = NOTHING
+        features[:, :MELS] = SILENT_MEL
         features[:, -1] = 1
         coefficients = torch.zeros(len(draw.indices), self.rig.shapes.shape[0], self.rows)
         known = torch.zeros(len(draw.indices), self.rows)
@@ -164,7 +164,7 @@ class MotionTask(Task):
         """Measures every clip below the folder, once, and listens to it."""
         if folder is None:
             raise InputError("Expected a folder of clips of people who speak, found none; name it with --data.")
-        paths, apart = clips_and_apart(Path(folder), self.held_back)
+        paths, apart = split_clips(Path(folder), self.held_back)
         analyser, clips, skipped = FaceAnalyser(), [], []
         encoder = None if self.network.encoder == "none" else load_encoder(self.network.encoder)
         for path in paths:
@@ -175,7 +175,7 @@ class MotionTask(Task):
         learned = [clip for clip in clips if clip.name not in apart]
         if not learned:
             raise InputError(f"Expected clips of people who speak in {folder}, found none that can be used.")
-        rig = bundled_rig()
+        rig = load_rig()
         examples = [_example(clip, rig) for clip in learned]
         others = [_example(clip, rig) for clip in clips if clip.name in apart]
         # a clip is drawn in proportion to the root of its length: voices count more than minutes
@@ -254,18 +254,18 @@ class MotionTask(Task):
 @functools.cache
 def _strengths() -> np.ndarray:
     """(K,) root of how far each shape moves the mouth: units are deviations, in which all would count alike."""
-    sizes = np.linalg.norm(bundled_rig().shapes.reshape(RIG_SIZE, -1), axis=1)
+    sizes = np.linalg.norm(load_rig().shapes.reshape(RIG_SIZE, -1), axis=1)
     return np.sqrt(sizes / sizes.max()).astype(np.float32)
 
 
-def _example(clip: SpokenClip, rig: MouthRig) -> _Example:
+def _example(clip: SpeechClip, rig: MouthRig) -> _Example:
     rows = clip.rows()
     loudness = np.convolve(clip.speech.loudness[: DOWN * rows : DOWN], np.ones(5) / 5, mode="same")
     return _Example(
         name=clip.name,
         features=torch.from_numpy(clip.speech.features(0, DOWN * rows).T.copy()),
-        coefficients=torch.from_numpy(clip.at_rows(rig.coefficients(clip.track.offsets)).T.copy()),
-        gap=clip.at_rows(clip.track.gap),
+        coefficients=torch.from_numpy(clip.resample(rig.coefficients(clip.track.offsets)).T.copy()),
+        gap=clip.resample(clip.track.gap),
         loudness=loudness,
         codes=None if clip.speech.codes is None else _codes_at(clip.speech.codes, rows),
     )
@@ -273,7 +273,7 @@ def _example(clip: SpokenClip, rig: MouthRig) -> _Example:
 
 def _said_example(sentence: Sentence, rig: MouthRig) -> _Example:
     """What the bundled network hears in a sentence, lips closed where they must be."""
-    heard = MotionModel.bundled().heard(sentence.speech).T
+    heard = MotionModel.load().predict(sentence.speech).T
     rows = min(heard.shape[1], len(sentence.speech.mels) // DOWN)
     numbers = with_closures(heard[:, :rows], sentence.closed(rows), rig)
     return _Example(
@@ -287,7 +287,7 @@ def _said_example(sentence: Sentence, rig: MouthRig) -> _Example:
 
 def _gap(coefficients: Tensor) -> Tensor:
     """(B, T) lip gap, cm, of (B, K, T) coefficients."""
-    opening = torch.from_numpy(bundled_rig().opening).to(coefficients)
+    opening = torch.from_numpy(load_rig().opening).to(coefficients)
     return torch.relu(torch.einsum("bkt,k->bt", coefficients, opening))
 
 
@@ -301,7 +301,7 @@ def _closures(numbers: np.ndarray, example: _Example, rig: MouthRig) -> tuple[fl
     """Recall and precision of closed lips while somebody speaks."""
     said = example.features[FEATURES - 1, ::DOWN].numpy()[: numbers.shape[1]] < 0.5
     near = np.convolve(said, np.ones(_NEAR_ROWS), mode="same") > _NEAR_ROWS / 2
-    drawn = np.maximum(stretched(numbers.T, said) @ rig.opening, 0)
+    drawn = np.maximum(stretch_opening(numbers.T, said) @ rig.opening, 0)
     heard, real = ((gap < _CLOSED_SHARE * np.percentile(gap, 95)) & near for gap in (drawn, example.gap[: len(drawn)]))
     both = float(np.sum(heard & real))
     return both / max(float(real.sum()), 1), both / max(float(heard.sum()), 1)

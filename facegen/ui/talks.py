@@ -11,9 +11,9 @@ import numpy as np
 
 from facegen.config import to_dict
 from facegen.runs import Run
-from facegen.talk.options import FIELD, PORTRAIT, TalkOptions
+from facegen.talk.engines import FIELD, PORTRAIT, EngineName, has_field, has_motion
+from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
-from facegen.talk.trained import has_field, has_motion
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor, link_or_copy
 from facegen.ui.swaps import option_flags, required
@@ -43,9 +43,9 @@ def request(
         InputError: a file is missing, or a setting does not fit.
     """
     options = parse(TalkOptions, settings)
-    has_own_head = options.engine.startswith(FIELD)
+    needs_portrait = EngineName.parse(options.engine).needs_portrait
     return TalkRequest(
-        portrait=portrait or "" if has_own_head else required(portrait, "a portrait"),
+        portrait=required(portrait, "a portrait") if needs_portrait else portrait or "",
         audio=required(audio, "a recording of what is said"),
         output="",
         driving=driving or None,
@@ -58,7 +58,7 @@ def engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     trained = [run for run in services.runs(visitor) if run.kind in ("train", "talk-train") and has_field(run.path)]
     return [
         ("Portrait: one picture, at once", PORTRAIT),
-        *((f"Trained person: {run.name}", f"{FIELD}{run.name}") for run in trained),
+        *((f"Trained person: {run.name}", str(EngineName(FIELD, run.name))) for run in trained),
     ]
 
 
@@ -71,9 +71,10 @@ def voices(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
 def _owned(services: Services, visitor: Visitor, asked: TalkRequest) -> TalkRequest:
     """The request with the runs that it names found among those that the visitor may use."""
     options = asked.options
-    if options.engine.startswith(FIELD):
-        run = services.run(visitor, options.engine.removeprefix(FIELD))
-        options = replace(options, engine=f"{FIELD}{run.path}")
+    engine = EngineName.parse(options.engine)
+    if engine.run:
+        run = services.run(visitor, engine.run)
+        options = replace(options, engine=str(replace(engine, run=str(run.path))))
     if options.motion:
         options = replace(options, motion=str(services.run(visitor, options.motion).path))
     return replace(asked, options=options)

@@ -10,7 +10,7 @@ from PIL import Image
 from facegen.__main__ import main
 from facegen.errors import InputError
 from facegen.talk.reading import can_read, read_aloud
-from facegen.talk.speech import listen
+from facegen.talk.speech import load_speech
 from tests.factories import portrait_rgb
 from tests.talk.sounds import babble, write_wave
 
@@ -54,7 +54,7 @@ def test_one_thing_must_be_said(
 @reads
 def test_a_text_is_read_once() -> None:
     path = read_aloud("Good morning, everybody.")
-    assert listen(path).voiced.any()
+    assert load_speech(path).voiced.any()
     assert read_aloud("Good morning, everybody.") == path
 
 

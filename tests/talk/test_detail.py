@@ -10,7 +10,7 @@ from facegen.faces import FaceAnalyser
 from facegen.talk.portrait.detail import add_change, restoring
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter
-from facegen.talk.rig import RIG_SIZE, bundled_rig
+from facegen.talk.rig import RIG_SIZE, load_rig
 from tests.factories import portrait_rgb
 
 STILL = np.zeros(3, np.float32)
@@ -21,7 +21,7 @@ REST = Moment(
 
 def test_a_blurred_portrait_gets_detail_where_its_face_is() -> None:
     picture = cv2.resize(portrait_rgb()[0:240, 100:340], (480, 480), interpolation=cv2.INTER_CUBIC)
-    sitter = Sitter.of(picture, FaceAnalyser().detect(picture)[0], bundled_rig())
+    sitter = Sitter.of(picture, FaceAnalyser().detect(picture)[0], load_rig())
     soft = replace(sitter, image_rgb=cv2.GaussianBlur(picture, (0, 0), 2.5))
     plain, half, sharp = (Renderer(soft, touches).draw(REST) for touches in ([], [restoring(0.5)], [restoring(1.0)]))
     eye = soft.stage.face[133, :2].astype(int)

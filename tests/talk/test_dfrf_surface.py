@@ -25,7 +25,7 @@ from facegen.talk.dfrf.speaker import FieldSpeaker
 from facegen.talk.dfrf.surface import CELL_HW, SurfaceTracker, moved_by, surface_numbers
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.talk.rig import RIG_SIZE
-from facegen.talk.speech import listen
+from facegen.talk.speech import load_speech
 
 CPU = torch.device("cpu")
 
@@ -137,7 +137,7 @@ def test_a_still_head_keeps_what_goes_with_its_pose(prepared: PreparedFolder) ->
     model = task.build_model()
     assert isinstance(model, RadianceField)
     painter = Painter(model, Scene(prepared.path, 2, CPU, has_surface=True))
-    scene, speech = painter.scene, listen(prepared.path / "aud.wav")
+    scene, speech = painter.scene, load_speech(prepared.path / "aud.wav")
     # eyes that never change leave nothing to move in a still forehead, however the skin lies in other frames
     scene.eyes[:, : len(UPPER_FACE)] = 0.0
     scene.eyes[:, len(UPPER_FACE) :] = np.random.default_rng(0).normal(size=scene.eyes[:, len(UPPER_FACE) :].shape) * 4

@@ -18,7 +18,7 @@ from facegen.talk.encoder import SpeechEncoder, load_encoder
 from facegen.talk.motion import MotionModel
 from facegen.talk.network import CODES, MotionNetConfig
 from facegen.talk.rig import RIG_SIZE
-from facegen.talk.speech import listen
+from facegen.talk.speech import load_speech
 from facegen.talk.task import MotionTask
 from facegen.talk.weights import ENCODERS
 from facegen.training.task import Draw
@@ -138,18 +138,18 @@ def test_a_motion_network_can_hear_through_one(
     data.held_back = data.examples[:1]
     assert "lip_correlation" in task.measure(network, data)
     assert set(task.export(network, _made(tmp_path / "run" / "exports" / "final"))) == {"weights", "settings"}
-    model = MotionModel.of(str(tmp_path / "run"))
+    model = MotionModel.load(str(tmp_path / "run"))
     assert model.encoder is not None
     sound = write_wave(tmp_path / "said.wav", babble(1.5))
-    speech = listen(sound, encoder=model.encoder)
-    assert model.mouth(speech, np.arange(37) / 25).shape == (37, RIG_SIZE)
+    speech = load_speech(sound, encoder=model.encoder)
+    assert model.animate_mouth(speech, np.arange(37) / 25).shape == (37, RIG_SIZE)
     with pytest.raises(InputError, match="encoder"):
-        model.heard(listen(sound))
+        model.predict(load_speech(sound))
 
 
 def test_a_run_without_a_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="train it first"):
-        MotionModel.of(str(tmp_path))
+        MotionModel.load(str(tmp_path))
 
 
 def _made(folder: Path) -> Path:

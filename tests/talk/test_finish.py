@@ -18,7 +18,7 @@ from facegen.talk.finish.task import FinishTask
 from facegen.talk.finish.view import COARSE, GRID, MAPS, SIDE, Shape, View, placed
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter
-from facegen.talk.rig import RIG_SIZE, bundled_rig
+from facegen.talk.rig import RIG_SIZE, load_rig
 from facegen.training.task import Draw
 from tests.factories import portrait_rgb
 from tests.talk.clips import speaking_clip
@@ -43,7 +43,7 @@ def face(analyser: FaceAnalyser, picture: np.ndarray) -> Face:
 
 @pytest.fixture(scope="module")
 def sitter(face: Face, picture: np.ndarray) -> Sitter:
-    return Sitter.of(picture, face, bundled_rig())
+    return Sitter.of(picture, face, load_rig())
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _moment(opening: float, turn_deg: np.ndarray = STILL) -> Moment:
     numbers = np.zeros(RIG_SIZE, np.float32)
-    numbers[int(np.argmax(bundled_rig().opening))] = opening
+    numbers[int(np.argmax(load_rig().opening))] = opening
     return Moment(mouth=numbers, turn_deg=turn_deg, shift_cm=STILL, lids=STILL[:2], brows=0.0, gaze=STILL[:2])
 
 

@@ -6,14 +6,14 @@ import pytest
 from facegen.faces import mesh
 from facegen.talk.liveliness import blink_times, enliven
 from facegen.talk.motion import Motion, MotionModel
-from facegen.talk.rig import RIG_SIZE, MouthRig, MouthTrack, bundled_rig, lip_gap
-from facegen.talk.speech import Speech, hear
+from facegen.talk.rig import RIG_SIZE, MouthRig, MouthTrack, lip_gap, load_rig
+from facegen.talk.speech import Speech, extract_speech
 from tests.talk.sounds import babble
 
 
 @pytest.fixture(scope="module")
 def speech() -> Speech:
-    return hear([babble(60)])
+    return extract_speech([babble(60)])
 
 
 def _times(seconds: float) -> np.ndarray:
@@ -21,8 +21,8 @@ def _times(seconds: float) -> np.ndarray:
 
 
 def test_long_sound_is_heard_as_short_sound_is(speech: Speech) -> None:
-    model = MotionModel.bundled()
-    whole = model.heard(speech)
+    model = MotionModel.load()
+    whole = model.predict(speech)
     assert whole.shape == (3000, RIG_SIZE)
     # the border of a window, at 20 s, leaves no step that the rows around it do not have
     steps = np.abs(np.diff(whole[:, 0]))
@@ -30,17 +30,17 @@ def test_long_sound_is_heard_as_short_sound_is(speech: Speech) -> None:
 
 
 def test_mouths_move_with_the_voice_and_rest_in_silence(speech: Speech) -> None:
-    model, rig = MotionModel.bundled(), bundled_rig()
-    gap = np.clip(model.mouth(speech, _times(60)) @ rig.opening, 0, None)
+    model, rig = MotionModel.load(), load_rig()
+    gap = np.clip(model.animate_mouth(speech, _times(60)) @ rig.opening, 0, None)
     assert gap.max() > 0.3
-    silence = hear([np.zeros(48000, np.float32)])
-    assert np.abs(model.mouth(silence, _times(3))).max() == 0
-    assert np.abs(model.mouth(speech, np.array([61.0, 70.0]))).max() == 0
+    silence = extract_speech([np.zeros(48000, np.float32)])
+    assert np.abs(model.animate_mouth(silence, _times(3))).max() == 0
+    assert np.abs(model.animate_mouth(speech, np.array([61.0, 70.0]))).max() == 0
 
 
 def test_strength_scales_the_mouth(speech: Speech) -> None:
-    model = MotionModel.bundled()
-    full, half = (model.mouth(speech, _times(5), strength) for strength in (1.0, 0.5))
+    model = MotionModel.load()
+    full, half = (model.animate_mouth(speech, _times(5), strength) for strength in (1.0, 0.5))
     assert np.allclose(half * 2, full, atol=1e-5)
 
 
@@ -84,7 +84,7 @@ def test_heads_move_smoothly_within_bounds_and_keep_still_when_asked(speech: Spe
 
 
 def test_a_rig_gives_back_what_it_is_made_of() -> None:
-    rig = bundled_rig()
+    rig = load_rig()
     random = np.random.default_rng(0)
     numbers = random.normal(size=(50, RIG_SIZE)).astype(np.float32)
     assert np.allclose(rig.coefficients(rig.offsets(numbers)), numbers, atol=1e-3)
@@ -93,7 +93,7 @@ def test_a_rig_gives_back_what_it_is_made_of() -> None:
 
 
 def test_a_track_is_free_of_size_and_rest() -> None:
-    rig = bundled_rig()
+    rig = load_rig()
     random = np.random.default_rng(1)
     numbers = np.abs(random.normal(size=(80, RIG_SIZE))).astype(np.float32) * np.eye(RIG_SIZE)[0]
     numbers[:20] = 0

@@ -14,7 +14,7 @@ from facegen.errors import Cancelled, FacegenError, InputError
 from facegen.faces import FaceAnalyser
 from facegen.runs import Run
 from facegen.talk import TalkOptions, TalkPipeline, TalkRequest
-from facegen.talk.clips import measured
+from facegen.talk.clips import analyse_video
 from facegen.talk.rig import lip_gap
 from facegen.talk.seat import speaker
 from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip, write_portrait
@@ -96,7 +96,7 @@ def test_only_the_mouth_of_a_video_changes(pipeline: TalkPipeline, asked: TalkRe
     result = pipeline(replace(asked, portrait=video))
     assert "ends with it" in " ".join(result.notices)
     assert media.frame_times(result.output) == media.frame_times(video)
-    before, after = measured(Path(video)), measured(Path(result.output))
+    before, after = analyse_video(Path(video)), analyse_video(Path(result.output))
     eyes = int(before.faces(5)[0].points478[168, 1])
     pairs = list(zip(media.read_frames(video), media.read_frames(result.output), strict=True))
     # what lies above the nose is only marked and encoded again

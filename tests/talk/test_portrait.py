@@ -8,7 +8,7 @@ from facegen.faces import Face, FaceAnalyser, mesh
 from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter, upper_row
-from facegen.talk.rig import RIG_SIZE, bundled_rig, lip_gap
+from facegen.talk.rig import RIG_SIZE, lip_gap, load_rig
 from tests.factories import portrait_rgb
 
 
@@ -30,7 +30,7 @@ def face(analyser: FaceAnalyser, picture: np.ndarray) -> Face:
 
 @pytest.fixture(scope="module")
 def renderer(picture: np.ndarray, face: Face) -> Renderer:
-    return Renderer(Sitter.of(picture, face, bundled_rig()))
+    return Renderer(Sitter.of(picture, face, load_rig()))
 
 
 def moment(**changes: object) -> Moment:
@@ -47,7 +47,7 @@ def moment(**changes: object) -> Moment:
 
 def opened(amount: float) -> np.ndarray:
     numbers = np.zeros(RIG_SIZE, np.float32)
-    numbers[int(np.argmax(bundled_rig().opening))] = amount
+    numbers[int(np.argmax(load_rig().opening))] = amount
     return numbers
 
 
@@ -111,7 +111,7 @@ def test_what_closes_hides_all_that_it_covers(picture: np.ndarray, face: Face) -
     for outline in (mesh.EYE_LEFT, mesh.EYE_RIGHT, mesh.LIPS_INNER):
         mask = mesh.polygon_mask(points[list(outline), :2], picture.shape[:2])
         painted[mask > 128] = (0, 0, 255)
-    renderer = Renderer(Sitter.of(painted, face, bundled_rig()))
+    renderer = Renderer(Sitter.of(painted, face, load_rig()))
 
     def blue(lids: float) -> int:
         drawn = renderer.draw(moment(lids=np.full(2, lids, np.float32), mouth=opened(-2))).astype(int)
@@ -132,7 +132,7 @@ def test_lashes_leave_the_lid_and_lie_along_its_edge(picture: np.ndarray, face: 
 
     def lid(lids: float) -> tuple[float, float]:
         """Its darkest place by its brightness, and the brightness of its edge."""
-        renderer = Renderer(Sitter.of(painted, face, bundled_rig()))
+        renderer = Renderer(Sitter.of(painted, face, load_rig()))
         drawn = renderer.draw(moment(lids=np.full(2, lids, np.float32))).astype(float).mean(2)
         x, edge = int(upper[3, 0]), int(points[LIDS[0][1][3], 1] if lids else upper[3, 1])
         skin = drawn[edge - int(0.2 * width) : edge - int(0.1 * width), x - 4 : x + 5]

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from facegen.errors import ResourceError
-from facegen.talk.clips import RATE
-from facegen.talk.rig import bundled_rig
+from facegen.talk.rig import MOTION_RATE, load_rig
 from facegen.talk.sentences import Sentence, say_sentences, with_closures
-from facegen.talk.speech import hear
+from facegen.talk.speech import extract_speech
 from tests.talk.sounds import babble
 
 FLITE = f"""#!{sys.executable}
@@ -57,8 +56,10 @@ def test_the_same_seed_says_the_same_sentences(flite: Path) -> None:
 
 def test_lips_are_closed_for_m_and_for_the_beginning_of_p(flite: Path) -> None:
     closed = next(say_sentences(1)).closed(60)
-    assert closed[round(0.25 * RATE)] == closed[round(0.55 * RATE)] == 1
-    assert closed[round(0.4 * RATE)] == closed[round(0.72 * RATE)] == closed[round(0.9 * RATE)] == 0
+    assert closed[round(0.25 * MOTION_RATE)] == closed[round(0.55 * MOTION_RATE)] == 1
+    assert (
+        closed[round(0.4 * MOTION_RATE)] == closed[round(0.72 * MOTION_RATE)] == closed[round(0.9 * MOTION_RATE)] == 0
+    )
 
 
 def test_a_program_that_is_missing_or_fails_is_one_sentence(flite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +73,7 @@ def test_a_program_that_is_missing_or_fails_is_one_sentence(flite: Path, monkeyp
 
 
 def test_closures_bring_the_lip_gap_to_nothing_and_leave_the_rest() -> None:
-    rig = bundled_rig()
+    rig = load_rig()
     random = np.random.default_rng(0)
     numbers = random.normal(size=(len(rig.shapes), 30)).astype(np.float32)
     numbers[int(np.argmax(np.abs(rig.opening)))] = 3
@@ -85,5 +86,5 @@ def test_closures_bring_the_lip_gap_to_nothing_and_leave_the_rest() -> None:
 
 
 def test_a_sentence_without_closed_lips_closes_none() -> None:
-    sentence = Sentence(speech=hear([babble(0.5)]), phones=((0.0, "ah"), (0.3, "n")))
+    sentence = Sentence(speech=extract_speech([babble(0.5)]), phones=((0.0, "ah"), (0.3, "n")))
     assert not sentence.closed(25).any()

@@ -8,7 +8,7 @@ import torch
 
 from facegen.errors import InputError
 from facegen.talk.phones import GROUPS, one_hot, phone_rows
-from facegen.talk.rig import RIG_SIZE, bundled_rig
+from facegen.talk.rig import RIG_SIZE, load_rig
 from facegen.talk.speech import FEATURES
 from facegen.talk.task import MotionTask, SpokenData, _Example, correlation
 from facegen.training.task import Draw
@@ -22,9 +22,9 @@ def data() -> SpokenData:
     for number in range(3):
         features = torch.from_numpy(random.normal(size=(FEATURES, 240)).astype(np.float32))
         gap = features[3, ::2].numpy()
-        numbers = torch.from_numpy(np.outer(bundled_rig().opening, gap).astype(np.float32))
+        numbers = torch.from_numpy(np.outer(load_rig().opening, gap).astype(np.float32))
         examples.append(_Example(name=str(number), features=features, coefficients=numbers, gap=gap, loudness=gap))
-    return SpokenData(examples, examples[:1], bundled_rig(), 60, torch.device("cpu"))
+    return SpokenData(examples, examples[:1], load_rig(), 60, torch.device("cpu"))
 
 
 def _draw(step: int) -> Draw:

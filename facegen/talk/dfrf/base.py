@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.talk.trained import FIELD_PLACES, field_run
+from facegen.talk.engines import FIELD_FOLDERS, find_training
 
 _PLANES = "field.planes"
 
@@ -27,8 +27,8 @@ def base_weights(start: str) -> dict[str, Tensor]:
 
 
 def _weights_path(start: str) -> Path:
-    run = field_run(start)
-    for place in FIELD_PLACES:
+    run = find_training(start)
+    for place in FIELD_FOLDERS:
         if (run / place / "field.safetensors").exists():
             return run / place / "field.safetensors"
     raise InputError(

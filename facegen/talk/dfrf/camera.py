@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import mesh
-from facegen.talk.rig import reach
+from facegen.talk.rig import mouth_weights
 
 CM = 0.1
 """World units in a centimetre."""
@@ -76,7 +76,7 @@ def _person(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean shape in world units, and the vertices that expressions and speech hardly move on this person."""
     canonical = np.stack([mesh.Pose.of(frame).to_canonical(frame) for frame in points])
     shape = canonical.mean(0) * CM
-    movement = canonical.std(0)[:, :2].max(1) + reach()
+    movement = canonical.std(0)[:, :2].max(1) + mouth_weights()
     return shape.astype(np.float64), np.flatnonzero(movement <= np.percentile(movement, 45))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facegen.talk.rig import bundled_rig
+from facegen.talk.rig import load_rig
 from facegen.talk.speech import FEATURES
 
 _RIDGE = 2000.0
@@ -36,7 +36,7 @@ class HeardMouth:
         inputs = _inputs(windows)
         mean, deviation, rest = inputs.mean(0), inputs.std(0) + 0.1, mouth.mean(0)
         rows, wanted = (inputs - mean) / deviation, mouth - rest
-        opening = bundled_rig().opening
+        opening = load_rig().opening
         # on stretches left out in turn: a fit flatters itself on what it was fitted to
         foretold = np.zeros(len(rows))
         for part in np.array_split(np.arange(len(rows)), _FOLDS):

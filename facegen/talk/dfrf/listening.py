@@ -19,11 +19,13 @@ def frame_sounds(speech: Speech, seconds: np.ndarray) -> np.ndarray:
     """(N, FEATURES_AT_ONCE, WIDTH) float16 features round given moments (N,)."""
     places = np.arange(FEATURES_AT_ONCE) - (FEATURES_AT_ONCE - 1) / 2
     moments = np.asarray(seconds)[:, None] + places[None] / ROWS_A_SECOND
-    mouth = MotionModel.bundled().mouth(speech, np.maximum(moments.ravel(), 0))
+    mouth = MotionModel.load().animate_mouth(speech, np.maximum(moments.ravel(), 0))
     rows = np.empty((*moments.shape, WIDTH), np.float16)
     rows[..., FEATURES:] = mouth.reshape(*moments.shape, RIG_SIZE)
     features = speech.features()
     for start in range(0, len(rows), _AT_ONCE):
         part = moments[start : start + _AT_ONCE]
-        rows[start : start + _AT_ONCE, :, :FEATURES] = speech.at(features, part.ravel()).reshape(*part.shape, FEATURES)
+        rows[start : start + _AT_ONCE, :, :FEATURES] = speech.sample(features, part.ravel()).reshape(
+            *part.shape, FEATURES
+        )
     return rows

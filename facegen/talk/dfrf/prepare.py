@@ -18,7 +18,7 @@ from facegen.errors import InputError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.faces.parse.parser import FaceParser
 from facegen.media.source import check_readable
-from facegen.talk.clips import measured, mouth_of
+from facegen.talk.clips import analyse_video, track_mouth
 from facegen.talk.dfrf.body import base_frame, measure_body
 from facegen.talk.dfrf.camera import HeadTrack, track_head
 from facegen.talk.dfrf.expression import eyes_of, upper_face_of
@@ -38,8 +38,8 @@ from facegen.talk.dfrf.listening import frame_sounds
 from facegen.talk.dfrf.movement import movement_basis, standard_eyes
 from facegen.talk.dfrf.points import refine_track
 from facegen.talk.dfrf.surface import SurfaceTracker, follow_surface, moved_by, surface_numbers
-from facegen.talk.rig import bundled_rig
-from facegen.talk.speech import SAMPLE_RATE, listen
+from facegen.talk.rig import load_rig
+from facegen.talk.speech import SAMPLE_RATE, load_speech
 
 STEPS = ("sound", "frames", "landmarks", "parsing", "background", "layers", "track", "surface", "cameras")
 """In this order, numbered from 0 as in the reference's `process_data.py --step`."""
@@ -153,7 +153,7 @@ class _Preparation:
             file.setframerate(SAMPLE_RATE)
             file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
         self._say(0.5, "Listening")
-        rows = frame_sounds(listen(self.folder.path / "aud.wav"), self._times())
+        rows = frame_sounds(load_speech(self.folder.path / "aud.wav"), self._times())
         np.save(self.folder.path / "aud.npy", rows)
 
     def do_frames(self) -> None:
@@ -229,8 +229,8 @@ class _Preparation:
         meter = measure_body(track, base, self._frame(base), self._layers(base))
         for index in range(0, trained, 3):
             meter.add(index, self._frame(index))
-        moved, _ = mouth_of(self._measured(), self._times())
-        mouth, eyes = bundled_rig().coefficients(moved.offsets[:count]), np.stack([eyes_of(face) for face in faces])
+        moved, _ = track_mouth(self._measured(), self._times())
+        mouth, eyes = load_rig().coefficients(moved.offsets[:count]), np.stack([eyes_of(face) for face in faces])
         points478 = np.stack([face.points478[:468] for face in faces])
         numbers = np.concatenate([mouth, standard_eyes(eyes, trained)], 1)
         self.folder.write_arrays(
@@ -308,7 +308,7 @@ class _Preparation:
 
     def _measured(self) -> ClipAnalysis:
         if self._analysis is None:
-            self._analysis = measured(
+            self._analysis = analyse_video(
                 self.video,
                 self._given_analyser,
                 lambda share, _text: self._say(share, "Measuring the face"),

@@ -14,12 +14,12 @@ import numpy as np
 
 from facegen import media
 from facegen.faces import Face, FaceAnalyser, align, mesh
-from facegen.talk.clips import measured
+from facegen.talk.clips import analyse_video
 from facegen.talk.finish.view import SIDE, Shape, View, placed, view_matrix
 from facegen.talk.portrait.expression import LIDS
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter
-from facegen.talk.rig import MOUTH_CM, bundled_rig, mouth_width, reach
+from facegen.talk.rig import MOUTH_CM, load_rig, mouth_weights, mouth_width
 
 Array = np.ndarray
 
@@ -50,7 +50,7 @@ def pairs_of_clip(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0)
     Raises:
         InputError: the clip cannot be read.
     """
-    analysis = measured(path, analyser)
+    analysis = analyse_video(path, analyser)
     faces = {index: analysis.faces(index) for index in range(analysis.frame_count)}
     usable = {i: found[0] for i, found in faces.items() if found and abs(found[0].yaw_deg) < WIDEST_YAW_DEG}
     if len(usable) < 2 * every:
@@ -62,7 +62,7 @@ def pairs_of_clip(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0)
     for frame in media.read_frames(path):
         if frame.index in chosen:
             image, face = _smaller(frame.image_rgb, usable[frame.index])
-            sitters.append((Sitter.of(image, face, bundled_rig()), face))
+            sitters.append((Sitter.of(image, face, load_rig()), face))
     for frame in media.read_frames(path):
         wanted = usable.get(frame.index)
         if wanted is None or (frame.index % every and (frame.index % _BLINKING_EVERY or _blink(wanted) < _BLINKS)):
@@ -92,12 +92,12 @@ def moment_as(sitter: Sitter, face: Face, unit: float) -> Moment:
     points = face.points478[: mesh.VERTEX_COUNT]
     pose = mesh.Pose.of(points)
     there, here = pose.to_canonical(points), sitter.expressions.canonical
-    offsets = (there - here - sitter.expressions.rest) / unit * reach()[:, None]
+    offsets = (there - here - sitter.expressions.rest) / unit * mouth_weights()[:, None]
     own = sitter.stage.pose.rotation
     turn = own.T @ pose.rotation
     eyes = [_openness(there, side) / max(_openness(here, side), 1e-3) for side in range(len(LIDS))]
     return Moment(
-        mouth=bundled_rig().coefficients(offsets[None])[0] * (unit / sitter.expressions.unit),
+        mouth=load_rig().coefficients(offsets[None])[0] * (unit / sitter.expressions.unit),
         turn_deg=_angles_deg(turn),
         shift_cm=np.zeros(3, np.float32),
         lids=np.clip((_OPEN - np.array(eyes, np.float32)) / (_OPEN - _SHUT), 0, 1),

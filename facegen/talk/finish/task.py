@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from facegen.config import check
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
-from facegen.talk.clips import clips_and_apart
+from facegen.talk.clips import split_clips
 from facegen.talk.finish.data import FinishData, joined, pairs_kept
 from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, finished, smooth
 from facegen.training.task import Task, TrainingData
@@ -52,7 +52,7 @@ class FinishTask(Task):
         """Measures every clip below the folder, once, and draws the pairs."""
         if folder is None:
             raise InputError("Expected a folder of clips of people who speak, found none; name it with --data.")
-        clips, apart = clips_and_apart(Path(folder), self.held_back)
+        clips, apart = split_clips(Path(folder), self.held_back)
         analyser, skipped = FaceAnalyser(), []
         learned: list[dict[str, np.ndarray]] = []
         held_back: list[dict[str, np.ndarray]] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facegen.faces import mesh
-from facegen.talk.rig import LOWER_LIP, MOUTH_CM, UPPER_LIP, MouthRig, lip_gap, mouth_width, reach
+from facegen.talk.rig import LOWER_LIP, MOUTH_CM, UPPER_LIP, MouthRig, lip_gap, mouth_weights, mouth_width
 
 Array = np.ndarray
 
@@ -151,7 +151,7 @@ def _closing(canonical: Array, unit: float) -> Array:
     lips = list(mesh.LIPS_OUTER + mesh.LIPS_INNER)
     offsets = _lip_spread(False, 1.0) @ (gap * (1 - _UPPER_SHARE)) - _lip_spread(True, 0.8) @ (gap * _UPPER_SHARE)
     # a lower lip that comes up takes part of the chin with it
-    chin = np.clip((canonical[lower, 1].min() - canonical[:, 1]) / 2.5, 0, 1) * reach()
+    chin = np.clip((canonical[lower, 1].min() - canonical[:, 1]) / 2.5, 0, 1) * mouth_weights()
     chin[lips] = 0
     offsets[:, 1] += chin * float(gap[:, 1].max()) * 0.45
     return offsets.astype(np.float32)

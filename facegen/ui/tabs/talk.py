@@ -14,7 +14,8 @@ import gradio as gr
 from facegen.generate.request import GenerateOptions
 from facegen.generate.weights import DIRECTIONS, GENERATOR
 from facegen.hub import is_present
-from facegen.talk.options import PORTRAIT, TalkOptions
+from facegen.talk.engines import PORTRAIT
+from facegen.talk.options import TalkOptions
 from facegen.talk.reading import LONGEST_TEXT, can_read, read_aloud
 from facegen.talk.request import TalkRequest
 from facegen.ui import talks

@@ -1,0 +1,93 @@
+"""Names of what draws a speaker (`TalkOptions.engine`), and the trainings that options of a talk name. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from facegen.errors import InputError
+from facegen.runs import find_run
+
+PORTRAIT = "portrait"
+"""Draws from one picture, or changes the mouth of a person in a video; it is built in."""
+FIELD = "dfrf"
+"""Draws a person's own radiance field."""
+
+FIELD_FOLDERS = ("field", "exports/final")
+"""Where a run of «talk train», or of «train dfrf», keeps the trained field."""
+MOTION_FILE = "motion.safetensors"
+"""Name of the weights where a run of «train motion» keeps its network."""
+_MOTION_FOLDER = "exports/final"
+
+
+@dataclass(frozen=True)
+class EngineName:
+    """The parts of an engine's name, `KIND` or `KIND:RUN`."""
+
+    kind: str
+    """`PORTRAIT` or `FIELD`."""
+    run: str = ""
+    """The training that it draws with, by the path of its run folder or by the run's name; empty for a built-in engine."""
+
+    @classmethod
+    def parse(cls, text: str) -> EngineName:
+        """Takes a name apart.
+
+        Raises:
+            InputError: there is no such engine.
+        """
+        kind, _, run = text.partition(":")
+        if text != PORTRAIT and not (kind == FIELD and run):
+            raise InputError(f"Expected the engine portrait or dfrf:RUN, found {text!r}; choose one of these.")
+        return cls(kind, run)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.run}" if self.run else self.kind
+
+    @property
+    def needs_portrait(self) -> bool:
+        """Whether it draws from the picture or video of a request; else it brings its own person."""
+        return self.kind == PORTRAIT
+
+    def weights(self) -> list[Path]:
+        """The files of a training that decide what is drawn; none for a built-in engine.
+
+        Raises:
+            InputError: there is no run of that name.
+        """
+        if not self.run:
+            return []
+        run = find_training(self.run)
+        return [path for folder in FIELD_FOLDERS for path in sorted((run / folder).glob("field.*"))]
+
+
+def has_field(run: Path) -> bool:
+    """Whether a run folder holds a trained field."""
+    return any((run / folder / "field.json").exists() for folder in FIELD_FOLDERS)
+
+
+def has_motion(run: Path) -> bool:
+    """Whether a run folder holds a finished motion network."""
+    return (run / _MOTION_FOLDER / MOTION_FILE).exists()
+
+
+def find_motion(name: str) -> Path:
+    """The folder in which a run of «train motion», given by its path or by its name, keeps its network.
+
+    Raises:
+        InputError: there is no such run, or it has none.
+    """
+    run = find_training(name)
+    if not has_motion(run):
+        raise InputError(f"Expected a finished training of a motion network, found none in {name!r}; train it first.")
+    return run / _MOTION_FOLDER
+
+
+def find_training(name: str) -> Path:
+    """The folder of a run, given by its path, by its name among the runs, or as the engine «dfrf:RUN».
+
+    Raises:
+        InputError: there is none.
+    """
+    name = name.removeprefix(f"{FIELD}:")
+    return Path(name) if Path(name).is_dir() else find_run(name).path
