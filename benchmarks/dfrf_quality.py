@@ -14,9 +14,9 @@ from facegen.talk.dfrf.paint import Painter
 from facegen.talk.dfrf.quality import head_error, head_mask, head_parts
 from facegen.talk.dfrf.reference import ReferenceField
 from facegen.talk.rig import lip_gap, mouth_width
+from facegen.training.logger import read_losses
 from facegen.training.losses import gmsd, ssim
 from facegen.training.request import read_request
-from facegen.training.watch import read_losses
 
 _LIPS = [*mesh.LIPS_OUTER, *mesh.LIPS_INNER]
 _SHEET = 8

@@ -15,7 +15,7 @@ from facegen.talk.dfrf.paint import Painter
 from facegen.talk.dfrf.scene import Scene, SceneData
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.training.precision import is_bfloat16_quick
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 _PEER_FRAME, _PEER_STEP = 2028.0, 66.0
 """Seconds that the authors' own code takes on such a machine."""
@@ -86,12 +86,12 @@ def _drawn(model: RadianceField, view: dict[str, torch.Tensor], first: int, coun
 def _step_seconds(task: DfrfTask, model: RadianceField, data: SceneData, count: int) -> np.ndarray:
     model.train()
     optimiser = torch.optim.Adam(model.parameters(), 1e-4)
-    draw = Draw(indices=torch.tensor([3]), generator=torch.Generator(), step=0, progress=0.0)
-    batch = data.batch(draw)
+    spec = BatchSpec(indices=torch.tensor([3]), generator=torch.Generator(), step=0, progress=0.0)
+    batch = data.batch(spec)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16_quick(torch.device("cpu"))):
-            losses = task.losses(model, batch, progress=0.0, player=0)
+            losses = task.losses(model, batch, progress=0.0, group=0)
         optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimiser.step()

@@ -25,7 +25,7 @@ from facegen.generate.tasks import GENERATOR
 from facegen.training.augment import to_float
 from facegen.training.loop import Trainer
 from facegen.training.settings import TrainSettings
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 WIDTHS = (40, 76, 116, 152, 192)
 """Channels at 1/2 to 1/32 of the side."""
@@ -81,13 +81,13 @@ class PlainData:
     def __len__(self) -> int:
         return len(self.places)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One batch."""
-        faces = self.places[draw.indices.numpy()]
-        variants = torch.randint(self.pack.pictures.shape[1], (len(faces),), generator=draw.generator).numpy()
+        faces = self.places[spec.indices.numpy()]
+        variants = torch.randint(self.pack.pictures.shape[1], (len(faces),), generator=spec.generator).numpy()
         pictures = to_float(torch.from_numpy(self.pack.pictures[faces, variants]).permute(0, 3, 1, 2).contiguous())
         sliders = torch.from_numpy(self.pack.drawn[faces, variants])
-        mirrored = torch.rand(len(faces), generator=draw.generator) < 0.5
+        mirrored = torch.rand(len(faces), generator=spec.generator) < 0.5
         pictures[mirrored] = pictures[mirrored].flip(3)
         sliders[mirrored, HEAD] = 1 - sliders[mirrored, HEAD]
         return {"pictures": pictures.to(self.device), "sliders": sliders.to(self.device)}
@@ -105,7 +105,7 @@ class PlainTask(Task):
         """A fresh network."""
         return PlainCvae()
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Negative evidence bound a pixel value, the divergence warmed up over the first tenth."""
         drawn, divergence = model(batch["pictures"], batch["sliders"])
         error = (drawn.float() - batch["pictures"]).square().mean()

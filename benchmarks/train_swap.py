@@ -23,7 +23,7 @@ from facegen.faces import Face, FaceAnalyser, distance
 from facegen.facesets import Faceset
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
 from facegen.swap.autoencoder.flow import FlowOptions, train_swap
-from facegen.training.watch import read_losses
+from facegen.training.logger import read_losses
 
 ASKED_NEARER = 0.95
 EVERY = 3

@@ -17,7 +17,7 @@ from facegen.swap.autoencoder.people import People
 from facegen.swap.autoencoder.samples import TwoPeople
 from facegen.swap.autoencoder.task import SaehdTask
 from facegen.swap.tasks import SAEHD
-from facegen.training.feed import Feed
+from facegen.training.loader import BatchLoader
 from facegen.training.request import make_request
 from facegen.training.stepper import Stepper
 
@@ -57,7 +57,9 @@ def _row(preset: str, asked: argparse.Namespace) -> dict[str, Any]:
     else:
         data = TwoPeople(_random_people(task.resolution, 0), _random_people(task.resolution, 1), task, device)
     stepper = Stepper(task, settings, print)
-    feed = Feed(data, seed=0, batch_size=settings.batch_size, slots=1, own_slots=range(1), progress=lambda _: 0.0)
+    loader = BatchLoader(
+        data, seed=0, batch_size=settings.batch_size, slots=1, local_slots=range(1), progress=lambda _: 0.0
+    )
     losses: list[float] = []
     times = []
     begun = time.perf_counter()
@@ -65,9 +67,9 @@ def _row(preset: str, asked: argparse.Namespace) -> dict[str, Any]:
         started = time.perf_counter()
         if len(times) >= WARM_UP + 3 and started - begun > MOST_SECONDS:
             break
-        losses.append(sum(stepper.step(feed.batches(step), step, 0.0, 1.0).values()))
+        losses.append(sum(stepper.step(loader.batches(step), step, 0.0, 1.0).values()))
         times.append(time.perf_counter() - started)
-    feed.close()
+    loader.close()
     if asked.previews is not None and asked.data is not None:
         asked.previews.mkdir(parents=True, exist_ok=True)
         write_picture(asked.previews / f"{preset}.png", task.preview(stepper.shown_model, data))

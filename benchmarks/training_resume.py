@@ -17,9 +17,9 @@ import torch
 from benchmarks.report import report
 from facegen.faces.autoencoder import AutoencoderTask
 from facegen.training import checkpoint as files
+from facegen.training.logger import read_losses
 from facegen.training.loop import Trainer
 from facegen.training.settings import OptimiserSettings, TrainSettings
-from facegen.training.watch import read_losses
 
 KILLS = 20
 STEPS = 6000

@@ -17,12 +17,12 @@ from benchmarks.report import report
 from facegen.catalog import find_task
 from facegen.errors import InputError
 from facegen.training.augment import AffineRange, affine_grids, draw_warps, sample_pictures, to_float, warped
-from facegen.training.feed import Feed
+from facegen.training.loader import BatchLoader
 from facegen.training.losses import Mixture, soft_mask
 from facegen.training.pictures import PictureStore
 from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.training.stepper import Stepper
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 PAIR = "liae-ud 128 pair"
@@ -72,16 +72,16 @@ def _measure(
     )
     stepper = Stepper(task, settings, print)
     data: TrainingData = task.build_data(folder, stepper.device)
-    feed = Feed(data, seed=0, batch_size=batch, slots=1, own_slots=range(1), progress=lambda step: 0.0)
+    loader = BatchLoader(data, seed=0, batch_size=batch, slots=1, local_slots=range(1), progress=lambda step: 0.0)
     seconds, waited = [], 0.0
     for step in range(steps + 3):
-        before = feed.waited_seconds
+        before = loader.waited_seconds
         started = time.perf_counter()
-        stepper.step(feed.batches(step), step, 0.0, 1.0)
+        stepper.step(loader.batches(step), step, 0.0, 1.0)
         if step >= 3:
             seconds.append(time.perf_counter() - started)
-            waited += feed.waited_seconds - before
-    feed.close()
+            waited += loader.waited_seconds - before
+    loader.close()
     rate = 1 / statistics.median(seconds)
     return {
         "task": name,
@@ -173,13 +173,13 @@ class PairData:
     def __len__(self) -> int:
         return len(self.stores[0])
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """Inputs and targets of A and B."""
         made = {}
         for name, store in zip("ab", self.stores, strict=True):
-            pictures = to_float(store.take(draw.indices % len(store)).to(self.device))
-            grids = affine_grids(AffineRange().draw(len(pictures), draw.generator).to(self.device), 128)
-            fields = draw_warps(len(pictures), draw.generator).to(self.device)
+            pictures = to_float(store.take(spec.indices % len(store)).to(self.device))
+            grids = affine_grids(AffineRange().draw(len(pictures), spec.generator).to(self.device), 128)
+            fields = draw_warps(len(pictures), spec.generator).to(self.device)
             made[name] = sample_pictures(pictures, warped(grids, fields))
             made[f"{name}_wanted"] = sample_pictures(pictures, grids)
         return made
@@ -198,7 +198,7 @@ class LiaeTask(Task):
         """A fresh network."""
         return LiaeUd()
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """10 DSSIM + 10 MSE inside the mask, 10 MSE of the mask, for A and B."""
         faces, masks = model(batch["a"], batch["b"])
         axis = torch.linspace(-1, 1, 128, device=faces.device)

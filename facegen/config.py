@@ -4,7 +4,8 @@ What was asked for is written beside every result and must rebuild it later, so 
 an unknown key, a wrong type, a value out of bounds or a file of a newer format is an `InputError` of one sentence.
 
 Fields may carry `metadata={"min": ..., "max": ..., "step": ...}`; the browser's sliders, `check` and `override` all
-read these bounds, so that they are written once. A class that changes its meaning raises its `FORMAT: ClassVar[int]`.
+read these bounds, so that they are written once. A renamed field states its old name, `metadata={"formerly": ...}`,
+which is read for one more release. A class that changes its meaning raises its `FORMAT: ClassVar[int]`.
 """
 
 import ast
@@ -19,6 +20,7 @@ import tempfile
 import textwrap
 import types
 import typing
+import warnings
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -108,7 +110,7 @@ def from_dict(cls: type[T], data: Any) -> T:
     name = cls.__name__
     if not isinstance(data, Mapping):
         raise InputError(f"Expected the settings of {name} as an object, found {_kind(data)}; check the file.")
-    values = dict(data)
+    values = {_current_name(cls, key): value for key, value in data.items()}
     declared: int | None = getattr(cls, "FORMAT", None)
     found = None if declared is None else values.pop("format", declared)
     if declared is not None and (not isinstance(found, int) or found > declared):
@@ -128,6 +130,16 @@ def from_dict(cls: type[T], data: Any) -> T:
     config = cls(**given)
     check(config)
     return config
+
+
+def _current_name(cls: type, key: str) -> str:
+    """The name of the field that `key` names; a field's former name gives a FutureWarning."""
+    for field in dataclasses.fields(cls):
+        if field.metadata.get("formerly") == key:
+            note = f"{cls.__name__}.{key} is now called {field.name}; the next release will refuse the old name."
+            warnings.warn(note, FutureWarning, stacklevel=3)
+            return field.name
+    return key
 
 
 def save(path: Path, config: Any) -> None:
@@ -195,12 +207,14 @@ def override(config: T, settings: Iterable[str]) -> T:
         key, equals, text = setting.partition("=")
         if not equals:
             raise InputError(f"Expected a setting as key=value, found {setting!r}; write it as {setting}=VALUE.")
+        cls: Any = type(config)
         place, *rest = (part.strip() for part in key.split("."))
-        target, hints = data, typing.get_type_hints(type(config))
+        target, hints, place = data, typing.get_type_hints(cls), _current_name(cls, place)
         for part in rest:
             if not isinstance(target.get(place), dict) or not dataclasses.is_dataclass(hints.get(place)):
                 raise InputError(f"Expected a group of settings at {place!r}, found none; the setting was {setting!r}.")
-            target, hints, place = target[place], typing.get_type_hints(hints[place]), part
+            cls = hints[place]
+            target, hints, place = target[place], typing.get_type_hints(cls), _current_name(cls, part)
         target[place] = _from_text(hints.get(place), text.strip())
     return from_dict(type(config), data)
 

@@ -20,7 +20,7 @@ class Border(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Feather:
-    width: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
+    width: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0, "step": 0.01, "formerly": "breadth"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,15 @@ def test_override_reads_values_by_their_field() -> None:
 def test_override_refuses_what_does_not_fit(setting: str) -> None:
     with pytest.raises(InputError):
         config.override(FULL, [setting])
+
+
+def test_a_renamed_field_is_read_by_its_old_name_with_a_notice() -> None:
+    wanted = dataclasses.replace(FULL, feather=Feather(width=0.75))
+    old = config.to_dict(wanted) | {"feather": {"breadth": 0.75}}
+    with pytest.warns(FutureWarning, match=r"Feather\.breadth is now called width"):
+        assert config.from_dict(Request, old) == wanted
+    with pytest.warns(FutureWarning, match="breadth"):
+        assert config.override(FULL, ["feather.breadth=0.75"]) == wanted
 
 
 def test_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from facegen.training.augment import AffineRange, affine_grids, jitter_colour, s
 from facegen.training.initializers import initialize
 from facegen.training.losses import Mixture
 from facegen.training.pictures import PictureStore
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 SHOWN = 8
 
@@ -61,13 +61,13 @@ class FaceData:
     def __len__(self) -> int:
         return len(self.store)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One augmented batch."""
-        pictures = to_float(self.store.take(draw.indices).to(self.device))
-        matrices = AffineRange(rotation_deg=5, scale=1.08, shift=0.03).draw(len(pictures), draw.generator)
-        matrices[torch.rand(len(pictures), generator=draw.generator) < 0.5, :, 0] *= -1
+        pictures = to_float(self.store.take(spec.indices).to(self.device))
+        matrices = AffineRange(rotation_deg=5, scale=1.08, shift=0.03).draw(len(pictures), spec.generator)
+        matrices[torch.rand(len(pictures), generator=spec.generator) < 0.5, :, 0] *= -1
         pictures = sample_pictures(pictures, affine_grids(matrices.to(self.device), pictures.shape[2]))
-        return {"pictures": jitter_colour(pictures, draw.generator, strength=0.2)}
+        return {"pictures": jitter_colour(pictures, spec.generator, strength=0.2)}
 
     def examples(self) -> Tensor:
         """The first few pictures as they are."""
@@ -95,7 +95,7 @@ class AutoencoderTask(Task):
         """A fresh network."""
         return Autoencoder(self.size, self.width, self.code)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Structure and colour."""
         drawn = model(batch["pictures"]).float()
         return {"face": Mixture({"dssim": 1.0, "l1": 1.0})(drawn, batch["pictures"])}

@@ -34,7 +34,7 @@ from facegen.training.augment import (
     sample_pictures,
     to_float,
 )
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 FEWEST = 4
 HELD_BACK = 8
@@ -74,7 +74,7 @@ class MaskTask(Task):
             network.load_state_dict(weights)
         return network
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Cross-entropy and overlap of the face's classes taken together."""
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -143,10 +143,10 @@ class DrawnMasks:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """Moved, turned, mirrored, tinted and made coarser."""
-        count, random = len(draw.indices), draw.generator
-        pictures, masks = (to_float(part[draw.indices].to(self.device)) for part in (self.pictures, self.masks))
+        count, random = len(spec.indices), spec.generator
+        pictures, masks = (to_float(part[spec.indices].to(self.device)) for part in (self.pictures, self.masks))
         matrices = AffineRange(rotation_deg=15.0, scale=1.2, shift=0.07).draw(count, random)
         matrices[torch.rand(count, generator=random) < 0.5, :, 0] *= -1
         grids = affine_grids(matrices.to(self.device), self.size)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from facegen.errors import InputError
 from facegen.training.augment import add_compression, add_noise, to_float, uniform
 from facegen.training.pictures import PictureStore
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 SIDE = 256
 DRAWN_SIDE = 128
@@ -52,17 +52,17 @@ class RestorerData:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """Random crops, mirrored at random, with their degraded versions."""
-        random = draw.generator
-        pictures = to_float(self.pictures[draw.indices].to(self.device))
+        random = spec.generator
+        pictures = to_float(self.pictures[spec.indices].to(self.device))
         degraded, is_pair = torch.empty_like(pictures), torch.ones(len(pictures), 1, 1, 1, device=self.device)
         kinds = torch.arange(len(pictures)) % 3
         is_drawn = (kinds == 0) & (self.drawn is not None)
         is_sample = (kinds == 1) & (self.samples is not None)
         is_other = ~is_drawn & ~is_sample
         if self.drawn is not None:
-            degraded[is_drawn] = upsample(self.drawn[draw.indices[is_drawn]].to(self.device))
+            degraded[is_drawn] = upsample(self.drawn[spec.indices[is_drawn]].to(self.device))
         if self.samples is not None:
             chosen = torch.randint(len(self.samples), (int(is_sample.sum()),), generator=random)
             degraded[is_sample] = upsample(self.samples[chosen].to(self.device))

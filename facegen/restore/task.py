@@ -18,7 +18,7 @@ from facegen.restore.data import RestorerData
 from facegen.restore.losses import feature_distance, parser_encoder, texture_distance
 from facegen.restore.network import RestorerConfig, RestorerNet
 from facegen.training.losses import laplacian
-from facegen.training.task import Task, TrainingData
+from facegen.training.task import DISCRIMINATOR, Task, TrainingData
 
 PREVIEW_COUNT = 6
 _COARSE = 8
@@ -28,17 +28,17 @@ _PERTURBATION = 0.01
 
 
 class RestorerPair(nn.Module):
-    """The restorer and its critic as one module, trained in turn (player 0, player 1)."""
+    """The restorer and its critic as one module, trained in turn."""
 
     def __init__(self, restorer: RestorerNet, critic: RestorerCritic) -> None:
         super().__init__()
         self.restorer, self.critic = restorer, critic
         self._last: tuple[Tensor, list[Tensor]] | None = None
 
-    def forward(self, batch: dict[str, Tensor], player: int) -> dict[str, Tensor]:
-        """Player 0: restored pictures, feature distance and critic scores; player 1: scores, and their change under noise."""
+    def forward(self, batch: dict[str, Tensor], group: int) -> dict[str, Tensor]:
+        """Generator: restored pictures, distances, scores; discriminator: scores, and their change under noise."""
         real = batch["pictures"]
-        if player == 1:
+        if group == DISCRIMINATOR:
             assert self._last is not None
             fake, maps = self._last
             scores = self.critic(torch.cat([real, fake]), maps)
@@ -77,18 +77,18 @@ class RestorerTask(Task):
     """Channels of the critic's first layer."""
     crop: int = field(default=128, metadata={"min": 32, "max": 256, "step": 16})
     """Side of the random crops, pixels."""
-    rivalry_from: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
+    adversarial_from: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0, "formerly": "rivalry_from"})
     """Fraction of the training after which the adversarial loss starts; its weight then rises over another tenth."""
     feature_weight: float = field(default=0.1, metadata={"min": 0.0, "max": 100.0})
     """Weight of the distance between the parser's feature maps."""
     texture_weight: float = field(default=0.4, metadata={"min": 0.0, "max": 100.0})
     """Weight of the distance of local gradient energy."""
-    rivalry_weight: float = field(default=0.03, metadata={"min": 0.0, "max": 10.0})
+    adversarial_weight: float = field(default=0.03, metadata={"min": 0.0, "max": 10.0, "formerly": "rivalry_weight"})
     """Weight of the adversarial loss."""
     steadiness: float = field(default=5.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the critic's approximated R1 regularization."""
 
-    players = 2
+    group_count = 2
 
     def build_data(self, folder: Path | None, device: torch.device) -> RestorerData:
         """Reads the pictures; a twelfth is held back."""
@@ -105,16 +105,16 @@ class RestorerTask(Task):
             network = load_restorer(Path(self.start)).train().requires_grad_(True)
         return RestorerPair(network, RestorerCritic(self.critic_width))
 
-    def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
+    def parameter_groups(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """The restorer's, then the critic's."""
         assert isinstance(model, RestorerPair)
         return [list(model.restorer.parameters()), list(model.critic.parameters())]
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Pixel, edge, feature and texture losses of pairs, colour loss of samples, adversarial loss of both."""
-        outputs = model(batch, player)
+        outputs = model(batch, group)
         real, fake = _by_prefix(outputs, "real"), _by_prefix(outputs, "fake")
-        if player == 1:
+        if group == DISCRIMINATOR:
             return {"critic": relativistic_loss(real, fake), "steadiness": self.steadiness * outputs["shift"]}
         restored, degraded = outputs["restored"], batch["degraded"]
         pairs = batch["is_pair"][:, 0, 0, 0] > 0
@@ -131,8 +131,8 @@ class RestorerTask(Task):
         if len(a) < len(restored):
             coarse = F.avg_pool2d(restored[~pairs] - degraded[~pairs], _COARSE)
             losses["colours"] = coarse.abs().mean()
-        strength = min(1.0, max(0.0, (progress - self.rivalry_from) / 0.1))
-        losses["fooling"] = self.rivalry_weight * strength * relativistic_loss(fake, real)
+        strength = min(1.0, max(0.0, (progress - self.adversarial_from) / 0.1))
+        losses["fooling"] = self.adversarial_weight * strength * relativistic_loss(fake, real)
         return losses
 
     @torch.no_grad()

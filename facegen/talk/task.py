@@ -23,7 +23,7 @@ from facegen.talk.network import CODES, DOWN, MotionNet, MotionNetConfig
 from facegen.talk.rig import RIG_SIZE, MouthRig, load_rig
 from facegen.talk.sentences import Sentence, say_sentences, with_closures
 from facegen.talk.speech import FEATURES, MELS, SILENT_MEL
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 _PHONES_LEFT_OUT = (0.2, 0.6)
 """Share of examples without phones, of clips and of sentences, in which they are heard too well to learn from them."""
@@ -66,18 +66,18 @@ class SpokenData:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One piece of each drawn clip."""
-        generator = draw.generator
-        features = torch.zeros(len(draw.indices), FEATURES, DOWN * self.rows)
+        generator = spec.generator
+        features = torch.zeros(len(spec.indices), FEATURES, DOWN * self.rows)
         features[:, :MELS] = SILENT_MEL
         features[:, -1] = 1
-        coefficients = torch.zeros(len(draw.indices), self.rig.shapes.shape[0], self.rows)
-        known = torch.zeros(len(draw.indices), self.rows)
+        coefficients = torch.zeros(len(spec.indices), self.rig.shapes.shape[0], self.rows)
+        known = torch.zeros(len(spec.indices), self.rows)
         batch = {"features": features, "coefficients": coefficients, "known": known}
         if self.examples[0].codes is not None:
-            batch["codes"] = torch.zeros(len(draw.indices), CODES, self.rows)
-        for place, index in enumerate(draw.indices.tolist()):
+            batch["codes"] = torch.zeros(len(spec.indices), CODES, self.rows)
+        for place, index in enumerate(spec.indices.tolist()):
             is_sentence = bool(self.sentences) and place % _SENTENCE_EVERY == _SENTENCE_EVERY - 1
             example = self.examples[index]
             if is_sentence:
@@ -190,7 +190,7 @@ class MotionTask(Task):
         """A fresh network."""
         return MotionNet(self.network)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Squared error of the coefficients, stronger shapes first, of their steps, and of the root of the lip gap."""
         said = model(batch["features"], batch.get("codes")).float()
         error = (said - batch["coefficients"]) * batch["known"][:, None]

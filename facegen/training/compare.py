@@ -9,8 +9,8 @@ from typing import Any
 
 from facegen.config import to_dict, write_json
 from facegen.errors import InputError
+from facegen.training.logger import read_losses, smooth_curve
 from facegen.training.request import read_request
-from facegen.training.watch import read_losses, smoothed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def _draw_curves(lines: dict[str, list[dict[str, Any]]], path: Path) -> None:
         points = [(line["step"], sum(line["losses"].values())) for line in run_lines if "losses" in line]
         steps, values = [step for step, _ in points], [value for _, value in points]
         axes.plot(steps, values, color=f"C{number % 10}", alpha=0.25, linewidth=0.8)
-        axes.plot(steps, smoothed(values), color=f"C{number % 10}", label=name)
+        axes.plot(steps, smooth_curve(values), color=f"C{number % 10}", label=name)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()

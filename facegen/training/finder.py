@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facegen.errors import TrainingError
-from facegen.training.feed import Feed
+from facegen.training.loader import BatchLoader
 from facegen.training.settings import TrainSettings
 from facegen.training.stepper import Stepper
 from facegen.training.task import Task
@@ -48,12 +48,12 @@ def find_rate(
     flat = replace(settings.optimiser, rate=1.0, schedule="constant", warmup_steps=0, lr_dropout=1.0)
     stepper = Stepper(task, replace(settings, optimiser=flat), say)
     accumulate = settings.accumulate
-    feed = Feed(
+    loader = BatchLoader(
         task.build_data(data, stepper.device),
         seed=settings.seed,
         batch_size=settings.batch_size,
         slots=accumulate,
-        own_slots=range(accumulate),
+        local_slots=range(accumulate),
         progress=lambda _step: 0.0,
     )
     rates: list[float] = []
@@ -61,7 +61,7 @@ def find_rate(
     mean = 0.0
     try:
         # the same pictures at every step: what changes in the loss is the rate's doing and not the draw's
-        batches = feed.batches(0)
+        batches = loader.batches(0)
         for step in range(steps):
             rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
             loss = sum(stepper.step(batches, step, 0.0, rate).values())
@@ -72,7 +72,7 @@ def find_rate(
             rates.append(rate)
             smoothed.append(value)
     finally:
-        feed.close()
+        loader.close()
     return RateSearch(suggestion=_suggest(rates, smoothed), rates=tuple(rates), losses=tuple(smoothed))
 
 

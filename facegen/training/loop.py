@@ -18,11 +18,11 @@ from accelerate.utils import broadcast_object_list
 from facegen.config import to_dict, write_json
 from facegen.errors import Cancelled, InputError, ResourceError, TrainingError
 from facegen.training import checkpoint as files
-from facegen.training.feed import Feed
+from facegen.training.loader import BatchLoader
+from facegen.training.logger import TrainLogger
 from facegen.training.settings import TrainSettings
 from facegen.training.stepper import Stepper
 from facegen.training.task import Task
-from facegen.training.watch import Watch
 
 MAX_ROLLBACKS = 3
 """A training whose losses stop being finite is rolled back this often before it is given up."""
@@ -92,7 +92,7 @@ class Trainer:
             self.say(f"Skipped {len(self.data.skipped)} files that cannot be used: {shown}.")
 
     def train(self, *, resume: bool = False) -> TrainResult:
-        """Trains to the planned end, or until asked to stop by SIGTERM or `watch.send_command`.
+        """Trains to the planned end, or until asked to stop by SIGTERM or `logger.send_command`.
 
         Raises:
             InputError: the folder holds a training and `resume` is False, or one of another model.
@@ -120,27 +120,27 @@ class Trainer:
             self._save()
         accumulate, processes = self.settings.accumulate, self.accelerator.num_processes
         first_slot = self.accelerator.process_index * accumulate
-        feed = Feed(
+        loader = BatchLoader(
             self.data,
             seed=self.settings.seed,
             batch_size=self.settings.batch_size,
             slots=processes * accumulate,
-            own_slots=range(first_slot, first_slot + accumulate),
+            local_slots=range(first_slot, first_slot + accumulate),
             progress=self._progress,
         )
-        watch = Watch(self.folder, self.settings, self.say, is_main=self.is_main)
-        watch.rewind(self.position.step)
+        logger = TrainLogger(self.folder, self.settings, self.say, is_main=self.is_main)
+        logger.rewind(self.position.step)
         try:
-            self._run(feed, watch)
-            result = self._finish(watch)
-            watch.close()
+            self._run(loader, logger)
+            result = self._finish(logger)
+            logger.close()
         except OSError as error:
             raise ResourceError(
                 f"Could not write in {self.folder}: {error.strerror or error}. The checkpoints are intact; make room "
                 "and resume."
             ) from error
         finally:
-            feed.close()
+            loader.close()
         return result
 
     def _progress(self, step: int) -> float:
@@ -148,38 +148,38 @@ class Trainer:
         by_time = self.position.elapsed / (60 * self.settings.minutes) if self.settings.minutes else 0.0
         return min(1.0, max(by_steps, by_time))
 
-    def _run(self, feed: Feed, watch: Watch) -> None:
+    def _run(self, loader: BatchLoader, logger: TrainLogger) -> None:
         last_save = time.monotonic()
         while self._progress(self.position.step) < 1 and not self.is_stopped:
             started = time.monotonic()
             step, progress = self.position.step, self._progress(self.position.step)
-            losses = self.stepper.step(feed.batches(step), step, progress, self.position.rate_scale)
+            losses = self.stepper.step(loader.batches(step), step, progress, self.position.rate_scale)
             if not all(math.isfinite(value) for value in losses.values()):
-                self._roll_back(watch)
+                self._roll_back(logger)
                 continue
             step += 1
             self.position.step = step
             self.position.elapsed += time.monotonic() - started
-            watch.note(step, self._progress(step), losses, self.stepper.rate, feed.waited_seconds)
-            asked = watch.asked()
+            logger.log_step(step, self._progress(step), losses, self.stepper.rate, loader.waited_seconds)
+            asked = logger.read_commands()
             if time.monotonic() - last_save > 60 * self.settings.save_minutes:
                 asked.add("save")
             if self.stop_asked.is_set():
                 asked.add("stop")
             if self.on_progress:
                 try:
-                    self.on_progress(self._progress(step), watch.line)
+                    self.on_progress(self._progress(step), logger.line)
                 except Cancelled:
                     asked.add("stop")
             asked = self._agree(asked)
             if step % self.settings.save_every == 0 or asked & {"save", "stop"}:
                 if not self.stepper.is_finite():
-                    self._roll_back(watch)
+                    self._roll_back(logger)
                     continue
                 if "stop" in asked:
                     self.measures = {}  # whoever stops a training waits seconds, not minutes
                 else:
-                    self._measure(watch)
+                    self._measure(logger)
                 self._save()
                 last_save = time.monotonic()
             if "export" in asked or (self.settings.export_every and step % self.settings.export_every == 0):
@@ -189,11 +189,11 @@ class Trainer:
             elif "finish" in asked:
                 return
 
-    def _finish(self, watch: Watch) -> TrainResult:
+    def _finish(self, logger: TrainLogger) -> TrainResult:
         made = {}
         if not self.is_stopped:
             if self._measured_at != self.position.step:
-                self._measure(watch)
+                self._measure(logger)
             self._save()
             made = self._export("final")
         self.accelerator.wait_for_everyone()
@@ -204,15 +204,15 @@ class Trainer:
             files=dict(made),
         )
 
-    def _measure(self, watch: Watch) -> None:
+    def _measure(self, logger: TrainLogger) -> None:
         """Figures and preview of the model as it is now."""
         if not self.is_main:
             return
         model, step = self.stepper.shown_model, self.position.step
         self.measures = self.task.measure(model, self.data)
         self._measured_at = step
-        watch.measured(step, self.measures)
-        watch.preview(step, self.task.preview(model, self.data))
+        logger.log_measures(step, self.measures)
+        logger.log_preview(step, self.task.preview(model, self.data))
 
     def _save(self) -> None:
         self.accelerator.wait_for_everyone()
@@ -255,7 +255,7 @@ class Trainer:
         self.position = Position(**{name: found.state[name] for name in vars(Position())})
         self.measures = dict(found.state["measures"])
 
-    def _roll_back(self, watch: Watch) -> None:
+    def _roll_back(self, logger: TrainLogger) -> None:
         """Returns to the last checkpoint with half the rate."""
         broken_at, count, scale = self.position.step, self.position.rollbacks + 1, self.position.rate_scale / 2
         if count > MAX_ROLLBACKS:
@@ -268,7 +268,7 @@ class Trainer:
         self.position.rate_scale, self.position.rollbacks = scale, count
         if self.is_main:
             write_json(found.folder / "state.json", {**found.state, "rate_scale": scale, "rollbacks": count})
-        watch.rewind(found.step)
+        logger.rewind(found.step)
         self.accelerator.wait_for_everyone()
         self.say(
             f"The losses were not finite at step {broken_at}: back to step {found.step} with the rate times {scale:g}."

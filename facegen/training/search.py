@@ -12,8 +12,8 @@ from facegen.config import save
 from facegen.errors import InputError, TrainingError
 from facegen.training.compare import last_figures
 from facegen.training.info import TaskInfo
+from facegen.training.logger import read_losses
 from facegen.training.request import TrainRequest, change_request
-from facegen.training.watch import read_losses
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from facegen.device import choose_device, seed_everything
 from facegen.errors import ResourceError
 from facegen.training.checkpoint import Checkpoint, load_weights, pack_optimiser, read_tensors, unpack_optimiser
 from facegen.training.ema import Ema
-from facegen.training.feed import mixed_seed
+from facegen.training.loader import derive_seed
 from facegen.training.optimisers import LrDropout, build_optimiser, rate_at, set_rate
 from facegen.training.precision import is_bfloat16_quick
 from facegen.training.settings import TrainSettings
@@ -35,14 +35,14 @@ class Stepper:
 
     def __init__(self, task: Task, settings: TrainSettings, say: Callable[[str], None]) -> None:
         self.task, self.settings, self.say = task, settings, say
-        self.accelerator = _accelerator(settings, has_rivals=task.players > 1)
+        self.accelerator = _accelerator(settings, is_adversarial=task.group_count > 1)
         self.device = self.accelerator.device
         seed_everything(settings.seed, deterministic=settings.deterministic)
         self.model: nn.Module = task.build_model().to(self.device)
         if settings.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.ema = Ema(self.model, settings.ema_decay) if settings.ema_decay else None
-        self.groups = task.parameters_of_players(self.model)
+        self.groups = task.parameter_groups(self.model)
         optimisers = [build_optimiser(group, settings.optimiser) for group in self.groups]
         self.wrapped, *self.optimisers = self.accelerator.prepare(self.model, *optimisers)
         self.callable: nn.Module = self.wrapped
@@ -85,10 +85,10 @@ class Stepper:
         try:
             for number, batch in enumerate(batches):
                 process = self.accelerator.process_index
-                torch.manual_seed(mixed_seed(self.settings.seed, step, process * len(batches) + number, 3))
+                torch.manual_seed(derive_seed(self.settings.seed, step, process * len(batches) + number, 3))
                 with self.accelerator.accumulate(self.wrapped):
-                    for player in range(len(self.optimisers)):
-                        self._play(player, batch, step, progress, sums)
+                    for group in range(len(self.optimisers)):
+                        self._step_group(group, batch, step, progress, sums)
         except torch.OutOfMemoryError as error:
             raise ResourceError(
                 f"The device's memory is too small for batches of {self.settings.batch_size}; "
@@ -99,23 +99,25 @@ class Stepper:
         means = self.accelerator.reduce(torch.stack(list(sums.values())) / len(batches), "mean")
         return dict(zip(sums, means.tolist(), strict=True))
 
-    def _play(self, player: int, batch: dict[str, Tensor], step: int, progress: float, sums: dict[str, Tensor]) -> None:
-        """One player's forward, backward and, at the last batch of a step, its optimiser's step."""
+    def _step_group(
+        self, group: int, batch: dict[str, Tensor], step: int, progress: float, sums: dict[str, Tensor]
+    ) -> None:
+        """Forward and backward pass of one parameter group and, at the last batch of a step, its optimiser's step."""
         if len(self.groups) > 1:
-            for number, group in enumerate(self.groups):
-                for parameter in group:
-                    parameter.requires_grad_(number == player)
+            for index, parameters in enumerate(self.groups):
+                for parameter in parameters:
+                    parameter.requires_grad_(index == group)
         with self.accelerator.autocast():
-            losses = self.task.losses(self.callable, batch, progress=progress, player=player)
+            losses = self.task.losses(self.callable, batch, progress=progress, group=group)
         self.accelerator.backward(torch.stack(list(losses.values())).sum())
         for name, value in losses.items():
             sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach().float()
         clip = self.settings.optimiser.clip_norm
         if self.accelerator.sync_gradients and clip:
-            self.accelerator.clip_grad_norm_(self.groups[player], clip)
-        optimiser = self.optimisers[player]
+            self.accelerator.clip_grad_norm_(self.groups[group], clip)
+        optimiser = self.optimisers[group]
         if self.lr_dropout and self.accelerator.sync_gradients:
-            self.lr_dropout[player].step(optimiser, mixed_seed(self.settings.seed, step, player, 4))
+            self.lr_dropout[group].step(optimiser, derive_seed(self.settings.seed, step, group, 4))
         else:
             optimiser.step()
         optimiser.zero_grad()
@@ -127,7 +129,7 @@ class Stepper:
         before = {name: value.clone() for name, value in self.model.state_dict().items()}
         try:
             with self.accelerator.autocast():
-                losses = self.task.losses(compiled, batch, progress=progress, player=0)
+                losses = self.task.losses(compiled, batch, progress=progress, group=0)
             self.accelerator.backward(torch.stack(list(losses.values())).sum())
             self.callable = compiled
         except Exception as error:  # whatever the compiler trips over, training goes on without it
@@ -143,8 +145,8 @@ class Stepper:
         """Everything needed to go on: tensors by file, and JSON values."""
         tensors: dict[str, dict[str, Tensor]] = {"model": self.model.state_dict()}
         plain: dict[str, Any] = {}
-        for player, optimiser in enumerate(self.optimisers):
-            tensors[f"optimiser{player}"], plain[f"optimiser{player}"] = pack_optimiser(optimiser.state_dict())
+        for group, optimiser in enumerate(self.optimisers):
+            tensors[f"optimiser{group}"], plain[f"optimiser{group}"] = pack_optimiser(optimiser.state_dict())
         if self.ema:
             tensors["ema"] = self.ema.model.state_dict()
         if self.accelerator.scaler is not None:
@@ -162,8 +164,8 @@ class Stepper:
         load_weights(self.model, weights, found.folder)
         if self.ema:
             load_weights(self.ema.model, read_tensors(found, "ema") or weights, found.folder)
-        for player, optimiser in enumerate(self.optimisers):
-            name = f"optimiser{player}"
+        for group, optimiser in enumerate(self.optimisers):
+            name = f"optimiser{group}"
             optimiser.load_state_dict(unpack_optimiser(read_tensors(found, name), found.state[name]))
             _lay_out(optimiser)
         if self.accelerator.scaler is not None and "scaler" in found.state:
@@ -183,13 +185,13 @@ def _lay_out(optimiser: torch.optim.Optimizer) -> None:
                     state[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
 
 
-def _accelerator(settings: TrainSettings, *, has_rivals: bool) -> Accelerator:
+def _accelerator(settings: TrainSettings, *, is_adversarial: bool) -> Accelerator:
     device = choose_device(settings.device)
     precision: str = settings.precision
     if precision == "auto":
         precision = "bfloat16" if is_bfloat16_quick(device) else "float32"
-    # each player's turn leaves the other's weights without gradients, which DDP must be told to expect
-    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if has_rivals else []
+    # the step of one group leaves the parameters of the other without gradients, which DDP must be told to expect
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if is_adversarial else []
     # one process may train twice, at different precisions: Accelerate keeps the first one's otherwise
     AcceleratorState._reset_state()
     return Accelerator(

@@ -12,16 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+GENERATOR, DISCRIMINATOR = 0, 1
+"""Indices of the parameter groups of an adversarial training; a task with one group has index 0 alone."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Draw:
-    """Which samples make the next batch, and the only source of randomness for it.
+class BatchSpec:
+    """Which samples make up a batch, and its only source of randomness.
 
-    Everything follows from the seed and the step, so that a resumed run draws what an uninterrupted one would have.
+    Both are functions of the run's seed and the step, so that a resumed run trains on the batches of an uninterrupted one.
     """
 
     indices: Tensor
-    """(B,) int64, on the CPU; places in the data."""
+    """(B,) int64, on the CPU; positions in the data."""
     generator: torch.Generator
     """On the CPU; seeded from run seed, step and slot."""
     step: int
@@ -38,7 +41,7 @@ class TrainingData(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """Tensors that have the batch as first axis, on the task's device."""
         ...
 
@@ -61,22 +64,22 @@ class Task(ABC):
     def build_model(self) -> nn.Module:
         """A fresh network; called after the seed is set."""
 
-    players: ClassVar[int] = 1
-    """Groups of weights that are trained in turn with losses of their own; 2 for a model and its critic."""
+    group_count: ClassVar[int] = 1
+    """Number of parameter groups, each with its own losses and optimiser; 2 for a generator and its discriminator."""
 
-    def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
-        """The weights of each player; all of them for a single one."""
+    def parameter_groups(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        """The parameters of each group: `GENERATOR` first, then `DISCRIMINATOR`; by default one group of all."""
         return [list(model.parameters())]
 
     @abstractmethod
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Scalars by name; the loop minimises their sum. Names are shown to the user.
 
         Args:
             model: call it only through its `forward`, which several processes listen to.
             batch: what the data made.
             progress: share of the training that is done, 0..1.
-            player: whose turn it is.
+            group: index of the parameter group that these losses train.
         """
 
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:

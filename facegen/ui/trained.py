@@ -18,14 +18,14 @@ _PLOTTED = 300
 
 def curves(run: Run) -> pandas.DataFrame:
     """The losses of a training as (step, value, line) rows, each raw and smoothed, thinned to what a plot can show."""
-    from facegen.training.watch import read_losses, smoothed
+    from facegen.training.logger import read_losses, smooth_curve
 
     rows: list[tuple[int, float, str]] = []
     lines = [line for line in read_losses(run.path) if "losses" in line]
     every = max(1, len(lines) // _PLOTTED)
     for name in dict.fromkeys(name for line in lines for name in line["losses"]):
         points = [(line["step"], line["losses"][name]) for line in lines if name in line["losses"]]
-        smooth = smoothed([value for _, value in points])
+        smooth = smooth_curve([value for _, value in points])
         for number, ((step, value), mean) in enumerate(zip(points, smooth, strict=True)):
             if number % every == 0 or number == len(points) - 1:
                 rows += [(step, value, name), (step, mean, f"{name}, smoothed")]
@@ -35,7 +35,7 @@ def curves(run: Run) -> pandas.DataFrame:
 def figures(run: Run) -> dict[str, Any]:
     """The last step, losses and measures of a training, and what it said about its pace."""
     from facegen.training.compare import last_figures
-    from facegen.training.watch import read_losses
+    from facegen.training.logger import read_losses
 
     return {"figures": last_figures(read_losses(run.path)), "estimate": estimate(run)}
 

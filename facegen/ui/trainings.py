@@ -285,7 +285,7 @@ def act(run: Run, verb: str) -> None:
     Raises:
         InputError: no such verb, or the training does not run.
     """
-    from facegen.training.watch import send_command
+    from facegen.training.logger import send_command
 
     if verb == "resume":
         run.resume()

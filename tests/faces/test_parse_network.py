@@ -17,7 +17,7 @@ from facegen.faces.parse.graph import parser_graph
 from facegen.faces.parse.network import ParserNet, fold, parameter_count, to_input, upsample
 from facegen.faces.parse.occluders import add_occluders
 from facegen.faces.parse.task import ParserTask, dice_loss, intersection_over_union
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 SIDE = 64
 
@@ -98,7 +98,7 @@ def test_batches_follow_from_the_draw_alone(folder: Path, progress: float, size:
     assert isinstance(made, ParserData)
     assert skipped == made.skipped == ()
     draw = [
-        Draw(indices=torch.arange(4), generator=torch.Generator().manual_seed(seed), step=0, progress=progress)
+        BatchSpec(indices=torch.arange(4), generator=torch.Generator().manual_seed(seed), step=0, progress=progress)
         for seed in (1, 1, 2)
     ]
     first, again, other = (made.batch(each) for each in draw)

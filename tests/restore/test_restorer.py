@@ -12,7 +12,7 @@ from facegen.restore import Restorer
 from facegen.restore.data import RestorerData, degrade
 from facegen.restore.losses import texture_distance
 from facegen.restore.network import RestorerConfig
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 from tests.factories import noise_rgb, portrait_rgb
 
 
@@ -59,8 +59,8 @@ def test_batches_mix_degraded_faces_reconstructions_and_samples(tmp_path: Path) 
         for number in range(13):
             write_picture(tmp_path / kind / f"{number:02}.png", noise_rgb(side, side, number))
     data = RestorerData(tmp_path, 64, torch.device("cpu"))
-    draw = Draw(indices=torch.arange(6), generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
-    batch = data.batch(draw)
+    spec = BatchSpec(indices=torch.arange(6), generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
+    batch = data.batch(spec)
     assert batch["pictures"].shape == batch["degraded"].shape == (6, 3, 64, 64)
     assert batch["is_pair"].flatten().tolist() == [1, 0, 1, 1, 0, 1]
     (tmp_path / "drawn" / "00.png").unlink()

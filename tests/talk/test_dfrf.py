@@ -26,7 +26,7 @@ from facegen.talk.dfrf.quality import head_mask, head_parts
 from facegen.talk.dfrf.reference import ReferenceField, SlotFusion, beside, in_pieces
 from facegen.talk.dfrf.scene import Scene, SceneData
 from facegen.talk.dfrf.task import DfrfTask
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 from tests.talk.sounds import babble, write_wave
 
 CPU = torch.device("cpu")
@@ -48,7 +48,7 @@ def _task(kind: str) -> DfrfTask:
 
 def _batch(data: SceneData, frame: int = 5) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return data.batch(Draw(indices=torch.tensor([frame]), generator=generator, step=0, progress=0.0))
+    return data.batch(BatchSpec(indices=torch.tensor([frame]), generator=generator, step=0, progress=0.0))
 
 
 def test_rays_go_where_points_come_from() -> None:
@@ -106,7 +106,7 @@ def test_steps_bring_the_loss_down(kind: str, name: str, data: SceneData) -> Non
     # the fast field begins with warped pictures, near the goal, and has less far to go
     for _ in range(40 if kind == "fast" else 12):
         torch.manual_seed(1)
-        losses = task.losses(model, batch, progress=0.0, player=0)
+        losses = task.losses(model, batch, progress=0.0, group=0)
         optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimiser.step()

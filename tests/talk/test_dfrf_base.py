@@ -16,7 +16,7 @@ from facegen.talk.dfrf.task import DfrfTask
 from facegen.talk.tasks import DFRF
 from facegen.training.launch import train_in
 from facegen.training.request import make_request
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 CPU = torch.device("cpu")
 
@@ -44,10 +44,10 @@ def test_every_batch_is_of_one_person(people: Path) -> None:
     assert len(data) == len(first) + len(second)
     generator = torch.Generator()
     for places, person, own in (([3, 4], first, [3, 4]), ([len(first) + 3, 4], second, None)):
-        batch = data.batch(Draw(indices=torch.tensor(places), generator=generator, step=0, progress=0.0))
+        batch = data.batch(BatchSpec(indices=torch.tensor(places), generator=generator, step=0, progress=0.0))
         assert batch["target"].shape[0] == 2
         alone = own or [3, (4 - len(first)) % len(second)]
-        wanted = person.batch(Draw(indices=torch.tensor(alone), generator=generator, step=0, progress=0.0))
+        wanted = person.batch(BatchSpec(indices=torch.tensor(alone), generator=generator, step=0, progress=0.0))
         assert torch.equal(batch["target"], wanted["target"])
 
 

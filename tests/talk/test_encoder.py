@@ -21,7 +21,7 @@ from facegen.talk.rig import RIG_SIZE
 from facegen.talk.speech import load_speech
 from facegen.talk.task import MotionTask
 from facegen.talk.weights import ENCODERS
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 from tests.small_hub import COMMIT, SmallHub, running_hub
 from tests.talk.clips import speaking_clip
 from tests.talk.sounds import babble, write_wave
@@ -129,12 +129,12 @@ def test_a_motion_network_can_hear_through_one(
     (tmp_path / "clips" / "silent.mp4").unlink()
     task = MotionTask(network=MotionNetConfig(encoder="wav2vec2", width=16, dilations=(1, 2)), piece_rows=40)
     data = task.build_data(tmp_path / "clips", torch.device("cpu"))
-    draw = Draw(indices=torch.tensor([0, 0]), generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
-    batch = data.batch(draw)
+    spec = BatchSpec(indices=torch.tensor([0, 0]), generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
+    batch = data.batch(spec)
     assert batch["codes"].shape == (2, CODES, 40)
     assert batch["codes"].abs().sum() > 0
     network = task.build_model()
-    sum(task.losses(network, batch, progress=0, player=0).values()).backward()
+    sum(task.losses(network, batch, progress=0, group=0).values()).backward()
     data.held_back = data.examples[:1]
     assert "lip_correlation" in task.measure(network, data)
     assert set(task.export(network, _made(tmp_path / "run" / "exports" / "final"))) == {"weights", "settings"}

@@ -19,7 +19,7 @@ from facegen.talk.finish.view import COARSE, GRID, MAPS, SIDE, Shape, View, plac
 from facegen.talk.portrait.renderer import Moment, Renderer
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.rig import RIG_SIZE, load_rig
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 from tests.factories import portrait_rgb
 from tests.talk.clips import speaking_clip
 
@@ -187,8 +187,8 @@ def test_steps_bring_the_error_down_and_the_export_is_read_back(
     optimiser = torch.optim.Adam(model.parameters(), 2e-3)
     for step in range(20):
         generator = torch.Generator().manual_seed(step)
-        batch = data.batch(Draw(indices=torch.arange(2), generator=generator, step=step, progress=0.0))
-        losses = task.losses(model, batch, progress=step / 20, player=0)
+        batch = data.batch(BatchSpec(indices=torch.arange(2), generator=generator, step=step, progress=0.0))
+        losses = task.losses(model, batch, progress=step / 20, group=0)
         optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimiser.step()

@@ -11,7 +11,7 @@ from facegen.talk.phones import GROUPS, one_hot, phone_rows
 from facegen.talk.rig import RIG_SIZE, load_rig
 from facegen.talk.speech import FEATURES
 from facegen.talk.task import MotionTask, SpokenData, _Example, correlation
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 from tests.talk.sounds import babble
 
 
@@ -27,13 +27,13 @@ def data() -> SpokenData:
     return SpokenData(examples, examples[:1], load_rig(), 60, torch.device("cpu"))
 
 
-def _draw(step: int) -> Draw:
+def _spec(step: int) -> BatchSpec:
     generator = torch.Generator().manual_seed(step)
-    return Draw(indices=torch.tensor([0, 1, 2]), generator=generator, step=step, progress=0.0)
+    return BatchSpec(indices=torch.tensor([0, 1, 2]), generator=generator, step=step, progress=0.0)
 
 
-def test_batches_follow_from_the_draw(data: SpokenData) -> None:
-    first, again, other = (data.batch(_draw(step)) for step in (1, 1, 2))
+def test_batches_follow_from_the_spec(data: SpokenData) -> None:
+    first, again, other = (data.batch(_spec(step)) for step in (1, 1, 2))
     assert first["features"].shape == (3, FEATURES, 120)
     assert first["coefficients"].shape == (3, RIG_SIZE, 60)
     assert torch.equal(first["features"], again["features"])
@@ -46,8 +46,8 @@ def test_one_in_five_of_a_batch_is_a_sentence(data: SpokenData) -> None:
     data.sentences = [
         _Example(name="", features=silent, coefficients=torch.zeros(RIG_SIZE, 120), gap=nothing, loudness=nothing)
     ]
-    draw = Draw(indices=torch.arange(10) % 3, generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
-    moving = data.batch(draw)["coefficients"].abs().amax((1, 2)) > 0
+    spec = BatchSpec(indices=torch.arange(10) % 3, generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
+    moving = data.batch(spec)["coefficients"].abs().amax((1, 2)) > 0
     assert [place for place in range(10) if not moving[place]] == [4, 9]
 
 
@@ -58,7 +58,7 @@ def test_steps_bring_the_loss_down_and_the_weights_can_be_read_back(data: Spoken
     optimiser = torch.optim.Adam(model.parameters(), 2e-3)
     totals = []
     for _ in range(25):
-        loss = sum(task.losses(model, data.batch(_draw(3)), progress=0.0, player=0).values())
+        loss = sum(task.losses(model, data.batch(_spec(3)), progress=0.0, group=0).values())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -18,8 +18,8 @@ from facegen.training.augment import (
     sample_pictures,
     warped,
 )
-from facegen.training.feed import Feed, mixed_seed, sample_places
-from facegen.training.task import Draw
+from facegen.training.loader import BatchLoader, derive_seed, sample_indices
+from facegen.training.task import BatchSpec
 
 
 @pytest.fixture
@@ -102,10 +102,10 @@ def test_hsv_turns_colours_as_colorsys_does() -> None:
 
 
 def test_every_sample_once_an_epoch() -> None:
-    places = sample_places(3, 0, 20, 10)
+    places = sample_indices(3, 0, 20, 10)
     assert sorted(places[:10].tolist()) == list(range(10))
     assert sorted(places[10:].tolist()) == list(range(10))
-    assert torch.equal(sample_places(3, 7, 6, 10), places[7:13])
+    assert torch.equal(sample_indices(3, 7, 6, 10), places[7:13])
     assert not torch.equal(places[:10], places[10:])
 
 
@@ -117,15 +117,17 @@ class Numbers:
     def __len__(self) -> int:
         return 10
 
-    def batch(self, draw: Draw) -> dict[str, torch.Tensor]:
-        return {"places": draw.indices, "random": torch.rand(3, generator=draw.generator)}
+    def batch(self, spec: BatchSpec) -> dict[str, torch.Tensor]:
+        return {"places": spec.indices, "random": torch.rand(3, generator=spec.generator)}
 
 
 def test_two_processes_see_what_one_with_two_batches_sees() -> None:
-    def batches(own_slots: range) -> list[dict[str, torch.Tensor]]:
-        feed = Feed(Numbers(), seed=1, batch_size=2, slots=2, own_slots=own_slots, progress=lambda step: 0.0)
-        made = feed.batches(4)
-        feed.close()
+    def batches(local_slots: range) -> list[dict[str, torch.Tensor]]:
+        loader = BatchLoader(
+            Numbers(), seed=1, batch_size=2, slots=2, local_slots=local_slots, progress=lambda step: 0.0
+        )
+        made = loader.batches(4)
+        loader.close()
         return made
 
     together = batches(range(2))
@@ -136,6 +138,6 @@ def test_two_processes_see_what_one_with_two_batches_sees() -> None:
 
 
 def test_seeds_are_spread() -> None:
-    seeds = {mixed_seed(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
+    seeds = {derive_seed(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
     assert len(seeds) == 1000
     assert all(0 <= seed < 2**63 for seed in seeds)

@@ -17,10 +17,10 @@ from facegen.config import read_json
 from facegen.errors import Cancelled, InputError, TrainingError
 from facegen.faces.autoencoder import AutoencoderTask
 from facegen.training import checkpoint as files
+from facegen.training.logger import read_losses, send_command
 from facegen.training.loop import Trainer
 from facegen.training.settings import OptimiserSettings, TrainSettings
-from facegen.training.task import Draw, Task
-from facegen.training.watch import read_losses, send_command
+from facegen.training.task import BatchSpec, Task
 
 
 def losses_of(folder: Path) -> dict[int, dict[str, float]]:
@@ -187,7 +187,7 @@ class LineTask(Task):
         nn.init.zeros_(model.weight)
         return model
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         gap = (model(batch["x"]) - 0.4 * batch["x"]).square().mean()
         bare = model.module if hasattr(model, "module") else model
         return {"gap": gap + 0 * (self.wall - bare.weight).sqrt().sum()}
@@ -204,8 +204,8 @@ class LineData:
     def __len__(self) -> int:
         return 64
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
-        return {"x": 1 + draw.indices[:, None].float() / 64}
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
+        return {"x": 1 + spec.indices[:, None].float() / 64}
 
 
 def line_settings(rate: float) -> TrainSettings:

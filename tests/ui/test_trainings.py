@@ -22,9 +22,9 @@ from facegen.faces.parse.network import ParserNetConfig
 from facegen.faces.parse.task import ParserTask
 from facegen.faces.parse.weights import PARSER
 from facegen.runs import Run
+from facegen.training.logger import COMMANDS
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
-from facegen.training.watch import COMMANDS
 from facegen.ui import facesets, trained, trainings
 from facegen.ui.example_set import make_example_set
 from facegen.ui.services import Services, StudioSettings, Visitor
@@ -218,7 +218,7 @@ def test_verbs_reach_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Run, "status", lambda self: replace(run._read_status(), state="running"))
     for verb in ("save", "pause", "export", "stop"):
         trainings.act(run, verb)
-    assert sorted(path.stem for path in run.path.glob("*.asked")) == sorted(COMMANDS)
+    assert sorted(path.stem for path in run.path.glob("*.control")) == sorted(COMMANDS)
     with pytest.raises(InputError, match="'explode'"):
         trainings.act(run, "explode")
 

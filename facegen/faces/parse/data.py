@@ -25,7 +25,7 @@ from facegen.training.augment import (
     sample_pictures,
     to_float,
 )
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 HELD_BACK_SHARE = 0.1
 
@@ -144,14 +144,14 @@ class ParserData:
     def __len__(self) -> int:
         return len(self.data)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One augmented batch; small with half-size labels early on, full-size at the end (it is quicker so)."""
-        is_final = draw.progress >= 1 - self.final_share
+        is_final = spec.progress >= 1 - self.final_share
         size = self.final_size if is_final else self.early_size
         label_size = size if is_final else size // 2
-        random = draw.generator
-        pictures = to_float(self.data.pictures[draw.indices].to(self.device))
-        labels = self.data.labels[draw.indices].to(self.device)
+        random = spec.generator
+        pictures = to_float(self.data.pictures[spec.indices].to(self.device))
+        labels = self.data.labels[spec.indices].to(self.device)
         labels = _flip_some(pictures, labels, random)
         matrices = AffineRange(rotation_deg=15.0, scale=1.25, shift=0.07).draw(len(pictures), random).to(self.device)
         fill = ("border", "reflection")[int(torch.randint(2, (), generator=random))]

@@ -72,7 +72,7 @@ class ParserTask(Task):
         """A fresh network."""
         return ParserNet(self.network)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Cross-entropy and soft dice; at the labels' own size."""
         labels = batch["labels"]
         logits = model(to_input(batch["pictures"])).float()

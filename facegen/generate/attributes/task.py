@@ -16,7 +16,7 @@ from facegen.generate.dataset.packed import HEAD, PackedFaces
 from facegen.generate.sliders import NAMES
 from facegen.restore.checkpoint import save_half
 from facegen.training.augment import add_noise, lower_resolution, to_float
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 FEMALE = 5
 """Place of the choice's logit among the outputs."""
@@ -52,9 +52,9 @@ class AttributeData:
         found = self.pack.pictures[faces, variants]
         return to_float(torch.from_numpy(np.ascontiguousarray(found)).permute(0, 3, 1, 2).to(self.device))
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One augmented batch."""
-        places, random = self.places[draw.indices], draw.generator
+        places, random = self.places[spec.indices], spec.generator
         pictures, values = self.pictures_at(places), self.values[places].clone()
         mirrored = torch.rand(len(places), generator=random) < 0.5
         pictures[mirrored.to(self.device)] = pictures[mirrored.to(self.device)].flip(3)
@@ -85,7 +85,7 @@ class AttributesTask(Task):
             return AttributeNet(self.network)
         return load_attribute_net(self.start, self.network).train().requires_grad_(True)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Smooth absolute error of the five, cross-entropy of the choice."""
         said, values = model(batch["pictures"] * 2 - 1).float(), batch["values"]
         known = values.isfinite()

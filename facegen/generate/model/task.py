@@ -20,7 +20,7 @@ from facegen.generate.model.spectral import largest_singular_values
 from facegen.generate.model.vae import ConditionalVae
 from facegen.restore.losses import feature_distance, texture_distance
 from facegen.training.augment import to_float
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import DISCRIMINATOR, GENERATOR, BatchSpec, Task, TrainingData
 
 SHOWN = 8
 POSITIONS = (64, 256, 1024)
@@ -65,13 +65,13 @@ class GeneratorData:
     def __len__(self) -> int:
         return len(self.places)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One batch: of each face a random variant, mirrored at random."""
-        faces = self.places[draw.indices.numpy()]
-        variants = torch.randint(self.pack.pictures.shape[1], (len(faces),), generator=draw.generator).numpy()
-        mirrored = (torch.rand(len(faces), generator=draw.generator) < 0.5).numpy()
+        faces = self.places[spec.indices.numpy()]
+        variants = torch.randint(self.pack.pictures.shape[1], (len(faces),), generator=spec.generator).numpy()
+        mirrored = (torch.rand(len(faces), generator=spec.generator) < 0.5).numpy()
         found = self.take(faces, variants, mirrored)
-        if draw.step == 0 and self.is_fresh:
+        if spec.step == 0 and self.is_fresh:
             basis = fit_basis(self.pack, self.config.texture_codes, self.config.shape_codes)
             found |= {f"basis_{name}": torch.from_numpy(value) for name, value in vars(basis).items()}
         return found
@@ -97,26 +97,26 @@ class GeneratorData:
         return {name: value.to(self.device) for name, value in made.items()}
 
 
-class RivalPair(nn.Module):
-    """The generator and its critic, as one model with two players."""
+class AdversarialPair(nn.Module):
+    """The generator and its critic, as one model with two parameter groups."""
 
     def __init__(self, vae: ConditionalVae, critic: Critic) -> None:
         super().__init__()
         self.vae, self.critic = vae, critic
         self._shown: tuple[Tensor, Tensor] | None = None
 
-    def forward(self, batch: dict[str, Tensor], player: int, samples: int, is_rivalry: bool) -> dict[str, Tensor]:
-        """What the losses need: for player 0 drawn pictures, divergences and the critic's opinion; for 1 its scores."""
-        if player == 0:
-            return self._draw(batch, samples, is_rivalry)
+    def forward(self, batch: dict[str, Tensor], group: int, samples: int, is_adversarial: bool) -> dict[str, Tensor]:
+        """What the losses need: pictures, divergences and scores for the generator, scores for the discriminator."""
+        if group == GENERATOR:
+            return self._draw(batch, samples, is_adversarial)
         assert self._shown is not None
         fake, real = self._shown
-        if not is_rivalry:
+        if not is_adversarial:
             return {"idle": torch.stack([p.sum() for p in self.critic.parameters()]).sum() * 0}
         scores, _ = self.critic(torch.cat([real, fake]))
         return {f"score{i}": s for i, s in enumerate(scores)} | {"count": torch.tensor(len(real))}
 
-    def _draw(self, batch: dict[str, Tensor], samples: int, is_rivalry: bool) -> dict[str, Tensor]:
+    def _draw(self, batch: dict[str, Tensor], samples: int, is_adversarial: bool) -> dict[str, Tensor]:
         vae = self.vae
         if float(vae.is_warm) == 0:
             vae.warm_start(Basis(**{n[6:]: v.numpy() for n, v in batch.items() if n.startswith("basis_")}))
@@ -136,7 +136,7 @@ class RivalPair(nn.Module):
         )
         found = {"pictures": pictures, "divergences": divergences[:count]}
         self._shown = (pictures.detach(), batch["pictures"])
-        if is_rivalry:
+        if is_adversarial:
             scores, features = self.critic(pictures)
             found |= {f"score{i}": s for i, s in enumerate(scores)}
             with torch.no_grad():
@@ -155,18 +155,18 @@ class GeneratorTask(Task):
     """Folder of a trained generator (weights/generate/vae) to go on from; empty begins afresh. Its size counts."""
     critic_widths: tuple[int, int, int, int] = (32, 64, 128, 192)
     """Channels of the critic at 1/2, 1/4, 1/8 and 1/16 of the side."""
-    rivalry_from: float = field(default=0.12, metadata={"min": 0.0, "max": 1.0})
-    """Share of the training after which the critic takes part."""
+    adversarial_from: float = field(default=0.12, metadata={"min": 0.0, "max": 1.0, "formerly": "rivalry_from"})
+    """Share of the training after which the adversarial loss is used."""
     samples: int = field(default=3, metadata={"min": 0, "max": 256})
-    """Faces a batch that are drawn from the prior, beside the reconstructions, once the critic takes part."""
+    """Faces a batch sampled from the prior, beside the reconstructions, once the adversarial loss is used."""
     pixel_weight: float = field(default=20.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the absolute difference of pixels."""
     feature_weight: float = field(default=2.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the distance in the features of the parser and the attribute network."""
     texture_weight: float = field(default=10.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the distance of local texture strengths."""
-    rivalry_weight: float = field(default=0.2, metadata={"min": 0.0, "max": 1000.0})
-    """Weight of fooling the critic."""
+    adversarial_weight: float = field(default=0.2, metadata={"min": 0.0, "max": 1000.0, "formerly": "rivalry_weight"})
+    """Weight of the adversarial loss."""
     match_weight: float = field(default=1.0, metadata={"min": 0.0, "max": 1000.0})
     """Weight of the distance in the critic's features (arXiv:1512.09300)."""
     divergence_weight: float = field(default=10.0, metadata={"min": 0.0, "max": 1000.0})
@@ -176,7 +176,7 @@ class GeneratorTask(Task):
     spectral_weight: float = field(default=1e-4, metadata={"min": 0.0, "max": 1.0})
     """Weight of the sum of the convolutions' largest singular values."""
 
-    players = 2
+    group_count = 2
 
     def build_data(self, folder: Path | None, device: torch.device) -> GeneratorData:
         """Opens the prepared dataset and fits the linear top of the hierarchy to it."""
@@ -185,20 +185,20 @@ class GeneratorTask(Task):
     def build_model(self) -> nn.Module:
         """A fresh generator with its critic."""
         vae = _begun(self.start) if self.start else self.network.build()
-        return RivalPair(vae, Critic(tuple(self.critic_widths)))
+        return AdversarialPair(vae, Critic(tuple(self.critic_widths)))
 
-    def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
+    def parameter_groups(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """The generator's, then the critic's."""
-        assert isinstance(model, RivalPair)
+        assert isinstance(model, AdversarialPair)
         return [list(model.vae.parameters()), list(model.critic.parameters())]
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """See the fields' docstrings."""
-        is_rivalry = progress >= self.rivalry_from
-        found = model(batch, player, self.samples if is_rivalry else 0, is_rivalry)
+        is_adversarial = progress >= self.adversarial_from
+        found = model(batch, group, self.samples if is_adversarial else 0, is_adversarial)
         scores = [found[name] for name in sorted(found) if name.startswith("score")]
-        if player == 1:
-            if not is_rivalry:
+        if group == DISCRIMINATOR:
+            if not is_adversarial:
                 return {"critic": found["idle"]}
             count = int(found["count"])
             return {"critic": critic_loss([s[:count] for s in scores], [s[count:] for s in scores])}
@@ -215,9 +215,9 @@ class GeneratorTask(Task):
         }
         if self.spectral_weight:
             losses["spectral"] = self.spectral_weight * largest_singular_values(_inner(model))
-        if is_rivalry:
-            strength = min(1.0, (progress - self.rivalry_from) / 0.05 + 0.1)
-            losses["fooling"] = self.rivalry_weight * strength * fooling_loss(scores)
+        if is_adversarial:
+            strength = min(1.0, (progress - self.adversarial_from) / 0.05 + 0.1)
+            losses["fooling"] = self.adversarial_weight * strength * fooling_loss(scores)
             losses["matching"] = self.match_weight * strength * found["match"].float()
         # reconstructions are held to their pictures; samples have nothing else to be held to
         said = frozen.sliders(pictures[count:]) if len(pictures) > count else None
@@ -231,7 +231,7 @@ class GeneratorTask(Task):
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
         """Feature distance of held-back faces drawn from their own codes, then pixel error and divergences."""
         assert isinstance(data, GeneratorData)
-        assert isinstance(model, RivalPair)
+        assert isinstance(model, AdversarialPair)
         places = data.held_places[:64]
         batch = data.take(places, np.arange(len(places)) % data.pack.pictures.shape[1], np.zeros(len(places), bool))
         drawn, spent = _reconstruct(model.vae, batch)
@@ -246,7 +246,7 @@ class GeneratorTask(Task):
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
         """Held-back pictures, their reconstructions, then two rows from the prior."""
         assert isinstance(data, GeneratorData)
-        assert isinstance(model, RivalPair)
+        assert isinstance(model, AdversarialPair)
         places = data.held_places[np.arange(SHOWN) % len(data.held_places)]
         batch = data.take(places, np.arange(SHOWN) % data.pack.pictures.shape[1], np.zeros(SHOWN, bool))
         vae = model.vae
@@ -264,7 +264,7 @@ class GeneratorTask(Task):
         """The generator as diffusers saves it, in half precision, in files below 10 MB."""
         import copy
 
-        assert isinstance(model, RivalPair)
+        assert isinstance(model, AdversarialPair)
         vae = copy.deepcopy(model.vae)
         settle_statistics(vae)
         vae.half().save_pretrained(folder, max_shard_size="7MB")
@@ -284,7 +284,7 @@ def _begun(folder: str) -> ConditionalVae:
 def _inner(model: nn.Module) -> nn.Module:
     """The generator inside whatever wraps the pair."""
     found = getattr(model, "module", model)
-    assert isinstance(found, RivalPair)
+    assert isinstance(found, AdversarialPair)
     return found.vae
 
 

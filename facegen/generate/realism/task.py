@@ -15,7 +15,7 @@ from facegen.generate.attributes.network import AttributeNet, AttributeNetConfig
 from facegen.restore.checkpoint import save_half
 from facegen.training.augment import add_noise, jitter_colour, to_float
 from facegen.training.pictures import PictureStore
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 REALISM_CONFIG = AttributeNetConfig(widths=(48, 80, 112), blocks=(1, 1, 1), outputs=1, pooling="map")
 
@@ -42,17 +42,17 @@ class RealismData:
     def __len__(self) -> int:
         return max(len(kind) for kind in self.kinds)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One batch, mirrored and tinted at random."""
-        count = len(draw.indices)
+        count = len(spec.indices)
         is_real = torch.arange(count) % 2
         chosen = [self.kinds[int(kind)] for kind in is_real]
-        pictures = to_float(torch.stack([k[int(i) % len(k)] for k, i in zip(chosen, draw.indices, strict=True)]))
-        mirrored = torch.rand(count, generator=draw.generator) < 0.5
+        pictures = to_float(torch.stack([k[int(i) % len(k)] for k, i in zip(chosen, spec.indices, strict=True)]))
+        mirrored = torch.rand(count, generator=spec.generator) < 0.5
         pictures[mirrored] = pictures[mirrored].flip(3)
-        pictures = _resized(pictures, draw.generator)
-        pictures = jitter_colour(pictures.to(self.device), draw.generator, strength=0.15)
-        pictures = add_noise(pictures, draw.generator, share=0.3, largest=0.02)
+        pictures = _resized(pictures, spec.generator)
+        pictures = jitter_colour(pictures.to(self.device), spec.generator, strength=0.15)
+        pictures = add_noise(pictures, spec.generator, share=0.3, largest=0.02)
         return {"pictures": pictures, "is_real": is_real.float().to(self.device)}
 
 
@@ -83,7 +83,7 @@ class RealismTask(Task):
         """A fresh network."""
         return AttributeNet(self.network)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Cross-entropy, with a little doubt so that scores stay useful."""
         said = model(batch["pictures"] * 2 - 1).float()[:, 0]
         return {"realism": F.binary_cross_entropy_with_logits(said, batch["is_real"] * 0.9 + 0.05)}

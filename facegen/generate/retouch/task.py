@@ -20,7 +20,7 @@ from facegen.generate.model.vae import LEADING, NEIGHBOURS
 from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, noised, outside
 from facegen.restore.checkpoint import load_frozen, save_int8
 from facegen.training.augment import to_float
-from facegen.training.task import Draw, Task, TrainingData
+from facegen.training.task import BatchSpec, Task, TrainingData
 
 SHOWN = 8
 DRAWINGS = 3
@@ -59,11 +59,11 @@ class RetoucherData:
     def __len__(self) -> int:
         return len(self.photographs)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One batch, mirrored at random."""
-        which = torch.randint(DRAWINGS, (len(draw.indices),), generator=draw.generator)
-        mirrored = torch.rand(len(draw.indices), generator=draw.generator) < 0.5
-        pictures = torch.stack([self.photographs[draw.indices], self.drawn[draw.indices, which]], 1)
+        which = torch.randint(DRAWINGS, (len(spec.indices),), generator=spec.generator)
+        mirrored = torch.rand(len(spec.indices), generator=spec.generator) < 0.5
+        pictures = torch.stack([self.photographs[spec.indices], self.drawn[spec.indices, which]], 1)
         pictures[mirrored] = pictures[mirrored].flip(4)
         photographs, drawn = to_float(pictures.to(self.device)).mul(2).sub(1).unbind(1)
         return {"photographs": photographs, "drawn": drawn}
@@ -130,7 +130,7 @@ class RetoucherTask(Task):
             return self.network.build()
         return load_frozen(self.network.build(), Path(self.start), "retoucher").train().requires_grad_(True)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Squared error of the direction, at a random share of the way."""
         photographs, drawn = batch["photographs"], batch["drawn"]
         away = noised(drawn, torch.randn_like(drawn))

@@ -22,7 +22,7 @@ from facegen.training.augment import (
     warped,
 )
 from facegen.training.losses import gaussian_window
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 SHOWN = 4
 FLIP_SHARE = 0.4
@@ -63,12 +63,12 @@ class TwoPeople:
     def __len__(self) -> int:
         return max(len(self.a), len(self.b))
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One batch; see the class."""
-        options, random = self.options, draw.generator
-        count = len(draw.indices)
+        options, random = self.options, spec.generator
+        count = len(spec.indices)
         is_even = options.uniform_yaw or options.pretrain
-        is_bent = is_warping(options, draw.progress)
+        is_bent = is_warping(options, spec.progress)
         out: dict[str, Tensor] = {}
         for name, people, is_flipped in (
             ("a", self.a, options.random_dst_flip or options.pretrain),

@@ -17,7 +17,7 @@ from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.autoencoder.samples import TwoPeople
 from facegen.swap.weights import PRETRAINED, pretrained_folder
-from facegen.training.task import Task, TrainingData
+from facegen.training.task import DISCRIMINATOR, Task, TrainingData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +37,15 @@ class SaehdTask(SaehdOptions, Task):
     """Write the weights in half precision and in files below 10 MB."""
 
     @property
-    def players(self) -> int:  # type: ignore[override]
-        """Two where there is a rival."""
+    def group_count(self) -> int:  # type: ignore[override]
+        """2 with a discriminator (`gan_power` or `true_face_power` above 0), else 1."""
         return 2 if self.has_critics else 1
 
-    def parameters_of_players(self, model: nn.Module) -> list[list[nn.Parameter]]:
-        """What draws, and what judges."""
+    def parameter_groups(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        """Those of the autoencoder, then those of the discriminators."""
         assert isinstance(model, SaehdModel)
         groups = [model.own_parameters(), model.critic_parameters()]
-        return groups[: self.players]
+        return groups[: self.group_count]
 
     def build_data(self, folder: Path | None, device: torch.device) -> TwoPeople:
         """The facesets a and b below the folder."""
@@ -62,9 +62,9 @@ class SaehdTask(SaehdOptions, Task):
                 model.forget_people()
         return model
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
-        """A and B, and what was asked for besides; the rival's in its turn."""
-        if player == 1:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
+        """A and B, and what was asked for besides; the discriminators' for their group."""
+        if group == DISCRIMINATOR:
             return judging_losses(model, self, batch, progress)
         return drawing_losses(model, self, batch, progress)
 

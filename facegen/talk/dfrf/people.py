@@ -10,7 +10,7 @@ from itertools import accumulate
 from torch import Tensor
 
 from facegen.talk.dfrf.scene import SceneData
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 
 class PeopleData:
@@ -30,8 +30,8 @@ class PeopleData:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """A batch of `SceneData`, of the person whom the first place falls on; the other places are brought to theirs."""
-        number = bisect_right(self._starts, int(draw.indices[0])) - 1
+        number = bisect_right(self._starts, int(spec.indices[0])) - 1
         person = self.people[number]
-        return person.batch(replace(draw, indices=(draw.indices - self._starts[number]) % len(person)))
+        return person.batch(replace(spec, indices=(spec.indices - self._starts[number]) % len(person)))

@@ -19,7 +19,7 @@ from facegen.talk.dfrf.hearing import WINDOW
 from facegen.talk.dfrf.layers import body_layer, unpainted
 from facegen.talk.dfrf.movement import standard_eyes
 from facegen.talk.dfrf.prepare import STEPS, track_of
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 BOX_STEP = 32
 """Sides of the head's box are multiples of this many pixels."""
@@ -209,13 +209,13 @@ class SceneData:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """Views of the drawn frames with what is to be seen in them.
 
         Beside `Scene.view`: `target` (B, 3, h, w) in [0, 1], `weight` (B, 1, h, w) higher at lips and eyes, `face`
         (B, 4) x, y, width, height of the face in the box, `mouth` (B, RIG_SIZE) as measured.
         """
-        scene, indices = self.scene, self._frames[draw.indices.numpy()].tolist()
+        scene, indices = self.scene, self._frames[spec.indices.numpy()].tolist()
         poses = [scene.pose(index) for index in indices]
         batch = scene.view(poses, scene.sound_windows(scene.sounds, np.array(indices)))
         corners = [scene.corner(pose) for pose in poses]

@@ -66,7 +66,7 @@ class DfrfTask(Task):
             start_from(model, base_weights(self.start))
         return model
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Differences of colours, of detail, of the mouth that the sound code means."""
         losses: dict[str, Tensor] = model(batch)
         return losses

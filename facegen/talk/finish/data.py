@@ -18,7 +18,7 @@ from facegen.faces.clip import VERSION as ANALYSIS
 from facegen.media import atomic_output
 from facegen.talk.finish.pairs import Pair, pairs_of_clip
 from facegen.training.augment import to_float
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 _VERSION = 5
 _MIRRORED_MAPS = (0, 3, 6)
@@ -46,10 +46,10 @@ class FinishData:
     def __len__(self) -> int:
         return len(self.learned["drawn"])
 
-    def batch(self, draw: Draw) -> dict[str, Tensor]:
+    def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """The drawn pairs."""
-        batch = self._floats(self.learned, draw.indices)
-        count, random = len(draw.indices), draw.generator
+        batch = self._floats(self.learned, spec.indices)
+        count, random = len(spec.indices), spec.generator
         mirrored = torch.rand(count, generator=random) < 0.5
         for name, values in batch.items():
             values[mirrored] = values[mirrored].flip(3)

@@ -72,7 +72,7 @@ class FinishTask(Task):
         """A fresh network."""
         return FinishNet(self.network)
 
-    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, player: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Errors of the logarithm of light on skin, between the lips and round the eyes."""
         skin, mouth, eyes = _light_errors(model(batch["drawn"], batch["maps"]), batch)
         return {"skin": skin, "mouth": _MOUTH * mouth, "eyes": _EYES * eyes}

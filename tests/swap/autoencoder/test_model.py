@@ -17,7 +17,7 @@ from facegen.swap.autoencoder.samples import TwoPeople, blurred_outside
 from facegen.swap.autoencoder.task import SaehdTask
 from facegen.swap.tasks import SAEHD
 from facegen.training.request import make_request
-from facegen.training.task import Draw
+from facegen.training.task import BatchSpec
 
 FLAGS = ["".join(flags) for flags in chain.from_iterable(combinations("udtc", count) for count in range(5))]
 TINY = {"resolution": 64, "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
@@ -42,8 +42,8 @@ def test_the_report_s_autoencoder(task: SaehdTask, two_people: Path) -> None:
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.decoder_a.modules())
     for progress, names in ((0.0, {"A", "B"}), (0.6, {"A", "B", "gan", "calm"})):
         _, batch = _batch(scratch, two_people, progress)
-        assert set(scratch.losses(model, batch, progress=progress, player=0)) == names
-        judged = scratch.losses(model, batch, progress=progress, player=1)
+        assert set(scratch.losses(model, batch, progress=progress, group=0)) == names
+        judged = scratch.losses(model, batch, progress=progress, group=1)
         assert (float(judged["critic"].detach()) == 0) is (progress == 0)
     with pytest.raises(InputError):
         SaehdOptions(architecture="scratch-u")
@@ -165,8 +165,8 @@ def test_options_out_of_bounds_are_refused(wrong: dict[str, object]) -> None:
 
 def _batch(task: SaehdTask, folder: Path, progress: float = 0.0) -> tuple[TwoPeople, dict[str, torch.Tensor]]:
     data = task.build_data(folder, torch.device("cpu"))
-    draw = Draw(indices=torch.arange(2), generator=torch.Generator().manual_seed(1), step=0, progress=progress)
-    return data, data.batch(draw)
+    spec = BatchSpec(indices=torch.arange(2), generator=torch.Generator().manual_seed(1), step=0, progress=progress)
+    return data, data.batch(spec)
 
 
 def test_everything_at_once(task: SaehdTask, two_people: Path) -> None:
@@ -186,15 +186,15 @@ def test_everything_at_once(task: SaehdTask, two_people: Path) -> None:
     )
     _, batch = _batch(full, two_people)
     model = full.build_model()
-    assert full.players == 2
-    drawing, judging = full.parameters_of_players(model)
+    assert full.group_count == 2
+    drawing, judging = full.parameter_groups(model)
     names = {"A", "B", "true_face", "face_style", "bg_style", "gan", "calm"}
-    losses = full.losses(model, batch, progress=0.0, player=0)
+    losses = full.losses(model, batch, progress=0.0, group=0)
     assert set(losses) == names
     torch.stack(list(losses.values())).sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in drawing)
     model.zero_grad()
-    losses = full.losses(model, batch, progress=0.0, player=1)
+    losses = full.losses(model, batch, progress=0.0, group=1)
     assert set(losses) == {"code_critic", "critic"}
     torch.stack(list(losses.values())).sum().backward()
     assert all(p.grad is not None for p in judging)
@@ -210,7 +210,7 @@ def test_the_shared_middle_rests_without_warping(task: SaehdTask, two_people: Pa
         _, batch = _batch(ending, two_people, progress)
         is_same = torch.equal(batch["a_input"], batch["a_target"])
         assert is_same is not is_trained
-        torch.stack(list(ending.losses(model, batch, progress=progress, player=0).values())).sum().backward()
+        torch.stack(list(ending.losses(model, batch, progress=progress, group=0).values())).sum().backward()
         assert (model.inter_ab.narrow.weight.grad is not None) is is_trained
         assert model.encoder.convs[0].weight.grad is not None
 
@@ -219,7 +219,7 @@ def test_pretraining_takes_one_faceset_and_starts_middles_afresh(
     task: SaehdTask, two_people: Path, tmp_path: Path
 ) -> None:
     general = dataclasses.replace(task, pretrain=True, export_dfm=False, gan_power=0.1)
-    assert general.players == 1
+    assert general.group_count == 1
     data, batch = _batch(general, two_people / "a")
     assert len(data) == 6
     assert torch.equal(batch["b_input"], batch["b_target"])
@@ -239,7 +239,7 @@ def test_twenty_steps_fit_a_batch(task: SaehdTask, two_people: Path) -> None:
     optimiser = torch.optim.Adam(model.parameters(), 2e-3)
     seen = []
     for _ in range(20):
-        loss = torch.stack(list(task.losses(model, batch, progress=0.0, player=0).values())).sum()
+        loss = torch.stack(list(task.losses(model, batch, progress=0.0, group=0).values())).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

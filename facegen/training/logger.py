@@ -1,4 +1,4 @@
-"""What a training shows while it runs: log lines, losses.jsonl, TensorBoard events, previews and their strip."""
+"""The log of a training: text lines, losses.jsonl, TensorBoard events, previews; and its control files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMANDS = ("save", "stop", "export", "finish")
 
 
 def send_command(folder: Path, command: str) -> None:
-    """Asks the training in a run folder for something after the step it is at.
+    """Writes a control file into a run folder; the training obeys it after its current step and deletes it.
 
     «save»: a checkpoint now; «stop»: the same, and end, to be resumed; «export»: a usable model now; «finish»: end as
     if the planned steps were done, with a measurement and the final export.
@@ -36,7 +36,7 @@ def send_command(folder: Path, command: str) -> None:
     """
     if command not in COMMANDS or not folder.is_dir():
         raise InputError(f"Expected one of {', '.join(COMMANDS)} for a run folder, found {command!r} for {folder}.")
-    (folder / f"{command}.asked").touch()
+    (folder / f"{command}.control").touch()
 
 
 def read_losses(folder: Path) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def read_losses(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def smoothed(values: Sequence[float]) -> list[float]:
+def smooth_curve(values: Sequence[float]) -> list[float]:
     """Running averages with a memory of ten values; the first ones count no more than the others."""
     made: list[float] = []
     count = 0.0
@@ -58,8 +58,8 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return made
 
 
-class Watch:
-    """Collects what the loop notes, and writes it at a bearable pace; only the first process's does."""
+class TrainLogger:
+    """Averages the losses of steps and writes them at intervals; only the main process's logger writes."""
 
     def __init__(self, folder: Path, settings: TrainSettings, say: Callable[[str], None], *, is_main: bool) -> None:
         self.folder, self.settings, self.say, self.is_main = folder, settings, say, is_main
@@ -90,15 +90,15 @@ class Watch:
         self.close()
         self._events = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
 
-    def note(self, step: int, progress: float, losses: dict[str, float], rate: float, waited: float) -> None:
-        """Takes in one step; writes a line every `log_every` steps and at least every ten seconds.
+    def log_step(self, step: int, progress: float, losses: dict[str, float], rate: float, waited: float) -> None:
+        """Adds one step to the averages; writes a line every `log_every` steps and at least every ten seconds.
 
         Args:
             step: steps done.
             progress: share of the training that is done.
             losses: by name.
             rate: learning rate.
-            waited: seconds waited for data since the start.
+            waited: seconds spent waiting for data since the start.
         """
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
@@ -131,8 +131,8 @@ class Watch:
             words = f"about {minutes:.0f} more minutes" if minutes >= 1.5 else "about a minute more"
             self.say(f"At {speed:.2f} steps a second this training needs {words}.")
 
-    def measured(self, step: int, measures: dict[str, float]) -> None:
-        """Takes in figures on held-back data."""
+    def log_measures(self, step: int, measures: dict[str, float]) -> None:
+        """Writes figures on held-back data."""
         if not measures or not self.is_main:
             return
         self._append(step=step, measures=measures)
@@ -140,8 +140,8 @@ class Watch:
             self._events.add_scalar(f"measure/{name}", value, step)
         self.say(f"Step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in measures.items()))
 
-    def preview(self, step: int, image_rgb: np.ndarray | None) -> None:
-        """Keeps a preview, and renews the strip that shows them through time."""
+    def log_preview(self, step: int, image_rgb: np.ndarray | None) -> None:
+        """Saves a preview, and renews `strip.jpg`, up to 12 of them over time."""
         if image_rgb is None or not self.is_main:
             return
         from PIL import Image
@@ -158,11 +158,11 @@ class Watch:
                 rows.append(np.asarray(image.convert("RGB").resize((STRIP_WIDTH, height))))
         Image.fromarray(np.concatenate(rows)).save(folder / "strip.jpg", quality=90)
 
-    def asked(self) -> set[str]:
-        """Commands left in the run folder since the last look; they are taken away."""
+    def read_commands(self) -> set[str]:
+        """The commands of the control files in the run folder, which are deleted."""
         found = set()
         for command in COMMANDS if self.is_main else ():
-            path = self.folder / f"{command}.asked"
+            path = self.folder / f"{command}.control"
             if path.exists():
                 path.unlink()
                 found.add(command)
