@@ -17,8 +17,8 @@ from facegen.talk.finish.data import FinishData, pairs_kept
 from facegen.talk.finish.finisher import Finisher
 from facegen.talk.finish.network import finished
 from facegen.talk.finish.view import SIDE
-from facegen.talk.motion import MotionModel
-from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.motion import MotionFrame, MotionModel
+from facegen.talk.portrait.renderer import Renderer
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.rig import load_rig
 from facegen.talk.speech import load_speech
@@ -127,6 +127,6 @@ def _flicker(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str
     return found
 
 
-def _moment(mouth: np.ndarray) -> Moment:
+def _moment(mouth: np.ndarray) -> MotionFrame:
     still = np.zeros(3, np.float32)
-    return Moment(mouth=mouth, turn_deg=still, shift_cm=still, lids=still[:2], brows=0.0, gaze=still[:2])
+    return MotionFrame(mouth=mouth, turn_deg=still, shift_cm=still, lids=still[:2], brows=0.0, gaze=still[:2])

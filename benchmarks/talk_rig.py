@@ -45,5 +45,5 @@ def _row(rig: MouthRig, name: str, track: MouthTrack, is_apart: bool) -> dict[st
         "held back": is_apart,
         "explained": round(float(explained), 3),
         "gap error mm": round(float(error), 2),
-        "opens by": round(track.liveliness, 2),
+        "opens by": round(track.opening_scale, 2),
     }

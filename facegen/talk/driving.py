@@ -20,7 +20,7 @@ _WIDEST_DEG = 18.0
 _SHIFT_SHARE = 0.5
 
 
-def follow_video(
+def transfer_head_motion(
     motion: Motion,
     path: str,
     seconds: Array,

@@ -182,8 +182,32 @@ def _load_network(path: Path, config: MotionNetConfig) -> MotionNet:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class MotionFrame:
+    """What a face does in one frame."""
+
+    mouth: np.ndarray
+    """(K,) coefficients of the mouth rig."""
+    turn_deg: np.ndarray
+    """(3,) yaw (to the picture's right), pitch (up) and roll (clockwise) from the pose as pictured."""
+    shift_cm: np.ndarray
+    """(3,) right, up, towards the camera."""
+    lids: np.ndarray
+    """(2,) how far the eyes are closed, 0..1, the one on the picture's left first."""
+    brows: float
+    """How far the brows are raised, -1..1."""
+    gaze: np.ndarray
+    """(2,) where the eyes look, right and up, in widths of an eye."""
+
+    @classmethod
+    def of_mouth(cls, mouth: np.ndarray) -> MotionFrame:
+        """A face that keeps still but for its mouth, (K,) coefficients of the mouth rig."""
+        zeros = np.zeros(3, np.float32)
+        return cls(mouth=mouth, turn_deg=zeros, shift_cm=zeros, lids=zeros[:2], brows=0.0, gaze=zeros[:2])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Motion:
-    """What a face does over a clip: a row of each array is a frame."""
+    """What a face does over a clip: a row of each array is a frame, as in `MotionFrame`."""
 
     mouth: np.ndarray
     """(N, K) coefficients of the mouth rig."""
@@ -201,9 +225,20 @@ class Motion:
     def __len__(self) -> int:
         return len(self.mouth)
 
+    def frame(self, index: int) -> MotionFrame:
+        """One row."""
+        return MotionFrame(
+            mouth=self.mouth[index],
+            turn_deg=self.turn_deg[index],
+            shift_cm=self.shift_cm[index],
+            lids=self.lids[index],
+            brows=float(self.brows[index]),
+            gaze=self.gaze[index],
+        )
+
     @classmethod
-    def still(cls, mouth: np.ndarray) -> Motion:
-        """A head that only speaks."""
+    def of_mouth(cls, mouth: np.ndarray) -> Motion:
+        """A head that keeps still but for its mouth, (N, K) coefficients of the mouth rig."""
         count = len(mouth)
         assert mouth.shape[1] == RIG_SIZE
         three, two = np.zeros((count, 3), np.float32), np.zeros((count, 2), np.float32)

@@ -60,7 +60,7 @@ class MouthTrack:
     """(N, 468, 3) float32 from the mouth at rest, cm, for a mouth of `MOUTH_CM` that opens `TYPICAL_OPENING_CM`."""
     gap: Array
     """(N,) float32 lip gap as measured, cm, for a mouth of `MOUTH_CM`."""
-    liveliness: float
+    opening_scale: float
     """How widely this person opens the mouth, by `TYPICAL_OPENING_CM`."""
 
     @classmethod
@@ -71,9 +71,9 @@ class MouthTrack:
         unit = float(np.median(mouth_width(points))) / MOUTH_CM
         gap = gap / unit
         widest = float(np.clip(np.percentile(gap, _OPEN_SHARE), 0.3, 3.0))
-        liveliness = widest / TYPICAL_OPENING_CM
-        offsets = (points - rest) / unit / liveliness * mouth_weights()[:, None]
-        return cls(offsets=offsets.astype(np.float32), gap=gap.astype(np.float32), liveliness=liveliness)
+        opening_scale = widest / TYPICAL_OPENING_CM
+        offsets = (points - rest) / unit / opening_scale * mouth_weights()[:, None]
+        return cls(offsets=offsets.astype(np.float32), gap=gap.astype(np.float32), opening_scale=opening_scale)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from facegen.faces import FaceAnalyser
+from facegen.talk.motion import MotionFrame
 from facegen.talk.portrait.detail import add_change, restoring
-from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.renderer import Renderer
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.rig import RIG_SIZE, load_rig
 from tests.factories import portrait_rgb
 
 STILL = np.zeros(3, np.float32)
-REST = Moment(
+REST = MotionFrame(
     mouth=np.zeros(RIG_SIZE, np.float32), turn_deg=STILL, shift_cm=STILL, lids=STILL[:2], brows=0.0, gaze=STILL[:2]
 )
 

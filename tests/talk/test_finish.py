@@ -16,7 +16,8 @@ from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfi
 from facegen.talk.finish.pairs import moment_as, pairs_of_clip
 from facegen.talk.finish.task import FinishTask
 from facegen.talk.finish.view import COARSE, GRID, MAPS, SIDE, Shape, View, placed
-from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.motion import MotionFrame
+from facegen.talk.portrait.renderer import Renderer
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.rig import RIG_SIZE, load_rig
 from facegen.training.task import BatchSpec
@@ -51,13 +52,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return speaking_clip(tmp_path_factory.mktemp("clip"), frames=30)
 
 
-def _moment(opening: float, turn_deg: np.ndarray = STILL) -> Moment:
+def _moment(opening: float, turn_deg: np.ndarray = STILL) -> MotionFrame:
     numbers = np.zeros(RIG_SIZE, np.float32)
     numbers[int(np.argmax(load_rig().opening))] = opening
-    return Moment(mouth=numbers, turn_deg=turn_deg, shift_cm=STILL, lids=STILL[:2], brows=0.0, gaze=STILL[:2])
+    return MotionFrame(mouth=numbers, turn_deg=turn_deg, shift_cm=STILL, lids=STILL[:2], brows=0.0, gaze=STILL[:2])
 
 
-def _view(sitter: Sitter, moment: Moment) -> tuple[View, np.ndarray]:
+def _view(sitter: Sitter, moment: MotionFrame) -> tuple[View, np.ndarray]:
     """A drawn moment as the network sees it, and its points in the square."""
     seen: list[np.ndarray] = []
     drawn = Renderer(sitter, [lambda _, points: seen.append(points)]).draw(moment)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegen.faces import mesh
-from facegen.talk.liveliness import blink_times, enliven
+from facegen.talk.head_motion import blink_times, generate_head_motion
 from facegen.talk.motion import Motion, MotionModel
 from facegen.talk.rig import RIG_SIZE, MouthRig, MouthTrack, lip_gap, load_rig
 from facegen.talk.speech import Speech, extract_speech
@@ -47,7 +47,7 @@ def test_strength_scales_the_mouth(speech: Speech) -> None:
 def _lively(speech: Speech, **changes: object) -> Motion:
     times = _times(60)
     chosen = {"head": 1.0, "eyes": 1.0, "seed": 0, "is_still": False, "is_blinking": True, **changes}
-    return enliven(Motion.still(np.zeros((len(times), RIG_SIZE), np.float32)), speech, times, **chosen)
+    return generate_head_motion(Motion.of_mouth(np.zeros((len(times), RIG_SIZE), np.float32)), speech, times, **chosen)
 
 
 @pytest.mark.parametrize("seed", range(8))

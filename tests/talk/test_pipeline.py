@@ -15,8 +15,8 @@ from facegen.faces import FaceAnalyser
 from facegen.runs import Run
 from facegen.talk import TalkOptions, TalkPipeline, TalkRequest
 from facegen.talk.clips import analyse_video
+from facegen.talk.renderers.portrait import choose_face
 from facegen.talk.rig import lip_gap
-from facegen.talk.seat import speaker
 from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip, write_portrait
 from tests.talk.sounds import babble, no_speech, write_wave
 
@@ -74,7 +74,7 @@ def test_sound_stays_sample_for_sample_where_the_container_allows(pipeline: Talk
 def test_a_talk_that_was_cut_off_goes_on(
     pipeline: TalkPipeline, asked: TalkRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facegen.talk.shoot.SEGMENT_FRAMES", 10)
+    monkeypatch.setattr("facegen.talk.recorder.SEGMENT_FRAMES", 10)
     pipeline(replace(asked, output=str(tmp_path / "whole.mp4")))
 
     def stop(fraction: float, text: str) -> None:
@@ -190,11 +190,11 @@ def test_who_looks_at_the_camera_speaks_and_a_profile_is_refused(pipeline: TalkP
     aside[:3, :3] = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]]) @ face.matrix[:3, :3]
     profile = face.replace(matrix=aside.astype(np.float32), box_xyxy=face.box_xyxy - 20)
     assert abs(profile.yaw_deg) > 38
-    assert speaker([profile, face], None, "two.png") is face
-    assert speaker([profile, face], 1, "two.png") is face
+    assert choose_face([profile, face], None, "two.png") is face
+    assert choose_face([profile, face], 1, "two.png") is face
     for faces, wanted in (([profile], None), ([profile, face], 0)):
         with pytest.raises(InputError, match="profile in 'two.png'"):
-            speaker(faces, wanted, "two.png")
+            choose_face(faces, wanted, "two.png")
 
 
 def test_a_face_that_is_not_there_is_refused(pipeline: TalkPipeline, asked: TalkRequest) -> None:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from facegen.faces import Face, FaceAnalyser, mesh
+from facegen.talk.motion import MotionFrame
 from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
-from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.renderer import Renderer
 from facegen.talk.portrait.sitter import Sitter, upper_row
 from facegen.talk.rig import RIG_SIZE, lip_gap, load_rig
 from tests.factories import portrait_rgb
@@ -33,7 +34,7 @@ def renderer(picture: np.ndarray, face: Face) -> Renderer:
     return Renderer(Sitter.of(picture, face, load_rig()))
 
 
-def moment(**changes: object) -> Moment:
+def moment(**changes: object) -> MotionFrame:
     still: dict[str, object] = {
         "mouth": np.zeros(RIG_SIZE, np.float32),
         "turn_deg": np.zeros(3, np.float32),
@@ -42,7 +43,7 @@ def moment(**changes: object) -> Moment:
         "brows": 0.0,
         "gaze": np.zeros(2, np.float32),
     }
-    return Moment(**{**still, **changes})
+    return MotionFrame(**{**still, **changes})
 
 
 def opened(amount: float) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from facegen import hub
 from facegen.errors import WeightsError
 from facegen.faces import align
+from facegen.media.info import file_key
 from facegen.talk.finish.network import FinishNet, FinishNetConfig, finished
 from facegen.talk.finish.view import Shape, View
 from facegen.talk.portrait.detail import add_change
@@ -53,7 +54,8 @@ class Finisher:
         Raises:
             WeightsError: its weights are missing or were changed.
         """
-        return _loaded(hub.fetch(FINISH))
+        path = hub.fetch(FINISH)
+        return _load(path, file_key(path))
 
     def change(self, view: View) -> Array:
         """(SIDE, SIDE, 3) float32, 0..255, to be added to the drawn colours of a view."""
@@ -80,6 +82,7 @@ class Finisher:
         return finish
 
 
-@functools.cache
-def _loaded(path: Path) -> Finisher:
+@functools.lru_cache(1)
+def _load(path: Path, _weights_key: tuple[str, int, int]) -> Finisher:
+    """Other weights under the same path have another key."""
     return Finisher(path)

@@ -16,8 +16,9 @@ from facegen import media
 from facegen.faces import Face, FaceAnalyser, align, mesh
 from facegen.talk.clips import analyse_video
 from facegen.talk.finish.view import SIDE, Shape, View, placed, view_matrix
+from facegen.talk.motion import MotionFrame
 from facegen.talk.portrait.expression import LIDS
-from facegen.talk.portrait.renderer import Moment, Renderer
+from facegen.talk.portrait.renderer import Renderer
 from facegen.talk.portrait.sitter import Sitter
 from facegen.talk.rig import MOUTH_CM, load_rig, mouth_weights, mouth_width
 
@@ -81,7 +82,7 @@ def _pair(sitter: Sitter, unit: float, image_rgb: np.ndarray, face: Face) -> Pai
     return Pair(view=view, truth_rgb=_brought(image_rgb, points, placed(drawn_points[0], view.matrix)))
 
 
-def moment_as(sitter: Sitter, face: Face, unit: float) -> Moment:
+def moment_as(sitter: Sitter, face: Face, unit: float) -> MotionFrame:
     """What a sitter does in another picture of the same person.
 
     Args:
@@ -96,7 +97,7 @@ def moment_as(sitter: Sitter, face: Face, unit: float) -> Moment:
     own = sitter.stage.pose.rotation
     turn = own.T @ pose.rotation
     eyes = [_openness(there, side) / max(_openness(here, side), 1e-3) for side in range(len(LIDS))]
-    return Moment(
+    return MotionFrame(
         mouth=load_rig().coefficients(offsets[None])[0] * (unit / sitter.expressions.unit),
         turn_deg=_angles_deg(turn),
         shift_cm=np.zeros(3, np.float32),
@@ -117,7 +118,7 @@ def _openness(canonical: Array, side: int) -> float:
 
 
 def _angles_deg(turn: Array) -> Array:
-    """(3,) yaw, pitch and roll, as `Moment` has them, of a rotation in the head's axes: Rz(roll) Ry(-yaw) Rx(-pitch)."""
+    """(3,) yaw, pitch and roll, as `MotionFrame` has them, of a rotation in the head's axes: Rz(roll) Ry(-yaw) Rx(-pitch)."""
     yaw = np.arcsin(np.clip(turn[2, 0], -1, 1))
     pitch = -np.arctan2(turn[2, 1], turn[2, 2])
     roll = np.arctan2(turn[1, 0], turn[0, 0])

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import mesh
+from facegen.talk.motion import MotionFrame
 from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
 from facegen.talk.portrait.lids import Lid
 from facegen.talk.portrait.sitter import Sitter, plane_matrix
@@ -40,27 +41,6 @@ _CORNER_CM = 0.3
 """Room at the corners of the mouth over which its inside fades."""
 _BORDER = 0.06
 """Share of the picture over which movements fade to nothing at its borders."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Moment:
-    """What a sitter does at one moment.
-
-    Attributes:
-        mouth: (K,) coefficients of the mouth rig.
-        turn_deg: (3,) yaw, pitch, roll from the pose as pictured.
-        shift_cm: (3,) right, up, towards the camera.
-        lids: (2,) how far the eyes are closed, the one on the picture's left first.
-        brows: how far the brows are raised, -1..1.
-        gaze: (2,) how far the eyes look right and up, in widths of an eye.
-    """
-
-    mouth: Array
-    turn_deg: Array
-    shift_cm: Array
-    lids: Array
-    brows: float
-    gaze: Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,7 +102,7 @@ class Renderer:
         self._pictured[list(INNER_UPPER)] = upper - outward
         self._pictured[list(INNER_LOWER)] = lower + outward
 
-    def draw(self, moment: Moment) -> np.ndarray:
+    def draw(self, moment: MotionFrame) -> np.ndarray:
         """(H, W, 3) uint8 RGB, the size of the picture."""
         sitter = self.sitter
         expressions, stage = sitter.expressions, sitter.stage
@@ -183,7 +163,7 @@ class Renderer:
         self._draw_fine(picture, placed, pictured, source, mesh.LIPS_OUTER, 0.12)
         return picture
 
-    def draw_changed(self, moment: Moment) -> tuple[np.ndarray, np.ndarray, Box]:
+    def draw_changed(self, moment: MotionFrame) -> tuple[np.ndarray, np.ndarray, Box]:
         """Only what is not as pictured: (h, w, 3) uint8 RGB and (h, w) bool of a box, and that box."""
         picture = self.draw(moment)
         region = self.box.region
@@ -230,7 +210,7 @@ class Renderer:
         return x, y
 
     def _draw_eyes(
-        self, picture: np.ndarray, placed: Array, pictured: Array, source: np.ndarray, moment: Moment
+        self, picture: np.ndarray, placed: Array, pictured: Array, source: np.ndarray, moment: MotionFrame
     ) -> None:
         stage = self.sitter.stage
         is_looking = bool(np.abs(moment.gaze).max() > 1e-3)

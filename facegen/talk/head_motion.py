@@ -28,7 +28,7 @@ _LOOK_EVERY = (0.7, 2.6)
 _GAZE = np.array([0.045, 0.018], np.float32)
 
 
-def enliven(
+def generate_head_motion(
     motion: Motion,
     speech: Speech,
     seconds: Array,

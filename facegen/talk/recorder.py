@@ -1,4 +1,4 @@
-"""From drawn pictures to a finished file: marked, encoded in segments that survive a crash, joined with the sound."""
+"""From frames to a signed file: encoded in segments that survive a crash, joined with the sound."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORKERS = 2
 SEGMENT_FRAMES = 250
 
 
-def in_order(work: Callable[[T], U], items: Iterable[T], pool: ThreadPoolExecutor) -> Iterator[U]:
+def map_in_order(work: Callable[[T], U], items: Iterable[T], pool: ThreadPoolExecutor) -> Iterator[U]:
     """Results of `work` in the order of `items`, a few of which are under way at once."""
     waiting: deque[Future[U]] = deque()
     for item in items:
@@ -47,24 +47,24 @@ def check_paths(request: TalkRequest) -> None:
     media.check_video_output(output)
 
 
-class Reel:
-    """The segments of one talk in a run folder; those of another request are thrown away.
+class SegmentRecorder:
+    """The encoded segments of one talk in a run folder; those of another request are deleted.
 
     Args:
         folder: the run folder.
-        key: what recognises the request.
+        key: identifies the request.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
         self._journal = Journal(folder, key)
 
     @property
-    def done(self) -> int:
+    def frame_count(self) -> int:
         """Frames in closed segments."""
         return self._journal.next_index(0)
 
     def record(self, frames: Iterable[media.Frame], like: media.VideoInfo, request: TalkRequest) -> Iterator[int]:
-        """Encodes frames that go on where the reel ends; yields the index of each."""
+        """Encodes frames that continue the finished segments; yields the index of each."""
         options = request.options
         with media.SegmentWriter(
             self._journal.folder,
@@ -78,8 +78,13 @@ class Reel:
                 writer.write(frame)
                 yield frame.index
 
-    def join(self, like: media.VideoInfo, request: TalkRequest, *, is_cut: bool) -> tuple[str, ...]:
-        """Puts picture and sound together and signs the file.
+    def join(self, like: media.VideoInfo, request: TalkRequest, *, is_trimmed: bool) -> tuple[str, ...]:
+        """Joins segments and sound into the output, and signs it.
+
+        Args:
+            like: size, rate and colour tags of the result.
+            request: the talk.
+            is_trimmed: the sound ends with the picture.
 
         Returns:
             What the user should know.
@@ -92,7 +97,7 @@ class Reel:
             request.output,
             like=like,
             sound_from=request.audio,
-            is_trimmed=is_cut,
+            is_trimmed=is_trimmed,
             metadata={"comment": provenance.NOTICE},
             for_browsers=True,
         )

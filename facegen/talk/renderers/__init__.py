@@ -1,0 +1,63 @@
+"""What draws a talk: `PortraitRenderer`, `DubbingRenderer` and `FieldRenderer` behind the protocol `TalkRenderer`."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from facegen.faces import FaceAnalyser
+from facegen.media import is_picture
+from facegen.runs.progress import OnProgress
+from facegen.talk.engines import FIELD, EngineName
+from facegen.talk.renderers.protocol import DrivingSignals, TalkClip, TalkInfo, TalkRenderer
+from facegen.talk.request import TalkRequest
+
+__all__ = ["DrivingSignals", "RendererCache", "TalkClip", "TalkInfo", "TalkRenderer", "choose_renderer"]
+
+_LOADED = 2
+"""Renderers that stay in memory: the one in use and the one before."""
+
+
+def choose_renderer(request: TalkRequest) -> type[TalkRenderer]:
+    """The kind of renderer that a request asks for, by its engine and by what its portrait is."""
+    if EngineName.parse(request.options.engine).kind == FIELD:
+        from facegen.talk.renderers.field import FieldRenderer
+
+        return FieldRenderer
+    if request.portrait and request.options.frame is None and not is_picture(request.portrait):
+        from facegen.talk.renderers.dubbing import DubbingRenderer
+
+        return DubbingRenderer
+    from facegen.talk.renderers.portrait import PortraitRenderer
+
+    return PortraitRenderer
+
+
+class RendererCache:
+    """Loads renderers and keeps the last few, so that one preview after the other does not load them again.
+
+    Args:
+        analyser: finds faces in portraits and videos.
+    """
+
+    def __init__(self, analyser: FaceAnalyser) -> None:
+        self._analyser = analyser
+        self._loaded: OrderedDict[tuple[object, ...], TalkRenderer] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, request: TalkRequest, on_progress: OnProgress = lambda *_: None) -> TalkRenderer:
+        """The renderer of a request, loaded.
+
+        Raises:
+            InputError: as `TalkRenderer.load`.
+        """
+        kind = choose_renderer(request)
+        kind.check(request)
+        key = (kind, *kind.key(request))
+        renderer = self._loaded.get(key) or kind.load(request, self._analyser, on_progress)
+        with self._lock:
+            self._loaded[key] = renderer
+            self._loaded.move_to_end(key)
+            while len(self._loaded) > _LOADED:
+                self._loaded.popitem(last=False)
+        return renderer

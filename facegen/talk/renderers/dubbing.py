@@ -1,0 +1,192 @@
+"""A person in a video as a renderer: in every frame the mouth moves to other words, and nothing else changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facegen import media
+from facegen.errors import InputError, NoFaceError
+from facegen.faces import ClipAnalysis, Face, FaceAnalyser, align, mesh, parse
+from facegen.media import Patch
+from facegen.media.fingerprint import file_fingerprint
+from facegen.runs.progress import OnProgress
+from facegen.talk.clips import analyse_video
+from facegen.talk.finish.finisher import Finisher
+from facegen.talk.motion import MotionFrame
+from facegen.talk.portrait.expression import Expressions
+from facegen.talk.portrait.interior import Mouth
+from facegen.talk.portrait.renderer import Renderer
+from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.portrait.stage import Stage
+from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
+from facegen.talk.request import TalkRequest
+from facegen.talk.rig import MouthRig, load_rig
+
+Array = np.ndarray
+
+_SAMPLES = 9
+"""Frames from which the inside of the mouth is estimated."""
+_UNCOVERED = (*parse.FACE, parse.NECK, parse.HAIR)
+
+
+class DubbingRenderer:
+    """A video, the faces in its frames, and the person who is to speak.
+
+    Args:
+        path: the video.
+        analysis: its faces.
+        person: number of the person in it.
+        speaker: what is the same in every frame.
+    """
+
+    def __init__(self, path: str, analysis: ClipAnalysis, person: int, speaker: DubbedPerson) -> None:
+        self._path, self._analysis, self._person, self._speaker = path, analysis, person, speaker
+
+    @classmethod
+    def check(cls, request: TalkRequest) -> None:
+        """Refuses a driving video.
+
+        Raises:
+            InputError: there is one.
+        """
+        if request.driving is not None:
+            raise InputError(
+                "Expected a picture as portrait with a driving video, found a video; choose a second of it (frame), or "
+                "leave the driving video out."
+            )
+
+    @classmethod
+    def key(cls, request: TalkRequest) -> tuple[object, ...]:
+        """The video and the person."""
+        return request.portrait, file_fingerprint(request.portrait), request.options.face
+
+    @classmethod
+    def load(cls, request: TalkRequest, analyser: FaceAnalyser, on_progress: OnProgress) -> DubbingRenderer:
+        """Finds everybody in the video, and estimates the speaker's mouth from some frames.
+
+        Raises:
+            NoFaceError: there is nobody in it.
+            InputError: there is no person of the number that the options name.
+        """
+        path = request.portrait
+        analysis = analyse_video(Path(path), analyser, on_progress, smoothing=1.0)
+        person = _choose_person(analysis, request.options.face, path)
+        samples = [
+            (media.read_frame_at(path, index=index).image_rgb, _face_of(analysis, index, person))
+            for index in _sample_frames(analysis, person)
+        ]
+        faces = [(image, face) for image, face in samples if face is not None]
+        return cls(path, analysis, person, DubbedPerson.of(faces, load_rig()))
+
+    def prepare(self, signals: DrivingSignals) -> DubbingClip:
+        """The mouth in every frame."""
+        speech, seconds = signals.speech, signals.request.options.seconds
+        pts, time_base = media.frame_times(self._path)
+        times = np.array([float(tick * time_base) for tick in pts])
+        end = seconds if seconds is not None else float(times[-1]) + 1
+        times = times[times - times[0] < end]
+        notices: tuple[str, ...] = ()
+        if speech.seconds > float(times[-1] - times[0]) + 0.25 and seconds is None:
+            notices = (f"The sound is longer than the video and ends with it, after {times[-1] - times[0]:.1f} s.",)
+        times = times - times[0]
+        info = TalkInfo(video=media.probe(self._path), times=times, background=self._path, notices=notices)
+        return DubbingClip(self, signals.mouth(times), info)
+
+    def patch(self, background: media.Frame, mouth: Array) -> Patch | None:
+        """What changes in a frame whose mouth is to be as (K,) coefficients say; None where the person is not in it."""
+        face = _face_of(self._analysis, background.index, self._person)
+        return None if face is None else self._speaker.patch(background.image_rgb, face, mouth)
+
+
+class DubbingClip:
+    """Other words for a person in a video."""
+
+    def __init__(self, renderer: DubbingRenderer, mouth: Array, info: TalkInfo) -> None:
+        self._renderer, self._mouth, self.info = renderer, mouth, info
+
+    def frame(self, index: int, background: media.Frame | None) -> media.Frame:
+        """The video's frame with another mouth."""
+        assert background is not None
+        patch = self._renderer.patch(background, self._mouth[index])
+        return background if patch is None else background.paste([patch])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DubbedPerson:
+    """One person of a clip, as far as it is the same in every frame.
+
+    Attributes:
+        rig: basis of mouth movements.
+        mouth: the inside of the mouth.
+        unit: width of the mouth by that of the rig's.
+        parser: segments what stands before the face, where its weights are present.
+    """
+
+    rig: MouthRig
+    mouth: Mouth
+    unit: float
+    parser: parse.FaceParser | None
+
+    @classmethod
+    def of(cls, samples: list[tuple[np.ndarray, Face]], rig: MouthRig) -> DubbedPerson:
+        """From some frames of the clip, (H, W, 3) uint8 RGB, with the person's face in them."""
+        sitters = [Sitter.of(image_rgb, face, rig) for image_rgb, face in samples]
+        white = np.median([sitter.mouth.white for sitter in sitters], 0).astype(np.float32)
+        softness = float(np.median([sitter.mouth.softness_cm for sitter in sitters]))
+        unit = float(np.median([sitter.expressions.unit for sitter in sitters]))
+        parser = parse.FaceParser() if parse.parser_available() else None
+        return cls(rig=rig, mouth=Mouth(white=white, own=None, softness_cm=softness), unit=unit, parser=parser)
+
+    def patch(self, image_rgb: np.ndarray, face: Face, coefficients: Array) -> Patch | None:
+        """The changed part of a frame whose mouth is to be as (K,) coefficients say; None where nothing changes."""
+        points = face.points478[: mesh.VERTEX_COUNT]
+        stage = Stage.of(points)
+        expressions = Expressions.of(stage.pose.to_canonical(points), self.rig, self.unit)
+        sitter = Sitter.placed(image_rgb, stage, expressions, self.mouth)
+        renderer = Renderer(sitter, [Finisher.bundled().touch(sitter)])
+        drawn, changed, box = renderer.draw_changed(MotionFrame.of_mouth(coefficients))
+        if not changed.any():
+            return None
+        alpha = cv2.GaussianBlur(cv2.dilate(changed.astype(np.float32), np.ones((5, 5), np.uint8)), (0, 0), 1.5)
+        if self.parser is not None:
+            alpha = alpha * (1 - _occlusion(image_rgb, face, self.parser)[box.region])
+        return Patch(x=box.x0, y=box.y0, image_rgb=drawn, alpha=alpha)
+
+
+def _occlusion(image_rgb: np.ndarray, face: Face, parser: parse.FaceParser) -> Array:
+    """(H, W) 0..1: what stands before the face, such as a hand or a microphone; it stays in front."""
+    matrix = align.parse_matrix(face, parse.SIZE)
+    visible = parser.share(align.warp(image_rgb, matrix, parse.SIZE)[None], _UNCOVERED)[0]
+    outline = face.points478[list(mesh.FACE_OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
+    inside: Array = mesh.polygon_mask(outline, (parse.SIZE, parse.SIZE)).astype(np.float32) / 255
+    # the outline itself is uncertain, and the open mouth is dark
+    inside = cv2.erode(inside, np.ones((13, 13), np.uint8))
+    hidden = np.clip((0.6 - cv2.GaussianBlur(visible, (0, 0), 2)) / 0.3, 0, 1) * inside
+    solid = cv2.morphologyEx(hidden, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    spread = cv2.GaussianBlur(cv2.dilate(solid, np.ones((7, 7), np.uint8)), (0, 0), 2)
+    size = image_rgb.shape[1::-1]
+    return cv2.warpAffine(spread, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def _sample_frames(analysis: ClipAnalysis, person: int) -> list[int]:
+    """Indices of some frames, evenly spread, in which a person is found."""
+    indices = [index for index in range(analysis.frame_count) if _face_of(analysis, index, person) is not None]
+    picks = np.linspace(0, len(indices) - 1, min(_SAMPLES, len(indices)))
+    return [indices[int(pick)] for pick in picks] if indices else []
+
+
+def _choose_person(analysis: ClipAnalysis, number: int | None, path: str) -> int:
+    if not analysis.people:
+        raise NoFaceError(f"Expected a face in the video {Path(path).name!r}, but found none; choose another video.")
+    person = number or 0
+    if person >= len(analysis.people):
+        raise InputError(f"Expected a person up to {len(analysis.people) - 1}, found {person}; choose another number.")
+    return person
+
+
+def _face_of(analysis: ClipAnalysis, index: int, person: int) -> Face | None:
+    return next((face for face in analysis.faces(index) if face.person_id == person), None)

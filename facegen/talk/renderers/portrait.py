@@ -1,0 +1,141 @@
+"""A picture as a renderer: its head turns, its eyes blink, its mouth speaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facegen import media
+from facegen.errors import InputError, NoFaceError
+from facegen.faces import Face, FaceAnalyser
+from facegen.media.fingerprint import file_fingerprint
+from facegen.runs.progress import OnProgress
+from facegen.talk.finish.finisher import Finisher
+from facegen.talk.motion import Motion
+from facegen.talk.options import TalkOptions
+from facegen.talk.portrait.detail import restoring
+from facegen.talk.portrait.renderer import Renderer, Touch
+from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
+from facegen.talk.request import TalkRequest
+from facegen.talk.rig import load_rig
+
+WIDEST_YAW_DEG = 38.0
+"""A face that is turned further than this hides one half of the mouth; true profiles measure 45 to 50."""
+SMALLEST_FACE_PX = 40
+
+
+class PortraitRenderer:
+    """One picture, or one frame of a video, with the mesh of the face in it.
+
+    Args:
+        sitter: the picture with its mesh.
+    """
+
+    def __init__(self, sitter: Sitter) -> None:
+        self._sitter = sitter
+
+    @classmethod
+    def check(cls, request: TalkRequest) -> None:
+        """A portrait does all that a request can ask for."""
+
+    @classmethod
+    def key(cls, request: TalkRequest) -> tuple[object, ...]:
+        """The picture, and what chooses and scales the face in it."""
+        options = request.options
+        return file_fingerprint(request.portrait), options.frame, options.face, options.longest_side
+
+    @classmethod
+    def load(cls, request: TalkRequest, analyser: FaceAnalyser, on_progress: OnProgress) -> PortraitRenderer:
+        """Reads the picture and fits the mesh to the face that is to speak.
+
+        Raises:
+            NoFaceError: there is no face in it.
+            InputError: the face is too small, or in profile.
+        """
+        on_progress(0.0, "Looking at the portrait")
+        name = Path(request.portrait).name
+        image = _fit(_read_portrait(request), request.options.longest_side)
+        faces = analyser.detect(image)
+        if not faces:
+            raise NoFaceError(f"Expected a face in the portrait {name!r}, but found none; choose another picture.")
+        face = choose_face(faces, request.options.face, name)
+        if face.size_px < SMALLEST_FACE_PX:
+            raise InputError(
+                f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
+                "choose a larger picture."
+            )
+        return cls(Sitter.of(image, face, load_rig()))
+
+    def prepare(self, signals: DrivingSignals) -> PortraitClip:
+        """The movements of every frame, and the networks that process it.
+
+        Raises:
+            InputError: there is nobody in the driving video.
+        """
+        times = signals.frame_times()
+        motion, notices = signals.motion(times)
+        renderer = Renderer(self._sitter, _post_processes(self._sitter, signals.request.options))
+        return PortraitClip(renderer, motion, TalkInfo.of_pictures(self._sitter.image_rgb.shape[:2], times, notices))
+
+
+class PortraitClip:
+    """One talk of a picture."""
+
+    def __init__(self, renderer: Renderer, motion: Motion, info: TalkInfo) -> None:
+        self._renderer, self._motion, self.info = renderer, motion, info
+
+    def frame(self, index: int, background: media.Frame | None) -> media.Frame:
+        """Draws the picture with the face moved."""
+        return self.info.picture_frame(self._renderer.draw(self._motion.frame(index)), index)
+
+
+def choose_face(faces: list[Face], number: int | None, name: str) -> Face:
+    """The face of a picture that is to speak.
+
+    Args:
+        faces: those of the picture, the largest first.
+        number: its number from the left; None takes the largest that looks towards the camera.
+        name: how an error names the picture.
+
+    Raises:
+        InputError: there is no face of that number, or it is in profile.
+    """
+    from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
+    if number is not None and number >= len(from_left):
+        raise InputError(
+            f"Expected a face number up to {len(from_left) - 1}, found {number}; {name!r} shows {len(from_left)}."
+        )
+    candidates = faces if number is None else [from_left[number]]
+    for face in candidates:
+        if abs(face.yaw_deg) <= WIDEST_YAW_DEG:
+            return face
+    raise InputError(
+        f"Expected a face that looks towards the camera, found one in profile in {name!r} "
+        f"({abs(candidates[0].yaw_deg):.0f} degrees); choose a picture from the front."
+    )
+
+
+def _post_processes(sitter: Sitter, options: TalkOptions) -> list[Touch]:
+    """The relighting network, then the face restorer where the options ask for it."""
+    relight = Finisher.bundled().touch(sitter)
+    return [relight, restoring(options.restore)] if options.restore > 0 else [relight]
+
+
+def _read_portrait(request: TalkRequest) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: the picture, or the frame of a video that the options name."""
+    if media.is_picture(request.portrait):
+        return media.read_picture(request.portrait)
+    return media.read_frame_at(request.portrait, seconds=request.options.frame or 0.0).image_rgb
+
+
+def _fit(image: np.ndarray, longest_side: int) -> np.ndarray:
+    """The picture no larger than `longest_side`, with even sides, which every player shows."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest_side / max(height, width))
+    if scale < 1:
+        size = max(2, round(width * scale)), max(2, round(height * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
