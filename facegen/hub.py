@@ -32,7 +32,7 @@ PERMISSIVE_LICENCES = frozenset(
 
 @dataclass(frozen=True)
 class Bundled:
-    """A file below weights/ of this checkout; `WeightFile.filename` is relative to that folder."""
+    """A file of `bundled_weights()`; `WeightFile.filename` is relative to that folder."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,19 @@ def weights_home() -> Path:
     return home() / "weights"
 
 
+def bundled_weights() -> Path:
+    """The folder of the weights that come with facegen: inside an installed package, else weights/ of the checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parent / "weights"
+
+
 def locate(weight: WeightFile) -> Path:
     """Where the file lies, or would lie once it is downloaded; nothing is read."""
     if isinstance(weight.source, Hub):
         return weights_home() / weight.source.repo_id.replace("/", "--") / weight.source.revision / weight.filename
     if isinstance(weight.source, Bundled):
-        return Path(__file__).resolve().parent.parent / "weights" / weight.filename
+        return bundled_weights() / weight.filename
     try:
         return Path(str(metadata.distribution(weight.source.distribution).locate_file(weight.filename)))
     except metadata.PackageNotFoundError:
