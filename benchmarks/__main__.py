@@ -9,7 +9,7 @@ from pathlib import Path
 
 from facegen.errors import FacegenError
 
-_TOOLS = {"__init__", "__main__", "report", "calibrate", "swap_clips"}
+_TOOLS = {"__init__", "__main__", "report", "calibrate", "digest_inputs", "swap_clips"}
 
 
 def names() -> list[str]:

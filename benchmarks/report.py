@@ -67,7 +67,7 @@ def _cell(value: Any) -> str:
 
 def _machine() -> dict[str, Any]:
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -76,7 +76,8 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the processor, as the system states it."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(encoding="utf-8").splitlines():
