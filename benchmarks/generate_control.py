@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
         if asked.minutes and time.monotonic() - started > 60 * asked.minutes:
             break
         face = pipeline.sample([seed])
-        face = face if asked.plain else pipeline.retouched(face)
+        face = face if asked.plain else pipeline.retouch(face)
         for name in asked.sliders:
             base = replace(Sliders(), **({"eyes": 0.8} if name != "eyes" else {}))
             drawn = pipeline.sweep(face, base, name, steps=asked.steps, retouch=not asked.plain)

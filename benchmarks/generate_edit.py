@@ -12,7 +12,7 @@ from benchmarks.report import report
 from benchmarks.swap_clips import DATA
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser, distance
-from facegen.generate.model.generator import Encoded
+from facegen.generate.editing.photograph import EncodedPhoto
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.media import read_picture, write_picture
 
@@ -69,11 +69,11 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _edited(pipeline: GeneratePipeline, encoded: Encoded) -> list[np.ndarray]:
+def _edited(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> list[np.ndarray]:
     """The pictures of `EDITS` and `MORE`."""
     sliders = encoded.sliders
     drawn = [pipeline.draw(encoded.latents, replace(sliders, **changed))[0] for changed in EDITS.values()]
-    moved = [pipeline.directions.moved(encoded.latents, steps) for steps in MORE.values()]
+    moved = [pipeline.directions.apply(encoded.latents, steps) for steps in MORE.values()]
     return [*drawn, *(pipeline.draw(latents, sliders)[0] for latents in moved)]
 
 

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     trained = np.random.default_rng(0).permutation(np.flatnonzero(~pack.held_back()))
     pipeline, analyser = GeneratePipeline(), FaceAnalyser()
     count = asked.count
-    latents = pipeline.retouched(pipeline.sample(range(count)))
+    latents = pipeline.retouch(pipeline.sample(range(count)))
     # the five values of the held-back pictures, so that only the faces differ
     sliders = [
         Sliders(**dict(zip(NAMES, map(float, np.clip(pack.drawn[place, 0], 0, 1)), strict=True)))
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
     notes = list(NOTES[:-1])
     if asked.plain:
         model, spent = generate_plain.load(asked.plain)
-        sets[PLAIN] = generate_plain.sampled(model, np.array([s.drawn() for s in sliders], np.float32), range(count))
+        sets[PLAIN] = generate_plain.sampled(model, np.array([s.controls() for s in sliders], np.float32), range(count))
         notes.append(
             f"Plain CVAE: {sum(p.numel() for p in model.parameters()):,} weights, {spent['pictures']:,} pictures, "
             f"{spent['cpu_minutes']:.0f} CPU minutes (the generator: {GENERATOR_SPENT})."
@@ -145,17 +145,17 @@ def _retouching(analyser: FaceAnalyser, plain: np.ndarray, retouched: np.ndarray
 
 def _linear(pipeline: GeneratePipeline, latents, sliders: list[Sliders]) -> np.ndarray:
     """The base alone, moved and repainted: what the trained cells begin with."""
-    from facegen.generate.model.vae import flow_grid, repaint_base, strands_of
+    from facegen.generate.model.vae import hair_shading, recolour_base, sampling_grid
 
     generator = pipeline.generator
     flows = np.stack([generator.flow(s, v) for s, v in zip(latents.shapes, sliders, strict=True)])
     with torch.inference_mode():
-        base = generator.vae.base(latents.texture)
-        base = torch.cat([base, strands_of(base)], 1)
+        base = generator.vae.decode_texture(latents.texture)
+        base = torch.cat([base, hair_shading(base)], 1)
         large = F.interpolate(base, size=128, mode="bicubic", align_corners=False)
         flow = F.interpolate(torch.from_numpy(flows).permute(0, 3, 1, 2), size=128, mode="bilinear")
-        placed = F.grid_sample(large, flow_grid(flow), padding_mode="border", align_corners=False)
-        drawn = repaint_base(placed[:, :5], placed[:, 5:], torch.tensor([v.values() for v in sliders]))
+        placed = F.grid_sample(large, sampling_grid(flow), padding_mode="border", align_corners=False)
+        drawn = recolour_base(placed[:, :5], placed[:, 5:], torch.tensor([v.values() for v in sliders]))
     return drawn.clamp(0, 1).mul(255).byte().permute(0, 2, 3, 1).numpy()
 
 

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--repeats", type=int, default=30)
     asked = parser.parse_args(arguments)
     pipeline = GeneratePipeline()
-    face, faces = (pipeline.retouched(pipeline.sample(seeds)) for seeds in ([7], range(16)))
+    face, faces = (pipeline.retouch(pipeline.sample(seeds)) for seeds in ([7], range(16)))
     values = iter(np.tile(np.linspace(0, 1, 50), 20))
 
     def slider(retouch: bool) -> Callable[[], object]:

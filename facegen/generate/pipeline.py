@@ -1,4 +1,4 @@
-"""`GeneratePipeline`: the one door to the generator for the command line and the browser."""
+"""`GeneratePipeline`: draws, sweeps and edits faces, for the command line and the browser."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from facegen.generate.sliders import NAMES, Sliders
 if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
     from facegen.generate.editing.directions import Directions
-    from facegen.generate.model.generator import Encoded, FaceGenerator
+    from facegen.generate.editing.photograph import EncodedPhoto
+    from facegen.generate.model.generator import FaceGenerator
     from facegen.generate.model.latents import Latents
-    from facegen.generate.realism.classifier import Realism
+    from facegen.generate.realism.classifier import RealismClassifier
     from facegen.generate.retouch.retoucher import Retoucher
     from facegen.restore import Restorer
 
 OnProgress = Callable[[float, str], None]
 SWEEP_STEPS = 9
 FILM_FRAMES, FILM_RATE = 48, 24
-_AT_ONCE = 16
+_BATCH_SIZE = 16
 
 
 class GeneratePipeline:
-    """Draws, sweeps and edits faces; its models load when they are first needed.
+    """Draws, sweeps and edits faces; its models load at their first use.
 
     Args:
-        folder: a generator as diffusers saved it; None takes the bundled one.
+        folder: a generator as diffusers saved it; None loads the bundled one.
         device: as `device.choose_device` takes it.
     """
 
@@ -69,119 +70,124 @@ class GeneratePipeline:
         return Retoucher(self._device)
 
     @cached_property
-    def realism(self) -> Realism:
-        """Tells photographs from generated faces."""
-        from facegen.generate.realism.classifier import Realism
+    def realism(self) -> RealismClassifier:
+        """The classifier of photographs versus generated faces."""
+        from facegen.generate.realism.classifier import RealismClassifier
 
-        return Realism(self._device)
+        return RealismClassifier(self._device)
 
     @cached_property
     def analyser(self) -> FaceAnalyser:
-        """Finds the face of a photograph."""
+        """Detects and parses the face of a photograph."""
         from facegen.faces import FaceAnalyser
 
         return FaceAnalyser()
 
     @cached_property
     def directions(self) -> Directions:
-        """The further sliders."""
+        """The further sliders, as directions in latent space."""
         from facegen.generate.editing.directions import Directions
 
         return Directions.load()
 
     def warm_up(self) -> None:
-        """Loads what the first picture needs."""
+        """Loads the models that the first picture needs."""
         self.draw(self.sample([0]), Sliders())
 
     def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
-        """New faces."""
+        """Samples new faces (`FaceGenerator.sample`)."""
         with self._lock, one_torch_thread():
             return self.generator.sample(seeds, temperature)
 
-    def retouched(self, latents: Latents) -> Latents:
-        """New faces with what a retouch makes of them, so that to draw them takes no longer than a photograph's edit."""
-        from facegen.generate.editing.photograph import Photographs
+    def retouch(self, latents: Latents) -> Latents:
+        """Adds retouched pictures in the canonical frame to new faces; drawing them is then as fast as editing a photograph."""
+        from facegen.generate.editing.photograph import from_retouch
         from facegen.generate.frame.variants import CANONICAL
+        from facegen.generate.model.latents import CanonicalPhotos
 
         if latents.photographs is not None:
             return latents
-        made: list[Photographs] = []
+        photographs: list[CanonicalPhotos] = []
         with self._lock, one_torch_thread():
             # one by one, as in `Retoucher.retouch`
-            for place, seed in enumerate(latents.seeds):
-                is_again = made and seed == latents.seeds[place - 1]
-                if is_again and bool((latents.texture[place] == latents.texture[place - 1]).all()):
-                    made.append(made[-1])  # a sweep shows one face many times
+            for index, seed in enumerate(latents.seeds):
+                is_same_seed = photographs and seed == latents.seeds[index - 1]
+                if is_same_seed and bool((latents.texture[index] == latents.texture[index - 1]).all()):
+                    photographs.append(photographs[-1])  # a sweep repeats one face
                     continue
-                ahead = self.generator.ahead(latents.take([place]))
-                picture = self.retoucher.retouch(self.generator.draw(ahead, CANONICAL), ahead.seeds)
+                face = self.generator.canonical(latents.take([index]))
+                picture = self.retoucher.retouch(self.generator.draw(face, CANONICAL), face.seeds)
                 restored = self.restorer.restore(picture)
-                made.append(Photographs.of_retouch(restored, self.analyser.parser.parse(restored), ahead))
-        return replace(latents, photographs=Photographs.joined(made))
+                photographs.append(from_retouch(restored, self.analyser.parser.parse(restored), face))
+        return replace(latents, photographs=CanonicalPhotos.concat(photographs))
 
-    def encode(self, image_rgb: np.ndarray, name: str = "the picture") -> Encoded:
-        """The face of a photograph.
+    def encode(self, image_rgb: np.ndarray, name: str = "the picture") -> EncodedPhoto:
+        """Encodes the largest face of a photograph, (H, W, 3) uint8 RGB.
 
         Raises:
             NoFaceError: there is none.
         """
+        from facegen.generate.editing.photograph import encode_photograph
+
         with self._lock:
-            return self.generator.encode(image_rgb, self.analyser, name)
+            return encode_photograph(self.generator, image_rgb, self.analyser, name)
 
     def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, retouch: bool = True) -> np.ndarray:
-        """Pictures of faces: (B, 256, 256, 3) uint8 RGB as photographs show them, else (B, 128, 128, 3) as drawn.
+        """Draws pictures of faces, (B, 256, 256, 3) uint8 RGB; without retouch the generator's output, (B, 128, 128, 3).
 
-        New faces have no photographs: a retouch makes some (`retouched`).
+        With retouch, new faces are retouched first, and photographs are edited instead of drawn.
         """
-        asked = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
-        latents = self.retouched(latents) if retouch else latents
-        made = []
-        for start in range(0, len(latents), _AT_ONCE):
-            places = range(start, min(start + _AT_ONCE, len(latents)))
-            part, values = latents.take(places), [asked[place] for place in places]
+        requested = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
+        latents = self.retouch(latents) if retouch else latents
+        batches = []
+        for start in range(0, len(latents), _BATCH_SIZE):
+            indices = range(start, min(start + _BATCH_SIZE, len(latents)))
+            part, values = latents.take(indices), [requested[index] for index in indices]
             with self._lock, one_torch_thread():
                 drawn = self.generator.draw(part, values)
-            made.append(self._photographed(drawn, part, values) if retouch else drawn)
-        return np.concatenate(made)
+            batches.append(self._render_photographs(drawn, part, values) if retouch else drawn)
+        return np.concatenate(batches)
 
-    def _photographed(self, drawn_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
-        """(B, 256, 256, 3) uint8: drawn faces as their photographs show them, what these do not show restored."""
+    def _render_photographs(self, drawn_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
+        """(B, 256, 256, 3) uint8: the faces' photographs posed and recoloured, with restored drawings where they show nothing."""
+        from facegen.generate.editing.photograph import render_photographs
+
         assert latents.photographs is not None
         is_mixed = latents.photographs.share < 1
-        # what is not the photograph's in a mixture is a new face, retouched like any other
-        shown = self.draw(replace(latents, photographs=None), sliders) if is_mixed else None
+        # the other part of a mixture is a new face, retouched like any other
+        restored = self.draw(replace(latents, photographs=None), sliders) if is_mixed else None
         with self._lock, one_torch_thread():
-            if shown is None:
-                shown = self.restorer.restore(drawn_rgb)
-            return self.generator.with_photographs(drawn_rgb, shown, latents, sliders)
+            if restored is None:
+                restored = self.restorer.restore(drawn_rgb)
+            return render_photographs(self.generator, drawn_rgb, restored, latents, sliders)
 
-    def best_seeds(self, options: GenerateOptions, sliders: Sliders) -> tuple[list[int], list[float]]:
-        """For each face the seed of `options.best_of` that looks most like a photograph, with its score 0..1.
+    def select_seeds(self, options: GenerateOptions, sliders: Sliders) -> tuple[list[int], list[float]]:
+        """For each face the seed with the highest realism score among `options.best_of`, and that score 0..1.
 
         The first face is chosen among the first `best_of` seeds from `options.seed` on, the second among the next.
         """
-        tried = options.best_of
+        tries = options.best_of
         seeds, scores = [], []
-        for first in range(options.seed, options.seed + options.count * tried, tried):
-            candidates = self.sample(range(first, first + tried), options.temperature)
+        for first in range(options.seed, options.seed + options.count * tries, tries):
+            candidates = self.sample(range(first, first + tries), options.temperature)
             drawn = self.draw(candidates, sliders, retouch=options.retouch)
-            said = self.realism.score(drawn)
-            seeds.append(first + int(said.argmax()))
-            scores.append(float(said.max()))
+            realism = self.realism.score(drawn)
+            seeds.append(first + int(realism.argmax()))
+            scores.append(float(realism.max()))
         return seeds, scores
 
     def sweep(
         self, latents: Latents, sliders: Sliders, name: str, *, steps: int = SWEEP_STEPS, retouch: bool = True
     ) -> np.ndarray:
-        """(steps, S, S, 3) uint8: one face while one slider goes from 0 to 1."""
+        """(steps, S, S, 3) uint8: one face with one slider going from 0 to 1."""
         values = [replace(sliders, **{name: float(v)}) for v in np.linspace(0, 1, steps)]
         return self.draw(latents.take([0] * steps), values, retouch=retouch)
 
     def __call__(self, request: GenerateRequest, on_progress: OnProgress | None = None) -> GenerateResult:
-        """Writes what was asked for.
+        """Writes the pictures of a request.
 
         Raises:
-            InputError: something of the request does not fit, or the photograph shows no face.
+            InputError: the request is inconsistent, or the photograph shows no face.
             WeightsError: the generator is missing.
             ResourceError: the folder cannot be written.
         """
@@ -198,16 +204,16 @@ class GeneratePipeline:
                 notices.append("A photograph has one face: one picture was made.")
         else:
             if options.best_of > 1:
-                seeds, scores = self.best_seeds(options, sliders)
+                seeds, scores = self.select_seeds(options, sliders)
             latents = self.sample(seeds, options.temperature)
         if request.more:
-            latents = self.directions.moved(latents, request.more)
+            latents = self.directions.apply(latents, request.more)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResourceError(f"Expected a folder that can be made at {folder}, but {error}.") from error
         if options.retouch:
-            latents = self.retouched(latents)
+            latents = self.retouch(latents)
         files = self.write(latents, request, sliders, seeds, on_progress)
         return GenerateResult(
             files=tuple(str(file) for file in files),
@@ -224,7 +230,7 @@ class GeneratePipeline:
         seeds: Sequence[int],
         on_progress: OnProgress | None = None,
     ) -> list[Path]:
-        """Writes faces into the request's folder as numbered pictures, marked and signed; `seeds` is what they say."""
+        """Writes faces into the request's folder as numbered pictures, watermarked and signed; `seeds` goes into their metadata."""
         folder, files = Path(request.output), []
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in zip(range(len(latents)), seeds, strict=False):
@@ -248,10 +254,10 @@ class GeneratePipeline:
         return np.concatenate(strips, 0)
 
     def _write(self, path: Path, picture: np.ndarray, request: GenerateRequest, sliders: Sliders, seed: int) -> Path:
-        said = to_dict(replace(request, sliders=sliders, given=NAMES, output=""))
-        said["options"] |= {"seed": seed, "count": 1, "best_of": 1}
-        said["edit"] = Path(request.edit).name
-        metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(said)}
+        described = to_dict(replace(request, sliders=sliders, given=NAMES, output=""))
+        described["options"] |= {"seed": seed, "count": 1, "best_of": 1}
+        described["edit"] = Path(request.edit).name
+        metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(described)}
         media.write_picture(path, provenance.mark_picture(picture), metadata=metadata)
         self._sign(path, request)
         return path

@@ -1,4 +1,4 @@
-"""What may be asked of the generator, and what comes back. Imports no torch."""
+"""Requests to the generator and their results. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from facegen.generate.sliders import NAMES, Sliders
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateOptions:
-    """How faces are drawn, beside the five sliders."""
+    """Options of drawing faces, beside the five sliders."""
 
     seed: int = field(default=0, metadata={"min": 0, "max": 2**31 - 1, "step": 1})
-    """Which face; further ones take the seeds after it."""
+    """Seed of the first face; further faces take the following seeds."""
     count: int = field(default=1, metadata={"min": 1, "max": 10_000, "step": 1})
-    """How many faces."""
+    """Number of faces."""
     temperature: float = field(default=0.8, metadata={"min": 0.0, "max": 1.2, "step": 0.05})
-    """How far from the most ordinary face they may be."""
+    """Variance of the samples: 0 gives mean faces, 1 the variance of the data."""
     retouch: bool = True
     """Draw details anew as a photograph has them, at 256 pixels."""
     best_of: int = field(default=1, metadata={"min": 1, "max": 16, "step": 1})
@@ -32,7 +32,7 @@ class GenerateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
-    """Pictures to be written into a folder."""
+    """Pictures to write into a folder."""
 
     FORMAT: ClassVar[int] = 1
 

@@ -1,4 +1,4 @@
-"""The five sliders: what 0 and 1 of each mean, in lids, lips, degrees and luminance. Imports no torch."""
+"""The five sliders and the physical quantities of their ends: lid and lip gap, luminance, yaw. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import ClassVar
 from facegen.config import check
 
 HEAD_REACH = 0.825
-"""How much of the trained turn is used: beyond, cheeks smear and the person changes."""
+"""Fraction of the trained range of yaw that is used; beyond it cheeks smear and identity changes."""
 NAMES = ("eyes", "mouth", "hair", "background", "head")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sliders:
-    """Five numbers that a face is asked for, each 0 to 1."""
+    """The five controls of a face, each 0 to 1."""
 
     eyes: float = field(default=0.8, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
     """How far the eyes are open: 0 closed, 1 wide open."""
@@ -37,14 +37,14 @@ class Sliders:
         """The five in the order of `NAMES`."""
         return tuple(getattr(self, f.name) for f in fields(self))
 
-    def drawn(self) -> tuple[float, ...]:
-        """The five as the generator is asked for them: a head turns `HEAD_REACH` of what it was trained to."""
+    def controls(self) -> tuple[float, ...]:
+        """The five as the generator's condition: the yaw is limited to `HEAD_REACH` of the trained range."""
         *others, head = self.values()
         return (*others, 0.5 + HEAD_REACH * (head - 0.5))
 
     @classmethod
-    def of_drawn(cls, values: Sequence[float]) -> Sliders:
-        """The sliders that are drawn as these five, as far as they reach."""
+    def from_controls(cls, values: Sequence[float]) -> Sliders:
+        """The sliders whose `controls` these five values are, clipped to 0..1."""
         *others, head = (float(value) for value in values)
         head = min(1.0, max(0.0, 0.5 + (head - 0.5) / HEAD_REACH))
         return cls(**dict(zip(NAMES, (*others, head), strict=True)))
@@ -52,13 +52,13 @@ class Sliders:
 
 @dataclass(frozen=True)
 class Scale:
-    """A line between a slider's value and a measured quantity."""
+    """Linear map between a slider's value and a physical quantity."""
 
     at0: float
     at1: float
 
     def quantity(self, value: float) -> float:
-        """What a slider's value stands for."""
+        """The quantity of a slider's value."""
         return self.at0 + (self.at1 - self.at0) * value
 
     def value(self, quantity: float) -> float:
@@ -73,9 +73,9 @@ MEASURED = {
     "background": Scale(0.08, 0.94),
     "head": Scale(-30.0, 30.0),
 }
-"""What is measured on a picture: lid gap in eye widths, lip gap in eye distances, mean luminance, degrees of yaw.
+"""Quantities as measured on a picture: lid gap in eye widths, lip gap in eye distances, mean luminance, yaw in degrees.
 
-Lids that are closed still measure about 0.12 with MediaPipe."""
+MediaPipe measures a lid gap of about 0.12 on closed eyes."""
 
 DRAWN = {
     "eyes": Scale(-0.08, 0.40),
@@ -84,5 +84,5 @@ DRAWN = {
     "background": Scale(0.08, 0.94),
     "head": Scale(-38.0, 38.0),
 }
-"""What the geometry is asked for so that a slider's value is measured: a warped picture of a turn of 38 degrees measures
-as about 26, and lids must overlap a little to look closed."""
+"""Quantities that the geometry is set to so that a slider's value is measured: a warp to a yaw of 38 degrees measures as
+about 26, and closed lids have to overlap a little."""

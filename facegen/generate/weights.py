@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facegen.hub import Bundled, WeightFile
-
-if TYPE_CHECKING:
-    from facegen.generate.attributes.network import AttributeNet
 
 _LICENCE = "Apache-2.0"
 
@@ -73,7 +69,7 @@ WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM, RETOUCHER)
 
 
 def generator_folder() -> Path:
-    """Where the bundled generator lies, verified, as diffusers saved it."""
+    """Folder of the bundled generator as diffusers saved it, its checksums verified."""
     from facegen import hub
 
     first, _ = (Path(hub.fetch(weight)) for weight in GENERATOR)
@@ -81,15 +77,7 @@ def generator_folder() -> Path:
 
 
 def generator_available() -> bool:
-    """Whether everything that draws faces is there; it is bundled, so False only in a broken install."""
+    """Whether all weights that drawing faces needs are installed; False only in a broken install."""
     from facegen import hub
 
     return all(hub.is_present(weight) for weight in (*GENERATOR, DIRECTIONS, RETOUCHER))
-
-
-def load_attributes() -> AttributeNet:
-    """The frozen network of the five input models."""
-    from facegen import hub
-    from facegen.generate.attributes.network import AttributeNetConfig, load_attribute_net
-
-    return load_attribute_net(str(hub.fetch(ATTRIBUTES)), AttributeNetConfig())

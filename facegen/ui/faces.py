@@ -21,7 +21,7 @@ from facegen.generate.sliders import NAMES, Sliders
 from facegen.ui.services import Services, Visitor
 
 if TYPE_CHECKING:
-    from facegen.generate.model.generator import Encoded
+    from facegen.generate.editing.photograph import EncodedPhoto
     from facegen.generate.model.latents import Latents
     from facegen.generate.pipeline import GeneratePipeline
 
@@ -47,7 +47,7 @@ class Asked:
     """How much of it: 0 none, 1 nothing else."""
     photo: str = ""
     """The photograph that is edited."""
-    encoded: "Encoded | None" = None
+    encoded: "EncodedPhoto | None" = None
     """Its face."""
 
 
@@ -117,14 +117,14 @@ class FaceDesk:
 
     def _make(self, seed: int, temperature: float, retouch: bool, changes: Changes) -> "Latents":
         latents = self._changed(self.pipeline.sample([seed], temperature), temperature, changes)
-        return self.pipeline.retouched(latents) if retouch else latents
+        return self.pipeline.retouch(latents) if retouch else latents
 
     def _changed(self, latents: "Latents", temperature: float, changes: Changes) -> "Latents":
         other_seed, mix, more = changes
         if mix:
             other = self._made(other_seed, temperature, False, _UNCHANGED)
-            latents = latents.mixed(other.take([0] * len(latents)), mix)
-        return self.pipeline.directions.moved(latents, dict(more)) if more else latents
+            latents = latents.mix(other.take([0] * len(latents)), mix)
+        return self.pipeline.directions.apply(latents, dict(more)) if more else latents
 
     def latents(self, asked: Asked, count: int = 1) -> "Latents":
         """The face asked for, then those of the seeds after it."""
@@ -134,7 +134,7 @@ class FaceDesk:
             return self._changed(asked.encoded.latents.take([0] * count), options.temperature, changes)
         seeds = range(options.seed, options.seed + count)
         faces = [self._made(seed, options.temperature, options.retouch, changes) for seed in seeds]
-        return type(faces[0]).joined(faces)
+        return type(faces[0]).concat(faces)
 
     def picture(self, asked: Asked) -> np.ndarray:
         """(384, 384, 3) uint8 of the face, for the eye."""
@@ -145,13 +145,13 @@ class FaceDesk:
         latents, realism = self.latents(asked), self.pipeline.realism
         both = [self.pipeline.draw(latents, asked.sliders, retouch=retouch)[0] for retouch in (False, True)]
         scores = [float(realism.score(picture[None])[0]) for picture in both]
-        marked = np.concatenate([realism.marked(enlarged(picture)) for picture in both], 1)
+        marked = np.concatenate([realism.highlight(enlarged(picture)) for picture in both], 1)
         return Retouched(before=enlarged(both[0]), after=enlarged(both[1]), scores=tuple(scores), marked=marked)
 
     def another_seed(self, asked: Asked) -> int:
         """A face at random, the best of as many as the options say."""
         first = replace(asked.options, seed=secrets.randbelow(1_000_000), count=1)
-        return self.pipeline.best_seeds(first, asked.sliders)[0][0] if first.best_of > 1 else first.seed
+        return self.pipeline.select_seeds(first, asked.sliders)[0][0] if first.best_of > 1 else first.seed
 
     def grid(self, asked: Asked, count: int) -> tuple[list[tuple[np.ndarray, str]], list[int]]:
         """Faces of the next seeds (the best ones where the options ask for it), with words; and their seeds."""
@@ -160,10 +160,10 @@ class FaceDesk:
         options = asked.options
         seeds, words = list(range(options.seed, options.seed + count)), [""] * count
         if options.best_of > 1 and asked.encoded is None:
-            seeds, scores = self.pipeline.best_seeds(replace(options, count=count), asked.sliders)
+            seeds, scores = self.pipeline.select_seeds(replace(options, count=count), asked.sliders)
             words = [f", realism {score:.2f}" for score in scores]
         latents = [self.latents(replace(asked, options=replace(options, seed=seed))) for seed in seeds]
-        drawn = self.pipeline.draw(type(latents[0]).joined(latents), asked.sliders, retouch=options.retouch)
+        drawn = self.pipeline.draw(type(latents[0]).concat(latents), asked.sliders, retouch=options.retouch)
         return [(p, f"Seed {s}{w}") for p, s, w in zip(drawn, seeds, words, strict=True)], seeds
 
     def sweep(self, asked: Asked, across: str, down: str = "") -> np.ndarray:
@@ -182,7 +182,7 @@ class FaceDesk:
         strips = [self.pipeline.sweep(latents, row, across, steps=steps, retouch=retouch) for row in rows]
         return np.concatenate([np.concatenate(list(strip), 1) for strip in strips], 0)
 
-    def encode(self, path: str) -> "Encoded":
+    def encode(self, path: str) -> "EncodedPhoto":
         """The face of a photograph.
 
         Raises:

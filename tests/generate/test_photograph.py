@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facegen.generate.model.generator import Encoded
+from facegen.generate.editing.photograph import EncodedPhoto
 from facegen.generate.pipeline import GeneratePipeline
 from tests.factories import portrait_rgb
 
@@ -16,7 +16,7 @@ def pipeline() -> GeneratePipeline:
 
 
 @pytest.fixture(scope="module")
-def encoded(pipeline: GeneratePipeline) -> Encoded:
+def encoded(pipeline: GeneratePipeline) -> EncodedPhoto:
     return pipeline.encode(portrait_rgb())
 
 
@@ -25,7 +25,7 @@ def change(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.abs(one.astype(int) - other.astype(int)).mean(2)
 
 
-def test_its_own_sliders_show_the_photograph(pipeline: GeneratePipeline, encoded: Encoded) -> None:
+def test_its_own_sliders_show_the_photograph(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> None:
     drawn = pipeline.draw(encoded.latents, encoded.sliders)[0]
     blurred = pipeline.restorer.restore(pipeline.draw(encoded.latents, encoded.sliders, retouch=False))[0]
     photograph = encoded.framed.picture_rgb
@@ -35,7 +35,7 @@ def test_its_own_sliders_show_the_photograph(pipeline: GeneratePipeline, encoded
     assert small.shape == (128, 128, 3)  # without a retouch, what the networks alone draw
 
 
-def test_what_a_slider_does_not_mean_stays(pipeline: GeneratePipeline, encoded: Encoded) -> None:
+def test_what_a_slider_does_not_mean_stays(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> None:
     before, darker, opened = pipeline.draw(
         encoded.latents.take([0, 0, 0]),
         [encoded.sliders, replace(encoded.sliders, hair=0.95), replace(encoded.sliders, mouth=0.9)],
@@ -45,19 +45,19 @@ def test_what_a_slider_does_not_mean_stays(pipeline: GeneratePipeline, encoded: 
     assert change(before, opened)[180:215, 110:146].mean() > 20  # the mouth
 
 
-def test_directions_and_mixtures_change_it(pipeline: GeneratePipeline, encoded: Encoded) -> None:
+def test_directions_and_mixtures_change_it(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> None:
     photograph = pipeline.draw(encoded.latents, encoded.sliders)[0]
-    wider = pipeline.draw(pipeline.directions.moved(encoded.latents, {"nose width": 3.0}), encoded.sliders)[0]
+    wider = pipeline.draw(pipeline.directions.apply(encoded.latents, {"nose width": 3.0}), encoded.sliders)[0]
     assert change(photograph, wider)[120:180, 100:156].mean() > 1
     other = pipeline.sample([7])
-    steps = [pipeline.draw(encoded.latents.mixed(other, part), encoded.sliders)[0] for part in (0.0, 0.5, 1.0)]
+    steps = [pipeline.draw(encoded.latents.mix(other, part), encoded.sliders)[0] for part in (0.0, 0.5, 1.0)]
     np.testing.assert_array_equal(steps[0], photograph)
     alone = pipeline.draw(other, encoded.sliders)[0]
     assert change(steps[2], alone).mean() < change(steps[1], alone).mean() < change(steps[0], alone).mean()
 
 
-def test_several_are_kept_apart(pipeline: GeneratePipeline, encoded: Encoded) -> None:
-    both = type(encoded.latents).joined([encoded.latents, encoded.latents])
+def test_several_are_kept_apart(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> None:
+    both = type(encoded.latents).concat([encoded.latents, encoded.latents])
     drawn = pipeline.draw(both, [encoded.sliders, replace(encoded.sliders, background=0.1)])
     alone = pipeline.draw(encoded.latents, encoded.sliders)[0]
     assert change(drawn[0], alone).max() < 4

@@ -71,10 +71,10 @@ def test_a_photograph_is_edited(pipeline: GeneratePipeline, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", DIRECTIONS)
 def test_directions_change_the_face(pipeline: GeneratePipeline, name: str) -> None:
     face = pipeline.sample([7])
-    moved = pipeline.directions.moved(face, {name: 2.0})
+    moved = pipeline.directions.apply(face, {name: 2.0})
     before, after = (pipeline.draw(f, Sliders(), retouch=False).astype(int) for f in (face, moved))
     assert np.abs(before - after).mean() > 0.5
     with pytest.raises(InputError, match="direction"):
-        pipeline.directions.moved(face, {"tail": 1.0})
+        pipeline.directions.apply(face, {"tail": 1.0})
     with pytest.raises(InputError, match="between -6 and 6"):
-        pipeline.directions.moved(face, {name: 400.0})
+        pipeline.directions.apply(face, {name: 400.0})

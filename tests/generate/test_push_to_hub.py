@@ -10,14 +10,14 @@ from tests.small_hub import running_hub
 THERE_AND_BACK = """
 import numpy as np
 import torch
-from facegen.generate.model.prior import fit_basis
+from facegen.generate.model.prior import fit_linear_prior
 from facegen.generate.model.diffusion import FacePipeline
 from facegen.generate.model.vae import ConditionalVae
 from tests.generate.faces import small_pack
 
 torch.manual_seed(0)
 vae = ConditionalVae(texture_codes=6, shape_codes=3, anchors=10, widths=(8, 8, 8, 8), latents=(2, 2, 2))
-vae.warm_start(fit_basis(small_pack(), 6, 3))
+vae.set_prior(fit_linear_prior(small_pack(), 6, 3))
 vae.push_to_hub("me/vae", token="hf_test")
 FacePipeline(vae=vae.eval()).push_to_hub("me/faces", token="hf_test")
 drawn = [np.asarray(FacePipeline(vae=vae)(seed=5).images[0])]

@@ -95,15 +95,15 @@ def test_a_retouch_looks_more_like_a_photograph_of_the_same_person(pipeline: Gen
 
 
 def test_a_face_does_not_depend_on_those_beside_it(pipeline: GeneratePipeline) -> None:
-    both = pipeline.retouched(pipeline.sample([41, 42]))
-    alone = pipeline.retouched(pipeline.sample([42]))
+    both = pipeline.retouch(pipeline.sample([41, 42]))
+    alone = pipeline.retouch(pipeline.sample([42]))
     assert both.photographs is not None
     assert alone.photographs is not None
     np.testing.assert_array_equal(both.photographs.maps[1], alone.photographs.maps[0])
-    assert pipeline.retouched(both) is both
+    assert pipeline.retouch(both) is both
 
 
 def test_what_changes_a_new_face_has_it_retouched_again(pipeline: GeneratePipeline) -> None:
-    face = pipeline.retouched(pipeline.sample([41]))
-    assert face.mixed(pipeline.sample([42]), 0.5).photographs is None
-    assert pipeline.directions.moved(face, {"smile": 1.0}).photographs is None
+    face = pipeline.retouch(pipeline.sample([41]))
+    assert face.mix(pipeline.sample([42]), 0.5).photographs is None
+    assert pipeline.directions.apply(face, {"smile": 1.0}).photographs is None

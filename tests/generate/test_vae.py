@@ -9,8 +9,8 @@ import torch
 from facegen.generate.model.cells import LatentGroup
 from facegen.generate.model.diffusion import FacePipeline
 from facegen.generate.model.generator import FaceGenerator
-from facegen.generate.model.prior import fit_basis, to_vector
-from facegen.generate.model.task import balanced_divergence
+from facegen.generate.model.prior import canonical_vectors, fit_linear_prior
+from facegen.generate.model.regularization import balance_divergences
 from facegen.generate.model.vae import ConditionalVae
 from facegen.generate.sliders import Sliders
 from tests.generate.faces import small_pack
@@ -20,7 +20,7 @@ from tests.generate.faces import small_pack
 def vae() -> ConditionalVae:
     torch.manual_seed(0)
     model = ConditionalVae(texture_codes=6, shape_codes=3, anchors=10, widths=(8, 8, 8, 8), latents=(2, 2, 2))
-    model.warm_start(fit_basis(small_pack(), 6, 3))
+    model.set_prior(fit_linear_prior(small_pack(), 6, 3))
     for parameter in model.paint.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return model.eval()
@@ -33,30 +33,30 @@ def test_a_posterior_equal_to_the_prior_costs_nothing() -> None:
 
 
 def test_noises_repeat_a_posterior_through_the_prior(vae: ConditionalVae) -> None:
-    base = vae.base(torch.randn(2, 6))
-    condition = vae.condition_of(torch.rand(2, 5))
+    base = vae.decode_texture(torch.randn(2, 6))
+    condition = vae.embed_condition(torch.rand(2, 5))
     seen = vae.encode(torch.rand(2, 5, 128, 128))
-    drawn, _, noises = vae.draw_canonical(base, condition, seen)
-    again, spent, _ = vae.draw_canonical(base, condition, None, noises)
+    drawn, _, noises = vae.decode_canonical(base, condition, seen)
+    again, spent, _ = vae.decode_canonical(base, condition, None, noises)
     torch.testing.assert_close(again, drawn)
     assert not spent.any()
 
 
 def test_codes_of_the_data_are_whitened_and_give_it_back(vae: ConditionalVae) -> None:
     pack = small_pack()
-    vectors = torch.from_numpy(to_vector(pack.canonical))
-    codes = vae.texture_codes_of(vectors)
+    vectors = torch.from_numpy(canonical_vectors(pack.canonical))
+    codes = vae.encode_texture(vectors)
     drawn = vae.texture_mean + codes @ vae.texture_axes
     assert float((drawn - vectors).square().mean()) < float((vae.texture_mean - vectors).square().mean())
     shapes = torch.from_numpy(pack.shapes)
-    near = vae.shapes(vae.shape_codes_of(shapes))
+    near = vae.decode_shapes(vae.encode_shapes(shapes))
     assert float((near - shapes).abs().mean()) < 0.5
 
 
 def test_warm_up_weighs_divergences() -> None:
     spent = torch.tensor([[1.0, 2.0, 3.0]])
-    assert balanced_divergence(spent, 0.5) == 6
-    assert 0 < balanced_divergence(spent, 0.1) < 6
+    assert balance_divergences(spent, 0.5) == 6
+    assert 0 < balance_divergences(spent, 0.1) < 6
 
 
 def test_a_seed_is_one_face_whatever_stands_beside_it(vae: ConditionalVae) -> None:

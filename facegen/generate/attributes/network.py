@@ -1,29 +1,33 @@
-"""A small network that looks at a face: the five input models, the choice of training data and the realism classifier."""
+"""A small convolutional network that predicts numbers from a face: five sliders, gender, or realism."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facegen import hub
 from facegen.faces.parse.network import Residual
+from facegen.generate.weights import ATTRIBUTES
+from facegen.restore.checkpoint import load_frozen
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeNetConfig:
-    """What rebuilds the network from its weights."""
+    """Architecture of an attribute network."""
 
     widths: tuple[int, ...] = (64, 96, 144)
     """Channels at 1/4, 1/8 and 1/16 of the input's side."""
     blocks: tuple[int, ...] = (1, 2, 2)
     """Residual blocks at each of these scales."""
     outputs: int = 6
-    """Numbers that are said of a picture."""
+    """Number of outputs."""
     pooling: Literal["flat", "map"] = "flat"
-    """Whether places are told apart («flat», for measures), or a map of scores is averaged («map», for realism)."""
+    """«flat»: fully connected head, for measures; «map»: a score map that is averaged, for realism."""
     side: int = field(default=128, metadata={"min": 32, "max": 512, "step": 32})
     """Side of the pictures, pixels."""
 
@@ -34,7 +38,7 @@ def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class AttributeNet(nn.Module):
-    """Pictures to numbers; differentiable, so that a generator can be held to what it says."""
+    """Pictures to numbers; also a differentiable loss network of the generator."""
 
     def __init__(self, config: AttributeNetConfig) -> None:
         super().__init__()
@@ -60,40 +64,37 @@ class AttributeNet(nn.Module):
             self.head = nn.Conv2d(last, config.outputs, 1)
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """Maps at 1/4, 1/8 and 1/16 of the side of (B, 3, S, S) RGB in [-1, 1]."""
+        """Feature maps at 1/4, 1/8 and 1/16 of the side of (B, 3, S, S) RGB in [-1, 1]."""
         x = F.pixel_unshuffle(pictures, 4)
-        found = []
+        maps = []
         for stage in self.stages:
             x = stage(x)
-            found.append(x)
-        return found
+            maps.append(x)
+        return maps
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, 3, S, S) RGB in [-1, 1] to (B, outputs)."""
-        said = self.head(self.features(pictures)[-1])
-        return said if self.config.pooling == "flat" else said.mean((2, 3))
+        outputs = self.head(self.features(pictures)[-1])
+        return outputs if self.config.pooling == "flat" else outputs.mean((2, 3))
 
     def score_map(self, pictures: Tensor) -> Tensor:
-        """(B, outputs, S / 16, S / 16) scores by place, of a network that averages them."""
+        """(B, outputs, S / 16, S / 16) score map of a network with «map» pooling."""
         return self.head(self.features(pictures)[-1])
 
 
-def load_attribute_net(path: str, config: AttributeNetConfig) -> AttributeNet:
+def load_attribute_net(path: Path, config: AttributeNetConfig) -> AttributeNet:
     """The frozen network from its weights.
 
     Raises:
         WeightsError: the file holds another model.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    return load_frozen(AttributeNet(config), path, "attribute network").to(memory_format=torch.channels_last)
 
-    from facegen.errors import WeightsError
 
-    network = AttributeNet(config).eval().requires_grad_(False)
-    try:
-        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (SafetensorError, RuntimeError) as error:
-        raise WeightsError(
-            f"Expected the weights of an attribute network in {path}, found another model; install them again."
-        ) from error
-    return network.to(memory_format=torch.channels_last)
+def load_attributes() -> AttributeNet:
+    """The bundled, frozen network of the five sliders and gender.
+
+    Raises:
+        WeightsError: its weights are missing or were changed.
+    """
+    return load_attribute_net(Path(hub.fetch(ATTRIBUTES)), AttributeNetConfig())

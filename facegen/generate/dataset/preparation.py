@@ -16,9 +16,11 @@ from facegen.config import check, write_json
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import FaceAnalyser
 from facegen.faces.parse import BACKGROUND, HAIR
-from facegen.generate.attributes.measure import measure_picture, mirrored_mean
-from facegen.generate.attributes.predictor import FEMALE, Choice
+from facegen.generate.attributes.measure import measure_picture
+from facegen.generate.attributes.predictor import AttributePredictor
+from facegen.generate.attributes.task import FEMALE
 from facegen.generate.dataset.packed import SIDE, PackedFaces
+from facegen.generate.frame import geometry
 from facegen.generate.frame.alignment import Framed, frame_largest, parse_framed
 from facegen.generate.frame.variants import Measured, canonical, flow_from_canonical, target_points, variant
 from facegen.generate.sliders import NAMES
@@ -92,7 +94,7 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     if unknown:
         raise InputError(f"Expected labels of pictures in {source}, found one of {unknown[0]!r}; correct the CSV.")
     label, threshold = parse_keep(request.keep)
-    choice = Choice()
+    predictor = AttributePredictor()
     analyser = FaceAnalyser()
     rows: list[dict[str, object]] = []
     samples: list[tuple[str, str, Measured, np.ndarray]] = []
@@ -109,7 +111,7 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
         for kind, picture in _kinds(framed, request, number):
             counts[kind] += 1
             _write(output / kind / group / f"{path.stem}.png", picture)
-            said = choice.outputs(picture[None])[0]
+            said = predictor.predict(picture[None])[0]
             probability = said[FEMALE] if label != "male" else 1 - said[FEMALE]
             is_kept = probability >= threshold and not (label and group and group != label)
             row: dict[str, object] = {"name": f"{kind}/{name}", "kept": int(is_kept), "female": float(said[FEMALE])}
@@ -161,7 +163,7 @@ def _pack(
     samples: list[tuple[str, str, Measured, np.ndarray]], request: DatasetRequest, say: OnProgress
 ) -> PackedFaces:
     count, variants = len(samples), request.variants + 1
-    mean_shape = mirrored_mean(np.stack([m.shape for _, _, m, _ in samples]))
+    mean_shape = geometry.symmetric_mean(np.stack([m.shape for _, _, m, _ in samples]))
     pictures = np.empty((count, variants, SIDE, SIDE, 3), np.uint8)
     drawn, measured = (np.full((count, variants, 5), np.nan, np.float32) for _ in range(2))
     canonicals = np.empty((count, SIDE, SIDE, 5), np.uint8)
@@ -200,10 +202,10 @@ def _pack(
 def _measure_variant(
     analyser: FaceAnalyser, picture: np.ndarray, hair: np.ndarray, background: np.ndarray
 ) -> np.ndarray:
-    from facegen.generate.attributes.measure import measure_with
+    from facegen.generate.attributes.measure import measure_aligned
 
     large = cv2.resize((picture * 255).astype(np.uint8), (256, 256), interpolation=cv2.INTER_LINEAR)
-    return measure_with(analyser, large, picture, hair, background)
+    return measure_aligned(analyser, large, picture, hair, background)
 
 
 def read_labels(path: Path) -> dict[str, np.ndarray]:

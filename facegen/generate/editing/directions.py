@@ -1,7 +1,7 @@
-"""Further sliders: directions in the latents along which one measured score changes (InterFaceGAN, arXiv:1907.10786).
+"""Further sliders: directions in latent space that change one measured score (InterFaceGAN, arXiv:1907.10786).
 
-Each is the normal of a linear boundary between the faces that score highest and lowest, with what it shares with the
-other directions taken out, so that one moves and the others stay. Codes have unit variance: one step is one deviation.
+Each is the normal of a linear boundary between the faces of highest and lowest score, orthogonalised against the other
+normals (dual basis), so that moving along one keeps the others' scores. Codes have unit variance.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from facegen.generate.model.latents import Latents
 
 NAMES = ("smile", "face width", "nose width", "nose length", "skin", "feminine")
-MOST = 6.0
-"""The largest step either way; beyond lie no faces."""
+MAX_STEP = 6.0
+"""Largest step in either direction; beyond it no face is drawn."""
 _EXTREME = 0.2
-"""Share of the faces at either end between which the boundary is drawn."""
+"""Fraction of the faces at either end of a score that the boundary separates."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Directions:
-    """Unit directions by name: texture (D, K) and shape (D, 1404) parts of a step of one deviation of the score."""
+    """Directions by name: texture (D, K) and shape (D, 1404) parts of a step of one deviation of the score."""
 
     names: tuple[str, ...]
     texture: np.ndarray
@@ -35,7 +35,7 @@ class Directions:
 
     @classmethod
     def load(cls) -> Directions:
-        """The bundled ones.
+        """The bundled directions.
 
         Raises:
             WeightsError: they are missing.
@@ -49,18 +49,22 @@ class Directions:
         return cls(names=NAMES, texture=found["texture"].astype(np.float32), shape=found["shape"].astype(np.float32))
 
     def save(self, path: Path) -> None:
-        """Writes them in half precision."""
+        """Writes `directions.safetensors` in half precision."""
         from safetensors.numpy import save_file
 
         # safetensors writes an array's memory as it lies
         halves = {name: np.ascontiguousarray(getattr(self, name), np.float16) for name in ("texture", "shape")}
         save_file(halves, path)
 
-    def moved(self, latents: Latents, steps: dict[str, float]) -> Latents:
-        """The faces moved along some directions; those that were retouched have to be again.
+    def apply(self, latents: Latents, steps: dict[str, float]) -> Latents:
+        """Moves faces along directions; retouched photographs are dropped.
+
+        Args:
+            latents: the faces.
+            steps: step by name of a direction, -6 to 6.
 
         Raises:
-            InputError: there is no direction of that name, or a step leads where there are no faces.
+            InputError: there is no direction of that name, or a step is too large.
         """
         import torch
 
@@ -68,16 +72,16 @@ class Directions:
         for name, step in steps.items():
             if name not in self.names:
                 raise InputError(f"Expected a direction of {', '.join(self.names)}, found {name!r}.")
-            if not abs(step) <= MOST:
-                raise InputError(f"Expected a step between {-MOST:g} and {MOST:g} for {name}, found {step:g}.")
-            place = self.names.index(name)
-            texture += step * torch.from_numpy(self.texture[place]).to(texture)
-            shapes += step * self.shape[place].reshape(468, 3)
-        known = latents.photographs
-        return replace(latents, texture=texture, shapes=shapes, photographs=known and known.kept())
+            if not abs(step) <= MAX_STEP:
+                raise InputError(f"Expected a step between {-MAX_STEP:g} and {MAX_STEP:g} for {name}, found {step:g}.")
+            index = self.names.index(name)
+            texture += step * torch.from_numpy(self.texture[index]).to(texture)
+            shapes += step * self.shape[index].reshape(468, 3)
+        photographs = latents.photographs
+        return replace(latents, texture=texture, shapes=shapes, photographs=photographs and photographs.inherit())
 
 
-def scores(pack: PackedFaces) -> np.ndarray:
+def measure_scores(pack: PackedFaces) -> np.ndarray:
     """(N, 6) the measured score of each direction, in the order of `NAMES`; NaN where unknown."""
     shapes = np.asarray(pack.shapes, np.float32)
 
@@ -97,31 +101,30 @@ def scores(pack: PackedFaces) -> np.ndarray:
     )  # fmt: skip
 
 
-def find_directions(pack: PackedFaces, texture: np.ndarray, shape: np.ndarray, shape_axes: np.ndarray) -> Directions:
-    """Directions for a generator's codes.
+def fit_directions(pack: PackedFaces, texture: np.ndarray, shape: np.ndarray, shape_axes: np.ndarray) -> Directions:
+    """Fits the directions to a dataset encoded by a generator; write them with `Directions.save`.
 
     Args:
         pack: the dataset.
-        texture: (N, K) the faces' texture codes.
-        shape: (N, L) their shape codes.
-        shape_axes: (L, 1404) what a shape code does.
+        texture: (N, K) the faces' texture codes (`ConditionalVae.encode_texture`).
+        shape: (N, L) their shape codes (`ConditionalVae.encode_shapes`).
+        shape_axes: (L, 1404) the generator's principal axes of shapes.
     """
     from sklearn.svm import LinearSVC
 
     codes = np.concatenate([texture, shape], 1)
     normals = []
-    for values in scores(pack).T:
+    for values in measure_scores(pack).T:
         known = np.flatnonzero(np.isfinite(values))
         order = known[np.argsort(values[known], kind="stable")]
         count = max(2, round(_EXTREME * len(order)))
         chosen = np.concatenate([order[:count], order[-count:]])
-        # so soft a margin that all of the extremes count: a hard one finds codes that tell but cannot be seen
+        # a small C weighs all extremes: a hard margin picks codes that separate but are invisible
         boundary = LinearSVC(C=1e-5, max_iter=5000).fit(codes[chosen], np.repeat([0, 1], count))
         normals.append(boundary.coef_[0] / np.linalg.norm(boundary.coef_[0]))
-    # the dual basis: moving along one leaves the others' scores where they are
-    gram = np.array(normals)
-    free = np.linalg.pinv(gram).T
-    steps = free * np.minimum(1.0, 2.0 / np.linalg.norm(free, axis=1))[:, None]
+    # dual basis: moving along one direction keeps the others' scores
+    dual = np.linalg.pinv(np.array(normals)).T
+    steps = dual * np.minimum(1.0, 2.0 / np.linalg.norm(dual, axis=1))[:, None]
     split = texture.shape[1]
     return Directions(
         names=NAMES,

@@ -23,6 +23,7 @@ from facegen.faces.mesh import (
     LIPS_OUTER,
     normals,
     rasterise,
+    topology,
 )
 from facegen.generate.frame.alignment import SIZE
 
@@ -161,6 +162,18 @@ def in_frame(shape: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
     return np.concatenate([align.apply(matrix, shape[:, :2]), depth], 1).astype(np.float32)
 
 
+def mirror_shapes(shapes: np.ndarray) -> np.ndarray:
+    """(N, 468, 3) shapes of the mirrored pictures."""
+    mirrored = shapes[:, topology().mirror].copy()
+    mirrored[..., 0] = SIZE - 1 - mirrored[..., 0]
+    return mirrored
+
+
+def symmetric_mean(shapes: np.ndarray) -> np.ndarray:
+    """(468, 3) float32 mean of (N, 468, 3) shapes and their mirror images."""
+    return np.concatenate([shapes, mirror_shapes(shapes)]).mean(0).astype(np.float32)
+
+
 def posed(shape: np.ndarray, lids: float, lips: float, yaw_deg: float) -> np.ndarray:
     """(468, 3) the shape with this expression and turn."""
     frontal = with_lips(with_lids(shape.astype(np.float64), lids), lips)
@@ -234,14 +247,14 @@ def _clear_of_rim(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     At the rim of the source lies what is behind the head too: spread over a cheek it would be a smear.
     """
-    opened = turned_into_view(source, target)
+    opened = disocclusion(source, target)
     centre = source[list(FACE_OVAL), :2].mean(0)
     result = source.copy()
     result[:, :2] += (_INWARD * opened)[:, None] * (centre - source[:, :2])
     return result
 
 
-def turned_into_view(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def disocclusion(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(468,) 0..1 how far each vertex turns towards the camera that the source hardly shows."""
     before, after = (-normals(points)[:, 2] for points in (source, target))
     return np.clip(after - before, 0, 1) * np.clip(1 - before / 0.7, 0, 1)

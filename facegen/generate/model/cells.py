@@ -7,12 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MOMENTUM = 0.05
+"""Of the batch norms."""
 BRANCH = 0.3
-"""What a residual branch counts; NVAE's 0.1 suits its depth, these networks have a tenth of its cells."""
+"""Scale of a residual branch; NVAE uses 0.1, with ten times as many cells."""
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs channels by what the whole map says (arXiv:1709.01507)."""
+    """Squeeze-and-excitation: channel weights from the pooled map (arXiv:1709.01507)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -24,7 +25,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Film(nn.Module):
-    """Scales and shifts channels by the condition; begins as the identity."""
+    """Scales and shifts channels by the condition; initialised as the identity."""
 
     def __init__(self, condition: int, width: int) -> None:
         super().__init__()
@@ -75,14 +76,14 @@ class DepthwiseCell(nn.Module):
 
 
 class Down(nn.Sequential):
-    """Half the side, other channels."""
+    """Strided convolution: half the side, `outputs` channels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(nn.Conv2d(inputs, outputs, 3, 2, 1))
 
 
 class Up(nn.Sequential):
-    """Twice the side, other channels; a pixel shuffle, which is the quickest on CPUs."""
+    """Pixel shuffle, the fastest upsampling on CPUs: twice the side, `outputs` channels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
@@ -94,7 +95,7 @@ def soft_clamp(x: Tensor) -> Tensor:
 
 
 class LatentGroup(nn.Module):
-    """One group of the hierarchy: a prior from above, a posterior relative to it (NVAE's residual normal).
+    """One latent group: a prior from the map above, a posterior relative to it (NVAE's residual normal distribution).
 
     Args:
         width: channels of the map above.
@@ -113,18 +114,18 @@ class LatentGroup(nn.Module):
     def forward(
         self, above: Tensor, seen: Tensor | None, noise: Tensor | None, temperature: float | Tensor = 1.0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The map with the group joined in.
+        """Draws the group's latents and adds them to the map.
 
         Args:
             above: (B, width, h, w).
-            seen: (N, seen, h, w) the encoder's map for the posteriors of the first N <= B; the others, or all where it
-                is None, are sampled from the prior.
+            seen: (N, seen, h, w) the encoder's map: the first N <= B faces are drawn from their posteriors, the others
+                (all of them for None) from the prior.
             noise: (B, latent, h, w) standard normal; None draws it.
             temperature: factor on the prior's deviation; broadcasts to (B, latent, h, w).
 
         Returns:
-            The map, (B,) divergence of posterior from prior in nats (0 for a sample), and the group's noise: what
-            reproduces its value through the prior at temperature 1.
+            The map, (B,) KL divergence of posterior from prior in nats (0 for a sample), and the noise that
+            reproduces the latents through the prior at temperature 1.
         """
         mean, log_std = soft_clamp(self.prior(above).float()).chunk(2, 1)
         std = log_std.exp() + 1e-2
@@ -136,10 +137,10 @@ class LatentGroup(nn.Module):
             count = len(seen)
             stacked = torch.cat([above[:count], seen], 1)
             offset, log_ratio = soft_clamp(self.posterior(stacked).float()).chunk(2, 1)
-            # posterior N(mean + std * offset, std * ratio): the divergence does not depend on the prior's own numbers
+            # posterior N(mean + std * offset, std * ratio): the KL divergence depends on offset and ratio only
             ratio = log_ratio.exp()
-            spent = 0.5 * (offset.square() + ratio.square() - 1).sum((1, 2, 3)) - log_ratio.sum((1, 2, 3))
-            divergence = torch.cat([spent, divergence[count:]])
+            kl = 0.5 * (offset.square() + ratio.square() - 1).sum((1, 2, 3)) - log_ratio.sum((1, 2, 3))
+            divergence = torch.cat([kl, divergence[count:]])
             standard = torch.cat([offset + ratio * noise[:count], standard[count:]])
         value = mean + std * standard
         return above + self.join(value.to(above.dtype)), divergence, standard

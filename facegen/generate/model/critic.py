@@ -1,4 +1,4 @@
-"""What holds the generator to looking like photographs: a critic of patches, and features of frozen networks."""
+"""The critic (discriminator) of the generator, its losses, and the frozen networks of the perceptual losses."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from facegen.restore.losses import ParserEncoder, high_pass
 
 
 class Critic(nn.Module):
-    """Scores patches of about a third of the picture (arXiv:1611.07004), and the whole.
+    """Scores patches of about a third of the picture (PatchGAN, arXiv:1611.07004), and the whole picture.
 
-    Group norms rather than spectral ones: in the short trainings of a CPU a critic that may change slowly only sees
-    no blur.
+    Group norm instead of spectral norm: within a short training on a CPU a spectrally normalised critic does not learn
+    to see blur.
 
     Args:
         widths: channels at 1/2, 1/4, 1/8 and 1/16 of the side; multiples of 8.
@@ -34,7 +34,7 @@ class Critic(nn.Module):
         self.whole = nn.Sequential(nn.Conv2d(last, last, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(last, 1, 4, 2, 1))
 
     def forward(self, pictures: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Scores (of patches, of the whole) and features of (B, 3, S, S) RGB in [0, 1]."""
+        """Scores (of patches, of the whole) and feature maps of (B, 3, S, S) RGB in [0, 1]."""
         h = F.pixel_unshuffle(torch.cat([pictures * 2 - 1, high_pass(pictures)], 1), 2)
         features = []
         for stage in self.stages:
@@ -43,31 +43,32 @@ class Critic(nn.Module):
         return [self.patch(h), self.whole(h)], features
 
 
-def critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Hinge loss of the critic, mean over its scores."""
+def critic_hinge_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Hinge loss of the critic, mean over its scores (arXiv:1705.02894)."""
     terms = [F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for r, f in zip(real, fake, strict=True)]
     return torch.stack(terms).mean()
 
 
-def fooling_loss(fake: list[Tensor]) -> Tensor:
-    """What the generator gains by a critic that believes it."""
+def generator_hinge_loss(fake: list[Tensor]) -> Tensor:
+    """Hinge loss of the generator, mean over the critic's scores."""
     return -torch.stack([f.float().mean() for f in fake]).mean()
 
 
-class FrozenFeatures(nn.Module):
-    """The face parser for feature distances and, where its weights are there, the attribute network for the sliders."""
+class FrozenNetworks(nn.Module):
+    """The face parser's encoder for feature distances and, where installed, the attribute network for the slider loss."""
 
     def __init__(self) -> None:
         super().__init__()
         from facegen import hub
-        from facegen.generate.weights import ATTRIBUTES, load_attributes
+        from facegen.generate.attributes.network import load_attributes
+        from facegen.generate.weights import ATTRIBUTES
 
         self.maps = ParserEncoder(3)
         self.attributes = load_attributes() if hub.is_present(ATTRIBUTES) else None
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Maps of (B, 3, 128, 128) RGB in [0, 1]."""
+        """The parser's feature maps of (B, 3, 128, 128) RGB in [0, 1]."""
         return self.maps(pictures)
 
     def sliders(self, pictures: Tensor) -> Tensor | None:
@@ -76,6 +77,6 @@ class FrozenFeatures(nn.Module):
 
 
 @functools.cache
-def frozen_features(device: str) -> FrozenFeatures:
+def frozen_networks(device: str) -> FrozenNetworks:
     """The frozen networks, loaded once a device."""
-    return FrozenFeatures().to(device)
+    return FrozenNetworks().to(device)

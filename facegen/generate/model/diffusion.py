@@ -1,4 +1,4 @@
-"""The generator as any diffusers user knows it: `FacePipeline.from_pretrained(folder)(eyes=0.9, seed=7).images`."""
+"""The generator as a diffusers pipeline: `FacePipeline.from_pretrained(folder)(eyes=0.9, seed=7).images`."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class FacePipeline(DiffusionPipeline):
         self.register_modules(vae=vae)
 
     @classmethod
-    def from_pretrained(cls, place: str | PathLike[str], **options: Any) -> FacePipeline:  # type: ignore[override]
-        """A pipeline as `save_pretrained` or `push_to_hub` wrote it.
+    def from_pretrained(cls, path: str | PathLike[str], **options: Any) -> FacePipeline:  # type: ignore[override]
+        """Loads a pipeline that `save_pretrained` or `push_to_hub` wrote.
 
-        diffusers itself refuses models of other packages where they come from the Hub and not from a folder.
+        diffusers' own loader refuses models of other packages that come from the Hub.
 
         Args:
-            place: a folder, or «owner/name» on the Hub.
+            path: a folder, or «owner/name» on the Hub.
             options: as `ConditionalVae.from_pretrained` takes them: revision, token, torch_dtype and so on.
         """
-        return cls(ConditionalVae.from_pretrained(place, subfolder="vae", **options))
+        return cls(ConditionalVae.from_pretrained(path, subfolder="vae", **options))
 
     def __call__(
         self,

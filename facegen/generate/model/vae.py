@@ -1,12 +1,12 @@
-"""The generator: a hierarchical conditional VAE that draws a canonical face and moves it into place.
+"""The generator: a hierarchical conditional VAE that draws a canonical face and warps it into the picture.
 
 ```
-texture codes, shape codes --linear--> canonical base (RGB, hair, background) and the person's shape
-base --cells, 3 groups of latents (8x8, 16x16, 32x32)--> canonical features
-features, base --flow of the posed shape--> picture frame --cells with FiLM--> 128x128 RGB
+texture codes, shape codes --PCA--> canonical base (RGB, hair, background) and the neutral shape
+base --cells, 3 latent groups (8x8, 16x16, 32x32)--> canonical features
+features, base --flow of the posed mesh--> picture frame --cells with FiLM--> 128x128 RGB
 ```
-Lids, lips and turn act through the flow, hair and background through the base's maps, and all five through FiLM, so a
-slider's effect does not have to be found among the latents, and the person stays when one moves.
+Lids, lips and yaw act through the flow, hair and background through the base's alpha maps, and all five through FiLM, so
+that the latents need not learn a slider's effect, and identity is preserved when one moves.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ from torch.nn import functional as F
 from facegen.generate.frame.repaint import HAIR_COLOURS, HAIR_LUMINANCES, LUMINANCE
 from facegen.generate.frame.variants import CANONICAL_BACKGROUND, CANONICAL_HAIR
 from facegen.generate.model.cells import DepthwiseCell, Down, LatentGroup, ResidualCell, Up
-from facegen.generate.model.prior import MAPS, TEXTURE, Basis
+from facegen.generate.model.prior import MAPS, TEXTURE, LinearPrior
 from facegen.generate.sliders import DRAWN, NAMES
 
 SIDE = 128
-FRAME = 256
-"""Flows are in pixels of a picture of this side."""
+FLOW_UNIT = 256
+"""Side of the picture in whose pixels flows are given."""
 CONDITION = 64
+"""Channels of the embedded condition."""
 LEADING, NEIGHBOURS = 28, 200
-"""Texture codes by which faces are neighbours, and how many of these a new face is mixed from."""
+"""Leading texture codes that measure the distance of two faces, and number of neighbours that a new face is mixed from."""
 
 
 class ConditionalVae(ModelMixin, ConfigMixin):
-    """See the module's docstring.
+    """The network (see the module's docstring).
+
+    Buffers hold the linear prior (`prior.LinearPrior`); `is_warm` is 1 once they are filled.
 
     Args:
-        texture_codes: linear codes of the canonical picture.
-        shape_codes: linear codes of the shape.
-        anchors: faces of the data whose codes make up the prior.
+        texture_codes: principal components of the canonical picture.
+        shape_codes: principal components of the shape.
+        anchors: training faces whose codes make up the prior.
         widths: channels at 64, 32, 16 and 8 pixels.
-        latents: channels of the groups at 8, 16 and 32 pixels.
+        latents: channels of the latent groups at 8, 16 and 32 pixels.
     """
 
     config_name = "config.json"  # type: ignore[assignment]
@@ -56,14 +59,14 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         super().__init__()
         fine, w32, w16, w8 = widths
         size = TEXTURE * TEXTURE * 3 + MAPS * MAPS * 2
-        self._keep("texture_mean", size)
-        self._keep("texture_axes", texture_codes, size)
-        self._keep("shape_mean", 1404)
-        self._keep("shape_axes", shape_codes, 1404)
-        self._keep("anchor_codes", anchors, texture_codes)
-        self._keep("anchor_shapes", anchors, shape_codes)
-        self._keep("blend", texture_codes, texture_codes)
-        self._keep("anchor_count")
+        self._add_buffer("texture_mean", size)
+        self._add_buffer("texture_axes", texture_codes, size)
+        self._add_buffer("shape_mean", 1404)
+        self._add_buffer("shape_axes", shape_codes, 1404)
+        self._add_buffer("anchor_codes", anchors, texture_codes)
+        self._add_buffer("anchor_shapes", anchors, shape_codes)
+        self._add_buffer("blend", texture_codes, texture_codes)
+        self._add_buffer("anchor_count")
         self.register_buffer("is_warm", torch.zeros(()))
         self.condition = nn.Sequential(nn.Linear(5, CONDITION), nn.SiLU(), nn.Linear(CONDITION, CONDITION), nn.SiLU())
         self.unset = nn.Parameter(torch.zeros(CONDITION))
@@ -85,126 +88,133 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         for parameter in self.paint.parameters():
             nn.init.zeros_(parameter)
 
-    def _keep(self, name: str, *shape: int) -> None:
+    def _add_buffer(self, name: str, *shape: int) -> None:
         self.register_buffer(name, torch.zeros(shape))
 
-    def warm_start(self, basis: Basis) -> None:
-        """Takes the linear model and the prior."""
-        for name, value in vars(basis).items():
-            own = getattr(self, name)
-            found = torch.from_numpy(value).to(own)
-            # a small dataset has fewer components than there is room for; the rest stays at nothing
-            own.zero_()
-            places = tuple(slice(0, min(n, m)) for n, m in zip(found.shape, own.shape, strict=True))
-            own[places] = found[places]
-        self.anchor_count.fill_(min(len(basis.anchor_codes), len(self.anchor_codes)))
+    def set_prior(self, prior: LinearPrior) -> None:
+        """Copies the linear prior into the buffers."""
+        for name, value in vars(prior).items():
+            buffer = getattr(self, name)
+            source = torch.from_numpy(value).to(buffer)
+            # a small dataset has fewer components than the buffer; the rest stays 0
+            buffer.zero_()
+            common = tuple(slice(0, min(n, m)) for n, m in zip(source.shape, buffer.shape, strict=True))
+            buffer[common] = source[common]
+        self.anchor_count.fill_(min(len(prior.anchor_codes), len(self.anchor_codes)))
         self.is_warm.fill_(1)
 
-    # the linear top ------------------------------------------------------------------------------------------------
+    # linear prior --------------------------------------------------------------------------------------------------
 
-    def texture_codes_of(self, vectors: Tensor) -> Tensor:
+    def encode_texture(self, vectors: Tensor) -> Tensor:
         """(B, D) canonical vectors to (B, K) codes."""
         lengths = self.texture_axes.square().sum(1).clamp_min(1e-8)
         return (vectors - self.texture_mean) @ self.texture_axes.T / lengths
 
-    def shape_codes_of(self, shapes: Tensor) -> Tensor:
+    def encode_shapes(self, shapes: Tensor) -> Tensor:
         """(B, 468, 3) shapes to (B, L) codes."""
         lengths = self.shape_axes.square().sum(1).clamp_min(1e-8)
         return (shapes.flatten(1) - self.shape_mean) @ self.shape_axes.T / lengths
 
-    def shapes(self, codes: Tensor) -> Tensor:
+    def decode_shapes(self, codes: Tensor) -> Tensor:
         """(B, L) codes to (B, 468, 3) shapes, pixels of the 256-pixel frame."""
         return (self.shape_mean + codes @ self.shape_axes).unflatten(1, (468, 3))
 
-    def base(self, codes: Tensor) -> Tensor:
-        """(B, K) codes to (B, 5, 64, 64): RGB, hair, background, all about 0..1."""
+    def decode_texture(self, codes: Tensor) -> Tensor:
+        """(B, K) codes to the (B, 5, 64, 64) base: RGB, hair alpha, background alpha, all about 0..1."""
         vectors = self.texture_mean + codes @ self.texture_axes
         split = TEXTURE * TEXTURE * 3
         rgb = vectors[:, :split].unflatten(1, (TEXTURE, TEXTURE, 3)).permute(0, 3, 1, 2)
         maps = vectors[:, split:].unflatten(1, (MAPS, MAPS, 2)).permute(0, 3, 1, 2)
         return torch.cat([rgb, F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)], 1)
 
-    def sample_codes(self, count: int, generator: torch.Generator, temperature: float) -> tuple[Tensor, Tensor]:
-        """(B, K) and (B, L) codes from the prior; drawn on the CPU so that every device draws the same.
+    def sample_prior(self, count: int, generator: torch.Generator, temperature: float) -> tuple[Tensor, Tensor]:
+        """Samples (B, K) texture and (B, L) shape codes; on the CPU, so that the result does not depend on the device.
 
-        Hair and surroundings are those of one face of the data (two would lie over each other like ghosts), the face is
-        mixed of two of the `NEIGHBOURS` faces nearest to it (in the leading codes, which say how hair lies and how light
-        the skin is), the shape of all three.
+        Hair and surroundings come from one training face (averaging two gives ghosting), the face is an interpolation of
+        two of its `NEIGHBOURS` nearest faces (in the leading codes: hair style and skin tone), the shape of all three.
 
         Args:
-            count: how many.
+            count: number of faces.
             generator: on the CPU.
-            temperature: 0 draws the mean of each neighbourhood, 1 faces as different from it as the data's.
+            temperature: 0 gives the mean of each neighbourhood, 1 the variance of the data.
         """
         anchors, shapes = (t[: int(self.anchor_count)].float().cpu() for t in (self.anchor_codes, self.anchor_shapes))
         blend, size = self.blend.float().cpu(), len(anchors)
-        textures, forms = [], []
+        textures, sampled_shapes = [], []
         for _ in range(count):
-            numbers = torch.rand(2, generator=generator)
-            first = int(numbers[0] * size)
-            gaps = (anchors[:, :LEADING] - anchors[first, :LEADING]).square().sum(1)
-            near = gaps.argsort()[1 : 1 + min(NEIGHBOURS, max(1, size - 1))]
+            uniform = torch.rand(2, generator=generator)
+            first = int(uniform[0] * size)
+            distances = (anchors[:, :LEADING] - anchors[first, :LEADING]).square().sum(1)
+            near = distances.argsort()[1 : 1 + min(NEIGHBOURS, max(1, size - 1))]
             one, two = near[(torch.rand(2, generator=generator) * len(near)).long()].tolist()
-            part = 0.4 + 0.2 * float(numbers[1])
-            face = torch.lerp(anchors[one], anchors[two], part)
-            form = 0.25 * shapes[first] + 0.75 * torch.lerp(shapes[one], shapes[two], part)
+            weight = 0.4 + 0.2 * float(uniform[1])
+            face = torch.lerp(anchors[one], anchors[two], weight)
+            shape = 0.25 * shapes[first] + 0.75 * torch.lerp(shapes[one], shapes[two], weight)
             code = anchors[first] + blend @ (face - anchors[first])
-            # mixing takes variance away; 1 gives most of it back
+            # interpolation reduces the variance; this factor restores most of it
             strength = temperature * 1.25
             textures.append(torch.lerp(anchors[near].mean(0), code, strength))
-            forms.append(torch.lerp(shapes[near].mean(0), form, strength))
-        # no number of a mixture lies further out than nineteen of twenty of the data's
-        found = torch.stack(textures).clamp(-2, 2)
-        return found.to(self.texture_mean), torch.stack(forms).to(self.shape_mean)
+            sampled_shapes.append(torch.lerp(shapes[near].mean(0), shape, strength))
+        # truncation to the central 95 % of each code
+        codes = torch.stack(textures).clamp(-2, 2)
+        return codes.to(self.texture_mean), torch.stack(sampled_shapes).to(self.shape_mean)
 
     def noise_shapes(self) -> list[tuple[int, int, int]]:
-        """Shape of the noise of each deep group."""
+        """Shape (channels, height, width) of the noise of each latent group."""
         return [(channels, side, side) for channels, side in zip(self.config["latents"], (8, 16, 32), strict=True)]
 
-    # the deep groups -----------------------------------------------------------------------------------------------
+    # latent groups -------------------------------------------------------------------------------------------------
 
-    def condition_of(self, sliders: Tensor, is_set: Tensor | None = None) -> Tensor:
-        """(B, 5) drawn sliders to (B, CONDITION); where `is_set` is False, the learned «nothing said»."""
-        found = self.condition(sliders * 2 - 1)
-        return found if is_set is None else torch.where(is_set[:, None], found, self.unset.to(found.dtype))
+    def embed_condition(self, sliders: Tensor, is_set: Tensor | None = None) -> Tensor:
+        """(B, 5) sliders to (B, CONDITION); the learned null embedding where `is_set` is False (classifier-free guidance)."""
+        embedded = self.condition(sliders * 2 - 1)
+        return embedded if is_set is None else torch.where(is_set[:, None], embedded, self.unset.to(embedded.dtype))
 
     def encode(self, canonical: Tensor) -> list[Tensor]:
-        """Maps for the posteriors, coarse to fine, of (B, 5, 128, 128) canonical pictures in [0, 1]."""
+        """Feature maps for the posteriors, coarse to fine, of (B, 5, 128, 128) canonical pictures in [0, 1]."""
         h = self.seen_cells[0](self.seen_stem(F.pixel_unshuffle(canonical * 2 - 1, 4)))
         maps = [h]
         for down, cell in zip(self.seen_downs, self.seen_cells[1:], strict=True):
             maps.append(cell(down(maps[-1])))
         return maps[::-1]
 
-    def draw_canonical(
+    def decode_canonical(
         self,
         base: Tensor,
         condition: Tensor,
-        seen: list[Tensor] | None,
+        features: list[Tensor] | None,
         noises: tuple[Tensor, ...] | None = None,
         temperature: float | Tensor = 1.0,
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Canonical features (B, C, 64, 64) with (B, groups) divergences and the noises that repeat them."""
+        """(B, C, 64, 64) canonical features, (B, groups) KL divergences in nats, and the noises that reproduce them.
+
+        Args:
+            base: (B, 5, 64, 64).
+            condition: (B, CONDITION).
+            features: of `encode`, for the posteriors of the first faces; None samples all from the priors.
+            noises: standard normal, one per group; None draws them.
+            temperature: factor on the priors' deviation.
+        """
         h = self.base_cells[0](self.stem(F.pixel_unshuffle(base * 2 - 1, 2)))
-        below = [h]
+        skips = [h]
         for down, cell in zip(self.base_downs, self.base_cells[1:], strict=True):
-            below.append(cell(down(below[-1])))
-        h = below.pop()
+            skips.append(cell(down(skips[-1])))
+        h = skips.pop()
         divergences, standards = [], []
-        for place in range(3):
-            h = self.before[place](h) if place == 2 else self.before[place](h, condition)
-            noise = None if noises is None else noises[place]
-            h, divergence, standard = self.groups[place](h, seen[place] if seen else None, noise, temperature)
-            h = self.after[place](h, condition)
-            h = self.ups[place](h)
-            if below:
-                h = h + below.pop() if place < 2 else h
+        for group in range(3):
+            h = self.before[group](h) if group == 2 else self.before[group](h, condition)
+            noise = None if noises is None else noises[group]
+            h, divergence, standard = self.groups[group](h, features[group] if features else None, noise, temperature)
+            h = self.after[group](h, condition)
+            h = self.ups[group](h)
+            if skips:
+                h = h + skips.pop() if group < 2 else h
             divergences.append(divergence)
             standards.append(standard)
         return h, torch.stack(divergences, 1), tuple(standards)
 
-    def draw_placed(self, features: Tensor, base: Tensor, flow: Tensor, sliders: Tensor, condition: Tensor) -> Tensor:
-        """(B, 3, 128, 128) RGB, not clipped: canonical features and base in the picture's frame, painted.
+    def decode_posed(self, features: Tensor, base: Tensor, flow: Tensor, sliders: Tensor, condition: Tensor) -> Tensor:
+        """(B, 3, 128, 128) RGB, not clipped: canonical features and base warped into the picture frame and decoded.
 
         Args:
             features: (B, C, 64, 64).
@@ -214,16 +224,19 @@ class ConditionalVae(ModelMixin, ConfigMixin):
             condition: (B, CONDITION).
         """
         flow = flow.to(base)
-        grids = [flow_grid(flow), flow_grid(F.interpolate(flow, size=SIDE, mode="bilinear", align_corners=False))]
-        large = F.interpolate(torch.cat([base, strands_of(base)], 1), size=SIDE, mode="bicubic", align_corners=False)
+        grids = [
+            sampling_grid(flow),
+            sampling_grid(F.interpolate(flow, size=SIDE, mode="bilinear", align_corners=False)),
+        ]
+        large = F.interpolate(torch.cat([base, hair_shading(base)], 1), size=SIDE, mode="bicubic", align_corners=False)
         large = F.grid_sample(large, grids[1], padding_mode="border", align_corners=False)
-        repainted = repaint_base(large[:, :5], large[:, 5:], sliders)
-        placed = F.grid_sample(
+        recoloured = recolour_base(large[:, :5], large[:, 5:], sliders)
+        warped = F.grid_sample(
             torch.cat([features.to(base), base], 1), grids[0], padding_mode="border", align_corners=False
         )
-        h = self.place(torch.cat([placed, F.pixel_unshuffle(repainted, 2)], 1))
+        h = self.place(torch.cat([warped, F.pixel_unshuffle(recoloured, 2)], 1))
         h = self.finish(h, condition)
-        return repainted + F.pixel_shuffle(self.paint(F.silu(h)), 2).to(repainted)
+        return recoloured + F.pixel_shuffle(self.paint(F.silu(h)), 2).to(recoloured)
 
     def forward(
         self,
@@ -236,39 +249,39 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         temperature: float | Tensor = 1.0,
         is_set: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Draws faces.
+        """Draws faces; see `decode_canonical` and `decode_posed`.
 
         Args:
             texture: (B, K) codes.
             flow: (B, 2, 64, 64).
-            sliders: (B, 5) drawn values.
-            canonical: (N, 5, 128, 128) in [0, 1], to draw the deep groups of the first N <= B from their posteriors; the
-                others come from the priors.
-            noises: of the deep groups; None draws them.
-            temperature: of the deep groups.
+            sliders: (B, 5).
+            canonical: (N, 5, 128, 128) in [0, 1]: the first N <= B faces are drawn from their posteriors, the others from the
+                priors.
+            noises: of the latent groups; None draws them.
+            temperature: of the latent groups.
             is_set: (B,) bool; False drops the condition.
 
         Returns:
-            (B, 3, 128, 128) RGB about 0..1, (B, groups) divergences in nats, noises.
+            (B, 3, 128, 128) RGB about 0..1, (B, groups) KL divergences in nats, noises.
         """
-        base = self.base(texture)
-        condition = self.condition_of(sliders, is_set)
-        seen = None if canonical is None else self.encode(canonical)
-        features, divergences, standards = self.draw_canonical(base, condition, seen, noises, temperature)
-        return self.draw_placed(features, base, flow, sliders, condition), divergences, standards
+        base = self.decode_texture(texture)
+        condition = self.embed_condition(sliders, is_set)
+        encoded = None if canonical is None else self.encode(canonical)
+        features, divergences, standards = self.decode_canonical(base, condition, encoded, noises, temperature)
+        return self.decode_posed(features, base, flow, sliders, condition), divergences, standards
 
 
-def flow_grid(flow: Tensor) -> Tensor:
+def sampling_grid(flow: Tensor) -> Tensor:
     """(B, h, w, 2) sampling grid of a (B, 2, h, w) flow in pixels of the 256-pixel frame."""
     height, width = flow.shape[2:]
     x = (torch.arange(width, device=flow.device, dtype=flow.dtype) + 0.5) / width * 2 - 1
     y = (torch.arange(height, device=flow.device, dtype=flow.dtype) + 0.5) / height * 2 - 1
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    return grid + flow.permute(0, 2, 3, 1) * (2 / FRAME)
+    return grid + flow.permute(0, 2, 3, 1) * (2 / FLOW_UNIT)
 
 
-def strands_of(base: Tensor) -> Tensor:
-    """(B, 1, H, W) brightness of the base's hair in units of its mean, carried on past the rim (`repaint.carried_on`)."""
+def hair_shading(base: Tensor) -> Tensor:
+    """(B, 1, H, W) luminance of the base's hair relative to its mean, inpainted beyond its rim (`repaint.carried_on`)."""
     light = torch.from_numpy(LUMINANCE).to(base).view(1, 3, 1, 1)
     values = (base[:, :3].clamp(0, 1) * light).sum(1, keepdim=True)
     solid = ((base[:, 3:4] - 0.85) / 0.15).clamp(0, 1)
@@ -279,29 +292,29 @@ def strands_of(base: Tensor) -> Tensor:
     return ((near + solid * (values - near)) / CANONICAL_HAIR).clamp(0.5, 1.25)
 
 
-def repaint_base(placed: Tensor, strands: Tensor, sliders: Tensor) -> Tensor:
-    """The base's RGB with hair and background as the sliders ask, through its own maps.
+def recolour_base(base: Tensor, shading: Tensor, sliders: Tensor) -> Tensor:
+    """The base's RGB with hair and background recoloured through its alpha maps as the sliders ask.
 
     Args:
-        placed: (B, 5, H, W) RGB, hair, background.
-        strands: (B, 1, H, W) `strands_of` the base, placed too.
+        base: (B, 5, H, W) RGB, hair, background.
+        shading: (B, 1, H, W) `hair_shading` of the base.
         sliders: (B, 5).
     """
-    rgb, hair, background = (placed[:, part].clamp(0, 1) for part in (slice(0, 3), slice(3, 4), slice(4, 5)))
-    wanted = DRAWN["hair"].quantity(1.0) + (DRAWN["hair"].at0 - DRAWN["hair"].at1) * (
+    rgb, hair, background = (base[:, part].clamp(0, 1) for part in (slice(0, 3), slice(3, 4), slice(4, 5)))
+    target = DRAWN["hair"].quantity(1.0) + (DRAWN["hair"].at0 - DRAWN["hair"].at1) * (
         1 - sliders[:, NAMES.index("hair")]
     )
-    rgb = rgb + hair * (hair_colour(wanted)[:, :, None, None] * strands - rgb)
-    bright = DRAWN["background"].at0 + (DRAWN["background"].at1 - DRAWN["background"].at0) * sliders[:, 3]
-    bright = bright[:, None, None, None]
-    darker, lighter = rgb * bright / CANONICAL_BACKGROUND, 1 - (1 - rgb) * (1 - bright) / (1 - CANONICAL_BACKGROUND)
-    return rgb + background * (torch.where(bright < CANONICAL_BACKGROUND, darker, lighter) - rgb)
+    rgb = rgb + hair * (hair_colour(target)[:, :, None, None] * shading - rgb)
+    target = DRAWN["background"].at0 + (DRAWN["background"].at1 - DRAWN["background"].at0) * sliders[:, 3]
+    target = target[:, None, None, None]
+    darker, lighter = rgb * target / CANONICAL_BACKGROUND, 1 - (1 - rgb) * (1 - target) / (1 - CANONICAL_BACKGROUND)
+    return rgb + background * (torch.where(target < CANONICAL_BACKGROUND, darker, lighter) - rgb)
 
 
-def hair_colour(wanted: Tensor) -> Tensor:
-    """(B,) luminances to (B, 3) RGB, between the entries of the table."""
-    levels = torch.from_numpy(HAIR_LUMINANCES).to(wanted)
-    colours = torch.from_numpy(HAIR_COLOURS).to(wanted)
-    place = torch.searchsorted(levels, wanted.contiguous()).clamp(1, len(levels) - 1)
-    part = ((wanted - levels[place - 1]) / (levels[place] - levels[place - 1])).clamp(0, 1)[:, None]
-    return colours[place - 1] + part * (colours[place] - colours[place - 1])
+def hair_colour(luminance: Tensor) -> Tensor:
+    """(B,) luminances to (B, 3) RGB, interpolated in the table `HAIR_COLOURS`."""
+    levels = torch.from_numpy(HAIR_LUMINANCES).to(luminance)
+    colours = torch.from_numpy(HAIR_COLOURS).to(luminance)
+    upper = torch.searchsorted(levels, luminance.contiguous()).clamp(1, len(levels) - 1)
+    weight = ((luminance - levels[upper - 1]) / (levels[upper] - levels[upper - 1])).clamp(0, 1)[:, None]
+    return colours[upper - 1] + weight * (colours[upper] - colours[upper - 1])

@@ -1,4 +1,4 @@
-"""Training of the classifier that tells photographs from generated faces, and shows where."""
+"""Training of the classifier of photographs versus generated faces."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ REALISM_CONFIG = AttributeNetConfig(widths=(48, 80, 112), blocks=(1, 1, 1), outp
 
 
 class RealismData:
-    """`pictures` (B, 3, S, S) in [0, 1] and `is_real` (B,), as many of either kind.
+    """`pictures` (B, 3, S, S) in [0, 1] and `is_real` (B,), as many of each kind.
 
     Args:
-        folder: holds `photographs/` and `generated/`; every tenth of each is kept back.
+        folder: holds `photographs/` and `generated/`; every tenth of each is held back.
         side: of the pictures.
         device: where batches go.
     """
@@ -50,14 +50,14 @@ class RealismData:
         pictures = to_float(torch.stack([k[int(i) % len(k)] for k, i in zip(chosen, spec.indices, strict=True)]))
         mirrored = torch.rand(count, generator=spec.generator) < 0.5
         pictures[mirrored] = pictures[mirrored].flip(3)
-        pictures = _resized(pictures, spec.generator)
+        pictures = _resample(pictures, spec.generator)
         pictures = jitter_colour(pictures.to(self.device), spec.generator, strength=0.15)
         pictures = add_noise(pictures, spec.generator, share=0.3, largest=0.02)
         return {"pictures": pictures, "is_real": is_real.float().to(self.device)}
 
 
-def _resized(pictures: Tensor, random: torch.Generator) -> Tensor:
-    """Every other batch smaller and back: what tells must be more than the finest pixels, which a retouch changes."""
+def _resample(pictures: Tensor, random: torch.Generator) -> Tensor:
+    """Downsamples every other batch and back, so that the classifier does not rely on the finest details alone."""
     side = pictures.shape[2]
     small = side // 2 + 8 * int(torch.randint(side // 16 + 1, (), generator=random))
     if small == side or bool(torch.rand((), generator=random) < 0.5):
@@ -68,34 +68,34 @@ def _resized(pictures: Tensor, random: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class RealismTask(Task):
-    """Learns to tell photographs from generated faces."""
+    """Learns to classify photographs versus generated faces."""
 
     network: AttributeNetConfig = field(default_factory=lambda: REALISM_CONFIG)
-    """The network's size."""
+    """The network's architecture."""
 
     def build_data(self, folder: Path | None, device: torch.device) -> RealismData:
-        """Reads both kinds."""
+        """Reads both folders."""
         if folder is None:
             raise InputError("Expected a folder with photographs/ and generated/, found none given; add --data DIR.")
         return RealismData(Path(folder), self.network.side, device)
 
     def build_model(self) -> nn.Module:
-        """A fresh network."""
+        """An untrained network."""
         return AttributeNet(self.network)
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
-        """Cross-entropy, with a little doubt so that scores stay useful."""
-        said = model(batch["pictures"] * 2 - 1).float()[:, 0]
-        return {"realism": F.binary_cross_entropy_with_logits(said, batch["is_real"] * 0.9 + 0.05)}
+        """Binary cross-entropy with label smoothing, so that scores do not saturate."""
+        logits = model(batch["pictures"] * 2 - 1).float()[:, 0]
+        return {"realism": F.binary_cross_entropy_with_logits(logits, batch["is_real"] * 0.9 + 0.05)}
 
     @torch.no_grad()
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
-        """Share of held-back pictures that are taken for the other kind."""
+        """Error rates on held-back pictures, of both kinds and of each."""
         assert isinstance(data, RealismData)
         wrong = []
         for kind, pictures in enumerate(data.held_back):
-            said = model(to_float(pictures[:128].to(data.device)) * 2 - 1).float()[:, 0] > 0
-            wrong.append(float((said != bool(kind)).float().mean()))
+            predicted = model(to_float(pictures[:128].to(data.device)) * 2 - 1).float()[:, 0] > 0
+            wrong.append(float((predicted != bool(kind)).float().mean()))
         return {"error": sum(wrong) / 2, "generated taken for real": wrong[0], "real taken for generated": wrong[1]}
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:

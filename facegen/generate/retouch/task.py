@@ -82,7 +82,7 @@ def _pairs(pack: PackedFaces, places: np.ndarray, generator: FaceGenerator) -> t
         generator.encode_canonical(photographs[start : start + _AT_ONCE], CANONICAL)
         for start in range(0, len(photographs), _AT_ONCE)
     ]
-    known = Latents.joined(encoded)
+    known = Latents.concat(encoded)
     leading = known.texture[:, :LEADING].cpu()
     drawn = np.empty((len(places), DRAWINGS, *photographs.shape[1:3], 3), np.uint8)
     around = outside(drawn.shape[2])[..., None].numpy()
