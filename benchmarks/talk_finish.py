@@ -13,13 +13,13 @@ from facegen import media
 from facegen.faces import FaceAnalyser
 from facegen.restore.losses import feature_distance, parser_encoder
 from facegen.talk.clips import list_clips
-from facegen.talk.finish.data import FinishData, pairs_kept
+from facegen.talk.finish.data import FinishData, load_pairs
 from facegen.talk.finish.finisher import Finisher
-from facegen.talk.finish.network import finished
-from facegen.talk.finish.view import SIDE
+from facegen.talk.finish.inputs import SIDE
+from facegen.talk.finish.network import relight
 from facegen.talk.motion import MotionFrame, MotionModel
-from facegen.talk.portrait.renderer import Renderer
-from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.portrait.model import PortraitModel
+from facegen.talk.portrait.renderer import MeshRenderer
 from facegen.talk.rig import load_rig
 from facegen.talk.speech import load_speech
 
@@ -41,11 +41,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/talking/synthetic"))
     parser.add_argument("--weights", type=Path, help="those of a training; the bundled ones")
     asked = parser.parse_args(arguments)
-    finisher, analyser = Finisher(asked.weights) if asked.weights else Finisher.bundled(), FaceAnalyser()
+    finisher, analyser = Finisher(asked.weights) if asked.weights else Finisher.load(), FaceAnalyser()
     rows = []
     for path in list_clips(asked.data):
         if path.stem in HELD_BACK:
-            kept = pairs_kept(path, analyser, _EVERY)
+            kept = load_pairs(path, analyser, _EVERY)
             data = FinishData(kept, kept, torch.device("cpu"))
             flicker = _flicker(path, finisher, analyser)
             rows.append({"clip": path.stem, **_errors(data, finisher), **_eye_errors(data, finisher), **flicker})
@@ -65,7 +65,7 @@ def _errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
     count = len(data)
     sums: dict[str, float] = {}
     for start in range(0, count, _AT_ONCE):
-        batch = data.shown(list(range(start, min(start + _AT_ONCE, count))))
+        batch = data.held_back_batch(list(range(start, min(start + _AT_ONCE, count))))
         made = _finished(batch, finisher)
         skin = F.interpolate(batch["light"], size=SIDE) * (1 - F.max_pool2d(batch["region"], 5, 1, 2))
         skin[:, :, : SIDE // 3] = 0
@@ -90,7 +90,7 @@ def _eye_errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
     chosen = torch.nonzero(shares > _EYES)[:, 0].tolist()
     sums = dict.fromkeys(("eyes", "eyes with", "eyes edges", "eyes edges with"), 0.0)
     for index in chosen:
-        batch = data.shown([index])
+        batch = data.held_back_batch([index])
         around = F.interpolate(batch["eyes"], size=SIDE, mode="bilinear", align_corners=False)
         for name, picture in (("", batch["drawn"]), (" with", _finished(batch, finisher))):
             sums[f"eyes{name}"] += _mean(picture - batch["truth"], around) / len(chosen)
@@ -100,7 +100,7 @@ def _eye_errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
 
 def _finished(batch: dict[str, Tensor], finisher: Finisher) -> Tensor:
     change = finisher.network(batch["drawn"], batch["maps"])
-    return finished(batch["drawn"], change, batch["light"], batch["region"], batch["eyes"]).clamp(0, 1)
+    return relight(batch["drawn"], change, batch["light"], batch["region"], batch["eyes"]).clamp(0, 1)
 
 
 def _mean(error: Tensor, weight: Tensor) -> float:
@@ -115,12 +115,12 @@ def _edges(pictures: Tensor) -> Tensor:
 
 def _flicker(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str, float]:
     image = media.read_frame_at(path, index=0).image_rgb
-    sitter = Sitter.of(image, analyser.detect(image)[0], load_rig())
+    portrait = PortraitModel.of(image, analyser.detect(image)[0], load_rig())
     speech = load_speech(path, seconds=_FRAMES / 25)
     mouth = MotionModel.load().animate_mouth(speech, np.arange(_FRAMES) / 25, 1.0)
     found = {}
-    for name, touches in (("flicker", []), ("flicker with", [finisher.touch(sitter)])):
-        renderer = Renderer(sitter, touches)
+    for name, touches in (("flicker", []), ("flicker with", [finisher.post_process(portrait)])):
+        renderer = MeshRenderer(portrait, touches)
         box = renderer.box.region
         frames = np.stack([renderer.draw(_moment(row))[box] for row in mouth]).astype(np.float32)
         found[name] = round(float(np.abs(np.diff(frames, 2, axis=0)).mean()), 3)

@@ -10,15 +10,15 @@ import torch
 
 from facegen.errors import InputError, WeightsError
 from facegen.faces import Face, FaceAnalyser, align, mesh
-from facegen.talk.finish.data import FinishData, joined, packed, pairs_kept
+from facegen.talk.finish.data import FinishData, join_pairs, load_pairs, pack_pairs
 from facegen.talk.finish.finisher import Finisher
-from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, finished
-from facegen.talk.finish.pairs import moment_as, pairs_of_clip
+from facegen.talk.finish.inputs import COARSE, GRID, MAPS, SIDE, FinishInput, MeshShape, to_square
+from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, relight
+from facegen.talk.finish.pairs import draw_pairs, fit_motion
 from facegen.talk.finish.task import FinishTask
-from facegen.talk.finish.view import COARSE, GRID, MAPS, SIDE, Shape, View, placed
 from facegen.talk.motion import MotionFrame
-from facegen.talk.portrait.renderer import Renderer
-from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.portrait.model import PortraitModel
+from facegen.talk.portrait.renderer import MeshRenderer
 from facegen.talk.rig import RIG_SIZE, load_rig
 from facegen.training.task import BatchSpec
 from tests.factories import portrait_rgb
@@ -43,8 +43,8 @@ def face(analyser: FaceAnalyser, picture: np.ndarray) -> Face:
 
 
 @pytest.fixture(scope="module")
-def sitter(face: Face, picture: np.ndarray) -> Sitter:
-    return Sitter.of(picture, face, load_rig())
+def portrait(face: Face, picture: np.ndarray) -> PortraitModel:
+    return PortraitModel.of(picture, face, load_rig())
 
 
 @pytest.fixture(scope="module")
@@ -58,56 +58,56 @@ def _moment(opening: float, turn_deg: np.ndarray = STILL) -> MotionFrame:
     return MotionFrame(mouth=numbers, turn_deg=turn_deg, shift_cm=STILL, lids=STILL[:2], brows=0.0, gaze=STILL[:2])
 
 
-def _view(sitter: Sitter, moment: MotionFrame) -> tuple[View, np.ndarray]:
+def _inputs(portrait: PortraitModel, moment: MotionFrame) -> tuple[FinishInput, np.ndarray]:
     """A drawn moment as the network sees it, and its points in the square."""
     seen: list[np.ndarray] = []
-    drawn = Renderer(sitter, [lambda _, points: seen.append(points)]).draw(moment)
-    view = View.of(drawn, seen[0], Shape.of(sitter.stage.face))
-    return view, placed(seen[0], view.matrix)
+    drawn = MeshRenderer(portrait, [lambda _, points: seen.append(points)]).draw(moment)
+    inputs = FinishInput.of(drawn, seen[0], MeshShape.of(portrait.head.face))
+    return inputs, to_square(seen[0], inputs.matrix)
 
 
-def test_nothing_may_change_where_nothing_has_moved(sitter: Sitter, picture: np.ndarray) -> None:
-    points = sitter.stage.face
-    view = View.of(picture, points, Shape.of(points))
-    assert view.drawn_rgb.shape == (SIDE, SIDE, 3)
-    assert view.maps.shape == (GRID, GRID, MAPS)
-    assert view.light.max() == view.region.max() == view.eyes.max() == 0
+def test_nothing_may_change_where_nothing_has_moved(portrait: PortraitModel, picture: np.ndarray) -> None:
+    points = portrait.head.face
+    inputs = FinishInput.of(picture, points, MeshShape.of(points))
+    assert inputs.drawn_rgb.shape == (SIDE, SIDE, 3)
+    assert inputs.maps.shape == (GRID, GRID, MAPS)
+    assert inputs.light.max() == inputs.region.max() == inputs.eyes.max() == 0
     drawn = picture.copy()
-    Finisher.bundled().touch(sitter)(drawn, points)
+    Finisher.load().post_process(portrait)(drawn, points)
     assert np.array_equal(drawn, picture)
 
 
-def test_an_opened_mouth_frees_the_lower_face_alone(sitter: Sitter) -> None:
-    view, places = _view(sitter, _moment(2))
+def test_an_opened_mouth_frees_the_lower_face_alone(portrait: PortraitModel) -> None:
+    inputs, places = _inputs(portrait, _moment(2))
     rows = places[:, 1]
-    assert np.abs(view.maps).max() <= 1
-    assert view.light.max() > 0.9
-    assert view.light[: int(rows[mesh.EYE_LEFT[0]] * COARSE / SIDE)].max() < 0.01
+    assert np.abs(inputs.maps).max() <= 1
+    assert inputs.light.max() > 0.9
+    assert inputs.light[: int(rows[mesh.EYE_LEFT[0]] * COARSE / SIDE)].max() < 0.01
     inside = mesh.polygon_mask(places[list(mesh.LIPS_OUTER), :2], (SIDE, SIDE))
-    assert view.region[places[[13, 14], 1].mean().astype(int), int(places[13, 0])] > 0.9
-    assert view.region[cv2.dilate(inside, np.ones((7, 7), np.uint8)) == 0].max() < 0.05
+    assert inputs.region[places[[13, 14], 1].mean().astype(int), int(places[13, 0])] > 0.9
+    assert inputs.region[cv2.dilate(inside, np.ones((7, 7), np.uint8)) == 0].max() < 0.05
 
 
-def test_a_turned_head_frees_the_face_but_not_its_eyes(sitter: Sitter) -> None:
-    view, places = _view(sitter, _moment(0, np.array([10, 0, 0], np.float32)))
+def test_a_turned_head_frees_the_face_but_not_its_eyes(portrait: PortraitModel) -> None:
+    inputs, places = _inputs(portrait, _moment(0, np.array([10, 0, 0], np.float32)))
     for vertex in (1, 50, 280):
         column, row = (places[vertex, :2] * COARSE / SIDE).astype(int)
-        assert view.light[row, column] > 0.8
+        assert inputs.light[row, column] > 0.8
     for eye in (mesh.EYE_LEFT, mesh.EYE_RIGHT):
         column, row = (places[list(eye), :2].mean(0) * COARSE / SIDE).astype(int)
-        assert view.light[row, column] < 0.3
+        assert inputs.light[row, column] < 0.3
 
 
-def test_closing_lids_free_what_lies_round_the_eyes_alone(sitter: Sitter) -> None:
-    view, places = _view(sitter, replace(_moment(0), lids=np.array([1, 0], np.float32)))
+def test_closing_lids_free_what_lies_round_the_eyes_alone(portrait: PortraitModel) -> None:
+    inputs, places = _inputs(portrait, replace(_moment(0), lids=np.array([1, 0], np.float32)))
     (left, top), (right, bottom) = (
         bound(places[list(mesh.EYE_LEFT), :2] * GRID / SIDE, 0) for bound in (np.min, np.max)
     )
-    assert view.eyes[int(bottom) - 1, int((left + right) / 2)] > 0.9
-    assert view.eyes[:, int(right) + 12 :].max() < 0.01
-    assert view.eyes[int(bottom) + 12 :].max() < 0.01
+    assert inputs.eyes[int(bottom) - 1, int((left + right) / 2)] > 0.9
+    assert inputs.eyes[:, int(right) + 12 :].max() < 0.01
+    assert inputs.eyes[int(bottom) + 12 :].max() < 0.01
     assert top < bottom
-    change = np.abs(Finisher.bundled().change(view)).max(2)
+    change = np.abs(Finisher.load().predict_change(inputs)).max(2)
     lid = change[2 * int(top) - 16 : 2 * int(bottom) + 4, 2 * int(left) : 2 * int(right)]
     assert 2 < lid.max() < 150
 
@@ -125,51 +125,51 @@ def test_changes_are_bounded_smooth_and_only_where_they_may_be() -> None:
     drawn, region = torch.rand(1, 3, 64, 64) + 0.1, torch.zeros(1, 1, 64, 64)
     region[..., 20:30, 20:30] = 1
     nowhere, eyes = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 32, 32)
-    made = finished(drawn, change, nowhere, region, eyes)
+    made = relight(drawn, change, nowhere, region, eyes)
     assert torch.equal((made != drawn).any(1), region[:, 0] > 0)
     eyes[..., 4:8, 4:8] = 1
-    made = finished(drawn, change, nowhere, region * 0, eyes)
+    made = relight(drawn, change, nowhere, region * 0, eyes)
     assert (made != drawn).any(1)[0, 8:16, 8:16].all()
     assert torch.equal(made[..., 18:, :], drawn[..., 18:, :])
 
 
-def test_a_talk_changes_the_face_and_nothing_beside_it(sitter: Sitter) -> None:
+def test_a_talk_changes_the_face_and_nothing_beside_it(portrait: PortraitModel) -> None:
     moment = _moment(1.5)
-    plain = Renderer(sitter).draw(moment).astype(int)
-    drawn = Renderer(sitter, [Finisher.bundled().touch(sitter)]).draw(moment)
+    plain = MeshRenderer(portrait).draw(moment).astype(int)
+    drawn = MeshRenderer(portrait, [Finisher.load().post_process(portrait)]).draw(moment)
     change = np.abs(drawn - plain).max(2)
-    view, _ = _view(sitter, moment)
-    may = cv2.resize(view.light, (SIDE, SIDE)) + view.region
-    there = cv2.warpAffine(may, align.invert(view.matrix), plain.shape[1::-1], flags=cv2.INTER_LINEAR)
+    inputs, _ = _inputs(portrait, moment)
+    may = cv2.resize(inputs.light, (SIDE, SIDE)) + inputs.region
+    there = cv2.warpAffine(may, align.invert(inputs.matrix), plain.shape[1::-1], flags=cv2.INTER_LINEAR)
     assert change[there > 0.5].mean() > 0.5
     assert change[cv2.dilate(there, np.ones((9, 9))) < 0.01].max() <= 2
-    assert np.array_equal(drawn, Renderer(sitter, [Finisher.bundled().touch(sitter)]).draw(moment))
+    assert np.array_equal(drawn, MeshRenderer(portrait, [Finisher.load().post_process(portrait)]).draw(moment))
 
 
-def test_who_is_asked_for_the_own_face_keeps_still(sitter: Sitter, face: Face) -> None:
-    moment = moment_as(sitter, face, sitter.expressions.unit)
+def test_who_is_asked_for_the_own_face_keeps_still(portrait: PortraitModel, face: Face) -> None:
+    moment = fit_motion(portrait, face, portrait.rig.mouth_scale)
     assert np.abs(moment.turn_deg).max() < 0.01
     assert moment.lids.max() < 0.2
 
 
 @pytest.mark.parametrize("turn_deg", [(12, 0, 0), (0, -8, 0), (0, 0, 10), (10, 6, -5)])
-def test_a_turn_is_measured_as_it_was_asked(turn_deg: tuple[float, ...], sitter: Sitter, face: Face) -> None:
+def test_a_turn_is_measured_as_it_was_asked(turn_deg: tuple[float, ...], portrait: PortraitModel, face: Face) -> None:
     turn = np.array(turn_deg, np.float32)
-    points = sitter.stage.placed(np.zeros((mesh.VERTEX_COUNT, 3), np.float32), turn, STILL)[: mesh.VERTEX_COUNT]
+    points = portrait.head.deform(np.zeros((mesh.VERTEX_COUNT, 3), np.float32), turn, STILL)[: mesh.VERTEX_COUNT]
     whole = np.concatenate([points, face.points478[mesh.VERTEX_COUNT :]])
-    measured = moment_as(sitter, face.replace(points478=whole), sitter.expressions.unit).turn_deg
+    measured = fit_motion(portrait, face.replace(points478=whole), portrait.rig.mouth_scale).turn_deg
     assert np.abs(measured - turn).max() < 2.5
 
 
 def test_frames_of_a_clip_are_examples_of_each_other(clip: Path, analyser: FaceAnalyser, facegen_home: Path) -> None:
-    pairs = list(pairs_of_clip(clip, analyser, 10))
+    pairs = list(draw_pairs(clip, analyser, 10))
     assert [pair.truth_rgb.shape for pair in pairs] == [(SIDE, SIDE, 3)] * 3
     face = np.s_[60:220, 60:196]
     for pair in pairs:
-        assert np.abs(pair.view.drawn_rgb[face].astype(int) - pair.truth_rgb[face]).mean() < 10
-    kept, again = (pairs_kept(clip, analyser, 10) for _ in range(2))
+        assert np.abs(pair.inputs.drawn_rgb[face].astype(int) - pair.truth_rgb[face]).mean() < 10
+    kept, again = (load_pairs(clip, analyser, 10) for _ in range(2))
     assert list((facegen_home / "finish").iterdir())
-    for name, values in packed(pairs).items():
+    for name, values in pack_pairs(pairs).items():
         assert np.array_equal(kept[name], values)
         assert np.array_equal(again[name], values)
 
@@ -179,7 +179,7 @@ def test_steps_bring_the_error_down_and_the_export_is_read_back(
 ) -> None:
     torch.manual_seed(0)
     task = FinishTask()
-    pairs = joined([pairs_kept(clip, analyser, 10)])
+    pairs = join_pairs([load_pairs(clip, analyser, 10)])
     # a truth that is darker: what is to be learned
     pairs["truth"] = (pairs["drawn"] * 0.7).astype(np.uint8)
     pairs["light"][:, :, 20:50, 20:44] = 255
@@ -199,8 +199,8 @@ def test_steps_bring_the_error_down_and_the_export_is_read_back(
     assert shown is not None
     assert shown.shape[2] == 3
     weights = task.export(model, tmp_path)["finish"]
-    view = next(pairs_of_clip(clip, analyser, 10)).view
-    assert Finisher(weights).change(view).shape == (SIDE, SIDE, 3)
+    inputs = next(draw_pairs(clip, analyser, 10)).inputs
+    assert Finisher(weights).predict_change(inputs).shape == (SIDE, SIDE, 3)
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from facegen.faces import Face, FaceAnalyser, mesh
 from facegen.talk.motion import MotionFrame
-from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
-from facegen.talk.portrait.renderer import Renderer
-from facegen.talk.portrait.sitter import Sitter, upper_row
+from facegen.talk.portrait.face_rig import INNER_LOWER, INNER_UPPER, LIDS
+from facegen.talk.portrait.model import PortraitModel, keep_upper_row
+from facegen.talk.portrait.renderer import MeshRenderer
 from facegen.talk.rig import RIG_SIZE, lip_gap, load_rig
 from tests.factories import portrait_rgb
 
@@ -30,8 +30,8 @@ def face(analyser: FaceAnalyser, picture: np.ndarray) -> Face:
 
 
 @pytest.fixture(scope="module")
-def renderer(picture: np.ndarray, face: Face) -> Renderer:
-    return Renderer(Sitter.of(picture, face, load_rig()))
+def renderer(picture: np.ndarray, face: Face) -> MeshRenderer:
+    return MeshRenderer(PortraitModel.of(picture, face, load_rig()))
 
 
 def moment(**changes: object) -> MotionFrame:
@@ -52,37 +52,37 @@ def opened(amount: float) -> np.ndarray:
     return numbers
 
 
-def test_no_movement_leaves_every_vertex_where_it_is(renderer: Renderer) -> None:
-    stage = renderer.sitter.stage
+def test_no_movement_leaves_every_vertex_where_it_is(renderer: MeshRenderer) -> None:
+    head = renderer.portrait.head
     still = np.zeros(3, np.float32)
-    placed = stage.placed(np.zeros((mesh.VERTEX_COUNT, 3), np.float32), still, still)
-    assert np.abs(placed - np.concatenate([stage.face, stage.rings])).max() < 0.05
+    vertices = head.deform(np.zeros((mesh.VERTEX_COUNT, 3), np.float32), still, still)
+    assert np.abs(vertices - np.concatenate([head.face, head.rings])).max() < 0.05
 
 
-def test_only_the_mouth_of_a_smile_changes_at_rest(renderer: Renderer, picture: np.ndarray) -> None:
+def test_only_the_mouth_of_a_smile_changes_at_rest(renderer: MeshRenderer, picture: np.ndarray) -> None:
     drawn = renderer.draw(moment())
-    eyes = int(renderer.sitter.stage.face[168, 1])
+    eyes = int(renderer.portrait.head.face[168, 1])
     assert drawn.shape == picture.shape
     assert np.abs(drawn[: eyes + 20].astype(int) - picture[: eyes + 20]).max() <= 1
 
 
-def test_the_borders_of_the_picture_stay(renderer: Renderer, picture: np.ndarray) -> None:
+def test_the_borders_of_the_picture_stay(renderer: MeshRenderer, picture: np.ndarray) -> None:
     drawn = renderer.draw(moment(turn_deg=np.array([8, 5, 5], np.float32), mouth=opened(2)))
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         assert np.abs(drawn[edge].astype(int) - picture[edge]).max() <= 2
 
 
 @pytest.mark.parametrize("amount", [0.0, 1.0, 2.0])
-def test_lips_open_as_asked_and_never_cross(amount: float, renderer: Renderer) -> None:
-    expressions = renderer.sitter.expressions
-    moved = expressions.canonical + expressions.mouth(opened(amount))
+def test_lips_open_as_asked_and_never_cross(amount: float, renderer: MeshRenderer) -> None:
+    rig = renderer.portrait.rig
+    moved = rig.canonical + rig.mouth_offsets(opened(amount))
     gap = moved[list(INNER_UPPER), 1] - moved[list(INNER_LOWER), 1]
     assert gap.min() > -0.01
-    closed = expressions.canonical + expressions.mouth(opened(-2))
+    closed = rig.canonical + rig.mouth_offsets(opened(-2))
     assert (closed[list(INNER_UPPER), 1] - closed[list(INNER_LOWER), 1]).min() > -0.01
 
 
-def test_what_is_drawn_is_seen_by_the_landmarker(renderer: Renderer, analyser: FaceAnalyser, face: Face) -> None:
+def test_what_is_drawn_is_seen_by_the_landmarker(renderer: MeshRenderer, analyser: FaceAnalyser, face: Face) -> None:
     shut = analyser.detect(renderer.draw(moment()))[0]
     wide = analyser.detect(renderer.draw(moment(mouth=opened(1.6))))[0]
     assert lip_gap(wide.points478[:468]) > lip_gap(shut.points478[:468]) + 8
@@ -97,7 +97,7 @@ def test_what_is_drawn_is_seen_by_the_landmarker(renderer: Renderer, analyser: F
 
 
 def test_the_person_stays_the_person(
-    renderer: Renderer, analyser: FaceAnalyser, picture: np.ndarray, face: Face
+    renderer: MeshRenderer, analyser: FaceAnalyser, picture: np.ndarray, face: Face
 ) -> None:
     drawn = renderer.draw(moment(mouth=opened(1.2), turn_deg=np.array([4, -2, 2], np.float32)))
     (reference,) = analyser.embed(picture, [face])
@@ -112,7 +112,7 @@ def test_what_closes_hides_all_that_it_covers(picture: np.ndarray, face: Face) -
     for outline in (mesh.EYE_LEFT, mesh.EYE_RIGHT, mesh.LIPS_INNER):
         mask = mesh.polygon_mask(points[list(outline), :2], picture.shape[:2])
         painted[mask > 128] = (0, 0, 255)
-    renderer = Renderer(Sitter.of(painted, face, load_rig()))
+    renderer = MeshRenderer(PortraitModel.of(painted, face, load_rig()))
 
     def blue(lids: float) -> int:
         drawn = renderer.draw(moment(lids=np.full(2, lids, np.float32), mouth=opened(-2))).astype(int)
@@ -133,7 +133,7 @@ def test_lashes_leave_the_lid_and_lie_along_its_edge(picture: np.ndarray, face: 
 
     def lid(lids: float) -> tuple[float, float]:
         """Its darkest place by its brightness, and the brightness of its edge."""
-        renderer = Renderer(Sitter.of(painted, face, load_rig()))
+        renderer = MeshRenderer(PortraitModel.of(painted, face, load_rig()))
         drawn = renderer.draw(moment(lids=np.full(2, lids, np.float32))).astype(float).mean(2)
         x, edge = int(upper[3, 0]), int(points[LIDS[0][1][3], 1] if lids else upper[3, 1])
         skin = drawn[edge - int(0.2 * width) : edge - int(0.1 * width), x - 4 : x + 5]
@@ -151,6 +151,6 @@ def test_own_teeth_are_those_of_the_upper_jaw() -> None:
     inside[20:100] = True
     opacity = np.zeros((120, 200), np.float32)
     opacity[24:50, 20:120] = opacity[70:95, 20:180] = 1
-    kept = upper_row(opacity, inside)
+    kept = keep_upper_row(opacity, inside)
     assert kept[30:48, 40:100].min() > 0.9
     assert kept[65:].max() < 0.1

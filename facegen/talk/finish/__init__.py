@@ -1,1 +1,1 @@
-"""The last word on a drawn face: a small network that moves its shadows and lets light into its mouth."""
+"""The finishing network: relights drawn faces, whose shadows then move with them."""

@@ -1,4 +1,4 @@
-"""Batches of drawn faces and of how they really looked."""
+"""Batches of drawn faces and of the real ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.faces.clip import VERSION as ANALYSIS
 from facegen.media import atomic_output
-from facegen.talk.finish.pairs import Pair, pairs_of_clip
+from facegen.talk.finish.pairs import DrawnPair, draw_pairs
 from facegen.training.augment import to_float
 from facegen.training.task import BatchSpec
 
@@ -26,13 +26,13 @@ _MIRRORED_MAPS = (0, 3, 6)
 
 
 class FinishData:
-    """Pairs, kept as bytes.
+    """Training pairs, kept as bytes.
 
     Batches hold `drawn` and `truth` (B, 3, S, S) in [0, 1], `maps` (B, MAPS, S / 2, S / 2) in [-1, 1], `light`
     (B, 1, S / 4, S / 4), `region` (B, 1, S, S) and `eyes` (B, 1, S / 2, S / 2) in [0, 1], mirrored and tinted at random.
 
     Args:
-        learned: packed pairs (`packed`) that are learned from.
+        learned: packed pairs (`pack_pairs`) that are learned from.
         held_back: those that are only measured on.
         device: where batches go.
     """
@@ -65,8 +65,8 @@ class FinishData:
             batch[name] = (batch[name].clamp(0, 1) ** power.to(self.device) * gain.to(self.device)).clamp(max=1)
         return batch
 
-    def shown(self, chosen: Sequence[int] | slice) -> dict[str, Tensor]:
-        """Pairs held back, as they are."""
+    def held_back_batch(self, chosen: Sequence[int] | slice) -> dict[str, Tensor]:
+        """A batch of pairs held back, neither mirrored nor tinted."""
         return self._floats(self.held_back, torch.arange(len(self.held_back["drawn"]))[chosen])
 
     def _floats(self, kept: dict[str, Tensor], indices: Tensor) -> dict[str, Tensor]:
@@ -75,41 +75,41 @@ class FinishData:
         return {"maps": maps} | {name: to_float(values) for name, values in found.items()}
 
 
-def packed(pairs: list[Pair]) -> dict[str, np.ndarray]:
+def pack_pairs(pairs: list[DrawnPair]) -> dict[str, np.ndarray]:
     """Pairs as bytes: (N, C, H, W) uint8 of 0..1, and int8 of [-1, 1] for `maps`."""
 
-    def stacked(pictures: list[np.ndarray]) -> np.ndarray:
+    def stack(pictures: list[np.ndarray]) -> np.ndarray:
         return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
 
-    views = [pair.view for pair in pairs]
+    inputs = [pair.inputs for pair in pairs]
     return {
-        "drawn": stacked([view.drawn_rgb for view in views]),
-        "truth": stacked([pair.truth_rgb for pair in pairs]),
-        "maps": stacked([np.round(view.maps * 127).astype(np.int8) for view in views]),
-        "light": stacked([np.round(view.light[..., None] * 255).astype(np.uint8) for view in views]),
-        "region": stacked([np.round(view.region[..., None] * 255).astype(np.uint8) for view in views]),
-        "eyes": stacked([np.round(view.eyes[..., None] * 255).astype(np.uint8) for view in views]),
+        "drawn": stack([item.drawn_rgb for item in inputs]),
+        "truth": stack([pair.truth_rgb for pair in pairs]),
+        "maps": stack([np.round(item.maps * 127).astype(np.int8) for item in inputs]),
+        "light": stack([np.round(item.light[..., None] * 255).astype(np.uint8) for item in inputs]),
+        "region": stack([np.round(item.region[..., None] * 255).astype(np.uint8) for item in inputs]),
+        "eyes": stack([np.round(item.eyes[..., None] * 255).astype(np.uint8) for item in inputs]),
     }
 
 
-def pairs_kept(path: Path, analyser: FaceAnalyser, every: int) -> dict[str, np.ndarray]:
-    """Packed pairs of a clip, kept in facegen's home and found there again; empty where it cannot be used."""
+def load_pairs(path: Path, analyser: FaceAnalyser, every: int) -> dict[str, np.ndarray]:
+    """Packed pairs of a clip, cached in facegen's home; empty where the clip cannot be used."""
     stat = path.stat()
     key = repr((_VERSION, ANALYSIS, every, path.name, stat.st_size, stat.st_mtime_ns))
-    place = config.home() / "finish" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
-    if not place.exists():
+    cached = config.home() / "finish" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+    if not cached.exists():
         try:
-            pairs = list(pairs_of_clip(path, analyser, every))
+            pairs = list(draw_pairs(path, analyser, every))
         except InputError:
             pairs = []
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_output(place) as temporary, temporary.open("wb") as file:
-            contents: dict[str, Any] = packed(pairs) if pairs else {}
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_output(cached) as temporary, temporary.open("wb") as file:
+            contents: dict[str, Any] = pack_pairs(pairs) if pairs else {}
             np.savez(file, **contents)
-    with np.load(place) as kept:
+    with np.load(cached) as kept:
         return dict(kept)
 
 
-def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """One for several; they have pairs."""
+def join_pairs(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Packed pairs of several clips as one; each has some."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

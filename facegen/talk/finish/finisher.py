@@ -1,4 +1,4 @@
-"""`Finisher`: the trained network at work on drawn faces."""
+"""`Finisher`: relights drawn faces with the trained network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from facegen import hub
 from facegen.errors import WeightsError
 from facegen.faces import align
 from facegen.media.info import file_key
-from facegen.talk.finish.network import FinishNet, FinishNetConfig, finished
-from facegen.talk.finish.view import Shape, View
-from facegen.talk.portrait.detail import add_change
-from facegen.talk.portrait.renderer import Touch
-from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.finish.inputs import FinishInput, MeshShape
+from facegen.talk.finish.network import FinishNet, FinishNetConfig, relight
+from facegen.talk.portrait.model import PortraitModel
+from facegen.talk.portrait.renderer import PostProcess
+from facegen.talk.portrait.restoration import add_residual
 from facegen.talk.weights import FINISH
 from facegen.training.precision import is_bfloat16_quick
 
@@ -24,7 +24,7 @@ Array = np.ndarray
 
 
 class Finisher:
-    """Moves the shadows of drawn faces and lets light into their mouths; several threads may use it at once.
+    """Relights drawn faces: shadows that move with them, light in open mouths. Several threads may use it at once.
 
     Args:
         path: weights of a training.
@@ -48,8 +48,8 @@ class Finisher:
         self._halved = is_bfloat16_quick(torch.device("cpu"))
 
     @classmethod
-    def bundled(cls) -> Finisher:
-        """The one that ships with facegen, or the one that took its place; loaded once.
+    def load(cls) -> Finisher:
+        """The bundled network, or the trained one that replaces it; kept in memory between calls.
 
         Raises:
             WeightsError: its weights are missing or were changed.
@@ -57,27 +57,27 @@ class Finisher:
         path = hub.fetch(FINISH)
         return _load(path, file_key(path))
 
-    def change(self, view: View) -> Array:
-        """(SIDE, SIDE, 3) float32, 0..255, to be added to the drawn colours of a view."""
-        drawn = torch.from_numpy(view.drawn_rgb).permute(2, 0, 1)[None].float() / 255
+    def predict_change(self, inputs: FinishInput) -> Array:
+        """(SIDE, SIDE, 3) float32, 0..255, to be added to the drawn square."""
+        drawn = torch.from_numpy(inputs.drawn_rgb).permute(2, 0, 1)[None].float() / 255
         maps, light, region, eyes = (
             torch.from_numpy(values)[None]
-            for values in (view.maps.transpose(2, 0, 1), view.light[None], view.region[None], view.eyes[None])
+            for values in (inputs.maps.transpose(2, 0, 1), inputs.light[None], inputs.region[None], inputs.eyes[None])
         )
         with torch.inference_mode():
             with torch.autocast("cpu", torch.bfloat16, self._halved):
                 found = self.network(drawn, maps)
-            change = finished(drawn, found, light, region, eyes) - drawn
+            change = relight(drawn, found, light, region, eyes) - drawn
         return np.ascontiguousarray(change[0].permute(1, 2, 0).numpy() * 255)
 
-    def touch(self, sitter: Sitter) -> Touch:
-        """What a `Renderer` of this portrait does to each picture; where nothing has moved nothing changes."""
-        pictured = Shape.of(sitter.stage.face)
+    def post_process(self, portrait: PortraitModel) -> PostProcess:
+        """A post-process of this portrait's `MeshRenderer`; where nothing has moved nothing changes."""
+        shape = MeshShape.of(portrait.head.face)
 
         def finish(picture_rgb: np.ndarray, points: Array) -> None:
-            view = View.of(picture_rgb, points, pictured)
-            if view.light.any() or view.region.any() or view.eyes.any():
-                add_change(picture_rgb, self.change(view), align.invert(view.matrix))
+            inputs = FinishInput.of(picture_rgb, points, shape)
+            if inputs.light.any() or inputs.region.any() or inputs.eyes.any():
+                add_residual(picture_rgb, self.predict_change(inputs), align.invert(inputs.matrix))
 
         return finish
 

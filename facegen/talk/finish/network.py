@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from facegen.config import check
 from facegen.restore.data import blur
-from facegen.talk.finish.view import MAPS
+from facegen.talk.finish.inputs import MAPS
 
 LIGHT = 0.5
 """Largest change of the logarithm of light on skin and between the lips."""
@@ -42,7 +42,7 @@ class _Block(nn.Module):
 
 
 class FinishNet(nn.Module):
-    """A U-Net (arXiv:1505.04597) that says smooth factors of what is drawn.
+    """A U-Net (arXiv:1505.04597) that predicts smooth factors of the drawn colours.
 
     So it can draw shade and open a dark mouth to the light, but never blur skin or teeth, nor colour them.
     """
@@ -64,7 +64,7 @@ class FinishNet(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(self, drawn: Tensor, maps: Tensor) -> Tensor:
-        """What is to change, before it is held to where it may.
+        """Predicts the change of light, before it is masked.
 
         Args:
             drawn: (B, 3, S, S) RGB in [0, 1]; S a multiple of 16.
@@ -86,8 +86,8 @@ class FinishNet(nn.Module):
         return smooth(torch.tanh(found.float()) * found.new_tensor([LIGHT, LIGHT, LASHES])[:, None, None], _SMOOTH)
 
 
-def finished(drawn: Tensor, change: Tensor, light: Tensor, region: Tensor, eyes: Tensor) -> Tensor:
-    """(B, 3, S, S) drawn faces in their new light, not clipped.
+def relight(drawn: Tensor, change: Tensor, light: Tensor, region: Tensor, eyes: Tensor) -> Tensor:
+    """Applies a change of light to drawn faces: (B, 3, S, S), not clipped.
 
     Args:
         drawn: (B, 3, S, S) RGB in [0, 1].

@@ -1,6 +1,6 @@
-"""Faces as geometry draws them, beside how they really looked: what the finishing network learns from.
+"""Training pairs of the finishing network: faces as the mesh renderer draws them, and the real ones.
 
-A frame of a clip plays the portrait; it is made to do what another frame shows, and that other frame is the truth.
+A frame of a clip serves as portrait; it is moved as another frame shows, and that other frame is the ground truth.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from facegen import media
 from facegen.faces import Face, FaceAnalyser, align, mesh
 from facegen.talk.clips import analyse_video
-from facegen.talk.finish.view import SIDE, Shape, View, placed, view_matrix
+from facegen.talk.finish.inputs import SIDE, FinishInput, MeshShape, square_matrix, to_square
 from facegen.talk.motion import MotionFrame
-from facegen.talk.portrait.expression import LIDS
-from facegen.talk.portrait.renderer import Renderer
-from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.portrait.face_rig import LIDS
+from facegen.talk.portrait.model import PortraitModel
+from facegen.talk.portrait.renderer import MeshRenderer
 from facegen.talk.rig import MOUTH_CM, load_rig, mouth_weights, mouth_width
 
 Array = np.ndarray
@@ -29,7 +29,7 @@ WIDEST_TURN_DEG = 14.0
 """No talk turns a head further."""
 _PORTRAITS = 8
 _CALM_SHARE = 0.75
-"""Share of the frames that play the portrait whose mouth is nearly closed, as portraits' are."""
+"""Share of the portraits whose mouth is nearly closed, as in most pictures."""
 _LARGEST_SIDE = 512
 _BLINKS, _BLINKING_EVERY = 0.3, 2
 """How far an eye is closed in frames of which more are taken, because there are few, and of how many of them one."""
@@ -38,15 +38,15 @@ _OPEN, _SHUT = 0.9, 0.25
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Pair:
-    """A drawn face and the (SIDE, SIDE, 3) uint8 truth, brought to the place where it is drawn."""
+class DrawnPair:
+    """A drawn face and the (SIDE, SIDE, 3) uint8 RGB ground truth, warped to where it is drawn."""
 
-    view: View
+    inputs: FinishInput
     truth_rgb: np.ndarray
 
 
-def pairs_of_clip(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0) -> Iterator[Pair]:
-    """Every so many frames of a clip, and those in which eyes close, each drawn from another frame.
+def draw_pairs(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0) -> Iterator[DrawnPair]:
+    """Draws every so many frames of a clip, and those in which eyes close, each from another frame.
 
     Raises:
         InputError: the clip cannot be read.
@@ -57,49 +57,49 @@ def pairs_of_clip(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0)
     if len(usable) < 2 * every:
         return
     random = np.random.default_rng(seed)
-    chosen = _chosen(usable, random)
-    unit = float(np.median([mouth_width(_canonical(face)) for face in usable.values()])) / MOUTH_CM
-    sitters: list[tuple[Sitter, Face]] = []
+    chosen = _choose_frames(usable, random)
+    mouth_scale = float(np.median([mouth_width(_canonical(face)) for face in usable.values()])) / MOUTH_CM
+    portraits: list[tuple[PortraitModel, Face]] = []
     for frame in media.read_frames(path):
         if frame.index in chosen:
-            image, face = _smaller(frame.image_rgb, usable[frame.index])
-            sitters.append((Sitter.of(image, face, load_rig()), face))
+            image, face = _shrink(frame.image_rgb, usable[frame.index])
+            portraits.append((PortraitModel.of(image, face, load_rig()), face))
     for frame in media.read_frames(path):
         wanted = usable.get(frame.index)
         if wanted is None or (frame.index % every and (frame.index % _BLINKING_EVERY or _blink(wanted) < _BLINKS)):
             continue
-        near = [sitter for sitter, face in sitters if _turn_deg(wanted, face) < WIDEST_TURN_DEG]
+        near = [portrait for portrait, face in portraits if _turn_deg(wanted, face) < WIDEST_TURN_DEG]
         if near:
-            yield _pair(near[int(random.integers(len(near)))], unit, *_smaller(frame.image_rgb, wanted))
+            yield _draw_pair(near[int(random.integers(len(near)))], mouth_scale, *_shrink(frame.image_rgb, wanted))
 
 
-def _pair(sitter: Sitter, unit: float, image_rgb: np.ndarray, face: Face) -> Pair:
+def _draw_pair(portrait: PortraitModel, mouth_scale: float, image_rgb: np.ndarray, face: Face) -> DrawnPair:
     points = face.points478[: mesh.VERTEX_COUNT]
     drawn_points: list[Array] = []
-    renderer = Renderer(sitter, [lambda _, there: drawn_points.append(there)])
-    drawn = renderer.draw(moment_as(sitter, face, unit))
-    view = View.of(drawn, drawn_points[0], Shape.of(sitter.stage.face))
-    return Pair(view=view, truth_rgb=_brought(image_rgb, points, placed(drawn_points[0], view.matrix)))
+    renderer = MeshRenderer(portrait, [lambda _, there: drawn_points.append(there)])
+    drawn = renderer.draw(fit_motion(portrait, face, mouth_scale))
+    inputs = FinishInput.of(drawn, drawn_points[0], MeshShape.of(portrait.head.face))
+    return DrawnPair(inputs=inputs, truth_rgb=_warp_truth(image_rgb, points, to_square(drawn_points[0], inputs.matrix)))
 
 
-def moment_as(sitter: Sitter, face: Face, unit: float) -> MotionFrame:
-    """What a sitter does in another picture of the same person.
+def fit_motion(portrait: PortraitModel, face: Face, mouth_scale: float) -> MotionFrame:
+    """The motion of a portrait that shows the face of another picture of the same person.
 
     Args:
-        sitter: the portrait.
-        face: as found in the other picture.
-        unit: width of this person's mouth by that of the rig's.
+        portrait: the portrait.
+        face: as detected in the other picture.
+        mouth_scale: width of this person's mouth by that of the rig's.
     """
     points = face.points478[: mesh.VERTEX_COUNT]
     pose = mesh.Pose.of(points)
-    there, here = pose.to_canonical(points), sitter.expressions.canonical
-    offsets = (there - here - sitter.expressions.rest) / unit * mouth_weights()[:, None]
-    own = sitter.stage.pose.rotation
-    turn = own.T @ pose.rotation
+    there, here = pose.to_canonical(points), portrait.rig.canonical
+    offsets = (there - here - portrait.rig.closing) / mouth_scale * mouth_weights()[:, None]
+    rotation = portrait.head.pose.rotation
+    turn = rotation.T @ pose.rotation
     eyes = [_openness(there, side) / max(_openness(here, side), 1e-3) for side in range(len(LIDS))]
     return MotionFrame(
-        mouth=load_rig().coefficients(offsets[None])[0] * (unit / sitter.expressions.unit),
-        turn_deg=_angles_deg(turn),
+        mouth=load_rig().coefficients(offsets[None])[0] * (mouth_scale / portrait.rig.mouth_scale),
+        turn_deg=_euler_deg(turn),
         shift_cm=np.zeros(3, np.float32),
         lids=np.clip((_OPEN - np.array(eyes, np.float32)) / (_OPEN - _SHUT), 0, 1),
         brows=0.0,
@@ -117,19 +117,19 @@ def _openness(canonical: Array, side: int) -> float:
     return float(np.linalg.norm(upper - lower, axis=1).mean() / np.ptp(canonical[list(LIDS[side][0]), 0]))
 
 
-def _angles_deg(turn: Array) -> Array:
-    """(3,) yaw, pitch and roll, as `MotionFrame` has them, of a rotation in the head's axes: Rz(roll) Ry(-yaw) Rx(-pitch)."""
+def _euler_deg(turn: Array) -> Array:
+    """(3,) yaw, pitch and roll, as in `MotionFrame`, of a rotation in the head's axes: Rz(roll) Ry(-yaw) Rx(-pitch)."""
     yaw = np.arcsin(np.clip(turn[2, 0], -1, 1))
     pitch = -np.arctan2(turn[2, 1], turn[2, 2])
     roll = np.arctan2(turn[1, 0], turn[0, 0])
     return np.degrees([yaw, pitch, roll]).astype(np.float32)
 
 
-def _brought(image_rgb: np.ndarray, points: Array, places: Array) -> np.ndarray:
-    """(SIDE, SIDE, 3) uint8 square of a picture, each vertex where it is drawn: at `places` (468, 3) of the square."""
-    matrix = view_matrix(points)
+def _warp_truth(image_rgb: np.ndarray, points: Array, places: Array) -> np.ndarray:
+    """(SIDE, SIDE, 3) uint8 square of a picture, warped so that its vertices lie at `places` (468, 3) of the square."""
+    matrix = square_matrix(points)
     seen = align.warp(image_rgb, matrix, SIDE)
-    shifts = (placed(points, matrix) - places)[:, :2]
+    shifts = (to_square(points, matrix) - places)[:, :2]
     cells = SIDE // 2
     column, row = np.clip(places[:, :2] / 2, 0, cells - 1).astype(int).T
     total = np.zeros((cells, cells, 3), np.float32)
@@ -151,8 +151,8 @@ def _canonical(face: Face) -> Array:
     return mesh.Pose.of(points).to_canonical(points)
 
 
-def _chosen(usable: dict[int, Face], random: np.random.Generator) -> set[int]:
-    """Frames that play the portrait: most with open eyes and a mouth nearly closed."""
+def _choose_frames(usable: dict[int, Face], random: np.random.Generator) -> set[int]:
+    """Numbers of the frames that serve as portraits: most with open eyes and a mouth nearly closed."""
     indices = np.array(sorted(usable))
     opened = np.array([usable[index].blendshape("jawOpen") + (_blink(usable[index]) > _BLINKS) for index in indices])
     calm = indices[opened <= np.percentile(opened, 30)]
@@ -162,7 +162,7 @@ def _chosen(usable: dict[int, Face], random: np.random.Generator) -> set[int]:
     return chosen | set(random.choice(indices, count - calm_count, replace=False).tolist())
 
 
-def _smaller(image_rgb: np.ndarray, face: Face) -> tuple[np.ndarray, Face]:
+def _shrink(image_rgb: np.ndarray, face: Face) -> tuple[np.ndarray, Face]:
     """A frame no larger than is useful, with its face."""
     scale = _LARGEST_SIDE / max(image_rgb.shape[:2])
     if scale >= 1:

@@ -15,8 +15,8 @@ from facegen.config import check
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.talk.clips import split_clips
-from facegen.talk.finish.data import FinishData, joined, pairs_kept
-from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, finished, smooth
+from facegen.talk.finish.data import FinishData, join_pairs, load_pairs
+from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, relight, smooth
 from facegen.training.task import Task, TrainingData
 
 _DARK = 0.03
@@ -57,14 +57,14 @@ class FinishTask(Task):
         learned: list[dict[str, np.ndarray]] = []
         held_back: list[dict[str, np.ndarray]] = []
         for path in clips:
-            found = pairs_kept(path, analyser, self.every)
+            found = load_pairs(path, analyser, self.every)
             if not found:
                 skipped.append(path.name)
                 continue
             (held_back if path.stem in apart else learned).append(found)
         if not learned:
             raise InputError(f"Expected clips of people who speak in {folder}, found none that can be used.")
-        data = FinishData(joined(learned), joined(held_back or learned[:1]), device)
+        data = FinishData(join_pairs(learned), join_pairs(held_back or learned[:1]), device)
         data.skipped = tuple(skipped)
         return data
 
@@ -86,7 +86,7 @@ class FinishTask(Task):
         count = len(data.held_back["drawn"])
         chosen = list(range(0, count, max(1, count // 128)))
         for start in range(0, len(chosen), _AT_ONCE):
-            batch = data.shown(chosen[start : start + _AT_ONCE])
+            batch = data.held_back_batch(chosen[start : start + _AT_ONCE])
             found = model(batch["drawn"], batch["maps"])
             for suffix, change in (("", found), (" before", torch.zeros_like(found))):
                 for name, error in zip(places, _light_errors(change, batch), strict=True):
@@ -100,9 +100,9 @@ class FinishTask(Task):
         assert isinstance(data, FinishData)
         opened = torch.argsort(data.held_back["region"].float().mean((1, 2, 3)), descending=True).tolist()
         most = max(1, len(opened) * 2 // 3)
-        batch = data.shown(opened[:most][:: max(1, most // _SHOWN)][:_SHOWN])
+        batch = data.held_back_batch(opened[:most][:: max(1, most // _SHOWN)][:_SHOWN])
         drawn = batch["drawn"]
-        made = finished(drawn, model(drawn, batch["maps"]), batch["light"], batch["region"], batch["eyes"])
+        made = relight(drawn, model(drawn, batch["maps"]), batch["light"], batch["region"], batch["eyes"])
         light = ((made + _DARK) / (drawn + _DARK)).log() / LIGHT / 2 + 0.5
         rows = torch.stack([drawn, made, batch["truth"], light]).clamp(0, 1)
         return (rows * 255).round().byte().permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).cpu().numpy()
@@ -150,10 +150,10 @@ def _field_error(found: Tensor, ratio: Tensor, weight: Tensor, free: Tensor, mos
     ratio = ratio.clamp(-2 * most, 2 * most)
     near = smooth(ratio * weight, _SMOOTH) / (smooth(weight, _SMOOTH) + 1e-3)
     error = found - near.clamp(-most, most) * free
-    down, right = _rounded(error.diff(dim=2)) * weight[:, :, 1:], _rounded(error.diff(dim=3)) * weight[..., 1:]
-    return ((_rounded(error) * weight).sum() + (down.sum() + right.sum()) / 2) / (weight.sum() + 1)
+    down, right = _soft_abs(error.diff(dim=2)) * weight[:, :, 1:], _soft_abs(error.diff(dim=3)) * weight[..., 1:]
+    return ((_soft_abs(error) * weight).sum() + (down.sum() + right.sum()) / 2) / (weight.sum() + 1)
 
 
-def _rounded(error: Tensor) -> Tensor:
+def _soft_abs(error: Tensor) -> Tensor:
     """Sizes of errors, small ones squared: shadows that are often there are drawn faintly rather than never."""
     return error.square() / (error.square() + _SMALL**2).sqrt()

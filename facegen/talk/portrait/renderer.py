@@ -1,4 +1,4 @@
-"""Drawing a sitter: the picture follows the moved surface, eyeballs stay under the lids, the mouth opens on its inside."""
+"""Draws a portrait in motion: warps the picture along its mesh, keeps eyeballs under the lids, composites the mouth's inside."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from facegen.faces import mesh
 from facegen.talk.motion import MotionFrame
-from facegen.talk.portrait.expression import INNER_LOWER, INNER_UPPER, LIDS
-from facegen.talk.portrait.lids import Lid
-from facegen.talk.portrait.sitter import Sitter, plane_matrix
-from facegen.talk.portrait.stage import backward, ring_triangles
+from facegen.talk.portrait.eyelids import UpperLid
+from facegen.talk.portrait.face_rig import INNER_LOWER, INNER_UPPER, LIDS
+from facegen.talk.portrait.head_mesh import backward_flow, ring_triangles
+from facegen.talk.portrait.model import PortraitModel, mouth_plane_matrix
 
 Array = np.ndarray
 
-Touch = Callable[[np.ndarray, Array], None]
-"""Changes, in place, a (H, W, 3) uint8 picture whose face has its (468, 3) vertices there."""
+PostProcess = Callable[[np.ndarray, Array], None]
+"""Changes, in place, a (H, W, 3) uint8 RGB picture; (468, 3) are the vertices of its face, pixels."""
 
 _CELLS = 180
-"""Cells along the longer side of the field over the head."""
+"""Cells along the longer side of the flow over the head."""
 _FINE_CELLS = 128
 """The same over the mouth and over an eye."""
 _EYES = (mesh.EYE_LEFT, mesh.EYE_RIGHT)
@@ -44,7 +44,7 @@ _BORDER = 0.06
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Box:
+class PixelBox:
     """A rectangle of the picture, pixels."""
 
     x0: int
@@ -53,7 +53,7 @@ class Box:
     y1: int
 
     @classmethod
-    def around(cls, points: Array, margin: float, size_hw: tuple[int, int]) -> Box:
+    def around(cls, points: Array, margin: float, size_hw: tuple[int, int]) -> PixelBox:
         low, high = points[:, :2].min(0) - margin, points[:, :2].max(0) + margin
         x0, y0 = np.clip(np.floor(low), 0, [size_hw[1] - 2, size_hw[0] - 2]).astype(int).tolist()
         x1, y1 = np.clip(np.ceil(high), [x0 + 2, y0 + 2], size_hw[::-1]).astype(int).tolist()
@@ -68,177 +68,177 @@ class Box:
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
 
-class Renderer:
-    """Draws one sitter at any moment; each picture depends on its moment alone, and several threads may draw.
+class MeshRenderer:
+    """Draws one portrait in any motion; each picture depends on its motion alone, and several threads may draw.
 
     Args:
-        sitter: who is drawn.
-        touches: what is done to each drawn picture at the end, one after the other.
+        portrait: the picture with its mesh.
+        post_processes: what is done to each drawn picture, one after the other.
     """
 
-    def __init__(self, sitter: Sitter, touches: Sequence[Touch] = ()) -> None:
-        self.sitter = sitter
-        self._touches = touches
-        stage = sitter.stage
-        self._pictured = np.concatenate([stage.face, stage.rings])[:, :2]
-        self._lid_edges = [_lid_edges(stage.face[:, :2], side) for side in range(len(LIDS))]
-        self._bare_lips(sitter)
+    def __init__(self, portrait: PortraitModel, post_processes: Sequence[PostProcess] = ()) -> None:
+        self.portrait = portrait
+        self._post_processes = post_processes
+        head = portrait.head
+        self._texture_xy = np.concatenate([head.face, head.rings])[:, :2]
+        self._lid_edges = [_lid_edges(head.face[:, :2], side) for side in range(len(LIDS))]
+        self._exclude_lip_gap(portrait)
         self._triangles = ring_triangles()
-        self.box = Box.around(self._pictured, 2, sitter.image_rgb.shape[:2])
-        self._taper = _taper(self.box, sitter.image_rgb.shape[:2])
+        self.box = PixelBox.around(self._texture_xy, 2, portrait.image_rgb.shape[:2])
+        self._taper = _taper(self.box, portrait.image_rgb.shape[:2])
         height, width = self.box.size_hw
         self._grid_x = (np.arange(width, dtype=np.float32) + self.box.x0)[None]
         self._grid_y = (np.arange(height, dtype=np.float32) + self.box.y0)[:, None]
 
-    def _bare_lips(self, sitter: Sitter) -> None:
-        """Lips that are apart in the picture carry nothing of what is between them."""
-        upper, lower = (self._pictured[list(lip)] for lip in (INNER_UPPER, INNER_LOWER))
-        if not sitter.expressions.rest.any():
+    def _exclude_lip_gap(self, portrait: PortraitModel) -> None:
+        """Moves texture coordinates of lips that are apart in the picture outwards, so that lips carry nothing of the gap."""
+        upper, lower = (self._texture_xy[list(lip)] for lip in (INNER_UPPER, INNER_LOWER))
+        if not portrait.rig.closing.any():
             return
-        cm = sitter.stage.pose.scale * sitter.expressions.unit
+        cm = portrait.head.pose.scale * portrait.rig.mouth_scale
         apart = lower - upper
         gap = np.linalg.norm(apart, axis=1, keepdims=True)
-        outward = apart / np.maximum(gap, 1e-3) * np.minimum(gap / 2, (_LIP_EDGE_CM + sitter.mouth.softness_cm) * cm)
-        self._pictured[list(INNER_UPPER)] = upper - outward
-        self._pictured[list(INNER_LOWER)] = lower + outward
+        outward = (
+            apart / np.maximum(gap, 1e-3) * np.minimum(gap / 2, (_LIP_EDGE_CM + portrait.interior.softness_cm) * cm)
+        )
+        self._texture_xy[list(INNER_UPPER)] = upper - outward
+        self._texture_xy[list(INNER_LOWER)] = lower + outward
 
-    def draw(self, moment: MotionFrame) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, the size of the picture."""
-        sitter = self.sitter
-        expressions, stage = sitter.expressions, sitter.stage
-        mouth = expressions.mouth(moment.mouth)
-        offsets = mouth + expressions.lids(moment.lids) + expressions.brows(moment.brows)
-        placed = stage.placed(offsets, moment.turn_deg, moment.shift_cm)
-        pictured = self._skin(moment.lids)
-        source = self._bared(moment.lids)
-        picture = self._moved(placed, pictured, source)
-        self._draw_eyes(picture, placed, pictured, source, moment)
-        plane = plane_matrix(stage, sitter.plane, expressions.unit, moment.turn_deg, moment.shift_cm)
-        self._draw_mouth(picture, placed, plane)
-        for touch in self._touches:
-            touch(picture, placed[: mesh.VERTEX_COUNT])
+    def draw(self, motion: MotionFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, the size of the picture: the face as a motion says."""
+        portrait = self.portrait
+        rig, head = portrait.rig, portrait.head
+        offsets = rig.mouth_offsets(motion.mouth) + rig.lid_offsets(motion.lids) + rig.brow_offsets(motion.brows)
+        vertices = head.deform(offsets, motion.turn_deg, motion.shift_cm)
+        texture_xy = self._texture_coordinates(motion.lids)
+        texture = self._texture_picture(motion.lids)
+        picture = self._warp(vertices, texture_xy, texture)
+        self._draw_eyes(picture, vertices, texture_xy, texture, motion)
+        plane = mouth_plane_matrix(head, portrait.mouth_origin, rig.mouth_scale, motion.turn_deg, motion.shift_cm)
+        self._draw_mouth(picture, vertices, plane)
+        for process in self._post_processes:
+            process(picture, vertices[: mesh.VERTEX_COUNT])
         return picture
 
-    def _skin(self, closed: Array) -> Array:
-        """(468 + R * 36, 2) where the picture shows what the vertices carry: skin, and nothing of mouth or eyeball.
+    def _texture_coordinates(self, closed: Array) -> Array:
+        """(468 + R * 36, 2) pixels of the picture that the vertices carry: skin, and nothing of mouth or eyeball.
 
-        A vertex of a lid or lip lies a little beside the edge that the picture shows. What it carries is taken from
-        further out as far as the edge disappears: always for lips that are apart in the picture, for (2,) lids as they
-        close.
+        A vertex of a lid or lip lies a little beside the edge that the picture shows. Its coordinates move outwards as far
+        as that edge disappears: always for lips that are apart in the picture, for lids as far as they are (2,) closed.
         """
-        pictured = self._pictured.copy()
+        texture_xy = self._texture_xy.copy()
         for side, (outward, amount) in enumerate(zip(self._lid_edges, closed, strict=True)):
             if amount > 0:
                 both = [vertex for lid in LIDS[side] for vertex in lid]
-                pictured[both] += outward * np.float32(amount)
-        return pictured
+                texture_xy[both] += outward * np.float32(amount)
+        return texture_xy
 
     @cached_property
-    def _lids(self) -> list[Lid]:
-        return [Lid.of(self.sitter.image_rgb, self.sitter.stage.face, side) for side in range(len(LIDS))]
+    def _lids(self) -> list[UpperLid]:
+        return [UpperLid.of(self.portrait.image_rgb, self.portrait.head.face, side) for side in range(len(LIDS))]
 
-    def _bared(self, closed: Array) -> np.ndarray:
-        """The picture that skin is taken from: with (2,) lids closed, without the lashes before them."""
-        source = self.sitter.image_rgb
+    def _texture_picture(self, closed: Array) -> np.ndarray:
+        """The picture that skin is taken from, without lashes over lids as far as these are (2,) closed."""
+        texture = self.portrait.image_rgb
         if closed.max() < _OPEN:
-            return source
-        source = source.copy()
+            return texture
+        texture = texture.copy()
         for lid, amount in zip(self._lids, closed, strict=True):
             if amount >= _OPEN:
-                lid.lay(source, float(amount))
-        return source
+                lid.remove_lashes(texture, float(amount))
+        return texture
 
-    def _moved(self, placed: Array, pictured: Array, source: np.ndarray) -> np.ndarray:
-        """A picture taken along, lips and closing lids apart from each other."""
-        picture = self.sitter.image_rgb.copy()
-        shift = self._shift(placed, pictured, self.box, _CELLS, self._triangles) * self._taper
-        moved = cv2.remap(
-            source,
-            self._grid_x + shift[..., 0],
-            self._grid_y + shift[..., 1],
+    def _warp(self, vertices: Array, texture_xy: Array, texture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8: the picture warped along the mesh; lips once more on a finer grid."""
+        picture = self.portrait.image_rgb.copy()
+        flow = self._flow(vertices, texture_xy, self.box, _CELLS, self._triangles) * self._taper
+        warped = cv2.remap(
+            texture,
+            self._grid_x + flow[..., 0],
+            self._grid_y + flow[..., 1],
             cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        picture[self.box.region] = moved
-        self._draw_fine(picture, placed, pictured, source, mesh.LIPS_OUTER, 0.12)
+        picture[self.box.region] = warped
+        self._warp_finely(picture, vertices, texture_xy, texture, mesh.LIPS_OUTER, 0.12)
         return picture
 
-    def draw_changed(self, moment: MotionFrame) -> tuple[np.ndarray, np.ndarray, Box]:
-        """Only what is not as pictured: (h, w, 3) uint8 RGB and (h, w) bool of a box, and that box."""
-        picture = self.draw(moment)
+    def draw_changes(self, motion: MotionFrame) -> tuple[np.ndarray, np.ndarray, PixelBox]:
+        """What differs from the picture: (h, w, 3) uint8 RGB and (h, w) bool in a box, and that box."""
+        picture = self.draw(motion)
         region = self.box.region
         drawn = picture[region]
-        return drawn, np.any(drawn != self.sitter.image_rgb[region], axis=2), self.box
+        return drawn, np.any(drawn != self.portrait.image_rgb[region], axis=2), self.box
 
-    def _shift(self, placed: Array, pictured: Array, box: Box, cells: int, triangles: Array) -> Array:
-        """(h, w, 2) how far the content of each pixel of a box has come."""
+    def _flow(self, vertices: Array, texture_xy: Array, box: PixelBox, cells: int, triangles: Array) -> Array:
+        """(h, w, 2) backward flow in a box: from each drawn pixel to where the picture shows its content."""
         height, width = box.size_hw
         step = max(max(height, width) / cells, 1.0)
         size = (max(round(height / step), 2), max(round(width / step), 2))
         scale_xy = np.array([width / size[1], height / size[0]], np.float32)
         # cells are resized to pixels: the middle of the first cell lies half a cell inside the box
         origin = np.array([box.x0, box.y0], np.float32) + scale_xy / 2
-        scaled = placed.copy()
-        scaled[:, 1] = origin[1] + (placed[:, 1] - origin[1]) * (scale_xy[0] / scale_xy[1])
-        back = pictured - placed[:, :2]
-        field = backward(scaled, scaled[:, :2] + back, triangles, origin, float(scale_xy[0]), size)
+        scaled = vertices.copy()
+        scaled[:, 1] = origin[1] + (vertices[:, 1] - origin[1]) * (scale_xy[0] / scale_xy[1])
+        back = texture_xy - vertices[:, :2]
+        field = backward_flow(scaled, scaled[:, :2] + back, triangles, origin, float(scale_xy[0]), size)
         return cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR)
 
-    def _draw_fine(
+    def _warp_finely(
         self,
         picture: np.ndarray,
-        placed: Array,
-        pictured: Array,
-        source: np.ndarray,
+        vertices: Array,
+        texture_xy: Array,
+        texture: np.ndarray,
         outline: Sequence[int],
         margin: float,
     ) -> None:
-        """What lies round an outline again on a finer field, so that lips and lids end where the other one begins."""
-        around = placed[list(outline)]
+        """Warps the surroundings of an outline on a finer grid, so that one lip or lid ends where the other begins."""
+        around = vertices[list(outline)]
         margin = float(np.ptp(around[:, 0])) * margin + 2
-        box = Box.around(around, margin, picture.shape[:2])
-        x, y = self._source(placed, pictured, box)
-        fine = cv2.remap(source, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-        _blend(picture, box, fine.astype(np.float32), _inside(box.size_hw, margin))
+        box = PixelBox.around(around, margin, picture.shape[:2])
+        x, y = self._fine_map(vertices, texture_xy, box)
+        fine = cv2.remap(texture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        _blend(picture, box, fine.astype(np.float32), _feather(box.size_hw, margin))
 
-    def _source(self, placed: Array, pictured: Array, box: Box) -> tuple[Array, Array]:
-        """(h, w) where in the picture each pixel of a box comes from, on a fine field."""
-        shift = self._shift(placed, pictured, box, _FINE_CELLS, mesh.topology().triangles)
+    def _fine_map(self, vertices: Array, texture_xy: Array, box: PixelBox) -> tuple[Array, Array]:
+        """(h, w) x and y of the picture for each pixel of a box, on the finer grid."""
+        flow = self._flow(vertices, texture_xy, box, _FINE_CELLS, mesh.topology().triangles)
         height, width = box.size_hw
-        x = (np.arange(width, dtype=np.float32) + box.x0)[None] + shift[..., 0]
-        y = (np.arange(height, dtype=np.float32) + box.y0)[:, None] + shift[..., 1]
+        x = (np.arange(width, dtype=np.float32) + box.x0)[None] + flow[..., 0]
+        y = (np.arange(height, dtype=np.float32) + box.y0)[:, None] + flow[..., 1]
         return x, y
 
     def _draw_eyes(
-        self, picture: np.ndarray, placed: Array, pictured: Array, source: np.ndarray, moment: MotionFrame
+        self, picture: np.ndarray, vertices: Array, texture_xy: Array, texture: np.ndarray, motion: MotionFrame
     ) -> None:
-        stage = self.sitter.stage
-        is_looking = bool(np.abs(moment.gaze).max() > 1e-3)
+        head = self.portrait.head
+        is_looking = bool(np.abs(motion.gaze).max() > 1e-3)
         for side, lids in enumerate(_EYES):
-            closed = float(np.clip(moment.lids[side], 0, 1))
+            closed = float(np.clip(motion.lids[side], 0, 1))
             if closed < _OPEN and not is_looking:
                 continue
             if closed >= _OPEN:
-                self._draw_fine(picture, placed, pictured, source, lids, 0.25)
-            outline = placed[list(lids), :2]
-            width = float(np.ptp(stage.face[list(lids), 0]))
-            box = Box.around(outline, 3, picture.shape[:2])
+                self._warp_finely(picture, vertices, texture_xy, texture, lids, 0.25)
+            outline = vertices[list(lids), :2]
+            width = float(np.ptp(head.face[list(lids), 0]))
+            box = PixelBox.around(outline, 3, picture.shape[:2])
             height_px, width_px = box.size_hw
-            # the eyeball goes with the skull: where the lids would be had they not moved
-            anchors = stage.pose.to_canonical(stage.face[list(lids)])
-            there = stage.project(anchors, moment.turn_deg, moment.shift_cm)[:, :2]
-            back = _affine(there, stage.face[list(lids), :2])
+            # eyeballs move with the skull: to where the lids would be had they not closed
+            anchors = head.pose.to_canonical(head.face[list(lids)])
+            there = head.project(anchors, motion.turn_deg, motion.shift_cm)[:, :2]
+            back = _fit_affine(there, head.face[list(lids), :2])
             x = (np.arange(width_px, dtype=np.float32) + box.x0)[None] + 0.5
             y = (np.arange(height_px, dtype=np.float32) + box.y0)[:, None] + 0.5
             source_x = back[0, 0] * x + back[0, 1] * y + back[0, 2]
             source_y = back[1, 0] * x + back[1, 1] * y + back[1, 2]
-            centre = stage.face[list(lids), :2].mean(0)
+            centre = head.face[list(lids), :2].mean(0)
             along = np.square((source_x - centre[0]) / (width * 0.5))
             weight = np.clip(1 - along, 0, 1)
-            source_x = source_x - moment.gaze[0] * width * weight - 0.5
-            source_y = source_y + moment.gaze[1] * width * weight - 0.5
+            source_x = source_x - motion.gaze[0] * width * weight - 0.5
+            source_y = source_y + motion.gaze[1] * width * weight - 0.5
             ball = cv2.remap(
-                self.sitter.image_rgb, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+                self.portrait.image_rgb, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
             )
             mask: Array = mesh.polygon_mask(outline - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
             mask = cv2.GaussianBlur(mask, (0, 0), max(width * 0.012, 0.5))
@@ -246,19 +246,19 @@ class Renderer:
             # lids throw a shadow on what they come to cover
             _blend(picture, box, ball.astype(np.float32) * (1 - 0.25 * closed), mask)
             if closed >= _OPEN:
-                self._lids[side].draw_lashes(picture, placed[[lids[0], *LIDS[side][0], lids[8]], :2], closed)
+                self._lids[side].draw_lashes(picture, vertices[[lids[0], *LIDS[side][0], lids[8]], :2], closed)
 
     def _draw_seam(self, picture: np.ndarray, line: Array, width: float, amount: float) -> None:
-        """The shadow in which two lids or lips meet: soft, so that neither steps nor a rest of what they cover shows.
+        """Draws the soft shadow in which two lips meet, so that neither steps nor a rest of what they cover show.
 
         Args:
             picture: changed in place.
-            line: (N, 2) where they meet, pixels.
+            line: (N, 2) pixels along which they meet.
             width: of the shadow, pixels.
             amount: 0..1.
         """
         width = max(width, 1.0)
-        box = Box.around(line, 3 * width + 2, picture.shape[:2])
+        box = PixelBox.around(line, 3 * width + 2, picture.shape[:2])
         weight: Array = np.zeros(box.size_hw, np.float32)
         places = np.round((line - np.array([box.x0, box.y0])) * 16).astype(np.int32)
         cv2.polylines(weight, [places], False, 1.0, 1, cv2.LINE_AA, 4)
@@ -270,19 +270,19 @@ class Renderer:
         near /= cv2.GaussianBlur(beside, (0, 0), width)[..., None]
         _blend(picture, box, near * _SEAM_SHADE, soft * amount)
 
-    def _draw_mouth(self, picture: np.ndarray, placed: Array, plane: Array) -> None:
-        sitter = self.sitter
-        inner = placed[list(mesh.LIPS_INNER), :2]
-        opening = float((placed[list(INNER_LOWER), 1] - placed[list(INNER_UPPER), 1]).max())
-        unit = sitter.expressions.unit
-        cm = sitter.stage.pose.scale * unit
+    def _draw_mouth(self, picture: np.ndarray, vertices: Array, plane: Array) -> None:
+        portrait = self.portrait
+        inner = vertices[list(mesh.LIPS_INNER), :2]
+        opening = float((vertices[list(INNER_LOWER), 1] - vertices[list(INNER_UPPER), 1]).max())
+        unit = portrait.rig.mouth_scale
+        cm = portrait.head.pose.scale * unit
         seam = max(_LIP_SEAM_CM * cm, 1.2)
-        if sitter.expressions.rest.any() and opening < 1.5 * seam:
-            line = (placed[[78, *INNER_UPPER, 308], :2] + placed[[78, *INNER_LOWER, 308], :2]) / 2
+        if portrait.rig.closing.any() and opening < 1.5 * seam:
+            line = (vertices[[78, *INNER_UPPER, 308], :2] + vertices[[78, *INNER_LOWER, 308], :2]) / 2
             self._draw_seam(picture, line, seam, min(1.5 - opening / seam, 1.0))
         if opening < 0.6:
             return
-        box = Box.around(inner, 3, picture.shape[:2])
+        box = PixelBox.around(inner, 3, picture.shape[:2])
         inverse = cv2.invertAffineTransform(plane)
         factor = max(1.0, box.size_hw[1] / 220)
         size = (max(round(box.size_hw[0] / factor), 2), max(round(box.size_hw[1] / factor), 2))
@@ -290,46 +290,46 @@ class Renderer:
         y = (np.arange(size[0], dtype=np.float32) + 0.5)[:, None] * (box.size_hw[0] / size[0]) + box.y0
         u = (inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]).astype(np.float32)
         v = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]).astype(np.float32)
-        left, right = placed[78, :2], placed[308, :2]
+        left, right = vertices[78, :2], vertices[308, :2]
         upper, lower = (
-            _border(np.concatenate([left[None], placed[list(side), :2], right[None]]), inverse, u)
+            _lip_border(np.concatenate([left[None], vertices[list(side), :2], right[None]]), inverse, u)
             for side in (INNER_UPPER, INNER_LOWER)
         )
         corners = (np.stack([left, right]) @ inverse[:, :2].T + inverse[:, 2])[:, 0]
-        inside = sitter.mouth.draw(u, v, upper, lower, float(np.ptp(corners)) / 2)
+        inside = portrait.interior.draw(u, v, upper, lower, float(np.ptp(corners)) / 2)
         # towards the corners the lips touch
         taper = np.clip(np.minimum(u - corners.min(), corners.max() - u) / _CORNER_CM, 0, 1).astype(np.float32)
-        blur = sitter.mouth.softness_cm * cm / factor
+        blur = portrait.interior.softness_cm * cm / factor
         inside = cv2.GaussianBlur(inside, (0, 0), max(blur, 0.4))
         if size != box.size_hw:
             inside = cv2.resize(inside, box.size_hw[::-1], interpolation=cv2.INTER_CUBIC)
             taper = cv2.resize(taper, box.size_hw[::-1], interpolation=cv2.INTER_LINEAR)
         mask: Array = mesh.polygon_mask(inner - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
-        feather = max(sitter.stage.width_px * 0.004, 0.5)
+        feather = max(portrait.head.width_px * 0.004, 0.5)
         mask = cv2.GaussianBlur(mask, (0, 0), feather)
         _blend(picture, box, inside, mask * taper)
 
 
-def _blend(picture: np.ndarray, box: Box, drawn: Array, weight: Array) -> None:
+def _blend(picture: np.ndarray, box: PixelBox, drawn: Array, weight: Array) -> None:
     region = picture[box.region]
     below = region.astype(np.float32)
     region[:] = np.clip(below + (drawn - below) * weight[..., None] + 0.5, 0, 255).astype(np.uint8)
 
 
-def _border(points: Array, inverse: Array, u: Array) -> Array:
+def _lip_border(points: Array, inverse: Array, u: Array) -> Array:
     """v of a lip's border at each u, from its points in pixels, left to right."""
     line = points @ inverse[:, :2].T + inverse[:, 2]
     order = np.argsort(line[:, 0])
     return np.interp(u, line[order, 0], line[order, 1]).astype(np.float32)
 
 
-def _affine(source: Array, target: Array) -> Array:
+def _fit_affine(source: Array, target: Array) -> Array:
     """(2, 3) affine that takes (N, 2) points to others with least squared error."""
     design = np.column_stack([source, np.ones(len(source))])
     return np.linalg.lstsq(design, target, rcond=None)[0].T.astype(np.float32)
 
 
-def _inside(size_hw: tuple[int, int], margin: float) -> Array:
+def _feather(size_hw: tuple[int, int], margin: float) -> Array:
     """(h, w) 0 at the borders, rising to 1 over `margin` pixels."""
     height, width = size_hw
     across = np.minimum(np.arange(width), np.arange(width)[::-1])[None]
@@ -347,8 +347,8 @@ def _lid_edges(face: Array, side: int) -> Array:
     return np.concatenate([-_LID_EDGES[0] * down, _LID_EDGES[1] * down]).astype(np.float32) * width
 
 
-def _taper(box: Box, size_hw: tuple[int, int]) -> Array:
-    """(h, w, 1) 1, falling to 0 at the borders of the picture."""
+def _taper(box: PixelBox, size_hw: tuple[int, int]) -> Array:
+    """(h, w, 1) weight of the flow: 1, falling to 0 at the borders of the picture."""
     height, width = size_hw
     reach = _BORDER * min(height, width)
     x = np.arange(box.x0, box.x1, dtype=np.float32)

@@ -17,11 +17,11 @@ from facegen.runs.progress import OnProgress
 from facegen.talk.clips import analyse_video
 from facegen.talk.finish.finisher import Finisher
 from facegen.talk.motion import MotionFrame
-from facegen.talk.portrait.expression import Expressions
-from facegen.talk.portrait.interior import Mouth
-from facegen.talk.portrait.renderer import Renderer
-from facegen.talk.portrait.sitter import Sitter
-from facegen.talk.portrait.stage import Stage
+from facegen.talk.portrait.face_rig import FaceRig
+from facegen.talk.portrait.head_mesh import HeadMesh
+from facegen.talk.portrait.model import PortraitModel
+from facegen.talk.portrait.mouth_interior import MouthInterior
+from facegen.talk.portrait.renderer import MeshRenderer
 from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
 from facegen.talk.request import TalkRequest
 from facegen.talk.rig import MouthRig, load_rig
@@ -120,35 +120,36 @@ class DubbedPerson:
     """One person of a clip, as far as it is the same in every frame.
 
     Attributes:
-        rig: basis of mouth movements.
-        mouth: the inside of the mouth.
-        unit: width of the mouth by that of the rig's.
+        mouth_rig: basis of mouth movements.
+        interior: the inside of the mouth.
+        mouth_scale: width of the mouth by that of the rig's.
         parser: segments what stands before the face, where its weights are present.
     """
 
-    rig: MouthRig
-    mouth: Mouth
-    unit: float
+    mouth_rig: MouthRig
+    interior: MouthInterior
+    mouth_scale: float
     parser: parse.FaceParser | None
 
     @classmethod
-    def of(cls, samples: list[tuple[np.ndarray, Face]], rig: MouthRig) -> DubbedPerson:
+    def of(cls, samples: list[tuple[np.ndarray, Face]], mouth_rig: MouthRig) -> DubbedPerson:
         """From some frames of the clip, (H, W, 3) uint8 RGB, with the person's face in them."""
-        sitters = [Sitter.of(image_rgb, face, rig) for image_rgb, face in samples]
-        white = np.median([sitter.mouth.white for sitter in sitters], 0).astype(np.float32)
-        softness = float(np.median([sitter.mouth.softness_cm for sitter in sitters]))
-        unit = float(np.median([sitter.expressions.unit for sitter in sitters]))
+        portraits = [PortraitModel.of(image_rgb, face, mouth_rig) for image_rgb, face in samples]
+        white = np.median([portrait.interior.white for portrait in portraits], 0).astype(np.float32)
+        softness = float(np.median([portrait.interior.softness_cm for portrait in portraits]))
+        mouth_scale = float(np.median([portrait.rig.mouth_scale for portrait in portraits]))
         parser = parse.FaceParser() if parse.parser_available() else None
-        return cls(rig=rig, mouth=Mouth(white=white, own=None, softness_cm=softness), unit=unit, parser=parser)
+        interior = MouthInterior(white=white, teeth=None, softness_cm=softness)
+        return cls(mouth_rig=mouth_rig, interior=interior, mouth_scale=mouth_scale, parser=parser)
 
     def patch(self, image_rgb: np.ndarray, face: Face, coefficients: Array) -> Patch | None:
         """The changed part of a frame whose mouth is to be as (K,) coefficients say; None where nothing changes."""
         points = face.points478[: mesh.VERTEX_COUNT]
-        stage = Stage.of(points)
-        expressions = Expressions.of(stage.pose.to_canonical(points), self.rig, self.unit)
-        sitter = Sitter.placed(image_rgb, stage, expressions, self.mouth)
-        renderer = Renderer(sitter, [Finisher.bundled().touch(sitter)])
-        drawn, changed, box = renderer.draw_changed(MotionFrame.of_mouth(coefficients))
+        head = HeadMesh.of(points)
+        rig = FaceRig.of(head.pose.to_canonical(points), self.mouth_rig, self.mouth_scale)
+        portrait = PortraitModel.of_frame(image_rgb, head, rig, self.interior)
+        renderer = MeshRenderer(portrait, [Finisher.load().post_process(portrait)])
+        drawn, changed, box = renderer.draw_changes(MotionFrame.of_mouth(coefficients))
         if not changed.any():
             return None
         alpha = cv2.GaussianBlur(cv2.dilate(changed.astype(np.float32), np.ones((5, 5), np.uint8)), (0, 0), 1.5)

@@ -15,9 +15,9 @@ from facegen.runs.progress import OnProgress
 from facegen.talk.finish.finisher import Finisher
 from facegen.talk.motion import Motion
 from facegen.talk.options import TalkOptions
-from facegen.talk.portrait.detail import restoring
-from facegen.talk.portrait.renderer import Renderer, Touch
-from facegen.talk.portrait.sitter import Sitter
+from facegen.talk.portrait.model import PortraitModel
+from facegen.talk.portrait.renderer import MeshRenderer, PostProcess
+from facegen.talk.portrait.restoration import make_restoration
 from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
 from facegen.talk.request import TalkRequest
 from facegen.talk.rig import load_rig
@@ -31,11 +31,11 @@ class PortraitRenderer:
     """One picture, or one frame of a video, with the mesh of the face in it.
 
     Args:
-        sitter: the picture with its mesh.
+        portrait: the picture with its mesh.
     """
 
-    def __init__(self, sitter: Sitter) -> None:
-        self._sitter = sitter
+    def __init__(self, portrait: PortraitModel) -> None:
+        self._portrait = portrait
 
     @classmethod
     def check(cls, request: TalkRequest) -> None:
@@ -67,7 +67,7 @@ class PortraitRenderer:
                 f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
                 "choose a larger picture."
             )
-        return cls(Sitter.of(image, face, load_rig()))
+        return cls(PortraitModel.of(image, face, load_rig()))
 
     def prepare(self, signals: DrivingSignals) -> PortraitClip:
         """The movements of every frame, and the networks that process it.
@@ -77,14 +77,14 @@ class PortraitRenderer:
         """
         times = signals.frame_times()
         motion, notices = signals.motion(times)
-        renderer = Renderer(self._sitter, _post_processes(self._sitter, signals.request.options))
-        return PortraitClip(renderer, motion, TalkInfo.of_pictures(self._sitter.image_rgb.shape[:2], times, notices))
+        renderer = MeshRenderer(self._portrait, _post_processes(self._portrait, signals.request.options))
+        return PortraitClip(renderer, motion, TalkInfo.of_pictures(self._portrait.image_rgb.shape[:2], times, notices))
 
 
 class PortraitClip:
     """One talk of a picture."""
 
-    def __init__(self, renderer: Renderer, motion: Motion, info: TalkInfo) -> None:
+    def __init__(self, renderer: MeshRenderer, motion: Motion, info: TalkInfo) -> None:
         self._renderer, self._motion, self.info = renderer, motion, info
 
     def frame(self, index: int, background: media.Frame | None) -> media.Frame:
@@ -118,10 +118,10 @@ def choose_face(faces: list[Face], number: int | None, name: str) -> Face:
     )
 
 
-def _post_processes(sitter: Sitter, options: TalkOptions) -> list[Touch]:
+def _post_processes(portrait: PortraitModel, options: TalkOptions) -> list[PostProcess]:
     """The relighting network, then the face restorer where the options ask for it."""
-    relight = Finisher.bundled().touch(sitter)
-    return [relight, restoring(options.restore)] if options.restore > 0 else [relight]
+    relight = Finisher.load().post_process(portrait)
+    return [relight, make_restoration(options.restore)] if options.restore > 0 else [relight]
 
 
 def _read_portrait(request: TalkRequest) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from facegen.faces import align, mesh
 from facegen.facesets.enhance import EYES
 from facegen.restore.restorer import SIZE, Restorer
-from facegen.talk.portrait.renderer import Touch
+from facegen.talk.portrait.renderer import PostProcess
 
 Array = np.ndarray
 
@@ -23,8 +23,8 @@ def _restorer() -> Restorer:
     return Restorer()
 
 
-def restoring(strength: float) -> Touch:
-    """What a `Renderer` does to each picture at the end: what the restorer changes is added to the portrait's pixels.
+def make_restoration(strength: float) -> PostProcess:
+    """A post-process that adds what the face restorer changes to the portrait's own pixels.
 
     A portrait larger than the restorer's 256 pixels keeps its own detail.
 
@@ -37,22 +37,22 @@ def restoring(strength: float) -> Touch:
     frame = cv2.GaussianBlur(frame, (0, 0), 5)[..., None]
 
     def restore(picture_rgb: np.ndarray, points: Array) -> None:
-        matrix = align.similarity(_eyes(points), EYES, SIZE)
+        matrix = align.similarity(_eye_centres(points), EYES, SIZE)
         small = align.warp(picture_rgb, matrix, SIZE)
         change = (restorer.restore(small[None], strength)[0].astype(np.float32) - small) * frame
-        add_change(picture_rgb, change, align.invert(matrix))
+        add_residual(picture_rgb, change, align.invert(matrix))
 
     return restore
 
 
-def _eyes(points: Array) -> Array:
+def _eye_centres(points: Array) -> Array:
     """(2, 2) middle of each eye's corners: blinking does not move it."""
     sides: Sequence[Sequence[int]] = (mesh.EYE_LEFT, mesh.EYE_RIGHT)
     return np.stack([points[[side[0], side[8]], :2].mean(0) for side in sides]).astype(np.float32)
 
 
-def add_change(picture_rgb: np.ndarray, change: Array, matrix: Array) -> None:
-    """Adds what is to change to a picture, in place and at its own resolution.
+def add_residual(picture_rgb: np.ndarray, change: Array, matrix: Array) -> None:
+    """Adds the residual of a warped square to a picture, in place and at the picture's resolution.
 
     Args:
         picture_rgb: (H, W, 3) uint8.
@@ -66,6 +66,6 @@ def add_change(picture_rgb: np.ndarray, change: Array, matrix: Array) -> None:
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
     moved = matrix - np.array([[0, 0, x0], [0, 0, y0]], np.float32)
-    there = cv2.warpAffine(change, moved, (x1 - x0, y1 - y0), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
+    residual = cv2.warpAffine(change, moved, (x1 - x0, y1 - y0), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
     region = picture_rgb[y0:y1, x0:x1]
-    region[:] = np.clip(region + there + 0.5, 0, 255).astype(np.uint8)
+    region[:] = np.clip(region + residual + 0.5, 0, 255).astype(np.uint8)

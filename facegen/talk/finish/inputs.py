@@ -1,4 +1,4 @@
-"""What the finishing network sees: a square of the face, fixed to the head, and what the mesh does there."""
+"""Inputs of the finishing network: a square of the face, fixed to the head, with maps of the mesh in it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 
 from facegen.faces import align, mesh
-from facegen.talk.portrait.expression import LIDS
+from facegen.talk.portrait.face_rig import LIDS
 
 Array = np.ndarray
 
 SIDE = 256
 """Side of the square, pixels."""
 GRID = 128
-"""Side of the maps of what the mesh does."""
+"""Side of the maps of the mesh."""
 COARSE = 64
 """Side of the field of light."""
 MAPS = 13
-"""Normal now (3), its change (3), movement (3), stretch, how much of both, mouth's inside, lids that moved."""
+"""Normal (3), its change (3), movement (3), stretch, amount of both, mouth's inside, lids that moved."""
 
 _SIDE_CM = 18.0
 _MIDDLE_CM = np.array([[0, -2, 4]], np.float32)
@@ -35,8 +35,8 @@ _ROUND_LIDS = 17
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Shape:
-    """The mesh of a face, free of its place.
+class MeshShape:
+    """The mesh of a face, free of its position in the picture.
 
     Attributes:
         canonical: (468, 3) cm.
@@ -49,15 +49,15 @@ class Shape:
     areas: Array
 
     @classmethod
-    def of(cls, points: Array) -> Shape:
+    def of(cls, points: Array) -> MeshShape:
         """From (468, 3) points in pixels."""
         canonical = mesh.Pose.of(points).to_canonical(points)
         return cls(canonical=canonical, normals=mesh.normals(points), areas=_areas(canonical))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class View:
-    """A drawn face as the network sees it.
+class FinishInput:
+    """A drawn face as the network takes it.
 
     Attributes:
         matrix: (2, 3) affine from pixels of the picture to those of the square.
@@ -76,48 +76,50 @@ class View:
     eyes: Array
 
     @classmethod
-    def of(cls, picture_rgb: np.ndarray, points: Array, pictured: Shape) -> View:
-        """From a drawn picture, its (468, 3) points and the portrait's own shape."""
-        matrix, now = view_matrix(points), Shape.of(points)
-        places = placed(points, matrix)
-        change, movement = now.normals - pictured.normals, now.canonical - pictured.canonical
+    def of(cls, picture_rgb: np.ndarray, points: Array, portrait: MeshShape) -> FinishInput:
+        """From a drawn (H, W, 3) uint8 RGB picture, its (468, 3) vertices in pixels, and the shape in the portrait."""
+        matrix, shape = square_matrix(points), MeshShape.of(points)
+        places = to_square(points, matrix)
+        change, movement = shape.normals - portrait.normals, shape.canonical - portrait.canonical
         moved = np.linalg.norm(movement, axis=1)
         amount = np.clip(moved / _MOVED_CM + np.linalg.norm(change, axis=1) / _TURNED, 0, 1)
         # less than a tenth of that is how measurements tremble
         amount = np.clip(amount * 1.1 - 0.1, 0, 1)
-        stretch = np.log(np.maximum(now.areas, 1e-4) / np.maximum(pictured.areas, 1e-4))
+        stretch = np.log(np.maximum(shape.areas, 1e-4) / np.maximum(portrait.areas, 1e-4))
         extra = np.stack([np.clip(stretch, -1, 1), amount, np.ones_like(amount)], 1)
         layers = [
             mesh.rasterise(places * (GRID / SIDE), values, (GRID, GRID))[0]
-            for values in (now.normals, np.clip(change * 2, -1, 1), np.clip(movement / _FARTHEST_CM, -1, 1), extra)
+            for values in (shape.normals, np.clip(change * 2, -1, 1), np.clip(movement / _FARTHEST_CM, -1, 1), extra)
         ]
-        mouth = _inside(places, mesh.LIPS_INNER, 5) * _share(moved, mesh.LIPS_INNER, _LIP_CM)
+        mouth = _outline_mask(places, mesh.LIPS_INNER, 5) * _moved_share(moved, mesh.LIPS_INNER, _LIP_CM)
         lids, eyes = np.zeros_like(mouth), np.zeros_like(mouth)
         # where the eyes would be had no lid moved
         pose = mesh.Pose.of(points)
-        before = placed((pose.turn(pictured.canonical) + pose.origin).astype(np.float32), matrix)
+        before = to_square((pose.turn(portrait.canonical) + pose.origin).astype(np.float32), matrix)
         for outline, (upper, _) in zip((mesh.EYE_LEFT, mesh.EYE_RIGHT), LIDS, strict=True):
-            eye = _inside(places, outline, 9)
-            around = np.maximum(_inside(before, outline, _ROUND_LIDS), _inside(places, outline, _ROUND_LIDS))
-            lids, eyes = np.maximum(lids, around * _share(moved, upper, _LID_CM)), np.maximum(eyes, eye)
+            eye = _outline_mask(places, outline, 9)
+            around = np.maximum(
+                _outline_mask(before, outline, _ROUND_LIDS), _outline_mask(places, outline, _ROUND_LIDS)
+            )
+            lids, eyes = np.maximum(lids, around * _moved_share(moved, upper, _LID_CM)), np.maximum(eyes, eye)
         maps = np.concatenate([*layers[:3], layers[3][..., :2]], 2)
-        maps = np.concatenate([maps, _shrunk(mouth, GRID)[..., None], _shrunk(lids, GRID)[..., None]], 2)
+        maps = np.concatenate([maps, _shrink(mouth, GRID)[..., None], _shrink(lids, GRID)[..., None]], 2)
         oval = mesh.polygon_mask(places[list(mesh.FACE_OVAL), :2] * (COARSE / SIDE), (COARSE, COARSE))
         # a head that is turned reaches beyond the square, at whose border a step in light would be seen
         oval[[0, 1, 2, -3, -2, -1]] = oval[:, [0, 1, 2, -3, -2, -1]] = 0
-        skin: Array = cv2.erode(oval, np.ones((3, 3), np.uint8)).astype(np.float32) / 255 * (1 - _shrunk(eyes, COARSE))
-        light = cv2.GaussianBlur(_shrunk(np.maximum(maps[..., 10], maps[..., 11]), COARSE) * skin, (0, 0), 1.5) * skin
+        skin: Array = cv2.erode(oval, np.ones((3, 3), np.uint8)).astype(np.float32) / 255 * (1 - _shrink(eyes, COARSE))
+        light = cv2.GaussianBlur(_shrink(np.maximum(maps[..., 10], maps[..., 11]), COARSE) * skin, (0, 0), 1.5) * skin
         return cls(
             matrix=matrix,
             drawn_rgb=align.warp(picture_rgb, matrix, SIDE),
             maps=np.ascontiguousarray(maps, np.float32),
             light=cv2.GaussianBlur(light, (0, 0), 1.0),
             region=cv2.GaussianBlur(mouth, (0, 0), 1.5),
-            eyes=cv2.GaussianBlur(_shrunk(lids, GRID), (0, 0), 2.0),
+            eyes=cv2.GaussianBlur(_shrink(lids, GRID), (0, 0), 2.0),
         )
 
 
-def view_matrix(points: Array) -> Array:
+def square_matrix(points: Array) -> Array:
     """(2, 3) affine from pixels of a picture to those of the square, for (468, 3) points of a face in it."""
     pose = mesh.Pose.of(points)
     turn = pose.rotation
@@ -126,8 +128,8 @@ def view_matrix(points: Array) -> Array:
     return align.crop_matrix((float(x), float(y)), _SIDE_CM * pose.scale, float(roll), SIDE)
 
 
-def placed(points: Array, matrix: Array) -> Array:
-    """(N, 3) points of a picture in the square; depth in its pixels too. Middles of pixels lie at 0.5 in both."""
+def to_square(points: Array, matrix: Array) -> Array:
+    """(N, 3) points of a picture in pixels of the square, depth too. Middles of pixels lie at 0.5 in both."""
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     flat = align.apply(matrix, points[:, :2] - 0.5) + 0.5
     return np.column_stack([flat, points[:, 2] * scale]).astype(np.float32)
@@ -141,15 +143,15 @@ def _areas(canonical: Array) -> Array:
     return np.asarray(np.add.reduceat(facets[corners // 3], firsts), np.float32)
 
 
-def _inside(places: Array, outline: tuple[int, ...], wider: int) -> Array:
+def _outline_mask(places: Array, outline: tuple[int, ...], wider: int) -> Array:
     """(SIDE, SIDE) float32 0 or 1 inside an outline, and up to `wider` // 2 pixels beside it."""
     mask = mesh.polygon_mask(places[list(outline), :2], (SIDE, SIDE))
     return np.asarray(cv2.dilate(mask, np.ones((wider, wider), np.uint8)), np.float32) / 255
 
 
-def _shrunk(mask: Array, side: int) -> Array:
+def _shrink(mask: Array, side: int) -> Array:
     return cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def _share(moved: Array, vertices: tuple[int, ...], enough_cm: float) -> np.float32:
+def _moved_share(moved: Array, vertices: tuple[int, ...], enough_cm: float) -> np.float32:
     return np.float32(min(float(moved[list(vertices)].max()) / enough_cm, 1))

@@ -1,4 +1,4 @@
-"""The head in the picture as one elastic surface: the dense face mesh, what lies around it, and a camera.
+"""The head in a picture as one elastic mesh: the dense face mesh, rings around it, and a camera.
 
 Around the face's outline lie rings of vertices over ears, hair, neck and shoulders. They follow the head less and less,
 down to nothing in the background, and share the outline's vertices, so that nothing tears.
@@ -18,9 +18,9 @@ Array = np.ndarray
 
 RINGS = (1.12, 1.3, 1.55, 1.95, 2.6)
 """Distance of each ring from the face's middle, by that of the outline."""
-HEAD_FOLLOWS = (1.0, 0.97, 0.75, 0.3, 0.0)
-"""How far each ring follows the head, from the ears upwards."""
-NECK_FOLLOWS = (0.86, 0.6, 0.32, 0.1, 0.0)
+RING_WEIGHTS = (1.0, 0.97, 0.75, 0.3, 0.0)
+"""Weight with which each ring follows the head, from the ears upwards."""
+NECK_WEIGHTS = (0.86, 0.6, 0.32, 0.1, 0.0)
 """The same below the chin, where neck and shoulders are."""
 RING_DEPTH_CM = (-1.5, -3.0, -4.0, -4.0, -4.0)
 """Depth of each ring in the canonical frame: the outline of a head lies beside its axis."""
@@ -46,31 +46,31 @@ def ring_triangles() -> Array:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Stage:
-    """Where the head is in the picture.
+class HeadMesh:
+    """Mesh and pose of the head in a picture.
 
     Attributes:
         pose: of the face as pictured.
-        face: (468, 3) points as pictured, pixels.
-        rings: (R * 36, 3) points around it as pictured, pixels.
-        follows: (R * 36,) how far each of them follows the head, 0..1.
-        yields: (R * 36,) how far each of them follows the jaw and cheeks at its place of the outline, 0..1.
+        face: (468, 3) vertices as pictured, pixels.
+        rings: (R * 36, 3) vertices around it as pictured, pixels.
+        head_weights: (R * 36,) weight 0..1 with which each of them follows the head.
+        jaw_weights: (R * 36,) weight 0..1 with which each of them follows jaw and cheeks at the outline beside it.
     """
 
     pose: mesh.Pose
     face: Array
     rings: Array
-    follows: Array
-    yields: Array
+    head_weights: Array
+    jaw_weights: Array
 
     @classmethod
-    def of(cls, points: Array) -> Stage:
+    def of(cls, points: Array) -> HeadMesh:
         """From (468, 3) points of a face in pixels."""
         pose = mesh.Pose.of(points)
         canonical = pose.to_canonical(points)
         oval = canonical[_OVAL]
         centre = np.array([oval[:, 0].mean(), oval[:, 1].mean(), 0], np.float32)
-        rings, follows, yields = [], [], []
+        rings, head_weights, jaw_weights = [], [], []
         # 1 below the chin, 0 from the ears upwards
         direction = oval - centre
         below = np.clip((-direction[:, 1] / np.linalg.norm(direction[:, :2], axis=1) - 0.25) / 0.5, 0, 1)
@@ -80,15 +80,15 @@ class Stage:
             ring = centre + direction * (1 + (factor - 1) * lift)
             ring[:, 2] = np.minimum(oval[:, 2], RING_DEPTH_CM[number])
             rings.append(ring)
-            follows.append(HEAD_FOLLOWS[number] * (1 - below) + NECK_FOLLOWS[number] * below)
-            yields.append(np.full(len(_OVAL), (0.7, 0.3, 0.08, 0, 0)[number]))
+            head_weights.append(RING_WEIGHTS[number] * (1 - below) + NECK_WEIGHTS[number] * below)
+            jaw_weights.append(np.full(len(_OVAL), (0.7, 0.3, 0.08, 0, 0)[number]))
         flat = np.concatenate(rings).astype(np.float32)
         return cls(
             pose=pose,
             face=np.asarray(points, np.float32),
             rings=(pose.turn(flat) + pose.origin).astype(np.float32),
-            follows=np.concatenate(follows).astype(np.float32),
-            yields=np.concatenate(yields).astype(np.float32),
+            head_weights=np.concatenate(head_weights).astype(np.float32),
+            jaw_weights=np.concatenate(jaw_weights).astype(np.float32),
         )
 
     @property
@@ -96,30 +96,30 @@ class Stage:
         """Width of the face."""
         return float(np.ptp(self.face[:, 0]))
 
-    def placed(self, offsets: Array, turn_deg: Array, shift_cm: Array) -> Array:
-        """All vertices after a movement.
+    def deform(self, offsets: Array, turn_deg: Array, shift_cm: Array) -> Array:
+        """Moves the mesh.
 
         Args:
-            offsets: (468, 3) canonical, cm: what the face does.
+            offsets: (468, 3) canonical offsets of the face, cm (`FaceRig`).
             turn_deg: (3,) yaw (to the picture's right), pitch (up) and roll (clockwise) of the head.
             shift_cm: (3,) to the right, up, towards the camera.
 
         Returns:
             (468 + R * 36, 3) pixels.
         """
-        moved = self.face + self.pose.turn(offsets)
-        face = self._rigid(moved, turn_deg, shift_cm)
-        stretched = self.rings + np.tile((moved - self.face)[_OVAL], (len(RINGS), 1)) * self.yields[:, None]
+        deformed = self.face + self.pose.turn(offsets)
+        face = self._rigid(deformed, turn_deg, shift_cm)
+        stretched = self.rings + np.tile((deformed - self.face)[_OVAL], (len(RINGS), 1)) * self.jaw_weights[:, None]
         turned = self._rigid(stretched, turn_deg, shift_cm)
-        rings = self.rings + (turned - self.rings) * self.follows[:, None]
+        rings = self.rings + (turned - self.rings) * self.head_weights[:, None]
         return np.concatenate([face, rings]).astype(np.float32)
 
     def project(self, canonical: Array, turn_deg: Array, shift_cm: Array) -> Array:
-        """(N, 3) canonical points that are fixed to the skull, in pixels after a movement of the head."""
+        """(N, 3) pixels of canonical points that are fixed to the skull, after a movement of the head."""
         return self._rigid(self.pose.turn(canonical) + self.pose.origin, turn_deg, shift_cm)
 
     def _rigid(self, points: Array, turn_deg: Array, shift_cm: Array) -> Array:
-        """Points turned about the neck in perspective; no movement leaves them exactly where they are."""
+        """Turns points about the neck in perspective; no movement leaves them exactly where they are."""
         distance = CAMERA_CM * self.pose.scale
         centre, depth = self.pose.origin[:2], self.pose.origin[2]
         far = (points[:, 2:] - depth + distance) / distance
@@ -140,36 +140,36 @@ class Stage:
         return (own @ about_z @ about_y @ about_x @ own.T).astype(np.float32)
 
 
-def backward(
-    placed: Array, pictured: Array, triangles: Array, origin_xy: Array, step: float, size_hw: tuple[int, int]
+def backward_flow(
+    vertices: Array, texture_xy: Array, triangles: Array, origin_xy: Array, step: float, size_hw: tuple[int, int]
 ) -> Array:
-    """Where each place of a moved surface was in the picture.
+    """Rasterises the backward flow of a moved mesh.
 
     Args:
-        placed: (N, 3) vertices after the movement, pixels.
-        pictured: (N, 2 or 3) the same vertices in the picture.
-        triangles: (T, 3) of the surface.
-        origin_xy: the place, in pixels, of the middle of the first cell.
+        vertices: (N, 3) after the movement, pixels.
+        texture_xy: (N, 2 or 3) where the picture shows what they carry, pixels.
+        triangles: (T, 3) of the mesh.
+        origin_xy: middle of the first cell, pixels.
         step: pixels from cell to cell.
         size_hw: cells.
 
     Returns:
-        (h, w, 2) float32 how far the content of each cell has come, pixels; 0 where the surface is not.
+        (h, w, 2) float32 from each cell to where the picture shows its content, pixels; 0 outside the mesh.
     """
     height, width = size_hw
-    cells = np.empty((len(placed), 3), np.float32)
-    cells[:, :2] = (placed[:, :2] - origin_xy) / step + 0.5
+    cells = np.empty((len(vertices), 3), np.float32)
+    cells[:, :2] = (vertices[:, :2] - origin_xy) / step + 0.5
     # a nearly parallel view: colours are then interpolated evenly, and the nearest surface wins
-    span = float(np.ptp(placed[:, 2])) + 1e-3
-    depth = 100 + (placed[:, 2] - placed[:, 2].min()) / span
+    span = float(np.ptp(vertices[:, 2])) + 1e-3
+    depth = 100 + (vertices[:, 2] - vertices[:, 2].min()) / span
     camera = np.stack(
         [(cells[:, 0] - width / 2) / (height / 2) * depth, -(cells[:, 1] - height / 2) / (height / 2) * depth, -depth],
         1,
     ).astype(np.float32)
-    shifts = (pictured[:, :2] - placed[:, :2]).astype(np.float32)
+    shifts = (texture_xy[:, :2] - vertices[:, :2]).astype(np.float32)
     low = shifts.min(0)
     scale = np.maximum(shifts.max(0) - low, 1e-3)
-    colours = np.zeros((len(placed), 3), np.float32)
+    colours = np.zeros((len(vertices), 3), np.float32)
     colours[:, :2] = (shifts - low) / scale
     colours[:, 2] = 1
     values = np.zeros((height, width, 3), np.float32)

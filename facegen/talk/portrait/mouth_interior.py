@@ -1,4 +1,4 @@
-"""What is seen between open lips: teeth, tongue and the dark behind them.
+"""The inside of an open mouth: teeth, tongue and the dark behind them.
 
 Everything is laid out on the mouth's own plane: u in centimetres to the picture's right from the middle of the mouth, v
 upwards from the line in which the lips close, both fixed to the skull. Upper teeth are fixed to it, lower teeth and the
@@ -63,7 +63,7 @@ def _teeth(is_upper: bool) -> tuple[Array, Array]:
     return brightness, cv2.GaussianBlur(opacity.astype(np.float32), (0, 0), 0.8)
 
 
-def _looked_up(table: Array, u: Array, height: Array) -> Array:
+def _look_up(table: Array, u: Array, height: Array) -> Array:
     """Values of a row of teeth at (h, w) places, `height` measured from the edge to the gum; 0 outside."""
     x = ((u + _HALF_WIDTH_CM) * CELLS_PER_CM - 0.5).astype(np.float32)
     y = (height * CELLS_PER_CM - 0.5).astype(np.float32)
@@ -72,29 +72,29 @@ def _looked_up(table: Array, u: Array, height: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class OwnTeeth:
-    """Teeth that the picture shows, fixed to the skull."""
+class PictureTeeth:
+    """Teeth that the picture itself shows, fixed to the skull."""
 
     image_rgb: Array
     """(h, w, 3) float32 of the mouth's plane, `CELLS_PER_CM` cells a centimetre."""
     opacity: Array
-    """(h, w) float32 0..1: where they are seen."""
+    """(h, w) float32 0..1."""
     corner_uv: tuple[float, float]
-    """Place of the first row's and first column's middle."""
+    """u and v of the middle of the first row and column, cm."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Mouth:
+class MouthInterior:
     """The inside of one person's mouth.
 
     Attributes:
         white: (3,) what is white in the picture's light, 0..255.
-        own: teeth that the picture shows.
+        teeth: those that the picture shows, if any.
         softness_cm: blur of the picture, so that what is drawn is no sharper.
     """
 
     white: Array
-    own: OwnTeeth | None
+    teeth: PictureTeeth | None
     softness_cm: float
 
     def draw(self, u: Array, v: Array, upper: Array, lower: Array, half_width_cm: float) -> Array:
@@ -121,39 +121,39 @@ class Mouth:
         wide = float(np.clip((gap - 0.4) / 0.9, 0, 1))
         lower_edge = floor + float(np.interp(wide, (0, 1), _LOWER_SHOWN_CM))
         upper_edge = min(_UPPER_EDGE_CM, ceiling - float(np.interp(wide, (0, 1), _UPPER_SHOWN_CM)))
-        result = self._with_tongue(result, u, v, lower_edge, gap)
-        result = _with_teeth(result, False, u, lower_edge - v, np.clip((v - lower) / 0.16, 0.5, 1) * 0.85)
-        lit = np.clip((upper - v) / 0.32, 0, 1)
+        result = self._composite_tongue(result, u, v, lower_edge, gap)
+        result = _composite_teeth(result, False, u, lower_edge - v, np.clip((v - lower) / 0.16, 0.5, 1) * 0.85)
+        light = np.clip((upper - v) / 0.32, 0, 1)
         # the upper lip keeps the light from what is close behind it
-        result = _with_teeth(result, True, u, v - upper_edge, 0.95 + 0.2 * lit)
+        result = _composite_teeth(result, True, u, v - upper_edge, 0.95 + 0.2 * light)
         result = result * self.white
-        if self.own is not None:
-            result = self._with_own(result, u, v, 0.8 + 0.2 * lit)
+        if self.teeth is not None:
+            result = self._composite_picture_teeth(result, u, v, 0.8 + 0.2 * light)
         opening = np.clip((upper - lower) / 0.35, 0, 1)
         near_lips = np.clip(np.minimum(upper - v, (v - lower) * 1.6) / 0.07, 0, 1)
         lips = 1 - (1 - near_lips)[..., None] * _LIP_SHADOW
         return result * lips * ((0.75 + 0.25 * opening) * (1 - 0.3 * inside**4))[..., None]
 
-    def _with_tongue(self, below: Array, u: Array, v: Array, lower_edge: float, gap: float) -> Array:
+    def _composite_tongue(self, below: Array, u: Array, v: Array, lower_edge: float, gap: float) -> Array:
         top = lower_edge + 0.1 + min(0.22 * gap, 0.32) - 0.16 * np.square(u)
         opacity = np.clip((top - v) / 0.22 + 0.5, 0, 1) * np.clip(1.9 - np.abs(u), 0, 1)
         shade = np.clip(0.5 + (top - v) * 0.55, 0.42, 0.9) * (1 - 0.1 * np.exp(-np.square(u / 0.12)))
         return below + ((_TONGUE * shade[..., None]) - below) * opacity[..., None]
 
-    def _with_own(self, below: Array, u: Array, v: Array, lit: Array) -> Array:
-        own = self.own
-        assert own is not None
-        x = ((u - own.corner_uv[0]) * CELLS_PER_CM).astype(np.float32)
-        y = ((own.corner_uv[1] - v) * CELLS_PER_CM).astype(np.float32)
-        seen = cv2.remap(own.image_rgb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        opacity = cv2.remap(own.opacity, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[..., None]
-        return below + (seen * lit[..., None] - below) * opacity
+    def _composite_picture_teeth(self, below: Array, u: Array, v: Array, light: Array) -> Array:
+        teeth = self.teeth
+        assert teeth is not None
+        x = ((u - teeth.corner_uv[0]) * CELLS_PER_CM).astype(np.float32)
+        y = ((teeth.corner_uv[1] - v) * CELLS_PER_CM).astype(np.float32)
+        colours = cv2.remap(teeth.image_rgb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        opacity = cv2.remap(teeth.opacity, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[..., None]
+        return below + (colours * light[..., None] - below) * opacity
 
 
-def _with_teeth(below: Array, is_upper: bool, u: Array, height: Array, lit: Array) -> Array:
+def _composite_teeth(below: Array, is_upper: bool, u: Array, height: Array, light: Array) -> Array:
     brightness, opacity = _teeth(is_upper)
-    alpha = _looked_up(opacity, u, height)[..., None]
-    colour = (_looked_up(brightness, u, height) * lit)[..., None] ** _WARMTH * _IVORY
+    alpha = _look_up(opacity, u, height)[..., None]
+    colour = (_look_up(brightness, u, height) * light)[..., None] ** _WARMTH * _IVORY
     gum = np.clip((height - 0.95) / 0.1, 0, 1)[..., None]
-    colour = colour + (_GUM * 0.6 * lit[..., None] - colour) * gum
+    colour = colour + (_GUM * 0.6 * light[..., None] - colour) * gum
     return below + (colour - below) * alpha

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import mesh
-from facegen.talk.portrait.expression import LIDS
+from facegen.talk.portrait.face_rig import LIDS
 
 Array = np.ndarray
 
@@ -33,23 +33,23 @@ _INNER = 0.3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Lid:
+class UpperLid:
     """One upper lid.
 
     Attributes:
-        corner_xy: pixel of the picture at which `bare_rgb` begins.
-        bare_rgb: (h, w, 3) float32: what the lid's skin looks like without lashes and fold, 0..255.
-        weight: (h, w) float32 0..1: where that is to be seen on a closed lid.
+        corner_xy: pixel of the picture at which `skin_rgb` begins.
+        skin_rgb: (h, w, 3) float32: skin of the lid without lashes and fold, 0..255.
+        weight: (h, w) float32 0..1: where that shows on a closed lid.
         lashes_rgb: (3,) float32 colour of the lashes, 0..255.
     """
 
     corner_xy: tuple[int, int]
-    bare_rgb: Array
+    skin_rgb: Array
     weight: Array
     lashes_rgb: Array
 
     @classmethod
-    def of(cls, image_rgb: np.ndarray, face: Array, side: int) -> Lid:
+    def of(cls, image_rgb: np.ndarray, face: Array, side: int) -> UpperLid:
         """The lid over one eye of (468, 3) points in a picture; the eye on the picture's left is 0."""
         outline = face[list(_EYES[side]), :2]
         line = face[[_EYES[side][0], *LIDS[side][0], _EYES[side][8]], :2]
@@ -58,32 +58,32 @@ class Lid:
         high = np.ceil(outline.max(0) + 0.2 * width + 2)
         x0, y0 = np.clip(low, 0, np.array(image_rgb.shape[1::-1]) - 2).astype(int).tolist()
         x1, y1 = np.clip(high, [x0 + 2, y0 + 2], image_rgb.shape[1::-1]).astype(int).tolist()
-        seen = image_rgb[y0:y1, x0:x1].astype(np.float32)
+        colours = image_rgb[y0:y1, x0:x1].astype(np.float32)
         origin = np.array([x0, y0], np.float32)
-        ball: Array = mesh.polygon_mask(outline - origin, seen.shape[:2]) > 100
-        thick = _odd(_THICK * width)
-        skin = _lightest_near(seen, ball, thick)
-        above = _above(line - origin, seen.shape[:2]) / width
+        ball: Array = mesh.polygon_mask(outline - origin, colours.shape[:2]) > 100
+        thick = _odd_size(_THICK * width)
+        skin = _remove_dark_lines(colours, ball, thick)
+        above = _height_above(line - origin, colours.shape[:2]) / width
         # it begins at the lid's edge, and fades out below the brow
         weight = np.clip((above + _EDGE) / 0.02, 0, 1) * np.clip((_REACH - above) / (_REACH / 2), 0, 1)
-        edge = (np.abs(above) < _EDGE) & _between(line - origin, seen.shape[:2])
+        edge = (np.abs(above) < _EDGE) & _columns_between(line - origin, colours.shape[:2])
         lid = skin[edge].mean(0) if edge.any() else skin.mean((0, 1))
-        dark = np.percentile(seen[edge], 15, axis=0) if edge.any() else lid
+        dark = np.percentile(colours[edge], 15, axis=0) if edge.any() else lid
         share = np.clip(float(dark.mean()) / max(float(lid.mean()), 1.0), _DARKEST, _LIGHTEST)
         lashes = 0.5 * (dark * (share * lid.mean() / max(float(dark.mean()), 1.0)) + lid * share)
         return cls(
             corner_xy=(x0, y0),
-            bare_rgb=skin,
+            skin_rgb=skin,
             weight=cv2.GaussianBlur(weight.astype(np.float32), (0, 0), max(0.03 * width, 0.5)),
             lashes_rgb=lashes.astype(np.float32),
         )
 
-    def lay(self, picture_rgb: np.ndarray, closed: float) -> None:
-        """Takes lashes and fold away from the picture that the lid is drawn from, in place, as far as it is closed."""
+    def remove_lashes(self, picture_rgb: np.ndarray, closed: float) -> None:
+        """Replaces lashes and fold by skin in the picture that a lid is warped from, in place, as far as it is `closed`, 0..1."""
         (x0, y0), (height, width) = self.corner_xy, self.weight.shape
         region = picture_rgb[y0 : y0 + height, x0 : x0 + width]
         weight = (self.weight * min(closed / _BARE_AT, 1.0))[..., None]
-        region[:] = np.clip(region + (self.bare_rgb - region) * weight + 0.5, 0, 255).astype(np.uint8)
+        region[:] = np.clip(region + (self.skin_rgb - region) * weight + 0.5, 0, 255).astype(np.uint8)
 
     def draw_lashes(self, picture_rgb: np.ndarray, line: Array, closed: float) -> None:
         """Draws the lashes along the edge of the lid, in place.
@@ -111,11 +111,11 @@ class Lid:
         region[:] = np.clip(region + (self.lashes_rgb - region) * weight[..., None] + 0.5, 0, 255).astype(np.uint8)
 
 
-def _lightest_near(seen: Array, ball: Array, thick: int) -> Array:
+def _remove_dark_lines(colours: Array, ball: Array, thick: int) -> Array:
     """(h, w, 3) skin without dark lines up to `thick` pixels; (h, w) bool tells where there is none."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))
     beyond: Array = cv2.dilate(ball.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    calm = cv2.GaussianBlur(seen, (0, 0), max(thick / 12, 0.5))
+    calm = cv2.GaussianBlur(colours, (0, 0), max(thick / 12, 0.5))
     # what is no skin is neither the lightest nor the darkest near
     grown = cv2.dilate(np.where(beyond[..., None], 0, calm), kernel)
     closed = cv2.erode(np.where(beyond[..., None], 255, grown), kernel)
@@ -126,14 +126,14 @@ def _lightest_near(seen: Array, ball: Array, thick: int) -> Array:
     return np.asarray(np.where(beyond[..., None], soft, np.maximum(soft, calm)), np.float32)
 
 
-def _above(line: Array, size_hw: tuple[int, int]) -> Array:
+def _height_above(line: Array, size_hw: tuple[int, int]) -> Array:
     """(h, w) how many pixels each place lies above (N, 2) points of a line across the picture."""
     order = np.argsort(line[:, 0])
     heights = np.interp(np.arange(size_hw[1]) + 0.5, line[order, 0], line[order, 1])
     return (heights[None] - (np.arange(size_hw[0])[:, None] + 0.5)).astype(np.float32)
 
 
-def _between(line: Array, size_hw: tuple[int, int]) -> Array:
+def _columns_between(line: Array, size_hw: tuple[int, int]) -> Array:
     """(1, w) bool: columns between the ends of a line."""
     x = np.arange(size_hw[1])[None] + 0.5
     low, high = line[:, 0].min(), line[:, 0].max()
@@ -141,5 +141,5 @@ def _between(line: Array, size_hw: tuple[int, int]) -> Array:
     return np.asarray((x > low + inset) & (x < high - inset)) & np.ones(size_hw, bool)
 
 
-def _odd(size: float) -> int:
+def _odd_size(size: float) -> int:
     return 2 * max(1, round(size / 2)) + 1
