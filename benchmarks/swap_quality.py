@@ -25,10 +25,10 @@ from facegen import media
 from facegen.faces import ClipAnalysis, Face, distance
 from facegen.faces.align import similarity
 from facegen.swap import SwapOptions, SwapPipeline
-from facegen.swap.cast import Cast
+from facegen.swap.assignment import SourceAssignment
 from facegen.swap.preview import lay_out
 from facegen.swap.render import StageClock, swap_frames
-from facegen.swap.sources import gather
+from facegen.swap.sources import load_sources
 
 CLIPS = (
     "liveportrait_d9.mp4",
@@ -144,10 +144,10 @@ def measure(pipeline: SwapPipeline, clip: str, source: str, *, windows: int) -> 
     target = str(swap_clips.material(f"clips/{clip}"))
     options = SwapOptions(faces="largest")
     engine, analyser = pipeline.engine(options), pipeline.analyser
-    pictures = gather([str(swap_clips.material(source))], analyser)
+    pictures = load_sources([str(swap_clips.material(source))], analyser)
     (known,) = analyser.embed(pictures[0][0], [pictures[0][1]])
     analysis = pipeline.find_people(target)
-    cast = Cast(faces="largest", person=0, identity=engine.prepare(pictures), people={})
+    assignment = SourceAssignment(faces="largest", person=0, identity=engine.prepare(pictures), people={})
     measured = Measured()
     for start in np.linspace(0, max(0, analysis.frame_count - _WINDOW_FRAMES - 8), windows + 2)[1:-1].astype(int):
         frames = list(itertools.islice(media.read_frames(target, start_index=int(start)), _WINDOW_FRAMES))
@@ -155,7 +155,7 @@ def measure(pipeline: SwapPipeline, clip: str, source: str, *, windows: int) -> 
             swapped = list(
                 swap_frames(
                     frames,
-                    lambda frame: cast.parts(analysis.faces(frame.index)),
+                    lambda frame: assignment.assign(analysis.faces(frame.index)),
                     engine=engine,
                     options=options,
                     pool=pool,

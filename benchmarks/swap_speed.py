@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
         notes=(
             "End to end: `facegen swap` as its own process: start, imports, both passes, sound, x264 crf 18 veryfast.",
             "Plain: decode and encode the same clip with its sound, nothing in between.",
-            "Stages overlap and draft, render and paste run in two threads, so they add up to more than the whole.",
+            "Stages overlap and predict, composite and paste run in two threads, so they add up to more than the whole.",
         ),
     )
 

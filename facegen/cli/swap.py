@@ -85,7 +85,7 @@ def _request(
     sources: Sequence[str], target: str, output: str, people: Sequence[str], options: Mapping[str, Any]
 ) -> "SwapRequest":
     from facegen.swap import SwapRequest
-    from facegen.swap.autoencoder.merge import for_clip
+    from facegen.swap.merge.options import apply_clip_options
 
     by_person: dict[int, tuple[str, ...]] = {}
     chosen: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def _request(
         sources=tuple(sources),
         target=target,
         output=output,
-        options=for_clip(SwapOptions(**{**options, **chosen}), target),
+        options=apply_clip_options(SwapOptions(**{**options, **chosen}), target),
         people=by_person,
     )
 

@@ -1,8 +1,8 @@
 """A face swapped in a video or a picture. See docs/swap.md.
 
 ```
-media.read_frames ─▶ faces.analyse_clip          first pass: who is where, smoothed over the whole clip
-media.read_frames ─▶ draft ─▶ settle ─▶ render ─▶ paste ─▶ mark ─▶ segment ─▶ join ─▶ sign        second pass
+media.read_frames ─▶ faces.analyse_clip          first pass: faces detected, tracked and smoothed over the whole clip
+media.read_frames ─▶ predict ─▶ smooth ─▶ composite ─▶ paste ─▶ mark ─▶ segment ─▶ join ─▶ sign        second pass
 ```
 
 Importing this package is cheap: names are loaded on first use.

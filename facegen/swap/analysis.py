@@ -12,7 +12,7 @@ from facegen.faces.clip import VERSION
 from facegen.runs.progress import Progress
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import analysis_key
-from facegen.swap.timeline import Timeline, timeline_of
+from facegen.swap.timeline import SwapTimeline, read_timeline
 
 _KEPT = 20
 
@@ -47,7 +47,7 @@ def analyse(
     if path.exists():
         path.touch()
         return ClipAnalysis.load(path)
-    timeline = timeline_of(target, options)
+    timeline = read_timeline(target, options)
     analysis = analyse_clip(_counted(target, timeline, progress, beside), analyser=analyser)
     path.parent.mkdir(parents=True, exist_ok=True)
     with media.atomic_output(path) as temporary:
@@ -56,7 +56,9 @@ def analyse(
     return analysis
 
 
-def _counted(target: str, timeline: Timeline, progress: Progress, beside: Future[Any] | None) -> Iterator[media.Frame]:
+def _counted(
+    target: str, timeline: SwapTimeline, progress: Progress, beside: Future[Any] | None
+) -> Iterator[media.Frame]:
     for frame in timeline.frames(target, timeline.first):
         yield frame
         if beside is not None and beside.done():

@@ -1,4 +1,4 @@
-"""A clip swapped segment by segment, so that it can go on where it was cut off."""
+"""The second pass of a clip, written segment by segment, so that it resumes where it was cut off."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from facegen.faces import ClipAnalysis
 from facegen.media.excerpt import cut_sound
 from facegen.media.journal import Journal
 from facegen.runs.progress import Progress
-from facegen.swap.cast import Cast, Part
-from facegen.swap.engines import Engine
+from facegen.swap.assignment import FaceAssignment, SourceAssignment
+from facegen.swap.engines.protocol import Engine
 from facegen.swap.options import SwapOptions
-from facegen.swap.render import WORKERS, StageClock, Swapped, swap_frames
-from facegen.swap.timeline import Timeline
+from facegen.swap.render import WORKERS, StageClock, SwappedFrame, swap_frames
+from facegen.swap.timeline import SwapTimeline
 
 SEGMENT_SECONDS = 4.0
 """How much of the clip is lost at most when a run is cut off."""
@@ -26,43 +26,43 @@ _NOTICE = {"comment": provenance.NOTICE}
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSwap:
-    """One clip with everything that is known before its second pass."""
+    """One clip with everything that its second pass needs."""
 
     target: str
     """The video."""
 
     info: media.VideoInfo
-    """What it is."""
+    """Its size, frame rate and streams."""
 
     options: SwapOptions
     """How it is done."""
 
     analysis: ClipAnalysis
-    """Who is where."""
+    """Faces and people of every frame."""
 
-    cast: Cast
-    """Who gets which face."""
+    assignment: SourceAssignment
+    """Which people get which identity."""
 
-    timeline: Timeline
+    timeline: SwapTimeline
     """Which frames the result shows, and when."""
 
     engine: Engine
-    """What makes the new faces."""
+    """Computes the new faces."""
 
     journal: Journal
-    """What was finished, by this process or one before it."""
+    """The finished segments, of this process or one before it."""
 
     clock: StageClock
-    """Where the time is counted."""
+    """Counts the time."""
 
-    def parts(self, index: int) -> list[Part]:
+    def assignments(self, index: int) -> list[FaceAssignment]:
         """The faces to be swapped in one frame."""
-        return self.cast.parts(self.analysis.faces(index))
+        return self.assignment.assign(self.analysis.faces(index))
 
     def render(self, progress: Progress) -> None:
-        """Do the second pass from where the journal ends.
+        """Run the second pass from where the journal ends.
 
-        A segment depends on the target and the analysis alone, so it makes no difference to it where the pass began.
+        A segment depends on the target and the analysis alone, not on where the pass began.
 
         Raises:
             InputError: the target cannot be read.
@@ -72,8 +72,8 @@ class ClipSwap:
         if begin < self.timeline.last and not self.journal.is_complete:
             with ThreadPoolExecutor(WORKERS, "swap", initializer=use_one_thread) as pool:
                 swapped = swap_frames(
-                    self.clock.watched("decode", self.timeline.frames(self.target, self._context_of(begin))),
-                    lambda frame: self.parts(frame.index),
+                    self.clock.iterate("decode", self.timeline.frames(self.target, self._context_of(begin))),
+                    lambda frame: self.assignments(frame.index),
                     engine=self.engine,
                     options=self.options,
                     pool=pool,
@@ -84,7 +84,7 @@ class ClipSwap:
         self.journal.finish()
 
     def join(self, output: str) -> tuple[str, ...]:
-        """Put the segments and the target's sound together; returns what the user should know.
+        """Join the segments and the target's sound; returns notices for the user.
 
         Raises:
             ResourceError: the output cannot be written.
@@ -102,7 +102,7 @@ class ClipSwap:
             )
         with tempfile.TemporaryDirectory(dir=self.journal.folder.parent) as folder:
             sound = Path(folder) / "sound.nut"
-            cut_sound(self.target, sound, self.timeline.spans())
+            cut_sound(self.target, sound, self.timeline.kept_spans())
             return media.join_segments(
                 self.journal.segments,
                 output,
@@ -113,14 +113,14 @@ class ClipSwap:
             )
 
     def _context_of(self, begin: int) -> int:
-        """Where to start reading, so that frame `begin` comes out as in an uninterrupted run."""
+        """Where to start decoding, so that frame `begin` comes out as in an uninterrupted run."""
         needed = begin
-        if self.options.when_no_face == "hold" and not self.parts(begin):
+        if self.options.when_no_face == "hold" and not self.assignments(begin):
             before = range(begin - 1, self.timeline.first - 1, -1)
-            needed = next((index for index in before if self.parts(index)), begin)
-        return max(self.timeline.first, (needed - self.engine.look_around) // 2 * 2)
+            needed = next((index for index in before if self.assignments(index)), begin)
+        return max(self.timeline.first, (needed - self.engine.window_radius) // 2 * 2)
 
-    def _write(self, swapped: Iterator[Swapped], begin: int, progress: Progress) -> None:
+    def _write(self, swapped: Iterator[SwappedFrame], begin: int, progress: Progress) -> None:
         mark = provenance.Watermark(self.info.size_hw)
         timeline, held = self.timeline, None
         length = max(8, min(480, round(SEGMENT_SECONDS * float(self.info.frame_rate))))
@@ -136,18 +136,18 @@ class ClipSwap:
                 if item.faces:
                     held = frame
                 elif held is not None and self.options.when_no_face == "hold":
-                    frame = _retimed(held, frame.index, frame.pts, frame.duration)
-                if frame.index >= begin and timeline.keeps(frame.index):
+                    frame = _retime(held, frame.index, frame.pts, frame.duration)
+                if frame.index >= begin and timeline.is_shown(frame.index):
                     with self.clock.stage("mark"):
                         frame = frame.add_luma(mark.luma_delta)
-                    if earlier := timeline.earlier(frame.index):
-                        frame = _retimed(frame, frame.index, frame.pts - earlier, frame.duration)
+                    if shift := timeline.shift(frame.index):
+                        frame = _retime(frame, frame.index, frame.pts - shift, frame.duration)
                     with self.clock.stage("encode"):
                         writer.write(frame)
                 progress.frames("Swapping faces,", frame.index + 1 - timeline.first, timeline.frame_count)
 
 
-def _retimed(frame: media.Frame, index: int, pts: int, duration: int) -> media.Frame:
+def _retime(frame: media.Frame, index: int, pts: int, duration: int) -> media.Frame:
     """The same picture at another time; its planes are shared."""
     return media.Frame(
         frame.native, index=index, pts=pts, time_base=frame.time_base, duration=duration, color=frame.color

@@ -1,4 +1,4 @@
-"""Work on many frames at once, and hand the results on in order."""
+"""Parallel work on a stream of frames, its results in order."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,10 +12,10 @@ R = TypeVar("R")
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], pool: Executor, *, ahead: int
 ) -> Generator[R, None, None]:
-    """Apply `function` in the pool; results come in the order of `items`, at most `ahead` of them under way.
+    """Apply `function` in the pool; results come in the order of `items`, at most `ahead` of them are computed at once.
 
-    The bound is what keeps memory from growing: an item is taken only when a result has been handed on. What was
-    begun is cancelled or waited for when the caller stops early.
+    So memory is bounded: an item is read only when a result has been yielded. When the caller stops early, work that has
+    begun is cancelled or awaited.
     """
     pending: deque[Future[R]] = deque()
     try:
@@ -30,21 +30,21 @@ def ordered_map(
             future.cancel()
 
 
-def windows(items: Iterable[T], around: int) -> Iterator[tuple[list[T], int]]:
-    """Slide a window over a stream: for each item, the items up to `around` before and after it, and its place."""
+def sliding_windows(items: Iterable[T], radius: int) -> Iterator[tuple[list[T], int]]:
+    """For each item of a stream the window of up to `radius` items before and after it, and its index in the window."""
     window: deque[T] = deque()
     centre = 0
     for item in items:
         window.append(item)
-        if len(window) > centre + around:
+        if len(window) > centre + radius:
             yield list(window), centre
-            if centre < around:
+            if centre < radius:
                 centre += 1
             else:
                 window.popleft()
     while centre < len(window):
         yield list(window), centre
-        if centre < around:
+        if centre < radius:
             centre += 1
         else:
             window.popleft()

@@ -20,12 +20,12 @@ from facegen.device import use_one_thread
 from facegen.errors import InputError
 from facegen.faces import align
 from facegen.runs.progress import OnProgress, Progress
-from facegen.swap.cast import Cast, check_people
-from facegen.swap.engines.trained import Cues, TrainedDraft, TrainedEngine
+from facegen.swap.assignment import SourceAssignment, check_people
+from facegen.swap.merge.engine import AutoencoderEngine, MergePrediction, MergeStatistics
 from facegen.swap.pipeline import SwapPipeline
-from facegen.swap.render import WORKERS, Drafted, StageClock, drafted_frames, noise_seed
+from facegen.swap.render import WORKERS, PredictedFrame, StageClock, noise_seed, predict_frames
 from facegen.swap.request import SwapRequest
-from facegen.swap.timeline import timeline_of
+from facegen.swap.timeline import read_timeline
 
 FILE = "patches.jsonl"
 
@@ -59,7 +59,7 @@ def write_patches(pipeline: SwapPipeline, request: SwapRequest, on_progress: OnP
     """
     engine = pipeline.engine(request.options)
     _check(request, engine)
-    assert isinstance(engine, TrainedEngine)
+    assert isinstance(engine, AutoencoderEngine)
     folder = Path(request.output)
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -74,13 +74,13 @@ def write_patches(pipeline: SwapPipeline, request: SwapRequest, on_progress: OnP
 
 
 def _check(request: SwapRequest, engine: object) -> None:
-    if not isinstance(engine, TrainedEngine):
+    if not isinstance(engine, AutoencoderEngine):
         raise InputError(
             "Expected a trained model for patches, found the built-in engine; choose --engine autoencoder:RUN or dfm:FILE."
         )
     if media.is_picture(request.target):
         raise InputError("Expected a video for patches, found a picture; choose a video.")
-    if engine.merge(request.options).mode == "mask":
+    if engine.merge_options(request.options).mode == "mask":
         raise InputError("Expected another merge mode than mask for patches, which hold their masks as alpha.")
     folder = Path(request.output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -88,48 +88,50 @@ def _check(request: SwapRequest, engine: object) -> None:
 
 
 def _write(
-    pipeline: SwapPipeline, engine: TrainedEngine, request: SwapRequest, folder: Path, progress: Progress
+    pipeline: SwapPipeline, engine: AutoencoderEngine, request: SwapRequest, folder: Path, progress: Progress
 ) -> tuple[int, list[dict[str, Any]]]:
     options = request.options
     progress.enter(0.0, 0.3)
     analysis = pipeline.find_people(request.target, request.analysed_options(), progress.say)
     check_people(request, analysis)
-    cast = Cast(faces=options.faces, person=options.person, identity=engine.prepare(()), people={})
-    timeline = timeline_of(request.target, options)
+    assignment = SourceAssignment(faces=options.faces, person=options.person, identity=engine.prepare(()), people={})
+    timeline = read_timeline(request.target, options)
     progress.enter(0.3, 1.0)
     lines: list[dict[str, Any]] = []
     with ThreadPoolExecutor(WORKERS, "patches", initializer=use_one_thread) as pool:
-        drafted = drafted_frames(
+        predicted = predict_frames(
             timeline.frames(request.target, timeline.first),
-            lambda frame: cast.parts(analysis.faces(frame.index)),
+            lambda frame: assignment.assign(analysis.faces(frame.index)),
             engine=engine,
             options=options,
             pool=pool,
             clock=StageClock(),
         )
-        with closing(drafted):  # type: ignore[type-var]
-            for item in drafted:
-                lines += [_one(engine, request, item, track, folder) for track in item.drafts]
+        with closing(predicted):  # type: ignore[type-var]
+            for item in predicted:
+                lines += [_one(engine, request, item, track, folder) for track in item.predictions]
                 progress.frames("Writing patches,", item.frame.index + 1 - timeline.first, timeline.frame_count)
     return timeline.frame_count, lines
 
 
-def _one(engine: TrainedEngine, request: SwapRequest, item: Drafted, track: int, folder: Path) -> dict[str, Any]:
+def _one(
+    engine: AutoencoderEngine, request: SwapRequest, item: PredictedFrame, track: int, folder: Path
+) -> dict[str, Any]:
     """Writes one face; returns its line."""
-    frame, draft, cues = item.frame, item.drafts[track], item.cues[track]
-    assert isinstance(draft, TrainedDraft)
-    assert isinstance(cues, Cues)
-    picture, mask = engine.laid(draft, cues, request.options, seed=noise_seed(frame, track))
+    frame, prediction, statistics = item.frame, item.predictions[track], item.statistics[track]
+    assert isinstance(prediction, MergePrediction)
+    assert isinstance(statistics, MergeStatistics)
+    picture, mask = engine.composite_crop(prediction, statistics, request.options, seed=noise_seed(frame, track))
     name = f"{frame.index:06d}_{track}.png"
     media.write_deep_picture(folder / name, _deep(picture, mask), metadata={"comment": provenance.NOTICE})
     return {
         "file_name": name,
         "frame": frame.index,
         "seconds": round(frame.pts_seconds, 6),
-        "frame_width": draft.frame_hw[1],
-        "frame_height": draft.frame_hw[0],
+        "frame_width": prediction.frame_hw[1],
+        "frame_height": prediction.frame_hw[0],
         "track": track,
-        "matrix": align.invert(draft.matrix).astype(float).tolist(),
+        "matrix": align.invert(prediction.matrix).astype(float).tolist(),
     }
 
 

@@ -18,15 +18,15 @@ from facegen.runs import Run
 from facegen.runs.carry_out import carry_out
 from facegen.runs.progress import OnProgress, Progress
 from facegen.swap import analysis as first_pass
-from facegen.swap.cast import Cast, check_people
+from facegen.swap.assignment import SourceAssignment, check_people
 from facegen.swap.clip import ClipSwap
-from facegen.swap.engines import Engine, last_change, make_engine
+from facegen.swap.engines import Engine, make_engine, model_mtime_ns
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import StageClock, swap_image
 from facegen.swap.request import SwapRequest, SwapResult, request_key
 from facegen.swap.result import PICTURES, VIDEOS, check_paths, sign
-from facegen.swap.sources import gather
-from facegen.swap.timeline import timeline_of
+from facegen.swap.sources import load_sources
+from facegen.swap.timeline import read_timeline
 
 _IDENTITIES_KEPT = 8
 
@@ -104,7 +104,7 @@ class SwapPipeline:
             InputError: the request cannot be done.
         """
         engine = self.engine(request.options)
-        cast = self._cast(request, engine)
+        assignment = self._assignment(request, engine)
         if media.is_picture(request.target):
             before = media.read_picture(request.target)
             faces = _numbered(self.analyser.detect(before))
@@ -116,7 +116,7 @@ class SwapPipeline:
                 faces = list(self.find_people(request.target, scope).faces(frame.index))
             else:
                 faces = self.analyser.detect(before)
-        return before, swap_image(before, cast.parts(faces), engine, request.options)
+        return before, swap_image(before, assignment.assign(faces), engine, request.options)
 
     def _swap_clip(
         self, request: SwapRequest, run: Run, progress: Progress, clock: StageClock, started: float
@@ -133,11 +133,13 @@ class SwapPipeline:
                 analysis = first_pass.analyse(
                     request.target, request.analysed_options(), self.analyser, progress, preparing
                 )
-            engine, cast = preparing.result()
+            engine, assignment = preparing.result()
         check_people(request, analysis)
         rendering = time.perf_counter()
-        is_kept = (lambda index: bool(cast.parts(analysis.faces(index)))) if options.when_no_face == "skip" else None
-        timeline = timeline_of(request.target, options, is_kept)
+        is_kept = (
+            (lambda index: bool(assignment.assign(analysis.faces(index)))) if options.when_no_face == "skip" else None
+        )
+        timeline = read_timeline(request.target, options, is_kept)
         if not timeline.is_kept.any():
             raise InputError(
                 "Expected at least one frame with a face to swap, but all would be skipped; choose another person or "
@@ -148,7 +150,7 @@ class SwapPipeline:
             info=info,
             options=options,
             analysis=analysis,
-            cast=cast,
+            assignment=assignment,
             timeline=timeline,
             engine=engine,
             journal=journal,
@@ -164,7 +166,7 @@ class SwapPipeline:
             notices = (*info.notices, *clip.join(request.output))
         with clock.stage("sign"):
             notices += sign(request)
-        seen = Counter(part.face.person_id for index in timeline.kept_indices() for part in clip.parts(index))
+        seen = Counter(item.face.person_id for index in timeline.kept_indices() for item in clip.assignments(index))
         result = SwapResult(
             output=request.output,
             frames=int(timeline.is_kept.sum()),
@@ -184,7 +186,7 @@ class SwapPipeline:
 
     def _swap_picture(self, request: SwapRequest, progress: Progress, clock: StageClock, started: float) -> SwapResult:
         progress.say(0.1, "Looking for faces")
-        engine, cast = self._prepared(request, clock)
+        engine, assignment = self._prepared(request, clock)
         with clock.stage("analyse"):
             image = media.read_picture(request.target)
             faces = _numbered(self.analyser.detect(image))
@@ -192,7 +194,7 @@ class SwapPipeline:
             raise NoFaceError(
                 f"Expected a face in the target {Path(request.target).name!r}, but found none; choose another picture."
             )
-        parts = cast.parts(faces)
+        parts = assignment.assign(faces)
         if not parts:
             raise InputError(
                 f"Expected a person of the target, but it shows {len(faces)}; choose 0 to {len(faces) - 1}."
@@ -219,21 +221,21 @@ class SwapPipeline:
         """The engine that a request with these options uses."""
         if self._engine is not None:
             return self._engine
-        changed = last_change(options.engine)
+        changed = model_mtime_ns(options.engine)
         kept = self._engines.get(options.engine)
         if kept is None or kept[0] != changed:
             kept = self._engines[options.engine] = changed, make_engine(options.engine)
         return kept[1]
 
-    def _prepared(self, request: SwapRequest, clock: StageClock) -> tuple[Engine, Cast]:
+    def _prepared(self, request: SwapRequest, clock: StageClock) -> tuple[Engine, SourceAssignment]:
         with clock.stage("sources"):
             engine = self.engine(request.options)
-            return engine, self._cast(request, engine)
+            return engine, self._assignment(request, engine)
 
-    def _cast(self, request: SwapRequest, engine: Engine) -> Cast:
+    def _assignment(self, request: SwapRequest, engine: Engine) -> SourceAssignment:
         options = request.options
         by_sources = {group: self._identity(group, options, engine) for group in request.all_sources()}
-        return Cast(
+        return SourceAssignment(
             faces=options.faces,
             person=options.person,
             identity=by_sources.get(request.sources),
@@ -243,7 +245,9 @@ class SwapPipeline:
     def _identity(self, sources: tuple[str, ...], options: SwapOptions, engine: Engine) -> Any:
         key = (engine.name, options.source_face, *(file_fingerprint(path) for path in sources))
         if key not in self._identities:
-            self._identities[key] = engine.prepare(gather(sources, self.analyser, source_face=options.source_face))
+            self._identities[key] = engine.prepare(
+                load_sources(sources, self.analyser, source_face=options.source_face)
+            )
             while len(self._identities) > _IDENTITIES_KEPT:
                 self._identities.popitem(last=False)
         return self._identities[key]

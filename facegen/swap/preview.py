@@ -11,7 +11,7 @@ from facegen.runs.progress import OnProgress, Progress
 from facegen.swap.pipeline import SwapPipeline
 from facegen.swap.request import SwapRequest
 from facegen.swap.result import PICTURES, check_paths, sign
-from facegen.swap.timeline import timeline_of
+from facegen.swap.timeline import read_timeline
 
 MAX_FRAMES = 60
 """How many frames a sheet holds at most."""
@@ -43,7 +43,7 @@ def contact_sheet(
     progress = Progress(on_progress)
     if media.is_picture(request.target):
         return lay_out([(*pipeline.preview(request), "")])
-    timeline = timeline_of(request.target, request.options)
+    timeline = read_timeline(request.target, request.options)
     indices = np.linspace(timeline.first, timeline.last, 2 * min(count, timeline.frame_count) + 1)[1::2].astype(int)
     pairs = []
     for done, index in enumerate(indices):

@@ -1,4 +1,4 @@
-"""The second pass: frames with known faces in, swapped frames out, in order, several under way at once."""
+"""The second pass: frames with tracked faces in, swapped frames out, in order, several frames in parallel."""
 
 import itertools
 import threading
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from facegen import media
-from facegen.swap.cast import Part
-from facegen.swap.engines import Draft, Engine
+from facegen.swap.assignment import FaceAssignment
+from facegen.swap.engines.protocol import Engine, Prediction
 from facegen.swap.options import SwapOptions
-from facegen.swap.parallel import ordered_map, windows
+from facegen.swap.parallel import ordered_map, sliding_windows
 
 WORKERS = 2
-"""Frames worked on at the same moment."""
+"""Threads that predict and composite, one frame each."""
 
 _AHEAD = WORKERS + 1
 
@@ -39,8 +39,8 @@ class StageClock:
             with self._lock:
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
-    def watched(self, name: str, items: Iterable[media.Frame]) -> Iterator[media.Frame]:
-        """Pass items on, counting the time spent waiting for them."""
+    def iterate(self, name: str, items: Iterable[media.Frame]) -> Iterator[media.Frame]:
+        """Yield items, counting the time spent waiting for them."""
         iterator = iter(items)
         while True:
             with self.stage(name):
@@ -51,8 +51,8 @@ class StageClock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swapped:
-    """One frame of the target after its turn."""
+class SwappedFrame:
+    """One frame of the result."""
 
     frame: media.Frame
     """With the new faces in it; unchanged where there was none to swap."""
@@ -62,112 +62,117 @@ class Swapped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drafted:
-    """One frame of the target whose faces are ready to be rendered."""
+class PredictedFrame:
+    """One frame of the target whose faces are ready to be composited."""
 
     frame: media.Frame
     """As it is in the target."""
 
-    drafts: dict[int, Draft]
-    """Its faces on their way, by track."""
+    predictions: dict[int, Prediction]
+    """Its faces, by track."""
 
-    cues: dict[int, object] = field(default_factory=dict)
-    """What was settled for each of them."""
+    statistics: dict[int, object] = field(default_factory=dict)
+    """Their smoothed frame statistics, by track."""
 
 
-def drafted_frames(
+def predict_frames(
     frames: Iterable[media.Frame],
-    parts_of: Callable[[media.Frame], list[Part]],
+    assign: Callable[[media.Frame], list[FaceAssignment]],
     *,
     engine: Engine,
     options: SwapOptions,
     pool: Executor,
     clock: StageClock,
-) -> Iterator[Drafted]:
-    """Draft the faces of a stream of frames and settle what has to be calm over time.
+) -> Iterator[PredictedFrame]:
+    """Predict the new faces of a stream of frames and smooth their statistics over time.
 
-    What comes out for a frame depends on that frame and on the `engine.look_around` frames before and after it alone,
-    as long as reading begins at an even number.
+    The result for a frame depends on that frame and on the `engine.window_radius` frames before and after it alone, as
+    long as reading begins at an even index.
 
     Args:
         frames: consecutive frames of the target.
-        parts_of: the faces of a frame to be swapped.
-        engine: what makes the new faces.
+        assign: selects the faces of a frame to be swapped.
+        engine: computes the new faces.
         options: its strengths.
-        pool: where the frames are worked on.
-        clock: where the time is counted.
+        pool: runs the predictions.
+        clock: counts the time.
     """
 
-    def draft(pair: list[media.Frame]) -> list[Drafted]:
-        drafted: list[Drafted] = []
-        before: dict[int, Draft] = {}
+    def predict(pair: list[media.Frame]) -> list[PredictedFrame]:
+        predicted: list[PredictedFrame] = []
+        previous: dict[int, Prediction] = {}
         for frame in pair:
-            with clock.stage("draft"):
-                before = {
-                    part.track: engine.draft(
-                        frame.image_rgb, part.face, part.identity, options, before=before.get(part.track)
+            with clock.stage("predict"):
+                previous = {
+                    item.track: engine.predict(
+                        frame.image_rgb, item.face, item.identity, options, previous=previous.get(item.track)
                     )
-                    for part in parts_of(frame)
+                    for item in assign(frame)
                 }
-            drafted.append(Drafted(frame=frame, drafts=before))
-        return drafted
+            predicted.append(PredictedFrame(frame=frame, predictions=previous))
+        return predicted
 
-    # by their number, so that the pairs are the same wherever reading began
+    # by their index, so that the pairs are the same wherever reading began
     pairs = (list(pair) for _, pair in itertools.groupby(frames, lambda frame: frame.index // 2))
-    drafted = itertools.chain.from_iterable(ordered_map(draft, pairs, pool, ahead=_AHEAD))
-    for window, centre in windows(drafted, engine.look_around):
+    predicted = itertools.chain.from_iterable(ordered_map(predict, pairs, pool, ahead=_AHEAD))
+    for window, centre in sliding_windows(predicted, engine.window_radius):
         item = window[centre]
-        with clock.stage("settle"):
-            cues = {track: engine.settle(*_track_window(window, centre, track), options) for track in item.drafts}
-        yield Drafted(frame=item.frame, drafts=item.drafts, cues=cues)
+        with clock.stage("smooth"):
+            statistics = {
+                track: engine.smooth(*_track_window(window, centre, track), options) for track in item.predictions
+            }
+        yield PredictedFrame(frame=item.frame, predictions=item.predictions, statistics=statistics)
 
 
 def swap_frames(
     frames: Iterable[media.Frame],
-    parts_of: Callable[[media.Frame], list[Part]],
+    assign: Callable[[media.Frame], list[FaceAssignment]],
     *,
     engine: Engine,
     options: SwapOptions,
     pool: Executor,
     clock: StageClock,
-) -> Generator[Swapped, None, None]:
-    """Swap the faces of a stream of frames; arguments and what they promise are those of `drafted_frames`."""
+) -> Generator[SwappedFrame, None, None]:
+    """Swap the faces of a stream of frames; for the arguments see `predict_frames`."""
 
-    def render(item: Drafted) -> Swapped:
-        with clock.stage("render"):
+    def composite(item: PredictedFrame) -> SwappedFrame:
+        with clock.stage("composite"):
             patches = [
-                engine.render(item.drafts[track], item.cues[track], options, seed=noise_seed(item.frame, track))
-                for track in item.drafts
+                engine.composite(prediction, item.statistics[track], options, seed=noise_seed(item.frame, track))
+                for track, prediction in item.predictions.items()
             ]
         if not patches:
-            return Swapped(frame=item.frame)
+            return SwappedFrame(frame=item.frame)
         with clock.stage("paste"):
             frame = item.frame.paste(patches)
-        return Swapped(frame=frame, faces=len(patches))
+        return SwappedFrame(frame=frame, faces=len(patches))
 
-    drafted = drafted_frames(frames, parts_of, engine=engine, options=options, pool=pool, clock=clock)
-    return ordered_map(render, drafted, pool, ahead=_AHEAD)
+    predicted = predict_frames(frames, assign, engine=engine, options=options, pool=pool, clock=clock)
+    return ordered_map(composite, predicted, pool, ahead=_AHEAD)
 
 
-def swap_image(image_rgb: np.ndarray, parts: Iterable[Part], engine: Engine, options: SwapOptions) -> np.ndarray:
-    """Swap the faces of one picture, knowing no other: (H, W, 3) RGB uint8 in and out."""
+def swap_image(
+    image_rgb: np.ndarray, assignments: Iterable[FaceAssignment], engine: Engine, options: SwapOptions
+) -> np.ndarray:
+    """Swap the faces of a single picture: (H, W, 3) RGB uint8 in and out."""
     patches = []
-    for part in parts:
-        draft = engine.draft(image_rgb, part.face, part.identity, options)
-        patches.append(engine.render(draft, engine.settle([draft.cues], 0, options), options, seed=part.track & 0xFFFF))
+    for item in assignments:
+        prediction = engine.predict(image_rgb, item.face, item.identity, options)
+        statistics = engine.smooth([prediction.statistics], 0, options)
+        patches.append(engine.composite(prediction, statistics, options, seed=item.track & 0xFFFF))
     return media.paste_picture(image_rgb, patches)
 
 
-def _track_window(window: list[Drafted], centre: int, track: int) -> tuple[list[object], int]:
-    """The cues of one track in the unbroken stretch round the centre, and the centre's place in it."""
+def _track_window(window: list[PredictedFrame], centre: int, track: int) -> tuple[list[object], int]:
+    """Statistics of one track in the consecutive frames around the centre that show it, and the centre's index in them."""
     first = last = centre
-    while first > 0 and track in window[first - 1].drafts:
+    while first > 0 and track in window[first - 1].predictions:
         first -= 1
-    while last + 1 < len(window) and track in window[last + 1].drafts:
+    while last + 1 < len(window) and track in window[last + 1].predictions:
         last += 1
-    return [window[place].drafts[track].cues for place in range(first, last + 1)], centre - first
+    return [window[index].predictions[track].statistics for index in range(first, last + 1)], centre - first
 
 
 def noise_seed(frame: media.Frame, track: int) -> int:
-    """Where the noise on a face in a frame comes from."""
+    """Seed of the noise on a face in a frame."""
     return (frame.index * 1009 + track) & 0x7FFFFFFF

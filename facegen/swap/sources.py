@@ -1,4 +1,4 @@
-"""From what the user names as source to the pictures of one face that an engine is prepared with."""
+"""The source: pictures, folders and videos to the pictures of one face from which an engine prepares an identity."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,15 +22,15 @@ _BYSTANDER = 1 / 3
 _EXPRESSION = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthPucker", "browInnerUp")
 
 
-def gather(paths: Sequence[str], analyser: FaceAnalyser, *, source_face: int | None = None) -> list[Picture]:
-    """Read every picture of the source face.
+def load_sources(paths: Sequence[str], analyser: FaceAnalyser, *, source_face: int | None = None) -> list[Picture]:
+    """Load the pictures of the source face.
 
-    A picture counts as it is; of a folder or a video the person seen most often is taken, in up to `MAX_PICTURES`
-    pictures that differ in pose and expression.
+    A picture is used as it is; of a folder or a video the most frequent person is used, in up to `MAX_PICTURES` pictures
+    that differ in pose and expression.
 
     Args:
         paths: pictures, folders and videos of one person.
-        analyser: what finds the faces.
+        analyser: detects the faces.
         source_face: which face of a picture that shows several, counted from the left, 0 first.
 
     Returns:
@@ -43,15 +43,15 @@ def gather(paths: Sequence[str], analyser: FaceAnalyser, *, source_face: int | N
     pictures: list[Picture] = []
     for path in paths:
         if Path(path).is_dir():
-            pictures += _most_frequent(_folder_faces(Path(path), analyser), analyser, path)
+            pictures += _most_frequent(_folder_faces(Path(path), analyser), path)
         elif media.is_video(path):
-            pictures += _most_frequent(_video_faces(path, analyser), analyser, path)
+            pictures += _most_frequent(_video_faces(path, analyser), path)
         else:
-            pictures.append(_single(path, analyser, source_face))
-    return spread(pictures, MAX_PICTURES)
+            pictures.append(_single_face(path, analyser, source_face))
+    return select_diverse(pictures, MAX_PICTURES)
 
 
-def _single(path: str, analyser: FaceAnalyser, source_face: int | None) -> Picture:
+def _single_face(path: str, analyser: FaceAnalyser, source_face: int | None) -> Picture:
     image_rgb = media.read_picture(path)
     faces = analyser.detect(image_rgb)
     if not faces:
@@ -95,9 +95,9 @@ def _faces_of(images: Iterable[np.ndarray], analyser: FaceAnalyser) -> Iterator[
     return ((image, face) for image in images for face in analyser.embed(image, analyser.detect(image, 8)))
 
 
-def _most_frequent(candidates: Iterable[Picture], analyser: FaceAnalyser, path: str) -> list[Picture]:
-    """The pictures of the person seen most often, cut down to the surroundings of the face to save memory."""
-    pictures = [_cropped(picture) for picture in candidates]
+def _most_frequent(candidates: Iterable[Picture], path: str) -> list[Picture]:
+    """The pictures of the most frequent person, cropped to the surroundings of the face to save memory."""
+    pictures = [_crop(picture) for picture in candidates]
     if not pictures:
         raise NoFaceError(
             f"Expected a face in the source {Path(path).name!r}, but found none in any picture of it; choose pictures "
@@ -108,11 +108,11 @@ def _most_frequent(candidates: Iterable[Picture], analyser: FaceAnalyser, path: 
     medoid = int(near.sum(axis=1).argmax())
     person = [picture for picture, same in zip(pictures, near[medoid], strict=True) if same]
     largest = max(face.size_px for _, face in person)
-    return spread([picture for picture in person if picture[1].size_px > largest / 3], MAX_PICTURES)
+    return select_diverse([picture for picture in person if picture[1].size_px > largest / 3], MAX_PICTURES)
 
 
-def _cropped(picture: Picture) -> Picture:
-    """Keep one face length of surroundings on every side of the face."""
+def _crop(picture: Picture) -> Picture:
+    """The picture cropped to one face length of surroundings on every side of the face."""
     image_rgb, face = picture
     height, width = image_rgb.shape[:2]
     x0, y0, x1, y1 = face.box_xyxy
@@ -128,15 +128,15 @@ def _cropped(picture: Picture) -> Picture:
     return image_rgb[top:bottom, left:right].copy(), moved
 
 
-def spread(pictures: list[Picture], limit: int) -> list[Picture]:
-    """Choose pictures that differ in pose and expression, the best one first.
+def select_diverse(pictures: list[Picture], limit: int) -> list[Picture]:
+    """Select pictures that differ in pose and expression, the best one first.
 
-    Farthest-point sampling (Gonzalez 1985) on head pose and six expressions, begun at the best picture, so that near
-    duplicates come last and fall out first.
+    Farthest-point sampling (Gonzalez 1985) on head pose and six blendshapes, starting with the best picture, so that near
+    duplicates come last and are dropped first.
     """
     if len(pictures) <= 1:
         return pictures
-    features = np.array([_looks(face) for _, face in pictures])
+    features = np.array([_pose_expression(face) for _, face in pictures])
     chosen = [int(np.argmax([_quality(image, face) for image, face in pictures]))]
     gap = np.linalg.norm(features - features[chosen[0]], axis=1)
     while len(chosen) < min(limit, len(pictures)):
@@ -146,13 +146,13 @@ def spread(pictures: list[Picture], limit: int) -> list[Picture]:
     return [pictures[index] for index in chosen]
 
 
-def _looks(face: Face) -> list[float]:
-    """Pose in units of 30 degrees beside expressions in units of 1: what «different» means in `spread`."""
+def _pose_expression(face: Face) -> list[float]:
+    """Pose in units of 30 degrees and blendshapes in units of 1: the metric of `select_diverse`."""
     return [face.yaw_deg / 30, face.pitch_deg / 30, *(face.blendshape(name) for name in _EXPRESSION)]
 
 
 def _quality(image_rgb: np.ndarray, face: Face) -> float:
-    """Large, sharp, frontal and calm faces score high; only the order means something."""
+    """Quality score: large, sharp, frontal, neutral faces score high; only the order means something."""
     x0, y0, x1, y1 = np.clip(face.box_xyxy, 0, None).astype(int)
     crop = image_rgb[y0 : y1 + 1, x0 : x1 + 1]
     if min(crop.shape[:2]) < 2:

@@ -15,7 +15,7 @@ from facegen.swap.options import SwapOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timeline:
+class SwapTimeline:
     """The frames from `first` up to, but not including, `last`, some of them left out."""
 
     first: int
@@ -43,25 +43,25 @@ class Timeline:
         """Frames of the target that are read."""
         return self.last - self.first
 
-    def keeps(self, index: int) -> bool:
+    def is_shown(self, index: int) -> bool:
         """Whether a frame of the target is part of the result."""
-        place = index - self.first
-        return place >= len(self.is_kept) or bool(self.is_kept[place])
+        position = index - self.first
+        return position >= len(self.is_kept) or bool(self.is_kept[position])
 
     def kept_indices(self) -> Iterator[int]:
         """Index in the target of every frame of the result, in order."""
-        return (self.first + int(place) for place in np.flatnonzero(self.is_kept))
+        return (self.first + int(position) for position in np.flatnonzero(self.is_kept))
 
-    def earlier(self, index: int) -> int:
-        """Ticks by which a frame comes earlier since frames before it are left out."""
-        return int(self._earlier[min(index - self.first, len(self.is_kept))])
+    def shift(self, index: int) -> int:
+        """Ticks by which a frame comes earlier than in the target, because frames before it are left out."""
+        return int(self._shifts[min(index - self.first, len(self.is_kept))])
 
     @cached_property
-    def _earlier(self) -> np.ndarray:
+    def _shifts(self) -> np.ndarray:
         return np.concatenate([[0], np.cumsum(np.diff(self.ticks) * ~self.is_kept)])
 
-    def spans(self) -> list[tuple[float, float]]:
-        """The stretches of the target that are part of the result, in seconds, in order."""
+    def kept_spans(self) -> list[tuple[float, float]]:
+        """Begin and end of every part of the target that is in the result, seconds, in order."""
         edges = np.flatnonzero(np.diff(np.concatenate([[False], self.is_kept, [False]]).astype(np.int8)))
         unit = float(self.time_base)
         return [
@@ -70,13 +70,13 @@ class Timeline:
         ]
 
 
-def timeline_of(target: str, options: SwapOptions, is_kept: Callable[[int], bool] | None = None) -> Timeline:
-    """The timeline of a target.
+def read_timeline(target: str, options: SwapOptions, is_kept: Callable[[int], bool] | None = None) -> SwapTimeline:
+    """Read the frame times of a target, trimmed.
 
     Args:
         target: a video.
         options: where it begins and ends.
-        is_kept: says of a frame's index whether the result shows it; all are shown where there is none.
+        is_kept: whether the result shows the frame of an index; without it all are shown.
 
     Raises:
         InputError: the target cannot be read, or has no frame between start and end.
@@ -97,7 +97,7 @@ def timeline_of(target: str, options: SwapOptions, is_kept: Callable[[int], bool
     step = times[-1] - times[-2] if len(times) > 1 else 1
     ticks = (*times, times[-1] + step)[first : last + 1]
     kept = [is_kept is None or is_kept(index) for index in range(first, last)]
-    return Timeline(
+    return SwapTimeline(
         first=first,
         last=last,
         time_base=time_base,

@@ -6,8 +6,14 @@ from typing import Any
 
 from facegen.errors import InputError
 from facegen.runs import Run
-from facegen.swap.autoencoder import merge
-from facegen.swap.autoencoder.merge import MergeOptions
+from facegen.swap.merge.options import (
+    MergeOptions,
+    apply_clip_options,
+    clip_options_path,
+    format_merge_options,
+    parse_merge_options,
+    save_merge_options,
+)
 from facegen.swap.options import SwapOptions
 from facegen.ui import mask_drawing
 from facegen.ui.options import parse
@@ -52,7 +58,7 @@ def merge_text(services: Services, visitor: Visitor, settings: Mapping[str, Any]
     Raises:
         InputError: a value does not fit.
     """
-    return merge.merge_text(_options(services, visitor, settings))
+    return format_merge_options(_options(services, visitor, settings))
 
 
 def _options(services: Services, visitor: Visitor, settings: Mapping[str, Any]) -> MergeOptions:
@@ -75,7 +81,7 @@ def kept_options(services: Services, visitor: Visitor, chosen: str | None, clip:
         return MergeOptions()
     place = services.run(visitor, chosen).path
     engine = SwapOptions(engine=f"autoencoder:{place}")
-    return merge.merge_options(merge.for_clip(engine, clip).merge if clip else "", place)
+    return parse_merge_options(apply_clip_options(engine, clip).merge if clip else "", place)
 
 
 def keep_options(
@@ -89,7 +95,7 @@ def keep_options(
     if not chosen or chosen == FILE:
         raise InputError("Expected a model that was trained here, found none chosen; choose one first.")
     place = services.run(visitor, chosen).path
-    merge.save_options(_options(services, visitor, settings), place, clip)
+    save_merge_options(_options(services, visitor, settings), place, clip)
     return place
 
 
@@ -97,4 +103,4 @@ def is_kept(services: Services, visitor: Visitor, chosen: str | None, clip: str 
     """Whether settings were kept beside a model for a clip."""
     if not chosen or chosen == FILE or not clip:
         return False
-    return merge.clip_file(services.run(visitor, chosen).path, clip).is_file()
+    return clip_options_path(services.run(visitor, chosen).path, clip).is_file()

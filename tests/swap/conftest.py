@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from facegen import media
+from facegen.config import from_dict
 from facegen.faces import FaceAnalyser
+from facegen.facesets import ExtractOptions, extract
 from facegen.swap import SwapPipeline
+from facegen.swap.autoencoder.task import SaehdTask
+from facegen.swap.tasks import SAEHD
+from facegen.training.launch import train_in
+from facegen.training.request import make_request
 from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip
 from tests.swap.oval import OvalEngine
 
@@ -56,3 +62,38 @@ def gap_clip(folder: Path) -> str:
 def faceless_clip(folder: Path) -> str:
     """Ten frames of noise."""
     return str(write_clip(folder / "faceless.mp4", [noise_rgb(160, 160, seed) for seed in range(10)]))
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One face for six frames, for models trained for two people."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "portrait.mp4", moving_portrait(6))
+
+
+@pytest.fixture(scope="session")
+def two_people(short_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the facesets a and b: the portrait, and the portrait mirrored and tinted."""
+    folder = tmp_path_factory.mktemp("people")
+    other = [frame[:, ::-1] // 2 + 60 for frame in moving_portrait(6)]
+    analyser = FaceAnalyser()
+    extract([short_clip], folder / "a", ExtractOptions(size=96), analyser=analyser)
+    extract([write_clip(folder / "other.mp4", other)], folder / "b", ExtractOptions(size=96), analyser=analyser)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(two_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a training of four steps."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    request = make_request(
+        SAEHD, preset="tiny", data=str(two_people), changes=["steps=4", "save_every=2", "export_every=2"]
+    )
+    train_in(folder, SAEHD, request, say=lambda _: None)
+    return folder
+
+
+@pytest.fixture
+def task() -> SaehdTask:
+    """The smallest training."""
+    request = make_request(SAEHD, preset="tiny")
+    return from_dict(SaehdTask, request.task_settings)

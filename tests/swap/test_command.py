@@ -250,7 +250,7 @@ def test_the_summary_is_one_json_object(facegen: Callable[..., Ended], source: s
     summary = json.loads(ended.out)
     assert summary["output"] == str(output)
     assert (summary["frames"], summary["faces"], summary["people"]) == (10, 10, 1)
-    assert {"analyse", "render", "paste", "encode"} <= set(summary["stages"])
+    assert {"analyse", "composite", "paste", "encode"} <= set(summary["stages"])
     assert set(summary["rates"]) == {"analyse", "render"}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegen.faces import Face, FaceAnalyser
-from facegen.swap.engines.eyes import SIDES, iris_colours, recoloured
+from facegen.swap.engines.eyes import SIDES, iris_colours, recolour_irises
 from tests.factories import portrait_rgb
 
 
@@ -20,7 +20,7 @@ def test_an_iris_takes_the_colour_and_the_rest_stays(shown: tuple[np.ndarray, Fa
     assert own[0] is not None
     assert own[1] is not None
     blue = tuple(colour * np.array([0.8, 1.0, 1.6], np.float32) for colour in own if colour is not None)
-    result = recoloured(image.astype(np.float32), face.points478, (blue[0], blue[1]))
+    result = recolour_irises(image.astype(np.float32), face.points478, (blue[0], blue[1]))
     change = np.abs(result - image).max(-1)
     near = np.zeros(change.shape, bool)
     for _, iris in SIDES:
@@ -45,4 +45,4 @@ def test_eyes_too_small_to_see_are_left_alone(shown: tuple[np.ndarray, Face]) ->
     small = np.ascontiguousarray(image[::20, ::20])
     assert iris_colours(small, tiny) == (None, None)
     wanted = np.ones(3, np.float32)
-    np.testing.assert_array_equal(recoloured(small.astype(np.float32), tiny, (wanted, wanted)), small)
+    np.testing.assert_array_equal(recolour_irises(small.astype(np.float32), tiny, (wanted, wanted)), small)

@@ -43,8 +43,8 @@ def admiral(analyser: FaceAnalyser) -> Shown:
 
 def swapped(engine: MeshEngine, source: Shown, target: Shown, options: SwapOptions | None = None) -> media.Patch:
     options = options or SwapOptions()
-    draft = engine.draft(*target, engine.prepare([source]), options)
-    return engine.render(draft, engine.settle([draft.cues], 0, options), options, seed=1)
+    prediction = engine.predict(*target, engine.prepare([source]), options)
+    return engine.composite(prediction, engine.smooth([prediction.statistics], 0, options), options, seed=1)
 
 
 def test_result_is_the_source_person_with_the_target_s_expression_and_pose(
@@ -128,17 +128,17 @@ def test_face_half_out_of_the_frame(engine: MeshEngine, astronaut: Shown, admira
     assert result.shape == image.shape
 
 
-def test_several_pictures_are_chosen_by_pose_and_settled_light_is_between(
+def test_several_pictures_are_chosen_by_pose_and_smoothed_light_is_between(
     engine: MeshEngine, astronaut: Shown, admiral: Shown
 ) -> None:
     identity = engine.prepare([astronaut, admiral])
     assert len(identity.textures) == 2
     options = SwapOptions()
-    drafts = [engine.draft(*target, identity, options).cues for target in (astronaut, admiral, astronaut)]
-    settled = engine.settle(drafts, 1, options)
-    low = np.minimum(drafts[0].gain, drafts[1].gain) - 1e-4
-    high = np.maximum(drafts[0].gain, drafts[1].gain) + 1e-4
-    assert ((settled.gain >= low) & (settled.gain <= high)).all()
+    statistics = [engine.predict(*target, identity, options).statistics for target in (astronaut, admiral, astronaut)]
+    smoothed = engine.smooth(statistics, 1, options)
+    low = np.minimum(statistics[0].gain, statistics[1].gain) - 1e-4
+    high = np.maximum(statistics[0].gain, statistics[1].gain) + 1e-4
+    assert ((smoothed.gain >= low) & (smoothed.gain <= high)).all()
 
 
 def test_of_clear_glasses_only_the_rims_stay() -> None:
@@ -147,7 +147,7 @@ def test_of_clear_glasses_only_the_rims_stay() -> None:
     points = np.zeros((478, 2), np.float32)
     points[:, 0] = np.linspace(60, 200, 478)
     points[:, 1] = 200
-    rims = occlusion._rims(picture, points)
+    rims = occlusion._glasses_rims(picture, points)
     assert rims[110, 62] > 0.9
     assert rims[110, 90] < 0.1
     bare, glasses = np.ones((256, 256), np.float32), np.zeros((256, 256), np.float32)
@@ -160,18 +160,18 @@ def test_of_clear_glasses_only_the_rims_stay() -> None:
 def test_a_mask_is_taken_over_only_where_the_face_is_still(engine: MeshEngine, astronaut: Shown) -> None:
     image, face = astronaut
     options, identity = SwapOptions(), engine.prepare([astronaut])
-    first = engine.draft(image, face, identity, options)
-    still = engine.draft(image, face, identity, options, before=first)
-    assert first.cues.uncovered is not None
-    assert still.cues.uncovered is None
+    first = engine.predict(image, face, identity, options)
+    still = engine.predict(image, face, identity, options, previous=first)
+    assert first.statistics.visibility is not None
+    assert still.statistics.visibility is None
     covered = image.copy()
     x0, y0, x1, y1 = face.box_xyxy.astype(int)
     covered[(y0 + y1) // 2 : y1, x0:x1] = (40, 90, 200)
-    moved = engine.draft(covered, face, identity, options, before=first)
-    assert moved.cues.uncovered is not None
-    window = [first.cues, still.cues, moved.cues]
-    between = engine.settle(window, 1, options).uncovered.astype(int)
-    mean = (first.cues.uncovered.astype(int) + moved.cues.uncovered) / 2
+    moved = engine.predict(covered, face, identity, options, previous=first)
+    assert moved.statistics.visibility is not None
+    window = [first.statistics, still.statistics, moved.statistics]
+    between = engine.smooth(window, 1, options).visibility.astype(int)
+    mean = (first.statistics.visibility.astype(int) + moved.statistics.visibility) / 2
     assert np.abs(between - mean).max() <= 1
-    sudden = engine.settle(window, 0, SwapOptions(temporal_smoothing=0)).uncovered
-    np.testing.assert_array_equal(sudden, first.cues.uncovered)
+    sudden = engine.smooth(window, 0, SwapOptions(temporal_smoothing=0)).visibility
+    np.testing.assert_array_equal(sudden, first.statistics.visibility)

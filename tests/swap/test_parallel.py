@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from facegen.swap.parallel import ordered_map, windows
+from facegen.swap.parallel import ordered_map, sliding_windows
 
 
 def test_results_come_in_order_and_few_are_under_way() -> None:
@@ -38,7 +38,7 @@ def test_an_error_in_the_work_reaches_the_caller() -> None:
 @pytest.mark.parametrize("around", [0, 1, 3])
 @pytest.mark.parametrize("count", [0, 1, 2, 8])
 def test_windows_hold_what_is_around(around: int, count: int) -> None:
-    seen = list(windows(range(count), around))
+    seen = list(sliding_windows(range(count), around))
     assert [window[centre] for window, centre in seen] == list(range(count))
     for item, (window, _) in enumerate(seen):
         assert window == list(range(max(0, item - around), min(count, item + around + 1)))

@@ -6,7 +6,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.runs import Run
-from facegen.swap.autoencoder.merge import MergeOptions, merge_options
+from facegen.swap.merge.options import MergeOptions, parse_merge_options
 from facegen.ui import swaps, trained_swaps, two_people
 from facegen.ui.services import Services, StudioSettings, Visitor
 from tests.factories import gradient_rgb, write_clip
@@ -75,7 +75,7 @@ def test_a_trained_model_needs_no_source(services: Services, trained: Run, clip:
     merge = trained_swaps.merge_text(services, visitor, settings)
     asked = swaps.request([], clip, {}, None, {"engine": engine, "merge": merge})
     assert (asked.sources, asked.options.engine) == ((), f"autoencoder:{trained.path}")
-    assert merge_options(asked.options.merge) == chosen
+    assert parse_merge_options(asked.options.merge) == chosen
     trained_swaps.keep_options(services, visitor, trained.name, settings)
     assert trained_swaps.kept_options(services, visitor, trained.name) == chosen
     assert trained_swaps.kept_options(services, visitor, "") == MergeOptions()

@@ -175,13 +175,13 @@ class _Flow:
 
     def merging(self, target: str, output: str, low: float, high: float) -> int:
         """Puts the face into the target; returns the frames."""
-        from facegen.swap.autoencoder.merge import FILE, merge_options, save_options
+        from facegen.swap.merge.options import OPTIONS_FILE, parse_merge_options, save_merge_options
         from facegen.swap.options import SwapOptions
         from facegen.swap.pipeline import SwapPipeline
         from facegen.swap.request import SwapRequest
 
-        if not (self.run / FILE).is_file():
-            save_options(merge_options(MERGE), self.run)
+        if not (self.run / OPTIONS_FILE).is_file():
+            save_merge_options(parse_merge_options(MERGE), self.run)
         options = SwapOptions(engine=f"autoencoder:{self.run.absolute()}", merge=self.options.merge, faces="largest")
         request = SwapRequest(target=target, output=output, options=options)
         return SwapPipeline()(request, on_progress=self._within(low, high)).frames

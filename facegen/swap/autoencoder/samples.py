@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.swap.autoencoder.colours import TRANSFERS
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.autoencoder.people import People, read_people
+from facegen.swap.merge.colour_transfer import COLOUR_TRANSFERS
 from facegen.training.augment import (
     AffineRange,
     affine_grids,
@@ -80,7 +80,7 @@ class TwoPeople:
             )
             if name == "b" and options.ct_mode != "none" and not options.pretrain:
                 like = to_float(self.a.pictures[self.a.draw(count, random, is_even=False)].to(self.device))
-                pictures = TRANSFERS[options.ct_mode](pictures, like)
+                pictures = COLOUR_TRANSFERS[options.ct_mode](pictures, like)
             if options.blur_out_mask:
                 pictures = blurred_outside(pictures, masks)
             matrices = AffineRange().draw(count, random)

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from facegen.errors import InputError
-from facegen.swap.engines.protocol import Draft, Engine
+from facegen.swap.engines.protocol import Engine, Prediction
 from facegen.swap.options import TRAINED
 
-__all__ = ["Draft", "Engine", "last_change", "make_engine"]
+__all__ = ["Engine", "Prediction", "make_engine", "model_mtime_ns"]
 
 
 def make_engine(name: str) -> Engine:
-    """Build the engine that `SwapOptions.engine` names.
+    """Create the engine that `SwapOptions.engine` names.
 
     Raises:
         InputError: no engine has that name.
@@ -21,16 +21,16 @@ def make_engine(name: str) -> Engine:
 
         return MeshEngine()
     if name.startswith(TRAINED):
-        from facegen.swap.engines.trained import TrainedEngine
+        from facegen.swap.merge.engine import AutoencoderEngine
 
-        return TrainedEngine(name)
+        return AutoencoderEngine(name)
     raise InputError(f"The engine must be mesh, autoencoder:RUN or dfm:FILE, but got {name!r}.")
 
 
-def last_change(name: str) -> int:
-    """When the model that an engine draws with was last written, nanoseconds: trainings go on; 0 where there is none."""
+def model_mtime_ns(name: str) -> int:
+    """When an engine's model was last written, nanoseconds (trainings go on); 0 for an engine without one."""
     if not name.startswith(TRAINED):
         return 0
-    place = Path(name.partition(":")[2])
-    written = [place] if place.is_file() else [*place.glob("model.json"), *place.glob("exports/*/model.json")]
-    return max((path.stat().st_mtime_ns for path in written), default=0)
+    path = Path(name.partition(":")[2])
+    files = [path] if path.is_file() else [*path.glob("model.json"), *path.glob("exports/*/model.json")]
+    return max((file.stat().st_mtime_ns for file in files), default=0)

@@ -1,7 +1,7 @@
-"""Eyes: the target's own, so that gaze, blink and lids are its own, with irises of the source's colour.
+"""Eyes: the target's own, with its gaze, blinks and lids, and irises recoloured to the source's.
 
-A source's eye drawn into the target's lids looks right only where both are open alike: narrow eyes would be torn wide.
-What makes eyes a person's is the colour of the iris against the white, and that is carried over.
+A source's eye rendered between the target's lids looks right only where both are equally open: narrow eyes would be
+stretched. What identifies a person's eyes is the colour of the iris relative to the sclera, and that is transferred.
 """
 
 from __future__ import annotations
@@ -13,56 +13,59 @@ from facegen.faces.mesh import Array
 
 SIDES = ((mesh.EYE_LEFT, (468, 469, 470, 471, 472)), (mesh.EYE_RIGHT, (473, 474, 475, 476, 477)))
 """Lid line (16 vertices) and iris (centre and ring) of the eye on the image's left, and of that on its right."""
-LEAST_PIXELS = 6
-"""Of white and of iris, without which the colour of an eye is not known."""
-WEAKEST, STRONGEST = 0.4, 2.5
+MIN_PIXELS = 6
+"""Fewest pixels of sclera and of iris from which the colour of an eye is measured."""
+MIN_GAIN, MAX_GAIN = 0.4, 2.5
 """By how much an iris may be darkened or lightened."""
 BLACK = 4.0
 """Added to 0..255 intensities before they are divided."""
 
 
-def opening(points: Array, lids: tuple[int, ...]) -> float:
-    """Lid gap by eye width."""
+def eye_aspect_ratio(points: Array, lids: tuple[int, ...]) -> float:
+    """Lid gap by eye width (Soukupova and Cech 2016), from the (16,) vertices of the lid line."""
     corner_a, corner_b = points[lids[0], :2], points[lids[8], :2]
     gap = np.linalg.norm(points[lids[4], :2] - points[lids[12], :2])
     return float(gap / (np.linalg.norm(corner_a - corner_b) + 1e-6))
 
 
 def iris_colours(image_rgb: np.ndarray, points: Array) -> tuple[Array | None, Array | None]:
-    """For each eye the RGB of its iris by that of its white, (3,), which does not depend on light; None if not seen.
+    """For each eye the RGB of its iris divided by that of its sclera, (3,), independent of light; None if not visible.
 
     Args:
         image_rgb: (h, w, 3) uint8 picture of a face.
         points: (478, 2 or 3) in its pixels.
     """
-    left, right = (_colour(eye) for eye in _eyes(image_rgb, points))
+    left, right = (_relative_colour(eye) for eye in _eyes(image_rgb, points))
     # one eye may be in the shade of the nose
     return (left if left is not None else right), (right if right is not None else left)
 
 
-def recoloured(image_rgb: Array, points: Array, colours: tuple[Array | None, Array | None]) -> Array:
-    """A copy of a picture, its irises coloured anew; highlights stay.
+def recolour_irises(image_rgb: Array, points: Array, colours: tuple[Array | None, Array | None]) -> Array:
+    """Recolours the irises of a picture; highlights stay.
 
     Args:
         image_rgb: (h, w, 3) float32 RGB 0..255.
         points: (478, 2 or 3) in its pixels.
         colours: of another face, see `iris_colours`.
+
+    Returns:
+        A copy.
     """
     image_rgb = image_rgb.copy()
-    for eye, wanted in zip(_eyes(image_rgb, points), colours, strict=True):
-        found = _white_and_iris(eye)
-        if wanted is None or found is None:
+    for eye, colour in zip(_eyes(image_rgb, points), colours, strict=True):
+        measured = _measure(eye)
+        if colour is None or measured is None:
             continue
-        white, iris = found
-        gain = np.clip(wanted * white / iris, WEAKEST, STRONGEST)
-        bright = np.clip((eye.pixels.mean(-1) - iris.mean()) / max(float(white.mean() - iris.mean()), 8), 0, 1)
+        sclera, iris = measured
+        gain = np.clip(colour * sclera / iris, MIN_GAIN, MAX_GAIN)
+        bright = np.clip((eye.pixels.mean(-1) - iris.mean()) / max(float(sclera.mean() - iris.mean()), 8), 0, 1)
         weight = eye.iris * (1 - bright * bright)
         image_rgb[eye.region] = eye.pixels * (1 + (gain - 1) * weight[..., None])
     return image_rgb
 
 
 class _Eye:
-    """One eye's neighbourhood: its place, its pixels (h, w, 3) float32, and masks of opening and iris, 0..1."""
+    """The box around one eye: its slice of the image, its pixels (h, w, 3) float32, masks of opening and iris, 0..1."""
 
     def __init__(self, image_rgb: np.ndarray, lids: Array, iris: Array) -> None:
         x0, y0 = np.clip(np.floor(lids.min(0)).astype(int) - 2, 0, None).tolist()
@@ -84,20 +87,20 @@ def _eyes(image_rgb: np.ndarray, points: Array) -> tuple[_Eye, _Eye]:
     return left, right
 
 
-def _white_and_iris(eye: _Eye) -> tuple[Array, Array] | None:
-    """(3,) RGB of the brightest of the white, and of the iris between pupil and highlight."""
-    white, iris = (eye.opening > 0.9) & (eye.iris < 0.05), (eye.opening > 0.9) & (eye.iris > 0.95)
-    if np.count_nonzero(white) < LEAST_PIXELS or np.count_nonzero(iris) < LEAST_PIXELS:
+def _measure(eye: _Eye) -> tuple[Array, Array] | None:
+    """(3,) RGB of the brightest of the sclera, and of the iris between pupil and highlight."""
+    sclera, iris = (eye.opening > 0.9) & (eye.iris < 0.05), (eye.opening > 0.9) & (eye.iris > 0.95)
+    if np.count_nonzero(sclera) < MIN_PIXELS or np.count_nonzero(iris) < MIN_PIXELS:
         return None
-    return _between(eye.pixels[white], 60, 100) + BLACK, _between(eye.pixels[iris], 25, 75) + BLACK
+    return _percentile_mean(eye.pixels[sclera], 60, 100) + BLACK, _percentile_mean(eye.pixels[iris], 25, 75) + BLACK
 
 
-def _colour(eye: _Eye) -> Array | None:
-    found = _white_and_iris(eye)
-    return None if found is None else found[1] / found[0]
+def _relative_colour(eye: _Eye) -> Array | None:
+    measured = _measure(eye)
+    return None if measured is None else measured[1] / measured[0]
 
 
-def _between(pixels: Array, low: float, high: float) -> Array:
+def _percentile_mean(pixels: Array, low: float, high: float) -> Array:
     """Mean of the (N, 3) pixels whose brightness lies between two percentiles."""
     brightness = pixels.mean(-1)
     a, b = np.percentile(brightness, (low, high))

@@ -1,10 +1,9 @@
-"""The embedded swap engine: the source face worn by the target through the dense mesh.
+"""The built-in swap engine: the source's texture rendered on the target's dense mesh.
 
-The source's skin is unwrapped once into a texture from which its own light has been taken (`texture.py`). For each
-frame the texture is drawn through the target's points in perspective, the target's light is put on it, the target's own
-eyes and mouth interior look through, and what stands in front of the face stays in front. Nothing is remembered between
-frames: the points were smoothed over the whole clip before and light is solved on them, so a result depends on its
-frame alone and frames can be rendered in any order.
+The source's skin is unwrapped once into a texture without its shading (`texture.py`). For each frame the texture is
+rasterised on the target's mesh and relit with the target's light; the target's own eyes and mouth interior are kept, and
+so is what occludes the face. The engine is stateless: the points were smoothed over the whole clip before and light is
+solved on them, so a result depends on its frame alone and frames can be rendered in any order.
 """
 
 from __future__ import annotations
@@ -18,24 +17,31 @@ import numpy as np
 from facegen.faces import Face, blend, light, mesh
 from facegen.faces.mesh import Array
 from facegen.media import Patch
-from facegen.swap.engines.eyes import recoloured
-from facegen.swap.engines.occlusion import Mask, Occlusion, calm
-from facegen.swap.engines.shape import shaped
-from facegen.swap.engines.texture import TEXTURE_SIZE, Identity, Texture, make_identity, make_texture, view_of
-from facegen.swap.engines.warp import enlarged, followed, openings, taken
+from facegen.swap.engines.eyes import recolour_irises
+from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility
+from facegen.swap.engines.shape import transfer_shape
+from facegen.swap.engines.texture import (
+    TEXTURE_SIZE,
+    FaceTexture,
+    Identity,
+    build_identity,
+    pose_features,
+    unwrap_texture,
+)
+from facegen.swap.engines.warp import eye_mouth_mask, interpolate_vertices, remap, warp_field
 from facegen.swap.options import SwapOptions
 
 WORK_SIZE = 512
-"""Faces larger than this many pixels are rendered at this size and enlarged."""
-PALE = 0.7
-"""How closely the colours within a face follow how colourful the target's skin is."""
+"""Faces larger than this many pixels are rendered at this size and upscaled."""
+SATURATION_EXPONENT = 0.7
+"""How closely the saturation within a face follows that of the target's skin."""
 MARGIN = 0.08
 """Room around the face, as a share of its size."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class View:
-    """The neighbourhood of one face in one frame, at the size it is rendered in.
+class FaceCrop:
+    """The surroundings of one face in one frame, at the size they are rendered in.
 
     Attributes:
         origin_xy: its corner in the frame.
@@ -43,7 +49,7 @@ class View:
         image_rgb: (h, w, 3) uint8.
         points: (478, 3) of the target, in its pixels.
         scale: its pixels per pixel of the frame.
-        mask: how far it is uncovered; nothing when that is not known.
+        mask: visibility of the face; nothing when that is not known.
     """
 
     origin_xy: tuple[int, int]
@@ -51,163 +57,167 @@ class View:
     image_rgb: np.ndarray
     points: Array
     scale: float
-    mask: Mask | None
+    mask: VisibilityMask | None
 
-    def visible(self, share: np.ndarray | None) -> Array | None:
-        """(h, w) how far each pixel of the view is uncovered face, 0..1, from the share in the mask's crop."""
-        if share is None or self.mask is None:
+    def warp_visibility(self, visibility: np.ndarray | None) -> Array | None:
+        """(h, w) in [0, 1]: visibility warped from the parser's crop, (S, S) uint8, to this one."""
+        if visibility is None or self.mask is None:
             return None
-        # view pixel -> frame pixel -> crop pixel, between pixel centres
+        # this crop -> frame -> the parser's crop, between pixel centres
         to_crop = self.mask.matrix[:, :2] / self.scale
         corner = np.array(self.origin_xy) + 0.5 / self.scale - 0.5
         inverse = np.column_stack([to_crop, self.mask.matrix[:, :2] @ corner + self.mask.matrix[:, 2]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        found = cv2.warpAffine(
-            share,
+        warped = cv2.warpAffine(
+            visibility,
             inverse.astype(np.float32),
             self.image_rgb.shape[1::-1],
             flags=flags,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return found.astype(np.float32) / 255
+        return warped.astype(np.float32) / 255
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Cues:
-    """What is measured on a frame and settled over its neighbours.
+class MeshStatistics:
+    """Frame statistics, smoothed over time before the frame is composited.
 
     Attributes:
-        gain: (468, 3) log RGB that puts the target's light on the texture.
-        colourful: how much of the texture's colour the target's shows, see `_colourful`.
+        gain: (468, 3) log RGB that relights the texture like the target.
+        saturation: factor on the texture's saturation, see `_relative_saturation`.
         excess: how many times sharper the texture is than the target.
         grain: standard deviation of the target's noise, 0..255.
-        uncovered: (S, S) uint8 share of the mask; nothing when it is not known, or is that of the frame before.
+        visibility: (S, S) uint8 of the mask; nothing when it is not known, or is that of the frame before.
     """
 
     gain: Array
-    colourful: float
+    saturation: float
     excess: float
     grain: float
-    uncovered: np.ndarray | None
+    visibility: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class MeshDraft:
-    """One face of one frame before its light is settled.
+class MeshPrediction:
+    """One face of one frame before it is relit and composited.
 
     Attributes:
-        view: the target.
-        shape: (478, 3) where the new face's points go, in the view's pixels.
-        albedo: (h, w, 3) log albedo of the source, drawn in place.
-        depth: (h, w) pixels, how deep inside the mesh each pixel lies.
+        crop: the target.
+        shape: (478, 3) where the new face's points go, in the crop's pixels.
+        albedo: (h, w, 3) log albedo of the source, rasterised there.
+        depth: (h, w) pixels, distance to the mesh's border.
         irises: the source's, see `iris_colours`.
-        cues: see there.
+        statistics: see there.
     """
 
-    view: View
+    crop: FaceCrop
     shape: Array
     albedo: Array
     depth: Array
     irises: tuple[Array | None, Array | None]
-    cues: Cues
+    statistics: MeshStatistics
 
 
 class MeshEngine:
-    """Swaps by drawing the source's de-lit texture through the target's mesh."""
+    """Swaps by rendering the source's texture on the target's mesh."""
 
     name = "mesh"
-    look_around = 3
+    window_radius = 3
 
     def __init__(self) -> None:
-        self._occlusion = Occlusion()
+        self._occlusion = OcclusionDetector()
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
         textures = []
         for image_rgb, face in pictures:
-            mask = self._occlusion.mask(image_rgb, face, is_worn=False)
-            view = _view(image_rgb, face, mask, TEXTURE_SIZE)
-            visible = view.visible(mask.share) if mask is not None else None
+            mask = self._occlusion.detect(image_rgb, face, is_target=False)
+            crop = _crop_face(image_rgb, face, mask, TEXTURE_SIZE)
+            visible = crop.warp_visibility(mask.visibility) if mask is not None else None
             if visible is not None:
-                # hair ends in a soft shadow, which is no skin either: look upwards for it
-                reach = round(float(np.ptp(view.points[:, 0])) * 0.03) + 1
+                # hair casts a soft shadow below it, which is no skin either
+                reach = round(float(np.ptp(crop.points[:, 0])) * 0.03) + 1
                 visible = cv2.erode(visible, np.ones((reach, 1), np.uint8), anchor=(0, reach - 1))
-            textures.append(make_texture(view.image_rgb, view.points, visible, view_of(face)))
-        return make_identity(textures, [face for _, face in pictures])
+            textures.append(unwrap_texture(crop.image_rgb, crop.points, visible, pose_features(face)))
+        return build_identity(textures, [face for _, face in pictures])
 
-    def draft(
+    def predict(
         self,
         image_rgb: np.ndarray,
         face: Face,
         identity: Identity,
         options: SwapOptions,
-        before: MeshDraft | None = None,
-    ) -> MeshDraft:
-        """See `Engine.draft`."""
+        previous: MeshPrediction | None = None,
+    ) -> MeshPrediction:
+        """See `Engine.predict`."""
         mask = None
         if options.occlusion:
-            earlier = before.view.mask if before is not None else None
-            mask = self._occlusion.mask(image_rgb, face, is_worn=True, before=earlier)
-        view = _view(image_rgb, face, mask, WORK_SIZE)
-        texture = _chosen(identity, face)
-        shape = shaped(view.points, face, identity.rest, options.face_shape)
-        albedo, covered = _drawn(shape[: mesh.VERTEX_COUNT], texture, view.image_rgb.shape[:2])
+            previous_mask = previous.crop.mask if previous is not None else None
+            mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask)
+        crop = _crop_face(image_rgb, face, mask, WORK_SIZE)
+        texture = _select_texture(identity, face)
+        shape = transfer_shape(crop.points, face, identity.rest_shape, options.face_shape)
+        albedo, covered = _rasterise_texture(shape[: mesh.VERTEX_COUNT], texture, crop.image_rgb.shape[:2])
         depth = blend.depth_of(covered)
-        looked_at = depth > 1 + 0.05 * float(np.ptp(shape[:, 0]))
-        target_luma = view.image_rgb[..., 1].astype(np.float32)
-        gain, colourful = _light_of(view, texture, options)
-        cues = Cues(
+        inner = depth > 1 + 0.05 * float(np.ptp(shape[:, 0]))
+        target_luma = crop.image_rgb[..., 1].astype(np.float32)
+        gain, saturation = _relight(crop, texture, options)
+        statistics = MeshStatistics(
             gain=gain,
-            colourful=colourful,
-            excess=blend.sharpness(cv2.extractChannel(albedo, 1), looked_at)
-            / max(blend.sharpness(light.to_log(target_luma), looked_at), 1e-3),
-            grain=blend.grain_of(target_luma, looked_at),
-            uncovered=mask.share if mask is not None and mask.is_own else None,
+            saturation=saturation,
+            excess=blend.sharpness(cv2.extractChannel(albedo, 1), inner)
+            / max(blend.sharpness(light.to_log(target_luma), inner), 1e-3),
+            grain=blend.grain_of(target_luma, inner),
+            visibility=mask.visibility if mask is not None and mask.is_measured else None,
         )
-        return MeshDraft(view=view, shape=shape, albedo=albedo, depth=depth, irises=texture.irises, cues=cues)
+        return MeshPrediction(
+            crop=crop, shape=shape, albedo=albedo, depth=depth, irises=texture.irises, statistics=statistics
+        )
 
-    def settle(self, window: Sequence[Cues], centre: int, options: SwapOptions) -> Cues:
-        """See `Engine.settle`: a Gaussian mean over the frames around."""
-        uncovered = calm([cues.uncovered for cues in window], centre, options.temporal_smoothing)
+    def smooth(self, window: Sequence[MeshStatistics], centre: int, options: SwapOptions) -> MeshStatistics:
+        """See `Engine.smooth`: a Gaussian mean over the frames around."""
+        visibility = smooth_visibility([frame.visibility for frame in window], centre, options.temporal_smoothing)
         if len(window) == 1 or options.temporal_smoothing == 0:
-            return dataclasses.replace(window[centre], uncovered=uncovered)
+            return dataclasses.replace(window[centre], visibility=visibility)
         offsets = np.arange(len(window)) - centre
         weights = np.exp(-np.square(offsets / (3 * options.temporal_smoothing)) / 2).astype(np.float32)
         weights /= weights.sum()
-        return Cues(
-            gain=np.tensordot(weights, np.stack([cues.gain for cues in window]), 1),
-            colourful=float(weights @ [cues.colourful for cues in window]),
-            excess=float(weights @ [cues.excess for cues in window]),
-            grain=float(weights @ [cues.grain for cues in window]),
-            uncovered=uncovered,
+        return MeshStatistics(
+            gain=np.tensordot(weights, np.stack([frame.gain for frame in window]), 1),
+            saturation=float(weights @ [frame.saturation for frame in window]),
+            excess=float(weights @ [frame.excess for frame in window]),
+            grain=float(weights @ [frame.grain for frame in window]),
+            visibility=visibility,
         )
 
-    def render(self, draft: MeshDraft, cues: Cues, options: SwapOptions, *, seed: int) -> Patch:
-        """See `Engine.render`."""
-        view, shape = draft.view, draft.shape[: mesh.VERTEX_COUNT]
-        size = view.image_rgb.shape[:2]
+    def composite(
+        self, prediction: MeshPrediction, statistics: MeshStatistics, options: SwapOptions, *, seed: int
+    ) -> Patch:
+        """See `Engine.composite`."""
+        crop, shape = prediction.crop, prediction.shape[: mesh.VERTEX_COUNT]
+        size = crop.image_rgb.shape[:2]
         width = float(np.ptp(shape[:, 0]))
-        grey = np.full((3, 3), (1 - cues.colourful) / 3, np.float32)
-        albedo = cv2.transform(draft.albedo, grey + np.eye(3, dtype=np.float32) * cues.colourful)
-        lit = np.clip(light.from_log(albedo + enlarged(cues.gain, shape, size)), 0, 255)
-        lit = blend.blurred_to(lit, 1 + (cues.excess - 1) * options.sharpness_match)
-        lit += blend.grain(size, cues.grain * options.grain_match, seed)
-        there, reach = followed(view.points[: mesh.VERTEX_COUNT], shape, size)
-        moved = taken(view.image_rgb, there).astype(np.float32)
-        inside = recoloured(moved, draft.shape, draft.irises)
-        drawn = lit + (inside - lit) * cv2.merge([openings(shape, size)] * 3)
-        wide = blend.ramp(draft.depth, width * (0.05 + 0.25 * options.mask_feather)) * reach
-        narrow = blend.ramp(draft.depth, width * (0.02 + 0.1 * options.mask_feather)) * reach
-        visible = view.visible(cues.uncovered)
+        grey = np.full((3, 3), (1 - statistics.saturation) / 3, np.float32)
+        albedo = cv2.transform(prediction.albedo, grey + np.eye(3, dtype=np.float32) * statistics.saturation)
+        relit = np.clip(light.from_log(albedo + interpolate_vertices(statistics.gain, shape, size)), 0, 255)
+        relit = blend.blurred_to(relit, 1 + (statistics.excess - 1) * options.sharpness_match)
+        relit += blend.grain(size, statistics.grain * options.grain_match, seed)
+        field, reach = warp_field(crop.points[: mesh.VERTEX_COUNT], shape, size)
+        warped = remap(crop.image_rgb, field).astype(np.float32)
+        eyes_mouth = recolour_irises(warped, prediction.shape, prediction.irises)
+        face = relit + (eyes_mouth - relit) * cv2.merge([eye_mouth_mask(shape, size)] * 3)
+        wide = blend.ramp(prediction.depth, width * (0.05 + 0.25 * options.mask_feather)) * reach
+        narrow = blend.ramp(prediction.depth, width * (0.02 + 0.1 * options.mask_feather)) * reach
+        visible = crop.warp_visibility(statistics.visibility)
         if visible is not None:
-            visible = taken(visible, there)
+            visible = remap(visible, field)
             wide, narrow = wide * visible, narrow * visible
-        result = blend.two_bands(moved, drawn, wide, narrow, width * 0.03)
-        return _patch(view, result, np.minimum(reach * 50, 1))
+        result = blend.two_bands(warped, face, wide, narrow, width * 0.03)
+        return _patch(crop, result, np.minimum(reach * 50, 1))
 
 
-def _view(image_rgb: np.ndarray, face: Face, mask: Mask | None, work_size: int) -> View:
-    """The neighbourhood of a face, no larger than `work_size`."""
+def _crop_face(image_rgb: np.ndarray, face: Face, mask: VisibilityMask | None, work_size: int) -> FaceCrop:
+    """The surroundings of a face, no larger than `work_size`."""
     points = face.points478
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     margin = float((high - low).max()) * MARGIN + 2
@@ -215,86 +225,87 @@ def _view(image_rgb: np.ndarray, face: Face, mask: Mask | None, work_size: int) 
     x0, y0 = (np.clip(np.floor(low - margin), 0, [width - 2, height - 2]).astype(int) // 2 * 2).tolist()
     x1, y1 = np.clip(np.ceil(high + margin), [x0 + 2, y0 + 2], [width, height]).astype(int).tolist()
     scale = min(work_size / max(x1 - x0, y1 - y0), 1.0)
-    crop = image_rgb[y0:y1, x0:x1]
+    picture = image_rgb[y0:y1, x0:x1]
     if scale < 1:
         size = (max(round((x1 - x0) * scale), 2), max(round((y1 - y0) * scale), 2))
-        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    return View(
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return FaceCrop(
         origin_xy=(x0, y0),
         frame_size_hw=(y1 - y0, x1 - x0),
-        image_rgb=crop,
+        image_rgb=picture,
         points=((points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)).astype(np.float32),
         scale=scale,
         mask=mask,
     )
 
 
-def _chosen(identity: Identity, face: Face) -> Texture:
-    """The texture for this moment: the nearest two in pose and expression, blended by how near they are."""
+def _select_texture(identity: Identity, face: Face) -> FaceTexture:
+    """The nearest two textures in pose and expression, interpolated by their distances."""
     if len(identity.textures) == 1:
         return identity.textures[0]
-    views = np.stack([texture.view for texture in identity.textures])
-    distances = np.square(views - view_of(face)).sum(1)
+    features = np.stack([texture.pose_features for texture in identity.textures])
+    distances = np.square(features - pose_features(face)).sum(1)
     first, second = np.argsort(distances)[:2]
     share = float(distances[first] / (distances[first] + distances[second] + 1e-6))
     a, b = identity.textures[first], identity.textures[second]
-    return Texture(
+    return FaceTexture(
         albedo_log=tuple(x + (y - x) * share for x, y in zip(a.albedo_log, b.albedo_log, strict=True)),
         vertex_albedo=a.vertex_albedo + (b.vertex_albedo - a.vertex_albedo) * share,
         tone=a.tone + (b.tone - a.tone) * share,
-        view=a.view,
+        pose_features=a.pose_features,
         irises=a.irises,
     )
 
 
-def _light_of(view: View, texture: Texture, options: SwapOptions) -> tuple[Array, float]:
-    """(468, 3) log light and tone that the texture needs at each vertex, and how colourful it may be."""
-    points = view.points[: mesh.VERTEX_COUNT]
+def _relight(crop: FaceCrop, texture: FaceTexture, options: SwapOptions) -> tuple[Array, float]:
+    """(468, 3) log gain that the texture needs at each vertex, and the factor on its saturation."""
+    points = crop.points[: mesh.VERTEX_COUNT]
     normals = mesh.normals(points)
-    height, width = view.image_rgb.shape[:2]
+    height, width = crop.image_rgb.shape[:2]
     is_inside = ((points[:, :2] >= 1) & (points[:, :2] <= [width - 1, height - 1])).all(1)
     weights = light.facing(normals) * is_inside
-    visible = view.visible(view.mask.share if view.mask is not None else None)
+    visible = crop.warp_visibility(crop.mask.visibility if crop.mask is not None else None)
     if visible is not None:
         weights = weights * mesh.sample(visible[..., None], points)[:, 0]
-    colours = light.vertex_colours(view.image_rgb, points, visible)
+    colours = light.vertex_colours(crop.image_rgb, points, visible)
     gain = light.relight(texture.vertex_albedo, colours, normals, weights)
-    colourful = _colourful(np.average(colours, axis=0, weights=weights * light.skin_vertices() + 1e-6), texture.tone)
+    target_tone = np.average(colours, axis=0, weights=weights * light.skin_vertices() + 1e-6)
+    saturation = _relative_saturation(target_tone, texture.tone)
     if options.colour < 1:
-        own_tone = texture.tone - texture.tone.mean()
+        source_chroma = texture.tone - texture.tone.mean()
         mean_gain = gain.mean(0)
         chroma = mean_gain - mean_gain.mean()
-        gain = gain + (own_tone - chroma) * (1 - options.colour)
-    return gain, 1 + (colourful - 1) * options.colour
+        gain = gain + (source_chroma - chroma) * (1 - options.colour)
+    return gain, 1 + (saturation - 1) * options.colour
 
 
-def _colourful(target_tone: Array, source_tone: Array) -> float:
-    """How far lips, cheeks and shades keep their colour, 0.1..1: in a clip of pale or toned colours skin's are pale, too.
+def _relative_saturation(target_tone: Array, source_tone: Array) -> float:
+    """Saturation of the target's skin by that of the source's, 0.1..1: in a desaturated clip lips and cheeks are, too.
 
     Args:
         target_tone: (3,) log RGB of the target's skin.
         source_tone: (3,) log RGB of the source's.
     """
     target, source = (float(np.linalg.norm(tone - tone.mean())) for tone in (target_tone, source_tone))
-    return float(np.clip((target / (source + 1e-3)) ** PALE, 0.1, 1))
+    return float(np.clip((target / (source + 1e-3)) ** SATURATION_EXPONENT, 0.1, 1))
 
 
-def _drawn(shape: Array, texture: Texture, size_hw: tuple[int, int]) -> tuple[Array, np.ndarray]:
+def _rasterise_texture(shape: Array, texture: FaceTexture, size_hw: tuple[int, int]) -> tuple[Array, np.ndarray]:
     """(h, w, 3) float32 log albedo of the texture on the target's mesh, and (h, w) bool where the mesh is."""
     texels = TEXTURE_SIZE / max(float(np.ptp(shape[:, 0])), 1)
     level = min(int(np.log2(max(texels, 1)) + 0.3), len(texture.albedo_log) - 1)
     albedo = texture.albedo_log[level]
-    places = mesh.topology().uv * np.float32(albedo.shape[0]) - np.float32(0.5)
-    where, covered = mesh.rasterise(shape, np.column_stack([places, np.zeros(len(shape))]), size_hw)
-    map_x, map_y, _ = cv2.split(where)
+    texels_xy = mesh.topology().uv * np.float32(albedo.shape[0]) - np.float32(0.5)
+    coordinates, covered = mesh.rasterise(shape, np.column_stack([texels_xy, np.zeros(len(shape))]), size_hw)
+    map_x, map_y, _ = cv2.split(coordinates)
     return cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), covered
 
 
-def _patch(view: View, result: Array, alpha: Array) -> Patch:
+def _patch(crop: FaceCrop, result: Array, alpha: Array) -> Patch:
     """Back to the frame's own pixels."""
-    if view.frame_size_hw != view.image_rgb.shape[:2]:
-        result = cv2.resize(result, view.frame_size_hw[::-1], interpolation=cv2.INTER_CUBIC)
-        alpha = cv2.resize(alpha, view.frame_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    if crop.frame_size_hw != crop.image_rgb.shape[:2]:
+        result = cv2.resize(result, crop.frame_size_hw[::-1], interpolation=cv2.INTER_CUBIC)
+        alpha = cv2.resize(alpha, crop.frame_size_hw[::-1], interpolation=cv2.INTER_LINEAR)
     return Patch(
-        x=view.origin_xy[0], y=view.origin_xy[1], image_rgb=np.clip(result, 0, 255).astype(np.uint8), alpha=alpha
+        x=crop.origin_xy[0], y=crop.origin_xy[1], image_rgb=np.clip(result, 0, 255).astype(np.uint8), alpha=alpha
     )

@@ -1,4 +1,4 @@
-"""Where the points of a swapped face go: the source's proportions with the target's pose and expression."""
+"""Shape transfer: the source's proportions with the target's pose and expression."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from facegen.faces import Face, expression, mesh
 from facegen.faces.mesh import Array
-from facegen.swap.engines.eyes import SIDES, opening
+from facegen.swap.engines.eyes import SIDES, eye_aspect_ratio
 
 JAW_OPENED = 0.4
 """How much wider a swapped jaw opens, by the target's jawOpen (found by measuring jawOpen before and after)."""
@@ -24,17 +24,20 @@ _GAPS = tuple(
 """Vertices that face each other across an opening."""
 
 
-def shaped(points: Array, target: Face, source_rest: Array, strength: float) -> Array:
-    """(478, 3) where the points of a face go: the source's proportions with the target's pose and expression.
+def transfer_shape(points: Array, target: Face, source_rest: Array, strength: float) -> Array:
+    """Moves the points of a face to the source's proportions, in the target's pose and expression.
 
-    What is added to the target's points is the difference of the two people at rest, so that whatever the target does
-    is kept; the mouth keeps the target's own gap, and eyes that close do so a little earlier.
+    The difference of the two neutral shapes is added to the target's points, so that its movements are kept; the mouth
+    keeps the target's own gap, and eyes that close do so a little earlier.
 
     Args:
         points: (478, 3) of the target, in any scale of its image.
-        target: whose expression it is.
-        source_rest: see `Identity.rest`.
+        target: the face with that pose and expression.
+        source_rest: (468, 3) canonical cm, the source without expression, see `Identity.rest_shape`.
         strength: 0 keeps the target's proportions, 1 takes the source's.
+
+    Returns:
+        (478, 3) in the scale of `points`.
     """
     pose = mesh.Pose.of(points)
     rest = target.rest
@@ -51,7 +54,7 @@ def shaped(points: Array, target: Face, source_rest: Array, strength: float) -> 
     canonical = pose.to_canonical(points[: mesh.VERTEX_COUNT])
     for lids, _ in SIDES:
         above, below = list(lids[1:8]), list(lids[:8:-1])
-        sleepy = 1 - np.clip((opening(points, lids) - LIDS_SHUT) / (LIDS_AWAKE - LIDS_SHUT), 0, 1)
+        sleepy = 1 - np.clip((eye_aspect_ratio(points, lids) - LIDS_SHUT) / (LIDS_AWAKE - LIDS_SHUT), 0, 1)
         offset[above, 1] -= (canonical[above, 1] - canonical[below, 1]) * sleepy * LIDS_CLOSED
     # an iris goes where the lids around it go
     irises = [np.repeat(offset[list(lids)].mean(0, keepdims=True), 5, 0) for lids, _ in SIDES]

@@ -1,4 +1,4 @@
-"""A picture that follows the mesh of a face from one shape to another."""
+"""Warping a picture from one face mesh to another, and the regions that stay the target's own."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ AROUND = 0.05
 """How far outside of the target's outline the picture may change, as a share of the face's width."""
 
 
-def followed(target: Array, shape: Array, size_hw: tuple[int, int]) -> tuple[tuple[Array, Array], Array]:
-    """Where each pixel comes from when the picture follows the mesh, and how far it does.
+def warp_field(target: Array, shape: Array, size_hw: tuple[int, int]) -> tuple[tuple[Array, Array], Array]:
+    """The sampling grid that warps a picture from one mesh to another, and its falloff.
 
-    Inside the target's outline the picture follows fully, outside of it less and less, so that the chin and cheek line
-    takes the new shape and what is behind stays joined.
+    Inside the target's outline the picture follows the mesh fully, outside of it less and less, so that the chin and
+    cheek line takes the new shape and the background stays continuous.
 
     Args:
-        target: (468, 3) where the vertices were.
+        target: (468, 3) where the vertices were, pixels.
         shape: (468, 3) where they go.
         size_hw: size of the picture.
 
     Returns:
-        x and y, each (h, w) pixels; and (h, w) 1 inside, falling to 0 at `AROUND` outside.
+        x and y to sample at, each (h, w) pixels, see `remap`; and (h, w) 1 inside, falling to 0 at `AROUND` outside.
     """
     hull = mesh.polygon_mask(cv2.convexHull(np.ascontiguousarray(target[:, :2], np.float32))[:, 0], size_hw)
     outside = cv2.distanceTransform(255 - hull, cv2.DIST_L2, 3)
@@ -35,17 +35,17 @@ def followed(target: Array, shape: Array, size_hw: tuple[int, int]) -> tuple[tup
     near = np.clip(1 - outside / around, 0, 1)
     reach = near * near * (3 - 2 * near)
     offsets = np.column_stack([(target - shape)[:, :2], np.zeros(len(shape))]).astype(np.float32)
-    field = enlarged(offsets, shape, size_hw, around)[..., :2] * reach[..., None]
+    field = interpolate_vertices(offsets, shape, size_hw, around)[..., :2] * reach[..., None]
     x, y = np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32)
     return (field[..., 0] + x, field[..., 1] + y[:, None]), reach
 
 
-def taken(picture: np.ndarray, there: tuple[Array, Array]) -> np.ndarray:
-    """A picture (or mask) whose pixels come from elsewhere."""
-    return cv2.remap(picture, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def remap(picture: np.ndarray, field: tuple[Array, Array]) -> np.ndarray:
+    """A picture (or mask) sampled at the positions of `warp_field`."""
+    return cv2.remap(picture, *field, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def openings(shape: Array, size_hw: tuple[int, int]) -> Array:
+def eye_mouth_mask(shape: Array, size_hw: tuple[int, int]) -> Array:
     """(h, w) where the target's own eyes and mouth interior are seen, 0..1 with soft edges."""
     mask = mesh.polygon_mask(shape[list(mesh.LIPS_INNER), :2], size_hw)
     for lids, _ in SIDES:
@@ -58,8 +58,20 @@ def openings(shape: Array, size_hw: tuple[int, int]) -> Array:
     return cv2.GaussianBlur(mask, (0, 0), radius).astype(np.float32) / 255
 
 
-def enlarged(vertex_values: Array, shape: Array, size_hw: tuple[int, int], spread_px: float = 6) -> Array:
-    """(h, w, 3) vertex values over the picture and spread beyond, drawn at a third of its size: they vary slowly."""
+def interpolate_vertices(vertex_values: Array, shape: Array, size_hw: tuple[int, int], spread_px: float = 6) -> Array:
+    """Interpolates values of the vertices over the mesh and extrapolates them beyond its outline.
+
+    They vary slowly, so this is done at a third of the size.
+
+    Args:
+        vertex_values: (468, 3).
+        shape: (468, 3) the vertices, pixels.
+        size_hw: size of the picture.
+        spread_px: standard deviation of the blur that extrapolates, pixels.
+
+    Returns:
+        (h, w, 3) float32.
+    """
     small = (max(size_hw[0] // 3, 8), max(size_hw[1] // 3, 8))
     factor = np.array([small[1] / size_hw[1], small[0] / size_hw[0], 1 / 3], np.float32)
     values, covered = mesh.rasterise(shape * factor, vertex_values, small)

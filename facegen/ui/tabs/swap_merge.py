@@ -1,4 +1,4 @@
-"""The part of the Swap tab for trained models: which one draws the face, and how it is laid over the frame."""
+"""The part of the Swap tab for trained models: which one draws the face, and how it is merged into the frame."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.swap.autoencoder.merge import MergeOptions
+from facegen.swap.merge.options import MergeOptions
 from facegen.ui import trained_swaps
 from facegen.ui.handlers import note, shown
 from facegen.ui.options import Widgets, widgets
@@ -16,7 +16,7 @@ from facegen.ui.shell import Shell
 MATTER = ("mode", "mask", "erode", "blur", "face_scale", "colour", "restore", "sharpen")
 MORE = ("motion_blur", "denoise", "degrade", "colour_degrade", "hist_threshold", "morph")
 LABELS = {
-    "mode": "Way of laying it over",
+    "mode": "Merge mode",
     "erode": "Shrink the mask",
     "blur": "Soften the mask",
     "restore": "Details from the restorer (%)",

@@ -13,7 +13,7 @@ from facegen.swap.autoencoder.family import TimmEncoder
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import FACESWAP, SaehdOptions
 from facegen.swap.autoencoder.task import SaehdTask
-from facegen.swap.engines.painter import OnnxPainter, TorchPainter
+from facegen.swap.merge.predictor import DfmPredictor, TorchPredictor
 from facegen.swap.tasks import SAEHD
 from facegen.training.checkpoint import list_checkpoints
 from facegen.training.launch import train_in
@@ -75,7 +75,7 @@ def test_trains_saves_shows_and_exports(preset: str, two_people: Path, tmp_path:
     assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
     face = torch.rand(64, 64, 3).numpy()
     for ours, theirs in zip(
-        TorchPainter(tmp_path)(face, 1.0), OnnxPainter(result.files["dfm"])(face, 1.0), strict=True
+        TorchPredictor(tmp_path)(face, 1.0), DfmPredictor(result.files["dfm"])(face, 1.0), strict=True
     ):
         torch.testing.assert_close(torch.from_numpy(ours), torch.from_numpy(theirs), atol=1e-3, rtol=0)
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from facegen.cli import build_app
 from facegen.errors import Cancelled
 from facegen.swap.autoencoder.flow import FlowOptions, train_swap
-from facegen.swap.autoencoder.merge import merge_options
+from facegen.swap.merge.options import parse_merge_options
 from tests import factories
 
 TINY = ("steps=4", "save_every=2", "task.export_dfm=false")
@@ -41,7 +41,7 @@ def test_three_videos_become_one(videos: tuple[Path, Path], tmp_path: Path) -> N
     assert (tmp_path / "run" / "people" / "a" / "masks").is_dir()
     again = _run(*words, "--run", tmp_path / "run", "--output", tmp_path / "other.mp4", "--json")
     assert again["resumed"] == ["faces a", "faces b", "training"]
-    assert merge_options("", tmp_path / "run").mode == "mesh-guided"
+    assert parse_merge_options("", tmp_path / "run").mode == "mesh-guided"
 
 
 def test_goes_on_after_a_stop(videos: tuple[Path, Path], tmp_path: Path) -> None:

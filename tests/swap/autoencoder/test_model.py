@@ -10,11 +10,11 @@ import torch
 from facegen.config import from_dict
 from facegen.errors import InputError
 from facegen.swap.autoencoder import deep
-from facegen.swap.autoencoder.colours import TRANSFERS, to_lab, to_rgb
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.autoencoder.samples import TwoPeople, blurred_outside
 from facegen.swap.autoencoder.task import SaehdTask
+from facegen.swap.merge.colour_transfer import COLOUR_TRANSFERS, to_lab, to_rgb
 from facegen.swap.tasks import SAEHD
 from facegen.training.request import make_request
 from facegen.training.task import BatchSpec
@@ -247,15 +247,15 @@ def test_twenty_steps_fit_a_batch(task: SaehdTask, two_people: Path) -> None:
     assert seen[-1] < 0.6 * seen[0]
 
 
-@pytest.mark.parametrize("name", TRANSFERS)
+@pytest.mark.parametrize("name", COLOUR_TRANSFERS)
 def test_colours_move_to_the_other_picture(name: str) -> None:
     random = torch.Generator().manual_seed(3)
     own = torch.rand(2, 3, 24, 24, generator=random) * 0.4 + 0.1
     like = torch.rand(2, 3, 24, 24, generator=random) * torch.tensor([0.5, 0.3, 0.2]).view(1, 3, 1, 1) + 0.3
-    made = TRANSFERS[name](own, like)
+    made = COLOUR_TRANSFERS[name](own, like)
     before, after = ((p.mean((2, 3)) - like.mean((2, 3))).abs().max() for p in (own, made))
     assert float(after) < 0.15 * float(before)
-    same = TRANSFERS[name](like, like)
+    same = COLOUR_TRANSFERS[name](like, like)
     assert float((same - like).abs().max()) < 0.05
 
 

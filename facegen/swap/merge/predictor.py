@@ -1,4 +1,4 @@
-"""What draws a face as person B: a training of this project, or a `.dfm` file."""
+"""Inference of a model trained for two people: a training of this project, or a `.dfm` file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from facegen.facesets import crop
 Array = np.ndarray
 
 
-class Painter(Protocol):
-    """Draws A's crop with B's face."""
+class Predictor(Protocol):
+    """Predicts B's face from a crop of A's."""
 
     @property
     def resolution(self) -> int:
@@ -23,34 +23,42 @@ class Painter(Protocol):
 
     @property
     def face_type(self) -> str:
-        """How they are cut."""
+        """How they are aligned, see `facesets.crop.FACE_TYPES`."""
         ...
 
     def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
-        """(R, R, 3) float32 in 0..1 to the new face, its mask, and the mask of the face that was there."""
+        """Runs the model on one crop.
+
+        Args:
+            face_rgb: (R, R, 3) float32 RGB in [0, 1].
+            morph: how far to go from A to B, 0 to 1 (amp models).
+
+        Returns:
+            The new face (R, R, 3), its mask (R, R), and the mask of A's face (R, R), float32 in [0, 1].
+        """
         ...
 
 
-class TorchPainter:
+class TorchPredictor:
     """A training of this project: its run folder, or an export of it."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, path: Path) -> None:
         from facegen.swap.autoencoder.export import read_model
 
-        self._model, options = read_model(place)
+        self._model, options = read_model(path)
         self.resolution, self.face_type = options.resolution, options.face_type
 
     def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
-        """See `Painter`."""
+        """See `Predictor`."""
         import torch
 
         with torch.inference_mode():
             pictures = torch.from_numpy(face_rgb).permute(2, 0, 1)[None]
-            swapped, again = self._model.swap(pictures, morph), self._model.draw_a(pictures)
-        return swapped.picture[0].permute(1, 2, 0).numpy(), swapped.mask[0, 0].numpy(), again.mask[0, 0].numpy()
+            swapped, own = self._model.swap(pictures, morph), self._model.draw_a(pictures)
+        return swapped.picture[0].permute(1, 2, 0).numpy(), swapped.mask[0, 0].numpy(), own.mask[0, 0].numpy()
 
 
-class OnnxPainter:
+class DfmPredictor:
     """A `.dfm` file, of this project or of DeepFaceLab."""
 
     def __init__(self, path: Path) -> None:
@@ -59,9 +67,9 @@ class OnnxPainter:
         if not path.is_file():
             raise InputError(f"Expected a .dfm file at {path}, found none; check the path.")
         try:
-            offered = onnxruntime.get_available_providers()
-            wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in offered]
-            self._session = onnxruntime.InferenceSession(str(path), providers=wanted)
+            available = onnxruntime.get_available_providers()
+            providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+            self._session = onnxruntime.InferenceSession(str(path), providers=providers)
         except Exception as error:  # ONNX Runtime raises kinds of its own, which have no common base
             raise InputError(f"Expected a .dfm file at {path}, found one that cannot be read ({error}).") from error
         inputs = {item.name: item.shape for item in self._session.get_inputs()}
@@ -69,11 +77,11 @@ class OnnxPainter:
         if len(shape) != 4 or not isinstance(shape[1], int):
             raise InputError(f"Expected a .dfm with the input in_face:0 in {path}, found {', '.join(inputs)}.")
         self.resolution, self._has_morph = shape[1], "morph_value:0" in inputs
-        described = self._session.get_modelmeta().custom_metadata_map.get("face_type", "")
-        self.face_type = described if described in crop.FACE_TYPES else "whole_face"
+        face_type = self._session.get_modelmeta().custom_metadata_map.get("face_type", "")
+        self.face_type = face_type if face_type in crop.FACE_TYPES else "whole_face"
 
     def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
-        """See `Painter`."""
+        """See `Predictor`."""
         feeds = {"in_face:0": np.ascontiguousarray(face_rgb[None, ..., ::-1], np.float32)}
         if self._has_morph:
             feeds["morph_value:0"] = np.array([morph], np.float32)

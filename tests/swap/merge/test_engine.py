@@ -15,11 +15,18 @@ from facegen.cli import build_app
 from facegen.errors import InputError
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
 from facegen.swap.autoencoder.export import read_model, write_dfm, write_onnx
-from facegen.swap.autoencoder.merge import MaskMode, MergeOptions, Mode, for_clip, merge_options, save_options
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.engines import make_engine
 from facegen.swap.engines.protocol import Engine
+from facegen.swap.merge.options import (
+    MaskMode,
+    MergeMode,
+    MergeOptions,
+    apply_clip_options,
+    parse_merge_options,
+    save_merge_options,
+)
 
 
 def test_a_run_holds_what_a_swap_needs(trained: Path) -> None:
@@ -59,7 +66,7 @@ def test_dfm_draws_the_same(architecture: str, is_half: bool, most: float, tmp_p
     for found, wanted in ((face[..., ::-1], swapped.picture), (mask, swapped.mask), (own_mask, again.mask)):
         assert found.dtype == np.float32
         assert np.abs(found - wanted.permute(0, 2, 3, 1).numpy()).max() < most
-    assert make_engine(f"dfm:{tmp_path / 'model.dfm'}")._painter.face_type == "head"  # type: ignore[attr-defined]
+    assert make_engine(f"dfm:{tmp_path / 'model.dfm'}")._predictor.face_type == "head"  # type: ignore[attr-defined]
 
 
 def test_plain_onnx_draws_the_same(tmp_path: Path) -> None:
@@ -96,7 +103,7 @@ def _preview(pipeline: SwapPipeline, engine: str, clip: Path, merge: str) -> tup
 
 
 @pytest.mark.parametrize(
-    "setting", [f"mode={m}" for m in get_args(Mode)] + [f"mask={m}" for m in get_args(MaskMode) if m != "own"]
+    "setting", [f"mode={m}" for m in get_args(MergeMode)] + [f"mask={m}" for m in get_args(MaskMode) if m != "own"]
 )
 def test_modes_and_masks(pipeline: SwapPipeline, trained: Path, clip: Path, setting: str) -> None:
     before, after = _preview(pipeline, f"autoencoder:{trained}", clip, setting)
@@ -145,14 +152,14 @@ def test_a_training_that_went_on_draws_with_its_new_model(
 
 
 def test_settings_are_kept_beside_the_run(tmp_path: Path) -> None:
-    save_options(MergeOptions(mode="seamless", blur=40), tmp_path)
-    assert merge_options("erode=9", tmp_path) == MergeOptions(mode="seamless", blur=40, erode=9)
+    save_merge_options(MergeOptions(mode="seamless", blur=40), tmp_path)
+    assert parse_merge_options("erode=9", tmp_path) == MergeOptions(mode="seamless", blur=40, erode=9)
     engine = SwapOptions(engine=f"autoencoder:{tmp_path}", merge="erode=9")
-    assert for_clip(engine, "/a/clip.mp4") == engine
-    save_options(MergeOptions(mode="mesh-guided", blur=33, erode=1), tmp_path, "/b/clip.mp4")
-    kept = merge_options(for_clip(engine, "/a/clip.mp4").merge, tmp_path)
+    assert apply_clip_options(engine, "/a/clip.mp4") == engine
+    save_merge_options(MergeOptions(mode="mesh-guided", blur=33, erode=1), tmp_path, "/b/clip.mp4")
+    kept = parse_merge_options(apply_clip_options(engine, "/a/clip.mp4").merge, tmp_path)
     assert kept == MergeOptions(mode="mesh-guided", blur=33, erode=9)
-    assert for_clip(engine, "/a/other.mp4") == engine
+    assert apply_clip_options(engine, "/a/other.mp4") == engine
     for wrong in ("mode=magic", "blur=900", "speed=3", "blur"):
         with pytest.raises(InputError):
-            merge_options(wrong, tmp_path)
+            parse_merge_options(wrong, tmp_path)

@@ -1,4 +1,4 @@
-"""Laying a drawn face over the frame: which mask, which colours, which way. Settings with DeepFaceLab's names."""
+"""Options of a merge, with DeepFaceLab's names: which mask, which colour transfer, which mode. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facegen.config import check, from_dict, override, read_json, save
 from facegen.errors import InputError
 from facegen.swap.options import SwapOptions
 
-Mode = Literal[
+MergeMode = Literal[
     "original",
     "overlay",
     "hist-match",
@@ -33,9 +33,9 @@ MaskMode = Literal[
     "parser*learned",
     "own",
 ]
-Colour = Literal["none", "rct", "lct", "mkl", "idt", "sot"]
-FILE, CLIPS = "merge.json", "merge"
-"""In a run folder: settings of every merge, and a folder with those of single clips, by the clip's name."""
+ColourTransfer = Literal["none", "rct", "lct", "mkl", "idt", "sot"]
+OPTIONS_FILE, CLIP_FOLDER = "merge.json", "merge"
+"""In a run folder: the options of every merge, and the folder with those of single clips, by the clip's name."""
 
 
 def _bounded(default: Any, low: float, high: float) -> Any:
@@ -44,16 +44,15 @@ def _bounded(default: Any, low: float, high: float) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class MergeOptions:
-    """How a trained face is laid over the frame."""
+    """How a predicted face is composited into the frame."""
 
-    mode: Mode = "overlay"
+    mode: MergeMode = "overlay"
     """original leaves the frame; overlay blends; hist-match also matches the histograms; seamless blends gradients
-    (Poisson); raw-rgb and raw-predict show what the model drew; mesh-guided moves its features to where the mesh of the
-    frame's face wants them, with the frame's own eyes, teeth, sharpness and grain; mask shows the mask alone, for
-    compositors."""
+    (Poisson); raw-rgb and raw-predict show the model's output; mesh-guided warps its features to the mesh of the frame's
+    face, with the frame's own eyes, teeth, sharpness and grain; mask shows the mask alone, for compositors."""
     mask: MaskMode = "learned-prd*dst"
-    """full is the whole crop; hull the outline of the face in the frame; learned what the model drew for B's face (prd)
-    and A's (dst); parser what the face parser sees; own what a mask of yours says that was trained (`own_mask`)."""
+    """full is the whole crop; hull the outline of the face in the frame; learned the model's masks of B's face (prd) and
+    A's (dst); parser the face parser's; own that of a mask model you trained (`own_mask`)."""
     own_mask: str = ""
     """Run folder of a training of «mask», for mask=own."""
     erode: int = _bounded(5, -400, 400)
@@ -62,7 +61,7 @@ class MergeOptions:
     """Softens the mask's border, thousandths of the crop's side."""
     face_scale: int = _bounded(0, -50, 50)
     """Makes the new face larger or smaller, percent."""
-    colour: Colour = "rct"
+    colour: ColourTransfer = "rct"
     """Gives the new face the colours of the frame."""
     hist_threshold: int = _bounded(238, 0, 255)
     """Values above this are not matched by hist-match, so that highlights do not spread."""
@@ -83,7 +82,8 @@ class MergeOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        for name, offered in (("mode", get_args(Mode)), ("mask", get_args(MaskMode)), ("colour", get_args(Colour))):
+        choices = {"mode": get_args(MergeMode), "mask": get_args(MaskMode), "colour": get_args(ColourTransfer)}
+        for name, offered in choices.items():
             if getattr(self, name) not in offered:
                 raise InputError(
                     f"Expected a merge {name} of {', '.join(offered)}, found {getattr(self, name)!r}; choose one of these."
@@ -96,51 +96,58 @@ class MergeOptions:
 
 
 @functools.lru_cache(maxsize=64)
-def merge_options(text: str, place: Path | None = None) -> MergeOptions:
-    """The options that a text such as «mode=seamless, mask=hull, blur=40» asks for.
+def parse_merge_options(text: str, run: Path | None = None) -> MergeOptions:
+    """Parses a text such as «mode=seamless, mask=hull, blur=40».
 
     Args:
-        text: key=value, separated by commas.
-        place: a run folder; what `save_options` left there is what the text changes.
+        text: key=value pairs, separated by commas.
+        run: a run folder; the text changes the options that `save_merge_options` kept there.
 
     Raises:
         InputError: an unknown key, or a value that does not fit.
     """
-    kept = place / FILE if place is not None else None
+    kept = run / OPTIONS_FILE if run is not None else None
     base = from_dict(MergeOptions, read_json(kept)) if kept is not None and kept.is_file() else MergeOptions()
-    return _changed(base, text)
+    return _override(base, text)
 
 
-def merge_text(options: MergeOptions) -> str:
-    """The text that `merge_options` reads these options from, all of them said."""
+def format_merge_options(options: MergeOptions) -> str:
+    """The text from which `parse_merge_options` reads these options, with every key."""
     return ", ".join(f"{item.name}={getattr(options, item.name)}" for item in fields(MergeOptions))
 
 
-def save_options(options: MergeOptions, place: Path, clip: str | None = None) -> None:
-    """Keeps options beside a run, for its next merge, or for the next one of a clip (a path, of which the name counts)."""
-    path = place / FILE if clip is None else clip_file(place, clip)
+def save_merge_options(options: MergeOptions, run: Path, clip: str | None = None) -> None:
+    """Saves options in a run folder, for every merge with its model, or for those of one clip.
+
+    Args:
+        options: to be saved.
+        run: the run folder.
+        clip: path of a video; its file name identifies it.
+    """
+    path = run / OPTIONS_FILE if clip is None else clip_options_path(run, clip)
     path.parent.mkdir(exist_ok=True)
     save(path, options)
-    merge_options.cache_clear()
+    parse_merge_options.cache_clear()
 
 
-def clip_file(place: Path, clip: str) -> Path:
-    """Where a run folder keeps the settings of a clip."""
-    return place / CLIPS / f"{Path(clip).name}.json"
+def clip_options_path(run: Path, clip: str) -> Path:
+    """Where a run folder keeps the options of a clip."""
+    return run / CLIP_FOLDER / f"{Path(clip).name}.json"
 
 
-def for_clip(options: SwapOptions, clip: str) -> SwapOptions:
-    """Options of a swap with the settings that were kept for its clip; those that `merge` names stay as it says.
+def apply_clip_options(options: SwapOptions, clip: str) -> SwapOptions:
+    """Completes `SwapOptions.merge` with the options kept for a clip; keys that `merge` names keep its values.
 
     Raises:
-        InputError: `merge` or what was kept does not fit.
+        InputError: `merge` or the kept options do not fit.
     """
     kind, _, run = options.engine.partition(":")
-    kept = clip_file(Path(run), clip)
+    kept = clip_options_path(Path(run), clip)
     if kind != "autoencoder" or not kept.is_file():
         return options
-    return replace(options, merge=merge_text(_changed(from_dict(MergeOptions, read_json(kept)), options.merge)))
+    merged = _override(from_dict(MergeOptions, read_json(kept)), options.merge)
+    return replace(options, merge=format_merge_options(merged))
 
 
-def _changed(base: MergeOptions, text: str) -> MergeOptions:
+def _override(base: MergeOptions, text: str) -> MergeOptions:
     return override(base, [part.strip() for part in text.split(",") if part.strip()])

@@ -1,4 +1,4 @@
-"""Who gets which face: the choice of faces in a frame, and the identity that each is given."""
+"""Assignment of sources to people: which faces of a frame are swapped, and the identity that each gets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from facegen.swap.request import SwapRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """One face of one frame that is to be swapped."""
+class FaceAssignment:
+    """One face of one frame that is swapped."""
 
     face: Face
     """The face in the target."""
 
     identity: Any
-    """What the engine made of the source, for this person."""
+    """The engine's identity for this person, see `Engine.prepare`."""
 
     track: int
-    """The unbroken appearance it belongs to; what the engine keeps calm over time is kept calm within it."""
+    """The track it belongs to; frame statistics are smoothed within it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cast:
-    """Which faces are swapped, and with what."""
+class SourceAssignment:
+    """Which people of a clip are swapped, and with which identity."""
 
     faces: Faces
     """As in `SwapOptions.faces`; not used where people have identities of their own."""
@@ -35,32 +35,32 @@ class Cast:
     """As in `SwapOptions.person`."""
 
     identity: Any
-    """For everybody who is chosen by `faces`."""
+    """For everybody who is selected by `faces`."""
 
     people: Mapping[int, Any]
     """Identity by person; where there are any, everybody else is left alone."""
 
-    def parts(self, faces: Sequence[Face]) -> list[Part]:
-        """The faces of one frame that are swapped, largest last, so that nearer faces cover those behind them."""
-        wanted = faces
+    def assign(self, faces: Sequence[Face]) -> list[FaceAssignment]:
+        """Select the faces of one frame to be swapped, largest last, so that nearer faces cover those behind them."""
+        selected = faces
         if self.people:
-            wanted = [face for face in faces if face.person_id in self.people]
+            selected = [face for face in faces if face.person_id in self.people]
         elif self.faces == "person":
-            wanted = [face for face in faces if face.person_id == self.person]
+            selected = [face for face in faces if face.person_id == self.person]
         elif self.faces == "largest":
-            wanted = sorted(faces, key=lambda face: face.size_px)[-1:]
+            selected = sorted(faces, key=lambda face: face.size_px)[-1:]
         return [
-            Part(
+            FaceAssignment(
                 face=face,
                 identity=self.people[face.person_id] if self.people and face.person_id is not None else self.identity,
-                track=face.track_id if face.track_id is not None else -1 - place,
+                track=face.track_id if face.track_id is not None else -1 - index,
             )
-            for place, face in enumerate(sorted(wanted, key=lambda face: face.size_px))
+            for index, face in enumerate(sorted(selected, key=lambda face: face.size_px))
         ]
 
 
 def check_people(request: SwapRequest, analysis: ClipAnalysis) -> None:
-    """Hold the people that a request names against those in the clip.
+    """Check the people that a request names against those in the clip.
 
     Raises:
         NoFaceError: the clip shows no face at all.
