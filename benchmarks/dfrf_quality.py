@@ -10,9 +10,9 @@ import torch
 from benchmarks.report import report
 from facegen import media
 from facegen.faces import FaceAnalyser, mesh
-from facegen.talk.dfrf.paint import Painter
-from facegen.talk.dfrf.quality import head_error, head_mask, head_parts
-from facegen.talk.dfrf.reference import ReferenceField
+from facegen.talk.dfrf.inference import load_frame_renderer
+from facegen.talk.dfrf.reference_field import ReferenceField
+from facegen.talk.dfrf.rendering import masked_mse, read_head_mask, split_head
 from facegen.talk.rig import lip_gap, mouth_width
 from facegen.training.logger import read_losses
 from facegen.training.losses import gmsd, ssim
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     """Run the benchmark on finished runs of «facegen talk train»."""
     parser = argparse.ArgumentParser(prog="benchmarks dfrf_quality", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, such as one of each field at equal minutes")
-    parser.add_argument("--frames", type=int, default=100, help="held-back frames, in one stretch from their middle")
+    parser.add_argument("--frames", type=int, default=100, help="held-out frames, in one stretch from their middle")
     parser.add_argument("--sheet", type=Path, help="where a sheet of real and drawn frames goes (.png)")
     parser.add_argument(
         "--every",
@@ -43,8 +43,8 @@ def main(arguments: list[str]) -> None:
     best = rows[0]
     figures = {name: best[name] for name in ("head PSNR, dB", "head SSIM", "lip distance", "lip correlation")}
     notes = [
-        "Held-back frames, drawn from their own sound and from what was tracked in them: camera and eyes; with «surface» "
-        "in «told» also brows and how the skin lies above the cheeks, by optical flow in the preparation. Nothing of the "
+        "Held-out frames, drawn from their own sound and from what was tracked in them: camera and eyes; with «surface» "
+        "as «conditioning» also brows and how the skin lies above the cheeks, by optical flow in the preparation. Nothing of the "
         "mouth is tracked into them, and the tracker knows no field. Head: skin, features, hair and ears as the parser "
         "sees them; frame: all of the picture before the still background. Lip distance: mean over lip points, in widths "
         "of the mouth, pose taken out; «still»: the person's resting mouth all along.",
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
 def _compare(rows: list[dict[str, object]], every: int) -> None:
     figures = {f"{row['run']}, head PSNR, dB": row["head PSNR, dB"] for row in rows}
     notes = [
-        f"Every {every}th pixel of the head, across and down, in held-back frames spread over all of them; drawn from their "
+        f"Every {every}th pixel of the head, across and down, in held-out frames spread over all of them; drawn from their "
         "own sound, camera and eyes. Whole frames of «reference», which SSIM and lips would need, take too long.",
         "Minutes are those of the training process; other work on the machine is in them.",
     ]
@@ -65,26 +65,26 @@ def _compare(rows: list[dict[str, object]], every: int) -> None:
 
 
 def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
-    painter = Painter.of_run(run, torch.device("cpu"))
-    scene = painter.scene
-    found, total = [], 0
-    for index in np.linspace(scene.steps.train_frames, scene.steps.frame_count - 1, count).astype(int).tolist():
-        drawn, places = painter.sampled(index, every)
-        at = (places[..., 1], places[..., 0])
-        mask = head_mask(painter, index)[at]
-        found.append(_decibels(head_error(drawn, scene.folder.picture("com_imgs", index)[at], mask)))
+    renderer = load_frame_renderer(run, torch.device("cpu"))
+    scene = renderer.scene
+    figures, total = [], 0
+    for index in np.linspace(scene.state.train_frames, scene.state.frame_count - 1, count).astype(int).tolist():
+        drawn, pixels = renderer.render_pixels(index, every)
+        at = (pixels[..., 1], pixels[..., 0])
+        mask = read_head_mask(scene, index)[at]
+        figures.append(_decibels(masked_mse(drawn, scene.folder.read_picture("com_imgs", index)[at], mask)))
         total += int(mask.sum())
     steps, minutes = _trained(run)
     return {
         "run": run.name,
-        "field": "reference" if isinstance(painter.model.field, ReferenceField) else "fast",
+        "field": "reference" if isinstance(renderer.model.field, ReferenceField) else "fast",
         "from": Path(read_request(_training(run)).task_settings.get("start", "")).name or "nothing",
-        "told": _told(run),
+        "conditioning": _conditioning(run),
         "frames": count,
         "pixels": total,
         "steps": steps,
         "minutes": minutes,
-        "head PSNR, dB": round(float(np.mean(found)), 2),
+        "head PSNR, dB": round(float(np.mean(figures)), 2),
     }
 
 
@@ -94,8 +94,8 @@ def _trained(run: Path) -> tuple[int, float]:
     return (lines[-1]["step"], round((lines[-1]["time"] - lines[0]["time"]) / 60, 1)) if lines else (0, 0.0)
 
 
-def _told(run: Path) -> str:
-    """What the field of a run is told besides sound and camera."""
+def _conditioning(run: Path) -> str:
+    """What the field of a run is conditioned on besides audio and camera."""
     return "surface" if read_request(_training(run)).task_settings.get("surface", False) else "eyes"
 
 
@@ -104,9 +104,9 @@ def _training(run: Path) -> Path:
 
 
 def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> dict[str, object]:
-    painter = Painter.of_run(run, torch.device("cpu"))
-    scene = painter.scene
-    held = range(scene.steps.train_frames, scene.steps.frame_count)
+    renderer = load_frame_renderer(run, torch.device("cpu"))
+    scene = renderer.scene
+    held = range(scene.state.train_frames, scene.state.frame_count)
     first = held[0] + max(0, (len(held) - count) // 2)
     frames = range(first, min(first + count, held[-1] + 1))
     figures: dict[str, list[float]] = {"head": [], "frame": [], "ssim": [], "gmsd": []}
@@ -114,13 +114,13 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
     shown: list[np.ndarray] = []
     parts: dict[str, list[tuple[float, float]]] = {}
     for index in frames:
-        drawn, real = painter.held_back(index), scene.folder.picture("com_imgs", index)
-        mask = head_mask(painter, index)
-        figures["head"].append(_decibels(head_error(drawn, real, mask)))
-        figures["frame"].append(_decibels(head_error(drawn, real, np.ones_like(mask))))
-        for name, part in head_parts(painter, index).items():
+        drawn, real = renderer.render_video_frame(index), scene.folder.read_picture("com_imgs", index)
+        mask = read_head_mask(scene, index)
+        figures["head"].append(_decibels(masked_mse(drawn, real, mask)))
+        figures["frame"].append(_decibels(masked_mse(drawn, real, np.ones_like(mask))))
+        for name, part in split_head(scene, index).items():
             size = float(part.sum() / mask.sum())
-            error = size * head_error(drawn, real, part) if size else 0.0
+            error = size * masked_mse(drawn, real, part) if size else 0.0
             parts.setdefault(name, []).append((size, error))
         pair = [_masked(picture, mask) for picture in (drawn, real)]
         figures["ssim"].append(float(ssim(pair[0], pair[1])))
@@ -136,7 +136,7 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
     steps, minutes = _trained(run)
     return {
         "run": run.name,
-        "told": _told(run),
+        "conditioning": _conditioning(run),
         "frames": len(frames),
         "steps": steps,
         "minutes": minutes,

@@ -10,9 +10,10 @@ import torch
 
 from benchmarks.report import report
 from facegen.device import keep_freed_memory, usable_cores
+from facegen.talk.dfrf.audio import select_windows
+from facegen.talk.dfrf.dataset import Scene, SceneDataset
 from facegen.talk.dfrf.model import RadianceField
-from facegen.talk.dfrf.paint import Painter
-from facegen.talk.dfrf.scene import Scene, SceneData
+from facegen.talk.dfrf.rendering import FrameRenderer
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.training.precision import is_bfloat16_quick
 from facegen.training.task import BatchSpec
@@ -55,16 +56,16 @@ def _row(kind: str, folder: Path, count: int) -> dict[str, object]:
     scene = Scene(folder, task.references, torch.device("cpu"), has_surface=task.surface)
     model = task.build_model()
     assert isinstance(model, RadianceField)
-    painter = Painter(model, scene)
+    renderer = FrameRenderer(model, scene)
     if kind == "fast":
-        a_frame = _seconds(lambda: painter.held_back(0), count)
+        a_frame = _seconds(lambda: renderer.render_video_frame(0), count)
     else:
-        view = scene.view([scene.pose(0)], scene.sound_windows(scene.sounds, np.array([0])))
+        batch = scene.build_batch([scene.frame_view(0)], select_windows(scene.audio_features, np.array([0])))
         middle, height = scene.box_hw[0] // 2, scene.box_hw[0]
-        one = _seconds(lambda: _drawn(model, view, middle, 1), 0)
-        more = _seconds(lambda: _drawn(model, view, middle, 1 + _ROWS), 0)
+        one = _seconds(lambda: _render(model, batch, middle, 1), 0)
+        more = _seconds(lambda: _render(model, batch, middle, 1 + _ROWS), 0)
         a_frame = one + (height - 1) * np.maximum(more - one, 0) / _ROWS
-    a_step = _step_seconds(task, model, SceneData(scene), 10 if kind == "fast" else 0)
+    a_step = _step_seconds(task, model, SceneDataset(scene), 10 if kind == "fast" else 0)
     return {
         "field": kind,
         "frame": f"{scene.frame_hw[1]}x{scene.frame_hw[0]}",
@@ -78,12 +79,12 @@ def _row(kind: str, folder: Path, count: int) -> dict[str, object]:
     }
 
 
-def _drawn(model: RadianceField, view: dict[str, torch.Tensor], first: int, count: int) -> None:
+def _render(model: RadianceField, batch: dict[str, torch.Tensor], first: int, count: int) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16_quick(torch.device("cpu"))):
-        model.eval().draw(view, slice(first, first + count))
+        model.eval().render(batch, slice(first, first + count))
 
 
-def _step_seconds(task: DfrfTask, model: RadianceField, data: SceneData, count: int) -> np.ndarray:
+def _step_seconds(task: DfrfTask, model: RadianceField, data: SceneDataset, count: int) -> np.ndarray:
     model.train()
     optimiser = torch.optim.Adam(model.parameters(), 1e-4)
     spec = BatchSpec(indices=torch.tensor([3]), generator=torch.Generator(), step=0, progress=0.0)

@@ -44,7 +44,7 @@ def train(
     """
     from facegen.cli.talk import CONSENT
     from facegen.runs import Run
-    from facegen.talk.dfrf.flow import PersonOptions, train_person
+    from facegen.talk.dfrf.pipeline import PersonOptions, train_person
 
     if model != "dfrf":
         raise InputError(f"Expected the model dfrf, found {model!r}; the motion network is trained by «train motion».")

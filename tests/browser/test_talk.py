@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from facegen import media
 from facegen.runs import Run, list_runs
-from facegen.talk.dfrf.flow import PersonOptions, train_person
+from facegen.talk.dfrf.pipeline import PersonOptions, train_person
 from tests.studio_process import StudioProcess
 from tests.talk.clips import speaking_clip
 from tests.talk.sounds import babble, write_wave

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from facegen.talk.dfrf.folder import PreparedFolder
-from facegen.talk.dfrf.prepare import prepare
+from facegen.talk.dfrf.preparation import prepare
 from tests.talk.clips import speaking_clip
 
 

@@ -1,4 +1,4 @@
-"""The radiance field: rays and what is seen along them, both fields learn, pictures follow the sound."""
+"""The radiance field: rays and render weights, both fields learn, pictures follow audio and expression."""
 
 import json
 import sys
@@ -14,17 +14,21 @@ from facegen.__main__ import main
 from facegen.config import override
 from facegen.errors import InputError
 from facegen.talk import TalkOptions
-from facegen.talk.dfrf import volume
-from facegen.talk.dfrf.choices import FastConfig, ReferenceConfig
-from facegen.talk.dfrf.fast import STRIDE, FastField
+from facegen.talk.dfrf import rays
+from facegen.talk.dfrf.audio import CODE_SIZE, select_windows
+from facegen.talk.dfrf.dataset import PeopleDataset, Scene, SceneDataset
+from facegen.talk.dfrf.expression import EYES_SIZE
+from facegen.talk.dfrf.fast_field import STRIDE, FastConfig, FastField
 from facegen.talk.dfrf.folder import PreparedFolder
-from facegen.talk.dfrf.hearing import CODE, EYES
 from facegen.talk.dfrf.model import RadianceField
-from facegen.talk.dfrf.paint import Painter
-from facegen.talk.dfrf.people import PeopleData
-from facegen.talk.dfrf.quality import head_mask, head_parts
-from facegen.talk.dfrf.reference import ReferenceField, SlotFusion, beside, in_pieces
-from facegen.talk.dfrf.scene import Scene, SceneData
+from facegen.talk.dfrf.reference_field import (
+    ReferenceConfig,
+    ReferenceField,
+    SlotAttention,
+    apply_in_chunks,
+    linear_of_parts,
+)
+from facegen.talk.dfrf.rendering import FrameRenderer, read_head_mask, split_head
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.training.task import BatchSpec
 from tests.talk.sounds import babble, write_wave
@@ -32,72 +36,72 @@ from tests.talk.sounds import babble, write_wave
 CPU = torch.device("cpu")
 TINY = (
     *("references=2", "measured=1", "fast.plane_size=16", "fast.channels=4", "fast.width=16", "fast.features=7"),
-    *("fast.samples=4", "faithful.width=16", "faithful.depth=4", "faithful.coarse=8", "faithful.fine=8"),
-    "faithful.rays=64",
+    *("fast.samples=4", "reference.width=16", "reference.depth=4", "reference.coarse=8", "reference.fine=8"),
+    "reference.rays=64",
 )
 
 
 @pytest.fixture(scope="module")
-def data(prepared: PreparedFolder) -> SceneData:
-    return SceneData(Scene(prepared.path, 2, CPU))
+def data(prepared: PreparedFolder) -> SceneDataset:
+    return SceneDataset(Scene(prepared.path, 2, CPU))
 
 
 def _task(kind: str) -> DfrfTask:
     return override(DfrfTask(), [f"kind={kind}", *TINY])
 
 
-def _batch(data: SceneData, frame: int = 5) -> dict[str, Tensor]:
+def _batch(data: SceneDataset, frame: int = 5) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     return data.batch(BatchSpec(indices=torch.tensor([frame]), generator=generator, step=0, progress=0.0))
 
 
 def test_rays_go_where_points_come_from() -> None:
     turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(1)))[0]
-    camera = torch.cat([turn * torch.det(turn), torch.tensor([[0.3], [0.1], [9.0]])], 1)[None]
-    lens = torch.tensor([[500.0, 64.0, 60.0]])
-    pixels = volume.pixel_grid(torch.tensor([[10.0, 20.0]]), (16, 24), 4)
+    extrinsics = torch.cat([turn * torch.det(turn), torch.tensor([[0.3], [0.1], [9.0]])], 1)[None]
+    intrinsics = torch.tensor([[500.0, 64.0, 60.0]])
+    pixels = rays.pixel_grid(torch.tensor([[10.0, 20.0]]), (16, 24), 4)
     assert pixels[0, 0, 0].tolist() == [12.0, 22.0]
-    origin, direction = volume.cast(camera, lens, pixels.flatten(1, 2))
+    origin, direction = rays.generate_rays(extrinsics, intrinsics, pixels.flatten(1, 2))
     points = origin + 7.5 * direction
-    assert torch.allclose(volume.project(camera, lens, points), pixels.flatten(1, 2), atol=1e-3)
+    assert torch.allclose(rays.project(extrinsics, intrinsics, points), pixels.flatten(1, 2), atol=1e-3)
 
 
-def test_what_is_seen_adds_up_and_transmittance_never_rises() -> None:
+def test_weights_add_up_and_transmittance_never_rises() -> None:
     random = torch.Generator().manual_seed(0)
     density = torch.rand(5, 9, generator=random) * 4
     depth = torch.rand(5, 9, generator=random).sort(-1).values
-    alpha = volume.opacity(density, depth, 0.1)
-    shares = volume.seen_shares(alpha)
-    left = 1 - torch.cumsum(shares, -1)
+    alpha = rays.density_to_alpha(density, depth, 0.1)
+    weights = rays.render_weights(alpha)
+    left = 1 - torch.cumsum(weights, -1)
     assert (left.diff(dim=-1) <= 1e-6).all()
     assert (left >= -1e-5).all()
-    whole = volume.seen_shares(torch.cat([alpha[:, :-1], torch.ones(5, 1)], -1)).sum(-1)
+    whole = rays.render_weights(torch.cat([alpha[:, :-1], torch.ones(5, 1)], -1)).sum(-1)
     assert torch.allclose(whole, torch.ones(5), atol=1e-5)
-    more = volume.importance_samples(depth, shares, 40, is_random=False)
+    more = rays.sample_pdf(depth, weights, 40, is_random=False)
     assert (more >= depth[:, :1]).all()
     assert (more <= depth[:, -1:]).all()
 
 
-def test_boxes_hold_the_face_and_lie_in_the_frame(data: SceneData) -> None:
+def test_boxes_hold_the_face_and_lie_in_the_frame(data: SceneDataset) -> None:
     scene = data.scene
     for index in (0, 20, 51):
-        x, y = scene.corner(scene.pose(index))
+        x, y = scene.box_corner(scene.frame_view(index))
         height, width = scene.box_hw
         assert height % STRIDE == width % STRIDE == 0
         assert 0 <= x <= scene.frame_hw[1] - width
         assert 0 <= y <= scene.frame_hw[0] - height
-        points = np.loadtxt(scene.folder.path / "ori_imgs" / f"{index}.lms")
+        points = scene.folder.read_landmarks(index)
         assert ((points > [x, y]) & (points < [x + width, y + height])).all()
 
 
-def test_reference_pictures_come_from_the_trained_part(data: SceneData) -> None:
+def test_reference_pictures_are_training_frames(data: SceneDataset) -> None:
     assert len(set(data.scene.reference_frames)) == 2
-    assert max(data.scene.reference_frames) < data.scene.steps.train_frames == data.held_back[0]
-    assert len(data) >= data.held_back[0]
+    assert max(data.scene.reference_frames) < data.scene.state.train_frames == data.held_out[0]
+    assert len(data) >= data.held_out[0]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("fast", "colour"), ("reference", "fine")])
-def test_steps_bring_the_loss_down(kind: str, name: str, data: SceneData) -> None:
+def test_steps_bring_the_loss_down(kind: str, name: str, data: SceneDataset) -> None:
     task = _task(kind)
     torch.manual_seed(0)
     model = task.build_model().train()
@@ -116,89 +120,89 @@ def test_steps_bring_the_loss_down(kind: str, name: str, data: SceneData) -> Non
 
 
 @pytest.mark.parametrize("kind", ["fast", "reference"])
-def test_pictures_follow_sound_and_eyes(kind: str, data: SceneData) -> None:
+def test_pictures_follow_audio_and_upper_face(kind: str, data: SceneDataset) -> None:
     torch.manual_seed(0)
     model = _task(kind).build_model()
     assert isinstance(model, RadianceField)
-    # untrained networks hardly answer: made to, they must do so to sound and to eyes
+    # untrained networks hardly depend on their inputs: with larger weights they must
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
-    view = data.scene.view([data.scene.pose(5)], data.scene.sound_windows(data.scene.sounds, np.array([5])))
+    windows = select_windows(data.scene.audio_features, np.array([5]))
+    batch = data.scene.build_batch([data.scene.frame_view(5)], windows)
     model.eval()
-    rows = slice(80, 82)
-    first, again = model.draw(view, rows), model.draw(view, rows)
+    some = slice(80, 82)
+    first, again = model.render(batch, some), model.render(batch, some)
     assert torch.equal(first, again)
     assert first.shape == (1, 3, 2, data.scene.box_hw[1])
-    for name in ("sound", "eyes"):
-        other = model.draw({**view, name: view[name] + 1.0}, rows)
+    for name in ("audio", "upper_face"):
+        other = model.render({**batch, name: batch[name] + 1.0}, some)
         assert float((other - first).abs().mean()) > 1e-6
 
 
-def test_work_that_is_shared_or_cut_up_comes_to_the_same() -> None:
+def test_broadcast_parts_and_chunks_give_the_same_result() -> None:
     torch.manual_seed(0)
     layer, shared, own = nn.Linear(7, 5), torch.randn(2, 1, 3), torch.randn(2, 11, 4)
     whole = layer(torch.cat([shared.expand(-1, 11, -1), own], -1))
-    assert torch.allclose(beside(layer, shared, own), whole, atol=1e-6)
-    pieces = in_pieces(lambda some, more: some + more, own, 2 * own, size=4)
+    assert torch.allclose(linear_of_parts(layer, shared, own), whole, atol=1e-6)
+    pieces = apply_in_chunks(lambda some, more: some + more, own, 2 * own, size=4)
     assert torch.allclose(pieces, 3 * own)
-    fusion = SlotFusion(6, 16)
-    taken, slots = torch.randn(2, 11, 2, 8), torch.randn(2, 11, 2, 8)
-    updated = fusion.update(taken.flatten(0, 2), slots.flatten(0, 2)).view_as(slots)
-    assert torch.allclose(fusion._updated(taken, slots), updated, atol=1e-6)
+    fusion = SlotAttention(6, 16)
+    inputs, slots = torch.randn(2, 11, 2, 8), torch.randn(2, 11, 2, 8)
+    updated = fusion.update(inputs.flatten(0, 2), slots.flatten(0, 2)).view_as(slots)
+    assert torch.allclose(fusion._update_slots(inputs, slots), updated, atol=1e-6)
 
 
-def test_samples_may_come_in_any_order(data: SceneData) -> None:
+def test_samples_may_come_in_any_order(data: SceneDataset) -> None:
     torch.manual_seed(0)
     field = RadianceField("reference", 2, FastConfig(), override(ReferenceConfig(), ["width=16", "depth=4"])).field
     assert isinstance(field, ReferenceField)
     depth, order = torch.rand(1, 3, 6) * 2, torch.randperm(6)
-    known = (torch.randn(1, 3, 6, 63), torch.randn(1, 3, 6, 256))
-    told, way, behind = torch.randn(1, CODE + EYES), torch.randn(1, 3, 3), torch.rand(1, 3, 3)
-    first = field._composed(field.fine, told, way, known, depth, behind)[0]
-    mixed = tuple(value[:, :, order] for value in known)
-    again = field._composed(field.fine, told, way, (mixed[0], mixed[1]), depth[..., order], behind)[0]
+    samples = (torch.randn(1, 3, 6, 63), torch.randn(1, 3, 6, 256))
+    condition, direction, background = torch.randn(1, CODE_SIZE + EYES_SIZE), torch.randn(1, 3, 3), torch.rand(1, 3, 3)
+    first = field._composite(field.fine, condition, direction, samples, depth, background)[0]
+    mixed = tuple(value[:, :, order] for value in samples)
+    again = field._composite(field.fine, condition, direction, (mixed[0], mixed[1]), depth[..., order], background)[0]
     assert torch.allclose(first, again, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["fast", "reference"])
-def test_some_pixels_are_those_of_the_whole(kind: str, data: SceneData) -> None:
+def test_single_pixels_are_those_of_the_frame(kind: str, data: SceneDataset) -> None:
     torch.manual_seed(0)
     model = _task(kind).build_model()
     assert isinstance(model, RadianceField)
-    painter = Painter(model, data.scene)
-    drawn, places = painter.sampled(40, 24)
-    assert places.shape == (*drawn.shape[:2], 2)
+    renderer = FrameRenderer(model, data.scene)
+    drawn, pixels = renderer.render_pixels(40, 24)
+    assert pixels.shape == (*drawn.shape[:2], 2)
     if kind == "fast":
-        frame = painter.held_back(40)
+        frame = renderer.render_video_frame(40)
         height, width = drawn.shape[:2]
-        middle = drawn[height // 2, width // 2].astype(int), places[height // 2, width // 2]
+        middle = drawn[height // 2, width // 2].astype(int), pixels[height // 2, width // 2]
         assert np.abs(frame[middle[1][1], middle[1][0]] - middle[0]).max() <= 1
 
 
-def test_a_frame_is_drawn_whole(data: SceneData) -> None:
+def test_a_whole_frame_is_rendered(data: SceneDataset) -> None:
     model = _task("fast").build_model()
     assert isinstance(model, RadianceField)
-    frame = Painter(model, data.scene).held_back(40)
+    frame = FrameRenderer(model, data.scene).render_video_frame(40)
     assert (frame.shape, frame.dtype) == ((*data.scene.frame_hw, 3), np.uint8)
-    measures = _task("fast").measure(model, PeopleData([data]))
+    measures = _task("fast").measure(model, PeopleDataset([data]))
     assert measures["head_psnr"] > 12
     assert next(iter(measures)) == "head_error"
 
 
-def test_the_parts_make_up_the_head(data: SceneData) -> None:
+def test_the_parts_make_up_the_head(data: SceneDataset) -> None:
     model = _task("fast").build_model()
     assert isinstance(model, RadianceField)
-    painter = Painter(model, data.scene)
-    parts, mask = head_parts(painter, 40), head_mask(painter, 40)
+    parts, mask = split_head(data.scene, 40), read_head_mask(data.scene, 40)
     assert np.array_equal(sum(part.astype(int) for part in parts.values()), mask.astype(int))
-    mouth = np.loadtxt(data.scene.folder.path / "ori_imgs" / "40.lms")[48:].mean(0).astype(int)
+    mouth = data.scene.folder.read_landmarks(40)[48:].mean(0).astype(int)
     assert parts["mouth"][mouth[1], mouth[0]]
     assert all(part.any() for part in parts.values())
 
 
 def test_half_prepared_folders_are_refused(prepared: PreparedFolder, tmp_path: Path) -> None:
-    about = json.loads(prepared.steps_path.read_text())
+    about = json.loads(prepared.state_path.read_text())
     (tmp_path / "steps.json").write_text(json.dumps({**about, "done": about["done"][:3]}))
     with pytest.raises(InputError, match="parsing"):
         Scene(tmp_path, 2, CPU)
@@ -224,9 +228,9 @@ def test_a_person_is_trained_goes_on_and_speaks(
     assert command(*train, "--set", "steps=2") == 0
     assert json.loads(capfd.readouterr().out)["steps"] == 2
     assert command(*train, "--set", "steps=3") == 0
-    told = json.loads(capfd.readouterr().out)
-    assert told["steps"] == 3
-    assert told["measures"]["head_psnr"] > 12
+    result = json.loads(capfd.readouterr().out)
+    assert result["steps"] == 3
+    assert result["measures"]["head_psnr"] > 12
     sound = write_wave(tmp_path / "said.wav", babble(0.6))
     made = tmp_path / "talks.mp4"
     assert command("--engine", f"dfrf:{run}", "--audio", sound, "--output", made, "--preset", "ultrafast") == 0
@@ -237,17 +241,17 @@ def test_a_person_is_trained_goes_on_and_speaks(
     assert "name of a run" in capfd.readouterr().err
 
 
-def test_expressions_lead_to_where_the_references_show_the_same_skin(data: SceneData) -> None:
+def test_expressions_lead_to_where_the_references_show_the_same_skin(data: SceneDataset) -> None:
     model = _task("fast").build_model()
     assert isinstance(model, RadianceField)
     field, batch = model.field, _batch(data)
     assert isinstance(field, FastField)
-    same = batch["reference_numbers"][:, 0]
-    places = torch.zeros(1, 3, 4, 4)
-    places[:, 1] = torch.linspace(-0.6, 0.4, 4)[:, None]
-    ways = field.expression(same, places, batch)
-    assert ways.shape == (1, 4, 4, 4)
+    same = batch["reference_expressions"][:, 0]
+    positions = torch.zeros(1, 3, 4, 4)
+    positions[:, 1] = torch.linspace(-0.6, 0.4, 4)[:, None]
+    flow = field.expression_flow(same, positions, batch)
+    assert flow.shape == (1, 4, 4, 4)
     # the first reference has this very expression
-    assert float(ways[:, :2].abs().max()) < 0.2
-    other = field.expression(same + 2.0, places, batch)
-    assert float((other - ways).abs().max()) > 1e-3
+    assert float(flow[:, :2].abs().max()) < 0.2
+    other = field.expression_flow(same + 2.0, positions, batch)
+    assert float((other - flow).abs().max()) > 1e-3

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from facegen.config import load, override
+from facegen.config import from_dict, load, override, to_dict
 from facegen.errors import InputError
-from facegen.talk.dfrf.base import start_from
-from facegen.talk.dfrf.flow import prepared_people, trained_places
+from facegen.talk.dfrf.dataset import PeopleDataset
 from facegen.talk.dfrf.folder import PreparedFolder
-from facegen.talk.dfrf.people import PeopleData
+from facegen.talk.dfrf.inference import find_field
+from facegen.talk.dfrf.model import initialize
+from facegen.talk.dfrf.preparation import prepare_people
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.talk.tasks import DFRF
 from facegen.training.launch import train_in
@@ -39,7 +40,7 @@ def _trained(folder: Path, run: Path, *changes: str) -> DfrfTask:
 
 def test_every_batch_is_of_one_person(people: Path) -> None:
     data = override(DfrfTask(), ["references=2"]).build_data(people, CPU)
-    assert isinstance(data, PeopleData)
+    assert isinstance(data, PeopleDataset)
     first, second = data.people
     assert len(data) == len(first) + len(second)
     generator = torch.Generator()
@@ -55,7 +56,7 @@ def test_a_person_starts_from_a_base(people: Path, prepared: PreparedFolder, tmp
     base = tmp_path / "base"
     _trained(people, base, "task.fast.plane_size=8")
     with pytest.raises(InputError, match="base over 2"):
-        trained_places(base)
+        find_field(base)
     sizes = ["references=2", "surface=true", "fast.channels=4", "fast.width=16", "fast.features=7", "fast.samples=4"]
     task = override(DfrfTask(), [*sizes, "fast.plane_size=16", f"start={base}"])
     begun = task.build_model().state_dict()
@@ -70,7 +71,7 @@ def test_a_person_starts_from_a_base(people: Path, prepared: PreparedFolder, tmp
 def test_a_base_must_fit(tmp_path: Path) -> None:
     weights = override(DfrfTask(), ["references=3"]).build_model().state_dict()
     with pytest.raises(InputError, match="number of references"):
-        start_from(override(DfrfTask(), ["references=2"]).build_model(), weights)
+        initialize(override(DfrfTask(), ["references=2"]).build_model(), weights)
     with pytest.raises(InputError, match="name of a run"):
         override(DfrfTask(), ["start=nobody"]).build_model()
     with pytest.raises(InputError, match="to start from"):
@@ -79,4 +80,14 @@ def test_a_base_must_fit(tmp_path: Path) -> None:
 
 def test_a_folder_without_people_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="several for a base"):
-        prepared_people(tmp_path)
+        prepare_people(tmp_path)
+
+
+def test_settings_of_the_last_release_are_read() -> None:
+    task = override(DfrfTask(), ["reference.width=64"])
+    with pytest.warns(FutureWarning, match="reference"):
+        assert override(DfrfTask(), ["faithful.width=64"]) == task
+    saved = to_dict(task)
+    saved["faithful"] = saved.pop("reference")
+    with pytest.warns(FutureWarning, match="reference"):
+        assert from_dict(DfrfTask, saved) == task

@@ -1,1 +1,1 @@
-"""A person's own dynamic radiance field: prepared from a short video, trained, drawn to any sound. See docs/talk.md."""
+"""A person's own dynamic radiance field: prepared from a short video, trained, rendered to any audio. See docs/talk.md."""

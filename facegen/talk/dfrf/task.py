@@ -1,4 +1,4 @@
-"""Training of a person's radiance field on the engine."""
+"""Training task of a radiance field, of one person or of several."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facegen.config import check, save
+from facegen import config
+from facegen.config import check
 from facegen.errors import InputError
-from facegen.talk.dfrf.base import base_weights, start_from
-from facegen.talk.dfrf.choices import FastConfig, ReferenceConfig
-from facegen.talk.dfrf.expression import UPPER
-from facegen.talk.dfrf.flow import prepared_people
-from facegen.talk.dfrf.hearing import EYES
-from facegen.talk.dfrf.model import RadianceField
-from facegen.talk.dfrf.paint import Painter
-from facegen.talk.dfrf.people import PeopleData
-from facegen.talk.dfrf.quality import head_errors
-from facegen.talk.dfrf.scene import Scene, SceneData
+from facegen.talk.dfrf.dataset import PeopleDataset, Scene, SceneDataset
+from facegen.talk.dfrf.expression import EYES_SIZE, UPPER_FACE_SIZE
+from facegen.talk.dfrf.fast_field import FastConfig
+from facegen.talk.dfrf.model import RadianceField, initialize, load_weights
+from facegen.talk.dfrf.preparation import prepare_people
+from facegen.talk.dfrf.reference_field import ReferenceConfig
+from facegen.talk.dfrf.rendering import FrameRenderer, measure_head_errors
 from facegen.training.task import Task, TrainingData
 
-_PREVIEWED = 4
+_PREVIEW_FRAMES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,77 +33,83 @@ class DfrfTask(Task):
     kind: Literal["fast", "reference"] = "fast"
     """`reference` is DFRF part by part; `fast` does the same with tri-planes, few samples and a decoder."""
     references: int = field(default=5, metadata={"min": 1, "max": 16, "step": 1})
-    """Reference pictures that points are looked up in."""
+    """Number of reference pictures."""
     surface: bool = False
-    """Tell the field where the head's surface lies above the cheeks, as optical flow has it, besides lids, brow and gaze."""
+    """Condition the field also on how the skin above the cheeks moves, by optical flow, besides lids, brows and gaze."""
     fast: FastConfig = field(default_factory=FastConfig)
     """Sizes of the `fast` field."""
-    faithful: ReferenceConfig = field(default_factory=ReferenceConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig, metadata={"formerly": "faithful"})
     """Sizes of the `reference` field."""
     start: str = ""
-    """A run to start from: that of a base over several people. Empty: from nothing."""
+    """A run to start from: that of a base over several people. Empty: random weights."""
     measured: int = field(default=8, metadata={"min": 0, "max": 1000, "step": 1})
-    """Held-back frames that are drawn at each checkpoint."""
+    """Held-out frames that are rendered and measured at each checkpoint."""
 
     def __post_init__(self) -> None:
         check(self)
 
-    def build_data(self, folder: Path | None, device: torch.device) -> PeopleData:
+    def build_data(self, folder: Path | None, device: torch.device) -> PeopleDataset:
         """Opens a prepared folder, or several in one, or prepares the videos in it: several people make a base."""
         if folder is None:
             raise InputError("Expected a folder with a video of somebody who speaks, found none; name it with --data.")
-        people = prepared_people(Path(folder))
-        return PeopleData(
-            [SceneData(Scene(person.path, self.references, device, has_surface=self.surface)) for person in people]
+        people = prepare_people(Path(folder))
+        return PeopleDataset(
+            [SceneDataset(Scene(person.path, self.references, device, has_surface=self.surface)) for person in people]
         )
 
     def build_model(self) -> nn.Module:
-        """A fresh field, or one with the weights of another."""
-        model = RadianceField(self.kind, self.references, self.fast, self.faithful, UPPER if self.surface else EYES)
+        """A field with random weights, or with those of another run."""
+        upper_face = UPPER_FACE_SIZE if self.surface else EYES_SIZE
+        model = RadianceField(self.kind, self.references, self.fast, self.reference, upper_face)
         if self.start:
-            start_from(model, base_weights(self.start))
+            initialize(model, load_weights(self.start))
         return model
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
-        """Differences of colours, of detail, of the mouth that the sound code means."""
+        """Differences of colour and of detail, of the mouth predicted from the audio code, and the size of offsets."""
         losses: dict[str, Tensor] = model(batch)
         return losses
 
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
-        """On held-back frames: squared error in the head, and its signal to noise in decibels."""
-        assert isinstance(data, PeopleData)
+        """On held-out frames: mean squared error in the head, and its PSNR in decibels."""
+        assert isinstance(data, PeopleDataset)
         assert isinstance(model, RadianceField)
-        each = -(-self.measured // len(data.people))
-        errors = [head_errors(Painter(model, some.scene), _spread(some, each)) for some in data.people]
-        found = np.concatenate(errors)
-        if not len(found):
+        count = -(-self.measured // len(data.people))
+        errors = np.concatenate(
+            [
+                measure_head_errors(FrameRenderer(model, person.scene), _choose_held_out(person, count))
+                for person in data.people
+            ]
+        )
+        if not len(errors):
             return {}
-        return {"head_error": float(np.mean(found)), "head_psnr": float(np.mean(-10 * np.log10(found)))}
+        return {"head_error": float(np.mean(errors)), "head_psnr": float(np.mean(-10 * np.log10(errors)))}
 
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray | None:
-        """Held-back frames of the first person above, drawn ones below."""
-        assert isinstance(data, PeopleData)
+        """Held-out frames of the first person above, rendered ones below."""
+        assert isinstance(data, PeopleDataset)
         assert isinstance(model, RadianceField)
         person = data.people[0]
-        painter, scene = Painter(model, person.scene), person.scene
-        frames = _spread(person, _PREVIEWED if self.measured else 0)
+        renderer, folder = FrameRenderer(model, person.scene), person.scene.folder
+        frames = _choose_held_out(person, _PREVIEW_FRAMES if self.measured else 0)
         if not frames:
             return None
-        real = np.concatenate([scene.folder.picture("com_imgs", index) for index in frames], 1)
-        return np.concatenate([real, np.concatenate([painter.held_back(index) for index in frames], 1)])
+        real = np.concatenate([folder.read_picture("com_imgs", index) for index in frames], 1)
+        return np.concatenate([real, np.concatenate([renderer.render_video_frame(index) for index in frames], 1)])
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
-        """Weights, and the settings that rebuild the network; the prepared folder is needed beside them."""
+        """Weights, and the settings that rebuild the network; rendering needs the prepared folder beside them."""
         from safetensors.torch import save_file
 
         weights, settings = folder / "field.safetensors", folder / "field.json"
         save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, weights)
-        # the weights hold what was started from
-        save(settings, replace(self, start=""))
+        # the weights include those of the start
+        config.save(settings, replace(self, start=""))
         return {"weights": weights, "settings": settings}
 
 
-def _spread(data: SceneData, count: int) -> list[int]:
-    """Held-back frames, evenly spread."""
-    held = data.held_back
-    return sorted({held[place] for place in np.linspace(0, len(held) - 1, count).astype(int)}) if len(held) else []
+def _choose_held_out(data: SceneDataset, count: int) -> list[int]:
+    """Held-out frames, evenly spread."""
+    frames = data.held_out
+    chosen = np.linspace(0, len(frames) - 1, count).astype(int)
+    return sorted({frames[index] for index in chosen}) if len(frames) else []

@@ -8,8 +8,8 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.media.info import file_key
 from facegen.runs.progress import OnProgress
-from facegen.talk.dfrf.paint import Painter
-from facegen.talk.dfrf.speaker import FieldSpeaker
+from facegen.talk.dfrf.inference import FieldAnimator, load_frame_renderer
+from facegen.talk.dfrf.rendering import FrameRenderer
 from facegen.talk.engines import EngineName, find_training
 from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
 from facegen.talk.request import TalkRequest
@@ -19,11 +19,11 @@ class FieldRenderer:
     """A trained field with the scene that it was trained on.
 
     Args:
-        painter: draws frames of the person.
+        frames: renders frames of the person.
     """
 
-    def __init__(self, painter: Painter) -> None:
-        self._painter = painter
+    def __init__(self, frames: FrameRenderer) -> None:
+        self._frames = frames
 
     @classmethod
     def check(cls, request: TalkRequest) -> None:
@@ -49,22 +49,22 @@ class FieldRenderer:
             WeightsError: its weights are damaged.
         """
         on_progress(0.0, "Opening the radiance field")
-        return cls(Painter.of_run(find_training(request.options.engine), choose_device()))
+        return cls(load_frame_renderer(find_training(request.options.engine), choose_device()))
 
     def prepare(self, signals: DrivingSignals) -> FieldClip:
         """Features of the sound round each frame, and which frames of the video the head follows."""
         request, times = signals.request, signals.frame_times()
         notices = ("The person's field brings its own head; the portrait was not used.",) if request.portrait else ()
-        info = TalkInfo.of_pictures(self._painter.scene.frame_hw, times, notices)
-        return FieldClip(FieldSpeaker(self._painter, signals.speech, times, request.options), info)
+        info = TalkInfo.of_pictures(self._frames.scene.frame_hw, times, notices)
+        return FieldClip(FieldAnimator(self._frames, signals.speech, times, request.options), info)
 
 
 class FieldClip:
     """One talk of a field."""
 
-    def __init__(self, speaker: FieldSpeaker, info: TalkInfo) -> None:
-        self._speaker, self.info = speaker, info
+    def __init__(self, animator: FieldAnimator, info: TalkInfo) -> None:
+        self._animator, self.info = animator, info
 
     def frame(self, index: int, background: media.Frame | None) -> media.Frame:
         """Renders the field at one moment of the talk."""
-        return self.info.picture_frame(self._speaker.draw(index), index)
+        return self.info.picture_frame(self._animator.draw(index), index)
