@@ -34,7 +34,6 @@ MOST_LINES = 420
 CIRCLES_TO_REMOVE = {
     frozenset({"facegen.facesets.mask", "facegen.facesets.mask_task"}),
     frozenset({"facegen.provenance.certificates", "facegen.provenance.keys"}),
-    frozenset({"facegen.talk.dfrf.paint", "facegen.talk.dfrf.quality", "facegen.talk.dfrf.task"}),
 }
 """Circles from before the rule; the list only shrinks."""
 
