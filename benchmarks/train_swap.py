@@ -22,7 +22,9 @@ from facegen import media
 from facegen.faces import Face, FaceAnalyser, distance
 from facegen.facesets import Faceset
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
-from facegen.swap.autoencoder.flow import FlowOptions, train_swap
+from facegen.swap.autoencoder.flow import SwapTrainPipeline
+from facegen.swap.jobs import SWAP_TRAIN
+from facegen.swap.request import SwapTrainRequest
 from facegen.training.logger import read_losses
 
 ASKED_NEARER = 0.95
@@ -48,10 +50,19 @@ def main(arguments: list[str]) -> None:
     name = "train_swap_fresh" if asked.fresh else "train_swap"
     run = asked.run or swap_clips.WORK / name / "run"
     seen, target, person_b = cut(asked.person_a, asked.person_b, asked.seen_seconds)
-    flow = FlowOptions(minutes=asked.minutes, fresh=asked.fresh, changes=tuple(asked.set), merge=asked.merge_settings)
     trained, meshed = asked.sheets / f"{name}.mp4", asked.sheets / "train_swap_mesh.mp4"
     asked.sheets.mkdir(parents=True, exist_ok=True)
-    result = train_swap([seen], [person_b], target, str(trained), run, flow)
+    request = SwapTrainRequest(
+        person_a=(seen,),
+        person_b=(person_b,),
+        target=target,
+        output=str(trained),
+        minutes=asked.minutes,
+        fresh=asked.fresh,
+        changes=tuple(asked.set),
+        merge=asked.merge_settings,
+    )
+    result = SwapTrainPipeline()(request, SWAP_TRAIN.open_run(request, run))
     pipeline = SwapPipeline()
     pipeline(SwapRequest(sources=(person_b,), target=target, output=str(meshed), options=SwapOptions(faces="largest")))
     known = [centre(run / "people" / who) for who in ("a", "b")]

@@ -6,8 +6,8 @@ import sys
 def main() -> None:
     """Run the command line; see `exit_codes` for how it ends."""
     from facegen.cli import build_app
-    from facegen.cli.ending import exit_codes
     from facegen.device import keep_memory_flat
+    from facegen.worker import exit_codes
 
     keep_memory_flat()
     with exit_codes():

@@ -1,21 +1,43 @@
-"""The lists of model files and of what can be trained, gathered from the rooms. Loads neither torch nor gradio."""
+"""The lists of jobs, of model files and of what can be trained, gathered from the rooms. Loads neither torch nor gradio."""
+
+from typing import TYPE_CHECKING, Any
 
 from facegen.errors import InputError
 from facegen.faces.parse.weights import WEIGHTS as PARSER_WEIGHTS
 from facegen.faces.tasks import TASKS as FACES_TASKS
 from facegen.faces.weights import WEIGHTS as FACES_WEIGHTS
+from facegen.facesets.jobs import JOBS as FACESETS_JOBS
 from facegen.facesets.tasks import TASKS as FACESETS_TASKS
+from facegen.generate.jobs import JOBS as GENERATE_JOBS
 from facegen.generate.tasks import TASKS as GENERATE_TASKS
 from facegen.generate.weights import WEIGHTS as GENERATE_WEIGHTS
 from facegen.hub import WeightFile
+from facegen.jobs.cache import Cache
+from facegen.jobs.job import Job
 from facegen.restore.tasks import TASKS as RESTORE_TASKS
 from facegen.restore.weights import WEIGHTS as RESTORE_WEIGHTS
+from facegen.swap.jobs import CACHES as SWAP_CACHES
+from facegen.swap.jobs import JOBS as SWAP_JOBS
 from facegen.swap.tasks import TASKS as SWAP_TASKS
 from facegen.swap.weights import WEIGHTS as SWAP_WEIGHTS
+from facegen.talk.jobs import CACHES as TALK_CACHES
+from facegen.talk.jobs import JOBS as TALK_JOBS
 from facegen.talk.tasks import TASKS as TALK_TASKS
 from facegen.talk.weights import WEIGHTS as TALK_WEIGHTS
 from facegen.training.info import TaskInfo
+from facegen.training.jobs import JOBS as TRAINING_JOBS
 
+if TYPE_CHECKING:
+    from facegen.training.pipeline import TrainPipeline
+
+JOBS: tuple[Job[Any, Any], ...] = (
+    *SWAP_JOBS,
+    *GENERATE_JOBS,
+    *TALK_JOBS,
+    *FACESETS_JOBS,
+    *TRAINING_JOBS,
+)
+CACHES: tuple[Cache, ...] = (*SWAP_CACHES, *TALK_CACHES)
 TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *FACESETS_TASKS, *RESTORE_TASKS, *SWAP_TASKS, *GENERATE_TASKS, *TALK_TASKS)
 WEIGHTS: tuple[WeightFile, ...] = (
     *FACES_WEIGHTS,
@@ -25,6 +47,19 @@ WEIGHTS: tuple[WeightFile, ...] = (
     *GENERATE_WEIGHTS,
     *TALK_WEIGHTS,
 )
+
+
+def find_job(name: str) -> Job[Any, Any]:
+    """The job whose runs are called `name`, today or by an earlier facegen.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    for job in JOBS:
+        if name in (job.name, *job.old_names):
+            return job
+    names = ", ".join(job.name for job in JOBS)
+    raise InputError(f"Expected a run of one of {names}, found {name!r}; it can be listed and deleted.")
 
 
 def find_weight(name: str) -> WeightFile:
@@ -51,3 +86,10 @@ def find_task(name: str) -> TaskInfo:
             return task
     names = ", ".join(task.name for task in TASKS)
     raise InputError(f"Expected the name of something to train, found {name!r}; choose from {names}.")
+
+
+def make_train_pipeline(**options: Any) -> "TrainPipeline":
+    """The pipeline of trainings, which finds its tasks here; options as `Pipeline` takes them."""
+    from facegen.training.pipeline import TrainPipeline
+
+    return TrainPipeline(find_task=find_task, **options)

@@ -10,7 +10,7 @@ import pytest
 
 from facegen import __version__
 from facegen.cli import COMMANDS
-from facegen.runs import Run
+from facegen.jobs import Run
 
 
 def facegen(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -48,7 +48,7 @@ def test_expected_errors_are_one_sentence_and_exit_code_2() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_a_command_with_130(number: signal.Signals) -> None:
     run = Run.create("swap", {})
-    run.enqueue([sys.executable, "-c", ""])
+    run.enqueue()
     (run.path / "log.txt").write_text("first line\n")
     command = [sys.executable, "-m", "facegen", "runs", "log", run.name, "--follow"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

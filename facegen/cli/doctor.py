@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from facegen import __version__, config, hub
+from facegen.jobs.cache import Cache
 
 _PACKAGES = (
     "torch",
@@ -26,9 +27,19 @@ _ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libopus", 
 
 def doctor(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    empty_caches: Annotated[
+        bool, typer.Option("--empty-caches", help="Delete what was kept of files measured before, and say how much.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Report versions, the device after a trial run, memory, disk, encoders and model files."""
+    """Report versions, the device after a trial run, memory, disk, caches, encoders and model files."""
+    if empty_caches:
+        from facegen.catalog import CACHES
+        from facegen.jobs.cache import clear_old_folders
+
+        freed = sum(cache.clear() for cache in CACHES) + clear_old_folders()
+        typer.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.")
+        return
     report = _examine(device)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
@@ -39,8 +50,13 @@ def doctor(
             typer.echo(f"  {key:22} {value}")
 
 
+def _contents(cache: Cache) -> str:
+    entries = cache.entries()
+    return f"{len(entries)} entries, {sum(size for _, size in entries) / 1e6:.1f} MB. {cache.summary}"
+
+
 def _examine(device: str) -> dict[str, dict[str, Any]]:
-    from facegen.catalog import WEIGHTS
+    from facegen.catalog import CACHES, WEIGHTS
     from facegen.device import inspect_device
 
     found = inspect_device(device)
@@ -55,6 +71,7 @@ def _examine(device: str) -> dict[str, dict[str, Any]]:
             "memory free": f"{found.memory_free_bytes / 1e9:.1f} of {found.memory_bytes / 1e9:.1f} GB",
         },
         "storage": {"home": str(home), "disk free": f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"},
+        "caches (--empty-caches deletes them)": {cache.name: _contents(cache) for cache in CACHES},
         "encoders": {name: "yes" if is_there else "no" for name, is_there in _encoders().items()},
         "model files": {weight.name: _state(weight) for weight in WEIGHTS},
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facegen.cli.command import Door, Values, build, job_command, run_job
 from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, opened, said
 from facegen.cli.options import with_options
 from facegen.cli.progress import progress_bar
@@ -18,8 +19,8 @@ from facegen.facesets.choices import (
     PERSON_LIMIT,
     SORT_KEYS,
     CleanOptions,
-    ExtractOptions,
 )
+from facegen.facesets.jobs import EXTRACT
 
 if TYPE_CHECKING:
     from facegen.facesets.faceset import Faceset
@@ -32,44 +33,10 @@ app = typer.Typer(
 
 
 @app.command()
-@with_options(ExtractOptions, "options")
-def extract(
-    inputs: Annotated[list[Path], typer.Argument(help="Videos, pictures, folders of both.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The faceset's folder; it may hold faces already.")],
-    person: Annotated[
-        list[Path] | None, typer.Option(help="Picture of the one person that is wanted; may be repeated.")
-    ] = None,
-    without: Annotated[
-        list[Path] | None, typer.Option(help="Picture of a person that is not wanted; may be repeated.")
-    ] = None,
-    run: Annotated[Path | None, typer.Option(help="Run folder that shows how the work goes.")] = None,
-    as_json: AsJson = False,
-    *,
-    options: Mapping[str, Any],
-) -> None:
+@job_command(EXTRACT)
+def extract(values: Values, door: Door) -> None:
     """Cut faces out of videos and pictures; the same command goes on where it was cut off."""
-    from facegen.facesets import extract as work
-
-    chosen = ExtractOptions(**options)
-    if run is None:
-        with progress_bar() as on_progress:
-            result = work(inputs, output, chosen, persons=person or (), others=without or (), on_progress=on_progress)
-    else:
-        from facegen.runs import Run
-
-        there = Run.open(run) if (run / "request.json").exists() else Run.create("faceset", {}, path=run)
-        with there.work():
-            result = work(inputs, output, chosen, persons=person or (), others=without or (), on_progress=there.update)
-            left_out = [f"Left out {count}: {reason}." for reason, count in result.left_out.items()]
-            there.last_words = " ".join([f"{result.faces} faces added, {result.total} in all.", *left_out])
-    if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(result), ensure_ascii=False))
-        return
-    for line in result.skipped:
-        typer.echo(line, err=True)
-    for reason, count in result.left_out.items():
-        typer.echo(f"Left out {count}: {reason}.", err=True)
-    typer.echo(f"{result.faces} faces added, {result.total} in {result.folder}.", err=True)
+    run_job(EXTRACT, build(EXTRACT, values), door)
 
 
 @app.command()

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from facegen.catalog import find_job
+from facegen.cli.command import render
 from facegen.errors import InputError
-from facegen.runs import Run, find_run, list_runs
+from facegen.jobs import Run, find_run, list_runs
 
 app = typer.Typer(help="List, watch, cancel, resume and delete runs.", no_args_is_help=True)
 
@@ -34,7 +36,7 @@ def list_all(as_json: AsJson = False) -> None:
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show what a run was asked and how it stands."""
     run = find_run(name)
-    described = {**_describe(run), "request": run.request, "command": list(run.argv)}
+    described = {**_describe(run), "request": run.request, "command": _command(run)}
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return
@@ -101,6 +103,15 @@ def _describe(run: Run) -> dict[str, Any]:
         "created": run.created,
         "path": str(run.path),
     }
+
+
+def _command(run: Run) -> list[str]:
+    """The run's request as one would type it; nothing where it is that of another version."""
+    try:
+        job = find_job(run.kind)
+        return render(job, job.read_request(run), run) if run.can_run else []
+    except InputError:
+        return []
 
 
 def _report(run: Run, as_json: bool) -> None:

@@ -1,25 +1,22 @@
 """`facegen train`: train what facegen can train; go on, compare, search, export."""
 
 import dataclasses
+import functools
 import json
 import sys
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegen.errors import Cancelled, InputError
+from facegen.config import to_dict
+from facegen.errors import InputError
+from facegen.training.jobs import TRAIN
 
 if TYPE_CHECKING:
-    from facegen.runs import Run
     from facegen.training.info import TaskInfo
     from facegen.training.request import TrainRequest
-
-RATE_STEPS = 50
-"""Steps over which the rate is counted."""
 
 
 def train(
@@ -68,7 +65,7 @@ def train(
     if find_rate:
         _find_rate(info, request, as_json)
     elif search:
-        _search(info, request, search, trials, run, as_json)
+        _search(dataclasses.replace(request, search=tuple(search), trials=trials), run, as_json)
     elif processes > 1 and not is_worker():
         launch_processes(processes, sys.argv[1:])
     else:
@@ -93,8 +90,7 @@ def _request(
 
 
 def _train(info: "TaskInfo", request: "TrainRequest", place: Path | None, *, resume: bool, as_json: bool) -> None:
-    from facegen.config import to_dict
-    from facegen.runs import Run
+    from facegen.training.checkpoint import list_checkpoints
     from facegen.training.launch import is_worker, process_number, train_in
 
     if process_number() and place is not None:
@@ -102,43 +98,47 @@ def _train(info: "TaskInfo", request: "TrainRequest", place: Path | None, *, res
         return
     if is_worker() and place is None:
         raise InputError("Expected a run folder for several processes, found none; add --run DIR.")
-    is_known = place is not None and (place / "request.json").exists()
-    run = Run.open(place) if place is not None and is_known else Run.create("train", to_dict(request), path=place)
-    if not run.argv and not is_worker():
-        again = (sys.executable, "-m", "facegen", "train", request.task, "--run", str(run.path), "--resume")
-        run.keep_command(again)
-    typer.echo(f"Run folder: {run.path}", err=as_json)
-
-    def say(line: str) -> None:
-        typer.echo(line, err=as_json)
-        run.write_log(line)
-
-    with run.work():
-        result = train_in(
-            run.path,
-            info,
-            request,
-            resume=resume,
-            say=say,
-            on_progress=_reporter(run),
+    if place is not None and not resume and (known := list_checkpoints(place / "checkpoints")):
+        raise InputError(
+            f"Expected an empty run folder, found a training of {known[-1].step} steps in {place}; resume it or choose "
+            "another folder."
         )
-        if not result.is_complete:
-            raise Cancelled(f"Stopped after step {result.step}; go on with --resume.")
+    run = TRAIN.open_run(request, place) if place is not None else TRAIN.create_run(request)
+    typer.echo(f"Run folder: {run.path}", err=as_json)
+    pipeline = TRAIN.load_pipeline()(on_line=functools.partial(typer.echo, err=as_json))
+    result = pipeline(request, run)
     if as_json:
-        files = {name: str(path) for name, path in result.files.items()}
-        typer.echo(json.dumps({"run": str(run.path), "step": result.step, "measures": result.measures, "files": files}))
+        typer.echo(json.dumps(to_dict(result)))
 
 
-def _reporter(run: "Run") -> Callable[[float, str], None]:
-    """Passes progress on to the run, with the rate of the last steps."""
-    times: deque[float] = deque(maxlen=RATE_STEPS)
+def _search(request: "TrainRequest", place: Path | None, as_json: bool) -> None:
+    run = TRAIN.create_run(request, path=place)
+    result = TRAIN.load_pipeline()(on_line=functools.partial(typer.echo, err=as_json))(request, run)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(trial) for trial in result.trials]))
+        return
+    for rank, trial in enumerate(result.trials, 1):
+        text = "  ".join(f"{key}={value}" for key, value in trial.settings.items())
+        typer.echo(f"{rank:3}  {'failed' if trial.value is None else f'{trial.value:.5f}':>9}  {text}  {trial.note}")
+    typer.echo(f"Table: {result.files['table']}")
 
-    def report(share: float, words: str) -> None:
-        times.append(time.monotonic())
-        seconds = times[-1] - times[0]
-        run.update(share, words, rate=f"{(len(times) - 1) / seconds:.2f} steps/s" if seconds > 0 else None)
 
-    return report
+def arguments(request: "TrainRequest") -> list[str]:
+    """The words that a training is typed with: its task, preset and data, and what differs from the preset."""
+    from facegen.catalog import find_task
+    from facegen.training.request import changes_from_preset
+
+    words = command_words(
+        request.task, request.preset, request.data, changes_from_preset(find_task(request.task), request)
+    )
+    search = [word for text in request.search for word in ("--search", text)]
+    return [*words, *search, *(["--trials", str(request.trials)] if request.search else [])]
+
+
+def command_words(task: str, preset: str, data: str, changes: Sequence[str]) -> list[str]:
+    """The same for what a form says, before it is checked and so without loading torch."""
+    words = [task, *(["--preset", preset] if preset else []), *(["--data", data] if data else [])]
+    return [*words, *(word for change in changes for word in ("--set", change))]
 
 
 def _find_rate(info: "TaskInfo", request: "TrainRequest", as_json: bool) -> None:
@@ -153,41 +153,6 @@ def _find_rate(info: "TaskInfo", request: "TrainRequest", as_json: bool) -> None
     for rate, loss in list(zip(found.rates, found.losses, strict=True))[::5]:
         typer.echo(f"{rate:9.2e}  {loss:.5f}")
     typer.echo(f"Suggested: --set lr={found.suggestion:.1e}")
-
-
-def _search(
-    info: "TaskInfo", request: "TrainRequest", texts: Sequence[str], trials: int, place: Path | None, as_json: bool
-) -> None:
-    from facegen.config import to_dict
-    from facegen.runs import Run
-    from facegen.training.launch import train_in
-    from facegen.training.search import parse_choices, search
-
-    choices = parse_choices(texts)
-    run = Run.create("train", {**to_dict(request), "search": list(texts), "trials": trials}, path=place)
-
-    def train_one(changed: "TrainRequest", folder: Path) -> None:
-        result = train_in(folder, info, changed, say=lambda line: None, on_progress=run.update)
-        if not result.is_complete:
-            raise Cancelled("The search was stopped.")
-
-    with run.work():
-        found = search(
-            info,
-            request,
-            choices,
-            run.path,
-            trials=trials,
-            train=train_one,
-            say=lambda line: typer.echo(line, err=as_json),
-        )
-    if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(trial) for trial in found]))
-        return
-    for rank, trial in enumerate(found, 1):
-        words = "  ".join(f"{key}={value}" for key, value in trial.settings.items())
-        typer.echo(f"{rank:3}  {'failed' if trial.value is None else f'{trial.value:.5f}':>9}  {words}  {trial.note}")
-    typer.echo(f"Table: {run.path / 'search.csv'}")
 
 
 def _list(as_json: bool) -> None:

@@ -9,15 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facegen.facesets.choices import CleanOptions, ExtractOptions
-    from facegen.facesets.extraction import ExtractResult, extract
+    from facegen.facesets.choices import CleanOptions, ExtractOptions, ExtractResult
+    from facegen.facesets.extraction import extract
     from facegen.facesets.faceset import Faceset
     from facegen.facesets.record import FaceRecord
 
 _HOME = {
     "CleanOptions": "choices",
     "ExtractOptions": "choices",
-    "ExtractResult": "extraction",
+    "ExtractResult": "choices",
     "FaceRecord": "record",
     "Faceset": "faceset",
     "extract": "extraction",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from facegen.config import check
 from facegen.errors import InputError
+from facegen.jobs.files import INPUT, OUTPUT
+from facegen.jobs.job import Result
 
 FaceTypeName = Literal["half", "mid_full", "full", "whole_face", "head"]
 Format = Literal["jpg", "png"]
@@ -58,6 +61,49 @@ class ExtractOptions:
                 raise InputError(
                     f"Expected {name} of {', '.join(offered)}, found {getattr(self, name)!r}; choose one of these."
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractRequest:
+    """Faces to be cut out."""
+
+    inputs: tuple[str, ...] = field(metadata={**INPUT, "argument": True})
+    """Videos, pictures, folders of both."""
+    output: str = field(metadata={**OUTPUT, "short": "o"})
+    """The faceset's folder; it may hold faces already."""
+    persons: tuple[str, ...] = field(default=(), metadata={**INPUT, "flag": "person"})
+    """Picture of the one person that is wanted; may be repeated."""
+    others: tuple[str, ...] = field(default=(), metadata={**INPUT, "flag": "without"})
+    """Picture of a person that is not wanted; may be repeated."""
+    options: ExtractOptions = field(default_factory=ExtractOptions)
+    """How, and which."""
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise InputError("Expected videos or pictures to cut faces out of, found none; choose some first.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractResult(Result):
+    """What an extraction did."""
+
+    folder: str = field(metadata=OUTPUT)
+    faces: int
+    """Faces added."""
+    looked_at: int
+    """Frames and pictures looked at."""
+    left_out: Mapping[str, int]
+    """Faces not taken, by reason."""
+    skipped: tuple[str, ...]
+    """Inputs that were done before, or could not be read, a sentence each."""
+    total: int
+    """Faces in the faceset now."""
+
+    @property
+    def summary(self) -> str:
+        """Faces added, in all, and left out, in words."""
+        left_out = [f"Left out {count}: {reason}." for reason, count in self.left_out.items()]
+        return " ".join([f"{self.faces} faces added, {self.total} in all.", *left_out])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from facegen.config import read_json, to_dict, write_json
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import Face, FaceAnalyser, analyse_clip, distance
 from facegen.facesets import crop
-from facegen.facesets.choices import ExtractOptions
+from facegen.facesets.choices import ExtractOptions, ExtractRequest, ExtractResult
 from facegen.facesets.cut import cut_face
 from facegen.facesets.faceset import METADATA, STATE, Faceset, OnProgress, in_order, write_face
 from facegen.facesets.inputs import Input, find_inputs
+from facegen.facesets.jobs import EXTRACT
 from facegen.facesets.record import FaceRecord
+from facegen.jobs import Progress, Run
+from facegen.jobs.pipeline import Pipeline
 
 PIECE_FRAMES = 1000
 """Frames of a video between two notes of how far the work came; also what is kept in memory of its faces."""
@@ -33,23 +36,6 @@ FOLLOWED_EVERY = 4
 """Where at most every so many frames are wanted, the clip is followed, which is quicker and steadier than looking
 at each frame by itself."""
 DEBUG = ".debug"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractResult:
-    """What an extraction did."""
-
-    folder: str
-    faces: int
-    """Faces added."""
-    looked_at: int
-    """Frames and pictures looked at."""
-    left_out: dict[str, int]
-    """Faces not taken, by reason."""
-    skipped: tuple[str, ...]
-    """Inputs that were done before, or could not be read, a sentence each."""
-    total: int
-    """Faces in the faceset now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +48,25 @@ class _Seen:
     name: str
     frame: int | None = None
     seconds: float | None = None
+
+
+class ExtractPipeline(Pipeline[ExtractRequest, ExtractResult]):
+    """Cuts faces out; see `extract`, whose faceset itself says where to go on."""
+
+    job = EXTRACT
+
+    def work(self, request: ExtractRequest, run: Run | None, progress: Progress) -> ExtractResult:
+        """Cut the faces out."""
+        result = extract(
+            request.inputs,
+            request.output,
+            request.options,
+            persons=request.persons,
+            others=request.others,
+            analyser=self.models.get(FaceAnalyser),
+            on_progress=progress.report,
+        )
+        return replace(result, notices=result.skipped)
 
 
 def extract(

@@ -17,8 +17,11 @@ from facegen import media, provenance
 from facegen.config import to_dict
 from facegen.device import one_torch_thread
 from facegen.errors import ResourceError
+from facegen.generate.jobs import GENERATE
 from facegen.generate.request import GenerateOptions, GenerateRequest, GenerateResult
 from facegen.generate.sliders import NAMES, Sliders
+from facegen.jobs import OnProgress, Progress, Run
+from facegen.jobs.pipeline import Models, Pipeline
 
 if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
@@ -30,21 +33,32 @@ if TYPE_CHECKING:
     from facegen.generate.retouch.retoucher import Retoucher
     from facegen.restore import Restorer
 
-OnProgress = Callable[[float, str], None]
 SWEEP_STEPS = 9
 FILM_FRAMES, FILM_RATE = 48, 24
 _BATCH_SIZE = 16
 
 
-class GeneratePipeline:
+class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
     """Draws, sweeps and edits faces; its models load at their first use.
 
     Args:
         folder: a generator as diffusers saved it; None loads the bundled one.
         device: as `device.choose_device` takes it.
+        models: where models come from and stay.
+        on_line: gets what the job prints.
     """
 
-    def __init__(self, folder: Path | None = None, device: str = "auto") -> None:
+    job = GENERATE
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        device: str = "auto",
+        *,
+        models: Models | None = None,
+        on_line: Callable[[str], None] = print,
+    ) -> None:
+        super().__init__(models=models, on_line=on_line)
         self._folder, self._device = folder, device
         self._lock = threading.Lock()
 
@@ -183,7 +197,7 @@ class GeneratePipeline:
         values = [replace(sliders, **{name: float(v)}) for v in np.linspace(0, 1, steps)]
         return self.draw(latents.take([0] * steps), values, retouch=retouch)
 
-    def __call__(self, request: GenerateRequest, on_progress: OnProgress | None = None) -> GenerateResult:
+    def work(self, request: GenerateRequest, run: Run | None, progress: Progress) -> GenerateResult:
         """Writes the pictures of a request.
 
         Raises:
@@ -214,7 +228,7 @@ class GeneratePipeline:
             raise ResourceError(f"Expected a folder that can be made at {folder}, but {error}.") from error
         if options.retouch:
             latents = self.retouch(latents)
-        files = self.write(latents, request, sliders, seeds, on_progress)
+        files = self.write(latents, request, sliders, seeds, progress.report)
         return GenerateResult(
             files=tuple(str(file) for file in files),
             seconds=time.perf_counter() - started,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -9,6 +11,8 @@ from typing import ClassVar
 from facegen.config import check
 from facegen.errors import InputError
 from facegen.generate.sliders import NAMES, Sliders
+from facegen.jobs.files import INPUT, OUTPUT
+from facegen.jobs.job import Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +40,19 @@ class GenerateRequest:
 
     FORMAT: ClassVar[int] = 1
 
-    output: str
+    output: str = field(metadata={**OUTPUT, "short": "o"})
     """Folder that gets 0000.png and so on; made where it is missing."""
     sliders: Sliders = field(default_factory=Sliders)
     """The five values."""
     options: GenerateOptions = field(default_factory=GenerateOptions)
     """Seed, count and so on."""
-    more: dict[str, float] = field(default_factory=dict)
-    """Further directions by name, about -3 to 3."""
-    sweep: tuple[str, ...] = ()
-    """One or two sliders that go from 0 to 1 (a strip, or a square) in place of single pictures."""
+    more: Mapping[str, float] = field(default_factory=dict, metadata={"metavar": "NAME=STEP"})
+    """A further direction, about -3 to 3, e.g. smile=1.5; may be repeated."""
+    sweep: tuple[str, ...] = field(default=(), metadata={"metavar": "SLIDER"})
+    """Let this slider go from 0 to 1: a strip; given twice, a square."""
     film: bool = False
     """Write a sweep of one slider as an MP4 too."""
-    edit: str = ""
+    edit: str = field(default="", metadata={**INPUT, "metavar": "PHOTO"})
     """A photograph whose face is drawn instead of a new one."""
     given: tuple[str, ...] = NAMES
     """Sliders that were set; when a photograph is edited, the others stay as they are in it."""
@@ -66,14 +70,70 @@ class GenerateRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateResult:
+class GenerateResult(Result):
     """What was written."""
 
-    files: tuple[str, ...]
+    files: tuple[str, ...] = field(metadata=OUTPUT)
     """Pictures (and a film), in order."""
     seconds: float
     """Time that drawing and writing took."""
     scores: tuple[float, ...] = ()
     """How much each face looks like a photograph, 0 to 1, where it was chosen among several."""
-    notices: tuple[str, ...] = ()
-    """What the user should know."""
+
+    @property
+    def summary(self) -> str:
+        """Files and seconds, in words."""
+        return f"{len(self.files)} files in {self.seconds:.1f} s."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRequest:
+    """A dataset to be made."""
+
+    photographs: str = field(metadata=INPUT)
+    """Folder of photographs; its sub-folders are labels (female, male)."""
+    output: str = field(metadata={**OUTPUT, "short": "o"})
+    """Folder that gets resized/, augmented/, final/, the CSV files and the packed arrays."""
+    keep: str = ""
+    """Which pictures are kept, as the attribute network sees them, e.g. female>=0.9999; empty keeps all."""
+    augment: bool = True
+    """Add a copy of other brightness of each picture."""
+    variants: int = field(default=3, metadata={"min": 0, "max": 16, "step": 1})
+    """Pictures of other sliders made of each photograph."""
+    labels: str = field(default="", metadata=INPUT)
+    """A CSV of hand labels (name, eyes, mouth, hair_color, background, head) that count before what is measured."""
+    seed: int = field(default=0, metadata={"min": 0, "max": 2**31 - 1})
+    """Of brightness and variants."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        parse_keep(self.keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetResult(Result):
+    """What was made, step by step."""
+
+    rows: tuple[tuple[str, int, str], ...]
+    """Step, pictures after it, and what else there is to say."""
+    skipped: tuple[str, ...]
+    """Photographs without a usable face."""
+
+    @property
+    def summary(self) -> str:
+        """The steps, a line each."""
+        return "\n".join(f"{step:24} {count:8}  {text}" for step, count, text in self.rows)
+
+
+def parse_keep(text: str) -> tuple[str, float]:
+    """«female>=0.9999» as label and threshold; ("", 0) for nothing.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not text.strip():
+        return "", 0.0
+    found = re.fullmatch(r"\s*(female|male)\s*>=?\s*(0?\.\d+|0|1(?:\.0*)?)\s*", text)
+    if not found:
+        raise InputError(f"Expected a choice like female>=0.9999, found {text!r}.")
+    return found[1], float(found[2])

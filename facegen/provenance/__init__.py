@@ -1,6 +1,6 @@
 """Outputs say what they are: content credentials (C2PA), an invisible watermark, a plain notice; and their check."""
 
-from facegen.provenance.credentials import Claims, Credentials, read_credentials, sign
+from facegen.provenance.credentials import Claims, Credentials, read_credentials, sign, sign_output
 from facegen.provenance.detection import THRESHOLD, MarkScore, find_mark
 from facegen.provenance.keys import InstallationKey, installation_key, read_key
 from facegen.provenance.notice import NOTICE, has_notice
@@ -26,5 +26,6 @@ __all__ = [
     "read_credentials",
     "read_key",
     "sign",
+    "sign_output",
     "verify",
 ]

@@ -128,6 +128,21 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
     return holder
 
 
+def sign_output(path: str | os.PathLike[str], claims: Claims) -> tuple[str, ...]:
+    """`sign` the output of a job.
+
+    Returns:
+        What the user should know about the credentials, a sentence each.
+
+    Raises:
+        ResourceError: they cannot be written.
+    """
+    holder = Path(sign(path, claims))
+    if holder.resolve() == Path(path).resolve():
+        return ()
+    return (f"The content credentials are in {holder.name!r} beside the result, as its format holds none.",)
+
+
 def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key: InstallationKey) -> bytes:
     """Write the signed copy (or, where `kind` is None, nothing) and return the manifest."""
     info = c2pa.C2paSignerInfo("es256", key.chain_pem.encode(), key.private_pem.encode(), None)

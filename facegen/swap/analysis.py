@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from facegen import media
-from facegen.config import home
 from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip
 from facegen.faces.clip import VERSION
-from facegen.runs.progress import Progress
+from facegen.jobs import Progress
+from facegen.swap.jobs import ANALYSES
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import analysis_key
 from facegen.swap.timeline import SwapTimeline, read_timeline
 
-_KEPT = 20
-
 
 def analysis_path(target: str, options: SwapOptions) -> Path:
     """Where the analysis of a target is kept, whether or not this version of the analysis was made yet."""
-    return home() / "analyses" / f"{analysis_key(target, options)}.v{VERSION}.npz"
+    return ANALYSES.path(analysis_key(target, options), VERSION, suffix=".npz")
 
 
 def analyse(
@@ -44,16 +42,12 @@ def analyse(
         ResourceError: the analysis cannot be written.
     """
     path = analysis_path(target, options)
-    if path.exists():
-        path.touch()
-        return ClipAnalysis.load(path)
-    timeline = read_timeline(target, options)
-    analysis = analyse_clip(_counted(target, timeline, progress, beside), analyser=analyser)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with media.atomic_output(path) as temporary:
-        analysis.save(temporary)
-    _prune(path.parent)
-    return analysis
+
+    def make(temporary: Path) -> None:
+        timeline = read_timeline(target, options)
+        analyse_clip(_counted(target, timeline, progress, beside), analyser=analyser).save(temporary)
+
+    return ClipAnalysis.load(ANALYSES.get(path, make))
 
 
 def _counted(
@@ -63,11 +57,4 @@ def _counted(
         yield frame
         if beside is not None and beside.done():
             beside.result()
-        progress.frames("Looking for faces,", frame.index + 1 - timeline.first, timeline.frame_count)
-
-
-def _prune(folder: Path) -> None:
-    """Keep the analyses used last, so that the folder does not grow for ever."""
-    newest_first = sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in newest_first[_KEPT:]:
-        path.unlink(missing_ok=True)
+        progress.report_frames("Looking for faces,", frame.index + 1 - timeline.first, timeline.frame_count)

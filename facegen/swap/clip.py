@@ -10,9 +10,9 @@ from pathlib import Path
 from facegen import media, provenance
 from facegen.device import use_one_thread
 from facegen.faces import ClipAnalysis
+from facegen.jobs.progress import Progress
 from facegen.media.excerpt import cut_sound
 from facegen.media.journal import Journal
-from facegen.runs.progress import Progress
 from facegen.swap.assignment import FaceAssignment, SourceAssignment
 from facegen.swap.engines.protocol import Engine
 from facegen.swap.options import SwapOptions
@@ -144,7 +144,7 @@ class ClipSwap:
                         frame = _retime(frame, frame.index, frame.pts - shift, frame.duration)
                     with self.clock.stage("encode"):
                         writer.write(frame)
-                progress.frames("Swapping faces,", frame.index + 1 - timeline.first, timeline.frame_count)
+                progress.report_frames("Swapping faces,", frame.index + 1 - timeline.first, timeline.frame_count)
 
 
 def _retime(frame: media.Frame, index: int, pts: int, duration: int) -> media.Frame:

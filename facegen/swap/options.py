@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from facegen.config import check
 from facegen.errors import InputError
+from facegen.jobs.files import model_of
 
 Faces = Literal["all", "largest", "person"]
 NoFace = Literal["keep", "hold", "skip"]
@@ -67,7 +68,7 @@ class SwapOptions:
     preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
     """x264 speed: slower makes smaller files."""
 
-    engine: str = field(default="mesh", metadata={"choices": ("mesh",)})
+    engine: str = field(default="mesh", metadata={"choices": ("mesh",), **model_of(*TRAINED)})
     """What makes the new face: `mesh` is built in and needs a source; `autoencoder:RUN` (a training of «saehd») and
     `dfm:FILE` draw the person that they were trained for."""
 

@@ -6,9 +6,9 @@ pixels of the picture to pixels of the frame, both counted from the centre of th
 """
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,62 +18,54 @@ import orjson
 from facegen import media, provenance
 from facegen.device import use_one_thread
 from facegen.errors import InputError
-from facegen.faces import align
-from facegen.runs.progress import OnProgress, Progress
+from facegen.faces import ClipAnalysis, align
+from facegen.jobs import Progress
 from facegen.swap.assignment import SourceAssignment, check_people
+from facegen.swap.engines.protocol import Engine
 from facegen.swap.merge.engine import AutoencoderEngine, MergePrediction, MergeStatistics
-from facegen.swap.pipeline import SwapPipeline
 from facegen.swap.render import WORKERS, PredictedFrame, StageClock, noise_seed, predict_frames
-from facegen.swap.request import SwapRequest
+from facegen.swap.request import SwapRequest, SwapResult
 from facegen.swap.timeline import read_timeline
 
 FILE = "patches.jsonl"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patches:
-    """What was written."""
-
-    folder: str
-    """Where it lies."""
-
-    frames: int
-    """Frames looked at."""
-
-    patches: int
-    """Faces written."""
-
-
-def write_patches(pipeline: SwapPipeline, request: SwapRequest, on_progress: OnProgress | None = None) -> Patches:
+def write_patches(engine: Engine, request: SwapRequest, analysis: ClipAnalysis, progress: Progress) -> SwapResult:
     """Write the faces that a trained model draws into a clip, one picture each, instead of the clip.
 
     Args:
-        pipeline: what swaps.
+        engine: a trained model.
         request: what to do; its output is the folder, which appears when all is in it.
-        on_progress: told of every frame.
+        analysis: who is in the target, and where.
+        progress: reports every frame.
 
     Raises:
-        InputError: the engine is none that was trained, the target is no video, or the folder holds something.
-        ResourceError: it cannot be written.
+        ResourceError: the folder cannot be written.
         Cancelled: somebody stopped the work; nothing is left of it.
     """
-    engine = pipeline.engine(request.options)
-    _check(request, engine)
+    started = time.perf_counter()
     assert isinstance(engine, AutoencoderEngine)
     folder = Path(request.output)
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        frames, lines = _write(pipeline, engine, request, partial, Progress(on_progress))
+        frames, lines = _write(engine, request, analysis, partial, progress)
         (partial / FILE).write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Patches(folder=str(folder), frames=frames, patches=len(lines))
+    people = len({line["track"] for line in lines})
+    seconds = round(time.perf_counter() - started, 3)
+    return SwapResult(output=str(folder), frames=frames, faces=len(lines), people=people, seconds=seconds)
 
 
-def _check(request: SwapRequest, engine: object) -> None:
+def check_patches(engine: Engine, request: SwapRequest) -> None:
+    """Refuse what cannot become patches.
+
+    Raises:
+        InputError: the engine is none that was trained, the target is no video, or the folder holds something.
+    """
     if not isinstance(engine, AutoencoderEngine):
         raise InputError(
             "Expected a trained model for patches, found the built-in engine; choose --engine autoencoder:RUN or dfm:FILE."
@@ -88,15 +80,12 @@ def _check(request: SwapRequest, engine: object) -> None:
 
 
 def _write(
-    pipeline: SwapPipeline, engine: AutoencoderEngine, request: SwapRequest, folder: Path, progress: Progress
+    engine: AutoencoderEngine, request: SwapRequest, analysis: ClipAnalysis, folder: Path, progress: Progress
 ) -> tuple[int, list[dict[str, Any]]]:
     options = request.options
-    progress.enter(0.0, 0.3)
-    analysis = pipeline.find_people(request.target, request.analysed_options(), progress.say)
     check_people(request, analysis)
     assignment = SourceAssignment(faces=options.faces, person=options.person, identity=engine.prepare(()), people={})
     timeline = read_timeline(request.target, options)
-    progress.enter(0.3, 1.0)
     lines: list[dict[str, Any]] = []
     with ThreadPoolExecutor(WORKERS, "patches", initializer=use_one_thread) as pool:
         predicted = predict_frames(
@@ -110,7 +99,7 @@ def _write(
         with closing(predicted):  # type: ignore[type-var]
             for item in predicted:
                 lines += [_one(engine, request, item, track, folder) for track in item.predictions]
-                progress.frames("Writing patches,", item.frame.index + 1 - timeline.first, timeline.frame_count)
+                progress.report_frames("Writing patches,", item.frame.index + 1 - timeline.first, timeline.frame_count)
     return timeline.frame_count, lines
 
 

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,73 +12,76 @@ import numpy as np
 from facegen import media, provenance
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
-from facegen.media.fingerprint import file_fingerprint
+from facegen.jobs import OnProgress, Progress, Run
+from facegen.jobs.cache import file_fingerprint
+from facegen.jobs.files import check_output_file
+from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
-from facegen.runs import Run
-from facegen.runs.carry_out import carry_out
-from facegen.runs.progress import OnProgress, Progress
 from facegen.swap import analysis as first_pass
 from facegen.swap.assignment import SourceAssignment, check_people
 from facegen.swap.clip import ClipSwap
 from facegen.swap.engines import Engine, make_engine, model_mtime_ns
+from facegen.swap.jobs import SWAP
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import StageClock, swap_image
 from facegen.swap.request import SwapRequest, SwapResult, request_key
-from facegen.swap.result import PICTURES, VIDEOS, check_paths, sign
+from facegen.swap.result import PICTURES, VIDEOS, sign
 from facegen.swap.sources import load_sources
 from facegen.swap.timeline import read_timeline
 
 _IDENTITIES_KEPT = 8
 
 
-class SwapPipeline:
+class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
     """Swaps faces. Models and identities stay loaded between calls; safe to call from several threads."""
 
-    def __init__(self, *, analyser: FaceAnalyser | None = None, engine: Engine | None = None) -> None:
+    job = SWAP
+
+    def __init__(
+        self,
+        *,
+        models: Models | None = None,
+        on_line: Callable[[str], None] = print,
+        analyser: FaceAnalyser | None = None,
+        engine: Engine | None = None,
+    ) -> None:
         """Make a pipeline.
 
         Args:
-            analyser: what finds the faces.
-            engine: what makes the new faces, whatever the options name.
+            models: where models come from and stay.
+            on_line: gets what the job prints.
+            analyser: finds the faces, in place of that of `models`.
+            engine: makes the new faces, whatever the options name.
         """
-        self.analyser = analyser or FaceAnalyser()
+        super().__init__(models=models, on_line=on_line)
+        self.analyser = analyser or self.models.get(FaceAnalyser)
         self._engines: dict[str, tuple[int, Engine]] = {}
         self._engine = engine
         self._identities: OrderedDict[tuple[object, ...], Any] = OrderedDict()
 
-    def __call__(
-        self, request: SwapRequest, run: Run | None = None, on_progress: OnProgress | None = None
-    ) -> SwapResult:
-        """Do a swap, or go on with one that was cut off.
+    def check(self, request: SwapRequest) -> None:
+        """Refuse an output that cannot be written."""
+        if request.patches:
+            from facegen.swap.patches import check_patches
 
-        Args:
-            request: what to do.
-            run: the run folder to work in; one named after the request is used, and removed at the end, where there is
-                none. The same request finds it again after a crash.
-            on_progress: told of every frame.
+            check_patches(self.engine(request.options), request)
+        else:
+            check_output_file(request, PICTURES if media.is_picture(request.target) else VIDEOS)
 
-        Raises:
-            InputError: the request cannot be done; the sentence says why.
-            ResourceError: a place cannot be written, or the disk is full.
-            Cancelled: somebody stopped the work; what was finished is kept in the run folder.
-        """
-        started = time.perf_counter()
-        is_picture = media.is_picture(request.target)
-        check_paths(request, PICTURES if is_picture else VIDEOS)
-        clock = StageClock()
-        if is_picture:
-            result = self._swap_picture(request, Progress(on_progress, run), clock, started)
-            if run is not None:
-                run.keep_result(asdict(result))
-            return result
-        return carry_out(
-            request,
-            lambda folder, progress: self._swap_clip(request, folder, progress, clock, started),
-            kind="swap",
-            key=request_key,
-            run=run,
-            on_progress=on_progress,
-        )
+    def work(self, request: SwapRequest, run: Run | None, progress: Progress) -> SwapResult:
+        """Swap a picture or a clip, or write its patches."""
+        assert run is not None
+        if request.patches:
+            from facegen.swap.patches import write_patches
+
+            progress.enter(0.0, 0.3)
+            analysis = first_pass.analyse(request.target, request.analysed_options(), self.analyser, progress)
+            progress.enter(0.3, 1.0)
+            return write_patches(self.engine(request.options), request, analysis, progress)
+        started, clock = time.perf_counter(), StageClock()
+        if media.is_picture(request.target):
+            return self._swap_picture(request, progress, clock, started)
+        return self._swap_clip(request, run, progress, clock, started)
 
     def find_people(
         self, target: str, options: SwapOptions | None = None, on_progress: OnProgress | None = None
@@ -161,7 +164,7 @@ class SwapPipeline:
         clip.render(progress)
         joining = time.perf_counter()
         progress.enter(0.98, 1.0)
-        progress.say(0.0, "Joining picture and sound")
+        progress.report(0.0, "Joining picture and sound")
         with clock.stage("join"):
             notices = (*info.notices, *clip.join(request.output))
         with clock.stage("sign"):
@@ -185,7 +188,7 @@ class SwapPipeline:
         return result
 
     def _swap_picture(self, request: SwapRequest, progress: Progress, clock: StageClock, started: float) -> SwapResult:
-        progress.say(0.1, "Looking for faces")
+        progress.report(0.1, "Looking for faces")
         engine, assignment = self._prepared(request, clock)
         with clock.stage("analyse"):
             image = media.read_picture(request.target)
@@ -199,14 +202,14 @@ class SwapPipeline:
             raise InputError(
                 f"Expected a person of the target, but it shows {len(faces)}; choose 0 to {len(faces) - 1}."
             )
-        progress.say(0.5, "Swapping faces")
+        progress.report(0.5, "Swapping faces")
         with clock.stage("render"):
             image = provenance.mark_picture(swap_image(image, parts, engine, request.options))
         with clock.stage("encode"):
             media.write_picture(request.output, image, metadata={"comment": provenance.NOTICE})
         with clock.stage("sign"):
             notices = sign(request)
-        progress.say(1.0, "Done")
+        progress.report(1.0, "Done")
         return SwapResult(
             output=request.output,
             frames=1,

@@ -7,10 +7,11 @@ import numpy as np
 
 from facegen import media, provenance
 from facegen.errors import InputError
-from facegen.runs.progress import OnProgress, Progress
+from facegen.jobs import OnProgress, Progress
+from facegen.jobs.files import check_output_file
 from facegen.swap.pipeline import SwapPipeline
 from facegen.swap.request import SwapRequest
-from facegen.swap.result import PICTURES, check_paths, sign
+from facegen.swap.result import PICTURES, sign
 from facegen.swap.timeline import read_timeline
 
 MAX_FRAMES = 60
@@ -47,7 +48,7 @@ def contact_sheet(
     indices = np.linspace(timeline.first, timeline.last, 2 * min(count, timeline.frame_count) + 1)[1::2].astype(int)
     pairs = []
     for done, index in enumerate(indices):
-        progress.say(done / len(indices), f"Preview {done + 1} of {len(indices)}")
+        progress.report(done / len(indices), f"Preview {done + 1} of {len(indices)}")
         seconds = float(timeline.ticks[index - timeline.first] * timeline.time_base)
         pairs.append((*pipeline.preview(request, frame_index=int(index)), f"{seconds:.2f} s"))
     return lay_out(pairs)
@@ -62,7 +63,7 @@ def write_contact_sheet(
         InputError: the request cannot be done, or its output is no picture.
         ResourceError: the output cannot be written.
     """
-    check_paths(request, PICTURES)
+    check_output_file(request, PICTURES)
     sheet = contact_sheet(pipeline, request, count, on_progress)
     media.write_picture(request.output, provenance.mark_picture(sheet), metadata={"comment": provenance.NOTICE})
     sign(request)

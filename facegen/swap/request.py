@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from facegen import __version__
-from facegen.config import to_dict
+from facegen.config import check, to_dict
 from facegen.errors import InputError
-from facegen.media.fingerprint import file_fingerprint
+from facegen.jobs.cache import file_fingerprint
+from facegen.jobs.files import INPUT, OUTPUT
+from facegen.jobs.job import Result
 from facegen.swap.options import SwapOptions
 
 
@@ -17,20 +19,27 @@ from facegen.swap.options import SwapOptions
 class SwapRequest:
     """One swap to be done."""
 
-    sources: tuple[str, ...] = ()
-    """Pictures, folders of pictures or videos of the person whose face is wanted."""
+    sources: tuple[str, ...] = field(default=(), metadata={**INPUT, "flag": "source", "short": "s"})
+    """A picture of the face, a folder of pictures or a video; may be repeated."""
 
-    target: str
+    target: str = field(metadata={**INPUT, "short": "t"})
     """The video or picture that gets the face."""
 
-    output: str
+    output: str = field(metadata={**OUTPUT, "short": "o"})
     """Where the result goes."""
 
     options: SwapOptions = field(default_factory=SwapOptions)
     """How it is done."""
 
-    people: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    """Sources by person of the clip, in place of `sources`; people that are not named here keep their face."""
+    people: Mapping[int, tuple[str, ...]] = field(
+        default_factory=dict, metadata={**INPUT, "flag": "person-source", "metavar": "N=SOURCE"}
+    )
+    """Sources by person of the clip (0 is on screen the longest), in place of `sources`; may be repeated. People that are
+    not named here keep their face."""
+
+    patches: bool = False
+    """Write the new faces alone into the folder `output`, for compositors: 16-bit pictures with alpha, and the matrices
+    that lay them into the frames (trained models only)."""
 
     def __post_init__(self) -> None:
         if not self.sources and not self.people and not self.options.is_trained:
@@ -58,11 +67,11 @@ class SwapRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SwapResult:
+class SwapResult(Result):
     """What a swap did."""
 
-    output: str
-    """The file written."""
+    output: str = field(metadata=OUTPUT)
+    """The file written; a folder with patches."""
 
     frames: int
     """Frames in it."""
@@ -85,20 +94,75 @@ class SwapResult:
     rates: Mapping[str, float] = field(default_factory=dict)
     """Frames a second of the two passes."""
 
-    notices: tuple[str, ...] = ()
-    """What the user should know, a sentence each."""
+    @property
+    def summary(self) -> str:
+        """Frames, faces and seconds, in words."""
+        again = f" ({self.resumed_frames} frames were done before)" if self.resumed_frames else ""
+        return f"{self.frames} frames, {self.faces} faces in {self.seconds:.1f} s{again}."
 
-    run: str | None = None
-    """The run folder, where it was kept."""
+
+@dataclass(frozen=True, kw_only=True)
+class SwapTrainRequest:
+    """A swap of two people with a model of its own."""
+
+    person_a: tuple[str, ...] = field(metadata=INPUT)
+    """Video or pictures of the person in the target; may be repeated."""
+    person_b: tuple[str, ...] = field(metadata=INPUT)
+    """Video or pictures of whose face it gets; may be repeated."""
+    target: str = field(metadata={**INPUT, "flag": "merge"})
+    """The video that gets the face."""
+    output: str = field(default="", metadata={**OUTPUT, "short": "o"})
+    """The result (nothing: merged.mp4 in the run folder)."""
+    preset: str = "small-128"
+    """Preset of the training «saehd»."""
+    fresh: bool = False
+    """Begin with nothing instead of the pretrained model (preset small-128)."""
+    minutes: float = field(default=45.0, metadata={"min": 0.0, "max": 100_000.0})
+    """Time budget of the training; 0 leaves it to the preset's steps."""
+    changes: tuple[str, ...] = field(default=(), metadata={"flag": "set", "metavar": "KEY=VALUE"})
+    """A further setting of the training; may be repeated."""
+    every: int = field(default=2, metadata={"min": 1, "max": 1000, "step": 1})
+    """Cut faces out of every so many frames."""
+    merge: str = field(default="", metadata={"flag": "merge-settings"})
+    """How the face is merged, such as «mode=seamless, mask=hull»; else sharp and mesh-guided."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name, given in (("person A", self.person_a), ("person B", self.person_b), ("merging", self.target)):
+            if not given:
+                raise InputError(f"Expected a video for {name}, found none; choose one.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapTrainResult(Result):
+    """What came out."""
+
+    output: str = field(metadata=OUTPUT)
+    """The file written."""
+    faces_a: int
+    """Faces of person A that were trained on."""
+    faces_b: int
+    """Those of person B."""
+    steps: int
+    """Steps trained in all."""
+    frames: int
+    """Frames merged."""
+    resumed: tuple[str, ...] = ()
+    """Steps of the work that an earlier call had done."""
+
+    @property
+    def summary(self) -> str:
+        """Frames and steps, in words."""
+        return f"{self.frames} frames after {self.steps} steps of training."
 
 
 def analysis_key(target: str | Path, options: SwapOptions) -> str:
-    """Recognise a target's analysis: it depends on the content and on the trim, and on nothing else."""
+    """Recognises a target's analysis: it depends on the content and on the trim, and on nothing else."""
     return _digest("analysis", file_fingerprint(target), options.start_seconds, options.end_seconds)
 
 
 def request_key(request: SwapRequest) -> str:
-    """Recognise a swap that was begun before: the same request on the same content by the same version."""
+    """Recognises a swap that was begun before: the same request on the same content by the same version."""
     placed = replace(request, output=str(Path(request.output).resolve()))
     sources = sorted({path for group in request.all_sources() for path in group})
     return _digest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facegen import config, media
+from facegen import media
 from facegen.errors import InputError
 from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip, mesh
 from facegen.faces.clip import VERSION
-from facegen.media.source import check_readable
+from facegen.jobs.cache import file_fingerprint
+from facegen.talk.jobs import CLIP_ANALYSES
 from facegen.talk.rig import MOTION_RATE, MouthTrack
 from facegen.talk.speech import Speech, load_speech
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".mpg", ".avi", ".m4v")
 
-_SAMPLE_BYTES = 1 << 16
 _HELD_BACK_EVERY = 5
 
 
@@ -75,29 +74,19 @@ def analyse_video(
     *,
     smoothing: float = 0,
 ) -> ClipAnalysis:
-    """Every face of a clip; kept in facegen's home and found there again. Lips that are learned from are not smoothed."""
-    digest = hashlib.sha256()
-    size = check_readable(path).stat().st_size
-    with path.open("rb") as file:
-        digest.update(file.read(_SAMPLE_BYTES))
-        file.seek(max(0, size - _SAMPLE_BYTES))
-        digest.update(file.read(_SAMPLE_BYTES))
-    name = f"{digest.hexdigest()[:24]}-{size}-v{VERSION}{'-smooth' if smoothing else ''}.npz"
-    kept = config.home() / "measured" / name
-    if kept.exists():
-        return ClipAnalysis.load(kept)
-    count = media.probe(path).frame_count
-    analysis = analyse_clip(
-        media.read_frames(path),
-        analyser=analyser or FaceAnalyser(),
-        smoothing=smoothing,
-        frame_count=count,
-        on_progress=on_progress,
-    )
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with media.atomic_output(kept) as temporary:
-        analysis.save(temporary)
-    return analysis
+    """Every face of a clip, from the cache where it was measured before. Lips that are learned from are not smoothed."""
+
+    def make(temporary: Path) -> None:
+        analyse_clip(
+            media.read_frames(path),
+            analyser=analyser or FaceAnalyser(),
+            smoothing=smoothing,
+            frame_count=media.probe(path).frame_count,
+            on_progress=on_progress,
+        ).save(temporary)
+
+    place = CLIP_ANALYSES.path(file_fingerprint(path), VERSION, bool(smoothing), suffix=".npz")
+    return ClipAnalysis.load(CLIP_ANALYSES.get(place, make))
 
 
 def track_mouth(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.ndarray]:

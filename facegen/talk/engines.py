@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegen.errors import InputError
-from facegen.runs import find_run
+from facegen.jobs import find_run
 
 PORTRAIT = "portrait"
 """Draws from one picture, or changes the mouth of a person in a video; it is built in."""

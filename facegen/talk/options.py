@@ -5,7 +5,8 @@ from typing import Any, Literal, get_args
 
 from facegen.config import check
 from facegen.errors import InputError
-from facegen.talk.engines import PORTRAIT, EngineName
+from facegen.jobs.files import model_of
+from facegen.talk.engines import EngineName
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
@@ -57,10 +58,10 @@ class TalkOptions:
     preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
     """x264 speed: slower makes smaller files."""
 
-    engine: str = PORTRAIT
+    engine: str = field(default="portrait", metadata=model_of("dfrf:"))
     """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field."""
 
-    motion: str = ""
+    motion: str = field(default="", metadata=model_of(""))
     """A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in)."""
 
     def __post_init__(self) -> None:

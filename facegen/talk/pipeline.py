@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,48 +11,37 @@ import numpy as np
 from facegen import media, provenance
 from facegen.device import use_one_thread
 from facegen.faces import FaceAnalyser
-from facegen.runs import Run
-from facegen.runs.carry_out import carry_out
-from facegen.runs.progress import OnProgress, Progress
+from facegen.jobs import Progress, Run
+from facegen.jobs.files import check_output_file
+from facegen.jobs.pipeline import Models, Pipeline
+from facegen.media.join import CONTAINERS
+from facegen.talk.jobs import TALK
 from facegen.talk.motion import MotionModel
-from facegen.talk.recorder import WORKERS, SegmentRecorder, check_paths, map_in_order
+from facegen.talk.recorder import WORKERS, SegmentRecorder, map_in_order
 from facegen.talk.renderers import DrivingSignals, RendererCache, TalkClip
 from facegen.talk.request import TalkRequest, TalkResult, request_key
 from facegen.talk.speech import Speech, load_speech
 
 
-class TalkPipeline:
+class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
     """Makes portraits talk. Models and speakers stay loaded between calls; safe to call from several threads."""
 
-    def __init__(self, *, analyser: FaceAnalyser | None = None) -> None:
-        self.analyser = analyser or FaceAnalyser()
+    job = TALK
+
+    def __init__(
+        self,
+        *,
+        models: Models | None = None,
+        on_line: Callable[[str], None] = print,
+        analyser: FaceAnalyser | None = None,
+    ) -> None:
+        super().__init__(models=models, on_line=on_line)
+        self.analyser = analyser or self.models.get(FaceAnalyser)
         self._renderers = RendererCache(self.analyser)
 
-    def __call__(
-        self, request: TalkRequest, run: Run | None = None, on_progress: OnProgress | None = None
-    ) -> TalkResult:
-        """Make a talk, or go on with one that was cut off.
-
-        Args:
-            request: what to do.
-            run: the run folder to work in; one named after the request is used, and removed at the end, where there is
-                none. The same request finds it again after a crash.
-            on_progress: called with (0..1, text) at every frame.
-
-        Raises:
-            InputError: the request cannot be done; the sentence says why.
-            ResourceError: the output cannot be written, or the disk is full.
-            Cancelled: somebody stopped the work; what was finished is kept in the run folder.
-        """
-        check_paths(request)
-        return carry_out(
-            request,
-            lambda folder, progress: self._talk(request, folder, progress),
-            kind="talk",
-            key=request_key,
-            run=run,
-            on_progress=on_progress,
-        )
+    def check(self, request: TalkRequest) -> None:
+        """Refuse an output that cannot be written."""
+        check_output_file(request, tuple(CONTAINERS))
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """One moment of a talk, as the result will show it before it is marked and encoded.
@@ -74,34 +63,36 @@ class TalkPipeline:
         frame = clip.frame(index, None if background is None else media.read_frame_at(background, index=index))
         return frame.image_rgb
 
-    def _talk(self, request: TalkRequest, run: Run, progress: Progress) -> TalkResult:
+    def work(self, request: TalkRequest, run: Run | None, progress: Progress) -> TalkResult:
+        """Make a talk, or go on with one that was cut off."""
+        assert run is not None
         options, clock = request.options, _Clock()
         # sound to features
         progress.enter(0.0, 0.03)
-        progress.say(0.0, "Listening")
+        progress.report(0.0, "Listening")
         speech = load_speech(
             request.audio,
             seconds=options.seconds,
             encoder=MotionModel.load(options.motion).encoder,
-            on_heard=lambda seconds: progress.say(0.0, f"Listening, {seconds:.0f} s heard"),
+            on_heard=lambda seconds: progress.report(0.0, f"Listening, {seconds:.0f} s heard"),
         )
         clock.stop("listen")
         # features to movements of this speaker
         recorder = SegmentRecorder(run.path, request_key(request))
         first = recorder.frame_count
         progress.enter(0.03, 0.15)
-        renderer = self._renderers.get(request, progress.say)
-        clip = renderer.prepare(DrivingSignals(request, speech, self.analyser, progress.say))
+        renderer = self._renderers.get(request, progress.report)
+        clip = renderer.prepare(DrivingSignals(request, speech, self.analyser, progress.report))
         info, count = clip.info, len(clip.info.times)
         clock.stop("prepare")
         # movements to frames, marked and encoded in segments
         progress.enter(0.15, 0.98, first)
         for index in recorder.record(_mark(clip, first), info.video, request):
-            progress.frames("Drawing", index + 1, count)
+            progress.report_frames("Drawing", index + 1, count)
         clock.stop("draw")
         # segments and sound to the signed file
         progress.enter(0.98, 1.0)
-        progress.say(0.0, "Joining picture and sound")
+        progress.report(0.0, "Joining picture and sound")
         is_trimmed = options.seconds is not None or info.background is not None
         notices = (*_speech_notices(speech), *info.notices, *recorder.join(info.video, request, is_trimmed=is_trimmed))
         clock.stop("join")

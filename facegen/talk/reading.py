@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
-from facegen import config
 from facegen.errors import InputError, ResourceError
-from facegen.media import atomic_output
+from facegen.talk.jobs import SPOKEN_TEXTS
 
 LONGEST_TEXT = 5000
 _SECONDS = 60
@@ -50,18 +48,15 @@ def read_aloud(text: str, voice: str = "en") -> Path:
     # an unknown voice is not refused by espeak-ng, which then speaks English
     if not re.fullmatch(r"[a-z0-9-]+(\+[a-z0-9]+)?", voice) or voice.partition("+")[0] not in _languages():
         raise InputError(f"Expected the name of a voice such as en, de or en-us+f3, found {voice!r}.")
-    digest = hashlib.sha256(f"{voice}\0{text}".encode()).hexdigest()[:24]
-    path = config.home() / "spoken" / f"{digest}.wav"
-    if path.exists():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path) as temporary:
+
+    def make(temporary: Path) -> None:
         command = ["espeak-ng", "-v", voice, "-s", "150", "-b", "1", "-w", str(temporary), "--stdin"]
         try:
             done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
             raise ResourceError(f"espeak-ng did not finish in {_SECONDS} s; give a shorter text.") from error
         if done.returncode or not temporary.exists():
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise InputError(f"espeak-ng could not read the text ({said[-1] if said else 'no reason given'}).")
-    return path
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            raise InputError(f"espeak-ng could not read the text ({lines[-1] if lines else 'no reason given'}).")
+
+    return SPOKEN_TEXTS.get(SPOKEN_TEXTS.path(voice, text, suffix=".wav"), make)

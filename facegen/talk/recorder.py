@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from facegen import media, provenance
-from facegen.errors import InputError
 from facegen.media.journal import Journal
 from facegen.talk.engines import EngineName
 from facegen.talk.request import TalkRequest
@@ -31,20 +30,6 @@ def map_in_order(work: Callable[[T], U], items: Iterable[T], pool: ThreadPoolExe
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def check_paths(request: TalkRequest) -> None:
-    """Refuse an output that cannot become the result, before any work.
-
-    Raises:
-        InputError: it has another ending, or is one of the inputs.
-        ResourceError: it cannot be written.
-    """
-    output = Path(request.output)
-    for given in (request.portrait, request.audio, request.driving):
-        if given and Path(given).exists() and output.resolve() == Path(given).resolve():
-            raise InputError(f"Expected a new file as output, but {output.name!r} is an input; choose another name.")
-    media.check_video_output(output)
 
 
 class SegmentRecorder:
@@ -109,8 +94,6 @@ class SegmentRecorder:
             parent=request.portrait if is_drawn else None,
             sources=tuple(path for path in (request.audio, request.driving) if path),
         )
-        holder = Path(provenance.sign(request.output, claims))
-        if holder.resolve() != Path(request.output).resolve():
-            notices += (f"The content credentials are in {holder.name!r} beside the result, as its format holds none.",)
+        notices += provenance.sign_output(request.output, claims)
         self._journal.clear()
         return notices

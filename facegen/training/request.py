@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from facegen.config import from_dict, load, override, to_dict
 from facegen.errors import InputError
+from facegen.jobs.files import INPUT, OUTPUT
+from facegen.jobs.job import Result
 from facegen.training.info import TaskInfo
 from facegen.training.settings import TrainSettings
 
@@ -25,7 +28,7 @@ class TrainRequest:
 
     task: str
     """Name of the task, as the catalog lists it."""
-    data: str = ""
+    data: str = field(default="", metadata=INPUT)
     """Data folder."""
     preset: str = ""
     """Where the settings started from."""
@@ -33,6 +36,44 @@ class TrainRequest:
     """How it is trained."""
     task_settings: dict[str, Any]
     """The task's own settings."""
+    search: tuple[str, ...] = ()
+    """Train with each of these values instead of once: «key=value,value»."""
+    trials: int = 10
+    """Trainings that a search may do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One training of a search."""
+
+    number: int
+    settings: dict[str, str]
+    """What was tried, by name."""
+    value: float | None
+    """The task's first measure, or its losses' sum where it measures nothing; lower is better. None: it failed."""
+    note: str
+    """Why it failed; empty if it did not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult(Result):
+    """What a training came to."""
+
+    step: int
+    """Steps done in all; 0 for a search."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """The last figures on held-back data."""
+    files: dict[str, str] = field(default_factory=dict, metadata=OUTPUT)
+    """What was exported, by name."""
+    trials: tuple[Trial, ...] = ()
+    """Of a search, best first."""
+
+    @property
+    def summary(self) -> str:
+        """Steps and figures, in words."""
+        if self.trials:
+            return f"{len(self.trials)} trainings."
+        return f"{self.step} steps. " + ", ".join(f"{name} {value:.4g}" for name, value in self.measures.items())
 
 
 def make_request(info: TaskInfo, *, preset: str = "", data: str = "", changes: Iterable[str] = ()) -> TrainRequest:
@@ -74,6 +115,24 @@ def change_request(info: TaskInfo, request: TrainRequest, changes: Iterable[str]
         (own if key.startswith(TASK_PREFIX) else common).append(full.removeprefix(TASK_PREFIX))
     task = override(from_dict(info.load(), request.task_settings), own)
     return replace(request, settings=override(request.settings, common), task_settings=to_dict(task))
+
+
+def changes_from_preset(info: TaskInfo, request: TrainRequest) -> list[str]:
+    """What a request sets that its preset does not, as key=value; nested settings with dots."""
+    preset = make_request(info, preset=request.preset)
+    own = _differences(preset.task_settings, request.task_settings, TASK_PREFIX)
+    return [*_differences(to_dict(preset.settings), to_dict(request.settings), ""), *own]
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> list[str]:
+    found: list[str] = []
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            found += _differences(before, value, f"{prefix}{key}.")
+        elif value != before:
+            found.append(f"{prefix}{key}={value if isinstance(value, str) else json.dumps(value)}")
+    return found
 
 
 def read_request(folder: Path) -> TrainRequest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,7 @@ from facegen.errors import InputError, TrainingError
 from facegen.training.compare import last_figures
 from facegen.training.info import TaskInfo
 from facegen.training.logger import read_losses
-from facegen.training.request import TrainRequest, change_request
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One training of a search."""
-
-    number: int
-    settings: dict[str, str]
-    """What was tried, by name."""
-    value: float | None
-    """The task's first measure, or its losses' sum where it measures nothing; lower is better. None: it failed."""
-    note: str
-    """Why it failed; empty if it did not."""
+from facegen.training.request import TrainRequest, Trial, change_request
 
 
 def parse_choices(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -6,9 +6,9 @@ GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it listens (this machine onl
 
 import os
 
-from facegen.cli.ending import exit_codes
 from facegen.device import keep_memory_flat
 from facegen.ui.studio import launch
+from facegen.worker import exit_codes
 
 
 def main() -> None:

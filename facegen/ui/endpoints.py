@@ -11,7 +11,8 @@ import gradio as gr
 
 from facegen.config import to_dict
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
+from facegen.swap.jobs import SWAP
 from facegen.ui import swaps
 from facegen.ui.handlers import answered
 from facegen.ui.services import Services, Visitor, consented
@@ -40,16 +41,16 @@ def _swap_endpoints(services: Services) -> list[tuple[Callable[..., Any], list[A
     ) -> AsyncIterator[Any]:
         """Swap faces and wait: yields how the run stands, at the end with the file that it made."""
         consented(consent)
-        run = swaps.start(services, visitor, _request(sources, target, options, people))
+        run = services.start(visitor, SWAP, _request(sources, target, options, people))
         async for _ in services.watch(run):
             yield _standing(run), None
-        made = swaps.result(run)
+        made = services.output(run)
         yield _standing(run), services.publish(visitor, made) if made else None
 
     def swap_start(visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool) -> Any:
         """Put a swap into the queue and return at once; `/run_status` and `/run_result` take the run's name."""
         consented(consent)
-        return _standing(swaps.start(services, visitor, _request(sources, target, options, people)))
+        return _standing(services.start(visitor, SWAP, _request(sources, target, options, people)))
 
     def swap_preview(sources: Any, target: Any, options: Any, people: Any, frame: float, consent: bool) -> Any:
         """One frame of the target, before and after."""

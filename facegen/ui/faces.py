@@ -5,10 +5,10 @@ import secrets
 import shutil
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
@@ -16,8 +16,10 @@ import numpy as np
 from facegen import media
 from facegen.errors import InputError
 from facegen.generate.editing.directions import NAMES as DIRECTIONS
+from facegen.generate.jobs import GENERATE
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import NAMES, Sliders
+from facegen.jobs.pipeline import Models
 from facegen.ui.services import Services, Visitor
 
 if TYPE_CHECKING:
@@ -90,29 +92,26 @@ def asked_of(
 
 
 class FaceDesk:
-    """The one generator of a studio; it holds nothing of a visitor."""
+    """Faces by the studio's one generator; it holds nothing of a visitor."""
 
-    def __init__(self) -> None:
-        self._pipeline: GeneratePipeline | None = None
-        self._lock = threading.Lock()
-        # a slider moves one face many times
-        self._made = functools.lru_cache(_FACES_KEPT)(self._make)
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     @property
     def pipeline(self) -> "GeneratePipeline":
-        """Made at its first use."""
-        with self._lock:
-            if self._pipeline is None:
-                from facegen.generate.pipeline import GeneratePipeline
+        """The studio's, made at its first use."""
+        return cast("GeneratePipeline", self._models.pipeline(GENERATE))
 
-                self._pipeline = GeneratePipeline()
-            return self._pipeline
+    @property
+    def _made(self) -> "Callable[[int, float, bool, Changes], Latents]":
+        # a slider moves one face many times
+        return self._models.get(lambda: functools.lru_cache(_FACES_KEPT)(self._make), "faces")
 
     def warm_up(self) -> None:
         """Load what the first picture needs, in the background; a page calls this when it is opened."""
         from facegen.generate.weights import generator_available
 
-        if self._pipeline is None and generator_available():
+        if not self._models.is_loaded(GENERATE.name) and generator_available():
             threading.Thread(target=lambda: self.pipeline.warm_up(), name="studio-faces", daemon=True).start()
 
     def _make(self, seed: int, temperature: float, retouch: bool, changes: Changes) -> "Latents":

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from facegen.errors import InputError
+from facegen.jobs.files import link_into
 from facegen.ui import facesets as work
-from facegen.ui.services import Services, Visitor, link_into
+from facegen.ui.services import Services, Visitor
 
 if TYPE_CHECKING:
     from facegen.facesets import Faceset

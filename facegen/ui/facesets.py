@@ -2,9 +2,8 @@
 
 import re
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,11 @@ import numpy as np
 
 from facegen.config import home
 from facegen.errors import InputError
-from facegen.facesets.choices import CleanOptions, ExtractOptions
-from facegen.runs import Run
+from facegen.facesets.choices import CleanOptions, ExtractOptions, ExtractRequest
+from facegen.facesets.jobs import EXTRACT
+from facegen.jobs import Run
 from facegen.ui.options import parse
-from facegen.ui.services import Services, Visitor, link_into
+from facegen.ui.services import Services, Visitor
 
 if TYPE_CHECKING:
     from facegen.facesets import FaceRecord, Faceset
@@ -97,31 +97,14 @@ def start(
     Raises:
         InputError: there are no inputs, or a setting does not fit.
     """
-    output = place(services, visitor, name)
-    if not files:
-        raise InputError("Expected videos or pictures to cut faces out of, found none; choose some first.")
-    options = parse(ExtractOptions, settings)
-    about = {"visitor": visitor.mark, "task": f"faces of {name}", "output": str(output)}
-    run = Run.create("faceset", about)
-    inputs, wanted, unwanted = (
-        [str(link_into(Path(path), run.path / folder)) for path in paths]
-        for folder, paths in (("inputs", files), ("persons", persons), ("others", others))
+    request = ExtractRequest(
+        inputs=tuple(files),
+        output=str(place(services, visitor, name)),
+        persons=tuple(persons),
+        others=tuple(others),
+        options=parse(ExtractOptions, settings),
     )
-    words = [sys.executable, "-m", "facegen", "faceset", "extract", *inputs, "--output", str(output)]
-    for picture in wanted:
-        words += ["--person", picture]
-    for picture in unwanted:
-        words += ["--without", picture]
-    default = ExtractOptions()
-    for item in fields(ExtractOptions):
-        value = getattr(options, item.name)
-        flag = f"--{item.name.replace('_', '-')}"
-        if value == getattr(default, item.name):
-            continue
-        words += ([flag] if value else []) if isinstance(value, bool) else [flag, str(value)]
-    run.enqueue([*words, "--run", str(run.path), "--json"])
-    services.start_next()
-    return run
+    return services.start(visitor, EXTRACT, request)
 
 
 def page(faceset: "Faceset", number: int) -> list[tuple[np.ndarray, str]]:

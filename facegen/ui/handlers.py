@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import Cancelled, FacegenError
-from facegen.runs import Run, RunStatus
+from facegen.jobs import Run, RunStatus
 
 CONSENT = (
     "I have the consent of everyone whose face I use here, and I will not use the results to deceive or to harm anyone."
@@ -117,12 +117,9 @@ def progress_card(status: RunStatus, words: str = "") -> str:
 
 
 def result_words(run: Run) -> str:
-    """What a finished swap or talk says of itself, with its notices; nothing while it runs, or of other work."""
-    told = run.result() if run.kind in ("swap", "talk") and run.status().state == "done" else {}
-    if not told:
-        return ""
-    faces = f", {told['faces']} faces" if "faces" in told else ""
-    return " ".join((f"{told['frames']} frames{faces} in {told['seconds']:.1f} s.", *told["notices"]))
+    """The summary of a finished run with its notices; nothing while it runs, or where it has none."""
+    status, notices = run.status(), run.result().get("notices")
+    return " ".join((status.text, *notices)) if notices and status.state == "done" else ""
 
 
 def progress_bar(fraction: float) -> str:

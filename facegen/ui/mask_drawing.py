@@ -1,6 +1,5 @@
 """Masks drawn with a brush: a face as the editor shows it, what was drawn on it, and a training on such masks."""
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +7,9 @@ import cv2
 import numpy as np
 
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.facesets.tasks import MASK
+from facegen.jobs import Run
+from facegen.training.jobs import TRAIN
 from facegen.ui.services import Services, Visitor
 from facegen.ui.trainings import SHARED_FIRST_MINUTES, is_limited
 
@@ -77,13 +78,11 @@ def train(services: Services, visitor: Visitor, faceset: "Faceset") -> Run:
         raise InputError(
             f"Expected at least {FEWEST} masks drawn by hand, found {count(faceset)}; draw some more, better a dozen."
         )
-    data = str(faceset.folder.absolute())
-    run = Run.create("train", {"visitor": visitor.mark, "task": "mask", "preset": "default", "data": data})
-    words = [sys.executable, "-m", "facegen", "train", "mask", "--data", data, "--run", str(run.path)]
-    words += ["--minutes", f"{SHARED_FIRST_MINUTES:g}"] if is_limited(services) else []
-    run.enqueue(words, [*words, "--resume"])
-    services.start_next()
-    return run
+    from facegen.training.request import make_request
+
+    changes = [f"minutes={SHARED_FIRST_MINUTES:g}"] if is_limited(services) else []
+    request = make_request(MASK, preset="default", data=str(faceset.folder.absolute()), changes=changes)
+    return services.start(visitor, TRAIN, request)
 
 
 def trained(services: Services, visitor: Visitor) -> list[str]:

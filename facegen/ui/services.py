@@ -14,19 +14,25 @@ import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from facegen.catalog import find_job
 from facegen.config import home
 from facegen.errors import InputError
 from facegen.hub import WeightFile
-from facegen.runs import Run, RunStatus, find_run, list_runs, start_queued
+from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, start_queued
+from facegen.jobs.files import link_or_copy, paths
+from facegen.jobs.pipeline import Models
+from facegen.swap.jobs import SWAP
 from facegen.ui.examples import Examples
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
 
+Q = TypeVar("Q")
+R = TypeVar("R", bound=Result)
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 _QUEUE_SECONDS = 1.0
@@ -66,8 +72,8 @@ class Services:
         self.settings = settings or StudioSettings()
         self.folder = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.mkdtemp(prefix="facegen-studio-")).absolute()
         self.examples = Examples(self.folder / "examples")
-        self._pipeline: SwapPipeline | None = None
-        self._pipeline_lock = threading.Lock()
+        self.models = Models()
+        """What the studio keeps loaded for previews and slider faces; it holds nothing of a visitor."""
         self._closing = threading.Event()
 
     # -- the queue ---------------------------------------------------------------------------------------------------
@@ -80,9 +86,26 @@ class Services:
         while not self._closing.wait(_QUEUE_SECONDS):
             start_queued()
 
+    def start(self, visitor: Visitor, job: Job[Q, R], request: Q) -> Run:
+        """Put a request into the queue as a run of its own; its files stay with the run, so that it can be resumed later.
+
+        Raises:
+            InputError: a file of it is missing.
+        """
+        run = job.create_run(request, owner=visitor.mark, is_staged=True)
+        run.enqueue()
+        self.start_next()
+        return run
+
     def start_next(self) -> None:
         """Start the oldest queued run now, if nothing else is running."""
         start_queued()
+
+    def output(self, run: Run) -> Path | None:
+        """The file that a finished run made, if it is there."""
+        result = find_job(run.kind).read_result(run) if run.can_run else None
+        made = [Path(path) for path in paths(result, "output")] if result is not None else []
+        return made[0] if made and made[0].is_file() else None
 
     def close(self) -> None:
         """Stop serving; runs go on."""
@@ -131,7 +154,7 @@ class Services:
         return run
 
     def _may_see(self, visitor: Visitor, run: Run) -> bool:
-        return not self.settings.shared or run.request.get("visitor") == visitor.mark
+        return not self.settings.shared or run.owner == visitor.mark
 
     async def watch(self, run: Run) -> AsyncIterator[RunStatus]:
         """How a run stands, whenever that changed, until it has ended."""
@@ -152,22 +175,13 @@ class Services:
         return WEIGHTS
 
     def pipeline(self) -> "SwapPipeline":
-        """The one swap pipeline for previews; it is made at its first use and holds nothing of a visitor."""
-        with self._pipeline_lock:
-            if self._pipeline is None:
-                from facegen.swap import SwapPipeline
-
-                self._pipeline = SwapPipeline()
-            return self._pipeline
-
-    def renew_pipeline(self) -> None:
-        """Let the next preview load its models anew: one of them was exchanged."""
-        with self._pipeline_lock:
-            self._pipeline = None
+        """The swap pipeline for previews."""
+        pipeline = self.models.pipeline(SWAP)
+        return cast("SwapPipeline", pipeline)
 
     def warm_up(self) -> None:
         """Load what the first preview needs, in the background; a page calls this when a target is chosen."""
-        if self._pipeline is None:
+        if not self.models.is_loaded(SWAP.name):
             threading.Thread(target=self._load, name="studio-warm-up", daemon=True).start()
 
     def _load(self) -> None:
@@ -184,23 +198,3 @@ def consented(consent: object) -> None:
         raise InputError(
             "Expected your consent, found it missing; tick the sentence at the top (or pass consent=True)."
         )
-
-
-def link_or_copy(origin: Path, place: Path) -> None:
-    """Give a file a second name, or copy it where the file system cannot; its time of change stays."""
-    try:
-        os.link(origin, place)
-    except OSError:
-        shutil.copy2(origin, place)
-
-
-def link_into(origin: Path, folder: Path) -> Path:
-    """`link_or_copy` into a folder, which is made; under another name where its own is taken there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = Path(origin.name[-80:])
-    place, number = folder / name, 1
-    while place.exists():
-        number += 1
-        place = folder / f"{name.stem}-{number}{name.suffix}"
-    link_or_copy(origin, place)
-    return place

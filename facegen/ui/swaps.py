@@ -1,26 +1,21 @@
-"""A swap as the browser asks for it: what the target is, who is in it, one frame ahead, and the run that does it."""
+"""A swap as the browser requests it: what the target is, who is in it, and one frame ahead."""
 
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facegen.config import to_dict
 from facegen.errors import InputError, NoFaceError
-from facegen.runs import Run
+from facegen.jobs import Run
+from facegen.swap.jobs import PATCHES
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
 from facegen.ui.options import parse
-from facegen.ui.services import Services, Visitor, link_or_copy
-
-PATCHES = "patches"
-"""Folder of the results that holds the new faces alone."""
-_KEPT_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+from facegen.ui.services import Services, Visitor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +82,7 @@ def request(
     people: Mapping[int, Sequence[str]] | None = None,
     trained: Mapping[str, str] | None = None,
 ) -> SwapRequest:
-    """A swap request from what the widgets hold; `start` gives it its output.
+    """A swap request from what the widgets hold; its run gives it an output.
 
     Args:
         sources: files that show the face.
@@ -139,84 +134,12 @@ def required(path: str | None, what: str) -> str:
     return path
 
 
-def start(services: Services, visitor: Visitor, asked: SwapRequest, *, is_patches: bool = False) -> Run:
-    """Put a swap into the queue as a run of its own; its files stay with the run, so that it can be resumed later.
-
-    Args:
-        services: the studio's.
-        visitor: whose it is.
-        asked: what is to be done.
-        is_patches: write the new faces alone, for compositors (trained models).
-    """
-    run = Run.create("swap", {"visitor": visitor.mark, "target": Path(asked.target).name, **_plain(asked)})
-    inputs = run.path / "inputs"
-    inputs.mkdir(exist_ok=True)
-    kept: dict[str, str] = {}
-    for number, path in enumerate(sorted({asked.target, *(file for group in asked.all_sources() for file in group)})):
-        place = inputs / f"{number}-{Path(path).name[-80:]}"
-        link_or_copy(Path(path), place)
-        kept[path] = str(place)
-    asked = replace(
-        asked,
-        sources=tuple(kept[path] for path in asked.sources),
-        people={person: tuple(kept[path] for path in paths) for person, paths in asked.people.items()},
-        target=kept[asked.target],
-        output=str(run.results / (PATCHES if is_patches else result_name(asked.target))),
-    )
-    run.enqueue([*arguments(asked, run), *(["--patches"] if is_patches else [])])
-    services.start_next()
-    return run
-
-
-def result_name(target: str) -> str:
-    """What the result is called: a picture keeps its type where it can be written, a video becomes an mp4."""
-    from facegen import media
-
-    path = Path(target)
-    if not media.is_picture(target):
-        return f"{path.stem[:80]}-swapped.mp4"
-    return f"{path.stem[:80]}-swapped{path.suffix.lower() if path.suffix.lower() in _KEPT_SUFFIXES else '.png'}"
-
-
-def result(run: Run) -> Path | None:
-    """The file that a swap made, if it is there."""
-    made = [path for path in sorted(run.results.glob("*-swapped.*")) if path.suffix != ".c2pa"]
-    return made[0] if made else None
-
-
 def patches_archive(services: Services, visitor: Visitor, run: Run) -> str | None:
     """A zip file of the patches that a run wrote, for the visitor's browser; nothing where it wrote none."""
     folder = run.results / PATCHES
     if not folder.is_dir():
         return None
     return shutil.make_archive(str(services.visitor_folder(visitor) / f"{run.name}-{PATCHES}"), "zip", folder)
-
-
-def arguments(asked: SwapRequest, run: Run) -> list[str]:
-    """The command that does this swap."""
-    command = [sys.executable, "-m", "facegen", "swap"]
-    for source in asked.sources:
-        command += ["--source", source]
-    for person, paths in sorted(asked.people.items()):
-        for path in paths:
-            command += ["--person-source", f"{person}={path}"]
-    command += ["--target", asked.target, "--output", asked.output, "--run", str(run.path), "--consent", "--json"]
-    return command + option_flags(asked.options)
-
-
-def option_flags(options: Any) -> list[str]:
-    """The options that differ from their defaults, as flags."""
-    flags: list[str] = []
-    for item in fields(options):
-        value = getattr(options, item.name)
-        flag = item.name.replace("_", "-")
-        if value == item.default:
-            continue
-        if isinstance(value, bool):
-            flags.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            flags += [f"--{flag}", str(value)]
-    return flags
 
 
 def preview(services: Services, asked: SwapRequest, frame: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -268,12 +191,3 @@ def _cut_out(image_rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
     side, x, y = max(x2 - x1, y2 - y1) * 0.75, (x1 + x2) / 2, (y1 + y2) / 2
     top, left = max(0, round(y - side)), max(0, round(x - side))
     return image_rgb[top : round(y + side), left : round(x + side)]
-
-
-def _plain(asked: SwapRequest) -> dict[str, Any]:
-    named = {str(person): [Path(path).name for path in paths] for person, paths in asked.people.items()}
-    return {
-        "sources": [Path(path).name for path in asked.sources],
-        "people": named,
-        "options": to_dict(asked.options),
-    }

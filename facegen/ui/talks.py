@@ -1,22 +1,18 @@
-"""A talk as the browser asks for it: who speaks, what is said, one frame ahead, and the run that does it."""
+"""A talk as the browser requests it: who speaks, what is said, and one frame ahead."""
 
-import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from facegen.config import to_dict
-from facegen.runs import Run
 from facegen.talk.engines import FIELD, PORTRAIT, EngineName, has_field, has_motion
+from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.ui.options import parse
-from facegen.ui.services import Services, Visitor, link_or_copy
-from facegen.ui.swaps import option_flags, required
+from facegen.ui.services import Services, Visitor
+from facegen.ui.swaps import required
 
 if TYPE_CHECKING:
     from facegen.talk import TalkPipeline
@@ -24,14 +20,11 @@ if TYPE_CHECKING:
 TRIAL_SECONDS = 2.0
 """Length of what is tried first."""
 
-_lock = threading.Lock()
-_pipelines: "list[TalkPipeline]" = []
-
 
 def request(
     portrait: str | None, audio: str | None, settings: Mapping[str, Any], driving: str | None = None
 ) -> TalkRequest:
-    """A talk request from what the widgets hold; `start` gives it its output.
+    """A talk request from what the widgets hold; its run gives it an output.
 
     Args:
         portrait: a picture or a video of the speaker.
@@ -68,7 +61,7 @@ def voices(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     return [("Built in: any voice", ""), *((f"Trained here: {run.name}", run.name) for run in trained)]
 
 
-def _owned(services: Services, visitor: Visitor, asked: TalkRequest) -> TalkRequest:
+def own_request(services: Services, visitor: Visitor, asked: TalkRequest) -> TalkRequest:
     """The request with the runs that it names found among those that the visitor may use."""
     options = asked.options
     engine = EngineName.parse(options.engine)
@@ -102,62 +95,11 @@ def look(portrait: str, second: str | float | None) -> tuple[str, np.ndarray]:
     return f"The picture at {frame:g} s will speak: add what is said.", poster
 
 
-def start(services: Services, visitor: Visitor, asked: TalkRequest) -> Run:
-    """Put a talk into the queue as a run of its own; its files stay with the run, so that it can be resumed later."""
-    asked = _owned(services, visitor, asked)
-    given = {"portrait": asked.portrait, "audio": asked.audio, "driving": asked.driving}
-    names = {name: Path(path).name for name, path in given.items() if path}
-    run = Run.create("talk", {"visitor": visitor.mark, **names, "options": to_dict(asked.options)})
-    inputs = run.path / "inputs"
-    inputs.mkdir(exist_ok=True)
-    kept: dict[str, str | None] = {}
-    for name, path in given.items():
-        if not path:
-            kept[name] = None
-            continue
-        place = inputs / f"{name}-{Path(path).name[-80:]}"
-        link_or_copy(Path(path), place)
-        kept[name] = str(place)
-    stem = Path(asked.portrait).stem[:80] or "person"
-    asked = replace(
-        asked,
-        portrait=kept["portrait"] or "",
-        audio=kept["audio"] or "",
-        driving=kept["driving"],
-        output=str(run.results / f"{stem}-talks.mp4"),
-    )
-    run.enqueue(arguments(asked, run))
-    services.start_next()
-    return run
-
-
-def arguments(asked: TalkRequest, run: Run) -> list[str]:
-    """The command that does this talk."""
-    command = [sys.executable, "-m", "facegen", "talk", "--audio", asked.audio]
-    if asked.portrait:
-        command += ["--portrait", asked.portrait]
-    if asked.driving:
-        command += ["--driving", asked.driving]
-    command += ["--output", asked.output, "--run", str(run.path), "--consent", "--json"]
-    return command + option_flags(asked.options)
-
-
-def result(run: Run) -> Path | None:
-    """The file that a talk made, if it is there."""
-    made = sorted(run.results.glob("*-talks.mp4"))
-    return made[0] if made else None
-
-
 def preview(services: Services, visitor: Visitor, asked: TalkRequest, seconds: float) -> np.ndarray:
     """(H, W, 3) uint8 RGB: what is seen at one moment of a talk.
 
     Raises:
         InputError: the request cannot be done.
     """
-    asked = _owned(services, visitor, asked)
-    with _lock:
-        if not _pipelines:
-            from facegen.talk import TalkPipeline
-
-            _pipelines.append(TalkPipeline(analyser=services.pipeline().analyser))
-    return _pipelines[0].preview(asked, seconds)
+    pipeline = cast("TalkPipeline", services.models.pipeline(TALK))
+    return pipeline.preview(own_request(services, visitor, asked), seconds)

@@ -7,7 +7,7 @@ import gradio as gr
 
 from facegen.config import to_dict
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.ui import trained, trainings
 from facegen.ui.services import Services, Visitor, consented
 

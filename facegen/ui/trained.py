@@ -9,7 +9,7 @@ import pandas
 from facegen import hub
 from facegen.catalog import find_task, find_weight
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.ui.services import Services
 from facegen.ui.trainings import has_gpu
 
@@ -131,5 +131,5 @@ def use(services: Services, run: Run) -> str:
             name for name, replaced in find_task(run.request["task"]).replaces.items() if replaced == weight.name
         )
         hub.use_own(weight, next(path for path in exports(run) if path.name == name), origin=run.name)
-    services.renew_pipeline()
+    services.models.renew()
     return place(services, run).words

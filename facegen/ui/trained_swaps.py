@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.swap.merge.options import (
     MergeOptions,
     apply_clip_options,

@@ -3,7 +3,6 @@
 import secrets
 import shlex
 import shutil
-import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from facegen.catalog import TASKS, find_task
+from facegen.cli.train import command_words
 from facegen.config import field_help, home, override, to_dict
 from facegen.errors import InputError, ResourceError
-from facegen.runs import Run
+from facegen.jobs import Run
+from facegen.jobs.files import link_into
 from facegen.training.info import TaskInfo
+from facegen.training.jobs import TRAIN
 from facegen.training.request import TASK_PREFIX
 from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.ui import facesets
 from facegen.ui.options import parse
-from facegen.ui.services import PICTURE_SUFFIXES, Services, Visitor, link_into
+from facegen.ui.services import PICTURE_SUFFIXES, Services, Visitor
 
 if TYPE_CHECKING:
     from facegen.training.compare import Comparison
+    from facegen.training.request import TrainRequest
 
 EXAMPLE_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 """Where the local material lies beside a checkout; elsewhere there is none."""
@@ -123,20 +126,9 @@ def changes(task: str, preset: str, settings: Mapping[str, Any], more: str) -> t
     return (*different, *typed)
 
 
-def command(asked: Asked, run: Path | None = None) -> list[str]:
-    """The command that does a training, for `subprocess`."""
-    words = [sys.executable, "-m", "facegen", "train", asked.task]
-    words += ["--preset", asked.preset] if asked.preset else []
-    words += ["--data", asked.data] if asked.data else []
-    words += ["--run", str(run)] if run else []
-    for change in asked.changes:
-        words += ["--set", change]
-    return words
-
-
 def shown_command(asked: Asked) -> str:
-    """The same command as one would type it."""
-    return shlex.join(["facegen", *command(asked)[3:]])
+    """The command that does a training, as one would type it."""
+    return shlex.join(["facegen", "train", *command_words(asked.task, asked.preset, asked.data, asked.changes)])
 
 
 def check(services: Services, asked: Asked) -> str:
@@ -152,12 +144,11 @@ def check(services: Services, asked: Asked) -> str:
     import torch
 
     from facegen.config import from_dict
-    from facegen.training.request import make_request
 
     if not asked.data or not Path(asked.data).is_dir():
         raise InputError(f"Expected a data folder, found {asked.data or 'none'}; choose or upload the data first.")
     info = find_task(asked.task)
-    request = make_request(info, preset=asked.preset, data=asked.data, changes=asked.changes)
+    request = _request(asked)
     settings = request.settings
     if is_limited(services) and not 0 < settings.minutes <= SHARED_MINUTES:
         raise InputError(
@@ -183,6 +174,12 @@ def check(services: Services, asked: Asked) -> str:
     )
 
 
+def _request(asked: Asked) -> "TrainRequest":
+    from facegen.training.request import make_request
+
+    return make_request(find_task(asked.task), preset=asked.preset, data=asked.data, changes=asked.changes)
+
+
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     return folder if folder.exists() else _existing(folder.parent)
@@ -197,17 +194,14 @@ def start(services: Services, visitor: Visitor, asked: Asked) -> Run:
         ResourceError: memory or disk do not suffice.
     """
     check(services, asked)
+    request = _request(asked)
     busy = [run for run in trainings(services, visitor) if run.status().is_active]
     if is_limited(services) and busy:
         raise InputError(
             f"Expected your last training to have ended on this shared machine, found {busy[0].name} "
             f"{busy[0].status().state}; stop it first or wait."
         )
-    run = Run.create("train", {"visitor": visitor.mark, **to_dict(asked)})
-    words = command(asked, run.path)
-    run.enqueue(words, [*words, "--resume"])
-    services.start_next()
-    return run
+    return services.start(visitor, TRAIN, request)
 
 
 def unpack(folder: Path, paths: Sequence[str]) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from facegen import media
-from facegen.runs import Run, list_runs
+from facegen.jobs import Run, list_runs
 from tests.studio_process import StudioProcess
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]

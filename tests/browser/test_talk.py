@@ -6,8 +6,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from facegen import media
-from facegen.runs import Run, list_runs
-from facegen.talk.dfrf.pipeline import PersonOptions, train_person
+from facegen.jobs import list_runs
+from facegen.talk.dfrf.pipeline import TalkTrainPipeline
+from facegen.talk.jobs import TALK_TRAIN
+from facegen.talk.request import TalkTrainRequest
 from tests.studio_process import StudioProcess
 from tests.talk.clips import speaking_clip
 from tests.talk.sounds import babble, write_wave
@@ -39,8 +41,8 @@ def test_a_portrait_talks_from_click_to_download(chromium: Browser, studio: Stud
 
 
 def test_a_trained_person_talks(chromium: Browser, studio: StudioProcess, tmp_path: Path) -> None:
-    run = Run.create("talk-train", {}, path=studio.home / "runs" / "person")
-    train_person(speaking_clip(tmp_path), run.path, PersonOptions(preset="tiny", minutes=0, changes=("steps=2",)))
+    asked = TalkTrainRequest(video=str(speaking_clip(tmp_path)), preset="tiny", minutes=0, changes=("steps=2",))
+    TalkTrainPipeline()(asked, TALK_TRAIN.create_run(asked, path=studio.home / "runs" / "person"))
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.goto(studio.url)
     page.get_by_role("tab", name="Talk", exact=True).first.click()

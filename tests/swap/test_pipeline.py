@@ -9,7 +9,7 @@ import pytest
 from facegen import media, provenance
 from facegen.config import home
 from facegen.errors import Cancelled, InputError, NoFaceError
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest, contact_sheet
 from facegen.swap.analysis import analysis_path
 from tests.factories import portrait_rgb

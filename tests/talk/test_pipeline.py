@@ -12,7 +12,7 @@ from PIL import Image
 from facegen import media, provenance
 from facegen.errors import Cancelled, FacegenError, InputError
 from facegen.faces import FaceAnalyser
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.talk import TalkOptions, TalkPipeline, TalkRequest
 from facegen.talk.clips import analyse_video
 from facegen.talk.renderers.portrait import choose_face

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.training import checkpoint as files
 
 

@@ -12,10 +12,11 @@ from facegen.catalog import TASKS, find_task
 from facegen.cli import build_app
 from facegen.config import read_json, save, to_dict
 from facegen.errors import InputError, TrainingError
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.training.compare import compare
 from facegen.training.finder import _suggest, find_rate
 from facegen.training.info import TaskInfo
+from facegen.training.jobs import TRAIN
 from facegen.training.launch import export_from, train_in
 from facegen.training.request import change_request, make_request, read_request
 from facegen.training.search import parse_choices, search
@@ -138,7 +139,7 @@ def test_command_line(pictures: Path, tmp_path: Path) -> None:
     assert read_json(run / "status.json")["state"] == "done"
     kept = Run.open(run)
     assert "Total Iterations: " in kept.log_tail()
-    assert kept.argv[1:] == ("-m", "facegen", "train", "autoencoder", "--run", str(run), "--resume")
+    assert TRAIN.read_request(kept) == read_request(run)
     again = runner.invoke(app, ["train", "autoencoder", "--run", str(run), "--resume", "--steps", "5", "--json"])
     assert json.loads(again.stdout.strip().splitlines()[-1])["step"] == 5
     assert read_request(run).task_settings["code"] == 9

@@ -6,7 +6,7 @@ import pytest
 
 from facegen.config import write_json
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.dataset import start_dataset, told
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facegen.errors import InputError
+from facegen.jobs.pipeline import Models
 from facegen.provenance import verify
 from facegen.ui.faces import FaceDesk, asked_of
 from facegen.ui.services import Services, Visitor
@@ -15,7 +16,7 @@ SLIDERS = (0.8, 0.1, 0.7, 0.7, 0.5)
 
 @pytest.fixture(scope="module")
 def desk() -> FaceDesk:
-    return FaceDesk()
+    return FaceDesk(Models())
 
 
 def test_values_that_do_not_fit_are_refused() -> None:

@@ -1,12 +1,11 @@
 """What stands behind the Faceset tab: whose facesets, which names, what is asked of the command line."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.facesets.jobs import EXTRACT
 from facegen.ui import facesets
 from facegen.ui.services import Services, StudioSettings, Visitor
 
@@ -44,11 +43,11 @@ def test_files_of_one_name_are_kept_apart(tmp_path: Path, monkeypatch: pytest.Mo
     run = facesets.start(
         *(services, Visitor()), name="faces", files=[str(path) for path in files], persons=[], others=[], settings={}
     )
-    assert [Path(path).read_text() for path in Run.open(run.path).argv[5:7]] == ["a", "b"]
+    assert [Path(path).read_text() for path in EXTRACT.read_request(run).inputs] == ["a", "b"]
     assert [path.read_text() for path in files] == ["a", "b"]
 
 
-def test_an_extraction_is_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_extraction_is_one_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     services = Services()
     monkeypatch.setattr(services, "start_next", lambda: None)
     clip = tmp_path / "clip.mp4"
@@ -66,14 +65,12 @@ def test_an_extraction_is_one_command(tmp_path: Path, monkeypatch: pytest.Monkey
         others=[str(people[1])],
         settings=asked,
     )
-    command = Run.open(run.path).argv
-    assert command[3:5] == ("faceset", "extract")
-    assert "--size" in command
-    assert "--every" not in command
-    assert Path(command[5]).read_bytes() == b"x"
-    assert Path(command[command.index("--person") + 1]).read_bytes() == b"wanted"
-    assert Path(command[command.index("--without") + 1]).read_bytes() == b"unwanted"
-    assert json.loads((run.path / "request.json").read_text())["kind"] == "faceset"
+    request = EXTRACT.read_request(run)
+    assert (request.options.size, request.options.face_type) == (128, "full")
+    assert Path(request.inputs[0]).read_bytes() == b"x"
+    assert Path(request.persons[0]).read_bytes() == b"wanted"
+    assert Path(request.others[0]).read_bytes() == b"unwanted"
+    assert Path(request.output).name == "faces"
     with pytest.raises(InputError, match="face_type"):
         facesets.start(
             *(services, Visitor()),

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from facegen.errors import InputError
-from facegen.runs import Run, RunStatus
+from facegen.jobs import Run, RunStatus
 from facegen.ui.handlers import answered, duration, notice, progress_card, result_words, shown, size
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
@@ -78,17 +78,14 @@ def test_sizes_in_words(count: int, words: str) -> None:
     assert size(count) == words
 
 
-def test_a_finished_work_says_what_it_made_and_another_nothing(tmp_path: Path) -> None:
+def test_a_finished_run_says_what_the_user_should_know(tmp_path: Path) -> None:
     run = Run.create("talk", {}, path=tmp_path / "talk")
     assert result_words(run) == ""
     with run.work():
-        run.keep_result({"frames": 50, "seconds": 2.04, "notices": ["The sound is longer than the video."]})
+        run.keep_result({"notices": ["The sound is longer than the video."]})
+        run.last_text = "50 frames in 2.0 s."
     assert result_words(run) == "50 frames in 2.0 s. The sound is longer than the video."
-    swap = Run.create("swap", {}, path=tmp_path / "swap")
-    with swap.work():
-        swap.keep_result({"frames": 9, "faces": 18, "seconds": 1.0, "notices": []})
-    assert result_words(swap) == "9 frames, 18 faces in 1.0 s."
-    training = Run.create("train", {}, path=tmp_path / "train")
-    with training.work():
-        training.keep_result({"frames": 1})
-    assert result_words(training) == ""
+    quiet = Run.create("swap", {}, path=tmp_path / "swap")
+    with quiet.work():
+        quiet.keep_result({"frames": 9, "notices": []})
+    assert result_words(quiet) == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
 from facegen.ui.services import Services, StudioSettings, Visitor, consented
 
 
@@ -18,7 +18,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
 
 
 def _run_of(visitor: Visitor) -> Run:
-    return Run.create("swap", {"visitor": visitor.mark})
+    return Run.create("swap", {}, owner=visitor.mark)
 
 
 def test_every_visit_gets_a_token_of_its_own() -> None:

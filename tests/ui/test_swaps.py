@@ -1,13 +1,12 @@
 """A swap from what the widgets hold to the command that does it."""
 
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from facegen.errors import InputError
-from facegen.swap.options import SwapOptions
+from facegen.swap.jobs import SWAP, result_name
 from facegen.ui import swaps
 from facegen.ui.services import Services, Visitor
 from tests.factories import gradient_rgb, portrait_rgb, write_clip
@@ -72,40 +71,19 @@ def test_the_end_of_the_clip_means_all_of_it(clip: str, picture: str) -> None:
     assert (trimmed.start_seconds, trimmed.end_seconds) == (0.0, None)
 
 
-def test_every_option_becomes_a_flag_that_the_command_reads_back(clip: str, picture: str) -> None:
-    from typer.testing import CliRunner
-
-    from facegen.cli import build_app
-
-    changed = SwapOptions(
-        faces="largest", source_face=1, face_shape=0.25, occlusion=False, crf=20, preset="fast", when_no_face="hold"
-    )
-    flags = swaps.option_flags(changed)
-    assert "--no-occlusion" in flags
-    assert swaps.option_flags(SwapOptions()) == []
-    help_text = CliRunner().invoke(build_app(["swap"]), ["swap", "--help"], env={"COLUMNS": "200"}).output
-    for item in fields(SwapOptions):
-        assert f"--{item.name.replace('_', '-')}" in help_text
-
-
-def test_a_run_keeps_its_files_and_never_meets_a_shell(services: Services, clip: str, picture: str) -> None:
+def test_a_run_keeps_its_files(services: Services, clip: str, picture: str) -> None:
     visitor = Visitor()
-    run = swaps.start(services, visitor, swaps.request([picture], clip, {"face_shape": 0.7}))
+    run = services.start(visitor, SWAP, swaps.request([picture], clip, {"face_shape": 0.7}))
     run.cancel()
     Path(picture).unlink()
     Path(clip).unlink()
-    words = list(run.argv)
-    source, target = words[words.index("--source") + 1], words[words.index("--target") + 1]
-    assert Path(source).read_bytes()
-    assert Path(target).is_relative_to(run.path)
-    assert words[words.index("--face-shape") + 1] == "0.7"
-    assert run.request["visitor"] == visitor.mark
+    request = SWAP.read_request(run)
+    assert Path(request.sources[0]).read_bytes()
+    assert Path(request.target).is_relative_to(run.path)
+    assert request.options.face_shape == 0.7
+    assert run.owner == visitor.mark
 
 
 def test_results_are_named_after_their_target(clip: str, picture: str) -> None:
-    assert swaps.result_name(clip) == "clip-swapped.mp4"
-    assert swaps.result_name(picture).endswith("-swapped.png")
-
-
-def test_options_differ_from_the_defaults_one_by_one() -> None:
-    assert swaps.option_flags(replace(SwapOptions(), grain_match=0.0)) == ["--grain-match", "0.0"]
+    assert result_name(swaps.request([picture], clip, {})) == "clip-swapped.mp4"
+    assert result_name(swaps.request([picture], picture, {})).endswith("-swapped.png")

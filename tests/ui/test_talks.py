@@ -7,7 +7,8 @@ import pytest
 
 from facegen import media
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
+from facegen.talk.jobs import TALK
 from facegen.ui import talks
 from facegen.ui.services import Services, StudioSettings, Visitor
 from tests.factories import moving_portrait, write_clip, write_portrait
@@ -36,7 +37,7 @@ def clip(tmp_path: Path) -> str:
 
 
 def trained(kind: str, visitor: Visitor, file: str) -> Run:
-    run = Run.create(kind, {"visitor": visitor.mark})
+    run = Run.create(kind, {}, owner=visitor.mark)
     (run.path / file).parent.mkdir(parents=True)
     (run.path / file).touch()
     return run
@@ -69,21 +70,21 @@ def test_own_trainings_are_offered_and_others_are_refused(
     for settings in ({"motion": theirs.name}, {"motion": str(theirs.path)}, {"engine": f"dfrf:{field.name}"}):
         asked = talks.request(portrait, sound, settings)
         with pytest.raises(InputError, match="Expected the name of"):
-            talks.start(services, me, asked)
+            talks.own_request(services, me, asked)
         with pytest.raises(InputError, match="Expected the name of"):
             talks.preview(services, me, asked, 0.5)
 
 
-def test_the_command_has_all_that_was_chosen(
+def test_the_request_has_all_that_was_chosen(
     services: Services, portrait: str, sound: str, clip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     me = Visitor("me")
     monkeypatch.setattr(services, "start_next", lambda: None)
     mine = trained("train", me, "exports/final/motion.safetensors")
     settings = {"motion": mine.name, "still": True, "blink": False, "seed": 3.0, "face": "1", "mouth": 0.8}
-    command = talks.start(services, me, talks.request(portrait, sound, settings, clip)).argv
-    pairs = dict(zip(command, command[1:], strict=False))
-    assert pairs["--motion"] == str(mine.path)
-    assert (pairs["--seed"], pairs["--face"], pairs["--mouth"]) == ("3", "1", "0.8")
-    assert {"--still", "--no-blink"} <= set(command)
-    assert Path(pairs["--driving"]).read_bytes() == Path(clip).read_bytes()
+    asked = talks.own_request(services, me, talks.request(portrait, sound, settings, clip))
+    request = TALK.read_request(services.start(me, TALK, asked))
+    options = request.options
+    assert options.motion == str(mine.path)
+    assert (options.seed, options.face, options.mouth, options.still, options.blink) == (3, 1, 0.8, True, False)
+    assert Path(request.driving).read_bytes() == Path(clip).read_bytes()

@@ -1,7 +1,6 @@
 """A training from what the widgets hold to the command, the run, its curves, and the place of its model."""
 
 import json
-import sys
 import time
 import zipfile
 from dataclasses import replace
@@ -14,6 +13,7 @@ from PIL import Image
 
 from facegen import hub
 from facegen.catalog import find_task
+from facegen.cli.command import render_text
 from facegen.config import save, to_dict
 from facegen.errors import InputError, ResourceError, WeightsError
 from facegen.faces.parse import FACE, FaceParser
@@ -21,7 +21,8 @@ from facegen.faces.parse.data import read_labelled
 from facegen.faces.parse.network import ParserNetConfig
 from facegen.faces.parse.task import ParserTask
 from facegen.faces.parse.weights import PARSER
-from facegen.runs import Run
+from facegen.jobs import Run
+from facegen.training.jobs import TRAIN
 from facegen.training.logger import COMMANDS
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
@@ -100,21 +101,13 @@ def test_only_what_differs_from_the_preset_is_said() -> None:
         trainings.preset_settings("autoencoder", "huge")
 
 
-def test_the_command_shown_is_the_one_that_runs(pictures: Path, tmp_path: Path) -> None:
-    words = trainings.command(asked(pictures, "lr=1e-4"), tmp_path / "run")
-    assert words[:5] == [sys.executable, "-m", "facegen", "train", "autoencoder"]
-    assert words[5:] == [
-        "--preset",
-        "tiny",
-        "--data",
-        str(pictures),
-        "--run",
-        str(tmp_path / "run"),
-        "--set",
-        "lr=1e-4",
-    ]
+def test_the_command_shown_is_the_one_that_runs(services: Services, pictures: Path) -> None:
     shown = trainings.shown_command(asked(pictures, "lr=1e-4"))
     assert shown == f"facegen train autoencoder --preset tiny --data '{pictures}' --set lr=1e-4"
+    run = trainings.start(services, Visitor(), asked(pictures, "lr=1e-4"))
+    run.cancel()
+    command = render_text(TRAIN, TRAIN.read_request(run))
+    assert command == shown.replace("lr=1e-4", "optimiser.rate=0.0001")
 
 
 def test_memory_and_disk_are_looked_at_before(
@@ -137,7 +130,7 @@ def test_a_shared_machine_without_a_gpu_limits_itself(limited: Services, picture
         with pytest.raises(InputError, match="shared machine"):
             trainings.check(limited, asked(pictures, f"minutes={minutes}"))
     visitor = Visitor()
-    Run.create("train", {"visitor": visitor.mark, **to_dict(asked(pictures))})
+    Run.create("train", to_dict(asked(pictures)), owner=visitor.mark)
     with pytest.raises(InputError, match="your last training"):
         trainings.start(limited, visitor, asked(pictures, "minutes=1"))
     with pytest.raises(InputError, match="upload"):

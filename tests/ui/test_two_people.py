@@ -1,12 +1,16 @@
 """Trained swaps in the studio: the guided way to one, the models on offer, and the settings of their merge."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facegen.errors import InputError
-from facegen.runs import Run
+from facegen.jobs import Run
+from facegen.jobs.files import paths
+from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.merge.options import MergeOptions, parse_merge_options
+from facegen.swap.request import SwapTrainRequest
 from facegen.ui import swaps, trained_swaps, two_people
 from facegen.ui.services import Services, StudioSettings, Visitor
 from tests.factories import gradient_rgb, write_clip
@@ -28,33 +32,29 @@ def clip(tmp_path: Path) -> str:
 @pytest.fixture
 def trained(services: Services) -> Run:
     """A run that has exported a model."""
-    run = Run.create("swap-train", {"visitor": Visitor("v").mark})
+    run = Run.create("swap-train", {}, owner=Visitor("v").mark)
     (run.path / "exports" / "final").mkdir(parents=True)
     (run.path / "exports" / "final" / "model.json").write_text("{}")
     return run
 
 
-def test_the_guided_way_is_the_command(services: Services, clip: str) -> None:
-    asked = two_people.Asked(person_a=[clip], person_b=[clip, clip], merge=clip, minutes=5, fresh=True)
+def test_the_videos_stay_with_the_run(services: Services, clip: str) -> None:
+    asked = SwapTrainRequest(person_a=(clip,), person_b=(clip, clip), target=clip, minutes=5, fresh=True)
     run = two_people.start(services, Visitor(), asked)
-    words = list(run.argv)
-    assert words[2:5] == ["facegen", "swap", "train"]
-    assert (words.count("--person-a"), words.count("--person-b"), words.count("--merge")) == (1, 2, 1)
-    assert {"--fresh", "--consent"} <= set(words)
-    assert all(Path(words[n + 1]).is_file() for n, word in enumerate(words) if word in ("--person-a", "--merge"))
-    from typer.testing import CliRunner
-
-    from facegen.cli import build_app
-
-    shown = CliRunner().invoke(build_app(words[3:]), ["swap", "train", "--help"])
-    assert all(word.split("=")[0] in shown.output for word in words if word.startswith("--"))
+    run.cancel()
+    kept = SWAP_TRAIN.read_request(run)
+    assert (len(kept.person_a), len(kept.person_b), kept.fresh) == (1, 2, True)
+    assert all(Path(path).is_file() and Path(path).is_relative_to(run.path) for path in paths(kept))
+    assert kept.output == str(run.results / "merged.mp4")
 
 
-@pytest.mark.parametrize("missing", ["person_a", "person_b", "merge"])
-def test_every_video_is_needed(missing: str, services: Services, clip: str) -> None:
-    given = {"person_a": [clip], "person_b": [clip], "merge": clip} | {missing: None}
+@pytest.mark.parametrize("missing", ["person_a", "person_b", "target"])
+def test_every_video_is_needed(missing: str, clip: str) -> None:
+    given = {"person_a": (clip,), "person_b": (clip,), "target": clip} | {
+        missing: type(clip)() if missing == "target" else ()
+    }
     with pytest.raises(InputError, match="video"):
-        two_people.start(services, Visitor(), two_people.Asked(**given, minutes=5))
+        SwapTrainRequest(**given)
 
 
 def test_models_are_offered_to_their_visitor_alone(trained: Run) -> None:
@@ -89,7 +89,7 @@ def test_a_trained_model_needs_no_source(services: Services, trained: Run, clip:
 
 def test_a_trained_mask_is_named_by_its_run(services: Services, trained: Run, clip: str) -> None:
     visitor, other = Visitor("v"), Visitor("w")
-    mask = Run.create("train", {"visitor": visitor.mark, "task": "mask"})
+    mask = Run.create("train", {"task": "mask"}, owner=visitor.mark)
     (mask.path / "exports" / "final").mkdir(parents=True)
     (mask.path / "exports" / "final" / "mask.safetensors").touch()
     settings = {"mask": "own", "own_mask": mask.name}
@@ -105,22 +105,16 @@ def test_a_trained_mask_is_named_by_its_run(services: Services, trained: Run, cl
         trained_swaps.merge_text(services, visitor, {"mask": "own", "own_mask": None})
 
 
-def test_patches_are_a_command_too(services: Services, trained: Run, clip: str) -> None:
+def test_patches_are_packed_once_they_are_there(services: Services, trained: Run, clip: str) -> None:
     visitor = Visitor("v")
     asked = swaps.request([], clip, {}, None, {"engine": f"autoencoder:{trained.path}", "merge": "mode=seamless"})
-    run = swaps.start(services, visitor, asked, is_patches=True)
-    words = list(run.argv)
-    assert "--patches" in words
-    place = Path(words[words.index("--output") + 1])
+    run = services.start(visitor, SWAP, replace(asked, patches=True))
+    run.cancel()
+    place = Path(SWAP.read_request(run).output)
+    assert place == run.results / swaps.PATCHES
     assert swaps.patches_archive(services, visitor, run) is None
     place.mkdir()
     (place / "patches.jsonl").write_text("{}")
     made = swaps.patches_archive(services, visitor, run)
     assert made is not None
     assert Path(made).stat().st_size > 0
-    from typer.testing import CliRunner
-
-    from facegen.cli import build_app
-
-    shown = CliRunner().invoke(build_app(words[3:]), ["swap", "--help"])
-    assert all(word in shown.output for word in words if word.startswith("--"))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from facegen import media
-from facegen.config import check, write_json
+from facegen.config import write_json
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import FaceAnalyser
 from facegen.faces.parse import BACKGROUND, HAIR
@@ -23,60 +21,25 @@ from facegen.generate.dataset.packed import SIDE, PackedFaces
 from facegen.generate.frame import geometry
 from facegen.generate.frame.alignment import Framed, frame_largest, parse_framed
 from facegen.generate.frame.variants import Measured, canonical, flow_from_canonical, target_points, variant
+from facegen.generate.jobs import DATASET
+from facegen.generate.request import DatasetRequest, DatasetResult, parse_keep
 from facegen.generate.sliders import NAMES
+from facegen.jobs import OnProgress, Progress, Run
+from facegen.jobs.pipeline import Pipeline
 from facegen.training.pictures import find_pictures
 
-OnProgress = Callable[[float, str], None]
 KEPT = 0.6
 """Chance of each slider to be changed in a variant."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatasetRequest:
-    """A dataset to be made."""
+class DatasetPipeline(Pipeline[DatasetRequest, DatasetResult]):
+    """Prepares training data; see `make_dataset`."""
 
-    photographs: str
-    """Folder of photographs; its sub-folders are labels («female», «male»)."""
-    output: str
-    """Folder that gets resized/, augmented/, final/, the CSV files and the packed arrays."""
-    keep: str = ""
-    """Which pictures are kept, as the choice model sees them: «female>=0.9999»; empty keeps all."""
-    augment: bool = True
-    """Whether a copy of other brightness is made of each picture."""
-    variants: int = field(default=3, metadata={"min": 0, "max": 16, "step": 1})
-    """Pictures of other sliders made of each photograph."""
-    labels: str = ""
-    """A CSV of hand labels (name, eyes, mouth, hair_color, background, head) that count before what is measured."""
-    seed: int = field(default=0, metadata={"min": 0, "max": 2**31 - 1})
-    """Of brightness and variants."""
+    job = DATASET
 
-    def __post_init__(self) -> None:
-        check(self)
-        parse_keep(self.keep)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetResult:
-    """What was made, step by step."""
-
-    rows: tuple[tuple[str, int, str], ...]
-    """Step, pictures after it, and what else there is to say."""
-    skipped: tuple[str, ...]
-    """Photographs without a usable face."""
-
-
-def parse_keep(words: str) -> tuple[str, float]:
-    """«female>=0.9999» as label and threshold; ("", 0) for nothing.
-
-    Raises:
-        InputError: it is something else.
-    """
-    if not words.strip():
-        return "", 0.0
-    found = re.fullmatch(r"\s*(female|male)\s*>=?\s*(0?\.\d+|0|1(?:\.0*)?)\s*", words)
-    if not found:
-        raise InputError(f"Expected a choice like female>=0.9999, found {words!r}.")
-    return found[1], float(found[2])
+    def work(self, request: DatasetRequest, run: Run | None, progress: Progress) -> DatasetResult:
+        """Make the dataset."""
+        return make_dataset(request, progress.report)
 
 
 def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None) -> DatasetResult:

@@ -6,6 +6,7 @@ normals (dual basis), so that moving along one keeps the others' scores. Codes h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ class Directions:
         halves = {name: np.ascontiguousarray(getattr(self, name), np.float16) for name in ("texture", "shape")}
         save_file(halves, path)
 
-    def apply(self, latents: Latents, steps: dict[str, float]) -> Latents:
+    def apply(self, latents: Latents, steps: Mapping[str, float]) -> Latents:
         """Moves faces along directions; retouched photographs are dropped.
 
         Args:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from facegen.config import check, read_json, write_json
+from facegen.config import read_json, write_json
 from facegen.errors import Cancelled, InputError
+from facegen.jobs import Progress, Run
+from facegen.jobs.pipeline import Pipeline
+from facegen.swap.jobs import SWAP_TRAIN
+from facegen.swap.request import SwapTrainRequest, SwapTrainResult
 from facegen.swap.tasks import SAEHD
 
 CLEANED = ("other-person", "blurred", "misaligned")
@@ -18,91 +21,35 @@ MERGE = "mode=mesh-guided, restore=60"
 STATE = "flow.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class FlowOptions:
-    """How the way is gone."""
+class SwapTrainPipeline(Pipeline[SwapTrainRequest, SwapTrainResult]):
+    """Puts B's face on the person in a video; a run goes on with the step at which it was cut off."""
 
-    preset: str = "small-128"
-    """Preset of the training."""
-    fresh: bool = False
-    """Begin with nothing, where the preset would begin with the pretrained model that facegen brings."""
-    minutes: float = field(default=45.0, metadata={"min": 0.0, "max": 100_000.0})
-    """Time budget of the training; 0 leaves it to the preset's steps."""
-    changes: tuple[str, ...] = ()
-    """Further settings of the training, key=value."""
-    every: int = field(default=2, metadata={"min": 1, "max": 1000, "step": 1})
-    """Faces are cut out of every so many frames."""
-    merge: str = ""
-    """Changes to how the face is laid over the frame; what they change is `MERGE`, or what is kept beside the run."""
+    job = SWAP_TRAIN
 
-    def __post_init__(self) -> None:
-        check(self)
+    def work(self, request: SwapTrainRequest, run: Run | None, progress: Progress) -> SwapTrainResult:
+        """Extract, clean, mask, train and merge.
 
-
-@dataclass(frozen=True, kw_only=True)
-class FlowResult:
-    """What came out."""
-
-    output: str
-    run: str
-    faces_a: int
-    faces_b: int
-    steps: int
-    """Steps trained in all."""
-    frames: int
-    """Frames merged."""
-    resumed: tuple[str, ...]
-    """Steps that an earlier call had done."""
-
-
-def train_swap(
-    person_a: Sequence[str],
-    person_b: Sequence[str],
-    target: str,
-    output: str,
-    run: Path,
-    options: FlowOptions | None = None,
-    *,
-    say: Callable[[str], None] = print,
-    on_progress: Callable[[float, str], None] | None = None,
-) -> FlowResult:
-    """Puts B's face on the person in a video.
-
-    Args:
-        person_a: videos or pictures of the person in the target.
-        person_b: videos or pictures of whose face it gets.
-        target: the video that gets the face.
-        output: the result.
-        run: folder of the work; the same call with the same folder goes on where it was cut off.
-        options: how.
-        say: takes each line meant for the user.
-        on_progress: told (0..1, text); may raise Cancelled.
-
-    Raises:
-        InputError: an input cannot be used, or shows too few faces.
-        Cancelled: somebody stopped the work; what was finished is kept.
-    """
-    flow = _Flow(run, options or FlowOptions(), say, on_progress or (lambda _share, _text: None))
-    faces_a = flow.people("a", person_a, 0.0, 0.1)
-    faces_b = flow.people("b", person_b, 0.1, 0.2)
-    steps = flow.training(0.2, 0.9)
-    frames = flow.merging(target, output, 0.9, 1.0)
-    return FlowResult(
-        output=output,
-        run=str(run),
-        faces_a=faces_a,
-        faces_b=faces_b,
-        steps=steps,
-        frames=frames,
-        resumed=tuple(flow.resumed),
-    )
+        Raises:
+            InputError: an input cannot be used, or shows too few faces.
+            Cancelled: somebody stopped the work; what was finished is kept.
+        """
+        assert run is not None
+        output = request.output or str(run.results / "merged.mp4")
+        flow = _Flow(run.path, request, self.on_line, progress.report)
+        faces_a = flow.people("a", request.person_a, 0.0, 0.1)
+        faces_b = flow.people("b", request.person_b, 0.1, 0.2)
+        steps = flow.training(0.2, 0.9)
+        frames = flow.merging(request.target, output, 0.9, 1.0)
+        return SwapTrainResult(
+            output=output, faces_a=faces_a, faces_b=faces_b, steps=steps, frames=frames, resumed=tuple(flow.resumed)
+        )
 
 
 class _Flow:
     """The work in one run folder."""
 
     def __init__(
-        self, run: Path, options: FlowOptions, say: Callable[[str], None], report: Callable[[float, str], None]
+        self, run: Path, options: SwapTrainRequest, say: Callable[[str], None], report: Callable[[float, str], None]
     ) -> None:
         self.run, self.options, self.say, self.report = run, options, say, report
         run.mkdir(parents=True, exist_ok=True)

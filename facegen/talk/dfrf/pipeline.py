@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from facegen import config
-from facegen.config import check
 from facegen.errors import Cancelled
+from facegen.jobs import Progress, Run
+from facegen.jobs.pipeline import Pipeline
 from facegen.talk.dfrf.folder import PreparedFolder
 from facegen.talk.dfrf.preparation import prepare
+from facegen.talk.jobs import TALK_TRAIN
+from facegen.talk.request import TalkTrainRequest, TalkTrainResult
 from facegen.talk.tasks import DFRF
 from facegen.training.launch import train_in
 from facegen.training.request import change_request, make_request, read_request
@@ -19,88 +21,42 @@ from facegen.training.request import change_request, make_request, read_request
 _PREPARATION_SHARE = 0.15
 
 
-@dataclass(frozen=True, kw_only=True)
-class PersonOptions:
-    """How a person's field is made."""
+class TalkTrainPipeline(Pipeline[TalkTrainRequest, TalkTrainResult]):
+    """Prepares a video and trains the field of the person in it; a run goes on where it was cut off."""
 
-    preset: str = "fast"
-    """Preset of the training: `fast`, `reference`, `tiny`."""
-    minutes: float = field(default=45.0, metadata={"min": 0.0, "max": 100_000.0})
-    """Time budget of the training; 0 leaves it to the preset's steps."""
-    seconds: float | None = field(default=None, metadata={"min": 2.0, "max": 100_000.0})
-    """Only the first so many seconds of the video."""
-    train_share: float = field(default=0.6, metadata={"min": 0.1, "max": 1.0})
-    """Share of the video, its beginning, that is trained on; the rest is held out for the figures."""
-    changes: tuple[str, ...] = ()
-    """Further settings of the training, key=value."""
+    job = TALK_TRAIN
 
-    def __post_init__(self) -> None:
-        check(self)
+    def work(self, request: TalkTrainRequest, run: Run | None, progress: Progress) -> TalkTrainResult:
+        """Prepare and train.
 
-
-@dataclass(frozen=True, kw_only=True)
-class PersonResult:
-    """The outcome of `train_person`."""
-
-    run: str
-    """The run folder; «facegen talk --engine dfrf:RUN» renders with it."""
-    frames: int
-    """Frames prepared."""
-    steps: int
-    """Steps trained in all."""
-    measures: dict[str, float]
-    """Figures on held-out frames."""
-
-
-def train_person(
-    video: Path,
-    run: Path,
-    options: PersonOptions,
-    *,
-    say: Callable[[str], None] = print,
-    on_progress: Callable[[float, str], None] = lambda _share, _text: None,
-) -> PersonResult:
-    """Prepares a video and trains the field of the person in it.
-
-    Args:
-        video: the video, or a prepared folder.
-        run: folder of the work; the same call with the same folder resumes it.
-        options: how.
-        say: called with each line meant for the user.
-        on_progress: called with (0..1, text); may raise Cancelled.
-
-    Raises:
-        InputError: the video cannot be used.
-        Cancelled: somebody stopped the work; what was finished is kept.
-    """
-    if video.is_dir():
-        folder = PreparedFolder(video)
-    else:
-        folder = prepare(
-            video,
-            run / "prepared",
-            train_share=options.train_share,
-            seconds=options.seconds,
-            on_progress=lambda share, text: on_progress(share * _PREPARATION_SHARE, text),
-        )
-    training = run / "training"
-    is_known = (training / "train.json").exists()
-    request = read_request(training) if is_known else make_request(DFRF, preset=options.preset, data=str(folder.path))
-    changes = [*([f"minutes={options.minutes}"] if options.minutes else []), *options.changes]
-    request = replace(change_request(DFRF, request, changes), data=str(folder.path.absolute()))
-    result = train_in(
-        training,
-        DFRF,
-        request,
-        resume=is_known,
-        say=say,
-        on_progress=lambda share, text: on_progress(_PREPARATION_SHARE + share * (1 - _PREPARATION_SHARE), text),
-    )
-    if not result.is_complete:
-        raise Cancelled(f"Stopped after step {result.step}; the same command goes on.")
-    (run / "field").mkdir(exist_ok=True)
-    for path in result.files.values():
-        shutil.copyfile(path, run / "field" / path.name)
-    config.write_json(run / "field" / "person.json", {"prepared": str(folder.path.absolute())})
-    state = folder.state
-    return PersonResult(run=str(run), frames=state.frame_count, steps=result.step, measures=result.measures)
+        Raises:
+            InputError: the video cannot be used.
+            Cancelled: somebody stopped the work; what was finished is kept.
+        """
+        assert run is not None
+        video = Path(request.video)
+        if video.is_dir():
+            folder = PreparedFolder(video)
+        else:
+            progress.enter(0.0, _PREPARATION_SHARE)
+            folder = prepare(
+                video,
+                run.path / "prepared",
+                train_share=request.train_share,
+                seconds=request.seconds,
+                on_progress=progress.report,
+            )
+        progress.enter(_PREPARATION_SHARE, 1.0)
+        place = run.path / "training"
+        is_known = (place / "train.json").exists()
+        training = read_request(place) if is_known else make_request(DFRF, preset=request.preset, data=str(folder.path))
+        changes = [*([f"minutes={request.minutes}"] if request.minutes else []), *request.changes]
+        training = replace(change_request(DFRF, training, changes), data=str(folder.path.absolute()))
+        result = train_in(place, DFRF, training, resume=is_known, say=self.on_line, on_progress=progress.report)
+        if not result.is_complete:
+            raise Cancelled(f"Stopped after step {result.step}; the same command goes on.")
+        (run.path / "field").mkdir(exist_ok=True)
+        for path in result.files.values():
+            shutil.copyfile(path, run.path / "field" / path.name)
+        config.write_json(run.path / "field" / "person.json", {"prepared": str(folder.path.absolute())})
+        return TalkTrainResult(frames=folder.state.frame_count, steps=result.step, measures=result.measures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import wave
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from facegen import config, media
 from facegen.errors import InputError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.faces.parse.parser import FaceParser
+from facegen.jobs.cache import file_fingerprint
 from facegen.media.source import check_readable
 from facegen.talk.clips import analyse_video, list_clips, track_mouth
 from facegen.talk.dfrf.audio import extract_features
@@ -43,6 +45,7 @@ from facegen.talk.dfrf.layers import (
     segment_frames,
 )
 from facegen.talk.dfrf.tracking import SurfaceTracker, refine_poses
+from facegen.talk.jobs import PREPARED_PEOPLE
 from facegen.talk.rig import load_rig
 from facegen.talk.speech import SAMPLE_RATE, load_speech
 
@@ -100,8 +103,10 @@ def prepare_people(folder: Path) -> list[PreparedFolder]:
     people = [PreparedFolder(path.parent) for path in sorted(folder.glob("*/steps.json"))]
     for video in list_clips(folder):
         if video.parent == folder:
-            target = config.home() / "prepared" / f"{video.stem[:60]}-{video.stat().st_size}"
+            target = PREPARED_PEOPLE.path(file_fingerprint(video))
             people.append(prepare(video, target))
+            os.utime(target)
+    PREPARED_PEOPLE.prune()
     if not people:
         raise InputError(
             f"Expected a folder with a video of somebody who speaks, or one made by «facegen talk train», found neither "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facegen import config
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.faces.clip import VERSION as ANALYSIS
-from facegen.media import atomic_output
+from facegen.jobs.cache import file_fingerprint
 from facegen.talk.finish.pairs import DrawnPair, draw_pairs
+from facegen.talk.jobs import FINISH_PAIRS
 from facegen.training.augment import to_float
 from facegen.training.task import BatchSpec
 
@@ -93,20 +92,20 @@ def pack_pairs(pairs: list[DrawnPair]) -> dict[str, np.ndarray]:
 
 
 def load_pairs(path: Path, analyser: FaceAnalyser, every: int) -> dict[str, np.ndarray]:
-    """Packed pairs of a clip, cached in facegen's home; empty where the clip cannot be used."""
-    stat = path.stat()
-    key = repr((_VERSION, ANALYSIS, every, path.name, stat.st_size, stat.st_mtime_ns))
-    cached = config.home() / "finish" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
-    if not cached.exists():
+    """Packed pairs of a clip, from the cache where it was measured before; empty where the clip cannot be used."""
+
+    def make(temporary: Path) -> None:
         try:
             pairs = list(draw_pairs(path, analyser, every))
         except InputError:
             pairs = []
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_output(cached) as temporary, temporary.open("wb") as file:
+        with temporary.open("wb") as file:
             contents: dict[str, Any] = pack_pairs(pairs) if pairs else {}
             np.savez(file, **contents)
-    with np.load(cached) as kept:
+
+    with np.load(
+        FINISH_PAIRS.get(FINISH_PAIRS.path(file_fingerprint(path), _VERSION, ANALYSIS, every, suffix=".npz"), make)
+    ) as kept:
         return dict(kept)
 
 

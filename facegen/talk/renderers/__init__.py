@@ -6,8 +6,8 @@ import threading
 from collections import OrderedDict
 
 from facegen.faces import FaceAnalyser
+from facegen.jobs.progress import OnProgress
 from facegen.media import is_picture
-from facegen.runs.progress import OnProgress
 from facegen.talk.engines import FIELD, EngineName
 from facegen.talk.renderers.protocol import DrivingSignals, TalkClip, TalkInfo, TalkRenderer
 from facegen.talk.request import TalkRequest

@@ -11,9 +11,9 @@ import numpy as np
 from facegen import media
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser, align, mesh, parse
+from facegen.jobs.cache import file_fingerprint
+from facegen.jobs.progress import OnProgress
 from facegen.media import Patch
-from facegen.media.fingerprint import file_fingerprint
-from facegen.runs.progress import OnProgress
 from facegen.talk.clips import analyse_video
 from facegen.talk.finish.finisher import Finisher
 from facegen.talk.motion import MotionFrame

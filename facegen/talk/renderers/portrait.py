@@ -10,8 +10,8 @@ import numpy as np
 from facegen import media
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import Face, FaceAnalyser
-from facegen.media.fingerprint import file_fingerprint
-from facegen.runs.progress import OnProgress
+from facegen.jobs.cache import file_fingerprint
+from facegen.jobs.progress import OnProgress
 from facegen.talk.finish.finisher import Finisher
 from facegen.talk.motion import Motion
 from facegen.talk.options import TalkOptions

@@ -10,7 +10,7 @@ import numpy as np
 
 from facegen import media
 from facegen.faces import FaceAnalyser
-from facegen.runs.progress import OnProgress
+from facegen.jobs.progress import OnProgress
 from facegen.talk.driving import transfer_head_motion
 from facegen.talk.head_motion import generate_head_motion
 from facegen.talk.motion import Motion, MotionModel

@@ -1,14 +1,15 @@
 """The dataset line in the Train tab: photographs become what the generator and its input models are trained on."""
 
 import html
-import sys
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from facegen.config import read_json
-from facegen.runs import Run
+from facegen.generate.jobs import DATASET
+from facegen.generate.request import DatasetRequest
+from facegen.jobs import Run
 from facegen.ui.handlers import note, progress_card, shown
 from facegen.ui.services import Services, Visitor, consented
 from facegen.ui.shell import Shell
@@ -73,19 +74,15 @@ def start_dataset(
     Raises:
         InputError: the folder or the choice does not fit.
     """
-    photographs = data_folder(services, visitor, folder, None)
-    from facegen.generate.dataset.preparation import DatasetRequest
-
-    asked = DatasetRequest(
-        photographs=photographs, output="", keep=keep, augment=augment, variants=int(variants), labels=labels.strip()
+    request = DatasetRequest(
+        photographs=data_folder(services, visitor, folder, None),
+        output="",
+        keep=keep,
+        augment=augment,
+        variants=int(variants),
+        labels=labels.strip(),
     )
-    run = Run.create("dataset", {"visitor": visitor.mark, "target": photographs, "keep": keep})
-    words = [sys.executable, "-m", "facegen", "generate", "dataset", "--photographs", asked.photographs]
-    words += ["--output", str(run.results / "dataset"), "--keep", asked.keep, "--variants", str(asked.variants)]
-    words += ["--augment" if asked.augment else "--no-augment", "--labels", asked.labels, "--run", str(run.path)]
-    run.enqueue(words)
-    services.start_next()
-    return run
+    return services.start(visitor, DATASET, request)
 
 
 def told(run: Run) -> str:

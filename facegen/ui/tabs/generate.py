@@ -81,7 +81,7 @@ class Inputs:
 
 def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
     """Lay out the tab and wire it, endpoints included; answers what draws its faces."""
-    desk = FaceDesk()
+    desk = FaceDesk(services.models)
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="generate-columns"):
         with gr.Column(scale=5, min_width=300):
             inputs, dice, lock, drop, forget = _ask()

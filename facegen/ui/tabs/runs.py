@@ -7,7 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.runs import Run
+from facegen.catalog import find_job
+from facegen.errors import InputError
+from facegen.jobs import Run
 from facegen.ui import trained
 from facegen.ui.handlers import duration, note, progress_bar, progress_card, result_words, shown, size
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
@@ -67,7 +69,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     def act(visitor: Visitor, name: str, verb: str) -> str:
         run = services.run(visitor, name)
         if verb == "start":
-            run.start(run.argv, run.resume_argv)
+            run.start()
         else:
             run.resume() if verb == "resume" else run.cancel()
         return note(f"{name}: {verb} was asked for.")
@@ -126,10 +128,11 @@ def _row(run: Run, is_chosen: bool) -> str:
 
 
 def title(run: Run) -> str:
-    """What a run is about, in a few words: the files of a swap, the task of a training."""
-    asked = run.request
-    about = asked.get("target") or asked.get("task") or asked.get("output") or ""
-    return f"{run.kind} {Path(str(about)).name}".strip()
+    """What a run is about, in a few words: the target of a swap, the task of a training."""
+    try:
+        return find_job(run.kind).describe(run.request)
+    except InputError:
+        return run.kind
 
 
 def _empty() -> str:
@@ -146,7 +149,7 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
         return gr.Column(visible=False), "", "", "", *[gr.skip() for _ in range(4)]
     run = services.run(visitor, name)
     status = run.status()
-    wanted = (status.is_active, not status.is_active and bool(run.argv), status.state == "queued" and bool(run.argv))
+    wanted = (status.is_active, not status.is_active and run.can_run, status.state == "queued" and run.can_run)
     buttons = [gr.Button(visible=is_wanted) for is_wanted in (*wanted, status.state != "running")]
     ended = "" if status.state != "done" else trained.summary(run)
     return (

@@ -1,10 +1,12 @@
 """The Swap tab: whose face, into which video or picture, how, and the result beside the original."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
+from facegen.swap.jobs import SWAP
 from facegen.ui import swaps
 from facegen.ui.handlers import note, progress_card, result_words, shown
 from facegen.ui.services import Services, Visitor, consented
@@ -152,7 +154,7 @@ def _wire_run(
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         consented(consent)
         asked = inputs.read(services, visitor, values)
-        run = swaps.start(services, visitor, asked)
+        run = services.start(visitor, SWAP, asked)
         async for state in services.watch(run):
             yield progress_card(state), run.name, *quiet
         words = progress_card(run.status(), result_words(run))
@@ -161,7 +163,7 @@ def _wire_run(
     @shown(1)
     def enqueue(visitor: Visitor, consent: bool, *values: Any) -> str:
         consented(consent)
-        run = swaps.start(services, visitor, inputs.read(services, visitor, values))
+        run = services.start(visitor, SWAP, inputs.read(services, visitor, values))
         return note(f"{run.name} is in the queue; the Runs tab shows how it stands.")
 
     @shown(1)
@@ -171,7 +173,8 @@ def _wire_run(
     @shown(3)
     async def patch(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         consented(consent)
-        run = swaps.start(services, visitor, inputs.read(services, visitor, values), is_patches=True)
+        request = replace(inputs.read(services, visitor, values), patches=True)
+        run = services.start(visitor, SWAP, request)
         async for state in services.watch(run):
             yield progress_card(state), run.name, gr.skip()
         made = swaps.patches_archive(services, visitor, run)

@@ -119,7 +119,7 @@ class Outcome:
 
     def show(self, services: Services, visitor: Visitor, target: str, name: str) -> list[Any]:
         """Updates that show a run's result beside its target; nothing where the run made none."""
-        made = swaps.result(services.run(visitor, name))
+        made = services.output(services.run(visitor, name))
         if made is None:
             return [gr.skip() for _ in self.components]
         path, is_picture = services.publish(visitor, made), swaps.describe(target).is_picture

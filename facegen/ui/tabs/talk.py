@@ -14,7 +14,9 @@ import gradio as gr
 from facegen.generate.request import GenerateOptions
 from facegen.generate.weights import DIRECTIONS, GENERATOR
 from facegen.hub import is_present
+from facegen.jobs.files import link_or_copy
 from facegen.talk.engines import PORTRAIT
+from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.reading import LONGEST_TEXT, can_read, read_aloud
 from facegen.talk.request import TalkRequest
@@ -23,7 +25,7 @@ from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
 from facegen.ui.faces import Asked, FaceDesk
 from facegen.ui.handlers import answered, note, progress_card, result_words, shown, step
 from facegen.ui.options import Widgets, widgets
-from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented, link_or_copy
+from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented
 from facegen.ui.shell import Shell
 from facegen.ui.tabs.swap_layout import EXAMPLE_CLICK
 
@@ -220,7 +222,7 @@ def _wire_portrait(inputs: Inputs, examples: gr.HTML, status: gr.HTML, pictured:
 
 
 def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status: gr.HTML, portrait: gr.File) -> None:
-    desk = FaceDesk()
+    desk = FaceDesk(services.models)
 
     @shown(2)
     def draw(visitor: Visitor) -> Any:
@@ -249,11 +251,11 @@ def _wire_run(
             asked = inputs.read(values)
             if is_trial:
                 asked = replace(asked, options=replace(asked.options, seconds=talks.TRIAL_SECONDS))
-            run = talks.start(services, visitor, asked)
+            run = services.start(visitor, TALK, talks.own_request(services, visitor, asked))
             async for state in services.watch(run):
                 yield progress_card(state), gr.skip(), gr.skip(), run.name
             words = progress_card(run.status(), result_words(run))
-            made = talks.result(run) if run.status().state == "done" else None
+            made = services.output(run) if run.status().state == "done" else None
             if made is None:
                 yield words, gr.skip(), gr.skip(), run.name
                 return
@@ -282,10 +284,11 @@ def _add_endpoints(services: Services, shell: Shell) -> None:
     ) -> AsyncIterator[Any]:
         """Make a portrait speak and wait: yields how the run stands, at the end with the file that it made."""
         consented(consent)
-        run = talks.start(services, visitor, talks.request(portrait, audio, options or {}, driving))
+        asked = talks.request(portrait, audio, options or {}, driving)
+        run = services.start(visitor, TALK, talks.own_request(services, visitor, asked))
         async for state in services.watch(run):
             yield {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}, None
-        state, made = run.status(), talks.result(run)
+        state, made = run.status(), services.output(run)
         standing = {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}
         yield standing, services.publish(visitor, made) if made else None
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.runs import Run
+from facegen.jobs import Run
+from facegen.swap.request import SwapTrainRequest
 from facegen.ui import trained, two_people
 from facegen.ui.handlers import note, progress_card, shown
 from facegen.ui.services import VIDEO_SUFFIXES, Services, Visitor, consented
@@ -76,10 +77,10 @@ def _wire(
         run = two_people.start(
             services,
             visitor,
-            two_people.Asked(
-                person_a=person_a or (),
-                person_b=person_b or (),
-                merge=merge,
+            SwapTrainRequest(
+                person_a=tuple(person_a or ()),
+                person_b=tuple(person_b or ()),
+                target=merge or "",
                 minutes=float(minutes),
                 preset=preset,
                 fresh=bool(fresh),
@@ -87,7 +88,7 @@ def _wire(
         )
         async for state in services.watch(run):
             yield progress_card(state), picture(visitor, run), gr.skip(), run.name
-        film = two_people.result(run)
+        film = services.output(run)
         shown_film = gr.Video(services.publish(visitor, film), visible=True) if film else gr.skip()
         yield progress_card(run.status()), picture(visitor, run), shown_film, run.name
 

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from facegen.cli import build_app
 from facegen.errors import Cancelled
-from facegen.swap.autoencoder.flow import FlowOptions, train_swap
+from facegen.swap.autoencoder.flow import SwapTrainPipeline
+from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.merge.options import parse_merge_options
+from facegen.swap.request import SwapTrainRequest
 from tests import factories
 
 TINY = ("steps=4", "save_every=2", "task.export_dfm=false")
@@ -45,22 +47,25 @@ def test_three_videos_become_one(videos: tuple[Path, Path], tmp_path: Path) -> N
 
 
 def test_goes_on_after_a_stop(videos: tuple[Path, Path], tmp_path: Path) -> None:
-    options = FlowOptions(preset="tiny", minutes=0, every=1, changes=TINY)
+    request = SwapTrainRequest(
+        person_a=(str(videos[0]),),
+        person_b=(str(videos[1]),),
+        target=str(videos[0]),
+        output=str(tmp_path / "out.mp4"),
+        preset="tiny",
+        minutes=0,
+        every=1,
+        changes=TINY,
+    )
+    run = SWAP_TRAIN.create_run(request, path=tmp_path / "run")
+    pipeline = SwapTrainPipeline(on_line=lambda _: None)
 
     def stop(share: float, words: str) -> None:
         if "Total Iterations" in words and share > 0.4:
             raise Cancelled("Cancelled.")
 
-    arguments = (
-        [str(videos[0])],
-        [str(videos[1])],
-        str(videos[0]),
-        str(tmp_path / "out.mp4"),
-        tmp_path / "run",
-        options,
-    )
     with pytest.raises(Cancelled):
-        train_swap(*arguments, say=lambda _: None, on_progress=stop)
-    result = train_swap(*arguments, say=lambda _: None)
+        pipeline(request, run, stop)
+    result = pipeline(request, run)
     assert result.resumed == ("faces a", "faces b")
     assert (result.steps, result.frames) == (4, 10)

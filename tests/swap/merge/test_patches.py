@@ -1,6 +1,7 @@
 """The new faces by themselves, what a mask of one's own and the restorer do to a merge."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,6 @@ from facegen.errors import Cancelled, InputError
 from facegen.faces.parse.config import ParserNetConfig
 from facegen.faces.parse.network import ParserNet
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
-from facegen.swap.patches import write_patches
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,9 @@ def _request(trained: Path, clip: Path, output: Path, merge: str = "", engine: s
 def test_patches_laid_by_their_matrices_make_the_swap(
     pipeline: SwapPipeline, trained: Path, clip: Path, tmp_path: Path
 ) -> None:
-    request = _request(trained, clip, tmp_path / "patches", "mask=hull")
-    made = write_patches(pipeline, request)
-    assert (made.frames, made.patches) == (6, 6)
+    request = replace(_request(trained, clip, tmp_path / "patches", "mask=hull"), patches=True)
+    made = pipeline(request)
+    assert (made.frames, made.faces) == (6, 6)
     lines = [json.loads(line) for line in (tmp_path / "patches" / "patches.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == list(range(6))
     assert {path.name for path in (tmp_path / "patches").iterdir()} == {"patches.jsonl"} | {
@@ -71,7 +71,7 @@ def test_what_no_patches_are_made_of(
     )
     output = str(tmp_path / change.get("output", "patches"))
     with pytest.raises(InputError, match=words):
-        write_patches(pipeline, SwapRequest(sources=("a.jpg",), target=str(clip), output=output, options=options))
+        pipeline(SwapRequest(sources=("a.jpg",), target=str(clip), output=output, options=options, patches=True))
     assert [path.name for path in tmp_path.iterdir()] == ["there.txt"]
 
 
@@ -83,7 +83,7 @@ def test_nothing_is_left_of_patches_that_were_cut_off(
             raise Cancelled("Stopped.")
 
     with pytest.raises(Cancelled):
-        write_patches(pipeline, _request(trained, clip, tmp_path / "made" / "patches"), stop)
+        pipeline(replace(_request(trained, clip, tmp_path / "made" / "patches"), patches=True), on_progress=stop)
     assert not list((tmp_path / "made").iterdir())
 
 

@@ -1,12 +1,13 @@
-"""One run folder: made, started, watched and cancelled from outside; held and reported on by the process that works."""
+"""One run: made, started, watched and cancelled from outside; held and reported on by the process that works on it."""
 
 import dataclasses
 import os
 import secrets
 import shutil
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
@@ -16,11 +17,13 @@ import psutil
 
 from facegen import config
 from facegen.errors import Cancelled, FacegenError, InputError, ResourceError
-from facegen.runs.folder import Request, RunFolder
-from facegen.runs.pace import Pace
-from facegen.runs.process import RunStatus, State, created_at, held, is_alive, launch, stop
+from facegen.jobs.folder import RunFolder, RunRecord
+from facegen.jobs.process import RunStatus, State, created_at, is_alive, launch, locked, stop
+from facegen.jobs.progress import Pace
 
 DIED = "The process ended without a word (killed, out of memory, or the machine restarted); resume goes on from there."
+WORKER = (sys.executable, "-m", "facegen.worker")
+"""The program that a run is started with; the run's folder follows as its argument."""
 STATS_SECONDS = 10.0
 """No more than this passes between two lines of stats.jsonl."""
 
@@ -42,8 +45,8 @@ class Run(RunFolder):
         super().__init__(path)
         self._pace = Pace()
         self._written = 0.0
-        self.last_words = "Done."
-        """What its status says when `work` ends well."""
+        self.last_text = "Done."
+        """The text of its status when `work` ends well."""
 
     @classmethod
     def create(
@@ -53,12 +56,14 @@ class Run(RunFolder):
         root: Path | None = None,
         *,
         path: Path | None = None,
+        owner: str = "",
     ) -> "Run":
         """Make a new run folder below `root` (facegen's home by default), or exactly at `path`.
 
         Args:
-            kind: one word, such as «swap» or «train».
-            request: plain JSON values that suffice to repeat the work.
+            kind: name of the job, such as «swap» or «train».
+            request: of the job, as plain JSON.
+            owner: the visitor whose run it is.
 
         Raises:
             InputError: `path` already holds a run.
@@ -76,7 +81,8 @@ class Run(RunFolder):
                 f"Cannot make the run folder {path}: {error.strerror}; choose another place."
             ) from error
         run._change(lambda _: RunStatus(state="queued", text="Not started yet."))
-        config.save(path / "request.json", Request(kind=kind, request=dict(request), created=time.time()))
+        record = RunRecord(kind=kind, request=dict(request), owner=owner, created=time.time())
+        config.save(path / "request.json", record)
         return run
 
     @classmethod
@@ -91,49 +97,40 @@ class Run(RunFolder):
             raise InputError(f"Expected a run folder with a request.json, found none in {path}; see: facegen runs list")
         return cls(path)
 
-    def enqueue(self, argv: Sequence[str], resume_argv: Sequence[str] = ()) -> None:
-        """Keep the command and leave the start to `start_queued`.
-
-        Args:
-            argv: program and arguments; never goes through a shell.
-            resume_argv: what `resume` runs, where that differs.
-        """
-        self.keep_command(argv, resume_argv)
-        self._change(lambda _: RunStatus(state="queued", text="Waiting for its turn."))
-
-    def keep_command(self, argv: Sequence[str], resume_argv: Sequence[str] = ()) -> None:
-        """Keep the command without starting it, so that `resume` can run it later.
+    def enqueue(self) -> None:
+        """Leave the start to `start_queued`.
 
         Raises:
             InputError: the run is running.
         """
-        if isinstance(argv, str) or not argv:
-            raise TypeError("argv must be a list of program and arguments")
-        if self.status().state == "running":
-            raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
-        asked = dataclasses.replace(self._asked(), argv=tuple(argv), resume_argv=tuple(resume_argv))
-        config.save(self.path / "request.json", asked)
+        self._check_at_rest()
+        self._change(lambda _: RunStatus(state="queued", text="Waiting for its turn.", is_enqueued=True))
 
-    def start(self, argv: Sequence[str], resume_argv: Sequence[str] = ()) -> None:
-        """Run the command now, as a process of its own that outlives this one.
+    def start(self) -> None:
+        """Run the request now, as a process of its own that outlives this one.
 
         Raises:
-            InputError: the run is already running.
+            InputError: the run is already running, or an earlier facegen began it.
             ResourceError: the program cannot be started.
         """
-        self.keep_command(argv, resume_argv)
-        self._launch(tuple(argv))
+        if not self.can_run:
+            raise InputError(
+                f"Expected a run with a request of this facegen, found {self.name} of an earlier one; begin it again."
+            )
+        self._launch((*WORKER, str(self.path)))
 
     def resume(self) -> None:
-        """Run the command again after a crash, a cancel or a restart; the work itself goes on from its journal.
+        """Run the request again after a crash, a cancel or a restart; the job itself goes on from its journal.
 
         Raises:
-            InputError: the run is running, or was never started and so has no command.
+            InputError: the run is running, or an earlier facegen began it.
+            ResourceError: the program cannot be started.
         """
-        asked = self._asked()
-        if not asked.argv:
-            raise InputError(f"Expected the run {self.name} to have a command, found none; start it where it was made.")
-        self._launch(asked.resume_argv or asked.argv)
+        self.start()
+
+    def _check_at_rest(self) -> None:
+        if self.status().state == "running":
+            raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
 
     def status(self) -> RunStatus:
         """How the run stands in truth; a «running» whose process is gone is corrected to «failed» on disk."""
@@ -160,7 +157,7 @@ class Run(RunFolder):
         before = self.status()
         if before.state == "running" and before.group is not None:
             stop(before, grace_seconds)
-        elif before.state == "running" and not self._asked_to_stop(grace_seconds):
+        elif before.state == "running" and not self._request_stop(grace_seconds):
             raise ResourceError(
                 f"Asked {self.name} to stop, but process {before.pid} has not yet done so; wait, or end it by hand."
             )
@@ -217,7 +214,7 @@ class Run(RunFolder):
                 self._end("failed", f"{type(error).__name__}: {error}")
                 raise
             else:
-                self._end("done", self.last_words)
+                self._end("done", self.last_text)
             finally:
                 stop.set()
                 heart.join()
@@ -259,12 +256,11 @@ class Run(RunFolder):
             self.log_stats(progress=progress, rate=rate, eta_seconds=eta, **figures)
 
     def _launch(self, argv: tuple[str, ...]) -> None:
-        if self.status().state == "running":
-            raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
+        self._check_at_rest()
         with self.lock():
             self._cancel_path.unlink(missing_ok=True)
         # The status is held until the process is on record, so that the process's own first word comes after ours.
-        with held(self.path / ".status.lock"):
+        with locked(self.path / ".status.lock"):
             process = launch(argv, self.path / "log.txt")
             self._write_status(
                 RunStatus(
@@ -331,7 +327,7 @@ class Run(RunFolder):
                 except ResourceError:
                     continue  # the work itself will meet the full disk, and end with the reason
 
-    def _asked_to_stop(self, grace_seconds: float) -> bool:
+    def _request_stop(self, grace_seconds: float) -> bool:
         """Ask the working process to stop at its next update; True once it has."""
         self._cancel_path.touch()
         deadline = time.monotonic() + grace_seconds

@@ -1,11 +1,11 @@
-"""All runs of one root folder, and their queue: one runs, the others wait for it in the order they were asked."""
+"""All runs of one root folder, and their queue: one runs, the others wait for it in the order they came."""
 
 import re
 from pathlib import Path
 
 from facegen.errors import FacegenError, InputError
-from facegen.runs.process import held
-from facegen.runs.run import Run, runs_home
+from facegen.jobs.process import locked
+from facegen.jobs.run import Run, runs_home
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
@@ -40,8 +40,8 @@ def find_run(name: str, root: Path | None = None) -> Run:
 def start_queued(root: Path | None = None) -> Run | None:
     """Start the oldest queued run if nothing is running in `root`; whoever watches the runs calls this now and then.
 
-    Several watchers may do so at once: one of them starts the run. Runs that have no command yet are left alone; one
-    that cannot be started has failed, with the reason, and the next has its turn.
+    Several watchers may do so at once: one of them starts the run. Runs that were not enqueued are left alone; one that
+    cannot be started has failed, with the reason, and the next has its turn.
 
     Returns:
         The run that was started, or None.
@@ -49,14 +49,14 @@ def start_queued(root: Path | None = None) -> Run | None:
     root = root or runs_home()
     if not root.is_dir():
         return None
-    with held(root / ".queue.lock"):
-        states = [(run, run.status().state) for run in list_runs(root)]
-        if any(state == "running" for _, state in states):
+    with locked(root / ".queue.lock"):
+        standing = [(run, run.status()) for run in list_runs(root)]
+        if any(status.state == "running" for _, status in standing):
             return None
-        for run, state in reversed(states):
-            if state == "queued" and run.argv:
+        for run, status in reversed(standing):
+            if status.state == "queued" and status.is_enqueued:
                 try:
-                    run.start(run.argv, run.resume_argv)
+                    run.start()
                 except FacegenError as error:
                     run.fail(str(error))
                     continue

@@ -1,4 +1,4 @@
-"""The files of a run folder: what was asked, how it stands, what was printed, and the lock."""
+"""The files of a run folder: its request, its status, what was printed, and the lock."""
 
 import dataclasses
 import fcntl
@@ -9,24 +9,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
 from facegen import config
 from facegen.errors import InputError, ResourceError
-from facegen.runs.process import RunStatus, held
+from facegen.jobs.cache import size_bytes
+from facegen.jobs.process import RunStatus, locked
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was asked of a run, and the commands that do it."""
+class RunRecord:
+    """What `request.json` holds."""
+
+    FORMAT: ClassVar[int] = 2
 
     kind: str
+    """Name of the job."""
     request: dict[str, Any]
-    argv: tuple[str, ...] = ()
-    resume_argv: tuple[str, ...] = ()
+    """The job's request as plain JSON: enough to run it, and what `resume` runs."""
+    owner: str = ""
+    """The visitor whose run it is; empty where a person's own command line or program began it."""
     created: float = 0.0
+    """Seconds since 1970."""
 
 
 _RESULT = "result.json"
@@ -46,28 +52,28 @@ class RunFolder:
 
     @property
     def kind(self) -> str:
-        """What work it is: «swap», «train»."""
-        return self._asked().kind
+        """Name of the job: «swap», «train»."""
+        return self._record().kind
 
     @property
     def request(self) -> dict[str, Any]:
-        """What was asked."""
-        return self._asked().request
+        """The request as plain JSON."""
+        return self._record().request
 
     @property
-    def argv(self) -> tuple[str, ...]:
-        """The command that does it; empty before the first start."""
-        return self._asked().argv
-
-    @property
-    def resume_argv(self) -> tuple[str, ...]:
-        """What `resume` runs where that is not `argv`; else empty."""
-        return self._asked().resume_argv
+    def owner(self) -> str:
+        """The visitor whose run it is, or nothing."""
+        return self._record().owner
 
     @property
     def created(self) -> float:
-        """When it was asked, seconds since 1970."""
-        return self._asked().created
+        """When it was made, seconds since 1970."""
+        return self._record().created
+
+    @property
+    def can_run(self) -> bool:
+        """Whether its request can be run; not that of a folder which an earlier facegen began."""
+        return "argv" not in config.read_json(self.path / "request.json")
 
     @property
     def results(self) -> Path:
@@ -76,17 +82,14 @@ class RunFolder:
 
     def size_bytes(self) -> int:
         """Bytes of all files in the folder; links are not followed."""
-        total = 0
-        for folder, _, names in os.walk(self.path):
-            for name in names:
-                try:
-                    total += os.lstat(os.path.join(folder, name)).st_size
-                except FileNotFoundError:
-                    continue  # a temporary file of the running work
-        return total
+        return size_bytes(self.path)
+
+    def keep_request(self, request: dict[str, Any]) -> None:
+        """Write what the run is to do, plain JSON, in place of what stood there."""
+        config.save(self.path / "request.json", dataclasses.replace(self._record(), request=request))
 
     def keep_result(self, result: dict[str, Any]) -> None:
-        """Write what the work made of itself, plain JSON, before it ends: who sees the end finds this."""
+        """Write the job's result, plain JSON, before the run ends: whoever sees the end finds it."""
         config.write_json(self.path / _RESULT, result)
 
     def result(self) -> dict[str, Any]:
@@ -142,8 +145,17 @@ class RunFolder:
         except OSError as error:
             raise ResourceError(f"Cannot write {self.path}: {error.strerror}; free some space and resume.") from error
 
-    def _asked(self) -> Request:
-        return config.load(Request, self.path / "request.json")
+    def _record(self) -> RunRecord:
+        path = self.path / "request.json"
+        data = config.read_json(path)
+        if isinstance(data, dict) and "argv" in data and isinstance(data.get("request"), dict):
+            # written before jobs were declared: it can be listed and deleted
+            data = {key: value for key, value in data.items() if key not in ("argv", "resume_argv")}
+            data["owner"] = str(data["request"].get("visitor", ""))
+        try:
+            return config.from_dict(RunRecord, data)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
 
     @property
     def _cancel_path(self) -> Path:
@@ -163,7 +175,7 @@ class RunFolder:
         config.save(self.path / "status.json", dataclasses.replace(status, updated=time.time()))
 
     def _change(self, change: Callable[[RunStatus], RunStatus]) -> RunStatus:
-        with held(self.path / ".status.lock"):
+        with locked(self.path / ".status.lock"):
             old = self._read_status()
             new = change(old)
             if new != old or not (self.path / "status.json").exists():

@@ -37,6 +37,8 @@ class RunStatus:
     """When that process began, seconds since 1970: tells it from a later one that was given the same number."""
     group: int | None = None
     """The process group that `Run.start` gave the run; None where a terminal or the studio itself does the work."""
+    is_enqueued: bool = False
+    """Whether the queue may start it."""
     updated: float = 0.0
     """Seconds since 1970."""
 
@@ -127,7 +129,7 @@ def _is_running(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path`, waiting for it; it goes with the process, however that ends."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

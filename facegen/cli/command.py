@@ -1,0 +1,311 @@
+"""Commands made from a job's declaration: options from the fields of its request, and a request as one would type it.
+
+The fields of a request, and of the dataclasses inside it, become options of their names; the docstring under a field is
+its help. Metadata says the rest: `flag` another name, `short` a letter, `metavar` what follows, `argument` that it has no
+name. A field with several values is repeated; one with values by key is written as KEY=VALUE.
+"""
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import json
+import shlex
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import typer
+
+from facegen.config import field_help, to_dict
+from facegen.errors import InputError
+from facegen.jobs import Job, Run
+from facegen.jobs.files import paths
+from facegen.jobs.job import Result
+
+Q = TypeVar("Q")
+R = TypeVar("R", bound=Result)
+_OWN_SYNTAX = {"generate": "facegen.cli.generate:arguments", "train": "facegen.cli.train:arguments"}
+"""Jobs whose commands have a syntax of their own, and what renders it from a request."""
+Values = dict[str, Any]
+"""What was typed, by field; that of a dataclass inside the request stands in a dict of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One option of a job's command."""
+
+    path: tuple[str, ...]
+    """Names of the fields from the request to the value."""
+    hint: Any
+    """Its type."""
+    metadata: Mapping[str, Any]
+    default: Any
+    """MISSING where it must be given."""
+    help: str
+
+    @property
+    def name(self) -> str:
+        """What the value is called among the command's parameters."""
+        return self.path[-1]
+
+    @property
+    def flag(self) -> str:
+        """How the option is typed."""
+        return "--" + str(self.metadata.get("flag", self.name)).replace("_", "-")
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the option may be given several times."""
+        return _origin(self.hint) is tuple or self.is_by_key
+
+    @property
+    def is_by_key(self) -> bool:
+        """Whether each value is written as KEY=VALUE."""
+        return _origin(self.hint) is not None and isinstance(_origin(self.hint), type) and issubclass(
+            _origin(self.hint), Mapping
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """How a command runs its job."""
+
+    run: Path | None
+    """The run folder, where one was named."""
+    consent: bool
+    as_json: bool
+    verbose: bool
+
+
+def fields_of(cls: type, path: tuple[str, ...] = ()) -> Iterator[Field]:
+    """The options of a request, those of the dataclasses inside it after its own."""
+    hints, about = typing.get_type_hints(cls), field_help(cls)
+    nested = []
+    for item in dataclasses.fields(cls):
+        hint = hints[item.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            nested.append((hint, (*path, item.name)))
+            continue
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
+        yield Field(
+            path=(*path, item.name), hint=hint, metadata=item.metadata, default=default, help=about.get(item.name, "")
+        )
+    for hint, inner in nested:
+        yield from fields_of(hint, inner)
+
+
+def job_command(
+    job: Job[Q, R], *, without: tuple[str, ...] = ()
+) -> Callable[[Callable[..., None]], Callable[..., Any]]:
+    """Makes a command of a function `(values, door, **own_options)`.
+
+    Args:
+        job: whose request the options come from.
+        without: fields that the function takes in its own way.
+    """
+    offered = [item for item in fields_of(job.request) if item.name not in without]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(**typed: Any) -> None:
+            values: Values = {}
+            for item in offered:
+                _put(values, item, typed.pop(item.name))
+            door = Door(**{name: typed.pop(name) for name in _DOOR if name in typed}, **_missing(typed, job))
+            function(values, door, **typed)
+
+        own = [item for item in inspect.signature(function).parameters.values() if item.name not in ("values", "door")]
+        door_options = [item for name, item in _DOOR.items() if name != "consent" or job.consent]
+        parameters = [*(_parameter(item) for item in offered), *own, *door_options]
+        parameters = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {item.name: item.annotation for item in parameters}
+        return call
+
+    return decorate
+
+
+def _missing(typed: Values, job: Job[Any, Any]) -> Values:
+    return {} if job.consent else {"consent": True}
+
+
+def build(job: Job[Q, R], values: Mapping[str, Any]) -> Q:
+    """The request that was typed.
+
+    Raises:
+        InputError: a value does not fit.
+    """
+    return _build(job.request, values)
+
+
+def _build(cls: type[Q], values: Mapping[str, Any]) -> Q:
+    hints = typing.get_type_hints(cls)
+    given = {}
+    for name, value in values.items():
+        is_group = isinstance(value, Mapping) and dataclasses.is_dataclass(hints[name])
+        given[name] = _build(hints[name], value) if is_group else value
+    return cls(**given)
+
+
+def run_job(job: Job[Q, R], request: Q, door: Door) -> R:
+    """Runs a job as a command does: with a bar, its consent said, its result printed."""
+    from facegen.cli.progress import progress_bar
+
+    ask_consent(job, door)
+    run = job.open_run(request, door.run) if door.run is not None else None
+    pipeline = job.load_pipeline()(on_line=functools.partial(typer.echo, err=True))
+    with progress_bar() as on_progress:
+        result = pipeline(request, run=run, on_progress=on_progress)
+    report(job, result, door)
+    return result
+
+
+def ask_consent(job: Job[Any, Any], door: Door) -> None:
+    """Reminds whoever did not say `--consent` of what the job asks for."""
+    if job.consent and not door.consent:
+        typer.echo(f"{job.consent} (say --consent).", err=True)
+
+
+def report(job: Job[Any, R], result: R, door: Door) -> None:
+    """Prints what a job did: one line of JSON for programs, else sentences for people."""
+    if door.as_json:
+        said = {"consent": door.consent} if job.consent else {}
+        typer.echo(json.dumps({**to_dict(result), **said}, ensure_ascii=False))
+        return
+    for notice in result.notices:
+        typer.echo(notice, err=True)
+    written = paths(result, "output")
+    place = written[0] if len(written) == 1 else f"{len(written)} files"
+    typer.echo(f"Wrote {place}: {result.summary}" if written else result.summary, err=True)
+    stages: Mapping[str, float] = getattr(result, "stages", {}) if door.verbose else {}
+    for stage, seconds in sorted(stages.items(), key=lambda item: -item[1]):
+        typer.echo(f"  {stage:10} {seconds:7.2f} s", err=True)
+
+
+def render(job: Job[Q, R], request: Q, run: Run | None = None) -> list[str]:
+    """The command that does a request, as one would type it: what differs from the defaults.
+
+    Args:
+        job: of the request.
+        request: what is to be done.
+        run: the folder that the work is to happen in.
+    """
+    own = _OWN_SYNTAX.get(job.name)
+    if own:
+        module, _, name = own.partition(":")
+        arguments = getattr(importlib.import_module(module), name)(request)
+    else:
+        arguments = own_arguments(request, fields_of(job.request))
+    words = ["facegen", *job.command.split(), *arguments, *(["--run", str(run.path)] if run is not None else [])]
+    return [*words, "--consent"] if job.consent else words
+
+
+def own_arguments(request: Any, items: Iterable[Field]) -> list[str]:
+    """The arguments and options of these fields, as far as they differ from their defaults."""
+    words, named = [], []
+    for item in items:
+        value = functools.reduce(getattr, item.path, request)
+        if value == item.default:
+            continue
+        if item.metadata.get("argument"):
+            words += [str(one) for one in (value if item.is_repeated else (value,))]
+        else:
+            named += _flags(item, value)
+    return words + named
+
+
+def render_text(job: Job[Q, R], request: Q, run: Run | None = None) -> str:
+    """`render` as one line for a shell."""
+    return shlex.join(render(job, request, run))
+
+
+def _flags(item: Field, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [item.flag if value else f"--no-{item.flag[2:]}"]
+    if item.is_by_key:
+        pairs = [(key, one) for key, held in value.items() for one in (held if isinstance(held, tuple) else (held,))]
+        return [word for key, one in pairs for word in (item.flag, f"{key}={one}")]
+    if item.is_repeated:
+        return [word for one in value for word in (item.flag, str(one))]
+    return [item.flag, "" if value is None else str(value)]
+
+
+def _put(values: Values, item: Field, typed: Any) -> None:
+    for name in item.path[:-1]:
+        values = values.setdefault(name, {})
+    if item.is_by_key:
+        values[item.name] = by_key(item, typed or [])
+    elif item.is_repeated:
+        values[item.name] = tuple(typed) if typed else item.default if item.default is not MISSING else ()
+    else:
+        values[item.name] = typed
+
+
+def by_key(item: Field, entries: list[str]) -> dict[Any, Any]:
+    """KEY=VALUE entries as a mapping; a key with several values where the field says so.
+
+    Raises:
+        InputError: an entry is of another form.
+    """
+    key_type, value_type = get_args(item.hint)
+    holds_several = get_origin(value_type) is tuple
+    one_type = get_args(value_type)[0] if holds_several else value_type
+    found: dict[Any, Any] = {}
+    for entry in entries:
+        text, equals, value = entry.partition("=")
+        try:
+            if not equals:
+                raise ValueError
+            key, one = key_type(text.strip()), one_type(value)
+        except ValueError:
+            form = item.metadata.get("metavar", "KEY=VALUE")
+            raise InputError(f"Expected {item.flag} {form}, found {entry!r}; see --help.") from None
+        found[key] = (*found.get(key, ()), one) if holds_several else one
+    return found
+
+
+def _parameter(item: Field) -> inspect.Parameter:
+    hint = list[str] | None if item.is_by_key else item.hint
+    default = inspect.Parameter.empty if item.default is MISSING else item.default
+    if item.is_repeated and not item.is_by_key:
+        (of, *_) = get_args(item.hint)
+        hint = list[of] if default is inspect.Parameter.empty else list[of] | None  # type: ignore[valid-type]
+    if item.is_repeated and default is not inspect.Parameter.empty:
+        default = list(item.default) if item.default and not item.is_by_key else None
+    high, choices = item.metadata.get("max"), item.metadata.get("choices")
+    text = f"{item.help}{' [0 to 1]' if high == 1.0 else ''}"
+    metavar = item.metadata.get("metavar") or ("|".join(choices) if choices else None)
+    if item.metadata.get("argument"):
+        option: Any = typer.Argument(help=text, metavar=metavar)
+    else:
+        short = [f"-{item.metadata['short']}"] if "short" in item.metadata else []
+        flag = f"{item.flag}/--no-{item.flag[2:]}" if item.hint is bool else item.flag
+        option = typer.Option(flag, *short, help=text, metavar=metavar)
+    return inspect.Parameter(
+        item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option]
+    )
+
+
+def _origin(hint: Any) -> Any:
+    return get_origin(hint)
+
+
+def _door_option(name: str, hint: Any, default: Any, option: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option])
+
+
+_DOOR = {
+    "run": _door_option(
+        "run", Path | None, None, typer.Option("--run", help="Folder to work in, kept. Default: its own, removed.")
+    ),
+    "consent": _door_option(
+        "consent", bool, False, typer.Option("--consent", help="Everyone whose face or voice is used agreed to it.")
+    ),
+    "as_json": _door_option("as_json", bool, False, typer.Option("--json", help="Print a summary as JSON.")),
+    "verbose": _door_option(
+        "verbose", bool, False, typer.Option("--verbose", help="Also print how long each stage took.")
+    ),
+}
