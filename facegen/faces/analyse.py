@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facegen.config import check
 from facegen.errors import InputError
 from facegen.faces import weights
 from facegen.faces.detect import CenterFaceDetector, Detection, Detector, non_maximum_suppression, overlap
 from facegen.faces.face import Face, box_of, points5_of
 from facegen.faces.landmark import Mesh, MeshFinder
 from facegen.faces.recognise import Recogniser
-from facegen.hub import fetch
+from facegen.hub import fetch, is_present
 
 if TYPE_CHECKING:
     from facegen.faces.facexlib_backend import FanLandmarks, ParseNetParser
     from facegen.faces.parse import FaceParser
 
-BACKENDS = ("centerface", "facexlib")
 _POOR_SCORE = 0.6
 
 
@@ -30,8 +30,8 @@ _POOR_SCORE = 0.6
 class AnalyserConfig:
     """How faces are looked for."""
 
-    backend: str = field(default="centerface", metadata={"choices": BACKENDS})
-    """Detector: `centerface` (embedded) or `facexlib` (RetinaFace and FAN, where their weights are present)."""
+    detector: weights.DetectorName = field(default="embedded", metadata={"choices": weights.DETECTORS})
+    """`embedded` (CenterFace), `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
     working_px: int = field(default=640, metadata={"min": 128, "max": 2048, "step": 32})
     """Long side at which a picture is looked at first."""
     small_faces_px: int = field(default=1280, metadata={"min": 0, "max": 4096, "step": 32})
@@ -44,10 +44,7 @@ class AnalyserConfig:
     """Whether sideways and upside-down faces are tried where nothing good is found upright."""
 
     def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise InputError(
-                f"The face backend must be one of {', '.join(BACKENDS)} but is {self.backend!r}; choose one of them."
-            )
+        check(self)
 
 
 class FaceAnalyser:
@@ -55,11 +52,37 @@ class FaceAnalyser:
 
     def __init__(self, config: AnalyserConfig | None = None) -> None:
         self.config = config or AnalyserConfig()
+        self._others: dict[str, FaceAnalyser] = {}
+
+    def with_detector(self, name: str) -> FaceAnalyser:
+        """This analyser with another detector of `weights.DETECTORS`; the other networks stay loaded once.
+
+        Raises:
+            InputError: no such detector.
+            WeightsError: facexlib's weights are not present.
+        """
+        found = weights.resolve_detector(name)
+        if found == weights.resolve_detector(self.config.detector):
+            return self
+        if found not in self._others:
+            other = FaceAnalyser(replace(self.config, detector=found))
+            other.mesh_finder, other.recogniser = self.mesh_finder, self.recogniser
+            self._others[found] = other
+        return self._others[found]
+
+    @cached_property
+    def is_facexlib(self) -> bool:
+        """Whether facexlib's networks are used.
+
+        Raises:
+            WeightsError: they are asked for, but not present.
+        """
+        return weights.resolve_detector(self.config.detector) == "facexlib"
 
     @cached_property
     def detector(self) -> Detector:
-        """The backend's detector."""
-        if self.config.backend == "facexlib":
+        """CenterFace or RetinaFace."""
+        if self.is_facexlib:
             from facegen.faces.facexlib_backend import RetinaFaceDetector
 
             return RetinaFaceDetector(fetch(weights.FACEXLIB_RETINAFACE))
@@ -67,8 +90,8 @@ class FaceAnalyser:
 
     @cached_property
     def landmarks68(self) -> FanLandmarks | None:
-        """The backend's network for 68 points; the embedded backend has none and takes them from the mesh."""
-        if self.config.backend == "facexlib":
+        """FAN with facexlib; None otherwise, where the 68 landmarks are vertices of the mesh."""
+        if self.is_facexlib:
             from facegen.faces.facexlib_backend import FanLandmarks
 
             return FanLandmarks(fetch(weights.FACEXLIB_FAN))
@@ -76,8 +99,8 @@ class FaceAnalyser:
 
     @cached_property
     def parser(self) -> FaceParser | ParseNetParser:
-        """The backend's face parser."""
-        if self.config.backend == "facexlib":
+        """ParseNet with facexlib where its weights are present, else the bundled parser."""
+        if self.is_facexlib and is_present(weights.FACEXLIB_PARSENET):
             from facegen.faces.facexlib_backend import ParseNetParser
 
             return ParseNetParser(fetch(weights.FACEXLIB_PARSENET))

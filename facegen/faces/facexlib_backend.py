@@ -1,4 +1,4 @@
-"""facexlib's networks behind the interfaces of this room, for `AnalyserConfig(backend="facexlib")`.
+"""facexlib's networks behind the interfaces of this room, for `AnalyserConfig(detector="facexlib")`.
 
 RetinaFace in the place of CenterFace (`Detector`), FAN for 68 points of its own, ParseNet in the place of our parser.
 The networks are facexlib's; their weights come through `hub.fetch` and `torch.load(weights_only=True)`: facexlib itself

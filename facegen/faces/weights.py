@@ -1,8 +1,15 @@
-"""The model files that this room uses."""
+"""The model files of this room, and which detector they allow."""
 
 from __future__ import annotations
 
-from facegen.hub import Bundled, Hub, Package, WeightFile
+from typing import Literal, get_args
+
+from facegen.errors import InputError, WeightsError
+from facegen.hub import Bundled, Hub, Package, WeightFile, is_present
+
+DetectorName = Literal["auto", "embedded", "facexlib"]
+DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
+"""`embedded`: CenterFace. `facexlib`: RetinaFace, with FAN for 68 landmarks. `auto`: facexlib if its weights are present."""
 
 CENTERFACE = WeightFile(
     name="centerface",
@@ -81,3 +88,21 @@ WEIGHTS: tuple[WeightFile, ...] = (
     FACEXLIB_FAN,
     FACEXLIB_PARSENET,
 )
+
+
+def resolve_detector(name: str) -> Literal["embedded", "facexlib"]:
+    """The detector that a name of `DETECTORS` stands for on this machine.
+
+    Raises:
+        InputError: no such detector.
+        WeightsError: facexlib's weights are not present.
+    """
+    if name not in DETECTORS:
+        raise InputError(f"Expected a detector of {', '.join(DETECTORS)}, found {name!r}; choose one of these.")
+    missing = [weight.name for weight in (FACEXLIB_RETINAFACE, FACEXLIB_FAN) if not is_present(weight)]
+    if name == "facexlib" and missing:
+        raise WeightsError(
+            f"Expected the weights {' and '.join(missing)} for the detector facexlib, found none; fetch them with "
+            f"«facegen weights fetch {missing[0]}», or choose the detector embedded."
+        )
+    return "embedded" if name == "embedded" or missing else "facexlib"

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from facegen.config import check
 from facegen.errors import InputError
+from facegen.faces.weights import DETECTORS, DetectorName
 from facegen.jobs.files import INPUT, OUTPUT
 from facegen.jobs.job import Result
 
@@ -51,12 +52,18 @@ class ExtractOptions:
     """How pictures are kept."""
     jpeg_quality: int = field(default=95, metadata={"min": 50, "max": 100, "step": 1})
     """Quality of JPEG pictures."""
+    detector: DetectorName = field(default="embedded", metadata={"choices": DETECTORS})
+    """Face detector: `embedded`, `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
     debug: bool = False
     """Also keep each source picture, small, with the points and the outline of the crop drawn in."""
 
     def __post_init__(self) -> None:
         check(self)
-        for name, offered in (("face_type", get_args(FaceTypeName)), ("format", get_args(Format))):
+        for name, offered in (
+            ("face_type", get_args(FaceTypeName)),
+            ("format", get_args(Format)),
+            ("detector", DETECTORS),
+        ):
             if getattr(self, name) not in offered:
                 raise InputError(
                     f"Expected {name} of {', '.join(offered)}, found {getattr(self, name)!r}; choose one of these."

@@ -94,7 +94,8 @@ def extract(
         InputError: an input is missing, or the folder holds faces of another type or size.
         NoFaceError: a reference picture shows no face.
     """
-    options, analyser = options or ExtractOptions(), analyser or FaceAnalyser()
+    options = options or ExtractOptions()
+    analyser = (analyser or FaceAnalyser()).with_detector(options.detector)
     places = find_inputs(inputs)
     wanted, unwanted = _references(persons, analyser), _references(others, analyser)
     folder = Path(output)
@@ -162,7 +163,11 @@ class _Extraction:
         self.known = {record.stem for record in records}
         self.next_track = 1 + max((record.track or 0 for record in records), default=-1)
         self.slugs: dict[str, str] = dict(self.state.get("names", {}))
-        choice = {item.name: getattr(options, item.name) for item in fields(options) if item.name != "debug"}
+        choice = {
+            item.name: getattr(options, item.name) for item in fields(options) if item.name not in ("debug", "detector")
+        }
+        if analyser.is_facexlib:
+            choice["detector"] = "facexlib"
         marks = [np.round(vector, 3).tolist() for vector in (*persons, *others)]
         self.choice = hashlib.sha256(orjson.dumps([choice, len(persons), marks])).hexdigest()[:12]
 

@@ -41,7 +41,7 @@ def analyse(
         InputError: the target cannot be read.
         ResourceError: the analysis cannot be written.
     """
-    path = analysis_path(target, options)
+    path, analyser = analysis_path(target, options), analyser.with_detector(options.detector)
 
     def make(temporary: Path) -> None:
         timeline = read_timeline(target, options)

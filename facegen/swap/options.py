@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from facegen.config import check
 from facegen.errors import InputError
+from facegen.faces.weights import DETECTORS, DetectorName
 from facegen.jobs.files import model_of
 
 Faces = Literal["all", "largest", "person"]
@@ -71,6 +72,9 @@ class SwapOptions:
     engine: str = field(default="mesh", metadata={"choices": ("mesh",), **model_of(*TRAINED)})
     """What makes the new face: `mesh` is built in and needs a source; `autoencoder:RUN` (a training of «saehd») and
     `dfm:FILE` draw the person that they were trained for."""
+
+    detector: DetectorName = field(default="embedded", metadata={"choices": DETECTORS})
+    """Face detector: `embedded`, `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
 
     merge: str = ""
     """How a trained face is laid over the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""

@@ -108,9 +108,10 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         """
         engine = self.engine(request.options)
         assignment = self._assignment(request, engine)
+        analyser = self.analyser.with_detector(request.options.detector)
         if media.is_picture(request.target):
             before = media.read_picture(request.target)
-            faces = _numbered(self.analyser.detect(before))
+            faces = _numbered(analyser.detect(before))
         else:
             frame = media.read_frame_at(request.target, seconds=seconds, index=frame_index)
             before = frame.image_rgb
@@ -118,7 +119,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             if request.names_people or first_pass.analysis_path(request.target, scope).exists():
                 faces = list(self.find_people(request.target, scope).faces(frame.index))
             else:
-                faces = self.analyser.detect(before)
+                faces = analyser.detect(before)
         return before, swap_image(before, assignment.assign(faces), engine, request.options)
 
     def _swap_clip(
@@ -192,7 +193,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         engine, assignment = self._prepared(request, clock)
         with clock.stage("analyse"):
             image = media.read_picture(request.target)
-            faces = _numbered(self.analyser.detect(image))
+            faces = _numbered(self.analyser.with_detector(request.options.detector).detect(image))
         if not faces:
             raise NoFaceError(
                 f"Expected a face in the target {Path(request.target).name!r}, but found none; choose another picture."
@@ -246,10 +247,10 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         )
 
     def _identity(self, sources: tuple[str, ...], options: SwapOptions, engine: Engine) -> Any:
-        key = (engine.name, options.source_face, *(file_fingerprint(path) for path in sources))
+        key = (engine.name, options.source_face, options.detector, *(file_fingerprint(path) for path in sources))
         if key not in self._identities:
             self._identities[key] = engine.prepare(
-                load_sources(sources, self.analyser, source_face=options.source_face)
+                load_sources(sources, self.analyser.with_detector(options.detector), source_face=options.source_face)
             )
             while len(self._identities) > _IDENTITIES_KEPT:
                 self._identities.popitem(last=False)

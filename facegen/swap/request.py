@@ -9,6 +9,7 @@ from pathlib import Path
 from facegen import __version__
 from facegen.config import check, to_dict
 from facegen.errors import InputError
+from facegen.faces.weights import resolve_detector
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.files import INPUT, OUTPUT
 from facegen.jobs.job import Result
@@ -157,8 +158,10 @@ class SwapTrainResult(Result):
 
 
 def analysis_key(target: str | Path, options: SwapOptions) -> str:
-    """Recognises a target's analysis: it depends on the content and on the trim, and on nothing else."""
-    return _digest("analysis", file_fingerprint(target), options.start_seconds, options.end_seconds)
+    """Recognises a target's analysis: it depends on the content, on the trim and on the detector."""
+    detector = resolve_detector(options.detector)
+    key = ("analysis", file_fingerprint(target), options.start_seconds, options.end_seconds)
+    return _digest(*key, *([] if detector == "embedded" else [detector]))
 
 
 def request_key(request: SwapRequest) -> str:

@@ -1,5 +1,6 @@
 """facexlib's real networks, filled through our path from stand-in weights of the real names and shapes."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import pytest
 import torch
 
 from facegen import hub
-from facegen.errors import WeightsError
-from facegen.faces import AnalyserConfig, FaceAnalyser
+from facegen.errors import InputError, WeightsError
+from facegen.faces import AnalyserConfig, FaceAnalyser, weights
 from facegen.faces import facexlib_backend as backend
-from facegen.faces.weights import FACEXLIB_FAN, FACEXLIB_PARSENET, FACEXLIB_RETINAFACE
 from tests.factories import portrait_rgb
+from tests.small_hub import COMMIT, running_hub
 
 
 def _saved(network: torch.nn.Module, path: Path, wrap: Callable[[dict[str, torch.Tensor]], object]) -> Path:
@@ -93,8 +94,46 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
         backend.ParseNetParser(path, device="cpu")
 
 
-def test_missing_weights_are_told_not_worked_around(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_named_with_the_command_that_fetches_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert not any(hub.is_present(weight) for weight in (FACEXLIB_RETINAFACE, FACEXLIB_FAN, FACEXLIB_PARSENET))
-    with pytest.raises(WeightsError):
-        FaceAnalyser(AnalyserConfig(backend="facexlib")).detect(portrait_rgb())
+    for config in (AnalyserConfig(detector="facexlib"), AnalyserConfig()):
+        with pytest.raises(WeightsError, match="facegen weights fetch facexlib-retinaface"):
+            FaceAnalyser(config).with_detector("facexlib")
+    with pytest.raises(WeightsError, match="facegen weights fetch facexlib-retinaface"):
+        FaceAnalyser(AnalyserConfig(detector="facexlib")).detect(portrait_rgb())
+    with pytest.raises(InputError, match="auto, embedded, facexlib"):
+        FaceAnalyser().with_detector("dlib")
+
+
+def test_auto_uses_facexlib_once_its_weights_are_fetched(
+    facegen_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    detector = backend.retinaface_network()
+    for head in [*detector.BboxHead, *detector.LandmarkHead, *detector.ClassHead]:
+        torch.nn.init.zeros_(head.conv1x1.weight)
+        torch.nn.init.zeros_(head.conv1x1.bias)
+    for head, scores in zip(detector.ClassHead, ([5, -5, 5, -5], [5, -5, 5, -5], [5, -5, -5, 5]), strict=True):
+        # background and face for each of two anchors: the largest of all are faces
+        head.conv1x1.bias.data = torch.tensor(scores, dtype=torch.float32)
+    image, analyser = portrait_rgb(), FaceAnalyser(AnalyserConfig(is_any_angle=False, small_faces_px=0))
+    assert analyser.with_detector("auto") is analyser
+    with running_hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        for name, network in (("FACEXLIB_RETINAFACE", detector), ("FACEXLIB_FAN", backend.fan_network())):
+            path = _saved(network, tmp_path / f"{name}.pth", lambda state: state)
+            changes = {"source": hub.Hub("somebody/facexlib", COMMIT), "filename": path.name}
+            weight = dataclasses.replace(getattr(weights, name), sha256=None, size=None, **changes)
+            monkeypatch.setattr(weights, name, weight)
+            server.files[f"somebody/facexlib/{path.name}"] = path.read_bytes()
+            hub.fetch(weight)
+    facexlib = analyser.with_detector("auto")
+    assert facexlib is analyser.with_detector("facexlib")
+    assert facexlib.with_detector("embedded").is_facexlib is False
+    assert facexlib.mesh_finder is analyser.mesh_finder
+    (face,) = facexlib.detect(image, 1)
+    (embedded,) = analyser.detect(image, 1)
+    assert face.landmarks68 is not None
+    assert embedded.landmarks68 is None
+    np.testing.assert_allclose(face.points478, embedded.points478, atol=0.1 * embedded.size_px)

@@ -15,7 +15,7 @@ from facegen.ui.shell import Shell
 from facegen.ui.tabs import faceset_brush, faceset_more
 
 MATTER = ("face_type", "size", "every", "min_face_px")
-MORE = ("min_sharpness", "max_faces", "person_distance", "format", "jpeg_quality")
+MORE = ("min_sharpness", "max_faces", "person_distance", "format", "jpeg_quality", "detector")
 LABELS = {"face_type": "How much is shown", "every": "Every so many frames", "min_face_px": "Smallest face (pixels)"}
 _SECONDS = 1.5
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

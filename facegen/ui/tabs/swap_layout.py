@@ -28,15 +28,21 @@ LABELS = {
     "temporal_smoothing": "Calm over time",
     "occlusion": "Hands and hair stay in front",
     "when_no_face": "Frames without a face",
+    "detector": "Face detector",
     "crf": "Quality of the file (x264 crf)",
     "preset": "Effort of the encoder",
 }
 CHOICES = {
     "faces": {"all": "Every face", "largest": "The largest face of each frame"},
     "when_no_face": {"keep": "Keep them as they are", "hold": "Hold the last picture", "skip": "Leave them out"},
+    "detector": {
+        "auto": "facexlib if its weights are present",
+        "embedded": "Bundled (CenterFace)",
+        "facexlib": "facexlib (RetinaFace)",
+    },
 }
 GROUPS = {
-    "Faces": ("faces", "source_face", "when_no_face"),
+    "Faces": ("faces", "source_face", "when_no_face", "detector"),
     "Look": (
         "face_shape",
         "colour",
