@@ -69,7 +69,7 @@ def _mark_costs() -> Iterator[dict[str, Any]]:
     """The mark added to a frame, and the library invisible-watermark on the same picture, where it is installed."""
     for height, width in ((512, 512), (720, 1280), (1080, 1920)):
         image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        frame = Frame.of_picture(image, index=0, pts=0, time_base=Fraction(1, 25))
+        frame = Frame.from_picture(image, index=0, pts=0, time_base=Fraction(1, 25))
         delta = Watermark((height, width), PAYLOAD).luma_delta
         size = f"{width}x{height}"
         yield {"what": f"mark a frame, {size}", "ms": _milliseconds(lambda f=frame, d=delta: f.add_luma(d))}

@@ -70,4 +70,4 @@ def _widened(talker: Path, count: int) -> Iterator[media.Frame]:
         tall = cv2.resize(frame.image_rgb, (720, 720), interpolation=cv2.INTER_CUBIC)
         wide = cv2.copyMakeBorder(tall, 0, 0, 280, 280, cv2.BORDER_REFLECT)
         ticks = round(Fraction(index, 25) / frame.time_base)
-        yield media.Frame.of_picture(np.ascontiguousarray(wide), index=index, pts=ticks, time_base=frame.time_base)
+        yield media.Frame.from_picture(np.ascontiguousarray(wide), index=index, pts=ticks, time_base=frame.time_base)

@@ -279,7 +279,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
     def _film(self, path: Path, latents: Latents, sliders: Sliders, request: GenerateRequest) -> Path:
         from fractions import Fraction
 
-        from facegen.media.stills import made_video
+        from facegen.media.stills import make_video_info
 
         pictures = self.sweep(
             latents, sliders, request.sweep[0], steps=FILM_FRAMES // 2, retouch=request.options.retouch
@@ -287,10 +287,10 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         there_and_back = [*pictures, *pictures[::-1]]
         height, width = pictures.shape[1:3]
         base = Fraction(1, FILM_RATE)
-        info = made_video(width, height, Fraction(FILM_RATE), base)
+        info = make_video_info(width, height, Fraction(FILM_RATE), base)
         mark = provenance.Watermark((height, width))
         frames = (
-            media.Frame.of_picture(picture, index=i, pts=i, time_base=base).add_luma(mark.luma_delta)
+            media.Frame.from_picture(picture, index=i, pts=i, time_base=base).add_luma(mark.luma_delta)
             for i, picture in enumerate(there_and_back)
         )
         media.write_video(path, frames, info, metadata={"comment": provenance.NOTICE})

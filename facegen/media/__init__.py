@@ -1,6 +1,5 @@
 """Pictures, video and sound in and out. Images are RGB uint8 (H, W, 3); YUV and BGR stay inside this room."""
 
-from facegen.media.ahead import read_ahead
 from facegen.media.audio import read_audio, read_audio_windows
 from facegen.media.color import VideoColor
 from facegen.media.denoise import denoise
@@ -10,9 +9,10 @@ from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
 from facegen.media.join import check_video_output, join_segments, write_video
 from facegen.media.output import atomic_output, check_output
 from facegen.media.picture import is_picture, read_picture, write_deep_picture, write_picture
+from facegen.media.prefetch import prefetch
 from facegen.media.read import frame_times, key_frames, read_frame_at, read_frames
 from facegen.media.segments import PRESETS, SegmentWriter, last_index, list_segments
-from facegen.media.stills import folder_to_video, frames_to_folder, made_video
+from facegen.media.stills import folder_to_video, frames_to_folder, make_video_info
 
 __all__ = [
     "PRESETS",
@@ -36,10 +36,10 @@ __all__ = [
     "key_frames",
     "last_index",
     "list_segments",
-    "made_video",
+    "make_video_info",
     "paste_picture",
+    "prefetch",
     "probe",
-    "read_ahead",
     "read_audio",
     "read_audio_windows",
     "read_frame_at",

@@ -1,4 +1,4 @@
-"""Sound out of any file, as mono samples in step with its picture."""
+"""Reads the sound of any file as mono samples, synchronous with its picture."""
 
 import os
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ import numpy as np
 from av.audio.stream import AudioStream
 
 from facegen.errors import InputError
-from facegen.media.info import origin_of
-from facegen.media.source import open_input, reading, shown
+from facegen.media.info import read_origin
+from facegen.media.source import display_name, open_input, translate_read_errors
 
 
 def read_audio_windows(
     path: str | os.PathLike[str], rate: int = 16000, *, window_seconds: float = 10.0
 ) -> Iterator[np.ndarray]:
-    """Decodes the first sound track piece by piece; memory does not grow with its length.
+    """Decodes the first sound track chunk by chunk; memory does not grow with its length.
 
     Sample 0 is time 0 of the clip: a track that begins later starts with silence, what lies before 0 is left out, and
     gaps are filled with silence.
@@ -24,7 +24,7 @@ def read_audio_windows(
     Args:
         path: a sound or video file.
         rate: samples a second of the result.
-        window_seconds: length of a piece; the last one is shorter.
+        window_seconds: length of a chunk; the last one is shorter.
 
     Yields:
         (n,) float32 mono in [-1, 1].
@@ -35,9 +35,9 @@ def read_audio_windows(
     size = max(1, round(window_seconds * rate))
     waiting: list[np.ndarray] = []
     held = 0
-    for piece in _pieces(path, rate):
-        waiting.append(piece)
-        held += piece.size
+    for chunk in _decode(path, rate):
+        waiting.append(chunk)
+        held += chunk.size
         while held >= size:
             samples = np.concatenate(waiting)
             yield samples[:size]
@@ -51,14 +51,14 @@ def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> np.ndarray:
     return np.concatenate([*read_audio_windows(path, rate), np.zeros(0, np.float32)])
 
 
-def _pieces(path: str | os.PathLike[str], rate: int) -> Iterator[np.ndarray]:
-    with open_input(path, "sound") as container, reading(path, "sound"):
+def _decode(path: str | os.PathLike[str], rate: int) -> Iterator[np.ndarray]:
+    with open_input(path, "sound") as container, translate_read_errors(path, "sound"):
         if not container.streams.audio or container.streams.audio[0].codec_context is None:
-            raise InputError(f"Expected sound, found none in {shown(path)}: give a file with a sound track.")
+            raise InputError(f"Expected sound, found none in {display_name(path)}: give a file with a sound track.")
         stream = container.streams.audio[0]
-        origin = origin_of(container)
+        origin = read_origin(container)
         position = 0
-        for frame in _resampled(container.decode(stream), stream, rate):
+        for frame in _resample(container.decode(stream), stream, rate):
             samples = frame.to_ndarray()[0]
             if frame.pts is not None and frame.time_base is not None:
                 start = round((Fraction(frame.pts) * frame.time_base - origin) * rate)
@@ -72,7 +72,7 @@ def _pieces(path: str | os.PathLike[str], rate: int) -> Iterator[np.ndarray]:
                 yield samples
 
 
-def _resampled(frames: Iterator[av.AudioFrame], stream: AudioStream, rate: int) -> Iterator[av.AudioFrame]:
+def _resample(frames: Iterator[av.AudioFrame], stream: AudioStream, rate: int) -> Iterator[av.AudioFrame]:
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
     for frame in frames:
         yield from resampler.resample(frame)

@@ -1,4 +1,4 @@
-"""Colour of video: tags, the matrix and range that are meant, and the way from YUV planes to RGB and back."""
+"""Colour of video: tags, matrix and range, and conversion from YUV planes to RGB and back."""
 
 from dataclasses import dataclass
 
@@ -28,8 +28,8 @@ _SWSCALE = {
     _BT2020: Colorspace.BT2020,
     _BT2020_CL: Colorspace.BT2020,
 }
-# swscale's quick way to RGB is about one level too dark, which a pasted patch would hand on to the video.
-_EXACT = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+# swscale's fast conversion to RGB is about one level too dark, which a pasted patch would add to the video.
+_ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
@@ -68,7 +68,7 @@ BT709 = VideoColor(matrix=1, primaries=1, transfer=1, is_range_tagged=True)
 """What facegen tags on videos it makes from pictures."""
 
 
-def color_of(frame: av.VideoFrame) -> VideoColor:
+def read_color(frame: av.VideoFrame) -> VideoColor:
     """Reads the tags of a decoded frame."""
     is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return VideoColor(
@@ -89,7 +89,7 @@ def to_rgb(frame: av.VideoFrame, color: VideoColor) -> np.ndarray:
         dst_colorspace=matrix,
         src_color_range=ColorRange.JPEG if color.is_full_range else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
-        interpolation=_EXACT,
+        interpolation=_ACCURATE,
         threads=1,
     )
     plane = rgb.planes[0]

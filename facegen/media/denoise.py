@@ -1,8 +1,8 @@
-"""Noise out of a clip, with the filters that libav carries."""
+"""Noise reduction with the filters of libav."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import av
 import av.error
@@ -12,16 +12,16 @@ from facegen.errors import InputError
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.join import check_video_output, write_video
+from facegen.media.output import OnProgress
 from facegen.media.read import read_frames
 
-Progress = Callable[[float, str], None]
 PathLike = str | os.PathLike[str]
 
 
 def denoise(
-    path: PathLike, output: PathLike, *, strength: float = 4.0, on_progress: Progress | None = None
+    path: PathLike, output: PathLike, *, strength: float = 4.0, on_progress: OnProgress | None = None
 ) -> tuple[str, ...]:
-    """Takes noise out of a clip; times, sound and tags stay.
+    """Reduces the noise of a clip; times, sound and tags stay.
 
     8-bit clips go through non-local means, deeper ones through a temporal average and a bilateral filter.
 
@@ -29,7 +29,7 @@ def denoise(
         path: the clip.
         output: the result.
         strength: 1 (hardly) to 20 (much); about the standard deviation of the noise in 8-bit levels.
-        on_progress: told the share done.
+        on_progress: called with the share done.
 
     Returns:
         Notices of `write_video`.
@@ -42,8 +42,8 @@ def denoise(
         raise InputError(f"Expected a strength from 1 to 20, found {strength:g}: 4 suits most clips.")
     info = probe(path)
     check_video_output(output)
-    frames = _filtered(read_frames(path), _noise_filters(info, strength))
-    return write_video(output, _counted(frames, info.frame_count, on_progress), info, sound_from=path)
+    frames = _filter_frames(read_frames(path), _noise_filters(info, strength))
+    return write_video(output, _report_frames(frames, info.frame_count, on_progress), info, sound_from=path)
 
 
 def _noise_filters(info: VideoInfo, strength: float) -> list[tuple[str, str]]:
@@ -54,23 +54,23 @@ def _noise_filters(info: VideoInfo, strength: float) -> list[tuple[str, str]]:
     return [("atadenoise", f"{planes}:s=5"), ("bilateral", f"sigmaS=2:sigmaR={strength * 0.0075:g}")]
 
 
-def _filtered(frames: Iterable[Frame], filters: list[tuple[str, str]]) -> Iterator[Frame]:
+def _filter_frames(frames: Iterable[Frame], filters: list[tuple[str, str]]) -> Iterator[Frame]:
     """Runs frames through a chain of libav filters that keeps their number and order."""
     waiting: deque[Frame] = deque()
     graph: av.filter.Graph | None = None
     for frame in frames:
         if graph is None:
-            graph = _graph(frame, filters)
+            graph = _build_graph(frame, filters)
         waiting.append(frame)
         frame.native.pts, frame.native.time_base = frame.pts, frame.time_base
         graph.vpush(frame.native)
-        yield from _pulled(graph, waiting)
+        yield from _pull_frames(graph, waiting)
     if graph is not None:
         graph.vpush(None)
-        yield from _pulled(graph, waiting)
+        yield from _pull_frames(graph, waiting)
 
 
-def _graph(frame: Frame, filters: list[tuple[str, str]]) -> av.filter.Graph:
+def _build_graph(frame: Frame, filters: list[tuple[str, str]]) -> av.filter.Graph:
     graph = av.filter.Graph()
     native = frame.native
     last = graph.add_buffer(width=native.width, height=native.height, format=native.format, time_base=frame.time_base)
@@ -83,7 +83,7 @@ def _graph(frame: Frame, filters: list[tuple[str, str]]) -> av.filter.Graph:
     return graph
 
 
-def _pulled(graph: av.filter.Graph, waiting: deque[Frame]) -> Iterator[Frame]:
+def _pull_frames(graph: av.filter.Graph, waiting: deque[Frame]) -> Iterator[Frame]:
     while True:
         try:
             native = graph.vpull()
@@ -95,7 +95,7 @@ def _pulled(graph: av.filter.Graph, waiting: deque[Frame]) -> Iterator[Frame]:
         )
 
 
-def _counted(frames: Iterable[Frame], count: int, on_progress: Progress | None) -> Iterator[Frame]:
+def _report_frames(frames: Iterable[Frame], count: int, on_progress: OnProgress | None) -> Iterator[Frame]:
     for done, frame in enumerate(frames, 1):
         yield frame
         if on_progress is not None:

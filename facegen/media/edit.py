@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,17 @@ import av
 from facegen.errors import InputError, ResourceError
 from facegen.media.info import VideoInfo, probe
 from facegen.media.join import check_video_output, copy_with_sound
-from facegen.media.source import check_readable, open_input, shown, writing
+from facegen.media.output import OnProgress
+from facegen.media.source import check_readable, display_name, open_input, translate_write_errors
 
 if TYPE_CHECKING:
     from moviepy import VideoClip
 
-Progress = Callable[[float, str], None]
 PathLike = str | os.PathLike[str]
 
 
 def trim(
-    path: PathLike, output: PathLike, *, start_seconds: float, end_seconds: float, on_progress: Progress | None = None
+    path: PathLike, output: PathLike, *, start_seconds: float, end_seconds: float, on_progress: OnProgress | None = None
 ) -> tuple[str, ...]:
     """Writes the piece of a clip between two times.
 
@@ -42,14 +42,14 @@ def trim(
             f"Expected a start before an end within {info.duration_seconds:.2f} s, found {start_seconds:g} and "
             f"{end_seconds:g}: choose other times."
         )
-    with _workshop(output) as (stack, scratch):
-        clip = _opened(stack, scratch, [info])[0]
+    with _scratch_folder(output) as (stack, scratch):
+        clip = _open_clips(stack, scratch, [info])[0]
         piece = clip.subclipped(start_seconds, min(end_seconds, clip.duration))
         _write(piece, scratch, output, on_progress)
-    return _losses([info])
+    return _sound_notices([info])
 
 
-def join(paths: Sequence[PathLike], output: PathLike, *, on_progress: Progress | None = None) -> tuple[str, ...]:
+def join(paths: Sequence[PathLike], output: PathLike, *, on_progress: OnProgress | None = None) -> tuple[str, ...]:
     """Writes clips one after the other; a smaller one is centred on black.
 
     Returns:
@@ -61,15 +61,15 @@ def join(paths: Sequence[PathLike], output: PathLike, *, on_progress: Progress |
     """
     from moviepy import concatenate_videoclips
 
-    infos = _probed(paths)
-    with _workshop(output) as (stack, scratch):
-        joined = concatenate_videoclips(_opened(stack, scratch, infos), method="compose")
+    infos = _probe_clips(paths)
+    with _scratch_folder(output) as (stack, scratch):
+        joined = concatenate_videoclips(_open_clips(stack, scratch, infos), method="compose")
         _write(joined, scratch, output, on_progress)
-    return _losses(infos)
+    return _sound_notices(infos)
 
 
 def side_by_side(
-    paths: Sequence[PathLike], output: PathLike, *, is_stacked: bool = False, on_progress: Progress | None = None
+    paths: Sequence[PathLike], output: PathLike, *, is_stacked: bool = False, on_progress: OnProgress | None = None
 ) -> tuple[str, ...]:
     """Writes clips next to each other at the height of the first (or stacked, at its width), with its sound.
 
@@ -82,9 +82,9 @@ def side_by_side(
     """
     from moviepy import clips_array
 
-    infos = _probed(paths)
-    with _workshop(output) as (stack, scratch):
-        clips = _opened(stack, scratch, infos)
+    infos = _probe_clips(paths)
+    with _scratch_folder(output) as (stack, scratch):
+        clips = _open_clips(stack, scratch, infos)
         first = clips[0]
         fitted = [first]
         for clip in clips[1:]:
@@ -93,7 +93,7 @@ def side_by_side(
             fitted.append((clip if is_same else clip.resized(**size)).without_audio())
         rows = [[clip] for clip in fitted] if is_stacked else [fitted]
         _write(clips_array(rows), scratch, output, on_progress)
-    return _losses(infos)
+    return _sound_notices(infos)
 
 
 def replace_sound(path: PathLike, sound: PathLike, output: PathLike) -> tuple[str, ...]:
@@ -116,35 +116,35 @@ def replace_sound(path: PathLike, sound: PathLike, output: PathLike) -> tuple[st
     info = probe(path)
     with open_input(sound, "a file with sound") as container:
         if not container.streams.audio:
-            raise InputError(f"Expected sound, found none in {shown(sound)}: give a file with a sound track.")
-    with _workshop(output) as (stack, scratch):
-        link = _linked(scratch, 0, sound)
+            raise InputError(f"Expected sound, found none in {display_name(sound)}: give a file with a sound track.")
+    with _scratch_folder(output) as (stack, scratch):
+        link = _link_input(scratch, 0, sound)
         clip = stack.enter_context(AudioFileClip(str(link)))
         piece = clip.subclipped(0, min(clip.duration, info.duration_seconds))
         fitted = scratch / "sound.m4a"
-        with _moviepy_errors(output):
+        with _translate_moviepy_errors(output):
             piece.write_audiofile(str(fitted), codec="aac", bitrate="192k", logger=None)
-            _check_whole(fitted, piece.duration)
+            _check_length(fitted, piece.duration)
         return copy_with_sound(path, fitted, output)
 
 
-def _probed(paths: Sequence[PathLike]) -> list[VideoInfo]:
+def _probe_clips(paths: Sequence[PathLike]) -> list[VideoInfo]:
     if len(paths) < 2:
         raise InputError(f"Expected at least two clips, found {len(paths)}: add another.")
     return [probe(path) for path in paths]
 
 
-def _losses(infos: list[VideoInfo]) -> tuple[str, ...]:
+def _sound_notices(infos: list[VideoInfo]) -> tuple[str, ...]:
     if any(len(info.audio) > 1 for info in infos):
         return ("Only the first sound track of each clip is kept by this edit.",)
     return ()
 
 
 @contextmanager
-def _workshop(output: PathLike) -> Iterator[tuple[ExitStack, Path]]:
-    """A folder beside the output for moviepy's files, and what is to be closed; both are gone afterwards."""
+def _scratch_folder(output: PathLike) -> Iterator[tuple[ExitStack, Path]]:
+    """A stack for moviepy's clips and a folder beside the output for its files; closed and removed afterwards."""
     target = check_video_output(output)
-    with writing(target):
+    with translate_write_errors(target):
         scratch = Path(tempfile.mkdtemp(prefix=".facegen-", dir=target.absolute().parent))
     try:
         # moviepy warns of pipes that it leaves to the garbage collector and of clips a frame short; both are harmless.
@@ -160,21 +160,21 @@ def _workshop(output: PathLike) -> Iterator[tuple[ExitStack, Path]]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _linked(scratch: Path, number: int, path: PathLike) -> Path:
-    """A plain name for a file: moviepy reads what ffmpeg prints, where a hostile name could say anything."""
+def _link_input(scratch: Path, number: int, path: PathLike) -> Path:
+    """A link with a plain name: moviepy parses what ffmpeg prints, where a hostile name could fake any line."""
     link = scratch / f"input{number}"
     link.symlink_to(check_readable(path).resolve())
     return link
 
 
-def _opened(stack: ExitStack, scratch: Path, infos: list[VideoInfo]) -> list[Any]:
+def _open_clips(stack: ExitStack, scratch: Path, infos: list[VideoInfo]) -> list[Any]:
     from moviepy import VideoFileClip
 
-    with _moviepy_errors(infos[0].path, is_reading=True):
+    with _translate_moviepy_errors(infos[0].path, is_reading=True):
         clips = [
             stack.enter_context(
                 VideoFileClip(
-                    str(_linked(scratch, number, info.path)),
+                    str(_link_input(scratch, number, info.path)),
                     # moviepy overlooks the rotation that newer ffmpeg prints; ffmpeg itself turns the picture.
                     target_resolution=(info.width, info.height),
                 )
@@ -188,10 +188,10 @@ def _opened(stack: ExitStack, scratch: Path, infos: list[VideoInfo]) -> list[Any
     return [clip.subclipped(0, length) for clip, length in zip(clips, lengths, strict=True)]
 
 
-def _write(clip: "VideoClip", scratch: Path, output: PathLike, on_progress: Progress | None) -> None:
+def _write(clip: "VideoClip", scratch: Path, output: PathLike, on_progress: OnProgress | None) -> None:
     result = scratch / f"output{Path(output).suffix.lower()}"
     tags = "range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-    with _moviepy_errors(output):
+    with _translate_moviepy_errors(output):
         clip.write_videofile(
             str(result),
             codec="libx264",
@@ -203,30 +203,32 @@ def _write(clip: "VideoClip", scratch: Path, output: PathLike, on_progress: Prog
             ffmpeg_params=["-crf", "18", "-vf", f"scale=out_color_matrix=bt709:out_range=tv,setparams={tags}"],
             logger=None if on_progress is None else _progress_logger(on_progress),
         )
-        _check_whole(result, clip.duration)
-    with writing(output):
+        _check_length(result, clip.duration)
+    with translate_write_errors(output):
         os.replace(result, output)
 
 
 @contextmanager
-def _moviepy_errors(path: PathLike, is_reading: bool = False) -> Iterator[None]:
-    """moviepy raises OSError with the whole output of ffmpeg; one sentence of it is enough."""
+def _translate_moviepy_errors(path: PathLike, is_reading: bool = False) -> Iterator[None]:
+    """Translates moviepy's OSError, which holds the whole output of ffmpeg, into one sentence."""
     try:
         yield
     except OSError as error:
         if is_reading:
             raise InputError(
-                f"Expected a video, found {shown(path)}, which cannot be read: export it again."
+                f"Expected a video, found {display_name(path)}, which cannot be read: export it again."
             ) from error
         if "No space left" in str(error) or shutil.disk_usage(Path(path).absolute().parent).free < 1 << 16:
             raise ResourceError(
-                f"The disk is full: {shown(path)} could not be written; free some space or choose another place."
+                f"The disk is full: {display_name(path)} could not be written; free some space or choose another place."
             ) from error
-        raise ResourceError(f"{shown(path)} could not be written by ffmpeg: try another place or name.") from error
+        raise ResourceError(
+            f"{display_name(path)} could not be written by ffmpeg: try another place or name."
+        ) from error
 
 
-def _check_whole(result: Path, seconds: float) -> None:
-    """Raises OSError when ffmpeg left a broken or short file: moviepy does not look at how it ended."""
+def _check_length(result: Path, seconds: float) -> None:
+    """Raises OSError when ffmpeg left a broken or short file: moviepy does not check its exit status."""
     try:
         with open_input(result, "a whole file") as container:
             written = (container.duration or 0) / av.time_base
@@ -236,7 +238,7 @@ def _check_whole(result: Path, seconds: float) -> None:
         raise OSError(f"ffmpeg wrote {written:.2f} of {seconds:.2f} s")
 
 
-def _progress_logger(on_progress: Progress) -> object:
+def _progress_logger(on_progress: OnProgress) -> object:
     from proglog import ProgressBarLogger
 
     class Logger(ProgressBarLogger):

@@ -1,4 +1,4 @@
-"""The sound of some stretches of a file, packet for packet, closed up."""
+"""Copies the sound of some time spans of a file, packet for packet."""
 
 import bisect
 import itertools
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 
-from facegen.media.info import origin_of
-from facegen.media.source import local_url, open_input, reading, writing
+from facegen.media.info import read_origin
+from facegen.media.source import local_url, open_input, translate_read_errors, translate_write_errors
 
 
 def cut_sound(path: str | os.PathLike[str], output: Path, spans: Sequence[tuple[float, float]]) -> None:
@@ -31,14 +31,14 @@ def cut_sound(path: str | os.PathLike[str], output: Path, spans: Sequence[tuple[
     earlier = [0.0]
     for (_, end), (begin, _) in itertools.pairwise(spans):
         earlier.append(earlier[-1] + begin - end)
-    with open_input(path, "a file with sound") as source, reading(path), writing(output):
+    with open_input(path, "a file with sound") as source, translate_read_errors(path), translate_write_errors(output):
         streams = [stream for stream in source.streams.audio if stream.codec_context is not None]
         with av.open(local_url(output), "w", format="nut") as target:
             target.metadata.update(source.metadata)
             copies = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in streams}
             for stream in streams:
                 copies[stream.index].metadata.update(stream.metadata)
-            origin = float(origin_of(source))
+            origin = float(read_origin(source))
             for packet in source.demux(streams):
                 if not packet.size or packet.dts is None or packet.pts is None:
                     continue

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from facegen.media.color import BT709, VideoColor, color_of, convert, to_rgb, yuv_matrix
+from facegen.media.color import BT709, VideoColor, convert, read_color, to_rgb, yuv_matrix
 
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 """The pixel formats in which a `Frame` holds its planes; every other one is converted to one of them."""
@@ -31,7 +31,7 @@ class Patch:
     def __post_init__(self) -> None:
         if self.image_rgb.ndim != 3 or self.image_rgb.shape[2] != 3 or self.alpha.shape != self.image_rgb.shape[:2]:
             raise ValueError(
-                f"Patch: image {self.image_rgb.shape} and alpha {self.alpha.shape} must be (h, w, 3), (h, w)"
+                f"Expected a patch of image (h, w, 3) and alpha (h, w), found {self.image_rgb.shape} and {self.alpha.shape}."
             )
 
 
@@ -41,7 +41,7 @@ class Frame:
     Attributes:
         index: position in the clip, counted from its first frame.
         pts: timestamp in units of `time_base`.
-        duration: how long it is shown, in units of `time_base`; 0 where the file does not say.
+        duration: display time in units of `time_base`; 0 where the file does not say.
         color: tags by which the planes become RGB.
         native: the planes, an `av.VideoFrame` in one of `PLANAR`.
     """
@@ -56,12 +56,12 @@ class Frame:
         duration: int = 0,
         color: VideoColor | None = None,
     ) -> None:
-        self.color = color if color is not None else color_of(native)
-        self.native = as_planar(native, self.color)
+        self.color = color if color is not None else read_color(native)
+        self.native = to_planar(native, self.color)
         self.index, self.pts, self.time_base, self.duration = index, pts, time_base, duration
 
     @classmethod
-    def of_picture(
+    def from_picture(
         cls,
         image_rgb: np.ndarray,
         *,
@@ -119,7 +119,7 @@ class Frame:
         matrix = yuv_matrix(self.color, native.height, self.bit_depth)
         planes = [plane_view(native, i) for i in range(3)]
         for patch in patches:
-            _paste_yuv(planes, patch, matrix, (1 << self.bit_depth) - 1)
+            _paste_planes(planes, patch, matrix, (1 << self.bit_depth) - 1)
         return Frame(
             native, index=self.index, pts=self.pts, time_base=self.time_base, duration=self.duration, color=self.color
         )
@@ -131,7 +131,7 @@ class Frame:
             delta: (H, W) int8 in steps of 8-bit luma, whatever the depth of the frame.
         """
         if delta.shape != self.size_hw:
-            raise ValueError(f"delta must be of the frame's size {self.size_hw}, but got {delta.shape}")
+            raise ValueError(f"Expected a delta of the frame's size {self.size_hw}, found {delta.shape}.")
         native = copy_planes(self.native)
         luma = plane_view(native, 0)
         if self.bit_depth == 8:
@@ -148,7 +148,7 @@ def paste_picture(image_rgb: np.ndarray, patches: Iterable[Patch]) -> np.ndarray
     """Returns a picture (H, W, 3) uint8 RGB with `patches` laid over it; alpha 0 leaves pixels exactly as they were."""
     result = image_rgb.copy()
     for patch in patches:
-        clip = _clip(patch, *result.shape[:2])
+        clip = _clip_patch(patch, *result.shape[:2])
         if clip is None:
             continue
         x, y, image, alpha = clip
@@ -157,7 +157,7 @@ def paste_picture(image_rgb: np.ndarray, patches: Iterable[Patch]) -> np.ndarray
     return result
 
 
-def as_planar(frame: av.VideoFrame, color: VideoColor) -> av.VideoFrame:
+def to_planar(frame: av.VideoFrame, color: VideoColor) -> av.VideoFrame:
     """Brings any decoded format into one of `PLANAR`, without loss where the samples are already there."""
     name = frame.format.name
     if name in PLANAR:
@@ -192,7 +192,7 @@ def copy_planes(frame: av.VideoFrame, pix_fmt: str | None = None) -> av.VideoFra
     return copy
 
 
-def _clip(patch: Patch, height: int, width: int) -> tuple[int, int, np.ndarray, np.ndarray] | None:
+def _clip_patch(patch: Patch, height: int, width: int) -> tuple[int, int, np.ndarray, np.ndarray] | None:
     h, w = patch.alpha.shape
     left, top = max(patch.x, 0), max(patch.y, 0)
     right, bottom = min(patch.x + w, width), min(patch.y + h, height)
@@ -208,8 +208,8 @@ def _blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray, peak: int) -
     return np.clip(np.rint(mixed), 0, peak).astype(below.dtype)
 
 
-def _paste_yuv(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, peak: int) -> None:
-    clip = _clip(patch, *planes[0].shape)
+def _paste_planes(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, peak: int) -> None:
+    clip = _clip_patch(patch, *planes[0].shape)
     if clip is None:
         return
     x, y, image, alpha = clip

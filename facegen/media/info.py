@@ -1,4 +1,4 @@
-"""What a video file is: size as displayed, timing, colour, streams."""
+"""Properties of a video file: displayed size, timing, colour, streams."""
 
 import math
 import os
@@ -12,9 +12,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
-from facegen.media.color import VideoColor, color_of
-from facegen.media.orientation import Orientation, orientation_of
-from facegen.media.source import main_video, open_input, reading, shown
+from facegen.media.color import VideoColor, read_color
+from facegen.media.orientation import Orientation, read_orientation
+from facegen.media.source import display_name, main_video, open_input, translate_read_errors
 
 _TS_DISCONT = 0x0200
 
@@ -94,7 +94,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     Raises:
         InputError: the file is missing, is no video, has no frames, or cannot be decoded.
     """
-    with open_input(path) as container, reading(path):
+    with open_input(path) as container, translate_read_errors(path):
         stream = main_video(container, path)
         first = first_frame(container, stream, path)
         return describe(container, stream, first, path)
@@ -108,23 +108,23 @@ def first_frame(container: InputContainer, stream: VideoStream, path: str | os.P
     """
     for frame in container.decode(stream):
         return frame
-    raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
+    raise InputError(f"Expected a video with frames, found none in {display_name(path)}: export or download it again.")
 
 
 def describe(
     container: InputContainer, stream: VideoStream, first: av.VideoFrame, path: str | os.PathLike[str]
 ) -> VideoInfo:
     """Builds a `VideoInfo` from an open file and its first frame."""
-    orientation = orientation_of(first)
+    orientation = read_orientation(first)
     width, height = first.width, first.height
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if orientation.is_transposed:
         width, height, aspect = height, width, 1 / aspect
     time_base = stream.time_base or Fraction(1, 1000)
-    rate = frame_rate_of(stream)
+    rate = read_frame_rate(stream)
     duration = _duration_seconds(container, stream, time_base)
-    color = color_of(first)
-    origin = origin_of(container)
+    color = read_color(first)
+    origin = read_origin(container)
     return VideoInfo(
         path=os.path.abspath(path),
         width=width,
@@ -140,7 +140,7 @@ def describe(
         pix_fmt=first.format.name,
         bit_depth=first.format.components[0].bits,
         color=color,
-        audio=tuple(_sound(s) for s in container.streams.audio if s.codec_context is not None),
+        audio=tuple(_sound_info(s) for s in container.streams.audio if s.codec_context is not None),
         subtitles=tuple(
             StreamInfo(index=s.index, codec=s.codec_context.name, language=s.language)
             for s in container.streams.subtitles
@@ -154,12 +154,12 @@ def describe(
     )
 
 
-def frame_rate_of(stream: VideoStream) -> Fraction:
+def read_frame_rate(stream: VideoStream) -> Fraction:
     """Average frames a second, 25 where the file does not say."""
     return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
-def origin_of(container: InputContainer) -> Fraction:
+def read_origin(container: InputContainer) -> Fraction:
     """The time that counts as zero: transport and program streams begin anywhere, all others mean what they say."""
     if not container.format.flags & _TS_DISCONT:
         return Fraction(0)
@@ -203,7 +203,7 @@ def _end_pts(stream: VideoStream, origin: Fraction) -> int | None:
     return stream.start_time + stream.duration - round(origin / stream.time_base)
 
 
-def _sound(stream: av.AudioStream) -> StreamInfo:
+def _sound_info(stream: av.AudioStream) -> StreamInfo:
     context = stream.codec_context
     return StreamInfo(
         index=stream.index,
@@ -235,6 +235,6 @@ def _notices(
 
 
 def file_key(path: str | os.PathLike[str]) -> tuple[str, int, int]:
-    """Identifies the present content of a file: path, size, time of last change."""
+    """Identifies the current content of a file by path, size and modification time."""
     stat = Path(path).stat()
     return os.path.abspath(path), stat.st_size, math.floor(stat.st_mtime_ns)

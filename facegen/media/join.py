@@ -1,4 +1,4 @@
-"""Segments, sound, subtitles and tags into one file, without encoding the picture again."""
+"""Muxes segments, sound, subtitles and tags into one file, without encoding the picture again."""
 
 import heapq
 import math
@@ -21,17 +21,17 @@ from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
 from facegen.media.segments import SegmentWriter
-from facegen.media.source import local_url, main_video, open_input, shown, writing
-from facegen.media.timeline import Timeline
-from facegen.media.tracks import Track, copy_stream, open_tracks, takes, track_packets
+from facegen.media.source import display_name, local_url, main_video, open_input, translate_write_errors
+from facegen.media.timeline import PacketTimeline
+from facegen.media.tracks import StreamMapping, container_accepts, copy_stream, open_tracks, track_packets
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings of the name of an output, and the container that each means."""
 
 # They describe the file they came from, not the one that is written.
-_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"}
+_FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"}
 # What mp4 keeps under names that every player knows; tags beyond these need the general way of QuickTime.
-_ITUNES_TAGS = _OWN_TAGS | {
+_ITUNES_TAGS = _FILE_TAGS | {
     *("title", "artist", "album_artist", "album", "composer", "date", "comment", "genre", "copyright", "grouping"),
     *("lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc"),
     "creation_time",
@@ -46,7 +46,9 @@ def check_video_output(path: str | os.PathLike[str]) -> Path:
         ResourceError: the place cannot be written.
     """
     if Path(path).suffix.lower() not in CONTAINERS:
-        raise InputError(f"Expected a name ending in {', '.join(CONTAINERS)}, found {shown(path)}: change its ending.")
+        raise InputError(
+            f"Expected a name ending in {', '.join(CONTAINERS)}, found {display_name(path)}: change its ending."
+        )
     return check_output(path)
 
 
@@ -81,7 +83,7 @@ def write_video(
         ResourceError: the disk is full or closed to writing.
     """
     target = check_video_output(path)
-    with writing(target):
+    with translate_write_errors(target):
         folder = Path(tempfile.mkdtemp(prefix=".facegen-", dir=target.absolute().parent))
     try:
         with SegmentWriter(folder, like=like, crf=crf, preset=preset, output=target) as writer:
@@ -126,23 +128,23 @@ def join_segments(
     target = check_video_output(output)
     if not segments:
         raise InputError(
-            f"Expected at least one frame to write to {shown(output)}, found none: widen the range of time."
+            f"Expected at least one frame to write to {display_name(output)}, found none: widen the range of time."
         )
     kind = CONTAINERS[target.suffix.lower()]
-    timeline = Timeline(segments, like)
+    timeline = PacketTimeline(segments, like)
     shift = timeline.start if is_trimmed else Fraction(0)
     notices: list[str] = []
     with ExitStack() as stack, atomic_output(output) as temporary:
-        container = av.open(local_url(temporary), "w", format=kind, container_options=_options(kind, like))
-        stack.callback(_drop, container)
+        container = av.open(local_url(temporary), "w", format=kind, container_options=_container_options(kind, like))
+        stack.callback(_close_quietly, container)
         first = stack.enter_context(open_input(segments[0]))
-        video = _copy_of(container, first.streams.video[0], like)
+        video = _copy_video_stream(container, first.streams.video[0], like)
         streams: list[Iterator[tuple[Fraction, Packet]]] = [timeline.packets(video, shift)]
         if sound_from is not None:
             source = stack.enter_context(open_input(sound_from, "a file with sound"))
             window = (timeline.start, timeline.end) if is_trimmed else None
-            container.metadata.update({k: v for k, v in source.metadata.items() if k not in _OWN_TAGS})
-            container.set_chapters(_chapters(source, shift, window))
+            container.metadata.update({k: v for k, v in source.metadata.items() if k not in _FILE_TAGS})
+            container.set_chapters(_copy_chapters(source, shift, window))
             tracks, track_notices = open_tracks(source, container, kind, for_browsers=for_browsers)
             notices += track_notices
             streams.append(track_packets(source, tracks, sound_from, window))
@@ -174,15 +176,19 @@ def copy_with_sound(
     with ExitStack() as stack, atomic_output(output) as temporary:
         picture = stack.enter_context(open_input(path))
         source = main_video(picture, path)
-        if not takes(kind, source):
+        if not container_accepts(kind, source):
             codec = source.codec_context.codec.canonical_name
-            raise InputError(f"Expected an output that takes {codec}, found {shown(output)}: choose .mkv instead.")
+            raise InputError(
+                f"Expected an output that takes {codec}, found {display_name(output)}: choose .mkv instead."
+            )
         sound = stack.enter_context(open_input(sound_from, "a file with sound"))
-        container = av.open(local_url(temporary), "w", format=kind, container_options=_options(kind, probe(path)))
-        stack.callback(_drop, container)
-        container.metadata.update({k: v for k, v in picture.metadata.items() if k not in _OWN_TAGS})
-        container.set_chapters(_chapters(picture, Fraction(0), None))
-        video = Track(source=source, target=copy_stream(container, source), how="copy")
+        container = av.open(
+            local_url(temporary), "w", format=kind, container_options=_container_options(kind, probe(path))
+        )
+        stack.callback(_close_quietly, container)
+        container.metadata.update({k: v for k, v in picture.metadata.items() if k not in _FILE_TAGS})
+        container.set_chapters(_copy_chapters(picture, Fraction(0), None))
+        video = StreamMapping(source=source, target=copy_stream(container, source), how="copy")
         tracks, notices = open_tracks(sound, container, kind)
         streams = (
             track_packets(picture, [video], path),
@@ -194,7 +200,7 @@ def copy_with_sound(
     return tuple(notices)
 
 
-def _options(kind: str, like: VideoInfo) -> dict[str, str]:
+def _container_options(kind: str, like: VideoInfo) -> dict[str, str]:
     if kind == "matroska":
         return {"avoid_negative_ts": "disabled"}
     # Starts and ends of tracks are kept in the unit of the whole film: one in which all tracks have whole numbers.
@@ -206,14 +212,14 @@ def _options(kind: str, like: VideoInfo) -> dict[str, str]:
     }
 
 
-def _copy_of(container: OutputContainer, source: VideoStream, like: VideoInfo) -> VideoStream:
+def _copy_video_stream(container: OutputContainer, source: VideoStream, like: VideoInfo) -> VideoStream:
     stream = container.add_stream_from_template(source, opaque=True)
     stream.time_base = like.time_base
     stream.codec_context.framerate = like.frame_rate
     return stream
 
 
-def _chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> list:
+def _copy_chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> list:
     chapters = []
     for chapter in source.chapters():
         base = chapter["time_base"] or Fraction(1, 1000)
@@ -226,7 +232,7 @@ def _chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, F
     return chapters
 
 
-def _drop(container: OutputContainer) -> None:
-    """Closes an output that may have failed; what went wrong is already on its way up."""
+def _close_quietly(container: OutputContainer) -> None:
+    """Closes an output that may have failed; the first error is already being raised."""
     with suppress(av.error.FFmpegError, OSError, ValueError):
         container.close()

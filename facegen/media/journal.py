@@ -1,4 +1,4 @@
-"""What a work on a video has finished: closed segments of a few seconds, so that a run that was cut off goes on from there."""
+"""The finished segments of a video, a few seconds each, from which an interrupted run resumes."""
 
 import shutil
 from pathlib import Path
@@ -8,14 +8,14 @@ from facegen.media.segments import last_index, list_segments
 
 
 class Journal:
-    """The finished segments in a run folder, and whose they are."""
+    """The finished segments in a run folder, and the key of the request that they belong to."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Open the journal of one work; what another one left in the folder is dropped.
+        """Opens the journal of a request; segments of another request are deleted.
 
         Args:
             folder: the run folder; journal.json and segments/ live in it.
-            key: what recognises the request.
+            key: identifies the request.
 
         Raises:
             ResourceError: the folder cannot be written.
@@ -42,12 +42,12 @@ class Journal:
         return bool(self._entry["is_complete"])
 
     def next_index(self, first: int) -> int:
-        """Index in the target of the frame to go on with; `first` where nothing is finished."""
+        """Index in the target of the next frame to encode; `first` where nothing is finished."""
         segments = self.segments
         return last_index(segments[-1]) + 1 if segments else first
 
     def finish(self) -> None:
-        """Enter that the clip ends with the last segment.
+        """Records that the clip ends with the last segment.
 
         Raises:
             ResourceError: the journal cannot be written.
@@ -56,6 +56,6 @@ class Journal:
         write_json(self._path, self._entry)
 
     def clear(self) -> None:
-        """Delete the segments and the list, once the result is there."""
+        """Deletes the segments and the journal, once the result is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._path.unlink(missing_ok=True)

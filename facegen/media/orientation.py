@@ -1,4 +1,4 @@
-"""Rotation and mirroring that a file asks a player for, applied to the planes themselves."""
+"""Rotation and mirroring from a file's display matrix, applied to the planes of its frames."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
 from facegen.media.color import VideoColor, convert
-from facegen.media.frame import as_planar, plane_view
+from facegen.media.frame import plane_view, to_planar
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored samples become the displayed picture: first transposed, then flipped."""
+    """From stored samples to the displayed picture: first transposed, then flipped."""
 
     is_transposed: bool = False
     """Rows become columns."""
@@ -41,8 +41,8 @@ class Orientation:
         return 180 if self.flips_y else 0
 
 
-def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Reads the display matrix of a decoded frame; angles between are taken to the nearest quarter turn."""
+def read_orientation(frame: av.VideoFrame) -> Orientation:
+    """Reads the display matrix of a decoded frame; other angles are rounded to the nearest quarter turn."""
     # `frame.side_data` would keep what it returns, which holds the frame, so that the planes stay until Python looks for
     # cycles: minutes of video
     side_data: Iterable[Any] = SideDataContainer(frame)  # type: ignore[call-arg]
@@ -56,13 +56,13 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return Orientation()
 
 
-def upright(frame: av.VideoFrame, orientation: Orientation, color: VideoColor) -> av.VideoFrame:
+def apply_orientation(frame: av.VideoFrame, orientation: Orientation, color: VideoColor) -> av.VideoFrame:
     """Returns the frame as displayed, in a planar format; samples move but are not recomputed.
 
-    Only where chroma would no longer sit on whole samples (4:2:2 turned on its side, a mirrored odd size) the frame
+    Only where chroma would no longer sit on whole samples (4:2:2 displayed on its side, a mirrored odd size) the frame
     goes to 4:4:4 first.
     """
-    frame = as_planar(frame, color)
+    frame = to_planar(frame, color)
     if orientation.is_identity:
         return frame
     name = frame.format.name
@@ -72,11 +72,11 @@ def upright(frame: av.VideoFrame, orientation: Orientation, color: VideoColor) -
     width, height = frame.width, frame.height
     if orientation.is_transposed:
         width, height = height, width
-    turned = av.VideoFrame(width, height, frame.format.name)
+    displayed = av.VideoFrame(width, height, frame.format.name)
     for index in range(3):
         plane = plane_view(frame, index)
         plane = plane.T if orientation.is_transposed else plane
         plane = plane[:, ::-1] if orientation.flips_x else plane
-        plane_view(turned, index)[:] = plane[::-1] if orientation.flips_y else plane
-    turned.colorspace, turned.color_range = frame.colorspace, frame.color_range
-    return turned
+        plane_view(displayed, index)[:] = plane[::-1] if orientation.flips_y else plane
+    displayed.colorspace, displayed.color_range = frame.colorspace, frame.color_range
+    return displayed

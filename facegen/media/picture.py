@@ -1,4 +1,4 @@
-"""Pictures in and out: upright, sRGB, within a size that fits in memory."""
+"""Reads and writes pictures: upright, sRGB, of a size that fits in memory."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, Unidentifie
 
 from facegen.errors import InputError
 from facegen.media.output import atomic_output
-from facegen.media.source import MAX_PIXELS, check_readable, check_size, shown
+from facegen.media.source import MAX_PIXELS, check_readable, check_size, display_name
 
 # EPS and the like are left out: Pillow would run Ghostscript on them.
 # JPEG covers MPO, which Pillow does not know by a name of its own.
@@ -47,8 +47,8 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
         with _open(file) as image:
             check_size(image.width, image.height, file)
             image.load()
-            turned = ImageOps.exif_transpose(image)
-            return np.array(_to_srgb(turned))
+            upright = ImageOps.exif_transpose(image)
+            return np.array(_to_srgb(upright))
     except InputError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError) as error:
@@ -56,7 +56,7 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
             "unknown kind" if isinstance(error, UnidentifiedImageError) else str(error).splitlines()[0][:80].lower()
         )
         raise InputError(
-            f"Expected a picture (JPEG, PNG or WebP), found {shown(file)}, which cannot be read as one ({reason}): "
+            f"Expected a picture (JPEG, PNG or WebP), found {display_name(file)}, which cannot be read as one ({reason}): "
             "save it again as JPEG or PNG."
         ) from error
 
@@ -77,7 +77,9 @@ def write_picture(
     """
     kind = _SUFFIXES.get(Path(path).suffix.lower())
     if kind is None:
-        raise InputError(f"Expected a name ending in .png, .jpg or .webp, found {shown(path)}: change its ending.")
+        raise InputError(
+            f"Expected a name ending in .png, .jpg or .webp, found {display_name(path)}: change its ending."
+        )
     options: dict[str, object] = {}
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -128,7 +130,7 @@ def _open(file: Path) -> Image.Image:
             return Image.open(file, formats=_FORMATS)
         except Image.DecompressionBombError as error:
             raise InputError(
-                f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found far more in {shown(file)}: "
+                f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found far more in {display_name(file)}: "
                 "make it smaller first."
             ) from error
 

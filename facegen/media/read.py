@@ -1,4 +1,4 @@
-"""Frames out of a video file, each with its own timestamp."""
+"""Reads frames of a video file, each with its own timestamp."""
 
 import bisect
 import itertools
@@ -13,12 +13,12 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
-from facegen.media.ahead import read_ahead
-from facegen.media.color import color_of
+from facegen.media.color import read_color
 from facegen.media.frame import Frame
-from facegen.media.info import file_key, frame_rate_of, origin_of
-from facegen.media.orientation import orientation_of, upright
-from facegen.media.source import check_readable, check_size, main_video, open_input, reading, shown
+from facegen.media.info import file_key, read_frame_rate, read_origin
+from facegen.media.orientation import apply_orientation, read_orientation
+from facegen.media.prefetch import prefetch
+from facegen.media.source import check_readable, check_size, display_name, main_video, open_input, translate_read_errors
 
 # A time given as a float is rarely the exact time of a frame; a microsecond either way is meant as that frame.
 _SLACK = Fraction(1, 1_000_000)
@@ -51,7 +51,7 @@ def read_frames(
     """
     check_readable(path)
     frames = _decode(path, start_seconds, end_seconds, start_index, every)
-    return read_ahead(frames, depth)
+    return prefetch(frames, depth)
 
 
 def read_frame_at(path: str | os.PathLike[str], *, seconds: float | None = None, index: int | None = None) -> Frame:
@@ -67,7 +67,7 @@ def read_frame_at(path: str | os.PathLike[str], *, seconds: float | None = None,
     index = min(max(index, 0), len(times) - 1)
     for frame in _decode(path, 0.0, None, index, 1):
         return frame
-    raise InputError(f"Expected a frame number {index}, found none in {shown(path)}: the file is damaged there.")
+    raise InputError(f"Expected a frame number {index}, found none in {display_name(path)}: the file is damaged there.")
 
 
 def frame_times(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], Fraction]:
@@ -87,7 +87,7 @@ def key_frames(path: str | os.PathLike[str]) -> tuple[int, ...]:
         InputError: the file cannot be read or holds no frame.
     """
     index_at = {tick: index for index, tick in enumerate(frame_times(path)[0])}
-    with open_input(path) as container, reading(path):
+    with open_input(path) as container, translate_read_errors(path):
         stream = main_video(container, path)
         origin = _Clock(container, stream).origin
         ticks = [
@@ -101,7 +101,7 @@ def key_frames(path: str | os.PathLike[str]) -> tuple[int, ...]:
 @lru_cache(maxsize=32)
 def _frame_times(key: tuple[str, int, int]) -> tuple[tuple[int, ...], Fraction]:
     path = key[0]
-    with open_input(path) as container, reading(path):
+    with open_input(path) as container, translate_read_errors(path):
         stream = main_video(container, path)
         clock = _Clock(container, stream)
         raw = [
@@ -114,7 +114,9 @@ def _frame_times(key: tuple[str, int, int]) -> tuple[tuple[int, ...], Fraction]:
             known = [None] * len(raw)  # type: ignore[list-item]
         times = tuple(clock.tick(tick) for tick in known)
     if not times:
-        raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
+        raise InputError(
+            f"Expected a video with frames, found none in {display_name(path)}: export or download it again."
+        )
     return times, clock.time_base
 
 
@@ -123,8 +125,8 @@ class _Clock:
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.time_base = stream.time_base or Fraction(1, 1000)
-        self.origin = round(origin_of(container) / self.time_base)
-        self._step = max(1, round(1 / (frame_rate_of(stream) * self.time_base)))
+        self.origin = round(read_origin(container) / self.time_base)
+        self._step = max(1, round(1 / (read_frame_rate(stream) * self.time_base)))
         self._last: int | None = None
 
     def tick(self, pts: int | None) -> int:
@@ -149,18 +151,18 @@ def _decode(
         target = max(start_index, bisect.bisect_left(times, (Fraction(start_seconds) - _SLACK) / time_base))
         if target >= len(times):
             raise InputError(
-                f"Expected a start within {shown(path)} ({len(times)} frames, {float(times[-1] * time_base):.2f} s), "
+                f"Expected a start within {display_name(path)} ({len(times)} frames, {float(times[-1] * time_base):.2f} s), "
                 f"found one past its end: choose an earlier start."
             )
-    with ExitStack() as stack, reading(path):
+    with ExitStack() as stack, translate_read_errors(path):
         container = stack.enter_context(open_input(path))
-        stream, clock = _prepared(container, path)
+        stream, clock = _open_stream(container, path)
         index, natives = 0, container.decode(stream)
         if target:
             landed = _seek(container, stream, clock, times, target)
             if landed is None:
                 container = stack.enter_context(open_input(path))
-                stream, clock = _prepared(container, path)
+                stream, clock = _open_stream(container, path)
                 landed = 0, container.decode(stream)
             index, natives = landed
         is_empty = True
@@ -171,13 +173,15 @@ def _decode(
             if end_seconds is not None and tick * clock.time_base + _SLACK >= end_seconds:
                 break
             if index >= target and (index - target) % every == 0:
-                yield _frame(native, index, tick, clock.time_base)
+                yield _to_frame(native, index, tick, clock.time_base)
             index += 1
     if is_empty:
-        raise InputError(f"Expected a video with frames, found none in {shown(path)}: export or download it again.")
+        raise InputError(
+            f"Expected a video with frames, found none in {display_name(path)}: export or download it again."
+        )
 
 
-def _prepared(container: InputContainer, path: str | os.PathLike[str]) -> tuple[VideoStream, _Clock]:
+def _open_stream(container: InputContainer, path: str | os.PathLike[str]) -> tuple[VideoStream, _Clock]:
     stream = main_video(container, path)
     stream.thread_type = "AUTO"
     return stream, _Clock(container, stream)
@@ -209,7 +213,7 @@ def _seek(
     return None
 
 
-def _frame(native: av.VideoFrame, index: int, tick: int, time_base: Fraction) -> Frame:
-    color = color_of(native)
-    planar = upright(native, orientation_of(native), color)
+def _to_frame(native: av.VideoFrame, index: int, tick: int, time_base: Fraction) -> Frame:
+    color = read_color(native)
+    planar = apply_orientation(native, read_orientation(native), color)
     return Frame(planar, index=index, pts=tick, time_base=time_base, duration=native.duration or 0, color=color)

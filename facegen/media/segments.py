@@ -1,4 +1,4 @@
-"""Frames into closed segments of H.264: each a file that appears whole, so that work can go on after a crash."""
+"""Encodes frames into closed segments of H.264, each an atomic file, so that work can resume after a crash."""
 
 import queue
 import secrets
@@ -17,7 +17,7 @@ from facegen.errors import InputError
 from facegen.media.color import convert
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo
-from facegen.media.source import local_url, writing
+from facegen.media.source import local_url, translate_write_errors
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """Speeds of x264, the quickest first."""
@@ -98,7 +98,7 @@ class SegmentWriter:
         self._temporary: Path | None = None
         self._first_index = self._last_index = self._count = 0
         self._output = output or folder
-        with writing(self._output):
+        with translate_write_errors(self._output):
             folder.mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._run, name="encode", daemon=True)
         self._thread.start()
@@ -119,7 +119,7 @@ class SegmentWriter:
     def write(self, frame: Frame) -> None:
         """Hands a frame to the encoder; waits while the queue is full. Frames come in order of display."""
         if frame.size_hw != self._like.size_hw:
-            raise ValueError(f"frame is {frame.size_hw}, but the video is {self._like.size_hw}")
+            raise ValueError(f"Expected frames of {self._like.size_hw}, found one of {frame.size_hw}.")
         self._put(frame)
         if self._error is not None:
             raise self._error
@@ -139,7 +139,7 @@ class SegmentWriter:
 
     def _run(self) -> None:
         try:
-            with writing(self._output):
+            with translate_write_errors(self._output):
                 while (frame := self._frames.get()) is not _END and not self._is_aborted.is_set():
                     self._encode(frame)
                 if not self._is_aborted.is_set():
@@ -167,7 +167,7 @@ class SegmentWriter:
     def _open_segment(self, frame: Frame) -> None:
         self._temporary = self.folder / f".{secrets.token_hex(8)}.part"
         self._container = av.open(local_url(self._temporary), "w", format="nut")
-        self._stream = _video_stream(self._container, self._like, self._pix_fmt, self._options)
+        self._stream = _add_video_stream(self._container, self._like, self._pix_fmt, self._options)
         self._first_index, self._count = frame.index, 0
 
     def _finish_segment(self) -> None:
@@ -185,7 +185,9 @@ class SegmentWriter:
             self._container = None
 
 
-def _video_stream(container: OutputContainer, like: VideoInfo, pix_fmt: str, options: dict[str, str]) -> VideoStream:
+def _add_video_stream(
+    container: OutputContainer, like: VideoInfo, pix_fmt: str, options: dict[str, str]
+) -> VideoStream:
     stream = container.add_stream("libx264", rate=like.frame_rate, options=options)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context

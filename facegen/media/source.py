@@ -1,4 +1,4 @@
-"""Open a file for reading, safely: as a local file and nothing else, in a known format, with errors said once."""
+"""Opens local files for reading, in known formats only, and translates the errors of libav and the file system."""
 
 import errno
 import os
@@ -25,15 +25,15 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 
-def shown(path: str | os.PathLike[str]) -> str:
-    """The name of a file as a message may show it: control characters escaped, never more than 80 characters."""
+def display_name(path: str | os.PathLike[str]) -> str:
+    """The name of a file for messages: control characters escaped, never more than 80 characters."""
     name = Path(path).name or str(path)
     name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
     return f"«{name}»" if len(name) <= 80 else f"«{name[:60]}…{name[-15:]}»"
 
 
 def local_url(path: str | os.PathLike[str]) -> str:
-    """The address under which libav opens `path` as a plain local file, whatever its name looks like."""
+    """The URL under which libav opens `path` as a local file, whatever its name looks like."""
     return "file:" + os.path.abspath(path)
 
 
@@ -46,33 +46,35 @@ def check_readable(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     try:
         if file.is_dir():
-            raise InputError(f"Expected a file, found the folder {shown(file)}: give one file in it.")
+            raise InputError(f"Expected a file, found the folder {display_name(file)}: give one file in it.")
         if not file.exists():
-            raise InputError(f"Expected a file, found nothing at {shown(file)}: check the name and the folder.")
+            raise InputError(f"Expected a file, found nothing at {display_name(file)}: check the name and the folder.")
         if not file.is_file():
             raise InputError(
-                f"Expected a plain file, found a device or pipe at {shown(file)}: save it to a file first."
+                f"Expected a plain file, found a device or pipe at {display_name(file)}: save it to a file first."
             )
         if file.stat().st_size == 0:
-            raise InputError(f"Expected a picture, video or sound, found the empty file {shown(file)}: copy it again.")
+            raise InputError(
+                f"Expected a picture, video or sound, found the empty file {display_name(file)}: copy it again."
+            )
         with file.open("rb"):
             pass
     except (OSError, ValueError) as error:
         raise InputError(
-            f"Expected a file that can be read, found {shown(file)} ({_reason(error)}): check its name and permissions."
+            f"Expected a file that can be read, found {display_name(file)} ({_reason(error)}): check its name and permissions."
         ) from error
     return file
 
 
 @contextmanager
 def open_input(path: str | os.PathLike[str], expected: str = "a video") -> Iterator[InputContainer]:
-    """Opens `path` with libav; `expected` says in the message of an error what was wanted.
+    """Opens `path` with libav; `expected` is named in the message of an error.
 
     Raises:
         InputError: it is not a readable media file.
     """
     file = check_readable(path)
-    with reading(file, expected):
+    with translate_read_errors(file, expected):
         container = av.open(
             local_url(file),
             mode="r",
@@ -86,19 +88,19 @@ def open_input(path: str | os.PathLike[str], expected: str = "a video") -> Itera
 
 
 @contextmanager
-def reading(path: str | os.PathLike[str], expected: str = "a video") -> Iterator[None]:
-    """Turns what libav raises while it reads `path` into an `InputError`."""
+def translate_read_errors(path: str | os.PathLike[str], expected: str = "a video") -> Iterator[None]:
+    """Translates errors of libav while it reads `path` into an `InputError`."""
     try:
         yield
     except FacegenError:
         raise
     except (av.error.FFmpegError, OSError, UnicodeError) as error:
         raise InputError(
-            f"Expected {expected}, found {shown(path)}, which cannot be read as one ({_reason(error)}): "
+            f"Expected {expected}, found {display_name(path)}, which cannot be read as one ({_reason(error)}): "
             "it may be damaged, cut short or of another kind; export or download it again."
         ) from error
     except MemoryError as error:
-        raise ResourceError(f"Not enough memory to read {shown(path)}: make it smaller.") from error
+        raise ResourceError(f"Not enough memory to read {display_name(path)}: make it smaller.") from error
 
 
 def main_video(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
@@ -110,11 +112,11 @@ def main_video(container: InputContainer, path: str | os.PathLike[str]) -> Video
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:
         found = "only sound" if container.streams.audio else "no picture"
-        raise InputError(f"Expected a video, found {found} in {shown(path)}: give a file with moving pictures.")
+        raise InputError(f"Expected a video, found {found} in {display_name(path)}: give a file with moving pictures.")
     stream = streams[0]
     if stream.codec_context is None:
         raise InputError(
-            f"Expected a video in a known codec, found an unknown one in {shown(path)}: convert it to H.264."
+            f"Expected a video in a known codec, found an unknown one in {display_name(path)}: convert it to H.264."
         )
     check_size(stream.width, stream.height, path)
     _check_whole(stream, path)
@@ -127,7 +129,9 @@ def _check_whole(stream: VideoStream, path: str | os.PathLike[str]) -> None:
     if stream.frames and len(entries):
         last = entries[len(entries) - 1]
         if last.pos + last.size > Path(path).stat().st_size:
-            raise InputError(f"Expected a whole video, found {shown(path)} cut short: copy or download it again.")
+            raise InputError(
+                f"Expected a whole video, found {display_name(path)} cut short: copy or download it again."
+            )
 
 
 def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:
@@ -135,26 +139,28 @@ def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:
     if width * height > MAX_PIXELS:
         raise InputError(
             f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found {width:,} x {height:,} "
-            f"in {shown(path)}: make it smaller first."
+            f"in {display_name(path)}: make it smaller first."
         )
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns what happens while `path` is written into a `ResourceError`: disk full, no permission, no such folder."""
+def translate_write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Translates errors while `path` is written into a `ResourceError`: disk full, no permission, no such folder."""
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:
         number = getattr(error, "errno", None)
         if number in _NO_SPACE:
             raise ResourceError(
-                f"The disk is full: {shown(path)} could not be written; free some space or choose another place."
+                f"The disk is full: {display_name(path)} could not be written; free some space or choose another place."
             ) from error
         if number in _NO_ACCESS:
             raise ResourceError(
-                f"Expected a place that can be written, found {shown(path)} ({_reason(error)}): choose another place."
+                f"Expected a place that can be written, found {display_name(path)} ({_reason(error)}): choose another place."
             ) from error
-        raise ResourceError(f"{shown(path)} could not be written ({_reason(error)}): try another place.") from error
+        raise ResourceError(
+            f"{display_name(path)} could not be written ({_reason(error)}): try another place."
+        ) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -1,10 +1,10 @@
-"""Stills out of a video and videos out of stills."""
+"""Frames of a video as pictures in a folder, and a video of the pictures in a folder."""
 
 import bisect
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,15 +16,13 @@ from facegen.media.color import BT709
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo
 from facegen.media.join import write_video
-from facegen.media.output import atomic_output
+from facegen.media.output import OnProgress, atomic_output
 from facegen.media.picture import is_picture, read_picture, write_picture
 from facegen.media.read import frame_times, read_frames
-from facegen.media.source import shown, writing
+from facegen.media.source import display_name, translate_write_errors
 
 TIMES_FILE = "frames.json"
 """Written beside the stills: which frame each is and when it was shown, so that they become the same video again."""
-
-Progress = Callable[[float, str], None]
 
 
 def frames_to_folder(
@@ -36,7 +34,7 @@ def frames_to_folder(
     suffix: str = ".png",
     start_seconds: float = 0.0,
     end_seconds: float | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> int:
     """Writes frames of a video as pictures, with `frames.json` beside them.
 
@@ -48,7 +46,7 @@ def frames_to_folder(
         suffix: .png, .jpg or .webp.
         start_seconds: leaves out what comes before.
         end_seconds: leaves out what comes at and after this time.
-        on_progress: told the share done.
+        on_progress: called with the share done.
 
     Returns:
         The number of stills.
@@ -62,17 +60,17 @@ def frames_to_folder(
             f"Expected a rate and a size above 0, found {rate} and {longest_side}: leave them out for all."
         )
     target = Path(folder)
-    with writing(target):
+    with translate_write_errors(target):
         target.mkdir(parents=True, exist_ok=True)
     times, time_base = frame_times(path)
     last = bisect.bisect_left(times, Fraction(end_seconds) / time_base) if end_seconds is not None else len(times)
-    wanted = _indexes(times[:last], time_base, rate, start_seconds)
+    wanted = _select_indices(times[:last], time_base, rate, start_seconds)
     listed: list[dict[str, object]] = []
     for frame in read_frames(path, start_seconds=start_seconds, end_seconds=end_seconds):
         if wanted is not None and frame.index not in wanted:
             continue
         name = f"frame_{frame.index:08d}{suffix}"
-        write_picture(target / name, _fitted(frame.image_rgb, longest_side))
+        write_picture(target / name, _fit_size(frame.image_rgb, longest_side))
         listed.append({"file": name, "index": frame.index, "pts": frame.pts, "duration": frame.duration})
         if on_progress is not None:
             on_progress(frame.index / max(1, last), f"{len(listed)} stills")
@@ -90,7 +88,7 @@ def folder_to_video(
     sound_from: str | os.PathLike[str] | None = None,
     crf: int = 18,
     preset: str = "veryfast",
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[str, ...]:
     """Makes a video of the pictures in a folder, in the order of their names (frame2 before frame10).
 
@@ -101,7 +99,7 @@ def folder_to_video(
         sound_from: a file whose sound is added.
         crf: quality of x264.
         preset: speed of x264.
-        on_progress: told the share done.
+        on_progress: called with the share done.
 
     Returns:
         Notices of `write_video`.
@@ -110,28 +108,28 @@ def folder_to_video(
         InputError: there are no pictures, or one cannot be read.
         ResourceError: the output cannot be written.
     """
-    pictures = _pictures(Path(folder))
-    times, time_base = _times(Path(folder), pictures, rate)
+    pictures = _list_pictures(Path(folder))
+    times, time_base = _read_times(Path(folder), pictures, rate)
     first = read_picture(pictures[0])
     height, width = first.shape[:2]
     step = times[1] - times[0] if len(times) > 1 else round(Fraction(1, 25) / time_base)
     span = (times[-1] - times[0] + step) * time_base
-    like = made_video(width, height, Fraction(len(times)) / span, time_base)
+    like = make_video_info(width, height, Fraction(len(times)) / span, time_base)
 
     def frames() -> Iterator[Frame]:
         for position, picture in enumerate(pictures):
             image = read_picture(picture)
             if image.shape[:2] != (height, width):
                 image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-            yield Frame.of_picture(image, index=position, pts=times[position], time_base=time_base)
+            yield Frame.from_picture(image, index=position, pts=times[position], time_base=time_base)
             if on_progress is not None:
                 on_progress((position + 1) / len(pictures), f"{position + 1} of {len(pictures)} pictures")
 
     return write_video(output, frames(), like, sound_from=sound_from, crf=crf, preset=preset)
 
 
-def made_video(width: int, height: int, frame_rate: Fraction, time_base: Fraction) -> VideoInfo:
-    """The description of a video that does not exist yet: 8 bit, BT.709; give it to `write_video`.
+def make_video_info(width: int, height: int, frame_rate: Fraction, time_base: Fraction) -> VideoInfo:
+    """The description of a new video, 8 bit, BT.709, for `write_video`.
 
     Args:
         width: columns.
@@ -153,19 +151,21 @@ def made_video(width: int, height: int, frame_rate: Fraction, time_base: Fractio
     )
 
 
-def _indexes(times: tuple[int, ...], time_base: Fraction, rate: float | None, start_seconds: float) -> set[int] | None:
+def _select_indices(
+    times: tuple[int, ...], time_base: Fraction, rate: float | None, start_seconds: float
+) -> set[int] | None:
     if rate is None:
         return None
-    indexes: set[int] = set()
+    indices: set[int] = set()
     moment = max(Fraction(start_seconds), times[0] * time_base)
     while times and moment <= times[-1] * time_base:
-        indexes.add(bisect.bisect_right(times, moment / time_base) - 1)
+        indices.add(bisect.bisect_right(times, moment / time_base) - 1)
         moment += 1 / Fraction(rate)
     first = bisect.bisect_left(times, Fraction(start_seconds) / time_base)
-    return {max(index, first) for index in indexes}
+    return {max(index, first) for index in indices}
 
 
-def _fitted(image_rgb: np.ndarray, longest_side: int | None) -> np.ndarray:
+def _fit_size(image_rgb: np.ndarray, longest_side: int | None) -> np.ndarray:
     height, width = image_rgb.shape[:2]
     if longest_side is None or max(height, width) <= longest_side:
         return image_rgb
@@ -174,20 +174,22 @@ def _fitted(image_rgb: np.ndarray, longest_side: int | None) -> np.ndarray:
     return cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA)
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _list_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"Expected a folder of pictures, found none at {shown(folder)}: check its name.")
+        raise InputError(f"Expected a folder of pictures, found none at {display_name(folder)}: check its name.")
     try:
         files = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
     except OSError as error:
-        raise ResourceError(f"The folder {shown(folder)} cannot be read: check its permissions.") from error
+        raise ResourceError(f"The folder {display_name(folder)} cannot be read: check its permissions.") from error
     pictures = [file for file in files if file.stat().st_size and is_picture(file)]
     if not pictures:
-        raise InputError(f"Expected pictures (JPEG, PNG, WebP) in {shown(folder)}, found none: choose another folder.")
+        raise InputError(
+            f"Expected pictures (JPEG, PNG, WebP) in {display_name(folder)}, found none: choose another folder."
+        )
     return sorted(pictures, key=lambda file: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", file.name)])
 
 
-def _times(folder: Path, pictures: list[Path], rate: float | None) -> tuple[list[int], Fraction]:
+def _read_times(folder: Path, pictures: list[Path], rate: float | None) -> tuple[list[int], Fraction]:
     listing = folder / TIMES_FILE
     if rate is None and listing.is_file():
         try:
@@ -197,7 +199,7 @@ def _times(folder: Path, pictures: list[Path], rate: float | None) -> tuple[list
             base = Fraction(*about["time_base"])
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise InputError(
-                f"Expected {TIMES_FILE} to list every picture in {shown(folder)}, found it does not: "
+                f"Expected {TIMES_FILE} to list every picture in {display_name(folder)}, found it does not: "
                 "delete that file or give a rate."
             ) from error
         if ticks != sorted(set(ticks)):

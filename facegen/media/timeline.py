@@ -1,4 +1,4 @@
-"""The timing of joined segments: which packet is shown when, and decoded when."""
+"""Presentation and decoding timestamps of joined segments."""
 
 import bisect
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,10 @@ from av.video.stream import VideoStream
 from facegen.media.info import VideoInfo
 from facegen.media.read import frame_times
 from facegen.media.segments import segment_offset
-from facegen.media.source import open_input, reading
+from facegen.media.source import open_input, translate_read_errors
 
 
-class Timeline:
+class PacketTimeline:
     """Timestamps of all packets of the segments, with decoding times that fit them.
 
     Attributes:
@@ -26,32 +26,32 @@ class Timeline:
         self._segments, self._base, self._offset = segments, like.time_base, segment_offset(like)
         coded: list[int] = []
         for segment in segments:
-            with open_input(segment) as container, reading(segment):
+            with open_input(segment) as container, translate_read_errors(segment):
                 stream = container.streams.video[0]
-                ratio = _unit(stream) / like.time_base
+                ratio = _time_base(stream) / like.time_base
                 coded += [round(p.pts * ratio) - self._offset for p in container.demux(stream) if p.pts is not None]
-        self._shown = sorted(coded)
+        self._pts = sorted(coded)
         depth = 0
         # The smallest delay by which every frame is decoded no later than it is shown.
         for position, tick in enumerate(coded):
-            while position - depth >= 0 and self._shown[position - depth] > tick:
+            while position - depth >= 0 and self._pts[position - depth] > tick:
                 depth += 1
         self._depth = depth
-        self._last_duration = _last_duration(self._shown, like)
+        self._last_duration = _last_duration(self._pts, like)
         # Readers of mp4 add up the steps of decoding time, so these must span as much time as the frames are shown.
-        span = self._shown[-1] + self._last_duration - self._shown[-1 - depth] - self._duration(coded[-1])
+        span = self._pts[-1] + self._last_duration - self._pts[-1 - depth] - self._duration(coded[-1])
         self._lead = max(span, depth)
-        self.start = self._shown[0] * self._base
-        self.end = (self._shown[-1] + self._last_duration) * self._base
+        self.start = self._pts[0] * self._base
+        self.end = (self._pts[-1] + self._last_duration) * self._base
 
     def packets(self, stream: VideoStream, shift: Fraction) -> Iterator[tuple[Fraction, Packet]]:
         """Yields all packets for `stream`, `shift` seconds earlier, each with its decoding time in seconds."""
         offset = round(shift / self._base)
         position = 0
         for segment in self._segments:
-            with open_input(segment) as container, reading(segment):
+            with open_input(segment) as container, translate_read_errors(segment):
                 source = container.streams.video[0]
-                ratio = _unit(source) / self._base
+                ratio = _time_base(source) / self._base
                 for packet in container.demux(source):
                     if packet.pts is None:
                         continue
@@ -65,12 +65,12 @@ class Timeline:
 
     def _decoding_tick(self, position: int) -> int:
         if position >= self._depth:
-            return self._shown[position - self._depth]
-        return self._shown[0] - self._lead * (self._depth - position) // self._depth
+            return self._pts[position - self._depth]
+        return self._pts[0] - self._lead * (self._depth - position) // self._depth
 
     def _duration(self, tick: int) -> int:
-        index = bisect.bisect_left(self._shown, tick) + 1
-        return self._shown[index] - tick if index < len(self._shown) else self._last_duration
+        index = bisect.bisect_left(self._pts, tick) + 1
+        return self._pts[index] - tick if index < len(self._pts) else self._last_duration
 
 
 def _last_duration(shown_ticks: list[int], like: VideoInfo) -> int:
@@ -87,6 +87,6 @@ def _last_duration(shown_ticks: list[int], like: VideoInfo) -> int:
     return left if left > 0 else step
 
 
-def _unit(stream: VideoStream) -> Fraction:
+def _time_base(stream: VideoStream) -> Fraction:
     assert stream.time_base is not None
     return stream.time_base

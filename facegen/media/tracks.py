@@ -1,4 +1,4 @@
-"""Sound and subtitles from one file into another: packet for packet where the container takes them."""
+"""Sound and subtitle streams from one file to another: packets are copied where the container accepts them."""
 
 import io
 import os
@@ -14,26 +14,26 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facegen.media.info import origin_of
-from facegen.media.source import reading
+from facegen.media.info import read_origin
+from facegen.media.source import translate_read_errors
 
 AAC_BIT_RATE = 192_000
 """Bits a second of sound that had to be encoded again."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Track:
-    """A stream of the source and the one it goes to."""
+class StreamMapping:
+    """A stream of the source and the stream of the output that it is written to."""
 
     source: Stream
     target: Stream
     how: str
-    """`copy`, `encode` (sound to AAC), `to_srt` or `to_mov_text` (the same text in another wrapping)."""
+    """`copy`, `encode` (sound to AAC), `to_srt` or `to_mov_text` (the same text in another packet format)."""
 
 
 def open_tracks(
     source: InputContainer, target: OutputContainer, kind: str, *, for_browsers: bool = False
-) -> tuple[list[Track], list[str]]:
+) -> tuple[list[StreamMapping], list[str]]:
     """Makes a stream in `target` (a container of `kind`) for every sound and subtitle stream of `source`.
 
     Args:
@@ -45,22 +45,24 @@ def open_tracks(
     Returns:
         The tracks, and a notice for each stream that changes or is left out.
     """
-    tracks: list[Track] = []
+    tracks: list[StreamMapping] = []
     notices: list[str] = []
     for number, stream in enumerate(source.streams.audio, 1):
         if stream.codec_context is None:
             notices.append(f"Sound track {number} is in an unknown codec and was left out.")
-        elif takes(kind, stream) and not (_is_bare_in_mp4(kind, stream) and (for_browsers or _has_no_layout(stream))):
-            tracks.append(Track(source=stream, target=copy_stream(target, stream), how="copy"))
+        elif container_accepts(kind, stream) and not (
+            _is_pcm_in_mp4(kind, stream) and (for_browsers or _has_no_layout(stream))
+        ):
+            tracks.append(StreamMapping(source=stream, target=copy_stream(target, stream), how="copy"))
         else:
             codec = stream.codec_context.codec.canonical_name
-            tracks.append(Track(source=stream, target=_aac_like(target, stream), how="encode"))
+            tracks.append(StreamMapping(source=stream, target=_add_aac_stream(target, stream), how="encode"))
             mixed = " and mixed to stereo" if stream.codec_context.channels > 2 else ""
             notices.append(
-                f"Sound track {number} was encoded again as AAC at 192 kbit/s{mixed}: {_refusal(kind, stream, codec)}."
+                f"Sound track {number} was encoded again as AAC at 192 kbit/s{mixed}: {_encoding_reason(kind, stream, codec)}."
             )
     for number, text in enumerate(source.streams.subtitles, 1):
-        track = _subtitle_track(text, target, kind)
+        track = _map_subtitles(text, target, kind)
         if track is None:
             notices.append(f"Subtitle track {number} was left out: {kind} does not take its kind.")
         else:
@@ -72,7 +74,7 @@ def open_tracks(
 
 def track_packets(
     source: InputContainer,
-    tracks: list[Track],
+    tracks: list[StreamMapping],
     path: str | os.PathLike[str],
     window: tuple[Fraction, Fraction] | None = None,
 ) -> Iterator[tuple[Fraction, Packet]]:
@@ -89,10 +91,10 @@ def track_packets(
     """
     if not tracks:
         return
-    origin = origin_of(source)
+    origin = read_origin(source)
     by_index = {track.source.index: track for track in tracks}
     encoders = {track.source.index: _Encoder(track, origin, window) for track in tracks if track.how == "encode"}
-    with reading(path, "a file with sound"):
+    with translate_read_errors(path, "a file with sound"):
         for packet in source.demux([track.source for track in tracks]):
             track = by_index[packet.stream.index]
             if track.how == "encode":
@@ -100,20 +102,20 @@ def track_packets(
             elif packet.size > (2 if track.how == "to_srt" else 0) and packet.dts is not None:
                 tick = packet.pts if packet.pts is not None else packet.dts
                 if _is_within(tick * packet.time_base - origin, window):
-                    yield _moved(packet, track, round(_shift(origin, window) / packet.time_base))
+                    yield _retime(packet, track, round(_time_offset(origin, window) / packet.time_base))
 
 
 def _is_within(time: Fraction, window: tuple[Fraction, Fraction] | None) -> bool:
     return window is None or window[0] <= time < window[1]
 
 
-def _shift(origin: Fraction, window: tuple[Fraction, Fraction] | None) -> Fraction:
+def _time_offset(origin: Fraction, window: tuple[Fraction, Fraction] | None) -> Fraction:
     return origin if window is None else origin + window[0]
 
 
-def _moved(packet: Packet, track: Track, offset: int) -> tuple[Fraction, Packet]:
+def _retime(packet: Packet, track: StreamMapping, offset: int) -> tuple[Fraction, Packet]:
     if track.how != "copy":
-        packet = _rewrapped(packet, track.how)
+        packet = _convert_text(packet, track.how)
     if packet.pts is not None:
         packet.pts -= offset
     assert packet.dts is not None
@@ -122,7 +124,7 @@ def _moved(packet: Packet, track: Track, offset: int) -> tuple[Fraction, Packet]
     return packet.dts * packet.time_base, packet
 
 
-def _rewrapped(packet: Packet, how: str) -> Packet:
+def _convert_text(packet: Packet, how: str) -> Packet:
     """The same line of text: mov_text puts two bytes of length before it (and styles after it), SubRip nothing.
 
     An empty mov_text packet, which only ends the line before it, has no place in SubRip and does not come here.
@@ -139,9 +141,9 @@ def _rewrapped(packet: Packet, how: str) -> Packet:
 
 
 class _Encoder:
-    """Sound that the container refuses, decoded and encoded again as AAC."""
+    """Decodes sound that the container does not accept and encodes it as AAC."""
 
-    def __init__(self, track: Track, origin: Fraction, window: tuple[Fraction, Fraction] | None) -> None:
+    def __init__(self, track: StreamMapping, origin: Fraction, window: tuple[Fraction, Fraction] | None) -> None:
         assert isinstance(track.source, AudioStream)
         assert isinstance(track.target, AudioStream)
         self._source, self._target = track.source, track.target
@@ -155,22 +157,22 @@ class _Encoder:
             assert frame.pts is not None
             assert frame.time_base is not None
             if _is_within(frame.pts * frame.time_base - self._origin, self._window):
-                frame.pts -= round(_shift(self._origin, self._window) / frame.time_base)
+                frame.pts -= round(_time_offset(self._origin, self._window) / frame.time_base)
                 for piece in self._resampler.resample(frame):
-                    yield from self._timed(self._target.encode(piece))
+                    yield from self._with_times(self._target.encode(piece))
         if not packet.size:
             for piece in self._resampler.resample(None):
-                yield from self._timed(self._target.encode(piece))
-            yield from self._timed(self._target.encode(None))
+                yield from self._with_times(self._target.encode(piece))
+            yield from self._with_times(self._target.encode(None))
 
-    def _timed(self, packets: list[Packet]) -> Iterator[tuple[Fraction, Packet]]:
+    def _with_times(self, packets: list[Packet]) -> Iterator[tuple[Fraction, Packet]]:
         for packet in packets:
             assert packet.dts is not None
             yield packet.dts * packet.time_base, packet
 
 
-def takes(kind: str, stream: Stream) -> bool:
-    """True when a container of `kind` takes the packets of `stream`: asked by writing a header to memory."""
+def container_accepts(kind: str, stream: Stream) -> bool:
+    """True when a container of `kind` accepts the packets of `stream`, by writing a header to memory."""
     trial = av.open(io.BytesIO(), "w", format=kind)
     try:
         trial.add_stream_from_template(stream, opaque=True)
@@ -180,50 +182,52 @@ def takes(kind: str, stream: Stream) -> bool:
     return True
 
 
-def _refusal(kind: str, stream: AudioStream, codec: str) -> str:
-    if takes(kind, stream):
+def _encoding_reason(kind: str, stream: AudioStream, codec: str) -> str:
+    if container_accepts(kind, stream):
         return f"{codec} in {kind} is not played by browsers (.mov and .mkv keep it as it is)"
     return f"{kind} does not take {codec}"
 
 
-def _is_bare_in_mp4(kind: str, stream: AudioStream) -> bool:
+def _is_pcm_in_mp4(kind: str, stream: AudioStream) -> bool:
     return kind == "mp4" and stream.codec_context.name.startswith("pcm_")
 
 
 def _has_no_layout(stream: AudioStream) -> bool:
-    """Channels whose places are not named (many WAV files): the header is written, but mp4 cannot be finished."""
+    """Channels without a layout (many WAV files): the header is written, but mp4 cannot be finished."""
     return stream.codec_context.layout.name.endswith("channels")
 
 
 def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
     """Makes a stream in `target` for the packets of `stream`, with its language, title and role."""
     copy = target.add_stream_from_template(stream, opaque=True)
-    return _tagged(copy, stream)
+    return _copy_tags(copy, stream)
 
 
-def _tagged(copy: Stream, stream: Stream) -> Stream:
+def _copy_tags(copy: Stream, stream: Stream) -> Stream:
     copy.metadata.update(stream.metadata)
     copy.disposition = stream.disposition
     return copy
 
 
-def _aac_like(target: OutputContainer, stream: AudioStream) -> Stream:
+def _add_aac_stream(target: OutputContainer, stream: AudioStream) -> Stream:
     rate = stream.codec_context.sample_rate
     copy = target.add_stream("aac", rate=rate if rate in (96000, 48000, 44100, 32000, 24000, 22050, 16000) else 48000)
     assert isinstance(copy, AudioStream)
     copy.codec_context.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
     copy.codec_context.bit_rate = AAC_BIT_RATE
-    return _tagged(copy, stream)
+    return _copy_tags(copy, stream)
 
 
-def _subtitle_track(stream: Stream, target: OutputContainer, kind: str) -> Track | None:
+def _map_subtitles(stream: Stream, target: OutputContainer, kind: str) -> StreamMapping | None:
     if stream.codec_context is None:
         return None
-    if takes(kind, stream):
-        return Track(source=stream, target=copy_stream(target, stream), how="copy")
+    if container_accepts(kind, stream):
+        return StreamMapping(source=stream, target=copy_stream(target, stream), how="copy")
     name = stream.codec_context.codec.canonical_name
     if name == "mov_text" and kind == "matroska":
-        return Track(source=stream, target=_tagged(target.add_mux_stream("subrip"), stream), how="to_srt")
+        return StreamMapping(source=stream, target=_copy_tags(target.add_mux_stream("subrip"), stream), how="to_srt")
     if name == "subrip" and kind != "matroska":
-        return Track(source=stream, target=_tagged(target.add_mux_stream("mov_text"), stream), how="to_mov_text")
+        return StreamMapping(
+            source=stream, target=_copy_tags(target.add_mux_stream("mov_text"), stream), how="to_mov_text"
+        )
     return None

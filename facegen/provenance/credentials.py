@@ -18,7 +18,7 @@ import c2pa
 from facegen import __version__
 from facegen.errors import InputError, ResourceError
 from facegen.media import atomic_output
-from facegen.media.source import shown
+from facegen.media.source import display_name
 from facegen.provenance.keys import ORGANISATION, InstallationKey, installation_key, read_key
 
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -117,10 +117,10 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
         try:
             manifest = _sign_to(file, temporary, kind, claims, key)
         except c2pa.C2paError.Io as error:
-            raise ResourceError(f"Cannot sign {shown(file)}: {error}; free some space on the disk.") from error
+            raise ResourceError(f"Cannot sign {display_name(file)}: {error}; free some space on the disk.") from error
         except c2pa.C2paError as error:
             raise InputError(
-                f"Expected a whole picture or video to sign, found {shown(file)}, which is none ({error})."
+                f"Expected a whole picture or video to sign, found {display_name(file)}, which is none ({error})."
             ) from error
         if kind is None:
             temporary.write_bytes(manifest)
@@ -221,7 +221,7 @@ def read_credentials(path: str | os.PathLike[str]) -> Credentials | None:
     except c2pa.C2paError as error:
         return _unreadable(str(error))
     except OSError as error:
-        raise InputError(f"Expected a file, found {shown(file)} ({error.strerror}): check its name.") from error
+        raise InputError(f"Expected a file, found {display_name(file)} ({error.strerror}): check its name.") from error
 
 
 def _embedded(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader | None:

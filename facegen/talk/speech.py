@@ -12,7 +12,7 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.media import read_audio_windows
-from facegen.media.source import shown
+from facegen.media.source import display_name
 from facegen.talk.phones import GROUPS, SILENCE, one_hot, phone_rows
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def load_speech(
         speech = replace(speech, codes=encoder.codes(pieces()))
     if speech.seconds < SHORTEST_SECONDS:
         raise InputError(
-            f"Expected at least {SHORTEST_SECONDS} s of sound, found {speech.seconds:.2f} s in {shown(path)}; "
+            f"Expected at least {SHORTEST_SECONDS} s of sound, found {speech.seconds:.2f} s in {display_name(path)}; "
             "give a longer recording."
         )
     return speech

@@ -136,7 +136,7 @@ def make_clip(path: Path, portraits: tuple[str, ...]) -> None:
         color=BT709,
     )
     frames = (
-        Frame.of_picture(image_rgb, index=index, pts=index * _TICKS, time_base=time_base, duration=_TICKS)
+        Frame.from_picture(image_rgb, index=index, pts=index * _TICKS, time_base=time_base, duration=_TICKS)
         for index, image_rgb in enumerate(_moving(images))
     )
     write_video(path, frames, like)

@@ -13,7 +13,7 @@ from facegen.media import (
     folder_to_video,
     frames_to_folder,
     join,
-    made_video,
+    make_video_info,
     probe,
     read_audio,
     read_frame_at,
@@ -138,7 +138,7 @@ def test_denoise_takes_noise_and_leaves_the_rest(pix_fmt: str, tmp_path: Path) -
     frames = []
     for index, pts in enumerate(clip.pts):
         noisy = np.clip(clean + random.normal(0, 8, clean.shape), 0, 255).astype(np.uint8)
-        frames.append(Frame.of_picture(noisy, index=index, pts=pts, time_base=clip.time_base, color=info.color))
+        frames.append(Frame.from_picture(noisy, index=index, pts=pts, time_base=clip.time_base, color=info.color))
     noisy_clip, output = tmp_path / "noisy.mp4", tmp_path / "out.mp4"
     write_video(noisy_clip, frames, info, crf=1)
     denoise(noisy_clip, output, strength=8)
@@ -208,9 +208,9 @@ def test_a_listing_that_does_not_fit_is_said(tmp_path: Path) -> None:
 def test_a_made_video_says_its_colours(tmp_path: Path) -> None:
     from fractions import Fraction
 
-    like = made_video(64, 48, Fraction(25), Fraction(1, 25))
+    like = make_video_info(64, 48, Fraction(25), Fraction(1, 25))
     frames = (
-        Frame.of_picture(gradient_rgb(48, 64, n / 8), index=n, pts=n, time_base=Fraction(1, 25)) for n in range(8)
+        Frame.from_picture(gradient_rgb(48, 64, n / 8), index=n, pts=n, time_base=Fraction(1, 25)) for n in range(8)
     )
     write_video(tmp_path / "out.mp4", frames, like)
     info = probe(tmp_path / "out.mp4")

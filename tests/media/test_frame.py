@@ -70,7 +70,7 @@ def test_a_picture_pasted_whole_is_the_picture_read_back(pix_fmt: str, matrix: i
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
 def test_a_frame_pasted_into_itself_stays_itself(pix_fmt: str) -> None:
-    picture = Frame.of_picture(gradient_rgb(64, 64), index=0, pts=0, time_base=Fraction(1))
+    picture = Frame.from_picture(gradient_rgb(64, 64), index=0, pts=0, time_base=Fraction(1))
     native = picture.native if pix_fmt == "yuv420p" else picture.native.reformat(format=pix_fmt)
     frame = Frame(native, index=0, pts=0, time_base=Fraction(1), color=picture.color)
     whole = Patch(x=0, y=0, image_rgb=frame.image_rgb, alpha=np.ones((64, 64), np.float32))
@@ -80,7 +80,7 @@ def test_a_frame_pasted_into_itself_stays_itself(pix_fmt: str) -> None:
 
 
 def test_half_alpha_is_half_way() -> None:
-    frame = Frame.of_picture(np.zeros((32, 32, 3), np.uint8), index=0, pts=0, time_base=Fraction(1))
+    frame = Frame.from_picture(np.zeros((32, 32, 3), np.uint8), index=0, pts=0, time_base=Fraction(1))
     white = Patch(x=8, y=8, image_rgb=np.full((16, 16, 3), 255.0, np.float32), alpha=np.full((16, 16), 0.5, np.float32))
     pasted = frame.paste([white])
     assert np.all(np.abs(pasted.image_rgb[8:24, 8:24].astype(int) - 128) <= 2)

@@ -168,8 +168,8 @@ def test_settings_that_x264_does_not_have_are_refused(options: dict, tmp_path: P
 
 def test_a_frame_of_another_size_is_a_bug(tmp_path: Path) -> None:
     path = named("plain").write(tmp_path)
-    small = Frame.of_picture(noise_rgb(8, 8), index=0, pts=0, time_base=Fraction(1, 25))
-    with pytest.raises(ValueError, match="but the video is"):
+    small = Frame.from_picture(noise_rgb(8, 8), index=0, pts=0, time_base=Fraction(1, 25))
+    with pytest.raises(ValueError, match="Expected frames of"):
         write_video(tmp_path / "out.mp4", [small], probe(path))
 
 

@@ -93,7 +93,7 @@ def test_leaving_early_ends_the_thread(tmp_path: Path) -> None:
     frames = read_frames(path, depth=1)
     next(frames)
     frames.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "read_ahead"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 def test_times_are_read_again_when_the_file_changes(tmp_path: Path) -> None:

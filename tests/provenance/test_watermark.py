@@ -158,7 +158,7 @@ def test_unmarked_photographs_are_not_marked(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv444p"])
 def test_it_is_added_to_the_luma_of_any_frame(marked: np.ndarray, portrait: np.ndarray, pix_fmt: str) -> None:
-    native = Frame.of_picture(portrait, index=0, pts=0, time_base=Fraction(1, 25)).native.reformat(format=pix_fmt)
+    native = Frame.from_picture(portrait, index=0, pts=0, time_base=Fraction(1, 25)).native.reformat(format=pix_fmt)
     frame = Frame(native, index=0, pts=0, time_base=Fraction(1, 25))
     after = frame.add_luma(Watermark(frame.size_hw, PAYLOAD).luma_delta)
     step = 4 if frame.bit_depth == 10 else 1

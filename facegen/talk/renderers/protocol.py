@@ -40,12 +40,12 @@ class TalkInfo:
     def of_pictures(cls, size_hw: tuple[int, int], times: np.ndarray, notices: tuple[str, ...] = ()) -> TalkInfo:
         """Of a talk whose frames are pictures, height and width `size_hw`, `FRAME_RATE` a second."""
         rate = Fraction(FRAME_RATE)
-        video = media.made_video(size_hw[1], size_hw[0], rate, 1 / (rate * _TICKS))
+        video = media.make_video_info(size_hw[1], size_hw[0], rate, 1 / (rate * _TICKS))
         return cls(video=video, times=times, notices=notices)
 
     def picture_frame(self, image_rgb: np.ndarray, index: int) -> media.Frame:
         """A (H, W, 3) uint8 RGB picture as the frame `index` of such a talk."""
-        return media.Frame.of_picture(
+        return media.Frame.from_picture(
             image_rgb, index=index, pts=index * _TICKS, time_base=self.video.time_base, duration=_TICKS
         )
 

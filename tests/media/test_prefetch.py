@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from facegen.media import read_ahead
+from facegen.media import prefetch
 
 
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "read_ahead"]
+    return [thread.name for thread in threading.enumerate() if thread.name == "prefetch"]
 
 
 def test_keeps_the_order() -> None:
-    assert list(read_ahead(range(100), depth=3)) == list(range(100))
+    assert list(prefetch(range(100), depth=3)) == list(range(100))
     assert threads() == []
 
 
@@ -26,7 +26,7 @@ def test_makes_no_more_than_its_depth_ahead() -> None:
             made.append(number)
             yield number
 
-    stream = read_ahead(numbers(), depth=4)
+    stream = prefetch(numbers(), depth=4)
     next(stream)
     time.sleep(0.2)
     assert len(made) <= 1 + 4 + 1
@@ -38,7 +38,7 @@ def test_an_error_comes_after_what_was_made_before_it() -> None:
         yield 1
         raise KeyError("in the thread")
 
-    stream = read_ahead(broken())
+    stream = prefetch(broken())
     assert next(stream) == 1
     with pytest.raises(KeyError, match="in the thread"):
         next(stream)
@@ -55,7 +55,7 @@ def test_closing_early_closes_the_source_and_joins_the_thread() -> None:
         finally:
             closed.set()
 
-    stream = read_ahead(endless(), depth=2)
+    stream = prefetch(endless(), depth=2)
     next(stream)
     stream.close()
     assert closed.is_set()
@@ -63,5 +63,5 @@ def test_closing_early_closes_the_source_and_joins_the_thread() -> None:
 
 
 def test_starts_nothing_before_it_is_asked() -> None:
-    read_ahead(range(3))
+    prefetch(range(3))
     assert threads() == []

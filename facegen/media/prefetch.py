@@ -1,4 +1,4 @@
-"""Run one end of a stream in its own thread behind a bounded queue."""
+"""Runs a producer of items in its own thread behind a bounded queue."""
 
 import queue
 import threading
@@ -9,17 +9,17 @@ T = TypeVar("T")
 _END = object()
 
 
-def read_ahead(items: Iterable[T], depth: int = 8) -> Iterator[T]:
-    """Yields `items` while a thread already makes the next ones, at most `depth` of them ahead.
+def prefetch(items: Iterable[T], depth: int = 8) -> Iterator[T]:
+    """Yields `items` while a thread produces the next ones, at most `depth` of them ahead.
 
-    What the thread raises is raised here, after the items made before it. Closing this generator early (a `break`, an
+    An exception of the thread is raised here, after the items before it. Closing this generator early (a `break`, an
     exception) closes `items` and joins the thread.
     """
     waiting: queue.Queue = queue.Queue(maxsize=depth)
     stop = threading.Event()
     errors: list[BaseException] = []
 
-    def offer(item: object) -> bool:
+    def put(item: object) -> bool:
         while not stop.is_set():
             try:
                 waiting.put(item, timeout=0.1)
@@ -32,7 +32,7 @@ def read_ahead(items: Iterable[T], depth: int = 8) -> Iterator[T]:
         iterator = iter(items)
         try:
             for item in iterator:
-                if not offer(item):
+                if not put(item):
                     break
         except BaseException as error:  # raised again in the consumer
             errors.append(error)
@@ -40,9 +40,9 @@ def read_ahead(items: Iterable[T], depth: int = 8) -> Iterator[T]:
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
-            offer(_END)
+            put(_END)
 
-    thread = threading.Thread(target=produce, name="read_ahead", daemon=True)
+    thread = threading.Thread(target=produce, name="prefetch", daemon=True)
     thread.start()
     try:
         while (item := waiting.get()) is not _END:
