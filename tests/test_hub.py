@@ -208,21 +208,21 @@ def test_an_own_file_takes_a_place_and_gives_it_back(tmp_path: Path) -> None:
 
     weight, own = find_weight("parser"), tmp_path / "mine.safetensors"
     with pytest.raises(InputError, match="found none"):
-        hub.use_own(weight, own)
+        hub.use_custom(weight, own)
     own.write_bytes(b"no model")
     with pytest.raises(InputError, match=r"Expected a \.safetensors file of a model"):
-        hub.use_own(weight, own)
+        hub.use_custom(weight, own)
     picture = tmp_path / "mine.jpg"
     picture.write_bytes(b"a picture")
     with pytest.raises(InputError, match=r"found mine\.jpg"):
-        hub.use_own(weight, picture)
+        hub.use_custom(weight, picture)
     mine = (2).to_bytes(8, "little") + b"{}"  # a safetensors file of no tensors
     own.write_bytes(mine)
-    assert hub.use_own(weight, own, origin="a test").read_bytes() == mine
+    assert hub.use_custom(weight, own, origin="a test").read_bytes() == mine
     own.unlink()
     assert hub.fetch(weight).read_bytes() == mine
     assert hub.is_present(weight)
-    assert (hub.own_file(weight) or {})["origin"] == "a test"
-    hub.use_given(weight)
+    assert (hub.custom_file(weight) or {})["origin"] == "a test"
+    hub.use_default(weight)
     assert hub.fetch(weight) == hub.locate(weight)
-    assert hub.own_file(weight) is None
+    assert hub.custom_file(weight) is None

@@ -60,8 +60,8 @@ def use(
     """Let a model of your own take the place of one of facegen's."""
     from facegen.catalog import find_weight
 
-    place = hub.use_own(find_weight(name), file)
-    typer.echo(json.dumps({name: str(place)}) if as_json else f"{name} is now {file}, kept as {place}.")
+    path = hub.use_custom(find_weight(name), file)
+    typer.echo(json.dumps({name: str(path)}) if as_json else f"{name} is now {file}, kept as {path}.")
 
 
 @app.command()
@@ -72,7 +72,7 @@ def reset(
     """Go back from a model of your own to facegen's."""
     from facegen.catalog import find_weight
 
-    hub.use_given(find_weight(name))
+    hub.use_default(find_weight(name))
     typer.echo(json.dumps({name: None}) if as_json else f"{name} is facegen's own again.")
 
 
@@ -81,7 +81,7 @@ def _describe(weight: WeightFile) -> dict[str, Any]:
         "name": weight.name,
         "source": _source_in_words(weight.source),
         "is_present": hub.is_present(weight),
-        "own": hub.own_file(weight),
+        "own": hub.custom_file(weight),
         "is_accepted": hub.is_accepted(weight),
         "size": weight.size,
         "sha256": weight.sha256,

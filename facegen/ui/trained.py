@@ -105,7 +105,7 @@ def place(services: Services, run: Run) -> Place:
         return Place(words=f"Once exported, it can be the {weight} of the {tab} tab.")
     if services.settings.shared:
         return Place(words=f"Download it; at home, facegen weights use {weight} {name} makes it the {weight}.")
-    own = hub.own_file(find_weight(weight))
+    own = hub.custom_file(find_weight(weight))
     if own and own["origin"] == run.name:
         return Place(words=f"It is the {weight} of the {tab} tab now.", weight=weight, is_in_use=True)
     return Place(words=f"It can be the {weight} of the {tab} tab.", weight=weight)
@@ -125,11 +125,11 @@ def use(services: Services, run: Run) -> str:
         raise InputError(f"Expected a training with an exported model that facegen uses, found none: {found.words}")
     weight = find_weight(found.weight)
     if found.is_in_use:
-        hub.use_given(weight)
+        hub.use_default(weight)
     else:
         (name,) = (
             name for name, replaced in find_task(run.request["task"]).replaces.items() if replaced == weight.name
         )
-        hub.use_own(weight, next(path for path in exports(run) if path.name == name), origin=run.name)
+        hub.use_custom(weight, next(path for path in exports(run) if path.name == name), origin=run.name)
     services.models.renew()
     return place(services, run).words

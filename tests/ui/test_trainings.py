@@ -240,7 +240,7 @@ def test_a_parser_trained_here_becomes_the_parser_in_use(services: Services) -> 
     own.write_bytes(b"cut short")
     with pytest.raises(WeightsError, match="weights reset parser"):
         hub.fetch(PARSER)
-    hub.use_given(PARSER)
+    hub.use_default(PARSER)
     assert hub.fetch(PARSER) == bundled
 
 
@@ -249,7 +249,7 @@ def test_using_is_undone_by_asking_again(services: Services) -> None:
     trained.use(services, run)
     assert trained.place(services, run).is_in_use
     assert "can be the parser" in trained.use(services, run)
-    assert hub.own_file(PARSER) is None
+    assert hub.custom_file(PARSER) is None
 
 
 def test_visitors_of_a_shared_studio_do_not_change_its_models(services: Services) -> None:
