@@ -11,6 +11,7 @@ class BuildWithWeights(build_py):
     """Copies the bundled weights into the package; an editable install reads them where they are."""
 
     def run(self) -> None:
+        """Build the package, and the weights beside it."""
         if self.editable_mode:
             super().run()
             return
@@ -20,6 +21,7 @@ class BuildWithWeights(build_py):
         shutil.copytree("weights", self._weights())
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Every file that the build made."""
         weights = [] if self.editable_mode else [str(path) for path in self._weights().rglob("*") if path.is_file()]
         return [*super().get_outputs(include_bytecode), *weights]
 

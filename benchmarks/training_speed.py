@@ -112,6 +112,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         return F.leaky_relu(x + self.layers(x), 0.2)
 
 
@@ -125,6 +126,7 @@ class Inter(nn.Module):
         self.up = Up(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, features) to (B, channels, 2 * side, 2 * side)."""
         return self.up(self.dense(x).unflatten(1, self.shape))
 
 

@@ -108,6 +108,7 @@ def export_faces(faceset: Faceset, output: Path, kind: ExportKind, on_progress: 
         faceset: the faces.
         output: a folder for pictures, a file for `dfl-pak` and `faceswap-fsa`.
         kind: one of `EXPORTS`.
+        on_progress: told the share that is done.
 
     Raises:
         InputError: there is no such kind, or the faceset is empty.

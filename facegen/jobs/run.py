@@ -63,6 +63,8 @@ class Run(RunFolder):
         Args:
             kind: name of the job, such as «swap» or «train».
             request: of the job, as plain JSON.
+            root: the folder of all runs.
+            path: the run folder itself, instead of a new name below `root`.
             owner: the visitor whose run it is.
 
         Raises:

@@ -30,6 +30,7 @@ class Residual(nn.Module):
         self.second = conv_norm(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
@@ -41,6 +42,7 @@ class Context(nn.Module):
         self.layers = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
         return x + self.layers(x.mean((2, 3), keepdim=True))
 
 

@@ -21,6 +21,7 @@ class SqueezeExcite(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) to the same shape."""
         return x * self.layers(x.mean((2, 3)))[:, :, None, None]
 
 
@@ -34,6 +35,7 @@ class Film(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, width, H, W), (B, condition) to (B, width, H, W)."""
         scale, shift = self.linear(condition)[:, :, None, None].chunk(2, 1)
         return x * (1 + scale) + shift
 
@@ -49,6 +51,7 @@ class ResidualCell(nn.Module):
         self.gate = SqueezeExcite(width)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, width, H, W), (B, condition) to (B, width, H, W)."""
         h = self.convs[0](F.silu(self.norms[0](x)))
         h = self.norms[1](h)
         if self.film is not None and condition is not None:
@@ -72,6 +75,7 @@ class DepthwiseCell(nn.Module):
         self.gate = SqueezeExcite(width)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, width, H, W), (B, condition) to (B, width, H, W)."""
         return x + BRANCH * self.gate(self.last(F.silu(self.film(self.first(x), condition))))
 
 

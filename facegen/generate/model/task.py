@@ -79,7 +79,8 @@ class GeneratorData:
         Args:
             faces: (B,) indices of faces.
             variants: (B,) index of a variant of each.
-            mirrored: (B,) bool."""
+            mirrored: (B,) bool.
+        """
         pack = self.pack
         pictures = torch.from_numpy(pack.pictures[faces, variants]).permute(0, 3, 1, 2)
         canonical_rgb = np.where(

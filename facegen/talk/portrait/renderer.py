@@ -54,6 +54,7 @@ class PixelBox:
 
     @classmethod
     def around(cls, points: Array, margin: float, size_hw: tuple[int, int]) -> PixelBox:
+        """The box around points (N, 2 or more) with a margin, clipped to a picture, at least 2 pixels a side."""
         low, high = points[:, :2].min(0) - margin, points[:, :2].max(0) + margin
         x0, y0 = np.clip(np.floor(low), 0, [size_hw[1] - 2, size_hw[0] - 2]).astype(int).tolist()
         x1, y1 = np.clip(np.ceil(high), [x0 + 2, y0 + 2], size_hw[::-1]).astype(int).tolist()
@@ -61,10 +62,12 @@ class PixelBox:
 
     @property
     def size_hw(self) -> tuple[int, int]:
+        """Height and width, pixels."""
         return self.y1 - self.y0, self.x1 - self.x0
 
     @property
     def region(self) -> tuple[slice, slice]:
+        """Rows and columns, to index a picture with."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
 
