@@ -22,14 +22,14 @@ def file_fingerprint(path: str | Path) -> str:
     Raises:
         InputError: there is no such file, or it is empty or cannot be read.
     """
-    from facegen.media.source import check_readable, reading
+    from facegen.media.source import check_readable, translate_read_errors
 
     path = Path(path)
     if path.is_dir():
         entries = (f"{item.name}\0{file_fingerprint(item)}\n" for item in sorted(path.iterdir()) if item.is_file())
         return hashlib.sha256("".join(entries).encode(errors="surrogateescape")).hexdigest()
     stat = check_readable(path).stat()
-    with reading(path, "a file"):
+    with translate_read_errors(path, "a file"):
         return _digest(str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
