@@ -30,7 +30,7 @@ def talk(
     if text:
         from dataclasses import replace
 
-        from facegen.talk.reading import read_aloud
+        from facegen.talk.text_to_speech import synthesize_speech
 
-        request = replace(request, audio=str(read_aloud(text, voice)))
+        request = replace(request, audio=str(synthesize_speech(text, voice)))
     run_job(TALK, request, door)

@@ -1,4 +1,4 @@
-"""Clips of people who speak: measured once, then mouth movements in step with what is heard."""
+"""Clips of people who speak: faces analysed once, mouth movements in step with features of the sound."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HELD_BACK_EVERY = 5
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SpeechClip:
-    """One clip: what is heard and how the mouth moves, both in time."""
+    """One clip: features of its sound and movements of the mouth, both over time."""
 
     name: str
     speech: Speech
@@ -36,13 +36,13 @@ class SpeechClip:
     seconds: np.ndarray
     """(N,) float64 when each frame of the track is shown."""
 
-    def rows(self) -> int:
-        """Rows of movement that both sound and picture cover."""
+    def row_count(self) -> int:
+        """Rows of movement, `MOTION_RATE` a second, that both sound and picture cover."""
         return min(len(self.speech.mels) // 2, int(self.seconds[-1] * MOTION_RATE))
 
     def resample(self, values: np.ndarray) -> np.ndarray:
         """(rows, ...) float32 of values (N, ...) of each frame, between frames linearly."""
-        moments = np.arange(self.rows()) / MOTION_RATE
+        moments = np.arange(self.row_count()) / MOTION_RATE
         flat = values.reshape(len(values), -1)
         columns = [np.interp(moments, self.seconds, column) for column in flat.T]
         return np.stack(columns, 1).reshape(len(moments), *values.shape[1:]).astype(np.float32)
@@ -54,7 +54,7 @@ def list_clips(folder: Path) -> list[Path]:
 
 
 def split_clips(folder: Path, held_back: Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
-    """The clips below a folder, and the names of those that are only measured on: `held_back`, or else every fifth.
+    """The clips below a folder, and the names of those that are held back for evaluation: `held_back`, or every fifth.
 
     Raises:
         InputError: no clip has one of the names.
@@ -74,7 +74,7 @@ def analyse_video(
     *,
     smoothing: float = 0,
 ) -> ClipAnalysis:
-    """Every face of a clip, from the cache where it was measured before. Lips that are learned from are not smoothed."""
+    """Every face of a clip, cached by the clip's content; `smoothing` 0 keeps lips for training as they are."""
 
     def make(temporary: Path) -> None:
         analyse_clip(
@@ -90,7 +90,7 @@ def analyse_video(
 
 
 def track_mouth(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.ndarray]:
-    """The mouth of the person who is seen most.
+    """Tracks the mouth of the person who is longest in the picture.
 
     Args:
         analysis: from `analyse_video`.
@@ -100,7 +100,7 @@ def track_mouth(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, 
         The track and the seconds of its frames.
 
     Raises:
-        InputError: nobody is seen for at least a second.
+        InputError: there is no face for at least a second.
     """
     points, seconds = [], []
     for index in range(min(analysis.frame_count, len(times))):
@@ -115,10 +115,10 @@ def track_mouth(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, 
 
 
 def read_clip(path: Path, analyser: FaceAnalyser | None = None, encoder: SpeechEncoder | None = None) -> SpeechClip:
-    """One clip, measured and heard, by an encoder too where one is given.
+    """Reads one clip: features of its sound, with embeddings where an encoder is given, and the track of its mouth.
 
     Raises:
-        InputError: it has no sound, or nobody is seen in it.
+        InputError: it has no sound, or no face.
     """
     speech = load_speech(path, encoder=encoder)
     pts, time_base = media.frame_times(path)

@@ -1,4 +1,4 @@
-"""Head and eyes taken from a video of somebody else."""
+"""Head pose, blinks and brows from a driving video."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def transfer_head_motion(
     analyser: FaceAnalyser,
     on_progress: Callable[[float, str], None],
 ) -> tuple[Motion, tuple[str, ...]]:
-    """Gives a speaking mouth the head, lids and brows of the person who is seen most in a video.
+    """Adds the head pose, lids and brows of the person who is longest in a driving video.
 
     Args:
-        motion: the mouth.
-        path: the video; where the motion is longer, it is followed to and fro.
-        seconds: (N,) when each row of the motion is shown.
-        head: how much of the head's movement is followed, 0..1.
-        analyser: what finds the face.
-        on_progress: told of every frame.
+        motion: movements of the mouth.
+        path: the driving video; where the motion is longer, it is played to and fro.
+        seconds: (N,) of each row of the motion.
+        head: share of the head's movement that is transferred, 0..1.
+        analyser: finds the face.
+        on_progress: called with (0..1, text) at every frame; may raise Cancelled.
 
     Returns:
-        The motion, and what the user should know.
+        The motion, and notices for the user.
 
     Raises:
-        InputError: nobody is seen in the video.
+        InputError: there is no face in the video.
     """
     analysis = analyse_video(Path(path), analyser, on_progress, smoothing=1.0)
     pts, time_base = media.frame_times(path)
@@ -57,7 +57,7 @@ def transfer_head_motion(
         raise InputError(
             f"Expected a face in the driving video {Path(path).name!r}, but found none; choose another video."
         )
-    rows = np.array([_row(face) for face in faces])
+    rows = np.array([_pose_row(face) for face in faces])
     # the portrait keeps its own pose and brows; only what changes is followed
     followed = [0, 1, 2, 3, 4, 5, 8]
     rows[:, followed] -= np.median(rows[:, followed], 0)
@@ -80,8 +80,8 @@ def transfer_head_motion(
     )
 
 
-def _row(face: Face) -> list[float]:
-    """Yaw, pitch, roll, place in cm, both blinks as pictured from the left, brows."""
+def _pose_row(face: Face) -> list[float]:
+    """Yaw, pitch and roll in degrees, position in cm, blink of the eye on the picture's left and right, brows."""
     size = max(face.size_px, 1.0)
     centre = (face.box_xyxy[:2] + face.box_xyxy[2:]) / 2
     raised = face.blendshape("browInnerUp") - 0.5 * (face.blendshape("browDownLeft") + face.blendshape("browDownRight"))

@@ -1,6 +1,6 @@
-"""Speech encoders from the Hub, wav2vec 2.0 and HuBERT, in plain torch: what is said, in 768 numbers, 50 times a second.
+"""Speech encoders from the Hub, wav2vec 2.0 and HuBERT, in plain torch: embeddings of 768 numbers, 50 rows a second.
 
-Optional: the bundled motion network does without. One that is trained with `task.network.encoder` hears through them.
+Optional: the bundled motion network needs none; one trained with `task.network.encoder` does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from facegen.hub import WeightFile
 from facegen.talk.weights import ENCODERS
 
 EMBEDDING_RATE = 50
-"""Rows of codes a second."""
+"""Rows of embeddings a second."""
 SAMPLE_RATE = 16000
 _HOP = SAMPLE_RATE // EMBEDDING_RATE
 _STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -29,7 +29,7 @@ _WINDOW_SECONDS, _MARGIN_SECONDS = 20, 1
 _SHORTEST = 400
 
 
-class _Layer(nn.Module):
+class _TransformerLayer(nn.Module):
     """One transformer block with its norms behind (Vaswani et al. 2017)."""
 
     def __init__(self, width: int, inner: int) -> None:
@@ -37,7 +37,7 @@ class _Layer(nn.Module):
         self.heads = max(1, width // _HEAD)
         self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
         self.norm, self.final_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.grow, self.shrink = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
         count, rows, width = x.shape
@@ -46,7 +46,7 @@ class _Layer(nn.Module):
         )
         mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(count, rows, width)
         x = self.norm(x + self.out(mixed))
-        return self.final_norm(x + self.shrink(F.gelu(self.grow(x))))
+        return self.final_norm(x + self.fc2(F.gelu(self.fc1(x))))
 
 
 class SpeechEncoder(nn.Module):
@@ -61,31 +61,31 @@ class SpeechEncoder(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
-        known = {_own_name(name): value.float() for name, value in weights.items()}
+        tensors = {_rename_key(name): value.float() for name, value in weights.items()}
         try:
-            channels = known["convs.0.weight"].shape[0]
-            width, place = known["project.weight"].shape[0], known.pop("place_v")
-            norm = place.norm(dim=(0, 1), keepdim=True)
-            known["place.weight"] = known.pop("place_g") * place / norm
-            inner = known["layers.0.grow.weight"].shape[0]
-            depth = 1 + max(int(name.split(".")[1]) for name in known if name.startswith("layers."))
+            channels = tensors["convs.0.weight"].shape[0]
+            width, pos_v = tensors["projection.weight"].shape[0], tensors.pop("pos_v")
+            norm = pos_v.norm(dim=(0, 1), keepdim=True)
+            tensors["pos_conv.weight"] = tensors.pop("pos_g") * pos_v / norm
+            inner = tensors["layers.0.fc1.weight"].shape[0]
+            depth = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("layers."))
         except (KeyError, IndexError) as error:
             raise WeightsError(f"Expected the weights of wav2vec 2.0 or HuBERT, found no {error}.") from error
-        kernels = [known[f"convs.{number}.weight"].shape[2] for number in range(len(_STRIDES))]
+        kernels = [tensors[f"convs.{number}.weight"].shape[2] for number in range(len(_STRIDES))]
         inputs = [1, *[channels] * (len(_STRIDES) - 1)]
         self.convs = nn.ModuleList(
             nn.Conv1d(count, channels, kernel, stride, bias=False)
             for count, kernel, stride in zip(inputs, kernels, _STRIDES, strict=True)
         )
         self.first_norm = nn.GroupNorm(channels, channels)
-        self.norm, self.project = nn.LayerNorm(channels), nn.Linear(channels, width)
-        taps = place.shape[2]
-        self.place = nn.Conv1d(width, width, taps, padding=taps // 2, groups=width // place.shape[1])
-        self.place_norm = nn.LayerNorm(width)
-        self.layers = nn.ModuleList(_Layer(width, inner) for _ in range(depth))
+        self.norm, self.projection = nn.LayerNorm(channels), nn.Linear(channels, width)
+        taps = pos_v.shape[2]
+        self.pos_conv = nn.Conv1d(width, width, taps, padding=taps // 2, groups=width // pos_v.shape[1])
+        self.pos_norm = nn.LayerNorm(width)
+        self.layers = nn.ModuleList(_TransformerLayer(width, inner) for _ in range(depth))
         self.width = width
         try:
-            self.load_state_dict({name: known[name] for name in self.state_dict()})
+            self.load_state_dict({name: tensors[name] for name in self.state_dict()})
         except (KeyError, RuntimeError) as error:
             raise WeightsError(f"Expected the weights of wav2vec 2.0 or HuBERT, found others: {error}.") from error
 
@@ -96,17 +96,17 @@ class SpeechEncoder(nn.Module):
         for number, conv in enumerate(self.convs):
             x = conv(x)
             x = F.gelu(self.first_norm(x) if number == 0 else x)
-        x = self.project(self.norm(x.transpose(1, 2)))
+        x = self.projection(self.norm(x.transpose(1, 2)))
         # an even kernel makes one row too many
-        placed = F.gelu(self.place(x.transpose(1, 2))[..., : x.shape[1]]).transpose(1, 2)
-        x = self.place_norm(x + placed)
+        position = F.gelu(self.pos_conv(x.transpose(1, 2))[..., : x.shape[1]]).transpose(1, 2)
+        x = self.pos_norm(x + position)
         for layer in self.layers:
             x = layer(x)
         return x
 
     @torch.inference_mode()
-    def codes(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
-        """(T, width) float16 of consecutive pieces of sound, heard in overlapping windows."""
+    def encode(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
+        """(T, width) float16 embeddings of consecutive pieces of sound, computed in overlapping windows."""
         rows = [
             self(torch.from_numpy(window)[None])[0].to(torch.float16).numpy()[first : first + count]
             for window, first, count in _windows(pieces)
@@ -136,13 +136,13 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 _NAMES = {
     "feature_extractor.conv_layers.0.layer_norm": "first_norm",
     "feature_projection.layer_norm": "norm",
-    "feature_projection.projection": "project",
-    "encoder.pos_conv_embed.conv.weight_g": "place_g",
-    "encoder.pos_conv_embed.conv.weight_v": "place_v",
-    "encoder.pos_conv_embed.conv.parametrizations.weight.original0": "place_g",
-    "encoder.pos_conv_embed.conv.parametrizations.weight.original1": "place_v",
-    "encoder.pos_conv_embed.conv": "place",
-    "encoder.layer_norm": "place_norm",
+    "feature_projection.projection": "projection",
+    "encoder.pos_conv_embed.conv.weight_g": "pos_g",
+    "encoder.pos_conv_embed.conv.weight_v": "pos_v",
+    "encoder.pos_conv_embed.conv.parametrizations.weight.original0": "pos_g",
+    "encoder.pos_conv_embed.conv.parametrizations.weight.original1": "pos_v",
+    "encoder.pos_conv_embed.conv": "pos_conv",
+    "encoder.layer_norm": "pos_norm",
     "encoder.layers": "layers",
     "feature_extractor.conv_layers": "convs",
 }
@@ -152,14 +152,14 @@ _PARTS = {
     "attention.k_proj": "k",
     "attention.v_proj": "v",
     "attention.out_proj": "out",
-    "feed_forward.intermediate_dense": "grow",
-    "feed_forward.output_dense": "shrink",
+    "feed_forward.intermediate_dense": "fc1",
+    "feed_forward.output_dense": "fc2",
     "final_layer_norm": "final_norm",
     ".layer_norm.": ".norm.",
 }
 
 
-def _own_name(name: str) -> str:
+def _rename_key(name: str) -> str:
     """The name in `SpeechEncoder` of a tensor of the Hub's files."""
     name = name.removeprefix("wav2vec2.").removeprefix("hubert.")
     for theirs, ours in _NAMES.items():
@@ -172,7 +172,7 @@ def _own_name(name: str) -> str:
 
 
 def _windows(pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Windows with a margin on both sides, and which of their rows are wanted: the first one and how many."""
+    """Windows with a margin on both sides, the first of their rows that counts, and how many do."""
     step, margin = _WINDOW_SECONDS * SAMPLE_RATE, _MARGIN_SECONDS * SAMPLE_RATE
     held, before = np.zeros(0, np.float32), 0
     for piece in pieces:

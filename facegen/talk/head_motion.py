@@ -1,4 +1,4 @@
-"""What a speaking head does besides speaking: it turns, nods, blinks, looks about and raises its brows.
+"""Generates head motion for speech: turns, nods, blinks, glances and raised brows.
 
 Everything follows from the seed, the sound and the options. Blinks come 10 to 25 times a minute, mostly at pauses
 (Bentivoglio et al. 1997 count 26 a minute in conversation, 17 at rest); nods and brows go with loud moments.
@@ -39,12 +39,12 @@ def generate_head_motion(
     is_still: bool,
     is_blinking: bool,
 ) -> Motion:
-    """Adds life to a head that only speaks.
+    """Adds head pose, blinks, gaze and brows to the movements of a mouth.
 
     Args:
-        motion: its mouth.
-        speech: what is heard.
-        seconds: (N,) when each row of the motion is shown, evenly spaced.
+        motion: movements of the mouth.
+        speech: features of the sound.
+        seconds: (N,) of each row of the motion, evenly spaced.
         head: how far the head moves, 0..1.
         eyes: how much eyes and brows do beside blinking, 0..1.
         seed: everything random follows from it.
@@ -55,7 +55,7 @@ def generate_head_motion(
     rate = 1 / float(seconds[1] - seconds[0]) if count > 1 else 25.0
     rng = np.random.default_rng(seed)
     loudness = speech.sample(speech.loudness, seconds)
-    speaking = _softened(speech.sample(speech.voiced.astype(np.float32), seconds), 0.35 * rate)
+    speaking = _smooth(speech.sample(speech.voiced.astype(np.float32), seconds), 0.35 * rate)
     accents = _accents(loudness, rate)
     # each part draws from a stream of its own, so that one option does not change the others
     streams = rng.spawn(4)
@@ -68,8 +68,8 @@ def generate_head_motion(
     turn[:, 2] += turn[:, 0] * 0.18
     shift = shifts[:, :3] * _SHIFT_CM * amount
     shift[:, 0] += turn[:, 0] * 0.03
-    lids = _blinks(streams[2], speech, seconds) * is_blinking
-    gaze = _looks(streams[3], seconds) * eyes
+    lids = _draw_blink_curve(streams[2], speech, seconds) * is_blinking
+    gaze = _draw_glances(streams[3], seconds) * eyes
     brows = (accents * 0.65 + np.clip(turns[:, 3], -1, 1) * 0.12) * eyes * entered[:, 0]
     return replace(
         motion,
@@ -81,7 +81,7 @@ def generate_head_motion(
     )
 
 
-def _softened(values: Array, sigma: float) -> Array:
+def _smooth(values: Array, sigma: float) -> Array:
     """Gaussian mean over rows, ends repeated."""
     reach = max(1, round(3 * sigma))
     kernel = np.exp(-np.square(np.arange(-reach, reach + 1) / max(sigma, 0.3)) / 2)
@@ -98,7 +98,7 @@ def _drift(rng: np.random.Generator, count: int, columns: int, rate: float, slow
         sigma = seconds * rate
         pad = round(4 * sigma)
         noise = rng.standard_normal((count + 2 * pad, columns))
-        wave = _softened(noise, sigma)[pad : pad + count]
+        wave = _smooth(noise, sigma)[pad : pad + count]
         # a Gaussian mean of white noise has this deviation
         parts.append(wave * np.sqrt(2 * np.sqrt(np.pi) * sigma) * share)
     return np.sum(parts, 0)
@@ -106,11 +106,11 @@ def _drift(rng: np.random.Generator, count: int, columns: int, rate: float, slow
 
 def _accents(loudness: Array, rate: float) -> Array:
     """(N,) 0..1: how far each moment is louder than those around it, softly."""
-    near, far = _softened(loudness, 0.12 * rate), _softened(loudness, 0.9 * rate)
-    return _softened(np.clip((near - far - 0.08) / 0.3, 0, 1), 0.12 * rate)
+    near, far = _smooth(loudness, 0.12 * rate), _smooth(loudness, 0.9 * rate)
+    return _smooth(np.clip((near - far - 0.08) / 0.3, 0, 1), 0.12 * rate)
 
 
-def blink_times(rng: np.random.Generator, speech: Speech, length: float) -> list[float]:
+def draw_blinks(rng: np.random.Generator, speech: Speech, length: float) -> list[float]:
     """When the eyes close, in seconds: drawn evenly apart, then moved to a pause that is near."""
     from facegen.talk.speech import FEATURE_RATE
 
@@ -128,18 +128,18 @@ def blink_times(rng: np.random.Generator, speech: Speech, length: float) -> list
     return times
 
 
-def _blinks(rng: np.random.Generator, speech: Speech, seconds: Array) -> Array:
+def _draw_blink_curve(rng: np.random.Generator, speech: Speech, seconds: Array) -> Array:
     """(N,) how far the lids are closed."""
     lids = np.zeros(len(seconds))
     closing, closed, opening = _BLINK_SECONDS
-    for start in blink_times(rng, speech, float(seconds[-1]) if len(seconds) else 0.0):
+    for start in draw_blinks(rng, speech, float(seconds[-1]) if len(seconds) else 0.0):
         since = seconds - start
         shut = np.clip(since / closing, 0, 1) * np.clip((closing + closed + opening - since) / opening, 0, 1)
         lids = np.maximum(lids, shut * shut * (3 - 2 * shut))
     return lids
 
 
-def _looks(rng: np.random.Generator, seconds: Array) -> Array:
+def _draw_glances(rng: np.random.Generator, seconds: Array) -> Array:
     """(N, 2) small quick glances that always come back to the camera."""
     gaze = np.zeros((len(seconds), 2))
     if not len(seconds):

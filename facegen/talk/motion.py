@@ -1,4 +1,4 @@
-"""From speech to what a face does: the mouth by a network, everything else by liveliness."""
+"""Movements of a face over a clip, and the network that predicts those of the mouth from speech."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from facegen.talk.encoder import SpeechEncoder
-    from facegen.talk.network import MotionNet, MotionNetConfig
+    from facegen.talk.motion_network import MotionNet, MotionNetConfig
 
 _WINDOW_SECONDS = 20
 _MARGIN_SECONDS = 1
@@ -33,11 +33,11 @@ _PAUSE_SECONDS = 0.4
 
 
 class MotionModel:
-    """The network that hears where lips go; it holds nothing of a recording.
+    """Predicts mouth movements from speech; it holds nothing of a recording.
 
     Args:
         network: as trained.
-        encoder: what it hears through besides, where it was trained so.
+        encoder: the speech encoder that it was trained with, if any.
     """
 
     def __init__(self, network: MotionNet, encoder: SpeechEncoder | None = None) -> None:
@@ -60,9 +60,9 @@ class MotionModel:
         return _load_run(str(folder), file_key(folder / MOTION_FILE))
 
     def predict(self, speech: Speech) -> np.ndarray:
-        """(T, K) float32 coefficients of the mouth rig, `MOTION_RATE` rows a second, as the network says them.
+        """(T, K) float32 coefficients of the mouth rig, `MOTION_RATE` rows a second, as the network predicts them.
 
-        Long recordings are heard in overlapping windows; the result does not depend on where they begin.
+        Long recordings are processed in overlapping windows; the result does not depend on where these begin.
         """
         import torch
 
@@ -72,23 +72,23 @@ class MotionModel:
         parts = []
         for start in range(0, rows, window):
             first, last = max(0, start - margin), min(rows, start + window + margin)
-            heard = speech.features(first * step, last * step)
-            heard = np.pad(heard, [(0, (last - first) * step - len(heard)), (0, 0)], mode="edge")
-            codes = None if self.encoder is None else _codes(speech, first, last)
+            features = speech.features(first * step, last * step)
+            features = np.pad(features, [(0, (last - first) * step - len(features)), (0, 0)], mode="edge")
+            embeddings = None if self.encoder is None else _embedding_rows(speech, first, last)
             with torch.inference_mode():
-                said = self._network(torch.from_numpy(heard.T.copy())[None], codes)[0].numpy().T
-            parts.append(said[start - first : start - first + min(window, rows - start)])
+                predicted = self._network(torch.from_numpy(features.T.copy())[None], embeddings)[0].numpy().T
+            parts.append(predicted[start - first : start - first + min(window, rows - start)])
         return np.concatenate(parts).astype(np.float32)
 
     def animate_mouth(self, speech: Speech, seconds: np.ndarray, strength: float = 1.0) -> np.ndarray:
-        """What a mouth does at given moments.
+        """Mouth movements at given times.
 
-        The network is unsure and so moves less than people do: its lip gap is stretched to that of clear speech, and
-        closes where nobody speaks. Louder moments open wider.
+        The network averages over what is possible and so moves less than people do: its lip gap is stretched to that of
+        clear speech, and closed where nobody speaks. Louder moments open wider.
 
         Args:
-            speech: what is heard.
-            seconds: (N,) the moments.
+            speech: features of the sound.
+            seconds: (N,) the times.
             strength: how widely the mouth opens; 1 is clear speech.
 
         Returns:
@@ -110,10 +110,10 @@ class MotionModel:
         loudness = speech.sample(speech.loudness, moments)
         emphasis = 0.8 + 0.35 * np.convolve(np.pad(loudness, 12, mode="edge"), np.ones(25) / 25, mode="valid")
         rows = coefficients * (speaking * emphasis * strength)[:, None]
-        place = np.clip(np.asarray(seconds) * MOTION_RATE, 0, len(rows) - 1)
-        low = place.astype(np.int64)
+        position = np.clip(np.asarray(seconds) * MOTION_RATE, 0, len(rows) - 1)
+        low = position.astype(np.int64)
         high = np.minimum(low + 1, len(rows) - 1)
-        share = (place - low)[:, None]
+        share = (position - low)[:, None]
         result = rows[low] * (1 - share) + rows[high] * share
         result[np.asarray(seconds) > speech.seconds + 0.1] = 0
         return result.astype(np.float32)
@@ -131,26 +131,28 @@ def stretch_opening(coefficients: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     result = coefficients * min(factor, 1.3)
     # what is still missing, and what closes the lips, goes to the shape that opens them most
     main = int(np.argmax(np.abs(opening)))
-    wanted = np.maximum((gap - low) * factor, -0.1)
-    result[:, main] += (wanted - result @ opening) / opening[main]
+    target = np.maximum((gap - low) * factor, -0.1)
+    result[:, main] += (target - result @ opening) / opening[main]
     return result
 
 
-def _codes(speech: Speech, first: int, last: int) -> Tensor:
-    """(1, CODES, rows) of the encoder, the last row repeated beyond the end."""
+def _embedding_rows(speech: Speech, first: int, last: int) -> Tensor:
+    """(1, EMBEDDING_SIZE, rows) of the encoder, the last row repeated beyond the end."""
     import torch
 
-    if speech.codes is None or not len(speech.codes):
-        raise InputError("Expected sound that the encoder heard too, found none; listen with the network's encoder.")
-    rows = np.minimum(np.arange(first, last), len(speech.codes) - 1)
-    return torch.from_numpy(speech.codes[rows].astype(np.float32).T.copy())[None]
+    if speech.embeddings is None or not len(speech.embeddings):
+        raise InputError(
+            "Expected speech with embeddings of the network's encoder, found none; load it with that encoder."
+        )
+    rows = np.minimum(np.arange(first, last), len(speech.embeddings) - 1)
+    return torch.from_numpy(speech.embeddings[rows].astype(np.float32).T.copy())[None]
 
 
 @functools.lru_cache(4)
 def _load_run(folder: str, _weights_key: tuple[str, int, int]) -> MotionModel:
     """The network in a folder; the key changes when a training that went on writes another one there."""
     from facegen.talk.encoder import load_encoder
-    from facegen.talk.network import MotionNetConfig
+    from facegen.talk.motion_network import MotionNetConfig
 
     settings = read_json(Path(folder) / "motion.json")
     config = from_dict(MotionNetConfig, settings["network"])
@@ -160,7 +162,7 @@ def _load_run(folder: str, _weights_key: tuple[str, int, int]) -> MotionModel:
 
 @functools.cache
 def _load_file(path: Path) -> MotionModel:
-    from facegen.talk.network import MotionNetConfig
+    from facegen.talk.motion_network import MotionNetConfig
 
     return MotionModel(_load_network(path, MotionNetConfig()))
 
@@ -169,7 +171,7 @@ def _load_network(path: Path, config: MotionNetConfig) -> MotionNet:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from facegen.talk.network import MotionNet
+    from facegen.talk.motion_network import MotionNet
 
     network = MotionNet(config)
     try:
@@ -183,7 +185,7 @@ def _load_network(path: Path, config: MotionNetConfig) -> MotionNet:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MotionFrame:
-    """What a face does in one frame."""
+    """Movements of a face in one frame."""
 
     mouth: np.ndarray
     """(K,) coefficients of the mouth rig."""
@@ -207,7 +209,7 @@ class MotionFrame:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Motion:
-    """What a face does over a clip: a row of each array is a frame, as in `MotionFrame`."""
+    """Movements of a face over a clip: a row of each array is a frame, as in `MotionFrame`."""
 
     mouth: np.ndarray
     """(N, K) coefficients of the mouth rig."""

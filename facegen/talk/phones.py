@@ -1,7 +1,7 @@
-"""Phones as one more cue of where lips go: pocketsphinx's own acoustic and phone models, in seven groups of lip shapes.
+"""Phones as a further input of the motion network: pocketsphinx's acoustic and phone models, in seven groups of lip shapes.
 
-The models are of English; their groups (closed, rounded, open lips) are not. What they hear is often wrong, which is why
-the motion network learns how far to believe it.
+The models are of English; their groups (closed, rounded, open lips) are not. What they recognise is often wrong, so
+the motion network learns how far to rely on it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GROUPS = (
     ("S", "Z", "T", "D", "N", "L", "TH", "DH", "CH", "JH", "SH", "ZH", "K", "G", "NG"),
     ("SIL", "+SPN+", "+NSN+"),
 )
-"""Phones that lips show alike; what is in none counts as silence."""
+"""Phones with the same lip shape (visemes); what is in none counts as silence."""
 SILENCE = len(GROUPS) - 1
 RATE = 100
 """Rows a second."""
@@ -38,12 +38,12 @@ _GROUP_OF = {phone: number for number, group in enumerate(GROUPS) for phone in g
 _lock = threading.Lock()
 
 
-def phone_rows(samples: np.ndarray, rows: int) -> np.ndarray:
-    """Which group of phones is heard.
+def recognise_phones(samples: np.ndarray, rows: int) -> np.ndarray:
+    """Recognises groups of phones.
 
     Args:
         samples: (n,) float32 mono at 16 kHz, some seconds of it.
-        rows: how many rows are wanted.
+        rows: length of the result.
 
     Returns:
         (rows,) uint8 numbers of `GROUPS`, `RATE` a second.
@@ -52,14 +52,14 @@ def phone_rows(samples: np.ndarray, rows: int) -> np.ndarray:
     peak = float(np.abs(samples).max()) if samples.size else 0.0
     if peak < 1e-4 or rows < RATE // 10:
         return groups
-    loud = (samples * (_PEAK / peak)).astype("<i2")
+    samples_int16 = (samples * (_PEAK / peak)).astype("<i2")
     # one decoder, which holds the utterance it is at
     with _lock:
         decoder = _decoder()
-        # what it learned of the sound before, it forgets: the same sound is heard alike each time
+        # forgets its estimate of the channel: the same sound gives the same phones each time
         decoder.reinit_feat()
         decoder.start_utt()
-        decoder.process_raw(loud.tobytes(), full_utt=True)
+        decoder.process_raw(samples_int16.tobytes(), full_utt=True)
         decoder.end_utt()
         for segment in decoder.seg() or ():
             groups[segment.start_frame : segment.end_frame + 1] = _GROUP_OF.get(segment.word, SILENCE)
@@ -71,8 +71,8 @@ def one_hot(groups: np.ndarray) -> np.ndarray:
     return np.eye(len(GROUPS), dtype=np.float32)[groups]
 
 
-def models() -> Path:
-    """Where pocketsphinx keeps its models of English.
+def find_models() -> Path:
+    """The folder of pocketsphinx's English models.
 
     Raises:
         WeightsError: they are missing.
@@ -88,7 +88,7 @@ def models() -> Path:
 def _decoder() -> Decoder:
     from pocketsphinx import Config, Decoder
 
-    folder = models()
+    folder = find_models()
     return Decoder(
         Config(
             hmm=str(folder / "en-us"),

@@ -18,7 +18,7 @@ from facegen.media.join import CONTAINERS
 from facegen.talk.jobs import TALK
 from facegen.talk.motion import MotionModel
 from facegen.talk.recorder import WORKERS, SegmentRecorder, map_in_order
-from facegen.talk.renderers import DrivingSignals, RendererCache, TalkClip
+from facegen.talk.renderers import DrivingSignals, RendererCache, TalkClip, choose_renderer
 from facegen.talk.request import TalkRequest, TalkResult, request_key
 from facegen.talk.speech import Speech, load_speech
 
@@ -40,8 +40,9 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
         self._renderers = RendererCache(self.analyser)
 
     def check(self, request: TalkRequest) -> None:
-        """Refuse an output that cannot be written."""
+        """Refuse an output that cannot be written, and what the renderer of the request does not do."""
         check_output_file(request, tuple(CONTAINERS))
+        choose_renderer(request).check(request)
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """One moment of a talk, as the result will show it before it is marked and encoded.
@@ -74,7 +75,7 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
             request.audio,
             seconds=options.seconds,
             encoder=MotionModel.load(options.motion).encoder,
-            on_heard=lambda seconds: progress.report(0.0, f"Listening, {seconds:.0f} s heard"),
+            on_progress=lambda seconds: progress.report(0.0, f"Listening, {seconds:.0f} s heard"),
         )
         clock.stop("listen")
         # features to movements of this speaker

@@ -1,4 +1,4 @@
-"""The mouth as a few numbers: how lips, chin and cheeks of the dense mesh move together when people speak."""
+"""The mouth rig: a linear basis of how lips, chin and cheeks of the dense mesh move together in speech."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def mouth_weights() -> Array:
 
 @functools.cache
 def _fit_weights() -> Array:
-    """(468,) how much a vertex counts when offsets become numbers: lips twice."""
+    """(468,) weight of each vertex in the fit of coefficients: lips twice."""
     lips = mesh.topology().distances[:, list(mesh.LIPS_OUTER)].min(1)
     return np.where(lips < 0.8, 2, 1).astype(np.float32) * mouth_weights()
 
@@ -54,7 +54,7 @@ def mouth_width(points: Array) -> Array:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MouthTrack:
-    """The mouth of one person over a clip, free of pose, size, face shape and how widely the person opens it."""
+    """The mouth of one person over a clip, normalised for pose, size, face shape and how widely it opens."""
 
     offsets: Array
     """(N, 468, 3) float32 from the mouth at rest, cm, for a mouth of `MOUTH_CM` that opens `TYPICAL_OPENING_CM`."""
@@ -102,7 +102,7 @@ class MouthRig:
         return self.shapes[:, UPPER_LIP, 1] - self.shapes[:, LOWER_LIP, 1]
 
     def coefficients(self, offsets: Array) -> Array:
-        """(N, K) float32 numbers that best say (N, 468, 3) offsets."""
+        """(N, K) float32 coefficients that fit (N, 468, 3) offsets with least squared error."""
         importance = _fit_weights()[:, None]
         basis = (self.shapes * importance).reshape(len(self.shapes), -1)
         flat = (offsets * importance).reshape(len(offsets), -1)

@@ -1,7 +1,7 @@
-"""Sentences said by flite's voices, with the times of their phones: they teach lips to close where clips are too few.
+"""Sentences synthesised by flite, with the times of their phones: training data for lips that close.
 
-Clips say what mouths do, but a few minutes of them hold few p, b and m. A speech synthesiser says as many as wanted and
-knows when; everything else about its mouth comes from the network that ships, as it hears the same sentence.
+A few minutes of clips hold few p, b and m. A speech synthesiser says as many as needed, at known times; all else about
+its mouth comes from the bundled network's prediction for the same sentence.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from facegen.errors import ResourceError
-from facegen.talk.phones import GROUPS, models
+from facegen.talk.phones import GROUPS, find_models
 from facegen.talk.rig import MOTION_RATE, MouthRig
 from facegen.talk.speech import Speech, load_speech
 
 VOICES = ("awb", "rms", "kal16")
-"""Voices of flite that are learned from; `slt` is left to be measured on."""
+"""Voices of flite for training; `slt` is left for evaluation."""
 _CLOSED = frozenset(phone.lower() for phone in GROUPS[0])
 _WORDS = (9, 16)
 _PACE = (0.85, 1.25)
@@ -37,14 +37,14 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sentence:
-    """Something a machine said."""
+    """A synthesised sentence."""
 
     speech: Speech
-    """How it sounds."""
+    """Features of its sound."""
     phones: tuple[tuple[float, str], ...]
     """The second at which each phone begins, and its name, as in CMUdict, small."""
 
-    def closed(self, rows: int) -> np.ndarray:
+    def lip_closures(self, rows: int) -> np.ndarray:
         """(rows,) float32, `MOTION_RATE` a second: 1 where lips are closed for p, b or m, falling to 0 beside it."""
         moments = np.arange(rows) / MOTION_RATE
         result = np.zeros(rows)
@@ -58,8 +58,8 @@ class Sentence:
         return result.astype(np.float32)
 
 
-def say_sentences(count: int, seed: int = 0, voices: Sequence[str] = VOICES) -> Iterator[Sentence]:
-    """Sentences of words drawn by chance, many of them with p, b or m; the same ones for the same seed.
+def synthesize_sentences(count: int, seed: int = 0, voices: Sequence[str] = VOICES) -> Iterator[Sentence]:
+    """Synthesises sentences of random words, many of them with p, b or m; the same ones for the same seed.
 
     Raises:
         ResourceError: flite is not installed, or it failed.
@@ -75,19 +75,21 @@ def say_sentences(count: int, seed: int = 0, voices: Sequence[str] = VOICES) -> 
             words = [
                 draw.choice(rare if draw.random() < _CLOSED_SHARE else everyday) for _ in range(draw.randint(*_WORDS))
             ]
-            yield _said(" ".join(words) + ".", draw.choice(voices), draw.uniform(*_PACE), Path(folder) / "said.wav")
+            yield _synthesize(
+                " ".join(words) + ".", draw.choice(voices), draw.uniform(*_PACE), Path(folder) / "said.wav"
+            )
 
 
-def with_closures(coefficients: np.ndarray, closed: np.ndarray, rig: MouthRig) -> np.ndarray:
-    """(K, T) coefficients whose lip gap is brought to nothing where (T,) `closed` is 1."""
+def close_lips(coefficients: np.ndarray, closed: np.ndarray, rig: MouthRig) -> np.ndarray:
+    """(K, T) coefficients with lips closed where (T,) `closed` is 1."""
     main = int(np.argmax(np.abs(rig.opening)))
     result = coefficients * (1 - closed)
-    wanted = np.minimum(rig.opening @ result, (rig.opening @ coefficients) * (1 - closed))
-    result[main] += (wanted - rig.opening @ result) / rig.opening[main]
+    target = np.minimum(rig.opening @ result, (rig.opening @ coefficients) * (1 - closed))
+    result[main] += (target - rig.opening @ result) / rig.opening[main]
     return result.astype(np.float32)
 
 
-def _said(text: str, voice: str, pace: float, path: Path) -> Sentence:
+def _synthesize(text: str, voice: str, pace: float, path: Path) -> Sentence:
     command = [
         "flite",
         "-voice",
@@ -118,7 +120,7 @@ def _said(text: str, voice: str, pace: float, path: Path) -> Sentence:
 @functools.cache
 def _words() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Words of pocketsphinx's dictionary: short ones, and ones with p, b or m in them."""
-    lines = [line.split() for line in (models() / "cmudict-en-us.dict").read_text(encoding="utf-8").splitlines()]
+    lines = [line.split() for line in (find_models() / "cmudict-en-us.dict").read_text(encoding="utf-8").splitlines()]
     plain = [(line[0], line[1:]) for line in lines if line and line[0].isalpha()]
     short = tuple(word for word, phones in plain if len(phones) <= 4)
     closed = tuple(word for word, phones in plain if len(phones) <= 7 and set(phones) & set(GROUPS[0]))

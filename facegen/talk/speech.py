@@ -1,4 +1,4 @@
-"""What is heard: mel features, loudness and voice activity of any recording, a hundred times a second."""
+"""Features of a recording, a hundred rows a second: mels, loudness, voice activity and groups of phones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.media import read_audio_windows
 from facegen.media.source import display_name
-from facegen.talk.phones import GROUPS, SILENCE, one_hot, phone_rows
+from facegen.talk.phones import GROUPS, SILENCE, one_hot, recognise_phones
 
 if TYPE_CHECKING:
     from facegen.talk.encoder import SpeechEncoder
@@ -27,9 +27,9 @@ MELS = 40
 FEATURES = MELS + len(GROUPS)
 """Numbers in a row of features."""
 SILENT_MEL = -3.0
-"""What mels are in silence."""
+"""Value of mels in silence."""
 SHORTEST_SECONDS = 0.2
-"""Less sound than this cannot be spoken."""
+"""Shorter recordings are refused."""
 
 _HOP = SAMPLE_RATE // FEATURE_RATE
 _WINDOW, _FFT = 400, 512
@@ -56,13 +56,13 @@ class Speech:
     loudness: np.ndarray
     """(N,) float32, 0 where it is silent to 1 at the recording's loud moments."""
     voiced: np.ndarray
-    """(N,) bool: somebody speaks."""
+    """(N,) bool: voice activity."""
     phones: np.ndarray
     """(N,) uint8 groups of phones, see `phones.GROUPS`."""
     samples: int
     """Samples at SAMPLE_RATE."""
-    codes: np.ndarray | None = None
-    """(M, D) float16 of a speech encoder, 50 rows a second, where one listened too."""
+    embeddings: np.ndarray | None = None
+    """(M, D) float16 of a speech encoder, 50 rows a second, where the motion network has one."""
 
     @property
     def seconds(self) -> float:
@@ -71,24 +71,24 @@ class Speech:
 
     @property
     def is_speech(self) -> bool:
-        """Whether this sounds like somebody who speaks, and not like music, tones or noise.
+        """Whether this is speech, and not music, tones or noise.
 
-        Speech has many phones a second and soon sounds different; what is too short to tell counts as speech.
+        Speech has many phones a second and changes its spectrum quickly; what is too short to tell counts as speech.
         """
         if self.voiced.sum() < _TELLING_SECONDS * FEATURE_RATE:
             return True
-        return _phones_a_second(self.phones, self.voiced) * _change(self.mels, self.voiced) > _SPEECH
+        return _phone_rate(self.phones, self.voiced) * _spectral_change(self.mels, self.voiced) > _SPEECH
 
     def features(self, first: int = 0, last: int | None = None) -> np.ndarray:
         """(n, FEATURES) float32 rows from `first` to `last`: mels, then phones as ones and zeros."""
         return np.concatenate([self.mels[first:last].astype(np.float32), one_hot(self.phones[first:last])], 1)
 
     def sample(self, values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        """Rows of `values` (N, ...) at given moments, between rows linearly, beyond the ends as they end."""
-        place = np.clip(np.asarray(seconds, np.float64) * FEATURE_RATE, 0, len(values) - 1)
-        low = np.minimum(place.astype(np.int64), len(values) - 1)
+        """Rows of `values` (N, ...) at given seconds, interpolated linearly, the ends repeated."""
+        position = np.clip(np.asarray(seconds, np.float64) * FEATURE_RATE, 0, len(values) - 1)
+        low = np.minimum(position.astype(np.int64), len(values) - 1)
         high = np.minimum(low + 1, len(values) - 1)
-        share = (place - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+        share = (position - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
         return values[low].astype(np.float32) * (1 - share) + values[high].astype(np.float32) * share
 
 
@@ -96,16 +96,16 @@ def load_speech(
     path: str | os.PathLike[str],
     *,
     seconds: float | None = None,
-    on_heard: Callable[[float], None] = lambda _seconds: None,
+    on_progress: Callable[[float], None] = lambda _seconds: None,
     encoder: SpeechEncoder | None = None,
 ) -> Speech:
-    """Reads a recording, of any rate and layout, piece by piece.
+    """Reads a recording, of any rate and layout, piece by piece, and extracts its features.
 
     Args:
         path: a sound file, or a video with sound.
-        seconds: no more than this is needed; a little more is heard, so that a short piece sounds as the whole does.
-        on_heard: told how many seconds were heard, every ten; may raise Cancelled.
-        encoder: listens too, where the motion network asks for it.
+        seconds: no more than this is needed; a little more is read, so that a short piece is normalised as the whole is.
+        on_progress: called every ten seconds of sound with the seconds read so far; may raise Cancelled.
+        encoder: adds its embeddings, where the motion network needs them.
 
     Raises:
         InputError: it cannot be read, has no sound, or is shorter than `SHORTEST_SECONDS`.
@@ -113,17 +113,17 @@ def load_speech(
     longest = None if seconds is None else max(seconds + 1, _STRETCH_SECONDS)
 
     def pieces() -> Iterator[np.ndarray]:
-        heard = 0
+        samples = 0
         for piece in read_audio_windows(path, SAMPLE_RATE):
-            on_heard(heard / SAMPLE_RATE)
+            on_progress(samples / SAMPLE_RATE)
             yield piece
-            heard += piece.size
-            if longest is not None and heard >= longest * SAMPLE_RATE:
+            samples += piece.size
+            if longest is not None and samples >= longest * SAMPLE_RATE:
                 return
 
     speech = extract_speech(pieces())
     if encoder is not None:
-        speech = replace(speech, codes=encoder.codes(pieces()))
+        speech = replace(speech, embeddings=encoder.encode(pieces()))
     if speech.seconds < SHORTEST_SECONDS:
         raise InputError(
             f"Expected at least {SHORTEST_SECONDS} s of sound, found {speech.seconds:.2f} s in {display_name(path)}; "
@@ -133,29 +133,29 @@ def load_speech(
 
 
 def extract_speech(pieces: Iterable[np.ndarray]) -> Speech:
-    """Features of consecutive pieces of sound, (n,) float32 mono at SAMPLE_RATE each."""
+    """Features of a recording from consecutive pieces of sound, (n,) float32 mono at SAMPLE_RATE each."""
     mels: list[np.ndarray] = []
     levels: list[np.ndarray] = []
     samples = 0
-    stretch = _Stretch()
-    for block, count in _overlapping(pieces):
-        power = _spectra(block)
-        mels.append(np.log(power @ _filters().T + _FLOOR).astype(np.float16))
+    phone_buffer = _PhoneBuffer()
+    for block, count in _overlap_blocks(pieces):
+        power = _power_spectra(block)
+        mels.append(np.log(power @ _mel_filters().T + _FLOOR).astype(np.float16))
         levels.append(_level_db(block))
-        stretch.add(block[_FFT // 2 : _FFT // 2 + count])
+        phone_buffer.add(block[_FFT // 2 : _FFT // 2 + count])
         samples += count
     if not mels:
         nothing = np.zeros(1, np.float32)
         silence = np.full((1, MELS), SILENT_MEL, np.float16)
         return Speech(mels=silence, loudness=nothing, voiced=nothing > 0, phones=nothing.astype(np.uint8), samples=0)
     raw, level = np.concatenate(mels), np.concatenate(levels)
-    loudness, voiced = _activity(level)
-    phones = stretch.end(len(raw))
-    return Speech(mels=_normalised(raw, voiced), loudness=loudness, voiced=voiced, phones=phones, samples=samples)
+    loudness, voiced = _detect_voice(level)
+    phones = phone_buffer.end(len(raw))
+    return Speech(mels=_normalise(raw, voiced), loudness=loudness, voiced=voiced, phones=phones, samples=samples)
 
 
-class _Stretch:
-    """Sound gathered to stretches of even length, in which phones are looked for."""
+class _PhoneBuffer:
+    """Collects sound into stretches of even length, in which phones are recognised."""
 
     def __init__(self) -> None:
         self._held = np.zeros(0, np.float32)
@@ -165,15 +165,15 @@ class _Stretch:
         self._held = np.concatenate([self._held, samples])
         size = _STRETCH_SECONDS * SAMPLE_RATE
         while self._held.size >= size:
-            self._rows.append(phone_rows(self._held[:size], _STRETCH_SECONDS * FEATURE_RATE))
+            self._rows.append(recognise_phones(self._held[:size], _STRETCH_SECONDS * FEATURE_RATE))
             self._held = self._held[size:]
 
     def end(self, rows: int) -> np.ndarray:
         left = rows - sum(len(part) for part in self._rows)
-        return np.concatenate([*self._rows, phone_rows(self._held, max(left, 0))])[:rows]
+        return np.concatenate([*self._rows, recognise_phones(self._held, max(left, 0))])[:rows]
 
 
-def _overlapping(pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
+def _overlap_blocks(pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
     """Pieces cut to whole hops with half a window of their neighbours on both sides, and how many samples are new."""
     half = _FFT // 2
     held = np.zeros(half, np.float32)
@@ -190,27 +190,27 @@ def _overlapping(pieces: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int
         yield padded[: (rows - 1) * _HOP + _FFT], left
 
 
-def _framed(block: np.ndarray, size: int) -> np.ndarray:
+def _extract_windows(block: np.ndarray, size: int) -> np.ndarray:
     """(rows, size) windows in the middle of each _FFT samples, a hop apart."""
     windows = np.lib.stride_tricks.sliding_window_view(block, _FFT)[::_HOP]
     start = (_FFT - size) // 2
     return windows[:, start : start + size]
 
 
-def _spectra(block: np.ndarray) -> np.ndarray:
+def _power_spectra(block: np.ndarray) -> np.ndarray:
     """(rows, _FFT / 2 + 1) power, with the high tones raised as in speech recognition."""
     raised = np.append(block[:1], block[1:] - np.float32(0.97) * block[:-1])
-    frames = _framed(raised, _WINDOW) * np.hanning(_WINDOW).astype(np.float32)
+    frames = _extract_windows(raised, _WINDOW) * np.hanning(_WINDOW).astype(np.float32)
     return np.square(np.abs(np.fft.rfft(frames, _FFT))).astype(np.float32)
 
 
 def _level_db(block: np.ndarray) -> np.ndarray:
-    power = np.square(_framed(block, _WINDOW)).mean(1)
+    power = np.square(_extract_windows(block, _WINDOW)).mean(1)
     return 10 * np.log10(power + _FLOOR).astype(np.float32)
 
 
 @functools.cache
-def _filters() -> np.ndarray:
+def _mel_filters() -> np.ndarray:
     """(MELS, _FFT / 2 + 1) triangles, evenly spaced on the mel scale (O'Shaughnessy 1987)."""
     low, high = (2595 * np.log10(1 + hz / 700) for hz in (_LOW_HZ, _HIGH_HZ))
     edges = 700 * (10 ** (np.linspace(low, high, MELS + 2) / 2595) - 1)
@@ -220,8 +220,8 @@ def _filters() -> np.ndarray:
     return np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
 
 
-def _activity(level_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Loudness 0..1 and where somebody speaks, from the recording's own quiet and loud moments."""
+def _detect_voice(level_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Loudness 0..1 and voice activity, relative to the recording's own quiet and loud moments."""
     calm = np.convolve(level_db, np.ones(5) / 5, mode="same") if len(level_db) >= 5 else level_db
     quiet, loud = np.percentile(calm, 8), np.percentile(calm, 95)
     if loud < _SILENCE_DB:
@@ -235,27 +235,27 @@ def _activity(level_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return loudness, spread & (calm > loud - _HANGING_DB)
 
 
-def _phones_a_second(phones: np.ndarray, voiced: np.ndarray) -> float:
-    """How often another phone is heard in a second of sound; those too short to be any are not counted."""
-    heard = np.where(voiced, phones, SILENCE)
-    begins = np.flatnonzero(np.diff(heard, prepend=SILENCE))
-    lengths = np.diff(begins, append=len(heard))
-    said = heard[begins][(heard[begins] != SILENCE) & (lengths >= _SHORTEST_PHONE)]
+def _phone_rate(phones: np.ndarray, voiced: np.ndarray) -> float:
+    """Changes of phone in a second of speech; segments too short to be a phone are not counted."""
+    spoken = np.where(voiced, phones, SILENCE)
+    begins = np.flatnonzero(np.diff(spoken, prepend=SILENCE))
+    lengths = np.diff(begins, append=len(spoken))
+    segments = spoken[begins][(spoken[begins] != SILENCE) & (lengths >= _SHORTEST_PHONE)]
     # a beat is taken for the same phone again and again
-    return float(np.count_nonzero(np.diff(said))) * FEATURE_RATE / int(voiced.sum())
+    return float(np.count_nonzero(np.diff(segments))) * FEATURE_RATE / int(voiced.sum())
 
 
-def _change(mels: np.ndarray, voiced: np.ndarray) -> float:
-    """How much normalised mels differ from those 80 ms later, in the mean over the sound."""
+def _spectral_change(mels: np.ndarray, voiced: np.ndarray) -> float:
+    """Mean absolute difference of normalised mels 80 ms apart."""
     both = voiced[_APART:] & voiced[:-_APART]
     later, now = mels[_APART:][both].astype(np.float32), mels[:-_APART][both].astype(np.float32)
     return float(np.abs(later - now).mean()) if len(now) else 0.0
 
 
-def _normalised(mels: np.ndarray, voiced: np.ndarray) -> np.ndarray:
-    """Mels with the recording's own colour (voice, microphone, room) taken out."""
-    heard = mels[voiced].astype(np.float32) if voiced.any() else mels.astype(np.float32)
-    mean, deviation = heard.mean(0), float(heard.std()) + 1e-3
+def _normalise(mels: np.ndarray, voiced: np.ndarray) -> np.ndarray:
+    """(N, MELS) float16 mels without the recording's own spectrum (voice, microphone, room)."""
+    rows = mels[voiced].astype(np.float32) if voiced.any() else mels.astype(np.float32)
+    mean, deviation = rows.mean(0), float(rows.std()) + 1e-3
     if not voiced.any():
         return np.full(mels.shape, SILENT_MEL, np.float16)
     return np.clip((mels.astype(np.float32) - mean) / deviation, -4, 4).astype(np.float16)

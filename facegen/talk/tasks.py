@@ -9,7 +9,7 @@ MOTION = TaskInfo(
     summary="Learns how mouths move to speech, whoever speaks: what makes a portrait talk.",
     needs="A folder of clips of people who speak, with sound (sub-folders are searched).",
     typical_time="15 minutes on 2 CPU cores, measuring 25 short clips included",
-    path="facegen.talk.task:MotionTask",
+    path="facegen.talk.motion_task:MotionTask",
     presets={
         "default": (
             "steps=300",

@@ -53,5 +53,5 @@ ENCODERS = {
         card="https://huggingface.co/facebook/hubert-base-ls960",
     ),
 }
-"""What a motion network can be trained to hear through; fetched when one is."""
+"""Speech encoders that a motion network can be trained with; fetched when one is."""
 WEIGHTS = (RIG, MOTION, FINISH, *ENCODERS.values())

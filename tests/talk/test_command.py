@@ -9,12 +9,12 @@ from PIL import Image
 
 from facegen.__main__ import main
 from facegen.errors import InputError
-from facegen.talk.reading import can_read, read_aloud
 from facegen.talk.speech import load_speech
+from facegen.talk.text_to_speech import can_synthesize, synthesize_speech
 from tests.factories import portrait_rgb
 from tests.talk.sounds import babble, write_wave
 
-reads = pytest.mark.skipif(not can_read(), reason="no espeak-ng here; apt-get install espeak-ng")
+reads = pytest.mark.skipif(not can_synthesize(), reason="no espeak-ng here; apt-get install espeak-ng")
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -53,13 +53,13 @@ def test_one_thing_must_be_said(
 
 @reads
 def test_a_text_is_read_once() -> None:
-    path = read_aloud("Good morning, everybody.")
+    path = synthesize_speech("Good morning, everybody.")
     assert load_speech(path).voiced.any()
-    assert read_aloud("Good morning, everybody.") == path
+    assert synthesize_speech("Good morning, everybody.") == path
 
 
 @reads
 @pytest.mark.parametrize(("text", "voice"), [("", "en"), ("Hello", "no-such-voice"), ("Hello", "en; rm -rf /")])
 def test_what_cannot_be_read_is_refused(text: str, voice: str) -> None:
     with pytest.raises(InputError):
-        read_aloud(text, voice)
+        synthesize_speech(text, voice)

@@ -16,10 +16,10 @@ from facegen.errors import InputError, WeightsError
 from facegen.hub import Hub
 from facegen.talk.encoder import SpeechEncoder, load_encoder
 from facegen.talk.motion import MotionModel
-from facegen.talk.network import CODES, MotionNetConfig
+from facegen.talk.motion_network import EMBEDDING_SIZE, MotionNetConfig
+from facegen.talk.motion_task import MotionTask
 from facegen.talk.rig import RIG_SIZE
 from facegen.talk.speech import load_speech
-from facegen.talk.task import MotionTask
 from facegen.talk.weights import ENCODERS
 from facegen.training.task import BatchSpec
 from tests.small_hub import COMMIT, SmallHub, running_hub
@@ -85,9 +85,9 @@ def test_both_encoders_come_from_the_hub_once(small_hub: SmallHub, monkeypatch: 
     torch.save(plain, pickled)
     offer(small_hub, monkeypatch, "hubert", pickled.getvalue())
     sound = torch.from_numpy(babble(1))[None]
-    codes = [load_encoder(name)(sound) for name in ("wav2vec2", "hubert", "wav2vec2")]
-    assert codes[0].shape == (1, 49, 64)
-    assert torch.equal(codes[0], codes[1])
+    embeddings = [load_encoder(name)(sound) for name in ("wav2vec2", "hubert", "wav2vec2")]
+    assert embeddings[0].shape == (1, 49, 64)
+    assert torch.equal(embeddings[0], embeddings[1])
     assert small_hub.downloads == 2
 
 
@@ -99,7 +99,7 @@ def test_the_first_layer_is_as_published() -> None:
     normed = torch._weight_norm(v, g, 2)
     x = torch.randn(1, 64, 20)
     expected = F.conv1d(x, normed, given["encoder.pos_conv_embed.conv.bias"], padding=4, groups=16)
-    assert torch.allclose(encoder.place(x), expected, atol=1e-5)
+    assert torch.allclose(encoder.pos_conv(x), expected, atol=1e-5)
 
 
 @torch.no_grad()
@@ -107,10 +107,10 @@ def test_long_sound_is_heard_in_windows_that_agree(monkeypatch: pytest.MonkeyPat
     encoder = SpeechEncoder(weights()).eval()
     monkeypatch.setattr("facegen.talk.encoder._WINDOW_SECONDS", 2)
     samples = babble(7.3)
-    codes = encoder.codes(np.array_split(samples, 9))
-    again = encoder.codes([samples])
-    assert codes.shape == (365, 64)
-    assert np.array_equal(codes, again)
+    embeddings = encoder.encode(np.array_split(samples, 9))
+    again = encoder.encode([samples])
+    assert embeddings.shape == (365, 64)
+    assert np.array_equal(embeddings, again)
 
 
 def test_other_weights_are_refused() -> None:
@@ -123,7 +123,7 @@ def test_other_weights_are_refused() -> None:
 def test_a_motion_network_can_hear_through_one(
     small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    offer(small_hub, monkeypatch, "wav2vec2", save(weights(width=CODES, depth=1)))
+    offer(small_hub, monkeypatch, "wav2vec2", save(weights(width=EMBEDDING_SIZE, depth=1)))
     (tmp_path / "clips").mkdir()
     speaking_clip(tmp_path / "clips", frames=52)
     (tmp_path / "clips" / "silent.mp4").unlink()
@@ -131,8 +131,8 @@ def test_a_motion_network_can_hear_through_one(
     data = task.build_data(tmp_path / "clips", torch.device("cpu"))
     spec = BatchSpec(indices=torch.tensor([0, 0]), generator=torch.Generator().manual_seed(0), step=0, progress=0.0)
     batch = data.batch(spec)
-    assert batch["codes"].shape == (2, CODES, 40)
-    assert batch["codes"].abs().sum() > 0
+    assert batch["embeddings"].shape == (2, EMBEDDING_SIZE, 40)
+    assert batch["embeddings"].abs().sum() > 0
     network = task.build_model()
     sum(task.losses(network, batch, progress=0, group=0).values()).backward()
     data.held_back = data.examples[:1]

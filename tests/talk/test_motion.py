@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegen.faces import mesh
-from facegen.talk.head_motion import blink_times, generate_head_motion
+from facegen.talk.head_motion import draw_blinks, generate_head_motion
 from facegen.talk.motion import Motion, MotionModel
 from facegen.talk.rig import RIG_SIZE, MouthRig, MouthTrack, lip_gap, load_rig
 from facegen.talk.speech import Speech, extract_speech
@@ -52,7 +52,7 @@ def _lively(speech: Speech, **changes: object) -> Motion:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_eyes_blink_as_often_as_people_do(seed: int, speech: Speech) -> None:
-    times = blink_times(np.random.default_rng(seed), speech, 60.0)
+    times = draw_blinks(np.random.default_rng(seed), speech, 60.0)
     assert 10 <= len(times) <= 25
     assert min(np.diff(times)) > 1.0
     closed = np.diff((_lively(speech, seed=seed).lids[:, 0] > 0.5).astype(int)) == 1
@@ -60,7 +60,7 @@ def test_eyes_blink_as_often_as_people_do(seed: int, speech: Speech) -> None:
 
 
 def test_blinks_prefer_pauses(speech: Speech) -> None:
-    times = np.concatenate([blink_times(np.random.default_rng(seed), speech, 60.0) for seed in range(10)])
+    times = np.concatenate([draw_blinks(np.random.default_rng(seed), speech, 60.0) for seed in range(10)])
     index = np.minimum((times * 100).astype(int), len(speech.voiced) - 1)
     assert speech.voiced[index].mean() < speech.voiced.mean()
 

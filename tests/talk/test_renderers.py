@@ -53,8 +53,10 @@ def test_a_request_says_what_draws_it(portrait: TalkRequest, video: TalkRequest)
     assert choose_renderer(portrait) is PortraitRenderer
     assert choose_renderer(video) is DubbingRenderer
     assert choose_renderer(replace(video, options=TalkOptions(frame=0.2))) is PortraitRenderer
-    for request in (portrait, video, replace(portrait, portrait="")):
-        assert choose_renderer(replace(request, options=TalkOptions(engine="dfrf:anna"))) is FieldRenderer
+    for path in (portrait.portrait, video.portrait, ""):
+        assert (
+            choose_renderer(replace(portrait, portrait=path, options=TalkOptions(engine="dfrf:anna"))) is FieldRenderer
+        )
 
 
 def test_a_driving_video_moves_pictures_only(renderers: RendererCache, video: TalkRequest) -> None:

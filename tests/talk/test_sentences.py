@@ -8,7 +8,7 @@ import pytest
 
 from facegen.errors import ResourceError
 from facegen.talk.rig import MOTION_RATE, load_rig
-from facegen.talk.sentences import Sentence, say_sentences, with_closures
+from facegen.talk.sentences import Sentence, close_lips, synthesize_sentences
 from facegen.talk.speech import extract_speech
 from tests.talk.sounds import babble
 
@@ -42,10 +42,10 @@ def flite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_same_seed_says_the_same_sentences(flite: Path) -> None:
-    first = list(say_sentences(3, seed=1))
+    first = list(synthesize_sentences(3, seed=1))
     asked = flite.read_text().splitlines()
     flite.unlink()
-    list(say_sentences(3, seed=1))
+    list(synthesize_sentences(3, seed=1))
     texts = [line.partition(" -o ")[0] for line in asked]
     assert texts == [line.partition(" -o ")[0] for line in flite.read_text().splitlines()]
     assert len(set(texts)) == 3
@@ -55,7 +55,7 @@ def test_the_same_seed_says_the_same_sentences(flite: Path) -> None:
 
 
 def test_lips_are_closed_for_m_and_for_the_beginning_of_p(flite: Path) -> None:
-    closed = next(say_sentences(1)).closed(60)
+    closed = next(synthesize_sentences(1)).lip_closures(60)
     assert closed[round(0.25 * MOTION_RATE)] == closed[round(0.55 * MOTION_RATE)] == 1
     assert (
         closed[round(0.4 * MOTION_RATE)] == closed[round(0.72 * MOTION_RATE)] == closed[round(0.9 * MOTION_RATE)] == 0
@@ -66,10 +66,10 @@ def test_a_program_that_is_missing_or_fails_is_one_sentence(flite: Path, monkeyp
     program = flite.parent / "bin" / "flite"
     program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no such voice')\n")
     with pytest.raises(ResourceError, match=r"as .*, found: no such voice\.$"):
-        list(say_sentences(1))
+        list(synthesize_sentences(1))
     monkeypatch.setenv("PATH", str(flite.parent))
     with pytest.raises(ResourceError, match="apt-get install flite"):
-        list(say_sentences(1))
+        list(synthesize_sentences(1))
 
 
 def test_closures_bring_the_lip_gap_to_nothing_and_leave_the_rest() -> None:
@@ -79,7 +79,7 @@ def test_closures_bring_the_lip_gap_to_nothing_and_leave_the_rest() -> None:
     numbers[int(np.argmax(np.abs(rig.opening)))] = 3
     closed = np.zeros(30, np.float32)
     closed[10:15], closed[15] = 1, 0.5
-    changed = with_closures(numbers, closed, rig)
+    changed = close_lips(numbers, closed, rig)
     np.testing.assert_array_equal(changed[:, :10], numbers[:, :10])
     np.testing.assert_allclose(rig.opening @ changed[:, 10:15], 0, atol=1e-4)
     assert rig.opening @ changed[:, 15] == pytest.approx(rig.opening @ numbers[:, 15] / 2, abs=1e-3)
@@ -87,4 +87,4 @@ def test_closures_bring_the_lip_gap_to_nothing_and_leave_the_rest() -> None:
 
 def test_a_sentence_without_closed_lips_closes_none() -> None:
     sentence = Sentence(speech=extract_speech([babble(0.5)]), phones=((0.0, "ah"), (0.3, "n")))
-    assert not sentence.closed(25).any()
+    assert not sentence.lip_closures(25).any()

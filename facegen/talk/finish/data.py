@@ -53,9 +53,9 @@ class FinishData:
         for name, values in batch.items():
             values[mirrored] = values[mirrored].flip(3)
             if name == "maps":
-                places = torch.zeros(values.shape[1], dtype=torch.bool)
-                places[list(_MIRRORED_MAPS)] = True
-                values[mirrored[:, None] & places] *= -1
+                is_mirrored_map = torch.zeros(values.shape[1], dtype=torch.bool)
+                is_mirrored_map[list(_MIRRORED_MAPS)] = True
+                values[mirrored[:, None] & is_mirrored_map] *= -1
         # portraits come in every light and paint, clips in few
         tint = torch.randn(count, 3, 1, 1, generator=random) * 0.08
         gain = torch.exp(tint + torch.randn(count, 1, 1, 1, generator=random) * 0.2)
@@ -68,10 +68,10 @@ class FinishData:
         """A batch of pairs held back, neither mirrored nor tinted."""
         return self._floats(self.held_back, torch.arange(len(self.held_back["drawn"]))[chosen])
 
-    def _floats(self, kept: dict[str, Tensor], indices: Tensor) -> dict[str, Tensor]:
-        found = {name: values[indices].to(self.device) for name, values in kept.items()}
-        maps = found.pop("maps").float().div(127)
-        return {"maps": maps} | {name: to_float(values) for name, values in found.items()}
+    def _floats(self, pack: dict[str, Tensor], indices: Tensor) -> dict[str, Tensor]:
+        batch = {name: values[indices].to(self.device) for name, values in pack.items()}
+        maps = batch.pop("maps").float().div(127)
+        return {"maps": maps} | {name: to_float(values) for name, values in batch.items()}
 
 
 def pack_pairs(pairs: list[DrawnPair]) -> dict[str, np.ndarray]:

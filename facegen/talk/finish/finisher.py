@@ -66,8 +66,8 @@ class Finisher:
         )
         with torch.inference_mode():
             with torch.autocast("cpu", torch.bfloat16, self._halved):
-                found = self.network(drawn, maps)
-            change = relight(drawn, found, light, region, eyes) - drawn
+                predicted = self.network(drawn, maps)
+            change = relight(drawn, predicted, light, region, eyes) - drawn
         return np.ascontiguousarray(change[0].permute(1, 2, 0).numpy() * 255)
 
     def post_process(self, portrait: PortraitModel) -> PostProcess:

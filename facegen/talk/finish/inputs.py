@@ -79,7 +79,7 @@ class FinishInput:
     def of(cls, picture_rgb: np.ndarray, points: Array, portrait: MeshShape) -> FinishInput:
         """From a drawn (H, W, 3) uint8 RGB picture, its (468, 3) vertices in pixels, and the shape in the portrait."""
         matrix, shape = square_matrix(points), MeshShape.of(points)
-        places = to_square(points, matrix)
+        vertices = to_square(points, matrix)
         change, movement = shape.normals - portrait.normals, shape.canonical - portrait.canonical
         moved = np.linalg.norm(movement, axis=1)
         amount = np.clip(moved / _MOVED_CM + np.linalg.norm(change, axis=1) / _TURNED, 0, 1)
@@ -88,23 +88,23 @@ class FinishInput:
         stretch = np.log(np.maximum(shape.areas, 1e-4) / np.maximum(portrait.areas, 1e-4))
         extra = np.stack([np.clip(stretch, -1, 1), amount, np.ones_like(amount)], 1)
         layers = [
-            mesh.rasterise(places * (GRID / SIDE), values, (GRID, GRID))[0]
+            mesh.rasterise(vertices * (GRID / SIDE), values, (GRID, GRID))[0]
             for values in (shape.normals, np.clip(change * 2, -1, 1), np.clip(movement / _FARTHEST_CM, -1, 1), extra)
         ]
-        mouth = _outline_mask(places, mesh.LIPS_INNER, 5) * _moved_share(moved, mesh.LIPS_INNER, _LIP_CM)
+        mouth = _outline_mask(vertices, mesh.LIPS_INNER, 5) * _moved_share(moved, mesh.LIPS_INNER, _LIP_CM)
         lids, eyes = np.zeros_like(mouth), np.zeros_like(mouth)
         # where the eyes would be had no lid moved
         pose = mesh.Pose.of(points)
         before = to_square((pose.turn(portrait.canonical) + pose.origin).astype(np.float32), matrix)
         for outline, (upper, _) in zip((mesh.EYE_LEFT, mesh.EYE_RIGHT), LIDS, strict=True):
-            eye = _outline_mask(places, outline, 9)
+            eye = _outline_mask(vertices, outline, 9)
             around = np.maximum(
-                _outline_mask(before, outline, _ROUND_LIDS), _outline_mask(places, outline, _ROUND_LIDS)
+                _outline_mask(before, outline, _ROUND_LIDS), _outline_mask(vertices, outline, _ROUND_LIDS)
             )
             lids, eyes = np.maximum(lids, around * _moved_share(moved, upper, _LID_CM)), np.maximum(eyes, eye)
         maps = np.concatenate([*layers[:3], layers[3][..., :2]], 2)
         maps = np.concatenate([maps, _shrink(mouth, GRID)[..., None], _shrink(lids, GRID)[..., None]], 2)
-        oval = mesh.polygon_mask(places[list(mesh.FACE_OVAL), :2] * (COARSE / SIDE), (COARSE, COARSE))
+        oval = mesh.polygon_mask(vertices[list(mesh.FACE_OVAL), :2] * (COARSE / SIDE), (COARSE, COARSE))
         # a head that is turned reaches beyond the square, at whose border a step in light would be seen
         oval[[0, 1, 2, -3, -2, -1]] = oval[:, [0, 1, 2, -3, -2, -1]] = 0
         skin: Array = cv2.erode(oval, np.ones((3, 3), np.uint8)).astype(np.float32) / 255 * (1 - _shrink(eyes, COARSE))
@@ -143,9 +143,9 @@ def _areas(canonical: Array) -> Array:
     return np.asarray(np.add.reduceat(facets[corners // 3], firsts), np.float32)
 
 
-def _outline_mask(places: Array, outline: tuple[int, ...], wider: int) -> Array:
+def _outline_mask(vertices: Array, outline: tuple[int, ...], wider: int) -> Array:
     """(SIDE, SIDE) float32 0 or 1 inside an outline, and up to `wider` // 2 pixels beside it."""
-    mask = mesh.polygon_mask(places[list(outline), :2], (SIDE, SIDE))
+    mask = mesh.polygon_mask(vertices[list(outline), :2], (SIDE, SIDE))
     return np.asarray(cv2.dilate(mask, np.ones((wider, wider), np.uint8)), np.float32) / 255
 
 

@@ -82,8 +82,10 @@ class FinishNet(nn.Module):
         x = self.bottom(x)
         for up, back, beside in zip(reversed(self.ups), reversed(self.backs), reversed(passed[:-1]), strict=True):
             x = back(F.interpolate(up(x), scale_factor=2.0, mode="nearest") + beside)
-        found = F.pixel_shuffle(self.leave(F.silu(x)), _FOLD) + self.fine(entered)
-        return smooth(torch.tanh(found.float()) * found.new_tensor([LIGHT, LIGHT, LASHES])[:, None, None], _SMOOTH)
+        predicted = F.pixel_shuffle(self.leave(F.silu(x)), _FOLD) + self.fine(entered)
+        return smooth(
+            torch.tanh(predicted.float()) * predicted.new_tensor([LIGHT, LIGHT, LASHES])[:, None, None], _SMOOTH
+        )
 
 
 def relight(drawn: Tensor, change: Tensor, light: Tensor, region: Tensor, eyes: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def draw_pairs(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0) ->
     """
     analysis = analyse_video(path, analyser)
     faces = {index: analysis.faces(index) for index in range(analysis.frame_count)}
-    usable = {i: found[0] for i, found in faces.items() if found and abs(found[0].yaw_deg) < WIDEST_YAW_DEG}
+    usable = {i: detected[0] for i, detected in faces.items() if detected and abs(detected[0].yaw_deg) < WIDEST_YAW_DEG}
     if len(usable) < 2 * every:
         return
     random = np.random.default_rng(seed)
@@ -65,12 +65,12 @@ def draw_pairs(path: Path, analyser: FaceAnalyser, every: int, seed: int = 0) ->
             image, face = _shrink(frame.image_rgb, usable[frame.index])
             portraits.append((PortraitModel.of(image, face, load_rig()), face))
     for frame in media.read_frames(path):
-        wanted = usable.get(frame.index)
-        if wanted is None or (frame.index % every and (frame.index % _BLINKING_EVERY or _blink(wanted) < _BLINKS)):
+        target = usable.get(frame.index)
+        if target is None or (frame.index % every and (frame.index % _BLINKING_EVERY or _blink(target) < _BLINKS)):
             continue
-        near = [portrait for portrait, face in portraits if _turn_deg(wanted, face) < WIDEST_TURN_DEG]
+        near = [portrait for portrait, face in portraits if _turn_deg(target, face) < WIDEST_TURN_DEG]
         if near:
-            yield _draw_pair(near[int(random.integers(len(near)))], mouth_scale, *_shrink(frame.image_rgb, wanted))
+            yield _draw_pair(near[int(random.integers(len(near)))], mouth_scale, *_shrink(frame.image_rgb, target))
 
 
 def _draw_pair(portrait: PortraitModel, mouth_scale: float, image_rgb: np.ndarray, face: Face) -> DrawnPair:
@@ -125,13 +125,13 @@ def _euler_deg(turn: Array) -> Array:
     return np.degrees([yaw, pitch, roll]).astype(np.float32)
 
 
-def _warp_truth(image_rgb: np.ndarray, points: Array, places: Array) -> np.ndarray:
-    """(SIDE, SIDE, 3) uint8 square of a picture, warped so that its vertices lie at `places` (468, 3) of the square."""
+def _warp_truth(image_rgb: np.ndarray, points: Array, targets: Array) -> np.ndarray:
+    """(SIDE, SIDE, 3) uint8 square of a picture, warped so that its vertices lie at `targets` (468, 3) of the square."""
     matrix = square_matrix(points)
-    seen = align.warp(image_rgb, matrix, SIDE)
-    shifts = (to_square(points, matrix) - places)[:, :2]
+    square = align.warp(image_rgb, matrix, SIDE)
+    shifts = (to_square(points, matrix) - targets)[:, :2]
     cells = SIDE // 2
-    column, row = np.clip(places[:, :2] / 2, 0, cells - 1).astype(int).T
+    column, row = np.clip(targets[:, :2] / 2, 0, cells - 1).astype(int).T
     total = np.zeros((cells, cells, 3), np.float32)
     np.add.at(total, (row, column), np.column_stack([shifts, np.ones(len(shifts))]))
     # near vertices decide where there are some, far ones between them
@@ -139,11 +139,11 @@ def _warp_truth(image_rgb: np.ndarray, points: Array, places: Array) -> np.ndarr
     spread += 1e-4 * cv2.GaussianBlur(total, (0, 0), 30)
     flow = cv2.resize(spread[..., :2] / (spread[..., 2:] + 1e-9), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    return cv2.remap(seen, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(square, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _turn_deg(wanted: Face, face: Face) -> float:
-    return max(abs(wanted.yaw_deg - face.yaw_deg), abs(wanted.pitch_deg - face.pitch_deg))
+def _turn_deg(target: Face, face: Face) -> float:
+    return max(abs(target.yaw_deg - face.yaw_deg), abs(target.pitch_deg - face.pitch_deg))
 
 
 def _canonical(face: Face) -> Array:

@@ -57,11 +57,11 @@ class FinishTask(Task):
         learned: list[dict[str, np.ndarray]] = []
         held_back: list[dict[str, np.ndarray]] = []
         for path in clips:
-            found = load_pairs(path, analyser, self.every)
-            if not found:
+            pairs = load_pairs(path, analyser, self.every)
+            if not pairs:
                 skipped.append(path.name)
                 continue
-            (held_back if path.stem in apart else learned).append(found)
+            (held_back if path.stem in apart else learned).append(pairs)
         if not learned:
             raise InputError(f"Expected clips of people who speak in {folder}, found none that can be used.")
         data = FinishData(join_pairs(learned), join_pairs(held_back or learned[:1]), device)
@@ -81,17 +81,17 @@ class FinishTask(Task):
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
         """Errors of the logarithm of light on people held back, and what they were before."""
         assert isinstance(data, FinishData)
-        places = ("skin", "mouth", "eyes")
-        sums = dict.fromkeys(("share of error left", *places, *(f"{place} before" for place in places)), 0.0)
+        regions = ("skin", "mouth", "eyes")
+        sums = dict.fromkeys(("share of error left", *regions, *(f"{region} before" for region in regions)), 0.0)
         count = len(data.held_back["drawn"])
         chosen = list(range(0, count, max(1, count // 128)))
         for start in range(0, len(chosen), _AT_ONCE):
             batch = data.held_back_batch(chosen[start : start + _AT_ONCE])
-            found = model(batch["drawn"], batch["maps"])
-            for suffix, change in (("", found), (" before", torch.zeros_like(found))):
-                for name, error in zip(places, _light_errors(change, batch), strict=True):
+            predicted = model(batch["drawn"], batch["maps"])
+            for suffix, change in (("", predicted), (" before", torch.zeros_like(predicted))):
+                for name, error in zip(regions, _light_errors(change, batch), strict=True):
                     sums[name + suffix] += float(error) * len(batch["drawn"]) / len(chosen)
-        left = [sums[name] / max(sums[f"{name} before"], 1e-9) for name in places]
+        left = [sums[name] / max(sums[f"{name} before"], 1e-9) for name in regions]
         return sums | {"share of error left": float(np.mean(left))}
 
     @torch.no_grad()
@@ -145,11 +145,11 @@ def _errors_at(change: Tensor, fold: int, free: Tensor, batch: dict[str, Tensor]
     return on_skin, _field_error(mouth, ratio, inside, ones, LIGHT), _field_error(both, ratio, eyes, ones, LASHES)
 
 
-def _field_error(found: Tensor, ratio: Tensor, weight: Tensor, free: Tensor, most: float) -> Tensor:
+def _field_error(predicted: Tensor, ratio: Tensor, weight: Tensor, free: Tensor, most: float) -> Tensor:
     """Mean error of a (B, 1, h, w) field of changes up to `most` and half that of its steps, by weights."""
     ratio = ratio.clamp(-2 * most, 2 * most)
     near = smooth(ratio * weight, _SMOOTH) / (smooth(weight, _SMOOTH) + 1e-3)
-    error = found - near.clamp(-most, most) * free
+    error = predicted - near.clamp(-most, most) * free
     down, right = _soft_abs(error.diff(dim=2)) * weight[:, :, 1:], _soft_abs(error.diff(dim=3)) * weight[..., 1:]
     return ((_soft_abs(error) * weight).sum() + (down.sum() + right.sum()) / 2) / (weight.sum() + 1)
 

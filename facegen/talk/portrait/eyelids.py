@@ -102,8 +102,8 @@ class UpperLid:
         region = picture_rgb[low[1] : high[1], low[0] : high[0]]
         weight: Array = np.zeros(region.shape[:2], np.float32)
         # lashes hang down from the edge
-        places = np.round((line + np.array([0, 0.25 * width]) - low) * 16).astype(np.int32)
-        cv2.polylines(weight, [places], False, 1.0, max(round(width / 2), 1), cv2.LINE_AA, 4)
+        points = np.round((line + np.array([0, 0.25 * width]) - low) * 16).astype(np.int32)
+        cv2.polylines(weight, [points], False, 1.0, max(round(width / 2), 1), cv2.LINE_AA, 4)
         weight = cv2.GaussianBlur(weight, (0, 0), max(width / 3.5, 0.6))
         weight = np.clip(weight * (1.15 / max(float(weight.max()), 1e-3)), 0, 1)
         from_inner = (np.arange(weight.shape[1]) + low[0] - line[-1, 0]) / (line[0, 0] - line[-1, 0])

@@ -136,8 +136,8 @@ class HeadMesh:
         about_y = cv2.Rodrigues(np.array([0, -yaw, 0.0]))[0]
         about_x = cv2.Rodrigues(np.array([-pitch, 0, 0.0]))[0]
         about_z = cv2.Rodrigues(np.array([0, 0, roll]))[0]
-        own = self.pose.rotation
-        return (own @ about_z @ about_y @ about_x @ own.T).astype(np.float32)
+        rotation = self.pose.rotation
+        return (rotation @ about_z @ about_y @ about_x @ rotation.T).astype(np.float32)
 
 
 def backward_flow(

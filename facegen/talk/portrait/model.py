@@ -94,8 +94,10 @@ def mouth_plane_matrix(
 ) -> Array:
     """(2, 3) affine from the mouth's plane (u, v) to pixels after a movement of the head."""
     corners = mouth_origin + np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32) * mouth_scale
-    places = head.project(corners.astype(np.float32), turn_deg, shift_cm)[:, :2]
-    return np.column_stack([places[1] - places[0], places[2] - places[0], places[0]]).astype(np.float32)
+    corners_px = head.project(corners.astype(np.float32), turn_deg, shift_cm)[:, :2]
+    return np.column_stack([corners_px[1] - corners_px[0], corners_px[2] - corners_px[0], corners_px[0]]).astype(
+        np.float32
+    )
 
 
 def _extract_teeth(
@@ -141,8 +143,8 @@ def keep_upper_row(opacity: Array, inside: Array) -> Array:
     calm = cv2.GaussianBlur(opacity, (0, 0), CELLS_PER_CM / 7, sigmaY=1.0)
     begun: Array = np.maximum.accumulate((calm > 0.4) & is_close, 0)
     ended: Array = np.maximum.accumulate(begun & (calm < 0.25), 0)
-    kept = cv2.GaussianBlur((np.any(begun, 0)[None] & ~ended).astype(np.float32), (0, 0), CELLS_PER_CM / 24)
-    return np.asarray(opacity * kept, np.float32)
+    mask = cv2.GaussianBlur((np.any(begun, 0)[None] & ~ended).astype(np.float32), (0, 0), CELLS_PER_CM / 24)
+    return np.asarray(opacity * mask, np.float32)
 
 
 def _extend_upwards(colours: Array, opacity: Array) -> tuple[Array, Array]:
@@ -183,13 +185,13 @@ def _estimate_white(image_rgb: np.ndarray, points: Array) -> Array:
     level = float(skin @ _LUMA)
     sclera = np.mean(brightest, 0) if brightest else np.full(3, level)
     tint = sclera / max(float(sclera @ _LUMA), 1)
-    wanted = np.clip(0.45 * float(sclera @ _LUMA) + 0.65 * (level * 0.45 + 125), 40, 240)
-    return np.clip((0.5 + 0.5 * tint) * wanted, 0, 245)
+    brightness = np.clip(0.45 * float(sclera @ _LUMA) + 0.65 * (level * 0.45 + 125), 40, 240)
+    return np.clip((0.5 + 0.5 * tint) * brightness, 0, 245)
 
 
 def _estimate_blur(image_rgb: np.ndarray, points: Array) -> float:
     """Blur of a picture, in pixels of standard deviation: that of mouth or eyes, whichever is sharper."""
-    found = []
+    blurs = []
     for outline in (mesh.LIPS_OUTER, mesh.EYE_LEFT, mesh.EYE_RIGHT):
         corners = points[list(outline), :2]
         x0, y0 = np.maximum(np.floor(corners.min(0)).astype(int), 0)
@@ -199,5 +201,5 @@ def _estimate_blur(image_rgb: np.ndarray, points: Array) -> float:
             continue
         near, far = cv2.GaussianBlur(crop, (0, 0), 0.8), cv2.GaussianBlur(crop, (0, 0), 3.2)
         fine = float(np.abs(crop - near).mean() / (np.abs(near - far).mean() + 1e-3))
-        found.append(float(np.clip(2.2 - 4.0 * fine, 0.6, 2.0)))
-    return min(found, default=0.7)
+        blurs.append(float(np.clip(2.2 - 4.0 * fine, 0.6, 2.0)))
+    return min(blurs, default=0.7)

@@ -263,8 +263,8 @@ class MeshRenderer:
         width = max(width, 1.0)
         box = PixelBox.around(line, 3 * width + 2, picture.shape[:2])
         weight: Array = np.zeros(box.size_hw, np.float32)
-        places = np.round((line - np.array([box.x0, box.y0])) * 16).astype(np.int32)
-        cv2.polylines(weight, [places], False, 1.0, 1, cv2.LINE_AA, 4)
+        points = np.round((line - np.array([box.x0, box.y0])) * 16).astype(np.int32)
+        cv2.polylines(weight, [points], False, 1.0, 1, cv2.LINE_AA, 4)
         soft = cv2.GaussianBlur(weight, (0, 0), width / 2)
         soft = np.clip(soft * (1.4 / max(float(soft.max()), 1e-3)), 0, 1)
         # its colour is that of what lies on both sides

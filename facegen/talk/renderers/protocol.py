@@ -51,7 +51,7 @@ class TalkInfo:
 
 
 class DrivingSignals:
-    """What drives a talk: the sound's features, and the movements made from them, each computed when it is asked for.
+    """What drives a talk: the sound's features, and the movements made from them, each computed on demand.
 
     Args:
         request: the talk; its options say how lively the movements are, and its driving video where they come from.

@@ -18,8 +18,8 @@ from facegen.jobs.files import link_or_copy
 from facegen.talk.engines import PORTRAIT
 from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
-from facegen.talk.reading import LONGEST_TEXT, can_read, read_aloud
 from facegen.talk.request import TalkRequest
+from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize_speech
 from facegen.ui import talks
 from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
 from facegen.ui.faces import Asked, FaceDesk
@@ -132,7 +132,7 @@ def _ask_files() -> tuple[gr.File, gr.HTML, gr.Button, gr.Audio]:
     invent = gr.Button("Or a face that does not exist", size="md", visible=can_invent, elem_id="talk-invent")
     gr.HTML(step(2, "What is said?", "Any recording, in any language: a file, or the microphone."))
     audio = gr.Audio(label="Sound", sources=["upload", "microphone"], type="filepath", elem_id="talk-audio")
-    if can_read():
+    if can_synthesize():
         with gr.Accordion("Or have a text read", open=False):
             text = gr.Textbox(label="Text", lines=3, max_length=LONGEST_TEXT, elem_id="talk-text")
             voice = gr.Dropdown(VOICES, value="en", label="Voice", filterable=False, elem_id="talk-voice")
@@ -144,7 +144,7 @@ def _ask_files() -> tuple[gr.File, gr.HTML, gr.Button, gr.Audio]:
 
 @shown(2)
 def _read(text: str, voice: str) -> Any:
-    path = read_aloud(text, voice)
+    path = synthesize_speech(text, voice)
     copy = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR"))) / path.name
     link_or_copy(path, copy)
     return "", str(copy)
@@ -301,7 +301,7 @@ def _add_endpoints(services: Services, shell: Shell) -> None:
 
     def talk_read(visitor: Visitor, text: str, voice: str) -> Any:
         """A text read aloud, where espeak-ng is installed: the sound for `/talk`."""
-        return services.publish(visitor, read_aloud(text, voice))
+        return services.publish(visitor, synthesize_speech(text, voice))
 
     def files() -> list[Any]:
         return [gr.File(label="portrait"), gr.File(label="audio"), gr.File(label="driving")]

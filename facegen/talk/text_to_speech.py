@@ -1,4 +1,4 @@
-"""Text read aloud by espeak-ng, where it is installed."""
+"""Text to speech by espeak-ng, where it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_TEXT = 5000
 _SECONDS = 60
 
 
-def can_read() -> bool:
+def can_synthesize() -> bool:
     """Whether espeak-ng is installed."""
     return shutil.which("espeak-ng") is not None
 
@@ -27,18 +27,18 @@ def _languages() -> frozenset[str]:
     return frozenset([*names, *(name.partition("-")[0] for name in names)])
 
 
-def read_aloud(text: str, voice: str = "en") -> Path:
-    """A WAV file of a text, kept in facegen's home: the same text in the same voice is the same file.
+def synthesize_speech(text: str, voice: str = "en") -> Path:
+    """Synthesises a text as a WAV file, cached in facegen's home: the same text in the same voice is the same file.
 
     Args:
-        text: what is said.
+        text: what to say.
         voice: as espeak-ng names it: `en`, `de`, `fr`, `en-us+f3`.
 
     Raises:
         InputError: espeak-ng is not installed, knows no such voice, or there is nothing to read.
         ResourceError: it failed.
     """
-    if not can_read():
+    if not can_synthesize():
         raise InputError(
             "Expected espeak-ng to read the text aloud, found none; install it (apt-get install espeak-ng) or give a "
             "recording."

@@ -19,16 +19,16 @@ from facegen.faces import FaceAnalyser
 from facegen.talk.clips import SpeechClip, read_clip, split_clips
 from facegen.talk.encoder import load_encoder
 from facegen.talk.motion import MotionModel, stretch_opening
-from facegen.talk.network import CODES, DOWN, MotionNet, MotionNetConfig
+from facegen.talk.motion_network import DOWN, EMBEDDING_SIZE, MotionNet, MotionNetConfig
 from facegen.talk.rig import RIG_SIZE, MouthRig, load_rig
-from facegen.talk.sentences import Sentence, say_sentences, with_closures
+from facegen.talk.sentences import Sentence, close_lips, synthesize_sentences
 from facegen.talk.speech import FEATURES, MELS, SILENT_MEL
 from facegen.training.task import BatchSpec, Task, TrainingData
 
 _PHONES_LEFT_OUT = (0.2, 0.6)
-"""Share of examples without phones, of clips and of sentences, in which they are heard too well to learn from them."""
+"""Share of examples without phones, of clips and of sentences: in synthesised sentences they are recognised too well."""
 _SENTENCE_EVERY = 5
-"""One in so many examples of a batch is a sentence said by a machine, where there are any."""
+"""One in so many examples of a batch is a synthesised sentence, where there are any."""
 _GAP_SOFT_CM = 0.05
 _CLOSED_CM, _OPEN_CM = 0.15, 0.4
 _CLOSED_SHARE = 0.12
@@ -38,21 +38,21 @@ _NEAR_ROWS = 13
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Example:
-    """One clip as tensors: (FEATURES, 2 T) features, (K, T) coefficients, (T,) lip gap and loudness, (CODES, T) codes."""
+    """One clip as tensors: (FEATURES, 2 T) features, (K, T) coefficients, (T,) lip gap and loudness."""
 
     name: str
     features: Tensor
     coefficients: Tensor
     gap: np.ndarray
     loudness: np.ndarray
-    codes: Tensor | None = None
+    embeddings: Tensor | None = None
 
 
-class SpokenData:
-    """Pieces of clips, their voices changed a little.
+class MotionData:
+    """Pieces of clips with augmented voices.
 
-    Batches hold `features` (B, FEATURES, 2 T), `coefficients` (B, K, T), `known` (B, T) and, where an encoder listened,
-    `codes` (B, CODES, T).
+    Batches hold `features` (B, FEATURES, 2 T), `coefficients` (B, K, T), `known` (B, T) and, where the network has an
+    encoder, `embeddings` (B, EMBEDDING_SIZE, T).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class SpokenData:
         self.examples, self.held_back, self.rig, self.rows, self.device = examples, held_back, rig, rows, device
         self.skipped: tuple[str, ...] = ()
         self.sentences: list[_Example] = []
-        """Said by machines."""
+        """Synthesised ones."""
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -75,40 +75,40 @@ class SpokenData:
         coefficients = torch.zeros(len(spec.indices), self.rig.shapes.shape[0], self.rows)
         known = torch.zeros(len(spec.indices), self.rows)
         batch = {"features": features, "coefficients": coefficients, "known": known}
-        if self.examples[0].codes is not None:
-            batch["codes"] = torch.zeros(len(spec.indices), CODES, self.rows)
-        for place, index in enumerate(spec.indices.tolist()):
-            is_sentence = bool(self.sentences) and place % _SENTENCE_EVERY == _SENTENCE_EVERY - 1
+        if self.examples[0].embeddings is not None:
+            batch["embeddings"] = torch.zeros(len(spec.indices), EMBEDDING_SIZE, self.rows)
+        for row, index in enumerate(spec.indices.tolist()):
+            is_sentence = bool(self.sentences) and row % _SENTENCE_EVERY == _SENTENCE_EVERY - 1
             example = self.examples[index]
             if is_sentence:
                 example = self.sentences[int(torch.randint(0, len(self.sentences), (1,), generator=generator))]
-            piece, target, *codes = _paced(_cut(example, self.rows, generator), self.rows, generator)
+            piece, target, *embeddings = _change_pace(_crop(example, self.rows, generator), self.rows, generator)
             length = target.shape[1]
-            if codes:
-                batch["codes"][place, :, :length] = codes[0]
-            features[place, :MELS, : DOWN * length] = _disguised(piece[:MELS], generator)
-            # phones must not be leant on: they are often wrong, and other languages have others
-            is_heard = float(torch.rand(1, generator=generator)) > _PHONES_LEFT_OUT[is_sentence]
-            features[place, MELS:, : DOWN * length] = piece[MELS:] * is_heard
-            coefficients[place, :, :length] = target
-            known[place, :length] = 1
+            if embeddings:
+                batch["embeddings"][row, :, :length] = embeddings[0]
+            features[row, :MELS, : DOWN * length] = _augment_voice(piece[:MELS], generator)
+            # the network must not depend on phones: they are often wrong, and other languages have others
+            has_phones = float(torch.rand(1, generator=generator)) > _PHONES_LEFT_OUT[is_sentence]
+            features[row, MELS:, : DOWN * length] = piece[MELS:] * has_phones
+            coefficients[row, :, :length] = target
+            known[row, :length] = 1
         return {name: value.to(self.device) for name, value in batch.items()}
 
 
-def _cut(example: _Example, rows: int, generator: torch.Generator) -> list[Tensor]:
-    """A piece of a clip a fifth longer than is needed, where the clip is that long: features, coefficients, codes."""
+def _crop(example: _Example, rows: int, generator: torch.Generator) -> list[Tensor]:
+    """A piece of a clip a fifth longer than is needed, where the clip is that long: features, coefficients, embeddings."""
     total = example.coefficients.shape[1]
     length = min(rows + rows // 5, total)
     start = int(torch.randint(0, total - length + 1, (1,), generator=generator))
-    parts = [example.coefficients] if example.codes is None else [example.coefficients, example.codes]
+    parts = [example.coefficients] if example.embeddings is None else [example.coefficients, example.embeddings]
     return [
         example.features[:, DOWN * start : DOWN * (start + length)],
         *(values[:, start : start + length] for values in parts),
     ]
 
 
-def _paced(parts: list[Tensor], rows: int, generator: torch.Generator) -> list[Tensor]:
-    """The same spoken quicker or slower, up to a sixth."""
+def _change_pace(parts: list[Tensor], rows: int, generator: torch.Generator) -> list[Tensor]:
+    """Resamples a piece in time, up to a sixth quicker or slower."""
     factor = 1 + (float(torch.rand(1, generator=generator)) - 0.5) / 3
     length = min(rows, int(parts[1].shape[1] / factor))
     return [
@@ -117,8 +117,8 @@ def _paced(parts: list[Tensor], rows: int, generator: torch.Generator) -> list[T
     ]
 
 
-def _disguised(mels: Tensor, generator: torch.Generator) -> Tensor:
-    """(MELS, T) of another voice, another microphone, another room."""
+def _augment_voice(mels: Tensor, generator: torch.Generator) -> Tensor:
+    """(MELS, T) mels as of another voice, microphone and room."""
 
     def normal(*size: int) -> Tensor:
         return torch.randn(*size, generator=generator)
@@ -127,9 +127,9 @@ def _disguised(mels: Tensor, generator: torch.Generator) -> Tensor:
         return float(torch.rand(1, generator=generator))
 
     # vocal tract length: bands move along the mel scale (Jaitly and Hinton 2013)
-    place = (torch.arange(MELS) * torch.exp(normal(1) * 0.1) + normal(1) * 0.7).clamp(0, MELS - 1)
-    low = place.long().clamp(max=MELS - 2)
-    share = (place - low)[:, None]
+    band = (torch.arange(MELS) * torch.exp(normal(1) * 0.1) + normal(1) * 0.7).clamp(0, MELS - 1)
+    low = band.long().clamp(max=MELS - 2)
+    share = (band - low)[:, None]
     mels = mels[low] * (1 - share) + mels[low + 1] * share
     mels = mels * torch.exp(normal(1) * 0.1) + normal(MELS, 1) * 0.15 + normal(*mels.shape) * chance() * 0.3
     if chance() < 0.3:
@@ -149,7 +149,7 @@ class MotionTask(Task):
     piece_rows: int = field(default=160, metadata={"min": 20, "max": 2000, "step": 10})
     """Length of the pieces that are learned from, in rows of 20 ms."""
     velocity: float = field(default=4.0, metadata={"min": 0.0, "max": 100.0})
-    """Weight of moving alike, beside being alike."""
+    """Weight of the error of coefficients' steps, beside that of coefficients."""
     closing: float = field(default=1.0, metadata={"min": 0.0, "max": 100.0})
     """Weight of lips that close amid speech, and of the root of the lip gap, in which they count as much as wide ones."""
     sentences: int = field(default=0, metadata={"min": 0, "max": 10_000, "step": 10})
@@ -160,8 +160,8 @@ class MotionTask(Task):
     def __post_init__(self) -> None:
         check(self)
 
-    def build_data(self, folder: Path | None, device: torch.device) -> SpokenData:
-        """Measures every clip below the folder, once, and listens to it."""
+    def build_data(self, folder: Path | None, device: torch.device) -> MotionData:
+        """Tracks the mouth of every clip below the folder, once, and reads features of its sound."""
         if folder is None:
             raise InputError("Expected a folder of clips of people who speak, found none; name it with --data.")
         paths, apart = split_clips(Path(folder), self.held_back)
@@ -180,10 +180,10 @@ class MotionTask(Task):
         others = [_example(clip, rig) for clip in clips if clip.name in apart]
         # a clip is drawn in proportion to the root of its length: voices count more than minutes
         repeated = [example for example in examples for _ in range(max(1, round(example.features.shape[1] ** 0.5 / 8)))]
-        data = SpokenData(repeated, others, rig, self.piece_rows, device)
+        data = MotionData(repeated, others, rig, self.piece_rows, device)
         data.skipped = tuple(skipped)
         if self.sentences and encoder is None:
-            data.sentences = [_said_example(sentence, rig) for sentence in say_sentences(self.sentences)]
+            data.sentences = [_sentence_example(sentence, rig) for sentence in synthesize_sentences(self.sentences)]
         return data
 
     def build_model(self) -> MotionNet:
@@ -192,12 +192,12 @@ class MotionTask(Task):
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Squared error of the coefficients, stronger shapes first, of their steps, and of the root of the lip gap."""
-        said = model(batch["features"], batch.get("codes")).float()
-        error = (said - batch["coefficients"]) * batch["known"][:, None]
+        predicted = model(batch["features"], batch.get("embeddings")).float()
+        error = (predicted - batch["coefficients"]) * batch["known"][:, None]
         error = error * torch.from_numpy(_strengths()).to(error.device)[None, :, None]
-        gap, real = (_gap(numbers) for numbers in (said, batch["coefficients"]))
+        gap, real = (_gap(numbers) for numbers in (predicted, batch["coefficients"]))
         roots = torch.sqrt(gap + _GAP_SOFT_CM) - torch.sqrt(real + _GAP_SOFT_CM)
-        weight = 1 + 2 * self.closing * _closing(real)[:, None]
+        weight = 1 + 2 * self.closing * _closure_mask(real)[:, None]
         return {
             "place": (error.square() * weight).mean(),
             "step": self.velocity * error.diff(dim=2).square().mean(),
@@ -207,22 +207,22 @@ class MotionTask(Task):
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
         """On clips held back: 1 - median correlation of the lip gap, that of loudness alone, and closed lips.
 
-        Closed lips: which share of the moments of speech at which they are closed is heard (`recall`), and which share of
-        what is heard as closed is (`precision`), mean over the clips.
+        Closed lips: which share of the moments of speech at which they are closed is predicted (`recall`), and which share of
+        the closures predicted is real (`precision`), mean over the clips.
         """
-        assert isinstance(data, SpokenData)
+        assert isinstance(data, MotionData)
         if not data.held_back:
             return {}
         model.eval()
-        found, loud, closed = [], [], []
+        correlations, loud, closed = [], [], []
         for example in data.held_back:
-            numbers = _heard(model, example, data)
-            found.append(correlation(data.rig.opening @ numbers, example.gap))
+            numbers = _predict(model, example, data)
+            correlations.append(correlation(data.rig.opening @ numbers, example.gap))
             closed.append(_closures(numbers, example, data.rig))
             loud.append(correlation(example.loudness, example.gap))
         return {
-            "lip_error": 1 - float(np.median(found)),
-            "lip_correlation": float(np.median(found)),
+            "lip_error": 1 - float(np.median(correlations)),
+            "lip_correlation": float(np.median(correlations)),
             "loudness_correlation": float(np.median(loud)),
             "closed_recall": float(np.mean([recall for recall, _ in closed])),
             "closed_precision": float(np.mean([precision for _, precision in closed])),
@@ -230,12 +230,12 @@ class MotionTask(Task):
 
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray | None:
         """The lip gap of clips held back: measured grey, predicted in colour."""
-        assert isinstance(data, SpokenData)
+        assert isinstance(data, MotionData)
         model.eval()
         rows = []
         for example in (data.held_back or data.examples)[:4]:
-            predicted = data.rig.opening @ _heard(model, example, data)
-            rows.append(_curves([example.gap, predicted], example.name))
+            predicted = data.rig.opening @ _predict(model, example, data)
+            rows.append(_plot_curves([example.gap, predicted], example.name))
         return np.concatenate(rows)
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
@@ -253,13 +253,13 @@ class MotionTask(Task):
 
 @functools.cache
 def _strengths() -> np.ndarray:
-    """(K,) root of how far each shape moves the mouth: units are deviations, in which all would count alike."""
+    """(K,) weight of each coefficient: root of how far its shape moves the mouth, because units are deviations."""
     sizes = np.linalg.norm(load_rig().shapes.reshape(RIG_SIZE, -1), axis=1)
     return np.sqrt(sizes / sizes.max()).astype(np.float32)
 
 
 def _example(clip: SpeechClip, rig: MouthRig) -> _Example:
-    rows = clip.rows()
+    rows = clip.row_count()
     loudness = np.convolve(clip.speech.loudness[: DOWN * rows : DOWN], np.ones(5) / 5, mode="same")
     return _Example(
         name=clip.name,
@@ -267,15 +267,15 @@ def _example(clip: SpeechClip, rig: MouthRig) -> _Example:
         coefficients=torch.from_numpy(clip.resample(rig.coefficients(clip.track.offsets)).T.copy()),
         gap=clip.resample(clip.track.gap),
         loudness=loudness,
-        codes=None if clip.speech.codes is None else _codes_at(clip.speech.codes, rows),
+        embeddings=None if clip.speech.embeddings is None else _resize_embeddings(clip.speech.embeddings, rows),
     )
 
 
-def _said_example(sentence: Sentence, rig: MouthRig) -> _Example:
-    """What the bundled network hears in a sentence, lips closed where they must be."""
-    heard = MotionModel.load().predict(sentence.speech).T
-    rows = min(heard.shape[1], len(sentence.speech.mels) // DOWN)
-    numbers = with_closures(heard[:, :rows], sentence.closed(rows), rig)
+def _sentence_example(sentence: Sentence, rig: MouthRig) -> _Example:
+    """What the bundled network predicts for a sentence, lips closed where they must be."""
+    predicted = MotionModel.load().predict(sentence.speech).T
+    rows = min(predicted.shape[1], len(sentence.speech.mels) // DOWN)
+    numbers = close_lips(predicted[:, :rows], sentence.lip_closures(rows), rig)
     return _Example(
         name="sentence",
         features=torch.from_numpy(sentence.speech.features(0, DOWN * rows).T.copy()),
@@ -291,7 +291,7 @@ def _gap(coefficients: Tensor) -> Tensor:
     return torch.relu(torch.einsum("bkt,k->bt", coefficients, opening))
 
 
-def _closing(gap: Tensor) -> Tensor:
+def _closure_mask(gap: Tensor) -> Tensor:
     """(B, T) 1 where lips are closed and open before or after, 0 elsewhere."""
     around = F.max_pool1d(gap[:, None], 2 * _NEAR_ROWS + 1, 1, _NEAR_ROWS)[:, 0]
     return ((gap < _CLOSED_CM) & (around > _OPEN_CM)).float()
@@ -299,24 +299,26 @@ def _closing(gap: Tensor) -> Tensor:
 
 def _closures(numbers: np.ndarray, example: _Example, rig: MouthRig) -> tuple[float, float]:
     """Recall and precision of closed lips while somebody speaks."""
-    said = example.features[FEATURES - 1, ::DOWN].numpy()[: numbers.shape[1]] < 0.5
-    near = np.convolve(said, np.ones(_NEAR_ROWS), mode="same") > _NEAR_ROWS / 2
-    drawn = np.maximum(stretch_opening(numbers.T, said) @ rig.opening, 0)
-    heard, real = ((gap < _CLOSED_SHARE * np.percentile(gap, 95)) & near for gap in (drawn, example.gap[: len(drawn)]))
-    both = float(np.sum(heard & real))
-    return both / max(float(real.sum()), 1), both / max(float(heard.sum()), 1)
+    speaking = example.features[FEATURES - 1, ::DOWN].numpy()[: numbers.shape[1]] < 0.5
+    near = np.convolve(speaking, np.ones(_NEAR_ROWS), mode="same") > _NEAR_ROWS / 2
+    drawn = np.maximum(stretch_opening(numbers.T, speaking) @ rig.opening, 0)
+    predicted, real = (
+        (gap < _CLOSED_SHARE * np.percentile(gap, 95)) & near for gap in (drawn, example.gap[: len(drawn)])
+    )
+    both = float(np.sum(predicted & real))
+    return both / max(float(real.sum()), 1), both / max(float(predicted.sum()), 1)
 
 
-def _codes_at(codes: np.ndarray, rows: int) -> Tensor:
-    """(CODES, rows) of an encoder's rows, the last one repeated."""
-    return torch.from_numpy(codes[np.minimum(np.arange(rows), len(codes) - 1)].astype(np.float32).T.copy())
+def _resize_embeddings(embeddings: np.ndarray, rows: int) -> Tensor:
+    """(EMBEDDING_SIZE, rows) of an encoder's rows, the last one repeated."""
+    return torch.from_numpy(embeddings[np.minimum(np.arange(rows), len(embeddings) - 1)].astype(np.float32).T.copy())
 
 
 @torch.no_grad()
-def _heard(model: nn.Module, example: _Example, data: SpokenData) -> np.ndarray:
-    """(K, T) coefficients that a network hears in an example."""
-    codes = None if example.codes is None else example.codes[None].to(data.device)
-    return np.asarray(model(example.features[None].to(data.device), codes)[0].float().cpu().numpy())
+def _predict(model: nn.Module, example: _Example, data: MotionData) -> np.ndarray:
+    """(K, T) coefficients that a network predicts for an example."""
+    embeddings = None if example.embeddings is None else example.embeddings[None].to(data.device)
+    return np.asarray(model(example.features[None].to(data.device), embeddings)[0].float().cpu().numpy())
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -326,7 +328,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def _curves(curves: list[np.ndarray], title: str, size_hw: tuple[int, int] = (120, 900)) -> np.ndarray:
+def _plot_curves(curves: list[np.ndarray], title: str, size_hw: tuple[int, int] = (120, 900)) -> np.ndarray:
     """(h, w, 3) RGB: curves over each other, the first one grey."""
     picture = np.full((*size_hw, 3), 250, np.uint8)
     high = max(float(curve.max()) for curve in curves) + 1e-6

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from facegen.errors import InputError
-from facegen.talk.phones import GROUPS, one_hot, phone_rows
+from facegen.talk.motion_task import MotionData, MotionTask, _Example, correlation
+from facegen.talk.phones import GROUPS, one_hot, recognise_phones
 from facegen.talk.rig import RIG_SIZE, load_rig
 from facegen.talk.speech import FEATURES
-from facegen.talk.task import MotionTask, SpokenData, _Example, correlation
 from facegen.training.task import BatchSpec
 from tests.talk.sounds import babble
 
 
 @pytest.fixture
-def data() -> SpokenData:
+def data() -> MotionData:
     random = np.random.default_rng(0)
     examples = []
     for number in range(3):
@@ -24,7 +24,7 @@ def data() -> SpokenData:
         gap = features[3, ::2].numpy()
         numbers = torch.from_numpy(np.outer(load_rig().opening, gap).astype(np.float32))
         examples.append(_Example(name=str(number), features=features, coefficients=numbers, gap=gap, loudness=gap))
-    return SpokenData(examples, examples[:1], load_rig(), 60, torch.device("cpu"))
+    return MotionData(examples, examples[:1], load_rig(), 60, torch.device("cpu"))
 
 
 def _spec(step: int) -> BatchSpec:
@@ -32,7 +32,7 @@ def _spec(step: int) -> BatchSpec:
     return BatchSpec(indices=torch.tensor([0, 1, 2]), generator=generator, step=step, progress=0.0)
 
 
-def test_batches_follow_from_the_spec(data: SpokenData) -> None:
+def test_batches_follow_from_the_spec(data: MotionData) -> None:
     first, again, other = (data.batch(_spec(step)) for step in (1, 1, 2))
     assert first["features"].shape == (3, FEATURES, 120)
     assert first["coefficients"].shape == (3, RIG_SIZE, 60)
@@ -40,7 +40,7 @@ def test_batches_follow_from_the_spec(data: SpokenData) -> None:
     assert not torch.equal(first["features"], other["features"])
 
 
-def test_one_in_five_of_a_batch_is_a_sentence(data: SpokenData) -> None:
+def test_one_in_five_of_a_batch_is_a_sentence(data: MotionData) -> None:
     silent = torch.zeros(FEATURES, 240)
     nothing = np.zeros(120, np.float32)
     data.sentences = [
@@ -51,7 +51,7 @@ def test_one_in_five_of_a_batch_is_a_sentence(data: SpokenData) -> None:
     assert [place for place in range(10) if not moving[place]] == [4, 9]
 
 
-def test_steps_bring_the_loss_down_and_the_weights_can_be_read_back(data: SpokenData, tmp_path: Path) -> None:
+def test_steps_bring_the_loss_down_and_the_weights_can_be_read_back(data: MotionData, tmp_path: Path) -> None:
     task = MotionTask()
     torch.manual_seed(0)
     model = task.build_model().train()
@@ -88,12 +88,12 @@ def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
 
 
 def test_phones_are_heard_in_a_voice_and_not_in_silence() -> None:
-    assert (phone_rows(np.zeros(16000, np.float32), 100) == len(GROUPS) - 1).all()
-    heard = phone_rows(babble(2), 200)
+    assert (recognise_phones(np.zeros(16000, np.float32), 100) == len(GROUPS) - 1).all()
+    heard = recognise_phones(babble(2), 200)
     assert heard.shape == (200,)
     assert len(set(heard.tolist())) > 1
     assert one_hot(heard).sum() == 200
-    assert np.array_equal(heard, phone_rows(babble(2), 200))
+    assert np.array_equal(heard, recognise_phones(babble(2), 200))
 
 
 def test_what_does_not_move_does_not_correlate() -> None:
