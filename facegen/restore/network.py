@@ -1,12 +1,13 @@
-"""The restorer's network: a small diffusers UNet2DModel on pixel-unshuffled faces, one pass, with a residual connection."""
+"""The restorer's network: a small UNet on pixel-unshuffled faces, one pass, with a residual connection."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from facegen.restore.unet import UNet
 
 FOLD = 4
 """Factor of the pixel unshuffle before the first convolution."""
@@ -26,27 +27,6 @@ class RestorerConfig:
         return RestorerNet(self)
 
 
-def small_unet(inputs: int, outputs: int, widths: tuple[int, ...], layers: int) -> UNet2DModel:
-    """A diffusers UNet of residual blocks without attention.
-
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        widths: channels at each scale, every one half as large as the one before; multiples of 8.
-        layers: residual blocks at each scale.
-    """
-    return UNet2DModel(
-        in_channels=inputs,
-        out_channels=outputs,
-        block_out_channels=tuple(widths),
-        layers_per_block=layers,
-        down_block_types=("DownBlock2D",) * len(widths),
-        up_block_types=("UpBlock2D",) * len(widths),
-        norm_num_groups=8,
-        add_attention=False,
-    )
-
-
 class RestorerNet(nn.Module):
     """Predicts the residual between a degraded face and the photograph."""
 
@@ -54,12 +34,12 @@ class RestorerNet(nn.Module):
         super().__init__()
         self.config = config
         channels = 3 * FOLD * FOLD
-        self.unet = small_unet(channels, channels, config.widths, config.layers)
+        self.unet = UNet(channels, channels, config.widths, config.layers)
         for parameter in self.unet.conv_out.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1], H and W multiples of 16, to restored RGB of the same shape, not clipped."""
         folded = F.pixel_unshuffle(pictures * 2 - 1, FOLD)
-        residual = self.unet(folded, 0).sample
+        residual = self.unet(folded, 0)
         return pictures + F.pixel_shuffle(residual, FOLD).to(pictures.dtype)

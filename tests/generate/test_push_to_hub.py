@@ -11,8 +11,7 @@ THERE_AND_BACK = """
 import numpy as np
 import torch
 from facegen.generate.model.prior import fit_linear_prior
-from facegen.generate.model.diffusion import FacePipeline
-from facegen.generate.model.vae import ConditionalVae
+from facegen.generate.model.diffusion import ConditionalVae, FacePipeline
 from tests.generate.faces import small_pack
 
 torch.manual_seed(0)

@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from facegen.generate.model.cells import LatentGroup
-from facegen.generate.model.diffusion import FacePipeline
+from facegen.generate.model.diffusion import ConditionalVae, FacePipeline
 from facegen.generate.model.generator import FaceGenerator
 from facegen.generate.model.prior import canonical_vectors, fit_linear_prior
 from facegen.generate.model.regularization import balance_divergences
-from facegen.generate.model.vae import ConditionalVae
 from facegen.generate.sliders import Sliders
 from tests.generate.faces import small_pack
 

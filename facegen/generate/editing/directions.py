@@ -107,8 +107,8 @@ def fit_directions(pack: PackedFaces, texture: np.ndarray, shape: np.ndarray, sh
 
     Args:
         pack: the dataset.
-        texture: (N, K) the faces' texture codes (`ConditionalVae.encode_texture`).
-        shape: (N, L) their shape codes (`ConditionalVae.encode_shapes`).
+        texture: (N, K) the faces' texture codes (`VaeNetwork.encode_texture`).
+        shape: (N, L) their shape codes (`VaeNetwork.encode_shapes`).
         shape_axes: (L, 1404) the generator's principal axes of shapes.
     """
     from sklearn.svm import LinearSVC

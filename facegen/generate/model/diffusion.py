@@ -6,13 +6,32 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 
 from facegen.generate.model.generator import FaceGenerator
-from facegen.generate.model.vae import ConditionalVae
+from facegen.generate.model.vae import VaeNetwork
 from facegen.generate.sliders import Sliders
+
+
+class ConditionalVae(VaeNetwork, ModelMixin, ConfigMixin):
+    """`VaeNetwork` with diffusers' `from_pretrained`, `save_pretrained` and `push_to_hub`."""
+
+    config_name = "config.json"  # type: ignore[assignment]
+
+    @register_to_config
+    def __init__(
+        self,
+        texture_codes: int = 160,
+        shape_codes: int = 32,
+        anchors: int = 3200,
+        widths: tuple[int, int, int, int] = (40, 72, 112, 128),
+        latents: tuple[int, int, int] = (12, 6, 2),
+    ) -> None:
+        super().__init__(texture_codes, shape_codes, anchors, widths, latents)
 
 
 @dataclass

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers.utils.logging import disable_progress_bar
 from torch import nn
 
 from facegen.device import choose_device
@@ -16,7 +15,7 @@ from facegen.generate.frame import geometry
 from facegen.generate.frame.variants import flow_from_canonical
 from facegen.generate.model.latents import Latents
 from facegen.generate.model.prior import canonical_vectors
-from facegen.generate.model.vae import ConditionalVae
+from facegen.generate.model.vae import VaeNetwork, load_vae
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
 from facegen.training.precision import is_bfloat16_quick
 
@@ -34,7 +33,7 @@ class FaceGenerator:
         device: as `device.choose_device` takes it.
     """
 
-    def __init__(self, vae: ConditionalVae, device: str = "auto") -> None:
+    def __init__(self, vae: VaeNetwork, device: str = "auto") -> None:
         self.device = choose_device(device)
         self.vae = vae.eval().requires_grad_(False)
         nn.Module.to(vae, device=self.device, dtype=torch.float32)
@@ -49,16 +48,9 @@ class FaceGenerator:
         Raises:
             WeightsError: it is missing or was changed.
         """
-        from facegen.errors import WeightsError
         from facegen.generate.weights import generator_folder
 
-        path = Path(folder) if folder is not None else generator_folder()
-        disable_progress_bar()
-        try:
-            vae = ConditionalVae.from_pretrained(path, torch_dtype=torch.float32)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise WeightsError(f"Expected a generator in {path}, found none that can be loaded ({error}).") from error
-        return cls(vae, device)
+        return cls(load_vae(Path(folder) if folder is not None else generator_folder()), device)
 
     def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
         """Samples faces from the prior; a seed gives the same face in any batch.

@@ -4,7 +4,7 @@ Faces warped to one shape are aligned so well that their principal components (C
 decoder that need no training; the latent groups of the VAE model the residual.
 
 New codes are mixed from those of training faces, a mixture-of-posteriors prior (VampPrior, arXiv:1705.07120) instead of one
-Gaussian, because the distribution of hair is multimodal. See `ConditionalVae.sample_prior`.
+Gaussian, because the distribution of hair is multimodal. See `VaeNetwork.sample_prior`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.generate.model.vae import ConditionalVae
+from facegen.generate.model.vae import VaeNetwork
 
 POSITIONS = (64, 256, 1024)
 """Positions of the latent groups' maps, for balancing their KL divergences."""
@@ -56,7 +56,7 @@ def balance_divergences(divergences: Tensor, progress: float) -> Tensor:
 
 @torch.no_grad()
 def recalibrate_batch_norm(
-    vae: ConditionalVae, *, batches: int = 10, batch_size: int = 24, temperature: float = 0.8
+    vae: VaeNetwork, *, batches: int = 10, batch_size: int = 24, temperature: float = 0.8
 ) -> None:
     """Estimates the batch norms' running statistics from samples of the prior with random sliders.
 
@@ -80,7 +80,7 @@ def recalibrate_batch_norm(
         norm.momentum = None  # cumulative average over the batches
         norm.train()
     generator = torch.Generator().manual_seed(0)
-    flows = torch.zeros(batch_size, 2, 64, 64, device=vae.device)
+    flows = torch.zeros(batch_size, 2, 64, 64, device=vae.texture_mean.device)
     for _ in range(batches):
         codes, _ = vae.sample_prior(batch_size, generator, temperature)
         sliders = torch.rand(batch_size, 5, generator=generator).to(codes)

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from facegen.errors import InputError
 from facegen.generate.dataset.packed import HEAD, PackedFaces
 from facegen.generate.model.critic import Critic, critic_hinge_loss, frozen_networks, generator_hinge_loss
+from facegen.generate.model.diffusion import ConditionalVae
 from facegen.generate.model.prior import LinearPrior, canonical_vectors, fit_linear_prior
 from facegen.generate.model.regularization import balance_divergences, recalibrate_batch_norm, sum_spectral_norms
-from facegen.generate.model.vae import ConditionalVae
 from facegen.restore.losses import feature_distance, texture_distance
 from facegen.training.augment import to_float
 from facegen.training.task import DISCRIMINATOR, GENERATOR, BatchSpec, Task, TrainingData

@@ -11,12 +11,16 @@ that the latents need not learn a slider's effect, and identity is preserved whe
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facegen.config import read_json
+from facegen.errors import FacegenError, WeightsError
 from facegen.generate.frame.repaint import HAIR_COLOURS, HAIR_LUMINANCES, LUMINANCE
 from facegen.generate.frame.variants import CANONICAL_BACKGROUND, CANONICAL_HAIR
 from facegen.generate.model.cells import DepthwiseCell, Down, LatentGroup, ResidualCell, Up
@@ -32,8 +36,8 @@ LEADING, NEIGHBOURS = 28, 200
 """Leading texture codes that measure the distance of two faces, and number of neighbours that a new face is mixed from."""
 
 
-class ConditionalVae(ModelMixin, ConfigMixin):
-    """The network (see the module's docstring).
+class VaeNetwork(nn.Module):
+    """The network (see the module's docstring); `diffusion.ConditionalVae` is the same as a model of diffusers.
 
     Buffers hold the linear prior (`prior.LinearPrior`); `is_warm` is 1 once they are filled.
 
@@ -45,9 +49,16 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         latents: channels of the latent groups at 8, 16 and 32 pixels.
     """
 
-    config_name = "config.json"  # type: ignore[assignment]
+    texture_mean: Tensor
+    texture_axes: Tensor
+    shape_mean: Tensor
+    shape_axes: Tensor
+    anchor_codes: Tensor
+    anchor_shapes: Tensor
+    anchor_count: Tensor
+    blend: Tensor
+    is_warm: Tensor
 
-    @register_to_config
     def __init__(
         self,
         texture_codes: int = 160,
@@ -57,6 +68,7 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         latents: tuple[int, int, int] = (12, 6, 2),
     ) -> None:
         super().__init__()
+        self.latent_channels = tuple(latents)
         fine, w32, w16, w8 = widths
         size = TEXTURE * TEXTURE * 3 + MAPS * MAPS * 2
         self._add_buffer("texture_mean", size)
@@ -161,7 +173,7 @@ class ConditionalVae(ModelMixin, ConfigMixin):
 
     def noise_shapes(self) -> list[tuple[int, int, int]]:
         """Shape (channels, height, width) of the noise of each latent group."""
-        return [(channels, side, side) for channels, side in zip(self.config["latents"], (8, 16, 32), strict=True)]
+        return [(channels, side, side) for channels, side in zip(self.latent_channels, (8, 16, 32), strict=True)]
 
     # latent groups -------------------------------------------------------------------------------------------------
 
@@ -269,6 +281,28 @@ class ConditionalVae(ModelMixin, ConfigMixin):
         encoded = None if canonical is None else self.encode(canonical)
         features, divergences, standards = self.decode_canonical(base, condition, encoded, noises, temperature)
         return self.decode_posed(features, base, flow, sliders, condition), divergences, standards
+
+
+def load_vae(folder: Path) -> VaeNetwork:
+    """The network from a folder that diffusers saved, in full precision, without importing diffusers.
+
+    Raises:
+        WeightsError: the folder holds no such network.
+    """
+    index = folder / "diffusion_pytorch_model.safetensors.index.json"
+    try:
+        config = read_json(folder / "config.json")
+        files = (
+            set(read_json(index)["weight_map"].values())
+            if index.is_file()
+            else {f"{index.name.split('.')[0]}.safetensors"}
+        )
+        state = {name: value for file in sorted(files) for name, value in load_file(folder / file).items()}
+        network = VaeNetwork(**{name: value for name, value in config.items() if not name.startswith("_")})
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except (FacegenError, OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"Expected a generator in {folder}, found none that can be loaded ({error}).") from error
+    return network
 
 
 def sampling_grid(flow: Tensor) -> Tensor:
