@@ -17,9 +17,8 @@ import numpy as np
 
 from benchmarks.report import report
 from facegen.media import Frame, is_picture, probe, read_frames, read_picture, write_video
-from facegen.provenance import THRESHOLD, Claims, Watermark, find_mark, mark_picture, sign, verify
-from facegen.provenance.detection import canonical
-from facegen.provenance.search import search_video
+from facegen.provenance import THRESHOLD, Claims, Watermark, detect_mark, mark_picture, sign, verify
+from facegen.provenance.detection import search_video, to_canonical_grid
 
 PAYLOAD = 0xFACE01
 FRAMES = 50
@@ -160,7 +159,7 @@ def _statistics(name: str, scores: list[float]) -> dict[str, Any]:
 
 
 def _score(image: np.ndarray) -> float:
-    return round(find_mark(canonical(image), PAYLOAD).score, 1)
+    return round(detect_mark(to_canonical_grid(image), PAYLOAD).score, 1)
 
 
 def _found(path: Path) -> float:

@@ -1,11 +1,17 @@
-"""Outputs say what they are: content credentials (C2PA), an invisible watermark, a plain notice; and their check."""
+"""Provenance of outputs: content credentials (C2PA), an invisible watermark, a plain notice; and their verification."""
 
-from facegen.provenance.credentials import Claims, Credentials, read_credentials, sign, sign_output
-from facegen.provenance.detection import THRESHOLD, MarkScore, find_mark
-from facegen.provenance.keys import InstallationKey, installation_key, read_key
-from facegen.provenance.notice import NOTICE, has_notice
+from facegen.provenance.credentials import (
+    NOTICE,
+    Claims,
+    Credentials,
+    has_notice,
+    read_credentials,
+    sign,
+    sign_output,
+)
+from facegen.provenance.detection import THRESHOLD, MarkScore, MarkSearch, detect_mark
+from facegen.provenance.keys import InstallationKey, get_installation_key, read_key
 from facegen.provenance.report import FALSE_POSITIVE_RATE, Report, verify
-from facegen.provenance.search import MarkSearch
 from facegen.provenance.watermark import Watermark, mark_picture
 
 __all__ = [
@@ -19,9 +25,9 @@ __all__ = [
     "MarkSearch",
     "Report",
     "Watermark",
-    "find_mark",
+    "detect_mark",
+    "get_installation_key",
     "has_notice",
-    "installation_key",
     "mark_picture",
     "read_credentials",
     "read_key",

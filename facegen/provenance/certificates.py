@@ -1,8 +1,7 @@
-"""Making a signing key and its certificates, once in the life of an installation.
+"""Creates the signing key of an installation and its certificates.
 
-A root certificate made for this installation signs one leaf certificate, and the leaf signs the files. The root's
-private key is thrown away at once, so nothing else can ever be issued under it. The certificates follow the C2PA
-profile: X.509 v3, ES256, a leaf that is no CA, with the digitalSignature usage and an accepted extended key usage.
+A new root certificate signs one leaf certificate, and the leaf signs files. The root's private key is discarded at once,
+so that nothing else can be issued under it. The certificates follow the C2PA profile: X.509 v3, ES256, a leaf that is no CA, with the digitalSignature usage and an accepted extended key usage.
 """
 
 import datetime
@@ -12,19 +11,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from facegen.provenance.keys import ORGANISATION
-
 _LIFETIME = datetime.timedelta(days=25 * 365)
 _BACKDATED = datetime.timedelta(days=1)
 
 
-def make_key() -> str:
-    """A fresh private key, its certificate and the root certificate, as PEM one after the other."""
+def create_key(organisation: str) -> str:
+    """A new private key, its certificate and the root certificate, as PEM one after the other.
+
+    Args:
+        organisation: name of the organisation in both certificates.
+    """
     root_key = ec.generate_private_key(ec.SECP256R1())
     leaf_key = ec.generate_private_key(ec.SECP256R1())
-    root = _certificate("facegen installation root", "facegen installation root", root_key.public_key(), root_key)
-    mark = root.fingerprint(hashes.SHA256())[:3].hex()
-    leaf = _certificate(f"facegen installation {mark}", "facegen installation root", leaf_key.public_key(), root_key)
+    root_name = _name(organisation, "facegen installation root")
+    root = _sign_certificate(root_name, root_name, root_key.public_key(), root_key)
+    leaf_name = _name(organisation, f"facegen installation {root.fingerprint(hashes.SHA256())[:3].hex()}")
+    leaf = _sign_certificate(leaf_name, root_name, leaf_key.public_key(), root_key)
     private = leaf_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -32,8 +34,8 @@ def make_key() -> str:
     return (private + leaf.public_bytes(pem) + root.public_bytes(pem)).decode("ascii")
 
 
-def _certificate(
-    subject: str, issuer: str, public_key: ec.EllipticCurvePublicKey, root_key: ec.EllipticCurvePrivateKey
+def _sign_certificate(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, root_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
     """One certificate signed by the root: the root itself where subject and issuer are the same, else the leaf."""
     is_root = subject == issuer
@@ -51,8 +53,8 @@ def _certificate(
     )
     builder = (
         x509.CertificateBuilder()
-        .subject_name(_name(subject))
-        .issuer_name(_name(issuer))
+        .subject_name(subject)
+        .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
@@ -67,10 +69,10 @@ def _certificate(
     return builder.sign(root_key, hashes.SHA256())
 
 
-def _name(common_name: str) -> x509.Name:
+def _name(organisation: str, common_name: str) -> x509.Name:
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANISATION),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )

@@ -1,10 +1,11 @@
-"""Content credentials (C2PA): a signed statement of what was done, inside the file or beside it.
+"""Content credentials (C2PA), a signed manifest in the file or beside it; and a plain notice in the file's metadata.
 
 Nothing here uses the network: no timestamp authority, no revocation lookup, no remote manifests.
 """
 
 import datetime
 import hashlib
+import mmap
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,14 +20,18 @@ from facegen import __version__
 from facegen.errors import InputError, ResourceError
 from facegen.media import atomic_output
 from facegen.media.source import display_name
-from facegen.provenance.keys import ORGANISATION, InstallationKey, installation_key, read_key
+from facegen.provenance.keys import ORGANISATION, InstallationKey, get_installation_key, read_key
+
+_NOTICE_START = "Synthetic: made with facegen"
+NOTICE = f"{_NOTICE_START} {__version__}"
+"""Written into the comment of every picture and video, for readers that do not know C2PA."""
 
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _SYNTHETIC, _COMPOSITE = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
 _JOB_ASSERTION = "facegen.job"
 
 JOBS: Mapping[str, str] = {"swap": _COMPOSITE, "talk": _COMPOSITE, "restore": _COMPOSITE, "generate": _SYNTHETIC}
-"""What facegen does, with the IPTC digital source type that says how much of the result is synthetic."""
+"""Jobs of facegen, with the IPTC digital source type of their results."""
 
 EMBEDDING = {
     ".jpeg": "image/jpeg",
@@ -37,7 +42,7 @@ EMBEDDING = {
     ".png": "image/png",
     ".webp": "image/webp",
 }
-"""Name endings of the containers that take the manifest in; every other file gets a side-car."""
+"""Suffixes of the containers that can embed a manifest, with their MIME type; every other file gets a side-car."""
 
 _OFFLINE = {
     "core": {"allowed_network_hosts": []},
@@ -49,7 +54,7 @@ _OFFLINE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
-    """What a signed file says of itself."""
+    """Claims of a signed file."""
 
     job: str
     """One of `JOBS`."""
@@ -62,12 +67,12 @@ class Claims:
 
     def __post_init__(self) -> None:
         if self.job not in JOBS:
-            raise ValueError(f"job must be one of {', '.join(JOBS)}, but got {self.job!r}")
+            raise ValueError(f"Expected a job of {', '.join(JOBS)}, found {self.job!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """What a file's manifest says, and whether it may be believed."""
+    """The claims of a file's manifest, and the result of its validation."""
 
     is_intact: bool
     """Whether the signature holds and the content is what was signed."""
@@ -91,13 +96,13 @@ class Credentials:
     """Whether the manifest lies beside the file and not in it."""
 
 
-def side_car(path: Path) -> Path:
-    """Where the manifest of a file lies whose container cannot hold one."""
+def side_car_path(path: Path) -> Path:
+    """Path of the manifest of a file whose container cannot embed one."""
     return path.with_name(path.name + ".c2pa")
 
 
 def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
-    """Sign a finished file with this installation's key; audio and video packets stay as they are.
+    """Signs a finished file with this installation's key; audio and video packets stay as they are.
 
     The file is replaced in one step: a crash leaves the unsigned file or the signed one. Where the container holds no
     manifest (Matroska, WebM ...), the file stays and a side-car `NAME.c2pa` is written beside it.
@@ -111,8 +116,8 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
     """
     file = Path(path)
     kind = EMBEDDING.get(file.suffix.lower())
-    holder = file if kind else side_car(file)
-    key = installation_key()
+    holder = file if kind else side_car_path(file)
+    key = get_installation_key()
     with atomic_output(holder) as temporary:
         try:
             manifest = _sign_to(file, temporary, kind, claims, key)
@@ -144,7 +149,7 @@ def sign_output(path: str | os.PathLike[str], claims: Claims) -> tuple[str, ...]
 
 
 def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key: InstallationKey) -> bytes:
-    """Write the signed copy (or, where `kind` is None, nothing) and return the manifest."""
+    """Writes the signed copy (or, where `kind` is None, nothing) and returns the manifest."""
     info = c2pa.C2paSignerInfo("es256", key.chain_pem.encode(), key.private_pem.encode(), None)
     with ExitStack() as stack:
         context = stack.enter_context(c2pa.Context.from_dict(_OFFLINE))
@@ -165,7 +170,7 @@ def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key:
 
 
 def _add_parent(builder: c2pa.Builder, parent: Path) -> None:
-    """Name what was edited as an ingredient; the credentials it may have of its own are carried along."""
+    """Adds the edited file as parent ingredient, with its own credentials if it has some."""
     builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
     ingredient = {"title": "target", "relationship": "parentOf"}
     with parent.open("rb") as stream:
@@ -204,27 +209,27 @@ def _sha256(path: Path) -> str:
 
 
 def read_credentials(path: str | os.PathLike[str]) -> Credentials | None:
-    """The credentials in a file or in the side-car beside it, checked; None where there are none.
+    """Reads and validates the credentials in a file or in its side-car; None where there are none.
 
     Raises:
         InputError: the file cannot be opened.
     """
     file = Path(path)
     key = read_key()
-    # Our root is the only anchor: «trusted» then means «signed here».
+    # this installation's root is the only trust anchor, so «trusted» means «signed here»
     trust = {"trust": {"trust_anchors": key.root_pem}} if key else {}
     try:
         with ExitStack() as stack:
             context = stack.enter_context(c2pa.Context.from_dict({**_OFFLINE, **trust}))
-            reader = _embedded(file, context, stack) or _beside(file, context, stack)
-            return None if reader is None else _credentials(reader)
+            reader = _open_embedded(file, context, stack) or _open_side_car(file, context, stack)
+            return None if reader is None else _parse_credentials(reader)
     except c2pa.C2paError as error:
-        return _unreadable(str(error))
+        return _unreadable_credentials(str(error))
     except OSError as error:
         raise InputError(f"Expected a file, found {display_name(file)} ({error.strerror}): check its name.") from error
 
 
-def _embedded(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader | None:
+def _open_embedded(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader | None:
     stream = stack.enter_context(file.open("rb"))
     try:
         reader = c2pa.Reader.try_create(None, stream, context=context)
@@ -233,8 +238,8 @@ def _embedded(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reade
     return None if reader is None else stack.enter_context(reader)
 
 
-def _beside(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader | None:
-    manifest = side_car(file)
+def _open_side_car(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader | None:
+    manifest = side_car_path(file)
     if not manifest.is_file():
         return None
     stream = stack.enter_context(file.open("rb"))
@@ -242,7 +247,7 @@ def _beside(file: Path, context: c2pa.Context, stack: ExitStack) -> c2pa.Reader 
     return stack.enter_context(reader)
 
 
-def _credentials(reader: c2pa.Reader) -> Credentials:
+def _parse_credentials(reader: c2pa.Reader) -> Credentials:
     manifest = reader.get_active_manifest() or {}
     results = (reader.get_validation_results() or {}).get("activeManifest") or {}
     passed = {entry.get("code") for entry in results.get("success", ())}
@@ -258,7 +263,7 @@ def _credentials(reader: c2pa.Reader) -> Credentials:
     is_ours = is_facegen and "signingCredential.trusted" in passed and "claimSignature.validated" in passed
     return Credentials(
         is_intact=is_intact,
-        problem="" if is_intact else _problem(results),
+        problem="" if is_intact else _describe_problem(results),
         signer="this installation" if is_ours else "another facegen" if is_facegen else "unknown",
         signer_name=signature.get("common_name") or signature.get("issuer") or "",
         job=str(job.get("job", "")) if is_facegen else "",
@@ -270,8 +275,8 @@ def _credentials(reader: c2pa.Reader) -> Credentials:
     )
 
 
-def _problem(results: dict[str, Any]) -> str:
-    """The first failure in words; the C2PA status code is kept for what has none of its own."""
+def _describe_problem(results: dict[str, Any]) -> str:
+    """The first failure as a sentence; C2PA status codes that are not translated are quoted."""
     codes = [entry.get("code", "") for entry in results.get("failure", ())]
     if any(code.endswith("Hash.mismatch") for code in codes):
         return "the content was changed after it was signed"
@@ -282,8 +287,8 @@ def _problem(results: dict[str, Any]) -> str:
     return f"it does not hold ({', '.join(codes) or 'no reason given'})"
 
 
-def _unreadable(reason: str) -> Credentials:
-    """Credentials that are there but damaged beyond reading."""
+def _unreadable_credentials(reason: str) -> Credentials:
+    """Credentials that exist but cannot be parsed."""
     return Credentials(
         is_intact=False,
         problem=f"it is damaged and cannot be read ({reason[:120]})",
@@ -296,3 +301,15 @@ def _unreadable(reason: str) -> Credentials:
         source_type="",
         is_side_car=False,
     )
+
+
+def has_notice(path: Path) -> bool:
+    """Whether the bytes of a file hold the notice.
+
+    All containers that facegen writes keep their comment as plain text, so that no parser is needed. The notice is no
+    evidence: anyone can write or remove it.
+    """
+    if path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_NOTICE_START.encode()) >= 0

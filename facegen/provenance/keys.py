@@ -1,4 +1,4 @@
-"""The key with which this installation signs: made on first use, kept readable for its owner alone."""
+"""The signing key of this installation: created on first use, readable for its owner only."""
 
 import base64
 import hashlib
@@ -12,13 +12,13 @@ from facegen.config import home
 from facegen.errors import InputError, ResourceError
 
 ORGANISATION = "facegen"
-"""The organisation named in the certificates, by which a reader knows that the signer calls itself facegen."""
+"""Organisation in the certificates; by it a file says that facegen signed it."""
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstallationKey:
-    """What signs, and what says who signed."""
+    """A private key and its certificates."""
 
     private_pem: str
     """The leaf's private key, PKCS #8."""
@@ -29,13 +29,13 @@ class InstallationKey:
 
     @property
     def installation_id(self) -> int:
-        """24 bits of the root certificate's SHA-256; the watermark carries them."""
+        """24 bits of the root certificate's SHA-256, the payload of the watermark."""
         content = base64.b64decode(self.root_pem.removeprefix(_BEGIN).partition(_END)[0])
         return int.from_bytes(hashlib.sha256(content).digest()[:3], "big")
 
 
 def key_path() -> Path:
-    """Where this installation's key lives; it need not exist yet."""
+    """Path of this installation's key, which need not exist yet."""
     return home() / "keys" / "installation.pem"
 
 
@@ -53,27 +53,27 @@ def read_key() -> InstallationKey | None:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Expected facegen's signing key in {path}, but it cannot be read; move it away.") from error
     end = "-----END PRIVATE KEY-----\n"
-    private, found, chain = text.partition(end)
+    private, known, chain = text.partition(end)
     certificates = chain.split(_BEGIN)
-    if not found or len(certificates) != 3 or not chain.endswith(_END):
+    if not known or len(certificates) != 3 or not chain.endswith(_END):
         raise InputError(f"Expected a private key and two certificates in {path}; move the file away to make new ones.")
     return InstallationKey(private_pem=private + end, chain_pem=chain, root_pem=_BEGIN + certificates[2])
 
 
-def installation_key() -> InstallationKey:
-    """This installation's key, made now if there is none.
+def get_installation_key() -> InstallationKey:
+    """This installation's key, created if there is none.
 
     Raises:
         InputError: the key file is damaged.
         ResourceError: the key cannot be written.
     """
-    found = read_key()
-    if found is not None:
-        return found
-    # Only the first use of an installation needs the library that makes keys.
-    from facegen.provenance.certificates import make_key
+    known = read_key()
+    if known is not None:
+        return known
+    # the library that creates keys is only imported for the first use
+    from facegen.provenance.certificates import create_key
 
-    _write_once(key_path(), make_key())
+    _write_once(key_path(), create_key(ORGANISATION))
     made = read_key()
     if made is None:
         raise ResourceError(f"Wrote a signing key to {key_path()} and it is gone again; check the folder.")
@@ -81,7 +81,7 @@ def installation_key() -> InstallationKey:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write the key unless another process was faster, never showing a half-written or a readable-by-others file."""
+    """Writes the key atomically, readable for its owner only, unless another process was faster."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a file says of its making, and how far each statement can be believed."""
+"""The provenance report of a file: credentials, watermark and notice, and a verdict from all three."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facegen.media import is_picture
-from facegen.provenance.credentials import Credentials, read_credentials
-from facegen.provenance.detection import THRESHOLD
+from facegen.provenance.credentials import Credentials, has_notice, read_credentials
+from facegen.provenance.detection import MAX_COMPARISONS, THRESHOLD, MarkSearch, search_picture, search_video
 from facegen.provenance.keys import read_key
-from facegen.provenance.notice import has_notice
-from facegen.provenance.search import LOOKS, MarkSearch, search_picture, search_video
 
-FALSE_POSITIVE_RATE = LOOKS * 1e-9
-"""The most unmarked files taken for marked ones, by the normal law: one look in 10^9 lies above the threshold."""
+FALSE_POSITIVE_RATE = MAX_COMPARISONS * 1e-9
+"""The most unmarked files taken for marked ones, by the normal law: one comparison in 10^9 lies above the threshold."""
 
 Verdict = Literal["made here", "marked", "signed elsewhere", "changed", "only says so", "nothing found"]
 
@@ -36,12 +34,12 @@ _JOBS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that was found in one file."""
+    """All statements of one file about its origin."""
 
     path: str
     """The file."""
     kind: Literal["picture", "video"]
-    """What it is, by its content."""
+    """The kind of its content."""
     credentials: Credentials | None
     """The C2PA manifest, checked; None where there is none."""
     search: MarkSearch
@@ -53,7 +51,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The whole in one phrase."""
+        """The conclusion from credentials, watermark and notice."""
         credentials, mark = self.credentials, self.search.best
         is_facegen = credentials is not None and credentials.signer != "unknown"
         if credentials is not None and credentials.is_intact and credentials.signer == "this installation":
@@ -70,12 +68,12 @@ class Report:
         return self.verdict in ("made here", "marked", "signed elsewhere")
 
     def lines(self) -> list[str]:
-        """The report in plain words, the verdict first."""
+        """The report as sentences, the verdict first."""
         notice = "in the metadata: «Synthetic: made with facegen»." if self.has_notice else "none in the metadata."
         return [
             _VERDICTS[self.verdict],
-            *_credential_lines(self.credentials),
-            f"Watermark: {self._mark_words()}",
+            *_describe_credentials(self.credentials),
+            f"Watermark: {self._describe_mark()}",
             f"Notice: {notice}",
         ]
 
@@ -91,8 +89,8 @@ class Report:
                 "orientation": mark.orientation,
                 "installation": None if mark.payload is None else f"{mark.payload:06x}",
                 "is_this_installation": self.is_mark_ours,
-                "places": self.search.places,
-                "marked_places": self.search.marked_places,
+                "places": self.search.positions,
+                "marked_places": self.search.marked_positions,
             }
         return {
             "file": self.path,
@@ -104,7 +102,7 @@ class Report:
             "has_notice": self.has_notice,
         }
 
-    def _mark_words(self) -> str:
+    def _describe_mark(self) -> str:
         mark = self.search.best
         if mark is None:
             return "the picture is too small to carry one."
@@ -112,8 +110,8 @@ class Report:
         if not mark.is_found:
             return f"not found ({measure})."
         words = [f"found ({measure}; of four million unmarked files at most one would score as high)"]
-        if self.search.places > 1:
-            words.append(f"in {self.search.marked_places} of {self.search.places} places")
+        if self.search.positions > 1:
+            words.append(f"in {self.search.marked_positions} of {self.search.positions} places")
         if mark.orientation != "upright":
             words.append(f"the picture is {mark.orientation}")
         if mark.payload is None:
@@ -124,7 +122,7 @@ class Report:
 
 
 def verify(path: str | os.PathLike[str]) -> Report:
-    """Look at a picture or video for all that facegen leaves in its outputs.
+    """Checks a picture or video for credentials, watermark and notice.
 
     Raises:
         InputError: it is no picture or video, or it is damaged.
@@ -144,7 +142,7 @@ def verify(path: str | os.PathLike[str]) -> Report:
     )
 
 
-def _credential_lines(credentials: Credentials | None) -> list[str]:
+def _describe_credentials(credentials: Credentials | None) -> list[str]:
     if credentials is None:
         return ["Content credentials: none."]
     place = "beside the file (.c2pa)" if credentials.is_side_car else "in the file"

@@ -1,4 +1,4 @@
-"""The invisible mark: a fixed faint pattern added to the luma of everything facegen writes.
+"""The invisible watermark: a fixed faint pattern added to the luma of everything that facegen writes.
 
 The picture is divided into cells, 48 along its shorter side, so that the pattern scales with the picture and survives
 rescaling. A cell holds one of six low-to-middle DCT waves of 8x8 with a fixed pseudo-random sign. Half of the cells
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facegen.provenance.keys import installation_key
+from facegen.provenance.keys import get_installation_key
 
 CELLS = 48
 """Cells along the shorter side of a picture."""
@@ -24,7 +24,7 @@ STEP = 8
 """Samples along a side of a cell on the canonical grid."""
 PAYLOAD_BITS = 32
 _PAYLOAD_IDS = 1 << 24
-_PLAN = 256
+_PLAN_CELLS = 256
 """Cells along a side of the fixed plan of signs; wider pictures repeat it."""
 _DEVIATION = 1.0
 """Standard deviation of the pattern in steps of 255, at 480 lines and above: about 48 dB."""
@@ -33,7 +33,7 @@ _DEVIATION_SMALL = 1.4
 
 
 class Watermark:
-    """The mark for pictures of one size, built once a clip.
+    """The pattern for pictures of one size, built once a clip.
 
     Attributes:
         size_hw: height and width of the displayed picture.
@@ -43,7 +43,7 @@ class Watermark:
     """
 
     def __init__(self, size_hw: tuple[int, int], payload: int | None = None) -> None:
-        """Build the pattern for a size.
+        """Builds the pattern for a size.
 
         Args:
             size_hw: height and width in pixels.
@@ -53,8 +53,8 @@ class Watermark:
             ResourceError: the installation's key, whose id is wanted, cannot be written.
         """
         self.size_hw = size_hw
-        self.payload = installation_key().installation_id if payload is None else payload
-        self.luma_delta = _delta(size_hw, self.payload)
+        self.payload = get_installation_key().installation_id if payload is None else payload
+        self.luma_delta = _build_delta(size_hw, self.payload)
 
 
 def mark_picture(image_rgb: NDArray[np.uint8], payload: int | None = None) -> NDArray[np.uint8]:
@@ -68,7 +68,7 @@ def mark_picture(image_rgb: NDArray[np.uint8], payload: int | None = None) -> ND
     return np.clip(image_rgb.astype(np.int16) + delta, 0, 255).astype(np.uint8)
 
 
-def grid(size_hw: tuple[int, int]) -> tuple[int, int]:
+def cell_grid(size_hw: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of cells of a picture: `CELLS` along the shorter side, nearly square cells."""
     height, width = size_hw
     shorter = min(height, width)
@@ -76,18 +76,18 @@ def grid(size_hw: tuple[int, int]) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1)
-def plan() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+def cell_plan() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """The published plan: sign (-1 or 1) and wave number of each cell, both (256, 256).
 
     SHAKE-256 rather than a random generator: the plan must be the same in every version of every library.
     """
-    stream = hashlib.shake_256(b"facegen watermark 1").digest(2 * _PLAN * _PLAN)
-    numbers = np.frombuffer(stream, np.uint8).reshape(2, _PLAN, _PLAN)
+    stream = hashlib.shake_256(b"facegen watermark 1").digest(2 * _PLAN_CELLS * _PLAN_CELLS)
+    numbers = np.frombuffer(stream, np.uint8).reshape(2, _PLAN_CELLS, _PLAN_CELLS)
     signs = (numbers[0] & 1).astype(np.float32) * 2 - 1
     return signs, (numbers[1] % len(WAVES)).astype(np.intp)
 
 
-def cut(array: NDArray, rows: int, columns: int) -> NDArray:
+def tile_plan(array: NDArray, rows: int, columns: int) -> NDArray:
     """The upper left part of the plan, repeated where a picture is longer than it."""
     return array.take(range(rows), axis=0, mode="wrap").take(range(columns), axis=1, mode="wrap")
 
@@ -100,8 +100,8 @@ def wave_patterns() -> NDArray[np.float32]:
     return (patterns / np.sqrt((patterns**2).sum(axis=(1, 2), keepdims=True))).astype(np.float32)
 
 
-def slots(rows: int, columns: int) -> NDArray[np.int64]:
-    """(rows, columns): the payload bit, 0 to 31, that each cell carries, or -1 for the cells that say «facegen».
+def payload_slots(rows: int, columns: int) -> NDArray[np.int64]:
+    """(rows, columns): the payload bit, 0 to 31, of each cell, or -1 for the cells of the fixed pattern.
 
     Every 8x8 group of cells holds each bit once.
     """
@@ -111,44 +111,44 @@ def slots(rows: int, columns: int) -> NDArray[np.int64]:
 
 
 def has_room(size_hw: tuple[int, int]) -> bool:
-    """Whether a picture is large enough: below two pixels a cell the waves vanish, and nothing is added."""
+    """Whether a picture is large enough for the mark: at least two pixels a cell."""
     return min(size_hw) >= 2 * CELLS
 
 
-def payload_bits(payload: int) -> NDArray[np.bool_]:
-    """The 32 bits on the wire: the 24-bit id and its check bits, most significant first.
+def encode_payload(payload: int) -> NDArray[np.bool_]:
+    """The 32 embedded bits: the 24-bit id and its check bits, most significant first.
 
     Raises:
         ValueError: the id does not fit.
     """
     if not 0 <= payload < _PAYLOAD_IDS:
-        raise ValueError(f"payload must be 0 to {_PAYLOAD_IDS - 1}, but got {payload}")
+        raise ValueError(f"Expected a payload from 0 to {_PAYLOAD_IDS - 1}, found {payload}.")
     content = payload.to_bytes(3, "big")
-    return np.unpackbits(np.frombuffer(content + _check(content), np.uint8)).astype(bool)
+    return np.unpackbits(np.frombuffer(content + _check_bits(content), np.uint8)).astype(bool)
 
 
 def payload_signs(payload: int, rows: int, columns: int) -> NDArray[np.float32]:
     """(rows, columns): -1 for the cells whose bit is 0, which turns their waves, and 1 for all others."""
-    slot = slots(rows, columns)
-    return np.where((slot >= 0) & ~payload_bits(payload)[slot], -1, 1).astype(np.float32)
+    slot = payload_slots(rows, columns)
+    return np.where((slot >= 0) & ~encode_payload(payload)[slot], -1, 1).astype(np.float32)
 
 
-def read_payload(bits: NDArray[np.bool_]) -> int | None:
+def decode_payload(bits: NDArray[np.bool_]) -> int | None:
     """The id in 32 received bits, or None where the check bits do not agree."""
     word = np.packbits(bits.astype(np.uint8)).tobytes()
-    return int.from_bytes(word[:3], "big") if _check(word[:3]) == word[3:] else None
+    return int.from_bytes(word[:3], "big") if _check_bits(word[:3]) == word[3:] else None
 
 
-def _check(content: bytes) -> bytes:
+def _check_bits(content: bytes) -> bytes:
     return hashlib.sha256(b"facegen" + content).digest()[:1]
 
 
 @lru_cache(maxsize=8)
-def _delta(size_hw: tuple[int, int], payload: int) -> NDArray[np.int8]:
-    rows, columns = grid(size_hw)
+def _build_delta(size_hw: tuple[int, int], payload: int) -> NDArray[np.int8]:
+    rows, columns = cell_grid(size_hw)
     if not has_room(size_hw):
         return np.zeros(size_hw, np.int8)
-    signs, waves = (cut(part, rows, columns) for part in plan())
+    signs, waves = (tile_plan(part, rows, columns) for part in cell_plan())
     signs = signs * payload_signs(payload, rows, columns)
     cells = signs[..., None, None] * wave_patterns()[waves]
     canvas = cells.transpose(0, 2, 1, 3).reshape(rows * STEP, columns * STEP)

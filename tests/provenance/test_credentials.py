@@ -10,7 +10,7 @@ import pytest
 from facegen.errors import InputError
 from facegen.media import read_picture, write_picture
 from facegen.provenance import Claims, read_credentials, sign
-from facegen.provenance.credentials import EMBEDDING, JOBS, side_car
+from facegen.provenance.credentials import EMBEDDING, JOBS, side_car_path
 
 VIDEOS = (".mp4", ".mov", ".m4v")
 PICTURES = tuple(suffix for suffix in EMBEDDING if suffix not in VIDEOS)
@@ -65,14 +65,14 @@ def test_the_claim_says_what_was_done(tmp_path: Path, frames: list[np.ndarray], 
 
 
 def test_an_unknown_job_is_refused() -> None:
-    with pytest.raises(ValueError, match="job must be one of"):
+    with pytest.raises(ValueError, match="Expected a job of"):
         Claims(job="cook", engine="x")
 
 
 def test_what_takes_no_manifest_gets_a_side_car(clip: Callable[[str], Path]) -> None:
     path = clip("clip.mkv")
     before = path.read_bytes()
-    assert sign(path, SWAP) == side_car(path)
+    assert sign(path, SWAP) == side_car_path(path)
     assert path.read_bytes() == before
     found = read_credentials(path)
     assert found is not None

@@ -8,7 +8,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.media import read_picture, write_picture
-from facegen.provenance import NOTICE, Claims, installation_key, mark_picture, sign, verify
+from facegen.provenance import NOTICE, Claims, get_installation_key, mark_picture, sign, verify
 from tests.provenance.conftest import encode, reencode
 
 SWAP = Claims(job="swap", engine="mesh")
@@ -26,7 +26,7 @@ def test_a_fresh_output_is_proven(marked: Path) -> None:
     assert report.search.best is not None
     assert report.search.best.is_found
     assert report.is_mark_ours
-    assert report.search.places == report.search.marked_places == 1
+    assert report.search.positions == report.search.marked_positions == 1
     text = "\n".join(report.lines())
     assert "proven" in text
     assert "a face was swapped" in text
@@ -50,14 +50,14 @@ def test_a_reencoded_output_loses_its_signature_and_keeps_its_mark(marked: Path,
     assert report.verdict == "marked"
     assert report.is_proven
     assert report.search.best is not None
-    assert report.search.best.payload in (None, installation_key().installation_id)
+    assert report.search.best.payload in (None, get_installation_key().installation_id)
 
 
 def test_a_marked_scene_among_others_is_found(tmp_path: Path, frames: list[np.ndarray]) -> None:
     marked, unmarked = [mark_picture(image) for image in frames], [image[::-1].copy() for image in frames]
     report = verify(encode(tmp_path / "film.mp4", [*unmarked * 3, *marked, *unmarked * 2]))
     assert report.verdict == "marked"
-    assert 1 <= report.search.marked_places < report.search.places
+    assert 1 <= report.search.marked_positions < report.search.positions
 
 
 def test_an_unmarked_video_is_not_taken_for_one(clip: Callable[[str], Path]) -> None:

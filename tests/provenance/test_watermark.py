@@ -10,20 +10,20 @@ import pytest
 from skimage import data
 
 from facegen.media import Frame, read_picture
-from facegen.provenance import THRESHOLD, Watermark, find_mark, installation_key, mark_picture
-from facegen.provenance.detection import canonical, mean_canonical
-from facegen.provenance.watermark import CELLS, grid, payload_bits, plan, read_payload
+from facegen.provenance import THRESHOLD, Watermark, detect_mark, get_installation_key, mark_picture
+from facegen.provenance.detection import average_on_canonical_grid, to_canonical_grid
+from facegen.provenance.watermark import CELLS, cell_grid, cell_plan, decode_payload, encode_payload
 from tests.factories import noise_rgb, portrait_rgb
 
 PAYLOAD = 0xC0FFEE
 
 
 def score(*images: np.ndarray) -> float:
-    return find_mark(mean_canonical(images)).score
+    return detect_mark(average_on_canonical_grid(images)).score
 
 
 def payload(*images: np.ndarray) -> int | None:
-    return find_mark(mean_canonical(images)).payload
+    return detect_mark(average_on_canonical_grid(images)).payload
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -65,28 +65,28 @@ def test_what_is_too_small_stays_as_it_is() -> None:
 
 def test_the_plan_is_the_published_one() -> None:
     # Files that are out in the world carry this plan; another one would no longer find their marks.
-    signs, waves = plan()
+    signs, waves = cell_plan()
     digest = hashlib.sha256(signs.astype(np.int8).tobytes() + waves.astype(np.int8).tobytes()).hexdigest()
     assert digest == "73b609226ccf4870f765c2bf4ea996b698a83ae10ac9c76077b2af9811f3c45e"
 
 
 @pytest.mark.parametrize("value", [0, 1, PAYLOAD, (1 << 24) - 1])
 def test_the_payload_comes_back(value: int) -> None:
-    bits = payload_bits(value)
+    bits = encode_payload(value)
     assert bits.shape == (32,)
-    assert read_payload(bits) == value
+    assert decode_payload(bits) == value
     for wrong in range(24):
-        assert read_payload(bits ^ (np.arange(32) == wrong)) != value
+        assert decode_payload(bits ^ (np.arange(32) == wrong)) != value
 
 
 @pytest.mark.parametrize("value", [-1, 1 << 24])
 def test_a_payload_that_does_not_fit_is_refused(value: int) -> None:
-    with pytest.raises(ValueError, match="payload must be"):
+    with pytest.raises(ValueError, match="Expected a payload"):
         Watermark((512, 512), value)
 
 
 def test_the_installation_is_marked_where_nothing_else_is_said() -> None:
-    assert Watermark((512, 512)).payload == installation_key().installation_id
+    assert Watermark((512, 512)).payload == get_installation_key().installation_id
 
 
 def test_a_marked_picture_is_found(portrait: np.ndarray, marked: np.ndarray) -> None:
@@ -97,15 +97,15 @@ def test_a_marked_picture_is_found(portrait: np.ndarray, marked: np.ndarray) -> 
 
 @pytest.mark.parametrize("quality", [90, 75, 60])
 def test_it_survives_jpeg(marked: np.ndarray, quality: int) -> None:
-    luma = canonical(jpeg(marked, quality))
-    assert find_mark(luma).is_found
-    assert find_mark(luma, PAYLOAD).payload == PAYLOAD
+    luma = to_canonical_grid(jpeg(marked, quality))
+    assert detect_mark(luma).is_found
+    assert detect_mark(luma, PAYLOAD).payload == PAYLOAD
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.63, 0.8, 1.3, 2.0])
 def test_it_survives_rescaling_and_jpeg(marked: np.ndarray, factor: float) -> None:
-    luma = canonical(jpeg(scaled(marked, factor), 85))
-    assert find_mark(luma, PAYLOAD).is_found
+    luma = to_canonical_grid(jpeg(scaled(marked, factor), 85))
+    assert detect_mark(luma, PAYLOAD).is_found
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -116,9 +116,9 @@ def test_it_is_found_however_the_picture_is_turned(marked: np.ndarray, mirrored:
 
 
 def test_an_installation_knows_its_own_mark_and_no_other(marked: np.ndarray) -> None:
-    luma = canonical(marked)
-    assert find_mark(luma, PAYLOAD).score > find_mark(luma).score
-    assert find_mark(luma, PAYLOAD ^ 0xFFFFFF).payload == PAYLOAD
+    luma = to_canonical_grid(marked)
+    assert detect_mark(luma, PAYLOAD).score > detect_mark(luma).score
+    assert detect_mark(luma, PAYLOAD ^ 0xFFFFFF).payload == PAYLOAD
 
 
 def test_it_survives_brightness_and_contrast(marked: np.ndarray) -> None:
@@ -171,4 +171,4 @@ def test_it_is_added_to_the_luma_of_any_frame(marked: np.ndarray, portrait: np.n
 
 @pytest.mark.parametrize(("size_hw", "cells"), [((512, 512), (48, 48)), ((360, 640), (48, 85)), ((640, 360), (85, 48))])
 def test_the_grid_follows_the_shape(size_hw: tuple[int, int], cells: tuple[int, int]) -> None:
-    assert grid(size_hw) == cells
+    assert cell_grid(size_hw) == cells
