@@ -13,8 +13,8 @@ from benchmarks.report import report
 from facegen.config import from_dict, override
 from facegen.device import keep_freed_memory
 from facegen.media import write_picture
-from facegen.swap.autoencoder.people import People
-from facegen.swap.autoencoder.samples import TwoPeople
+from facegen.swap.autoencoder.data import SaehdData
+from facegen.swap.autoencoder.faces import PersonFaces
 from facegen.swap.autoencoder.task import SaehdTask
 from facegen.swap.tasks import SAEHD
 from facegen.training.loader import BatchLoader
@@ -53,9 +53,9 @@ def _row(preset: str, asked: argparse.Namespace) -> dict[str, Any]:
     task = from_dict(SaehdTask, request.task_settings)
     device = torch.device("cpu")
     if asked.data is not None:
-        data = TwoPeople.read(asked.data, task, device)
+        data = SaehdData.load(asked.data, task, device)
     else:
-        data = TwoPeople(_random_people(task.resolution, 0), _random_people(task.resolution, 1), task, device)
+        data = SaehdData(_random_people(task.resolution, 0), _random_people(task.resolution, 1), task, device)
     stepper = Stepper(task, settings, print)
     loader = BatchLoader(
         data, seed=0, batch_size=settings.batch_size, slots=1, local_slots=range(1), progress=lambda _: 0.0
@@ -86,11 +86,11 @@ def _row(preset: str, asked: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _random_people(resolution: int, seed: int) -> People:
+def _random_people(resolution: int, seed: int) -> PersonFaces:
     random = torch.Generator().manual_seed(seed)
     pictures = torch.randint(0, 256, (16, 3, resolution, resolution), generator=random, dtype=torch.uint8)
     masks = torch.full((16, 1, resolution, resolution), 255, dtype=torch.uint8)
-    return People(
+    return PersonFaces(
         pictures=pictures, masks=masks, features=masks, yaw_bins=torch.zeros(16, dtype=torch.int64), skipped=()
     )
 

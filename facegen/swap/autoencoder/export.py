@@ -1,4 +1,4 @@
-"""Trained models on disk: safetensors with their settings, and `.dfm` (ONNX) for DeepFaceLive and FaceFusion."""
+"""Model files: safetensors with their settings, and `.dfm` (ONNX) for DeepFaceLive and FaceFusion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from facegen.swap.autoencoder.options import SaehdOptions
 WEIGHTS, SETTINGS, DFM, ONNX = "model.safetensors", "model.json", "model.dfm", "model.onnx"
 OPSET = 12
 SHARD_BYTES = 9_000_000
-"""Files that weights are cut into where they are to lie in a repository."""
+"""Largest shard of weights that are kept in a repository."""
 
 
 def write_model(
@@ -38,32 +38,32 @@ def write_model(
     """Writes what a swap needs; returns the files by name.
 
     Args:
-        model: its critics are left out.
+        model: its discriminators are left out.
         options: its settings.
         folder: where.
-        dfm_name: also as `.dfm`, called so.
+        dfm_name: also as `.dfm` of this name.
         with_onnx: also as plain ONNX.
         is_half: half-precision numbers in the `.dfm`.
         in_shards: the weights in half precision, in files below 10 MB.
     """
-    made = {"weights": folder / WEIGHTS, "settings": folder / SETTINGS}
-    shape = {item.name: getattr(options, item.name) for item in fields(SaehdOptions)}
-    write_json(made["settings"], to_dict(SaehdOptions(**shape)))
-    weights = {k: v.contiguous().cpu() for k, v in model.drawing_state().items()}
+    files = {"weights": folder / WEIGHTS, "settings": folder / SETTINGS}
+    settings = {item.name: getattr(options, item.name) for item in fields(SaehdOptions)}
+    write_json(files["settings"], to_dict(SaehdOptions(**settings)))
+    weights = {k: v.contiguous().cpu() for k, v in model.autoencoder_state().items()}
     if in_shards:
-        made["weights"] = _write_shards(
+        files["weights"] = _write_shards(
             {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}, folder
         )
     else:
-        with atomic_output(made["weights"]) as temporary:
+        with atomic_output(files["weights"]) as temporary:
             save_file(weights, temporary)
     if dfm_name is not None:
-        made["dfm"] = folder / dfm_name
-        write_dfm(model, options, made["dfm"], is_half=is_half)
+        files["dfm"] = folder / dfm_name
+        write_dfm(model, options, files["dfm"], is_half=is_half)
     if with_onnx:
-        made["onnx"] = folder / ONNX
-        write_onnx(model, options, made["onnx"])
-    return made
+        files["onnx"] = folder / ONNX
+        write_onnx(model, options, files["onnx"])
+    return files
 
 
 def _write_shards(weights: Mapping[str, Tensor], folder: Path) -> Path:
@@ -89,49 +89,49 @@ def _write_shards(weights: Mapping[str, Tensor], folder: Path) -> Path:
 
 
 def _read_shards(folder: Path) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for path in sorted(folder.glob("model*.safetensors")):
-        found |= load_file(path)
-    for name in sorted({key.partition("//")[0] for key in found if "//" in key}):
-        count = sum(key.startswith(f"{name}//") for key in found)
-        found[name] = torch.cat([found.pop(f"{name}//{number}") for number in range(count)])
-    return found
+        weights |= load_file(path)
+    for name in sorted({key.partition("//")[0] for key in weights if "//" in key}):
+        count = sum(key.startswith(f"{name}//") for key in weights)
+        weights[name] = torch.cat([weights.pop(f"{name}//{number}") for number in range(count)])
+    return weights
 
 
-def find_export(place: Path) -> Path:
-    """The folder with a model's files: an export, or the newest export of a run.
+def find_export(path: Path) -> Path:
+    """The folder with a model's files, of an export or of the newest export of a run.
 
     Raises:
         InputError: there is none.
     """
-    if (place / SETTINGS).is_file():
-        return place
-    made = sorted((place / "exports").glob(f"*/{SETTINGS}"), key=lambda path: path.stat().st_mtime)
-    if made:
-        return made[-1].parent
-    raise InputError(f"Expected a trained model at {place}, found none; export the training first.")
+    if (path / SETTINGS).is_file():
+        return path
+    exports = sorted((path / "exports").glob(f"*/{SETTINGS}"), key=lambda file: file.stat().st_mtime)
+    if exports:
+        return exports[-1].parent
+    raise InputError(f"Expected a trained model at {path}, found none; export the training first.")
 
 
-def read_model(place: Path) -> tuple[SaehdModel, SaehdOptions]:
-    """A trained model, ready to draw.
+def load_model(path: Path) -> tuple[SaehdModel, SaehdOptions]:
+    """Loads a trained model for inference, from a run or an export.
 
     Raises:
         InputError: there is none, or its files do not belong together.
     """
-    folder = find_export(place)
+    folder = find_export(path)
     options = from_dict(SaehdOptions, read_json(folder / SETTINGS))
     model = SaehdModel(options)
     _load(model, folder)
     return model.eval().requires_grad_(False), options
 
 
-def read_weights(place: Path, model: SaehdModel) -> bool:
-    """Puts the weights of an export into a model; returns whether they were pretrained on many people.
+def load_weights(path: Path, model: SaehdModel) -> bool:
+    """Loads the weights of a run or an export into a model; returns whether they were pretrained on many people.
 
     Raises:
         InputError: there is no model, or one of another shape.
     """
-    folder = find_export(place)
+    folder = find_export(path)
     _load(model, folder)
     return bool(read_json(folder / SETTINGS).get("pretrain"))
 
@@ -141,11 +141,13 @@ def _load(model: SaehdModel, folder: Path) -> None:
         weights = _read_shards(folder)
     except (OSError, SafetensorError) as error:
         raise InputError(f"Expected weights in {folder}, but {error}; export the training again.") from error
-    own = model.drawing_state()
-    wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
-    if wrong:
+    expected = model.autoencoder_state()
+    differing = sorted(set(expected) ^ set(weights)) or [
+        name for name in expected if expected[name].shape != weights[name].shape
+    ]
+    if differing:
         raise InputError(
-            f"Expected weights of this shape in {folder}, found those of another ({wrong[0]} differs); give the "
+            f"Expected weights of this shape in {folder}, found those of another ({differing[0]} differs); give the "
             "training the settings of the model that it starts from."
         )
     model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
@@ -156,13 +158,13 @@ class _DfmGraph(nn.Module):
 
     def __init__(self, model: SaehdModel, *, is_half: bool) -> None:
         super().__init__()
-        self.model, self.is_half, self.has_morph = model, is_half, model.way == "amp"
+        self.model, self.is_half, self.has_morph = model, is_half, model.bottleneck == "amp"
 
     def forward(self, face: Tensor, morph: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         pictures = face.permute(0, 3, 1, 2).flip(1)
         pictures = pictures.half() if self.is_half else pictures
         model = self.model
-        again = model.draw_a(pictures)
+        reconstruction = model.reconstruct_a(pictures)
         if morph is None:
             swapped = model.swap(pictures)
             picture, mask = swapped.picture, swapped.mask
@@ -172,7 +174,7 @@ class _DfmGraph(nn.Module):
             share = torch.arange(own.shape[1], device=own.device).view(1, -1, 1, 1) / own.shape[1]
             picture, mask = model.decoder(torch.where(share < morph.to(share.dtype), own, other))
         return (
-            again.mask.float().permute(0, 2, 3, 1),
+            reconstruction.mask.float().permute(0, 2, 3, 1),
             picture.float().flip(1).permute(0, 2, 3, 1),
             mask.float().permute(0, 2, 3, 1),
         )
@@ -190,7 +192,7 @@ def write_dfm(model: SaehdModel, options: SaehdOptions, path: Path, *, is_half: 
 
 
 class _PlainGraph(nn.Module):
-    """(N, 3, R, R) RGB in [0, 1] to the swapped face, its mask (N, 1, R, R) and that of the face that was there."""
+    """(N, 3, R, R) RGB in [0, 1] to the swapped face, its mask (N, 1, R, R) and that of the input's face."""
 
     def __init__(self, model: SaehdModel) -> None:
         super().__init__()
@@ -198,7 +200,7 @@ class _PlainGraph(nn.Module):
 
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         swapped = self.model.swap(face)
-        return swapped.picture, swapped.mask, self.model.draw_a(face).mask
+        return swapped.picture, swapped.mask, self.model.reconstruct_a(face).mask
 
 
 def write_onnx(model: SaehdModel, options: SaehdOptions, path: Path) -> None:
@@ -232,6 +234,6 @@ def _write_graph(
             output_names=outputs,
             dynamic_axes={name: {0: "batch"} for name in (names[0], *outputs)},
         )
-        made = onnx.load(str(temporary))
-        made.metadata_props.add(key="face_type", value=options.face_type)
-        onnx.save(made, str(temporary))
+        graph_proto = onnx.load(str(temporary))
+        graph_proto.metadata_props.add(key="face_type", value=options.face_type)
+        onnx.save(graph_proto, str(temporary))

@@ -1,9 +1,10 @@
-"""The networks of the SAEHD family, built anew from their published shapes.
+"""The networks of the SAEHD family: encoder, inter, decoder and discriminators, after their published shapes.
 
-`df`: one encoder and one middle for both people, a decoder each. `liae`: two middles; A's face goes through both, B's
-through the shared one twice, and one decoder draws what it is given. `amp`: a middle each whose channels are mixed while
-training, so that a swap can stop anywhere between the two. Letters after the dash: `u` normalises the code, `t` goes one
-step deeper with residual blocks, `d` draws at twice the resolution for the same work, `c` takes another activation.
+`df`: one encoder and one inter for both people, a decoder each. `liae`: inter AB for both people and inter B (DeepFaceLab's
+name) for A only; A's code is B then AB, B's is AB twice, and one decoder serves both. `amp`: an inter each, whose channels
+are mixed while training, so that a swap can stop anywhere between the two. Letters after the dash: `u` normalises the code,
+`t` goes one step deeper with residual blocks, `d` doubles the resolution by a pixel shuffle of four outputs, `c` has another
+activation.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.swap.autoencoder.deep import DeepConv2d
+from facegen.swap.autoencoder.convolution import DeepConv2d
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -28,8 +29,8 @@ def activation_of(flags: frozenset[str]) -> Activation:
     return lambda x: F.leaky_relu(x, 0.1)
 
 
-class Residual(nn.Module):
-    """Two 3x3 convolutions added to what went in."""
+class ResidualBlock(nn.Module):
+    """Residual block of two 3x3 convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,8 +62,8 @@ class Encoder(nn.Module):
         factors = (1, 2, 4, 8, 8) if "t" in flags else (1, 2, 4, 8)
         widths = [3, *(factor * channels for factor in factors)]
         self.convs = nn.ModuleList(DeepConv2d(a, b, 5, 2, 2) for a, b in zip(widths, widths[1:], strict=False))
-        self.first = Residual(widths[1]) if "t" in flags else None
-        self.last = Residual(widths[-1]) if "t" in flags else None
+        self.first = ResidualBlock(widths[1]) if "t" in flags else None
+        self.last = ResidualBlock(widths[-1]) if "t" in flags else None
         self.is_normed, self.activation = "u" in flags, activation_of(flags)
         self.size = widths[-1] * math.ceil(resolution / 2 ** len(factors)) ** 2
 
@@ -76,27 +77,29 @@ class Encoder(nn.Module):
         if self.last is not None:
             x = self.last(x)
         x = x.flatten(1)
-        # every code gets the same length (Karras et al., arXiv:1710.10196, 4.2)
+        # normalised to unit length (Karras et al., arXiv:1710.10196, 4.2)
         return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6) if self.is_normed else x
 
 
 class Inter(nn.Module):
-    """Two dense layers with the bottleneck between them, then a small picture of features.
+    """Two dense layers with the bottleneck between them, then a small feature map.
 
     Args:
-        inputs: numbers that come in.
-        code: numbers in the bottleneck.
-        side: of the picture that the second layer makes.
-        channels: of that picture.
+        inputs: dimensions of the code.
+        bottleneck: dimensions between the two layers.
+        side: of the feature map.
+        channels: of the feature map.
         outputs: channels after an upscale; 0 for none.
         activation: of the upscale.
     """
 
-    def __init__(self, inputs: int, code: int, side: int, channels: int, outputs: int, activation: Activation) -> None:
+    def __init__(
+        self, inputs: int, bottleneck: int, side: int, channels: int, outputs: int, activation: Activation
+    ) -> None:
         super().__init__()
         self.side = side
-        self.narrow = nn.Linear(inputs, code)
-        self.widen = nn.Linear(code, side**2 * channels)
+        self.narrow = nn.Linear(inputs, bottleneck)
+        self.widen = nn.Linear(bottleneck, side**2 * channels)
         self.up = Upscale(channels, outputs, activation) if outputs else None
 
     def forward(self, code: Tensor) -> Tensor:
@@ -106,7 +109,7 @@ class Inter(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Draws a face, and in a tower of its own its mask."""
+    """Feature map to a face and, by separate upscales, to its mask."""
 
     def __init__(self, inputs: int, channels: int, mask_channels: int, flags: frozenset[str]) -> None:
         super().__init__()
@@ -114,7 +117,7 @@ class Decoder(nn.Module):
         factors = (8, 8, 4, 2) if "t" in flags else (8, 4, 2)
         widths = [inputs, *(factor * channels for factor in factors)]
         self.ups = nn.ModuleList(Upscale(a, b, activation) for a, b in zip(widths, widths[1:], strict=False))
-        self.residuals = nn.ModuleList(Residual(width) for width in widths[1:])
+        self.residuals = nn.ModuleList(ResidualBlock(width) for width in widths[1:])
         self.is_doubled = "d" in flags
         self.out = nn.Conv2d(widths[-1], 3, 1)
         self.outs = nn.ModuleList(nn.Conv2d(widths[-1], 3, 3, 1, 1) for _ in range(3 if self.is_doubled else 0))
@@ -130,22 +133,22 @@ class Decoder(nn.Module):
         x = features
         for up, residual in zip(self.ups, self.residuals, strict=True):
             x = residual(up(x))
-        x = F.pixel_shuffle(self._four_drawings(x), 2) if self.is_doubled else self.out(x)
+        x = F.pixel_shuffle(self._four_outputs(x), 2) if self.is_doubled else self.out(x)
         mask = features
         for up in self.mask_ups:
             mask = up(mask)
         return torch.sigmoid(x), torch.sigmoid(self.mask_out(mask))
 
-    def _four_drawings(self, x: Tensor) -> Tensor:
-        """(B, 12, H, W): four drawings as the four pixels of each square, colour by colour, in one convolution."""
-        parts: list[Any] = [self.out, *self.outs]
-        weights = torch.stack([F.pad(self.out.weight, (1, 1, 1, 1)), *(part.weight for part in parts[1:])], 1)
-        biases = torch.stack([part.bias for part in parts], 1)
+    def _four_outputs(self, x: Tensor) -> Tensor:
+        """(B, 12, H, W): the four outputs that are shuffled into squares of pixels, in one convolution."""
+        convs: list[Any] = [self.out, *self.outs]
+        weights = torch.stack([F.pad(self.out.weight, (1, 1, 1, 1)), *(conv.weight for conv in convs[1:])], 1)
+        biases = torch.stack([conv.bias for conv in convs], 1)
         return F.conv2d(x, weights.flatten(0, 1), biases.flatten(), padding=1)
 
 
-class CodeCritic(nn.Module):
-    """Tells codes of the one person from those of the other («true face»)."""
+class CodeDiscriminator(nn.Module):
+    """Discriminates codes of the two people (option `true_face_power`)."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
@@ -163,11 +166,11 @@ class CodeCritic(nn.Module):
         return self.layers(code)
 
 
-class PatchCritic(nn.Module):
-    """A U-Net that judges patches at its middle and pixels at its end (Schoenfeld et al., arXiv:2002.12655).
+class UNetPatchDiscriminator(nn.Module):
+    """U-Net discriminator of patches at its bottleneck and of pixels at its output (Schoenfeld et al., arXiv:2002.12655).
 
     Args:
-        patch: pixels that a judgement at the middle looks at, about.
+        patch: approximate receptive field at the bottleneck, pixels.
         channels: after the first convolution; doubles to 512.
     """
 
@@ -187,23 +190,23 @@ class PatchCritic(nn.Module):
         self.full = nn.Conv2d(widths[0] * 2, 1, 1)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, R, R) to logits at the middle (B, 1, r, r) and at the end (B, 1, R, R)."""
+        """(B, 3, R, R) to logits at the bottleneck (B, 1, r, r) and at the output (B, 1, R, R)."""
         x = F.leaky_relu(self.first(pictures), 0.2)
-        seen = [x]
+        skips = [x]
         for down in self.downs:
             x = F.leaky_relu(down(x), 0.2)
-            seen.append(x)
+            skips.append(x)
         centre = self.centre(x)
-        seen.pop()
+        skips.pop()
         for up in self.ups:
             x = F.leaky_relu(up(x), 0.2)
-            before = seen.pop()
-            x = torch.cat([x[..., : before.shape[2], : before.shape[3]], before], 1)
+            skip = skips.pop()
+            x = torch.cat([x[..., : skip.shape[2], : skip.shape[3]], skip], 1)
         return centre, self.full(x)
 
 
 def _strides_for(patch: int) -> list[int]:
-    """Strides of 3x3 convolutions whose receptive field comes nearest to a patch, with as few layers as possible."""
+    """Strides of 3x3 convolutions whose receptive field is nearest to a patch size, with as few layers as possible."""
     best: tuple[int, int, list[int]] | None = None
     for halvings in range(1, 7):
         for plain in range(3):

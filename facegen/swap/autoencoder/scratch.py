@@ -1,7 +1,7 @@
 """The autoencoder of the progress report, from scratch: one encoder, a decoder for each person, residual blocks, batch norm.
 
-It came about step by step there: three strided convolutions, then one more of 3x3, dense layers in the middle, residual
-blocks, and a discriminator at the end of the training (`SaehdOptions.gan_start`).
+Strided convolutions, one more of 3x3, dense layers, residual blocks, and a discriminator at the end of the training
+(`SaehdOptions.gan_start`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class NormedResidual(nn.Module):
-    """Two 3x3 convolutions with batch norm, added to what went in (He et al., arXiv:1512.03385)."""
+class BatchNormResidual(nn.Module):
+    """Residual block of two 3x3 convolutions with batch norm (He et al., arXiv:1512.03385)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def _down(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 class ScratchEncoder(nn.Module):
-    """Strided 4x4 convolutions, a 3x3 one, a residual block, flat."""
+    """Strided 4x4 convolutions, a 3x3 one, a residual block, to a flat vector."""
 
     def __init__(self, resolution: int, channels: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ScratchEncoder(nn.Module):
         layers = [layer for a, b in zip(widths, widths[1:], strict=False) for layer in _down(a, b)]
         last = widths[-1]
         layers += [nn.Conv2d(last, last, 3, 1, 1, bias=False), nn.BatchNorm2d(last), nn.LeakyReLU(0.1)]
-        self.layers = nn.Sequential(*layers, NormedResidual(last))
+        self.layers = nn.Sequential(*layers, BatchNormResidual(last))
         self.size = last * (resolution // 16) ** 2
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class ScratchEncoder(nn.Module):
 
 
 class ScratchDecoder(nn.Module):
-    """Pixel shuffles with residual blocks between them; picture and mask are drawn by the last layer."""
+    """Pixel shuffles with residual blocks between them; the last layer outputs picture and mask."""
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -64,10 +64,10 @@ class ScratchDecoder(nn.Module):
                 nn.BatchNorm2d(b),
                 nn.LeakyReLU(0.1),
             ]
-            layers.append(NormedResidual(b))
+            layers.append(BatchNormResidual(b))
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 4, 3, 1, 1))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, L, L) to picture (B, 3, R, R) and mask (B, 1, R, R), both in [0, 1]."""
-        drawn = torch.sigmoid(self.layers(features))
-        return drawn[:, :3], drawn[:, 3:]
+        output = torch.sigmoid(self.layers(features))
+        return output[:, :3], output[:, 3:]

@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facegen.swap.autoencoder.export import DFM, read_weights, write_model
-from facegen.swap.autoencoder.losses import drawing_losses, judging_losses
+from facegen.swap.autoencoder.data import SaehdData
+from facegen.swap.autoencoder.export import DFM, load_weights, write_model
+from facegen.swap.autoencoder.losses import autoencoder_losses, discriminator_losses
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
-from facegen.swap.autoencoder.samples import TwoPeople
 from facegen.swap.weights import PRETRAINED, pretrained_folder
 from facegen.training.task import DISCRIMINATOR, Task, TrainingData
 
 
 @dataclass(frozen=True, kw_only=True)
 class SaehdTask(SaehdOptions, Task):
-    """Learns two people, so that the one's face can be drawn with the other's expressions."""
+    """Trains an autoencoder of two people, which predicts the one's face with the other's pose and expression."""
 
     start_from: str = ""
-    """A run or an export to go on from with new people (its middles start afresh where it was pretrained); «pretrained»
-    is the model that facegen brings for the preset small-128."""
+    """A run or an export whose weights the training starts from (without its inters where it was pretrained);
+    «pretrained» is the bundled model for the preset small-128."""
     export_dfm: bool = True
     """Also export as .dfm, which DeepFaceLive and FaceFusion read."""
     export_half: bool = field(default=False)
@@ -39,56 +39,56 @@ class SaehdTask(SaehdOptions, Task):
     @property
     def group_count(self) -> int:  # type: ignore[override]
         """2 with a discriminator (`gan_power` or `true_face_power` above 0), else 1."""
-        return 2 if self.has_critics else 1
+        return 2 if self.has_discriminators else 1
 
     def parameter_groups(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """Those of the autoencoder, then those of the discriminators."""
         assert isinstance(model, SaehdModel)
-        groups = [model.own_parameters(), model.critic_parameters()]
+        groups = [model.autoencoder_parameters(), model.discriminator_parameters()]
         return groups[: self.group_count]
 
-    def build_data(self, folder: Path | None, device: torch.device) -> TwoPeople:
+    def build_data(self, folder: Path | None, device: torch.device) -> SaehdData:
         """The facesets a and b below the folder."""
-        return TwoPeople.read(folder, self, device)
+        return SaehdData.load(folder, self, device)
 
     def build_model(self) -> nn.Module:
-        """A fresh network, or one that goes on from another's weights."""
-        model = SaehdModel(self, with_critics=True)
-        # on the meta device somebody only counts the weights
+        """A new network, with the weights of `start_from`."""
+        model = SaehdModel(self, with_discriminators=True)
+        # on the meta device only parameters are counted
         if self.start_from and not next(model.parameters()).is_meta:
-            place = pretrained_folder() if self.start_from == PRETRAINED else Path(self.start_from)
-            was_pretrained = read_weights(place, model)
+            path = pretrained_folder() if self.start_from == PRETRAINED else Path(self.start_from)
+            was_pretrained = load_weights(path, model)
             if was_pretrained and not self.pretrain:
-                model.forget_people()
+                model.reset_inters()
         return model
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
-        """A and B, and what was asked for besides; the discriminators' for their group."""
+        """Losses of the autoencoder, or of the discriminators for their group."""
         if group == DISCRIMINATOR:
-            return judging_losses(model, self, batch, progress)
-        return drawing_losses(model, self, batch, progress)
+            return discriminator_losses(model, self, batch, progress)
+        return autoencoder_losses(model, self, batch, progress)
 
     @torch.no_grad()
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
-        """Mean absolute error of a few faces drawn again as they are."""
+        """Mean absolute error of a few reconstructed faces."""
         assert isinstance(model, SaehdModel)
-        assert isinstance(data, TwoPeople)
+        assert isinstance(data, SaehdData)
         a, b = data.examples()
-        gaps = [(model.draw_a(a).picture - a).abs().mean(), (model.draw_b(b).picture - b).abs().mean()]
-        return {"error": float(torch.stack(gaps).mean())}
+        errors = [(model.reconstruct_a(a).picture - a).abs().mean(), (model.reconstruct_b(b).picture - b).abs().mean()]
+        return {"error": float(torch.stack(errors).mean())}
 
     @torch.no_grad()
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
-        """Columns: A, A drawn again, B, B drawn again, A with B's face, and that face laid over A; a row an example."""
+        """Columns: A, its reconstruction, B, its reconstruction, A with B's face, that face composited; a row an example."""
         assert isinstance(model, SaehdModel)
-        assert isinstance(data, TwoPeople)
+        assert isinstance(data, SaehdData)
         a, b = data.examples()
-        again, swapped = model.draw_a(a), model.swap(a)
-        mask = (again.mask * swapped.mask).clamp(0, 1)
-        over = swapped.picture * mask + a * (1 - mask)
-        columns = torch.stack([a, again.picture, b, model.draw_b(b).picture, swapped.picture, over])
-        shown = (columns.clamp(0, 1) * 255).byte().permute(1, 3, 0, 4, 2)
-        return shown.flatten(2, 3).flatten(0, 1).cpu().numpy()
+        reconstruction, swapped = model.reconstruct_a(a), model.swap(a)
+        mask = (reconstruction.mask * swapped.mask).clamp(0, 1)
+        merged = swapped.picture * mask + a * (1 - mask)
+        pictures = [a, reconstruction.picture, b, model.reconstruct_b(b).picture, swapped.picture, merged]
+        grid = (torch.stack(pictures).clamp(0, 1) * 255).byte().permute(1, 3, 0, 4, 2)
+        return grid.flatten(2, 3).flatten(0, 1).cpu().numpy()
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """Weights, the settings that rebuild the network, and a .dfm."""
@@ -105,6 +105,6 @@ class SaehdTask(SaehdOptions, Task):
 
 
 def _dfm_name(folder: Path) -> str:
-    """`model_500.dfm` for an export on the way, so that those of several moments can lie in one folder."""
-    on_the_way = re.fullmatch(r"step-(\d+)", folder.name)
-    return f"model_{int(on_the_way[1])}.dfm" if on_the_way else DFM
+    """`model_500.dfm` for an export while training, so that those of several steps can share a folder."""
+    step = re.fullmatch(r"step-(\d+)", folder.name)
+    return f"model_{int(step[1])}.dfm" if step else DFM

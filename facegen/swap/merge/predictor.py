@@ -43,9 +43,9 @@ class TorchPredictor:
     """A training of this project: its run folder, or an export of it."""
 
     def __init__(self, path: Path) -> None:
-        from facegen.swap.autoencoder.export import read_model
+        from facegen.swap.autoencoder.export import load_model
 
-        self._model, options = read_model(path)
+        self._model, options = load_model(path)
         self.resolution, self.face_type = options.resolution, options.face_type
 
     def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
@@ -54,7 +54,7 @@ class TorchPredictor:
 
         with torch.inference_mode():
             pictures = torch.from_numpy(face_rgb).permute(2, 0, 1)[None]
-            swapped, own = self._model.swap(pictures, morph), self._model.draw_a(pictures)
+            swapped, own = self._model.swap(pictures, morph), self._model.reconstruct_a(pictures)
         return swapped.picture[0].permute(1, 2, 0).numpy(), swapped.mask[0, 0].numpy(), own.mask[0, 0].numpy()
 
 

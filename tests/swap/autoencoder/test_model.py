@@ -9,10 +9,10 @@ import torch
 
 from facegen.config import from_dict
 from facegen.errors import InputError
-from facegen.swap.autoencoder import deep
+from facegen.swap.autoencoder import convolution
+from facegen.swap.autoencoder.data import SaehdData, blur_outside
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
-from facegen.swap.autoencoder.samples import TwoPeople, blurred_outside
 from facegen.swap.autoencoder.task import SaehdTask
 from facegen.swap.merge.colour_transfer import COLOUR_TRANSFERS, to_lab, to_rgb
 from facegen.swap.tasks import SAEHD
@@ -29,7 +29,7 @@ def test_every_architecture_draws(kind: str, flags: str) -> None:
     model = SaehdModel(SaehdOptions(**TINY, architecture=f"{kind}-{flags}" if flags else kind)).eval()
     faces = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        for drawn in (model.draw_a(faces), model.draw_b(faces), model.swap(faces, 0.5)):
+        for drawn in (model.reconstruct_a(faces), model.reconstruct_b(faces), model.swap(faces, 0.5)):
             assert drawn.picture.shape == (1, 3, 64, 64)
             assert drawn.mask.shape == (1, 1, 64, 64)
             assert 0 <= float(drawn.picture.min()) <= float(drawn.picture.max()) <= 1
@@ -40,7 +40,7 @@ def test_the_report_s_autoencoder(task: SaehdTask, two_people: Path) -> None:
     model = scratch.build_model()
     assert isinstance(model, SaehdModel)
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in model.decoder_a.modules())
-    for progress, names in ((0.0, {"A", "B"}), (0.6, {"A", "B", "gan", "calm"})):
+    for progress, names in ((0.0, {"A", "B"}), (0.6, {"A", "B", "gan", "background"})):
         _, batch = _batch(scratch, two_people, progress)
         assert set(scratch.losses(model, batch, progress=progress, group=0)) == names
         judged = scratch.losses(model, batch, progress=progress, group=1)
@@ -62,7 +62,7 @@ def test_both_at_once_are_both(architecture: str) -> None:
     model = SaehdModel(SaehdOptions(**TINY, architecture=architecture)).eval()
     a, b = torch.rand(2, 3, 64, 64), torch.rand(3, 3, 64, 64)
     with torch.no_grad():
-        both, alone = model.draw_both(a, b), (model.draw_a(a), model.draw_b(b))
+        both, alone = model.reconstruct_both(a, b), (model.reconstruct_a(a), model.reconstruct_b(b))
     for found, wanted in zip(both, alone, strict=True):
         for name in ("picture", "mask", "code"):
             torch.testing.assert_close(getattr(found, name), getattr(wanted, name), atol=1e-5, rtol=1e-4)
@@ -79,11 +79,11 @@ def test_as_large_as_the_reference(architecture: str, millions: float) -> None:
 def test_deep_convolutions_learn_the_same_by_matrix(
     shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conv = deep.DeepConv2d(16, 24, *shape).to(memory_format=torch.channels_last)
+    conv = convolution.DeepConv2d(16, 24, *shape).to(memory_format=torch.channels_last)
     picture = torch.randn(4, 16, 8, 8).to(memory_format=torch.channels_last)
     found = []
     for most in (0, 1024):
-        monkeypatch.setattr(deep, "MOST_PLACES", most)
+        monkeypatch.setattr(convolution, "MAX_POSITIONS", most)
         seen = picture.clone().requires_grad_()
         conv.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
@@ -100,7 +100,7 @@ def test_a_rectangle_of_pixels_is_drawn_by_four_drawings() -> None:
         for number, out in enumerate([model.decoder_a.out, *model.decoder_a.outs]):
             out.weight.zero_()
             out.bias.fill_(float(number))
-        drawn = model.draw_a(torch.rand(1, 3, 64, 64)).picture[0, :, :2, :2]
+        drawn = model.reconstruct_a(torch.rand(1, 3, 64, 64)).picture[0, :, :2, :2]
     wanted = torch.sigmoid(torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
     torch.testing.assert_close(drawn, wanted.expand(3, 2, 2))
 
@@ -163,7 +163,7 @@ def test_options_out_of_bounds_are_refused(wrong: dict[str, object]) -> None:
         SaehdOptions(**wrong)  # type: ignore[arg-type]
 
 
-def _batch(task: SaehdTask, folder: Path, progress: float = 0.0) -> tuple[TwoPeople, dict[str, torch.Tensor]]:
+def _batch(task: SaehdTask, folder: Path, progress: float = 0.0) -> tuple[SaehdData, dict[str, torch.Tensor]]:
     data = task.build_data(folder, torch.device("cpu"))
     spec = BatchSpec(indices=torch.arange(2), generator=torch.Generator().manual_seed(1), step=0, progress=progress)
     return data, data.batch(spec)
@@ -188,7 +188,7 @@ def test_everything_at_once(task: SaehdTask, two_people: Path) -> None:
     model = full.build_model()
     assert full.group_count == 2
     drawing, judging = full.parameter_groups(model)
-    names = {"A", "B", "true_face", "face_style", "bg_style", "gan", "calm"}
+    names = {"A", "B", "true_face", "face_style", "bg_style", "gan", "background"}
     losses = full.losses(model, batch, progress=0.0, group=0)
     assert set(losses) == names
     torch.stack(list(losses.values())).sum().backward()
@@ -267,5 +267,5 @@ def test_lab_and_back() -> None:
 def test_nothing_of_the_face_bleeds_out() -> None:
     picture, mask = torch.full((1, 3, 128, 128), 0.2), torch.zeros(1, 1, 128, 128)
     picture[..., 40:90, 40:90], mask[..., 40:90, 40:90] = 1.0, 1.0
-    made = blurred_outside(picture, mask)
+    made = blur_outside(picture, mask)
     torch.testing.assert_close(made, picture, atol=1e-4, rtol=0)

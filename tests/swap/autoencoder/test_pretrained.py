@@ -9,7 +9,7 @@ from facegen import hub
 from facegen.config import from_dict
 from facegen.errors import InputError
 from facegen.swap.autoencoder import export
-from facegen.swap.autoencoder.export import read_model, write_model
+from facegen.swap.autoencoder.export import load_model, write_model
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.autoencoder.task import SaehdTask
@@ -36,7 +36,7 @@ def test_its_files_are_small_and_whole() -> None:
 def test_a_training_begins_with_it_and_with_middles_of_its_own() -> None:
     task = _task()
     assert task.start_from == PRETRAINED
-    given, options = read_model(pretrained_folder())
+    given, options = load_model(pretrained_folder())
     assert options.pretrain
     torch.manual_seed(0)
     model = task.build_model()
@@ -50,13 +50,13 @@ def test_a_training_begins_with_it_and_with_middles_of_its_own() -> None:
 
 def test_it_draws_faces_again() -> None:
     """A bright oval with dark eyes on a ground comes back nearer to itself than a plain grey does."""
-    model, options = read_model(pretrained_folder())
+    model, options = load_model(pretrained_folder())
     rows, columns = torch.meshgrid(torch.linspace(-1, 1, 128), torch.linspace(-1, 1, 128), indexing="ij")
     face = torch.tensor([0.35, 0.3, 0.28]).view(3, 1, 1).repeat(1, 128, 128)
     inside = (columns / 0.7).square() + (rows / 0.9).square() < 1
     face[:, inside] = torch.tensor([0.8, 0.6, 0.5])[:, None]
     with torch.no_grad():
-        drawn = model.draw_a(face[None])
+        drawn = model.reconstruct_a(face[None])
     gap = (drawn.picture[0] - face)[:, inside].abs().mean()
     assert float(gap) < float((face - 0.5)[:, inside].abs().mean())
     assert float(drawn.mask[0, 0][inside].mean()) > float(drawn.mask[0, 0][~inside].mean()) + 0.3
@@ -78,6 +78,6 @@ def test_weights_are_cut_into_files_and_come_back(tmp_path: Path, monkeypatch: p
     assert made["weights"] == files[0]
     assert len(files) > 3
     assert all(path.stat().st_size < 60_000 for path in files)
-    again, _ = read_model(tmp_path)
+    again, _ = load_model(tmp_path)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value.half().float())

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from facegen.cli import build_app
 from facegen.errors import InputError
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
-from facegen.swap.autoencoder.export import read_model, write_dfm, write_onnx
+from facegen.swap.autoencoder.export import load_model, write_dfm, write_onnx
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.engines import make_engine
@@ -30,14 +30,14 @@ from facegen.swap.merge.options import (
 
 
 def test_a_run_holds_what_a_swap_needs(trained: Path) -> None:
-    model, options = read_model(trained)
+    model, options = load_model(trained)
     assert options.resolution == 64
     assert (trained / "exports" / "final" / "model.dfm").is_file()
     assert (trained / "exports" / "step-00000002" / "model_2.dfm").is_file()
     assert not any(name.startswith("critic") for name in model.state_dict())
     assert list((trained / "previews").glob("*.jpg"))
     with pytest.raises(InputError, match="export"):
-        read_model(trained / "previews")
+        load_model(trained / "previews")
 
 
 @pytest.mark.parametrize(("is_half", "most"), [(False, 1e-3), (True, 1e-2)])
@@ -62,7 +62,7 @@ def test_dfm_draws_the_same(architecture: str, is_half: bool, most: float, tmp_p
     own_mask, face, mask = session.run(None, feeds)
     with torch.no_grad():
         pictures = torch.from_numpy(faces).permute(0, 3, 1, 2)
-        swapped, again = model.swap(pictures, 0.5), model.draw_a(pictures)
+        swapped, again = model.swap(pictures, 0.5), model.reconstruct_a(pictures)
     for found, wanted in ((face[..., ::-1], swapped.picture), (mask, swapped.mask), (own_mask, again.mask)):
         assert found.dtype == np.float32
         assert np.abs(found - wanted.permute(0, 2, 3, 1).numpy()).max() < most
@@ -78,7 +78,7 @@ def test_plain_onnx_draws_the_same(tmp_path: Path) -> None:
     faces = np.random.default_rng(0).random((2, 3, 64, 64), np.float32)
     found = session.run(["swapped", "mask", "own_mask"], {"face": faces})
     with torch.no_grad():
-        swapped, again = model.swap(torch.from_numpy(faces)), model.draw_a(torch.from_numpy(faces))
+        swapped, again = model.swap(torch.from_numpy(faces)), model.reconstruct_a(torch.from_numpy(faces))
     for one, wanted in zip(found, (swapped.picture, swapped.mask, again.mask), strict=True):
         assert np.abs(one - wanted.numpy()).max() < 1e-3
 

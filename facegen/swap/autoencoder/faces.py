@@ -1,4 +1,4 @@
-"""The faces of one person for training: pictures, masks and where eyes and mouth are, brought to one crop and size."""
+"""The faces of one person as tensors for training: pictures, masks, and masks of eyes and mouth, in one alignment."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ YAW_BINS = 64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class People:
-    """(N, ...) uint8 tensors on the CPU, one row a face."""
+class PersonFaces:
+    """The faces of one person: uint8 tensors on the CPU, one row a face."""
 
     pictures: Tensor
     """(N, 3, R, R) RGB."""
@@ -33,61 +33,61 @@ class People:
     features: Tensor
     """(N, 1, R, R) 255 is eyes or mouth."""
     yaw_bins: Tensor
-    """(N,) int64: which bin of head turns each face belongs to, bins numbered without gaps."""
+    """(N,) int64: bin of the yaw angle, numbered without gaps."""
     skipped: tuple[str, ...]
-    """Names of faces that could not be used."""
+    """Names of faces that could not be read."""
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def draw(self, count: int, random: torch.Generator, *, is_even: bool) -> Tensor:
-        """(count,) places: any face as likely as any other, or any head turn."""
-        if not is_even:
+    def sample(self, count: int, random: torch.Generator, *, is_yaw_uniform: bool) -> Tensor:
+        """(count,) random indices, uniform over faces or over yaw bins."""
+        if not is_yaw_uniform:
             return torch.randint(len(self), (count,), generator=random)
-        chance = 1.0 / torch.bincount(self.yaw_bins).float()[self.yaw_bins]
-        return torch.multinomial(chance, count, replacement=True, generator=random)
+        probability = 1.0 / torch.bincount(self.yaw_bins).float()[self.yaw_bins]
+        return torch.multinomial(probability, count, replacement=True, generator=random)
 
 
-def read_people(folder: Path, resolution: int, face_type: str) -> People:
-    """Reads a faceset, or the shards of one, into memory.
+def load_faces(folder: Path, resolution: int, face_type: str) -> PersonFaces:
+    """Loads a faceset, or its shards, into memory.
 
     Args:
         folder: a faceset or packed shards.
         resolution: side of the pictures.
-        face_type: how much is shown; the faces must show as much or more.
+        face_type: the alignment; that of the faceset must show as much or more.
 
     Raises:
-        InputError: there are none, or they show less.
+        InputError: there are no faces, or they show less.
     """
     if (folder / METADATA).is_file():
         faceset = Faceset.open(folder)
-        return _gathered(
+        return _load(
             faceset.records, lambda n: faceset.picture(faceset.records[n]), lambda n: faceset.mask(faceset.records[n]),
             resolution, face_type, folder,
         )  # fmt: skip
     packed = PackedFaces.open(folder)
     try:
-        return _gathered(packed.records, packed.picture, packed.mask, resolution, face_type, folder)
+        return _load(packed.records, packed.picture, packed.mask, resolution, face_type, folder)
     finally:
         packed.close()
 
 
-def _gathered(
+def _load(
     records: tuple[FaceRecord, ...],
     picture: Callable[[int], np.ndarray],
     mask: Callable[[int], np.ndarray | None],
     resolution: int,
     face_type: str,
     folder: Path,
-) -> People:
+) -> PersonFaces:
     if not records:
         raise InputError(f"Expected faces in {folder}, found none; extract some first.")
     order = list(crop.FACE_TYPES)
-    found = records[0].face_type
-    if found in order and order.index(found) < order.index(face_type):
+    stored_type = records[0].face_type
+    if stored_type in order and order.index(stored_type) < order.index(face_type):
         raise InputError(
-            f"Expected faces that show {face_type}, found {found} in {folder}; extract them as {face_type} or train "
-            f"with task.face_type={found}."
+            f"Expected faces that show {face_type}, found {stored_type} in {folder}; extract them as {face_type} or "
+            f"train with task.face_type={stored_type}."
         )
     pictures = np.empty((len(records), resolution, resolution, 3), np.uint8)
     masks = np.empty((len(records), resolution, resolution), np.uint8)
@@ -96,17 +96,17 @@ def _gathered(
     def read(number: int) -> str | None:
         record = records[number]
         try:
-            image, own_mask = picture(number), mask(number)
+            image, stored_mask = picture(number), mask(number)
         except InputError:
             return record.file_name
-        matrix = matrix_of(record, image.shape[0], resolution, face_type)
-        moved = record.moved(matrix)
+        matrix = alignment_matrix(record, image.shape[0], resolution, face_type)
+        aligned = record.moved(matrix)
         pictures[number] = warp_black(image, matrix, resolution)
-        if own_mask is None:
-            masks[number] = hull_of(moved, resolution)
+        if stored_mask is None:
+            masks[number] = hull_of(aligned, resolution)
         else:
-            masks[number] = cv2.warpAffine(own_mask, matrix, (resolution, resolution), flags=cv2.INTER_LINEAR)
-        features[number] = eyes_mouth(moved.points68, resolution)
+            masks[number] = cv2.warpAffine(stored_mask, matrix, (resolution, resolution), flags=cv2.INTER_LINEAR)
+        features[number] = eyes_mouth_mask(aligned.points68, resolution)
         return None
 
     failed = list(in_order(range(len(records)), read))
@@ -115,7 +115,7 @@ def _gathered(
         raise InputError(f"Expected readable faces in {folder}, found none; extract them again.")
     yaw = np.array([record.yaw_deg for record in records])[kept]
     bins = np.unique(np.clip((yaw + 90) / 180 * YAW_BINS, 0, YAW_BINS - 1).astype(int), return_inverse=True)[1]
-    return People(
+    return PersonFaces(
         pictures=torch.from_numpy(pictures[kept]).permute(0, 3, 1, 2),
         masks=torch.from_numpy(masks[kept])[:, None],
         features=torch.from_numpy(features[kept])[:, None],
@@ -124,15 +124,15 @@ def _gathered(
     )
 
 
-def matrix_of(record: FaceRecord, side: int, resolution: int, face_type: str) -> np.ndarray:
-    """(2, 3) from a face's picture to the crop that is learned."""
+def alignment_matrix(record: FaceRecord, side: int, resolution: int, face_type: str) -> np.ndarray:
+    """(2, 3) from pixels of a face's picture, `side` wide, to those of the training crop."""
     if record.face_type == face_type or record.face_type not in crop.FACE_TYPES:
         scale = resolution / side
         return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]], np.float32)
     return crop.crop_matrix(record.points68, crop.face_type(face_type), resolution, record.yaw_deg)
 
 
-def eyes_mouth(points68: np.ndarray, side: int) -> np.ndarray:
+def eyes_mouth_mask(points68: np.ndarray, side: int) -> np.ndarray:
     """(side, side) uint8, 255 on eyes and mouth and a little around them."""
     mask = np.zeros((side, side), np.uint8)
     for group in _EYES_MOUTH:

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from facegen.config import from_dict
 from facegen.errors import InputError
-from facegen.swap.autoencoder.export import read_model
-from facegen.swap.autoencoder.family import TimmEncoder
+from facegen.swap.autoencoder.export import load_model
+from facegen.swap.autoencoder.faceswap import TimmEncoder
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import FACESWAP, SaehdOptions
 from facegen.swap.autoencoder.task import SaehdTask
@@ -55,7 +55,7 @@ def test_as_large_as_its_original(preset: str) -> None:
         model = options.build_model()
         faces = torch.rand(2, 3, drawn, drawn)
         made = model("swap", faces)
-    assert (options.seen, options.resolution, options.ae_dims) == (seen, drawn, code)
+    assert (options.encoder_resolution, options.resolution, options.ae_dims) == (seen, drawn, code)
     assert made.picture.shape == (2, 3, drawn, drawn)
     assert made.mask.shape == (2, 1, drawn, drawn)
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
@@ -70,7 +70,7 @@ def test_trains_saves_shows_and_exports(preset: str, two_people: Path, tmp_path:
     assert [found.step for found in list_checkpoints(tmp_path / "checkpoints")] == [0, 1]
     assert list((tmp_path / "previews").glob("*1.jpg"))
     kept = load_file(result.files["weights"])
-    model, options = read_model(tmp_path)
+    model, options = load_model(tmp_path)
     assert options.architecture == _options(preset).architecture
     assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
     face = torch.rand(64, 64, 3).numpy()
@@ -86,8 +86,8 @@ def test_the_swapped_face_is_b_s(preset: str) -> None:
     model = SaehdModel(_options(preset, *TINY[2:], "task.input_resolution=0")).eval()
     faces = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(model.swap(faces).picture, model.draw_b(faces).picture)
-        assert not torch.allclose(model.swap(faces).picture, model.draw_a(faces).picture)
+        torch.testing.assert_close(model.swap(faces).picture, model.reconstruct_b(faces).picture)
+        assert not torch.allclose(model.swap(faces).picture, model.reconstruct_a(faces).picture)
 
 
 def test_b_s_decoder_is_the_larger_one() -> None:
