@@ -122,11 +122,6 @@ def _flicker(path: Path, finisher: Finisher, analyser: FaceAnalyser) -> dict[str
     for name, touches in (("flicker", []), ("flicker with", [finisher.post_process(portrait)])):
         renderer = MeshRenderer(portrait, touches)
         box = renderer.box.region
-        frames = np.stack([renderer.draw(_moment(row))[box] for row in mouth]).astype(np.float32)
+        frames = np.stack([renderer.draw(MotionFrame.of_mouth(row))[box] for row in mouth]).astype(np.float32)
         found[name] = round(float(np.abs(np.diff(frames, 2, axis=0)).mean()), 3)
     return found
-
-
-def _moment(mouth: np.ndarray) -> MotionFrame:
-    still = np.zeros(3, np.float32)
-    return MotionFrame(mouth=mouth, turn_deg=still, shift_cm=still, lids=still[:2], brows=0.0, gaze=still[:2])

@@ -1,4 +1,4 @@
-"""A talk as the browser requests it: who speaks, what is said, and one frame ahead."""
+"""Requests of talks from the browser: made from widgets, offered choices, previews."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from facegen.talk import TalkPipeline
 
 TRIAL_SECONDS = 2.0
-"""Length of what is tried first."""
+"""Length of a trial."""
 
 
-def request(
+def make_request(
     portrait: str | None, audio: str | None, settings: Mapping[str, Any], driving: str | None = None
 ) -> TalkRequest:
-    """A talk request from what the widgets hold; its run gives it an output.
+    """Makes a talk request from the values of widgets; its run gives it an output.
 
     Args:
         portrait: a picture or a video of the speaker.
@@ -46,8 +46,8 @@ def request(
     )
 
 
-def engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
-    """What can draw a speaker: label and name; besides the portrait, every field that the visitor trained."""
+def list_engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
+    """Label and name of every engine that a visitor may use: the portrait, and the fields that the visitor trained."""
     trained = [run for run in services.runs(visitor) if run.kind in ("train", "talk-train") and has_field(run.path)]
     return [
         ("Portrait: one picture, at once", PORTRAIT),
@@ -55,30 +55,34 @@ def engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     ]
 
 
-def voices(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
-    """What can move a mouth: label and name; besides the built-in network, every one that the visitor trained."""
+def list_motion_networks(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
+    """Label and run of every motion network that a visitor may use: the built-in one, and those that the visitor trained."""
     trained = [run for run in services.runs(visitor) if run.kind == "train" and has_motion(run.path)]
     return [("Built in: any voice", ""), *((f"Trained here: {run.name}", run.name) for run in trained)]
 
 
-def own_request(services: Services, visitor: Visitor, asked: TalkRequest) -> TalkRequest:
-    """The request with the runs that it names found among those that the visitor may use."""
-    options = asked.options
+def resolve_runs(services: Services, visitor: Visitor, request: TalkRequest) -> TalkRequest:
+    """The request with paths of the runs that it names, which must be the visitor's.
+
+    Raises:
+        InputError: the visitor has no such run.
+    """
+    options = request.options
     engine = EngineName.parse(options.engine)
     if engine.run:
         run = services.run(visitor, engine.run)
         options = replace(options, engine=str(replace(engine, run=str(run.path))))
     if options.motion:
         options = replace(options, motion=str(services.run(visitor, options.motion).path))
-    return replace(asked, options=options)
+    return replace(request, options=options)
 
 
-def look(portrait: str, second: str | float | None) -> tuple[str, np.ndarray]:
-    """What speaks, in words and as a picture: (H, W, 3) uint8 RGB.
+def load_poster(portrait: str, second: str | float | None) -> tuple[str, np.ndarray]:
+    """A status line and the picture that will speak, (H, W, 3) uint8 RGB.
 
     Args:
         portrait: a picture or a video.
-        second: of a video, when the picture that is to speak is seen; nothing for the video itself.
+        second: of a video, the time of the picture that is to speak; nothing for the video itself.
 
     Raises:
         InputError: it cannot be read, or the second is no number.
@@ -95,11 +99,11 @@ def look(portrait: str, second: str | float | None) -> tuple[str, np.ndarray]:
     return f"The picture at {frame:g} s will speak: add what is said.", poster
 
 
-def preview(services: Services, visitor: Visitor, asked: TalkRequest, seconds: float) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: what is seen at one moment of a talk.
+def draw_preview(services: Services, visitor: Visitor, request: TalkRequest, seconds: float) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: one moment of a talk.
 
     Raises:
         InputError: the request cannot be done.
     """
     pipeline = cast("TalkPipeline", services.models.pipeline(TALK))
-    return pipeline.preview(own_request(services, visitor, asked), seconds)
+    return pipeline.preview(resolve_runs(services, visitor, request), seconds)

@@ -44,16 +44,16 @@ def trained(kind: str, visitor: Visitor, file: str) -> Run:
 
 
 def test_the_picture_that_will_speak_is_shown(clip: str, portrait: str) -> None:
-    words, picture = talks.look(clip, " 0.4 ")
+    words, picture = talks.load_poster(clip, " 0.4 ")
     assert "0.4 s" in words
     assert np.array_equal(picture, media.read_frame_at(clip, seconds=0.4).image_rgb)
-    words, first = talks.look(clip, "")
+    words, first = talks.load_poster(clip, "")
     assert "video" in words
     assert np.array_equal(first, media.read_frame_at(clip, index=0).image_rgb)
     assert not np.array_equal(first, picture)
-    assert talks.look(portrait, "0.4")[1].shape == (301, 301, 3)
+    assert talks.load_poster(portrait, "0.4")[1].shape == (301, 301, 3)
     with pytest.raises(InputError, match="frame"):
-        talks.look(clip, "soon")
+        talks.load_poster(clip, "soon")
 
 
 def test_own_trainings_are_offered_and_others_are_refused(
@@ -64,15 +64,15 @@ def test_own_trainings_are_offered_and_others_are_refused(
     mine = trained("train", me, "exports/final/motion.safetensors")
     theirs = trained("train", other, "exports/final/motion.safetensors")
     field = trained("talk-train", other, "field/field.json")
-    assert [name for _, name in talks.voices(services, me)] == ["", mine.name]
-    assert [name for _, name in talks.engines(services, me)] == ["portrait"]
-    assert [name for _, name in talks.engines(services, other)] == ["portrait", f"dfrf:{field.name}"]
+    assert [name for _, name in talks.list_motion_networks(services, me)] == ["", mine.name]
+    assert [name for _, name in talks.list_engines(services, me)] == ["portrait"]
+    assert [name for _, name in talks.list_engines(services, other)] == ["portrait", f"dfrf:{field.name}"]
     for settings in ({"motion": theirs.name}, {"motion": str(theirs.path)}, {"engine": f"dfrf:{field.name}"}):
-        asked = talks.request(portrait, sound, settings)
+        asked = talks.make_request(portrait, sound, settings)
         with pytest.raises(InputError, match="Expected the name of"):
-            talks.own_request(services, me, asked)
+            talks.resolve_runs(services, me, asked)
         with pytest.raises(InputError, match="Expected the name of"):
-            talks.preview(services, me, asked, 0.5)
+            talks.draw_preview(services, me, asked, 0.5)
 
 
 def test_the_request_has_all_that_was_chosen(
@@ -82,7 +82,7 @@ def test_the_request_has_all_that_was_chosen(
     monkeypatch.setattr(services, "start_next", lambda: None)
     mine = trained("train", me, "exports/final/motion.safetensors")
     settings = {"motion": mine.name, "still": True, "blink": False, "seed": 3.0, "face": "1", "mouth": 0.8}
-    asked = talks.own_request(services, me, talks.request(portrait, sound, settings, clip))
+    asked = talks.resolve_runs(services, me, talks.make_request(portrait, sound, settings, clip))
     request = TALK.read_request(services.start(me, TALK, asked))
     options = request.options
     assert options.motion == str(mine.path)

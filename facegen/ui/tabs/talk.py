@@ -53,8 +53,8 @@ MORE = ("restore", "frame", "face", "seconds", "longest_side", "crf", "preset")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """The widgets that a talk is asked with."""
+class TalkInputs:
+    """The widgets from which a talk request is made."""
 
     portrait: gr.File
     audio: gr.Audio
@@ -76,7 +76,7 @@ class Inputs:
         )
 
     def read(self, values: Sequence[Any]) -> TalkRequest:
-        """The request that the widgets' values say.
+        """The request of the widgets' values.
 
         Raises:
             InputError: something is missing or does not fit.
@@ -86,7 +86,7 @@ class Inputs:
         for group in self.options:
             settings |= group.settings(rest[: len(group.names)])
             rest = rest[len(group.names) :]
-        return talks.request(portrait, audio, settings, driving)
+        return talks.make_request(portrait, audio, settings, driving)
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -98,8 +98,8 @@ def build(services: Services, shell: Shell) -> None:
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
             pictured, result, download = _show_outcome()
-    inputs = Inputs(portrait=portrait, audio=audio, driving=driving, engine=engine, motion=motion, options=options)
-    for box, offered in ((engine, talks.engines), (motion, talks.voices)):
+    inputs = TalkInputs(portrait=portrait, audio=audio, driving=driving, engine=engine, motion=motion, options=options)
+    for box, offered in ((engine, talks.list_engines), (motion, talks.list_motion_networks)):
         box.focus(
             lambda visitor, offered=offered: gr.Dropdown(choices=offered(services, visitor)),
             shell.visitor,
@@ -197,12 +197,12 @@ def _show_outcome() -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
     return pictured, result, download
 
 
-def _wire_portrait(inputs: Inputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image) -> None:
+def _wire_portrait(inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image) -> None:
     @shown(2)
     def look(portrait: str | None, second: str) -> Any:
         if not portrait:
             return note("Nothing is running."), None
-        words, picture = talks.look(portrait, second)
+        words, picture = talks.load_poster(portrait, second)
         return note(words), picture
 
     def use_example(event: gr.EventData) -> str:
@@ -240,18 +240,18 @@ def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status:
 
 
 def _wire_run(
-    services: Services, shell: Shell, inputs: Inputs, buttons: tuple[gr.Button, ...], outputs: list[Any]
+    services: Services, shell: Shell, inputs: TalkInputs, buttons: tuple[gr.Button, ...], outputs: list[Any]
 ) -> None:
     name = gr.State("")
 
-    def making(is_trial: bool) -> Callable[..., Any]:
+    def make_handler(is_trial: bool) -> Callable[..., Any]:
         @shown(4)
         async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
             consented(consent)
-            asked = inputs.read(values)
+            request = inputs.read(values)
             if is_trial:
-                asked = replace(asked, options=replace(asked.options, seconds=talks.TRIAL_SECONDS))
-            run = services.start(visitor, TALK, talks.own_request(services, visitor, asked))
+                request = replace(request, options=replace(request.options, seconds=talks.TRIAL_SECONDS))
+            run = services.start(visitor, TALK, talks.resolve_runs(services, visitor, request))
             async for state in services.watch(run):
                 yield progress_card(state), gr.skip(), gr.skip(), run.name
             words = progress_card(run.status(), result_words(run))
@@ -269,10 +269,10 @@ def _wire_run(
         return progress_card(services.run(visitor, run_name).cancel())
 
     trial, start, cancel = buttons
-    asked_with = [shell.visitor, shell.consent, *inputs.components]
+    request_inputs = [shell.visitor, shell.consent, *inputs.components]
     private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-    trial.click(making(True), asked_with, [*outputs, name], **private)
-    start.click(making(False), asked_with, [*outputs, name], **private)
+    trial.click(make_handler(True), request_inputs, [*outputs, name], **private)
+    start.click(make_handler(False), request_inputs, [*outputs, name], **private)
     cancel.click(stop, [shell.visitor, name], outputs[0], **private)
 
 
@@ -284,8 +284,8 @@ def _add_endpoints(services: Services, shell: Shell) -> None:
     ) -> AsyncIterator[Any]:
         """Make a portrait speak and wait: yields how the run stands, at the end with the file that it made."""
         consented(consent)
-        asked = talks.request(portrait, audio, options or {}, driving)
-        run = services.start(visitor, TALK, talks.own_request(services, visitor, asked))
+        request = talks.make_request(portrait, audio, options or {}, driving)
+        run = services.start(visitor, TALK, talks.resolve_runs(services, visitor, request))
         async for state in services.watch(run):
             yield {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}, None
         state, made = run.status(), services.output(run)
@@ -295,12 +295,14 @@ def _add_endpoints(services: Services, shell: Shell) -> None:
     def talk_preview(
         visitor: Visitor, portrait: Any, audio: Any, driving: Any, options: Any, seconds: float, consent: bool
     ) -> Any:
-        """What is seen at one moment of a talk."""
+        """One moment of a talk."""
         consented(consent)
-        return talks.preview(services, visitor, talks.request(portrait, audio, options or {}, driving), seconds)
+        return talks.draw_preview(
+            services, visitor, talks.make_request(portrait, audio, options or {}, driving), seconds
+        )
 
     def talk_read(visitor: Visitor, text: str, voice: str) -> Any:
-        """A text read aloud, where espeak-ng is installed: the sound for `/talk`."""
+        """A text as speech, where espeak-ng is installed: the sound for `/talk`."""
         return services.publish(visitor, synthesize_speech(text, voice))
 
     def files() -> list[Any]:
