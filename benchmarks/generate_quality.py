@@ -15,7 +15,7 @@ from benchmarks.report import report
 from facegen.faces import FaceAnalyser, distance
 from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.dataset.packed import PackedFaces
-from facegen.generate.frame.alignment import frame_face
+from facegen.generate.frame.alignment import align_face
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.media import write_picture
@@ -165,7 +165,7 @@ def _framed(analyser: FaceAnalyser, pictures: np.ndarray) -> np.ndarray:
     for picture in pictures:
         large = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_CUBIC) if len(picture) < 256 else picture
         faces = analyser.detect(large, max_faces=1)
-        framed = frame_face(large, faces[0]).picture_rgb if faces else large
+        framed = align_face(large, faces[0]).picture_rgb if faces else large
         found.append(cv2.resize(framed, (128, 128), interpolation=cv2.INTER_AREA))
     return np.stack(found)
 

@@ -10,36 +10,36 @@ from tests.generate.faces import shape
 
 @pytest.mark.parametrize("gap", [0.05, 0.2, 0.4])
 def test_lids_open_as_far_as_asked(gap: float) -> None:
-    moved = geometry.with_lids(shape().astype(np.float64), gap)
+    moved = geometry.set_lid_gap(shape().astype(np.float64), gap)
     assert geometry.lid_gap(moved) == pytest.approx(gap, abs=0.04)
     assert geometry.lip_gap(moved) == pytest.approx(geometry.lip_gap(shape()), abs=1e-3)
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.15, 0.35])
 def test_lips_open_as_far_as_asked(gap: float) -> None:
-    moved = geometry.with_lips(shape().astype(np.float64), gap)
+    moved = geometry.set_lip_gap(shape().astype(np.float64), gap)
     assert geometry.lip_gap(moved) == pytest.approx(gap, abs=0.03)
     assert geometry.lid_gap(moved) == pytest.approx(geometry.lid_gap(shape()), abs=1e-3)
 
 
 def test_a_turn_and_back_is_nothing() -> None:
     points = shape().astype(np.float64)
-    axis = geometry.axis_of(points)
-    turned = geometry.turned(points, 25, axis)
+    axis = geometry.yaw_axis(points)
+    turned = geometry.rotate_yaw(points, 25, axis)
     assert turned[1, 0] > points[1, 0] + 5  # the nose goes to the picture's right
-    np.testing.assert_allclose(geometry.turned(turned, -25, axis), points, atol=1e-9)
+    np.testing.assert_allclose(geometry.rotate_yaw(turned, -25, axis), points, atol=1e-9)
 
 
 def test_the_flow_between_equal_meshes_is_nothing() -> None:
-    ring = geometry.ring_of(shape())
-    assert np.abs(geometry.flow_between(shape(), shape(), ring, ring, size=64)).max() < 1e-3
+    ring = geometry.static_ring(shape())
+    assert np.abs(geometry.backward_flow(shape(), shape(), ring, ring, size=64)).max() < 1e-3
 
 
 def test_a_flow_leads_from_target_to_source_and_leaves_the_border() -> None:
     source = shape()
-    target = geometry.posed(source, 0.3, 0.3, 0.0)
-    ring = geometry.ring_of(source)
-    flow = geometry.flow_between(target, source, ring, ring, size=128)
+    target = geometry.pose_shape(source, 0.3, 0.3, 0.0)
+    ring = geometry.static_ring(source)
+    flow = geometry.backward_flow(target, source, ring, ring, size=128)
     chin = target[199, :2]
     found = flow[int(chin[1] / 2), int(chin[0] / 2)]
     np.testing.assert_allclose(found, (source - target)[199, :2], atol=2.0)
@@ -52,4 +52,4 @@ def test_a_flow_leads_from_target_to_source_and_leaves_the_border() -> None:
 def test_a_shape_is_brought_where_photographs_have_theirs() -> None:
     mean = shape(0)
     moved = 1.1 * shape(0) + np.array([5.0, -7.0, 0.0], np.float32)
-    np.testing.assert_allclose(geometry.in_frame(moved, mean), mean, atol=0.01)
+    np.testing.assert_allclose(geometry.align_shape(moved, mean), mean, atol=0.01)

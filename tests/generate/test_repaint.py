@@ -13,8 +13,8 @@ MASK[:60] = 1
 
 @pytest.mark.parametrize("wanted", [0.15, 0.4, 0.6])
 def test_hair_gets_the_luminance_asked_for(wanted: float) -> None:
-    painted = repaint.with_hair(PICTURE, MASK, wanted)
-    assert repaint.mean_inside(repaint.luminance(painted), MASK) == pytest.approx(wanted, abs=0.06)
+    painted = repaint.recolour_hair(PICTURE, MASK, wanted)
+    assert repaint.masked_mean(repaint.luminance(painted), MASK) == pytest.approx(wanted, abs=0.06)
     np.testing.assert_array_equal(painted[60:], PICTURE[60:])
     assert painted.dtype == np.float32  # OpenCV loses the rim of others
 
@@ -22,7 +22,7 @@ def test_hair_gets_the_luminance_asked_for(wanted: float) -> None:
 def test_brighter_hair_keeps_its_shadows_and_gets_no_more_shine() -> None:
     picture = np.full((128, 128, 3), 0.1, np.float32)
     picture[::4], picture[2::4] = 0.05, 0.3  # strands in the shade, and lights
-    painted = repaint.with_hair(picture, np.ones((128, 128), np.float32), 0.38)
+    painted = repaint.recolour_hair(picture, np.ones((128, 128), np.float32), 0.38)
     shade, middle, lights = (float(repaint.luminance(painted[row::4]).mean()) for row in (0, 1, 2))
     assert shade < 0.7 * middle
     assert middle < lights < 2 * middle
@@ -32,8 +32,8 @@ def test_brighter_hair_keeps_its_shadows_and_gets_no_more_shine() -> None:
 
 @pytest.mark.parametrize("wanted", [0.1, 0.5, 0.9])
 def test_background_gets_the_luminance_asked_for(wanted: float) -> None:
-    painted = repaint.with_background(PICTURE, MASK, wanted)
-    assert repaint.mean_inside(repaint.luminance(painted), MASK) == pytest.approx(wanted, abs=0.06)
+    painted = repaint.recolour_background(PICTURE, MASK, wanted)
+    assert repaint.masked_mean(repaint.luminance(painted), MASK) == pytest.approx(wanted, abs=0.06)
     np.testing.assert_array_equal(painted[60:], PICTURE[60:])
 
 
@@ -44,7 +44,7 @@ def test_strands_along_the_outline_are_told_by_their_colour() -> None:
     picture = np.repeat((0.8 - 0.6 * truth)[..., None], 3, 2).astype(np.float32)
     parsed = np.zeros((128, 128), np.float32)
     parsed[61:] = 1
-    hair, background = repaint.matted(picture, parsed, 1 - parsed)
+    hair, background = repaint.refine_matte(picture, parsed, 1 - parsed)
     around = (slice(58, 67), slice(10, 110))
     before, after = (np.abs(found - truth)[around].mean() for found in (parsed, hair))
     assert after < 0.7 * before
@@ -56,7 +56,7 @@ def test_a_busy_ground_tells_nothing_of_strands() -> None:
     parsed[64:] = 1
     noise = np.random.default_rng(0).random((128, 128, 3), np.float32)
     picture = np.where(parsed[..., None] > 0, np.float32(0.4), noise).astype(np.float32)
-    _, background = repaint.matted(picture, parsed, 1 - parsed)
+    _, background = repaint.refine_matte(picture, parsed, 1 - parsed)
     assert np.abs(background - (1 - parsed)).mean() < 0.01
 
 
@@ -66,7 +66,7 @@ def test_a_ground_out_of_focus_takes_nothing_of_the_face() -> None:
     picture = np.full((128, 128, 3), 0.1, np.float32)
     picture[:, 64:] = 0.6
     picture[::4, 64:] = 0.8
-    blurred = repaint.out_of_focus(picture, ground)
+    blurred = repaint.blur_background(picture, ground)
     np.testing.assert_array_equal(blurred[:, :64], picture[:, :64])
     assert blurred[:, 66:].std() < 0.02
     assert blurred[:, 64:].min() > 0.6

@@ -9,8 +9,8 @@ import numpy as np
 from facegen.faces import Face, FaceAnalyser
 from facegen.faces.parse import BACKGROUND, HAIR
 from facegen.generate.frame import geometry, repaint
-from facegen.generate.frame.alignment import parse_framed
-from facegen.generate.frame.variants import Measured
+from facegen.generate.frame.alignment import parse_aligned
+from facegen.generate.frame.variants import FaceSample
 from facegen.generate.sliders import MEASURED, NAMES
 
 _MIN_HAIR = 0.01
@@ -27,11 +27,11 @@ def to_slider_values(lids: float, lips: float, yaw_deg: float, hair: float, back
 def mean_luminances(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tuple[float, float]:
     """Mean luminance of hair (NaN where there is hardly any) and background of a float picture in 0..1."""
     luminance = repaint.luminance(picture)
-    of_hair = repaint.mean_inside(luminance, hair) if hair.mean() > _MIN_HAIR else math.nan
-    return of_hair, repaint.mean_inside(luminance, background)
+    of_hair = repaint.masked_mean(luminance, hair) if hair.mean() > _MIN_HAIR else math.nan
+    return of_hair, repaint.masked_mean(luminance, background)
 
 
-def measure_picture(source: Measured) -> np.ndarray:
+def measure_picture(source: FaceSample) -> np.ndarray:
     """(5,) measured values of a photograph of the dataset."""
     return to_slider_values(
         source.lids, source.lips, source.yaw_deg, *mean_luminances(source.picture, source.hair, source.background)
@@ -69,7 +69,7 @@ def measure_faces(analyser: FaceAnalyser, pictures: list[np.ndarray]) -> tuple[n
     for index, (picture, face) in enumerate(zip(pictures, faces, strict=True)):
         if face is None:
             continue
-        maps = parse_framed(analyser, [picture], [face])[0].astype(np.float32)
+        maps = parse_aligned(analyser, [picture], [face])[0].astype(np.float32)
         luminances = mean_luminances(picture.astype(np.float32) / 255, maps[..., HAIR], maps[..., BACKGROUND])
         points = face.points478
         values[index] = to_slider_values(geometry.lid_gap(points), geometry.lip_gap(points), face.yaw_deg, *luminances)

@@ -19,8 +19,8 @@ from facegen.generate.attributes.predictor import AttributePredictor
 from facegen.generate.attributes.task import FEMALE
 from facegen.generate.dataset.packed import SIDE, PackedFaces
 from facegen.generate.frame import geometry
-from facegen.generate.frame.alignment import Framed, frame_largest, parse_framed
-from facegen.generate.frame.variants import Measured, canonical, flow_from_canonical, target_points, variant
+from facegen.generate.frame.alignment import AlignedFace, align_largest_face, parse_aligned
+from facegen.generate.frame.variants import FaceSample, canonical, flow_from_canonical, target_mesh, variant
 from facegen.generate.jobs import DATASET
 from facegen.generate.request import DatasetRequest, DatasetResult, parse_keep
 from facegen.generate.sliders import NAMES
@@ -60,14 +60,14 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     predictor = AttributePredictor()
     analyser = FaceAnalyser()
     rows: list[dict[str, object]] = []
-    samples: list[tuple[str, str, Measured, np.ndarray]] = []
+    samples: list[tuple[str, str, FaceSample, np.ndarray]] = []
     skipped: list[str] = []
     counts = {"resized": 0, "augmented": 0}
     for number, path in enumerate(found):
         name = path.relative_to(source).as_posix()
         group = name.split("/")[0] if "/" in name else ""
         try:
-            framed = frame_largest(media.read_picture(path), analyser, path.name)
+            framed = align_largest_face(media.read_picture(path), analyser, path.name)
         except (NoFaceError, InputError):
             skipped.append(name)
             continue
@@ -109,21 +109,21 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     return DatasetResult(rows=tuple(table), skipped=tuple(skipped))
 
 
-def _kinds(framed: Framed, request: DatasetRequest, number: int) -> Iterator[tuple[str, np.ndarray]]:
+def _kinds(framed: AlignedFace, request: DatasetRequest, number: int) -> Iterator[tuple[str, np.ndarray]]:
     yield "resized", framed.picture_rgb
     if request.augment:
         factor = np.random.default_rng((request.seed, number)).uniform(0.7, 1.3)
         yield "augmented", np.clip(framed.picture_rgb * factor, 0, 255).astype(np.uint8)
 
 
-def _measured(analyser: FaceAnalyser, framed: Framed, picture: np.ndarray) -> tuple[Measured, np.ndarray]:
-    maps = parse_framed(analyser, [picture], [framed.face])[0].astype(np.float32)
-    measured = Measured.of(picture, framed.face, maps[..., HAIR], maps[..., BACKGROUND], SIDE)
+def _measured(analyser: FaceAnalyser, framed: AlignedFace, picture: np.ndarray) -> tuple[FaceSample, np.ndarray]:
+    maps = parse_aligned(analyser, [picture], [framed.face])[0].astype(np.float32)
+    measured = FaceSample.from_face(picture, framed.face, maps[..., HAIR], maps[..., BACKGROUND], SIDE)
     return measured, measure_picture(measured)
 
 
 def _pack(
-    samples: list[tuple[str, str, Measured, np.ndarray]], request: DatasetRequest, say: OnProgress
+    samples: list[tuple[str, str, FaceSample, np.ndarray]], request: DatasetRequest, say: OnProgress
 ) -> PackedFaces:
     count, variants = len(samples), request.variants + 1
     mean_shape = geometry.symmetric_mean(np.stack([m.shape for _, _, m, _ in samples]))
@@ -139,7 +139,7 @@ def _pack(
         for number in range(variants):
             changed = random.random(5) < KEPT if number else np.zeros(5, bool)
             sliders = np.where(changed, random.random(5), own).astype(np.float32)
-            points = target_points(source, sliders, changed)
+            points = target_mesh(source, sliders, changed)
             picture, hair, background = variant(source, sliders, changed)
             pictures[place, number] = np.round(picture * 255)
             drawn[place, number] = sliders

@@ -13,15 +13,15 @@ from facegen.faces import FaceAnalyser
 from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER, polygon_mask, rasterise
 from facegen.faces.parse import BACKGROUND, HAIR
 from facegen.generate.frame import geometry, repaint
-from facegen.generate.frame.alignment import SIZE, Framed, frame_largest, parse_framed
+from facegen.generate.frame.alignment import SIZE, AlignedFace, align_largest_face, parse_aligned
 from facegen.generate.frame.variants import (
     CANONICAL,
-    Measured,
+    FaceSample,
     canonical,
+    class_alpha,
     flow_from_canonical,
     flow_to_canonical,
-    solid,
-    warped,
+    warp_image,
 )
 from facegen.generate.model.generator import FaceGenerator
 from facegen.generate.model.latents import CanonicalPhotos, Latents
@@ -50,7 +50,7 @@ class EncodedPhoto:
     latents: Latents
     sliders: Sliders
     """The sliders' values of the photograph as it is."""
-    framed: Framed
+    framed: AlignedFace
 
 
 def encode_photograph(
@@ -67,10 +67,10 @@ def encode_photograph(
     Raises:
         NoFaceError: there is no face.
     """
-    framed = frame_largest(image_rgb, analyser, name)
-    maps = parse_framed(analyser, [framed.picture_rgb], [framed.face])[0].astype(np.float32)
+    framed = align_largest_face(image_rgb, analyser, name)
+    maps = parse_aligned(analyser, [framed.picture_rgb], [framed.face])[0].astype(np.float32)
     small, large = (
-        Measured.of(framed.picture_rgb, framed.face, maps[..., HAIR], maps[..., BACKGROUND], side)
+        FaceSample.from_face(framed.picture_rgb, framed.face, maps[..., HAIR], maps[..., BACKGROUND], side)
         for side in (128, SIZE)
     )
     pixels = (canonical(small, generator.mean_shape) * 255).round().astype(np.uint8)
@@ -81,10 +81,10 @@ def encode_photograph(
     return EncodedPhoto(latents=replace(latents, photographs=photographs), sliders=sliders, framed=framed)
 
 
-def from_photograph(source: Measured, latents: Latents, sliders: Sliders, mean_shape: np.ndarray) -> CanonicalPhotos:
+def from_photograph(source: FaceSample, latents: Latents, sliders: Sliders, mean_shape: np.ndarray) -> CanonicalPhotos:
     """One photograph of 256 pixels in the canonical frame, with the latents and sliders that it was encoded as."""
     flow = flow_to_canonical(source, mean_shape)
-    maps = warped(np.dstack([source.picture, source.hair, source.background]), flow).clip(0, 1)
+    maps = warp_image(np.dstack([source.picture, source.hair, source.background]), flow).clip(0, 1)
     return CanonicalPhotos(
         maps=_refine_mattes(maps[None]),
         latents=replace(latents, shapes=mean_shape[None]),
@@ -101,10 +101,10 @@ def from_retouch(pictures_rgb: np.ndarray, classes: np.ndarray, latents: Latents
         classes: (B, 19, 256, 256) class probabilities of the parser.
         latents: the faces drawn, with the mean shape.
     """
-    hair, background = (solid(classes[:, index]) for index in (HAIR, BACKGROUND))
+    hair, background = (class_alpha(classes[:, index]) for index in (HAIR, BACKGROUND))
     maps = _refine_mattes(np.concatenate([pictures_rgb.astype(np.float32) / 255, np.stack([hair, background], 3)], 3))
     for one in maps:
-        one[..., :3] = repaint.out_of_focus(one[..., :3], one[..., 4])
+        one[..., :3] = repaint.blur_background(one[..., :3], one[..., 4])
     count = len(latents)
     return CanonicalPhotos(
         maps=maps, latents=latents, sliders=(CANONICAL,) * count, lips=(0.0,) * count, is_retouch=True
@@ -145,7 +145,7 @@ def render_photographs(
         points = generator.pose(latents.shapes[index], values)
         flow = flow_from_canonical(points, latents.shapes[index], generator.mean_shape, SIZE)
         drawn, unchanged, restored = (_resize(p[index]) for p in (drawn_rgb, unchanged_rgb, restored_rgb))
-        posed = warped(recolour(photographs, index, values), flow)
+        posed = warp_image(recolour(photographs, index, values), flow)
         # low frequencies only: high ones differ by the network's noise
         change = cv2.GaussianBlur(drawn - unchanged, (0, 0), _GRAIN_SIGMA)
         alpha = photographs.share * _visibility(photographs, index, values, points)
@@ -159,8 +159,8 @@ def recolour(photographs: CanonicalPhotos, index: int, sliders: Sliders) -> np.n
     picture, hair, background = maps[..., :3], maps[..., 3], maps[..., 4]
     if sliders.background != source.background:
         # mixed pixels of the outline are separated and composited anew, so that no rim of the old background stays
-        front, ground = (repaint.carried_on(picture, mask) for mask in (1 - background, background))
-        painted = repaint.with_background(
+        front, ground = (repaint.inpaint_outside(picture, mask) for mask in (1 - background, background))
+        painted = repaint.recolour_background(
             ground, np.ones_like(background), DRAWN["background"].quantity(sliders.background)
         )
         composite = front + background[..., None] * (painted - front)
@@ -174,7 +174,7 @@ def recolour(photographs: CanonicalPhotos, index: int, sliders: Sliders) -> np.n
             # roots over skin stay dark: brightened they would glow
             skin = cv2.GaussianBlur(np.clip(1 - hair - background, 0, 1), (0, 0), 2.0)
             wide = np.clip(wide - _ROOTS * skin, 0, 1)
-        painted = repaint.with_hair(picture, wide, DRAWN["hair"].quantity(sliders.hair))
+        painted = repaint.recolour_hair(picture, wide, DRAWN["hair"].quantity(sliders.hair))
         picture = picture + min(1.0, abs(sliders.hair - source.hair) / _BLEND_STEP) * (painted - picture)
     return picture
 
@@ -202,7 +202,7 @@ def _visibility(photographs: CanonicalPhotos, index: int, sliders: Sliders, poin
 
 def _refine_mattes(maps: np.ndarray) -> np.ndarray:
     """(B, 256, 256, 5) maps with `repaint.refine_matte` applied to hair and background."""
-    refined = [np.dstack([one[..., :3], *repaint.matted(one[..., :3], one[..., 3], one[..., 4])]) for one in maps]
+    refined = [np.dstack([one[..., :3], *repaint.refine_matte(one[..., :3], one[..., 3], one[..., 4])]) for one in maps]
     return np.stack(refined).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The frame that all pictures of the generator share: where the face is in the square, hair, ears and background in view."""
+"""The generator's frame: a similarity aligns a face in a square of 256 pixels that shows hair, ears and background."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ SIZE = 256
 """Side of an aligned picture, pixels."""
 TEMPLATE5 = np.array([[97.8, 121.0], [159.0, 121.0], [128.5, 157.5], [102.0, 185.0], [155.0, 185.0]], np.float32) / SIZE
 """(5, 2) in 0..1: medians of `Face.points5` over faces/generated (eyes 62 pixels apart, at 47 % of the height)."""
-_ENOUGH_PX = 60
-"""A face whose eyes are nearer to each other than a fifth of this is too small to learn from."""
+_MIN_SIZE_PX = 60
+"""Smallest usable face, pixels."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Framed:
-    """One face in the generator's frame."""
+class AlignedFace:
+    """A face aligned to the generator's frame."""
 
     picture_rgb: np.ndarray
     """(256, 256, 3) uint8."""
     face: Face
-    """Its points in pixels of this picture."""
+    """Its points, pixels of this picture."""
     to_frame: np.ndarray
-    """(2, 3) from the original picture's pixels to this one's."""
+    """(2, 3) similarity from the original picture's pixels to this one's."""
 
 
-def frame_largest(image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> Framed:
+def align_largest_face(image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> AlignedFace:
     """The largest face of a photograph, aligned and cropped.
 
     Args:
         image_rgb: (H, W, 3) uint8.
-        analyser: finds the face.
-        name: how an error speaks of the picture.
+        analyser: detects the face.
+        name: the picture's name in an error.
 
     Raises:
         NoFaceError: there is no face, or too small a one.
     """
     faces = analyser.detect(image_rgb, max_faces=1)
-    if not faces or faces[0].size_px < _ENOUGH_PX / 2:
-        raise NoFaceError(f"Expected a photograph with a face of {_ENOUGH_PX} pixels or more, found none in {name}.")
-    return frame_face(image_rgb, faces[0])
+    if not faces or faces[0].size_px < _MIN_SIZE_PX / 2:
+        raise NoFaceError(f"Expected a photograph with a face of {_MIN_SIZE_PX} pixels or more, found none in {name}.")
+    return align_face(image_rgb, faces[0])
 
 
-def frame_face(image_rgb: np.ndarray, face: Face) -> Framed:
+def align_face(image_rgb: np.ndarray, face: Face) -> AlignedFace:
     """One face of a photograph, aligned and cropped.
 
     Args:
@@ -58,11 +58,11 @@ def frame_face(image_rgb: np.ndarray, face: Face) -> Framed:
     """
     matrix = align.similarity(face.points5, TEMPLATE5, SIZE)
     picture = align.warp(image_rgb, matrix, SIZE)
-    return Framed(picture_rgb=picture, face=move_face(face, matrix), to_frame=matrix)
+    return AlignedFace(picture_rgb=picture, face=transform_face(face, matrix), to_frame=matrix)
 
 
-def move_face(face: Face, matrix: np.ndarray) -> Face:
-    """The face as it lies after a (2, 3) similarity of its picture; blendshapes and turn stay, roll follows."""
+def transform_face(face: Face, matrix: np.ndarray) -> Face:
+    """The face after a (2, 3) similarity of its picture; blendshapes and yaw are unchanged."""
     scale = math.hypot(float(matrix[0, 0]), float(matrix[1, 0]))
     points = face.points478.copy()
     points[:, :2] = align.apply(matrix, points[:, :2])
@@ -75,8 +75,8 @@ def move_face(face: Face, matrix: np.ndarray) -> Face:
     )
 
 
-def parse_framed(analyser: FaceAnalyser, pictures: list[np.ndarray], faces: list[Face]) -> np.ndarray:
-    """(N, 256, 256, 19) float16 class probabilities in the generator's frame; outside the parser's crop: background."""
+def parse_aligned(analyser: FaceAnalyser, pictures: list[np.ndarray], faces: list[Face]) -> np.ndarray:
+    """(N, 256, 256, 19) float16 class probabilities of aligned pictures; outside the parser's crop those of its border."""
     matrices = [align.parse_matrix(face) for face in faces]
     crops = np.stack([align.warp(p, m, PARSE_SIZE) for p, m in zip(pictures, matrices, strict=True)])
     found = analyser.parser.parse(crops).astype(np.float32)

@@ -1,7 +1,7 @@
-"""The face's geometry in the generator's frame: lids, lips and turn of a mesh, and smooth flows between two meshes.
+"""Geometry of the face mesh in the generator's frame: lids, lips and yaw, and smooth backward flows between two meshes.
 
-Points are the mesh's in pixels of a 256-pixel picture, z away from the camera. A *shape* is a mesh with the head's turn
-taken out, lids at `NEUTRAL_LID_GAP` and lips closed: what is left is the person.
+Points are in pixels of a 256-pixel picture, z away from the camera. A *neutral shape* is a mesh with zero yaw, lids at
+`NEUTRAL_LID_GAP` and lips closed: the identity alone.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ _ELSEWHERE = (
     *(50, 280, 205, 425, 117, 346, 187, 411, 36, 266, 123, 352, 147, 376, 206, 426, 214, 434, 135, 364),
     *(199, 200, 18, 175, 43, 273, 106, 335, 9, 8, 151, 67, 297, 69, 299, 108, 337, 68, 298),
 )
-CONTROLS = np.array(
+CONTROL_POINTS = np.array(
     sorted(
         {*EYE_LEFT, *EYE_RIGHT, *_LID_FOLDS, *BROW_LEFT, *BROW_RIGHT, *LIPS_INNER, *LIPS_OUTER, *FACE_OVAL, *_ELSEWHERE}
     )
 )
-"""Vertices that steer a flow."""
+"""Vertices that are control points of a flow's interpolation."""
 _FIVE = ((33, 133), (362, 263), (1,), (61,), (291,))
-"""Vertices of what pictures are aligned by: eyes, nose, corners of the mouth."""
+"""Vertices of the five points of alignment: eyes, nose, corners of the mouth."""
 _SMOOTH = 64
-"""Largest side at which a flow is reckoned outside the face."""
+"""Largest side at which a flow is computed outside the face; it is upsampled from there."""
 _RING = 1.75
-"""The ring round the head that does not move, in sizes of the face's outline."""
+"""Radius of the ring around the head that stays fixed, in sizes of the face's outline."""
 _INWARD = 0.08
-"""How far towards the middle of the face what turns into view is drawn from."""
+"""Shift of disoccluded vertices towards the middle of the face, as a fraction of their distance."""
 _BEHIND = 1.15
-"""The axis about which a head turns, eye distances behind the eyes."""
+"""Distance of the yaw axis behind the eyes, eye distances."""
 
 
 def eye_distance(points: np.ndarray) -> float:
-    """Distance between the middles of the eyes, pixels, depth counted in so that a turn leaves it as it is."""
+    """Distance between the middles of the eyes in 3D, pixels; invariant to yaw."""
     left, right = points[[33, 133]].mean(0), points[[362, 263]].mean(0)
     return float(np.linalg.norm(left - right))
 
@@ -82,10 +82,10 @@ def lip_gap(points: np.ndarray) -> float:
     return float(np.linalg.norm((points[13] - points[14])[:2])) / eye_distance(points)
 
 
-def turned(points: np.ndarray, degrees: float, centre: np.ndarray | None = None) -> np.ndarray:
-    """The mesh turned about a vertical axis behind the eyes; positive turns it to the picture's right."""
+def rotate_yaw(points: np.ndarray, degrees: float, centre: np.ndarray | None = None) -> np.ndarray:
+    """The mesh rotated about the vertical axis behind the eyes; positive is to the picture's right."""
     if centre is None:
-        centre = axis_of(points)
+        centre = yaw_axis(points)
     angle = np.deg2rad(degrees)
     x, z = points[:, 0] - centre[0], points[:, 2] - centre[1]
     result = points.copy()
@@ -94,15 +94,15 @@ def turned(points: np.ndarray, degrees: float, centre: np.ndarray | None = None)
     return result
 
 
-def axis_of(points: np.ndarray, yaw_deg: float = 0.0) -> np.ndarray:
+def yaw_axis(points: np.ndarray, yaw_deg: float = 0.0) -> np.ndarray:
     """(2,) x and z of the vertical axis of the head."""
     corners = points[[33, 133, 362, 263]].mean(0)
     reach, angle = _BEHIND * eye_distance(points), np.deg2rad(yaw_deg)
     return np.array([corners[0] - np.sin(angle) * reach, corners[2] + np.cos(angle) * reach])
 
 
-def with_lids(points: np.ndarray, gap: float) -> np.ndarray:
-    """The frontal mesh with its lids opened or closed to a gap; the skin round the eyes follows."""
+def set_lid_gap(points: np.ndarray, gap: float) -> np.ndarray:
+    """The frontal mesh with its lids at a gap (in eye widths); the skin around the eyes follows smoothly."""
     result = points.copy()
     sigma = 0.085 * eye_distance(points)
     for uppers, lowers, corners, middle in zip(_UPPER_LIDS, _LOWER_LIDS, _CORNERS, _MIDDLE, strict=True):
@@ -119,13 +119,13 @@ def with_lids(points: np.ndarray, gap: float) -> np.ndarray:
     return result
 
 
-def with_lips(points: np.ndarray, gap: float) -> np.ndarray:
-    """The frontal mesh with its lips opened or closed to a gap; jaw and chin follow."""
+def set_lip_gap(points: np.ndarray, gap: float) -> np.ndarray:
+    """The frontal mesh with its lips at a gap (in eye distances); jaw and chin follow."""
     unit = eye_distance(points)
     delta = (gap - lip_gap(points)) * unit
     upper, lower = points[list(_UPPER_LIP_INNER)], points[list(_LOWER_LIP_INNER)]
     middle, half_width = points[[78, 308], 0].mean(), abs(points[308, 0] - points[78, 0]) / 2
-    line = np.interp(points[:, 0], *_sorted((upper + lower)[:, 0] / 2, (upper + lower)[:, 1] / 2))
+    line = np.interp(points[:, 0], *_sort_by_x((upper + lower)[:, 0] / 2, (upper + lower)[:, 1] / 2))
     across = (points[:, 0] - middle) / half_width
     lips = np.clip(1 - across**2, 0, 1) ** 0.6
     jaw = 0.8 * np.exp(-np.square(across / 2.0) / 2)
@@ -141,21 +141,21 @@ def with_lips(points: np.ndarray, gap: float) -> np.ndarray:
     return result
 
 
-def _sorted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sort_by_x(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(x)
     return x[order], y[order]
 
 
-def shape_of(face: Face) -> np.ndarray:
-    """(468, 3) float32: the person's shape from a face in the generator's frame."""
+def neutral_shape(face: Face) -> np.ndarray:
+    """(468, 3) float32 neutral shape of an aligned face."""
     points = face.points478[:468].astype(np.float64)
     points[:, 2] -= points[[33, 263], 2].mean()
-    frontal = turned(points, -face.yaw_deg, axis_of(points, face.yaw_deg))
-    return with_lips(with_lids(frontal, NEUTRAL_LID_GAP), 0.0).astype(np.float32)
+    frontal = rotate_yaw(points, -face.yaw_deg, yaw_axis(points, face.yaw_deg))
+    return set_lip_gap(set_lid_gap(frontal, NEUTRAL_LID_GAP), 0.0).astype(np.float32)
 
 
-def in_frame(shape: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
-    """(468, 3) float32 the shape where a photograph's would be: eyes, nose and corners of the mouth as near the mean's as can be."""
+def align_shape(shape: np.ndarray, mean_shape: np.ndarray) -> np.ndarray:
+    """(468, 3) float32 the shape aligned to the mean shape by the five points, as photographs are."""
     own, wanted = (np.stack([points[list(part), :2].mean(0) for part in _FIVE]) for points in (shape, mean_shape))
     matrix = align.similarity(own.astype(np.float32), wanted.astype(np.float32) / SIZE, SIZE)
     depth = shape[:, 2:] * np.hypot(matrix[0, 0], matrix[0, 1])
@@ -174,21 +174,21 @@ def symmetric_mean(shapes: np.ndarray) -> np.ndarray:
     return np.concatenate([shapes, mirror_shapes(shapes)]).mean(0).astype(np.float32)
 
 
-def posed(shape: np.ndarray, lids: float, lips: float, yaw_deg: float) -> np.ndarray:
-    """(468, 3) the shape with this expression and turn."""
-    frontal = with_lips(with_lids(shape.astype(np.float64), lids), lips)
-    return turned(frontal, yaw_deg, axis_of(shape)).astype(np.float32)
+def pose_shape(shape: np.ndarray, lids: float, lips: float, yaw_deg: float) -> np.ndarray:
+    """(468, 3) float32 the shape with a lid gap, a lip gap and a yaw."""
+    frontal = set_lip_gap(set_lid_gap(shape.astype(np.float64), lids), lips)
+    return rotate_yaw(frontal, yaw_deg, yaw_axis(shape)).astype(np.float32)
 
 
-def ring_of(shape: np.ndarray) -> np.ndarray:
-    """(36, 2) points round the head that no expression or turn moves."""
+def static_ring(shape: np.ndarray) -> np.ndarray:
+    """(36, 2) points around the head that no expression or yaw moves."""
     oval = shape[list(FACE_OVAL), :2]
     centre = oval.mean(0)
     return centre + _RING * (oval - centre)
 
 
 @functools.cache
-def _border() -> np.ndarray:
+def _border_points() -> np.ndarray:
     steps = np.linspace(0, SIZE - 1, 9)
     sides = [(x, y) for x in steps for y in steps if x in (0, SIZE - 1) or y in (0, SIZE - 1)]
     return np.array(sides)
@@ -201,51 +201,51 @@ def _grid(size: int) -> np.ndarray:
     return np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
 
 
-def flow_between(
+def backward_flow(
     target: np.ndarray, source: np.ndarray, target_ring: np.ndarray, source_ring: np.ndarray, size: int = 128
 ) -> np.ndarray:
-    """A smooth flow that draws one mesh from another: add it to a place of the target to get the source's.
+    """A smooth backward flow from a target mesh to a source mesh.
 
-    Inside the face it is the mesh's own; round it, it interpolates the offsets of the control vertices that can be seen
-    and of the ring with the kernel |r|, and is nothing at the border.
+    Inside the face it is interpolated on the mesh; around it by radial basis functions (kernel |r|) through the visible
+    control points and the ring, with no offset at the border.
 
     Args:
-        target: (468, 3) the mesh to be drawn.
-        source: (468, 3) the mesh of the picture that is sampled.
-        target_ring: (36, 2) `ring_of` the target's shape.
-        source_ring: the same of the source's.
+        target: (468, 3) mesh of the result.
+        source: (468, 3) mesh of the picture that is sampled.
+        target_ring: (36, 2) `static_ring` of the target's shape.
+        source_ring: that of the source's.
         size: side of the flow.
 
     Returns:
         (size, size, 2) float32 offsets in pixels of the 256-pixel frame.
     """
-    source = _clear_of_rim(source, target)
-    visible = CONTROLS[normals(target)[CONTROLS, 2] < -0.12]
+    source = _move_inward(source, target)
+    visible = CONTROL_POINTS[normals(target)[CONTROL_POINTS, 2] < -0.12]
     inside = ((target_ring > 14) & (target_ring < SIZE - 15)).all(1)
-    places = np.concatenate([target[visible, :2], target_ring[inside], _border()]).astype(np.float32)
-    wanted = np.concatenate([source[visible, :2], source_ring[inside], _border()]).astype(np.float32)
-    count = len(places)
+    points = np.concatenate([target[visible, :2], target_ring[inside], _border_points()]).astype(np.float32)
+    values = np.concatenate([source[visible, :2], source_ring[inside], _border_points()]).astype(np.float32)
+    count = len(points)
     system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = -np.sqrt(np.square(places[:, None] - places[None]).sum(-1))
-    system[:count, :count] += 0.4 * np.eye(count)  # a little give where controls come to lie on each other
-    system[:count, count:] = np.concatenate([np.ones((count, 1)), places], 1)
+    system[:count, :count] = -np.sqrt(np.square(points[:, None] - points[None]).sum(-1))
+    system[:count, :count] += 0.4 * np.eye(count)  # regularised where control points coincide
+    system[:count, count:] = np.concatenate([np.ones((count, 1)), points], 1)
     system[count:, :count] = system[:count, count:].T
     right = np.zeros((count + 3, 2))
-    right[:count] = wanted - places
+    right[:count] = values - points
     weights = np.linalg.solve(system, right).astype(np.float32)
-    side = min(size // 2, _SMOOTH)  # smooth there, so a smaller one will do
+    side = min(size // 2, _SMOOTH)  # smooth, so a low resolution is enough
     grid = _grid(side)
-    squared = (grid**2).sum(1)[:, None] + (places**2).sum(1)[None] - 2 * grid @ places.T
+    squared = (grid**2).sum(1)[:, None] + (points**2).sum(1)[None] - 2 * grid @ points.T
     kernel = -np.sqrt(np.maximum(squared, 0))
     flow = (kernel @ weights[:count] + weights[count] + grid @ weights[count + 1 :]).reshape(side, side, 2)
     flow = cv2.resize(flow, (size, size), interpolation=cv2.INTER_LINEAR)
-    return _with_nearest_surface(flow, target, source)
+    return _overlay_mesh_flow(flow, target, source)
 
 
-def _clear_of_rim(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The source with what turns into view drawn from further inside the face.
+def _move_inward(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The source mesh with disoccluded vertices moved towards the middle of the face.
 
-    At the rim of the source lies what is behind the head too: spread over a cheek it would be a smear.
+    The source's rim shows background as well, which would be smeared over the cheek.
     """
     opened = disocclusion(source, target)
     centre = source[list(FACE_OVAL), :2].mean(0)
@@ -255,13 +255,13 @@ def _clear_of_rim(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def disocclusion(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(468,) 0..1 how far each vertex turns towards the camera that the source hardly shows."""
+    """(468,) 0..1: how far each vertex, seen at a grazing angle or not at all in the source, turns towards the camera."""
     before, after = (-normals(points)[:, 2] for points in (source, target))
     return np.clip(after - before, 0, 1) * np.clip(1 - before / 0.7, 0, 1)
 
 
-def _with_nearest_surface(flow: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """The flow with the mesh's own inside its outline, where a nose may hide a cheek."""
+def _overlay_mesh_flow(flow: np.ndarray, target: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """The flow, inside the outline replaced by that of the rasterised mesh, with self-occlusion."""
     size = len(flow)
     scale = size / SIZE
     offsets = np.concatenate([(source - target)[:, :2], np.zeros((len(target), 1), np.float32)], 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Hair, background and the inside of the mouth repainted: how pictures of other attributes are made from photographs."""
+"""Recolouring of hair and background, alpha matting of their outline, and the inside of an opened mouth."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ HAIR_COLOURS = (
     )
     / 255
 )
-"""(7, 3) RGB of hair of these mean luminances, black to blond: means over 260 of faces/generated, ends extended."""
+"""(7, 3) RGB of hair at these mean luminances, black to blond: means over 260 of faces/generated, extrapolated at the ends."""
 
-_LIGHTS = 0.5
-"""How much brighter than in the mean lights of hair are at most, where it is painted brighter."""
+_HIGHLIGHTS = 0.5
+"""Limit of highlights relative to the mean, where hair is brightened."""
 _CONTRASTS = ([0.07, 0.10, 0.20, 0.34, 0.55, 0.70], [0.57, 0.50, 0.45, 0.37, 0.30, 0.25])
-"""Mean luminances of hair, and deviations over them (over 260 faces, the last two extended)."""
+"""Mean luminances of hair, and its contrast (deviation over mean) at these, over 260 faces; the last two extrapolated."""
 _POWERS = (0.5, 1.8)
-"""Least and largest power of the contrast that hair had."""
+"""Range of the gamma that is applied to relative luminance."""
 _SATURATION = np.array([0.87, 1.06, 1.29], np.float32)
-"""Powers of the contrast by channel: strands in the shade are of a deeper colour, lights paler (over 260 faces)."""
+"""Gamma of relative luminance by channel: shaded strands are more saturated, highlights less (over 260 faces)."""
 
 
 def luminance(picture: np.ndarray) -> np.ndarray:
@@ -33,81 +33,81 @@ def luminance(picture: np.ndarray) -> np.ndarray:
     return picture @ LUMINANCE
 
 
-def mean_inside(values: np.ndarray, mask: np.ndarray) -> float:
-    """Weighted mean of (H, W) values."""
+def masked_mean(values: np.ndarray, mask: np.ndarray) -> float:
+    """Mean of (H, W) values weighted by a mask."""
     return float((values * mask).sum() / max(float(mask.sum()), 1e-6))
 
 
-def with_hair(picture: np.ndarray, hair: np.ndarray, wanted: float) -> np.ndarray:
-    """The picture with hair of another luminance.
+def recolour_hair(picture: np.ndarray, hair: np.ndarray, target: float) -> np.ndarray:
+    """Recolours hair to another mean luminance, with the hue and contrast that hair of this luminance has.
 
     Args:
         picture: (H, W, 3) float32 RGB in [0, 1].
-        hair: (H, W) 0..1.
-        wanted: mean luminance of the hair, 0..1.
+        hair: (H, W) alpha 0..1.
+        target: mean luminance of the hair, 0..1.
     """
-    own = carried_on(picture, hair)
-    values = luminance(own)
-    mean = mean_inside(values, hair)
-    colour = np.array([np.interp(wanted, HAIR_LUMINANCES, HAIR_COLOURS[:, c]) for c in range(3)], np.float32)
-    colour *= wanted / max(float(colour @ LUMINANCE), 1e-3)
+    source = inpaint_outside(picture, hair)
+    values = luminance(source)
+    mean = masked_mean(values, hair)
+    colour = np.array([np.interp(target, HAIR_LUMINANCES, HAIR_COLOURS[:, c]) for c in range(3)], np.float32)
+    colour *= target / max(float(colour @ LUMINANCE), 1e-3)
     relative = np.clip(values / max(mean, 0.03), 0.2, 3)
-    if wanted > mean:
-        # lights are shine, which brighter hair has no more of
-        relative = np.where(relative > 1, 1 + _LIGHTS * np.tanh((relative - 1) / 0.9), relative)
-    # strands get the contrast that hair of this luminance has
-    contrast = np.sqrt(mean_inside(np.square(relative - 1), hair))
-    power = np.clip(np.interp(wanted, *_CONTRASTS) / max(contrast, 1e-3), *_POWERS)
+    if target > mean:
+        # highlights are specular and do not grow with brightness
+        relative = np.where(relative > 1, 1 + _HIGHLIGHTS * np.tanh((relative - 1) / 0.9), relative)
+    # contrast of hair of this luminance
+    contrast = np.sqrt(masked_mean(np.square(relative - 1), hair))
+    power = np.clip(np.interp(target, *_CONTRASTS) / max(contrast, 1e-3), *_POWERS)
     relative = relative ** np.float32(power)
-    relative /= max(mean_inside(relative, hair), 1e-3)
-    own_tint = np.clip(own / np.maximum(values, 0.02)[..., None], 0.3, 2.0)
-    tint = 0.75 * colour / wanted * relative[..., None] ** (_SATURATION - 1) + 0.25 * own_tint
+    relative /= max(masked_mean(relative, hair), 1e-3)
+    source_tint = np.clip(source / np.maximum(values, 0.02)[..., None], 0.3, 2.0)
+    tint = 0.75 * colour / target * relative[..., None] ** (_SATURATION - 1) + 0.25 * source_tint
     tint /= np.maximum(luminance(tint), 1e-3)[..., None]
-    painted = tint * (relative * wanted)[..., None]
-    painted /= np.maximum(painted.max(2, keepdims=True), 1)  # cut off by channel, lights would turn green
+    painted = tint * (relative * target)[..., None]
+    painted /= np.maximum(painted.max(2, keepdims=True), 1)  # clipping per channel would turn highlights green
     return picture + hair[..., None] * (painted - picture)
 
 
-def carried_on(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The picture in which what the mask covers goes on past its rim, where other things shine through.
+def inpaint_outside(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Inpaints outside a mask with the local mean of what is inside, so that mixed pixels of the rim count as inside.
 
-    What shines through loose hair is no strand: brightened like one it would draw a glowing line round the hair.
+    Background that shows through loose hair would otherwise be brightened with it, a bright line around the hair.
     """
     scale = len(picture) / 128
-    inner = _inner(mask)
-    near = _blurred_inside(picture, inner, 3 * scale)
+    inner = _erode(mask)
+    near = _masked_blur(picture, inner, 3 * scale)
     soft = cv2.GaussianBlur(inner, (0, 0), 0.7 * scale)[..., None]
     return near + soft * (picture - near)
 
 
-def out_of_focus(picture: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """The picture with its background blurred, as behind a face near the camera; nothing of the face gets into it.
+def blur_background(picture: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Blurs the background as a lens out of focus does, without bleeding of the foreground.
 
     Args:
         picture: (H, W, 3) float32 RGB in [0, 1].
         background: (H, W) float32 0..1.
     """
-    blurred = _blurred_inside(picture, _inner(background), len(picture) / 25)
+    blurred = _masked_blur(picture, _erode(background), len(picture) / 25)
     return picture + background[..., None] * (blurred - picture)
 
 
-def _inner(mask: np.ndarray) -> np.ndarray:
-    """(H, W) a mask without its rim."""
+def _erode(mask: np.ndarray) -> np.ndarray:
+    """(H, W) the mask without its rim."""
     iterations = max(1, round(len(mask) / 128))
     return cv2.erode(np.clip(2 * mask - 1, 0, 1), np.ones((3, 3), np.uint8), iterations=iterations)
 
 
-def _blurred_inside(picture: np.ndarray, inner: np.ndarray, sigma: float) -> np.ndarray:
-    """Means over what of the neighbourhood is inside; far from all of it the picture itself."""
+def _masked_blur(picture: np.ndarray, inner: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian mean over the pixels inside a mask; the picture itself where none is near."""
     weight = cv2.GaussianBlur(inner, (0, 0), sigma)[..., None]
     blurred = cv2.GaussianBlur(picture * inner[..., None], (0, 0), sigma) / np.maximum(weight, 1e-4)
     return picture + np.clip(weight / 0.02, 0, 1) * (blurred - picture)
 
 
-def matted(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hair and background strand by strand along the outline, where a parser only says about where it runs.
+def refine_matte(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Refines the alpha mattes of hair and background along the outline, where a parser is only approximate.
 
-    How much of each shines through follows from colour: where the pixel lies between the colours that both have near by.
+    Alpha follows from the position of a pixel's colour between the local mean colours of foreground and background.
 
     Args:
         picture: (S, S, 3) float32 RGB in [0, 1].
@@ -115,12 +115,12 @@ def matted(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tup
         background: (S, S) float32 0..1.
 
     Returns:
-        The two maps.
+        The two mattes.
     """
     sigma = len(picture) / 64
 
     def near(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Weighted means over the neighbourhood, by channel."""
+        """Weighted local means, per channel."""
         if values.ndim == 3:
             return np.dstack([near(channel, mask) for channel in np.moveaxis(values, 2, 0)])
         weight = cv2.GaussianBlur(mask, (0, 0), sigma)
@@ -130,8 +130,8 @@ def matted(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tup
     apart = front - ground
     distance = np.square(apart).sum(2)
     by_colour = ((front - picture) * apart).sum(2) / np.maximum(distance, 1e-3)
-    by_colour = np.clip((by_colour - 0.15) / 0.7, 0, 1)  # neither colour is even: what is nearly one is that one
-    # a ground of many colours tells nothing
+    by_colour = np.clip((by_colour - 0.15) / 0.7, 0, 1)  # neither colour is uniform: nearly one of them is that one
+    # a background of high variance is not informative
     busy = near(np.square(picture), background) - np.square(ground)
     sure = distance / (distance + np.maximum(busy, 0).sum(2) + 0.01)
     ones = np.ones_like(background)
@@ -142,30 +142,30 @@ def matted(picture: np.ndarray, hair: np.ndarray, background: np.ndarray) -> tup
     return np.clip(hair + is_hair * (background - refined), 0, 1), refined
 
 
-def with_background(picture: np.ndarray, background: np.ndarray, wanted: float) -> np.ndarray:
-    """The picture with a background of another mean luminance.
+def recolour_background(picture: np.ndarray, background: np.ndarray, target: float) -> np.ndarray:
+    """Recolours the background to another mean luminance: multiplies to darken, screens to brighten.
 
     Args:
         picture: (H, W, 3) float32 RGB in [0, 1].
-        background: (H, W) 0..1.
-        wanted: mean luminance, 0..1.
+        background: (H, W) alpha 0..1.
+        target: mean luminance, 0..1.
     """
-    mean = min(max(mean_inside(luminance(picture), background), 0.03), 0.97)
-    if wanted < mean:
-        painted = picture * (wanted / mean)
+    mean = min(max(masked_mean(luminance(picture), background), 0.03), 0.97)
+    if target < mean:
+        painted = picture * (target / mean)
     else:
-        painted = 1 - (1 - picture) * ((1 - wanted) / (1 - mean))
+        painted = 1 - (1 - picture) * ((1 - target) / (1 - mean))
     return picture + background[..., None] * (np.clip(painted, 0, 1) - picture)
 
 
-def with_mouth_inside(picture: np.ndarray, points: np.ndarray, gap: float, source_gap: float) -> np.ndarray:
-    """The inside of a mouth that is opened wider than it was in the picture: teeth above, dark below.
+def paint_mouth(picture: np.ndarray, points: np.ndarray, gap: float, source_gap: float) -> np.ndarray:
+    """Paints teeth, tongue and cavity into a mouth that is opened wider than in the picture.
 
     Args:
         picture: (S, S, 3) float32 RGB in [0, 1], already warped to `points`.
         points: (468, 3) mesh in pixels of the picture.
         gap: opening of the lips in eye distances.
-        source_gap: what it was before.
+        source_gap: opening in the source picture.
     """
     strength = float(np.clip((gap - 1.25 * source_gap - 0.015) / 0.06, 0, 1))
     if strength == 0:
@@ -182,24 +182,24 @@ def with_mouth_inside(picture: np.ndarray, points: np.ndarray, gap: float, sourc
     below = (y - upper) / height
     middle, half = ring[:, 0].mean(), max(float(np.ptp(ring[:, 0])) / 2, 1.0)
     sideways = np.abs(x - middle) / half
-    light = 0.35 + 0.65 * float(np.clip(mean_inside(luminance(picture), _cheeks(points, size)), 0.15, 0.75)) / 0.6
+    light = 0.35 + 0.65 * float(np.clip(masked_mean(luminance(picture), _cheek_mask(points, size)), 0.15, 0.75)) / 0.6
     cavity = np.array([0.24, 0.09, 0.08], np.float32) * light
     tongue = np.array([0.56, 0.27, 0.26], np.float32) * light
     teeth = np.array([0.86, 0.80, 0.74], np.float32) * light
-    inside = cavity + (tongue - cavity) * (_rise(below, 0.55, 0.95) * np.clip(1 - sideways**2, 0, 1))[..., None]
+    inside = cavity + (tongue - cavity) * (_smoothstep(below, 0.55, 0.95) * np.clip(1 - sideways**2, 0, 1))[..., None]
     teeth_end = np.clip(0.035 * size / height, 0.12, 0.42)
-    shown = (1 - _rise(below, teeth_end - 0.06, teeth_end + 0.06)) * (1 - _rise(sideways, 0.62, 0.95))
-    shade = (1 - 0.35 * sideways) * (0.75 + 0.25 * _rise(below, 0.0, 0.14))
+    shown = (1 - _smoothstep(below, teeth_end - 0.06, teeth_end + 0.06)) * (1 - _smoothstep(sideways, 0.62, 0.95))
+    shade = (1 - 0.35 * sideways) * (0.75 + 0.25 * _smoothstep(below, 0.0, 0.14))
     inside = inside + shown[..., None] * (teeth * shade[..., None] - inside)
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.0035 * size, 0.4))[..., None] * strength
     return picture + soft * (np.clip(inside, 0, 1).astype(np.float32) - picture)
 
 
-def _rise(values: np.ndarray, start: float, end: float) -> np.ndarray:
-    """0 below start, 1 above end, smooth between."""
+def _smoothstep(values: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Hermite interpolation: 0 below start, 1 above end."""
     part = np.clip((values - start) / (end - start), 0, 1)
     return part * part * (3 - 2 * part)
 
 
-def _cheeks(points: np.ndarray, size: int) -> np.ndarray:
+def _cheek_mask(points: np.ndarray, size: int) -> np.ndarray:
     return polygon_mask(points[[117, 346, 425, 205], :2], (size, size)).astype(np.float32) / 255

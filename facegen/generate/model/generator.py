@@ -64,7 +64,7 @@ class FaceGenerator:
             generator = torch.Generator().manual_seed(int(seed))
             texture, shape = self.vae.sample_prior(1, generator, temperature)
             textures.append(texture)
-            shapes.append(geometry.in_frame(self.vae.decode_shapes(shape)[0].cpu().numpy(), self.mean_shape))
+            shapes.append(geometry.align_shape(self.vae.decode_shapes(shape)[0].cpu().numpy(), self.mean_shape))
             noises.append([torch.randn(1, *size, generator=generator) for size in self.vae.noise_shapes()])
         factor = DEEP_TEMPERATURE * temperature
         return Latents(
@@ -109,7 +109,7 @@ class FaceGenerator:
         quantities = {name: DRAWN[name].quantity(v) for name, v in zip(NAMES, sliders.controls(), strict=True)}
         # lids measure wider on a turned head: corrected by what was measured
         correction = 1 - LID_CORRECTION * (quantities["head"] / DRAWN["head"].at1) ** 2
-        return geometry.posed(shape, quantities["eyes"] * correction, quantities["mouth"], quantities["head"])
+        return geometry.pose_shape(shape, quantities["eyes"] * correction, quantities["mouth"], quantities["head"])
 
     def encode_canonical(self, canonical: np.ndarray, sliders: Sliders) -> Latents:
         """Encodes canonical pictures as latents with the mean shape, at the posterior's mean.

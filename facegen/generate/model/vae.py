@@ -315,7 +315,7 @@ def sampling_grid(flow: Tensor) -> Tensor:
 
 
 def hair_shading(base: Tensor) -> Tensor:
-    """(B, 1, H, W) luminance of the base's hair relative to its mean, inpainted beyond its rim (`repaint.carried_on`)."""
+    """(B, 1, H, W) luminance of the base's hair relative to its mean, inpainted beyond its rim (`repaint.inpaint_outside`)."""
     light = torch.from_numpy(LUMINANCE).to(base).view(1, 3, 1, 1)
     values = (base[:, :3].clamp(0, 1) * light).sum(1, keepdim=True)
     solid = ((base[:, 3:4] - 0.85) / 0.15).clamp(0, 1)
