@@ -258,7 +258,7 @@ def test_people_are_given_sources(facegen: Callable[..., Ended], source: str, cl
     arguments = ["--target", clip, "--output", tmp_path / "sheet.png", "--preview", "1", "--consent"]
     assert facegen("swap", *arguments, "--person", f"0={source}", "--person", f"0={source}").code == 0
     assert facegen("swap", *arguments, "--source", source, "--person", "0").code == 0
-    assert "got 'zero='" in sentence(facegen("swap", *arguments, "--person", "zero="))
+    assert "found 'zero='" in sentence(facegen("swap", *arguments, "--person", "zero="))
     assert "Expected a source face" in sentence(facegen("swap", *arguments))
 
 
