@@ -1,14 +1,15 @@
-"""Between a widget and a pipeline: how an event's failure is shown, and how work on its way is put into words."""
+"""Between a widget and a pipeline: consent, errors, and how a run stands as HTML."""
 
 import functools
 import html
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from facegen.errors import Cancelled, FacegenError
+from facegen.errors import Cancelled, FacegenError, InputError
 from facegen.jobs import Run, RunStatus
 
 CONSENT = (
@@ -16,7 +17,30 @@ CONSENT = (
 )
 
 
-def shown(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """The widgets above the tabs."""
+
+    visitor: gr.State
+    """Holds the page's `Visitor`."""
+
+    consent: gr.Checkbox
+    """Ticked once a visit; every event that makes something takes it as an input."""
+
+
+def require_consent(consent: object) -> None:
+    """Hold a request that makes something against the consent of its visit.
+
+    Raises:
+        InputError: it was not given.
+    """
+    if consent is not True:
+        raise InputError(
+            "Expected your consent, found it missing; tick the sentence at the top (or pass consent=True)."
+        )
+
+
+def show_errors(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Show a FacegenError of an event handler as a notice and in its status text; anything else surfaces as a bug.
 
     Args:
@@ -54,7 +78,7 @@ def shown(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
-def answered(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def api_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """Answer a FacegenError of a named endpoint with its sentence, which `gradio_client` raises at the caller's."""
 
     def refusal(error: FacegenError) -> gr.Error:

@@ -186,15 +186,3 @@ class Services:
 
     def _load(self) -> None:
         self.pipeline().analyser.detect(np.zeros((64, 64, 3), np.uint8))
-
-
-def consented(consent: object) -> None:
-    """Hold a request that makes something against the consent of its visit.
-
-    Raises:
-        InputError: it was not given.
-    """
-    if consent is not True:
-        raise InputError(
-            "Expected your consent, found it missing; tick the sentence at the top (or pass consent=True)."
-        )

@@ -11,9 +11,8 @@ import gradio as gr
 
 from facegen.errors import ResourceError
 from facegen.ui import endpoints, theme
-from facegen.ui.handlers import CONSENT
+from facegen.ui.handlers import CONSENT, Shell
 from facegen.ui.services import Services, StudioSettings, Visitor
-from facegen.ui.shell import Shell
 from facegen.ui.tabs import faceset, generate, models, runs, swap, talk, train, verify
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -8,7 +8,7 @@ from facegen.config import write_json
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.dataset import start_dataset, told
+from facegen.ui.tabs.train.dataset import start_dataset, told
 
 
 def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:

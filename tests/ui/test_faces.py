@@ -8,8 +8,8 @@ import pytest
 from facegen.errors import InputError
 from facegen.jobs.pipeline import Models
 from facegen.provenance import verify
-from facegen.ui.faces import FaceDesk, asked_of
 from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.generate.faces import FaceDesk, asked_of
 
 SLIDERS = (0.8, 0.1, 0.7, 0.7, 0.5)
 

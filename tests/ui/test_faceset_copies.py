@@ -12,9 +12,10 @@ from facegen.facesets import mask as masking
 from facegen.facesets.tasks import MASK
 from facegen.training.launch import train_in
 from facegen.training.request import make_request
-from facegen.ui import faceset_copies, mask_drawing
-from facegen.ui import facesets as work
 from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.faceset import copies as faceset_copies
+from facegen.ui.tabs.faceset import facesets as work
+from facegen.ui.tabs.faceset import mask_drawing
 from tests import factories
 
 

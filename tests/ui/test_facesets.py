@@ -6,8 +6,8 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.facesets.jobs import EXTRACT
-from facegen.ui import facesets
 from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.tabs.faceset import facesets
 
 
 def _faceset(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.jobs import Run, RunStatus
-from facegen.ui.handlers import answered, duration, notice, progress_card, result_words, shown, size
+from facegen.ui.handlers import api_errors, duration, notice, progress_card, result_words, show_errors, size
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
 
@@ -20,13 +20,13 @@ def _refuse(*_: Any) -> Any:
 
 
 def test_a_refusal_becomes_a_card_and_leaves_the_other_outputs_alone() -> None:
-    card, *others = shown(3)(_refuse)()
+    card, *others = show_errors(3)(_refuse)()
     assert "Expected a face, found &lt;b&gt;none&lt;/b&gt;." in card
     assert [other["__type__"] for other in others] == ["update", "update"]
 
 
 def test_a_refusal_of_a_stream_is_its_last_step() -> None:
-    @shown(1)
+    @show_errors(1)
     async def stream() -> AsyncIterator[str]:
         yield "first"
         _refuse()
@@ -41,14 +41,14 @@ def test_a_refusal_of_a_stream_is_its_last_step() -> None:
 
 def test_a_bug_surfaces() -> None:
     with pytest.raises(ZeroDivisionError):
-        shown(1)(lambda: 1 / 0)()
+        show_errors(1)(lambda: 1 / 0)()
     with pytest.raises(ZeroDivisionError):
-        answered(lambda: 1 / 0)()
+        api_errors(lambda: 1 / 0)()
 
 
 def test_an_endpoint_answers_with_the_sentence() -> None:
     with pytest.raises(gr.Error, match="Expected a face"):
-        answered(_refuse)()
+        api_errors(_refuse)()
 
 
 def test_a_running_card_says_how_far_how_fast_and_how_long() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.jobs import Run
-from facegen.ui.services import Services, StudioSettings, Visitor, consented
+from facegen.ui.handlers import require_consent
+from facegen.ui.services import Services, StudioSettings, Visitor
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def test_results_are_shown_from_the_visitors_folder_and_forgotten_with_the_visit
 
 @pytest.mark.parametrize("consent", [False, None, "yes", 1])
 def test_only_a_plain_true_is_consent(consent: object) -> None:
-    consented(True)
+    require_consent(True)
     with pytest.raises(InputError, match="consent"):
-        consented(consent)
+        require_consent(consent)
 
 
 def test_watching_ends_with_the_run(services: Services) -> None:

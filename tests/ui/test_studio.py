@@ -10,7 +10,7 @@ from facegen.swap.options import SwapOptions
 from facegen.talk.options import TalkOptions
 from facegen.ui import theme
 from facegen.ui.studio import build_studio
-from facegen.ui.tabs.swap_layout import ASKED_OTHERWISE, LABELS
+from facegen.ui.tabs.swap.layout import ASKED_OTHERWISE, LABELS
 
 ENDPOINTS = {
     "/generate",

@@ -7,8 +7,8 @@ from PIL import Image
 
 from facegen.errors import InputError
 from facegen.swap.jobs import SWAP, result_name
-from facegen.ui import swaps
 from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.swap import requests as swaps
 from tests.factories import gradient_rgb, portrait_rgb, write_clip
 
 

@@ -9,8 +9,8 @@ from facegen import media
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.talk.jobs import TALK
-from facegen.ui import talks
 from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.tabs.talk import requests as talks
 from tests.factories import moving_portrait, write_clip, write_portrait
 from tests.talk.sounds import babble, write_wave
 

@@ -26,10 +26,11 @@ from facegen.training.jobs import TRAIN
 from facegen.training.logger import COMMANDS
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
-from facegen.ui import facesets, trained, trainings
-from facegen.ui.example_set import make_example_set
 from facegen.ui.services import Services, StudioSettings, Visitor
 from facegen.ui.tabs import train
+from facegen.ui.tabs.faceset import facesets
+from facegen.ui.tabs.train import trained, trainings
+from facegen.ui.tabs.train.example_set import make_example_set
 from tests.factories import gradient_rgb
 
 

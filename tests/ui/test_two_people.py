@@ -11,8 +11,10 @@ from facegen.jobs.files import paths
 from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.merge.options import MergeOptions, parse_merge_options
 from facegen.swap.request import SwapTrainRequest
-from facegen.ui import swaps, trained_swaps, two_people
 from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.tabs.swap import requests as swaps
+from facegen.ui.tabs.swap import trained as trained_swaps
+from facegen.ui.tabs.train import two_people
 from tests.factories import gradient_rgb, write_clip
 
 

@@ -10,10 +10,9 @@ import gradio as gr
 from facegen.catalog import find_job
 from facegen.errors import InputError
 from facegen.jobs import Run
-from facegen.ui import trained
-from facegen.ui.handlers import duration, note, progress_bar, progress_card, result_words, shown, size
+from facegen.ui.handlers import Shell, duration, note, progress_bar, progress_card, result_words, show_errors, size
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
-from facegen.ui.shell import Shell
+from facegen.ui.tabs.train import trained
 
 _SECONDS = 1.5
 _LISTED = 50
@@ -65,7 +64,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     def results(visitor: Visitor, name: str) -> Any:
         return _results(services, visitor, name)
 
-    @shown(1)
+    @show_errors(1)
     def act(visitor: Visitor, name: str, verb: str) -> str:
         run = services.run(visitor, name)
         if verb == "start":
@@ -74,12 +73,12 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
             run.resume() if verb == "resume" else run.cancel()
         return note(f"{name}: {verb} was asked for.")
 
-    @shown(3)
+    @show_errors(3)
     def ask(visitor: Visitor, name: str) -> Any:
         words = f"Delete {name} with all its files ({size(services.run(visitor, name).size_bytes())})?"
         return gr.skip(), f'<div class="fg-hint">{html.escape(words)}</div>', gr.Row(visible=True)
 
-    @shown(3)
+    @show_errors(3)
     def remove(visitor: Visitor, name: str) -> Any:
         services.run(visitor, name).delete()
         return note(f"{name} was deleted."), "", gr.Row(visible=False)

@@ -1,14 +1,13 @@
-"""The Verify tab: drop a file, read what it says of its making. As an endpoint: `/verify`."""
+"""The Verify tab: drop a file, read what it says of its making."""
 
 import html
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from facegen.errors import InputError
 from facegen.provenance import Report, verify
-from facegen.ui.handlers import answered, note, shown
+from facegen.ui.handlers import note, show_errors
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services
 
 _ASK = "Drop a picture or video: its signature, its invisible watermark and its metadata are looked at."
@@ -30,22 +29,13 @@ def build(services: Services) -> None:
         with gr.Column(scale=2, min_width=300):
             words = gr.HTML(note(_ASK), elem_id="verify-report")
 
-    @shown(1)
+    @show_errors(1)
     def look(path: str | None) -> str:
-        return report_card(_verified(path))
+        return report_card(verify_file(path))
 
     quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
     file.upload(look, file, words, **quiet)
     file.clear(lambda: note(_ASK), None, words, show_progress="hidden", **quiet)
-
-    def as_data(path: str | None) -> dict[str, Any]:
-        """What a picture or video says of its making; the keys are those of `facegen verify --json`."""
-        report = _verified(path)
-        return {**report.as_dict(), "file": Path(report.path).name}
-
-    with gr.Column(visible=False):
-        asked, answer = gr.File(label="file"), gr.JSON()
-        gr.Button(visible=False).click(answered(as_data), asked, answer, api_name="verify", concurrency_limit=2)
 
 
 def report_card(report: Report) -> str:
@@ -65,7 +55,12 @@ def _row(line: str) -> str:
     return f'<div class="fg-text" style="margin-top: 10px"><b>{html.escape(subject)}</b><br>{html.escape(words)}</div>'
 
 
-def _verified(path: str | None) -> Report:
+def verify_file(path: str | None) -> Report:
+    """What a file says of its making.
+
+    Raises:
+        InputError: there is none.
+    """
     if not path:
         raise InputError("Expected a picture or video, found nothing; drop a file first.")
     return verify(path)

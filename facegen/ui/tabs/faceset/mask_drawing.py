@@ -11,7 +11,7 @@ from facegen.facesets.tasks import MASK
 from facegen.jobs import Run
 from facegen.training.jobs import TRAIN
 from facegen.ui.services import Services, Visitor
-from facegen.ui.trainings import SHARED_FIRST_MINUTES, is_limited
+from facegen.ui.tabs.train.trainings import SHARED_FIRST_MINUTES, is_limited
 
 if TYPE_CHECKING:
     from facegen.facesets import FaceRecord, Faceset

@@ -1,6 +1,5 @@
-"""Named endpoints for training: start one, see how it stands, ask it for something, use what it made."""
+"""Trainings for programs."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -8,12 +7,14 @@ import gradio as gr
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
-from facegen.ui import trained, trainings
-from facegen.ui.services import Services, Visitor, consented
+from facegen.ui.endpoints.endpoint import Endpoint, consent, files, plain_dict, run_name
+from facegen.ui.handlers import require_consent
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.train import trained, trainings
 
 
-def train_endpoints(services: Services) -> list[tuple[Callable[..., Any], list[Any], list[Any], str]]:
-    """Function, inputs, outputs and name of each."""
+def endpoints(services: Services) -> list[Endpoint]:
+    """Start a training, see how it stands, ask it for something, use what it made."""
 
     def train_start(
         visitor: Visitor, task: str, preset: str, data: Any, folder: str, settings: Any, consent: bool
@@ -23,11 +24,9 @@ def train_endpoints(services: Services) -> list[tuple[Callable[..., Any], list[A
         `data` are uploaded pictures or a .zip of them; where the studio is not shared, `folder` may name a folder of
         its machine instead. `settings` are key: value as `--set` takes them.
         """
-        consented(consent)
-        if not isinstance(settings or {}, dict):
-            raise InputError("Expected settings as an object, found something else; pass a dict or nothing.")
+        require_consent(consent)
         place = trainings.data_folder(services, visitor, folder, data)
-        changes = tuple(f"{key}={value}" for key, value in (settings or {}).items())
+        changes = tuple(f"{key}={value}" for key, value in plain_dict(settings, "settings").items())
         asked = trainings.Asked(task=task, preset=preset, data=place, changes=changes)
         run = trainings.start(services, visitor, asked)
         return {**_standing(run), "command": trainings.shown_command(asked)}
@@ -50,24 +49,21 @@ def train_endpoints(services: Services) -> list[tuple[Callable[..., Any], list[A
         """Let the exported model take its place in facegen; called again, give that back."""
         return trained.use(services, _training(services, visitor, name))
 
-    def name() -> gr.Textbox:
-        return gr.Textbox(label="name")
-
-    asked = [
+    request = [
         gr.Textbox(label="task"),
         gr.Textbox(label="preset"),
-        gr.File(label="data", file_count="multiple"),
+        files("data"),
         gr.Textbox(label="folder"),
         gr.JSON(label="settings: TrainSettings by name, the task's own as task.NAME"),
-        gr.Checkbox(label="consent"),
+        consent(),
     ]
     status = [gr.JSON(), gr.Image(format="png"), gr.File(file_count="multiple")]
     verbs = gr.Textbox(label="verb: save, pause, resume, export or stop")
     return [
-        (train_start, asked, [gr.JSON()], "train_start"),
-        (train_status, [name()], status, "train_status"),
-        (train_ask, [name(), verbs], [gr.JSON()], "train_ask"),
-        (train_use, [name()], [gr.Textbox()], "train_use"),
+        Endpoint(function=train_start, inputs=request, outputs=[gr.JSON()]),
+        Endpoint(function=train_status, inputs=[run_name()], outputs=status),
+        Endpoint(function=train_ask, inputs=[run_name(), verbs], outputs=[gr.JSON()]),
+        Endpoint(function=train_use, inputs=[run_name()], outputs=[gr.Textbox()]),
     ]
 
 

@@ -5,11 +5,10 @@ from typing import Any, get_args
 import gradio as gr
 
 from facegen.facesets.choices import EXPORTS, FaceTypeName
-from facegen.ui import faceset_copies as copies
-from facegen.ui import facesets as work
-from facegen.ui.handlers import note, shown
+from facegen.ui.handlers import Shell, note, show_errors
 from facegen.ui.services import Services, Visitor
-from facegen.ui.shell import Shell
+from facegen.ui.tabs.faceset import copies
+from facegen.ui.tabs.faceset import facesets as work
 
 _BUSY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
 
@@ -70,13 +69,13 @@ def _wire_people(
 ) -> None:
     tell, split = buttons
 
-    @shown(2)
+    @show_errors(2)
     def look(visitor: Visitor, name: str | None) -> Any:
         found = copies.people(work.opened(services, visitor, name))
         said = "One person." if len(found) == 1 else f"{len(found)} people, the one with most faces first."
         return note(said), gr.Gallery(found, visible=True)
 
-    @shown(2)
+    @show_errors(2)
     def take_apart(visitor: Visitor, name: str | None) -> Any:
         made = copies.split(services, visitor, work.opened(services, visitor, name))
         said = (
@@ -93,12 +92,12 @@ def _wire_copies(
 ) -> None:
     name, size, kind, strength, resize, enhance = tools
 
-    @shown(2)
+    @show_errors(2)
     def smaller(visitor: Visitor, origin: str | None, new: str, side: float, face_type: str) -> Any:
         faceset = work.opened(services, visitor, origin)
         return note(copies.resize(services, visitor, faceset, new, side, face_type)), _renewed(services, visitor, new)
 
-    @shown(2)
+    @show_errors(2)
     def restored(visitor: Visitor, origin: str | None, new: str, how_much: float) -> Any:
         faceset = work.opened(services, visitor, origin)
         return note(copies.enhance(services, visitor, faceset, new, how_much)), _renewed(services, visitor, new)
@@ -112,11 +111,11 @@ def _wire_exchange(
 ) -> None:
     files, taken, program, take, hand = tools
 
-    @shown(2)
+    @show_errors(2)
     def take_over(visitor: Visitor, new: str, paths: list[str] | None) -> Any:
         return note(copies.take_over(services, visitor, new, paths or [])), _renewed(services, visitor, new)
 
-    @shown(2)
+    @show_errors(2)
     def hand_out(visitor: Visitor, name: str | None, kind: str) -> Any:
         path = copies.hand_out(services, visitor, work.opened(services, visitor, name), kind)
         return note(f"Written for {kind}."), gr.File(path, visible=True)

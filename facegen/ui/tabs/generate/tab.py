@@ -10,12 +10,10 @@ import gradio as gr
 from facegen.generate.editing.directions import NAMES as DIRECTIONS
 from facegen.generate.request import GenerateOptions
 from facegen.generate.sliders import NAMES, Sliders
-from facegen.ui import generate_endpoints
-from facegen.ui.faces import MOST_AT_ONCE, Asked, FaceDesk, asked_of
-from facegen.ui.handlers import note, shown, step
+from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
 from facegen.ui.options import widgets
-from facegen.ui.services import Services, Visitor, consented
-from facegen.ui.shell import Shell
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, Asked, FaceDesk, asked_of
 
 LABELS = {"eyes": "Eyes", "mouth": "Mouth", "hair": "Hair", "background": "Background", "head": "Head"}
 _HISTORY = 24
@@ -80,7 +78,7 @@ class Inputs:
 
 
 def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
-    """Lay out the tab and wire it, endpoints included; answers what draws its faces."""
+    """Lay out the tab and wire it; answers what draws its faces."""
     desk = FaceDesk(services.models)
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="generate-columns"):
         with gr.Column(scale=5, min_width=300):
@@ -105,7 +103,6 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
     _wire_photo(desk, shell, inputs, drop, forget, face, status)
     _wire_more(desk, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
     _wire_files(services, shell, desk, inputs, save, several, across, status)
-    generate_endpoints.build(services, desk, shell.visitor)
     return desk
 
 
@@ -185,12 +182,12 @@ def _show_more() -> tuple[Any, ...]:
 def _wire_live(
     desk: FaceDesk, inputs: Inputs, dice: gr.Button, lock: gr.Checkbox, face: gr.Image, status: gr.HTML, tab: gr.Tab
 ) -> None:
-    @shown(2)
+    @show_errors(2)
     def draw(*values: Any) -> Any:
         asked = inputs.read(values)
         return note(_words(asked)), desk.picture(asked)
 
-    @shown(2)
+    @show_errors(2)
     def roll(is_locked: bool, *values: Any) -> Any:
         asked = inputs.read(values)
         return note("Another face."), asked.options.seed if is_locked else desk.another_seed(asked)
@@ -227,9 +224,9 @@ def _wire_history(
 def _wire_photo(
     desk: FaceDesk, shell: Shell, inputs: Inputs, drop: gr.Image, forget: gr.Button, face: gr.Image, status: gr.HTML
 ) -> None:
-    @shown(8)
+    @show_errors(8)
     def encode(consent: bool, path: str, *values: Any) -> Any:
-        consented(consent)
+        require_consent(consent)
         encoded = desk.encode(path)
         asked = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
         words = note("The photograph as it is; move the sliders.")
@@ -253,18 +250,18 @@ def _wire_more(
     face: gr.Image,
     status: gr.HTML,
 ) -> None:
-    @shown(3)
+    @show_errors(3)
     def both(*values: Any) -> Any:
         made = desk.before_and_after(inputs.read(values))
         before, after = made.scores
         words = f"Left as drawn, right retouched. Realism {before:.2f} and {after:.2f} (1: a photograph)."
         return note(words), (made.before, made.after), made.marked
 
-    @shown(3)
+    @show_errors(3)
     def draw_several(count: float, *values: Any) -> Any:
         return note("Click the one that you like."), *desk.grid(inputs.read(values), int(count))
 
-    @shown(2)
+    @show_errors(2)
     def draw_sweep(across: str, down: str, *values: Any) -> Any:
         return note(f"{LABELS[across]} from 0 to 1."), desk.sweep(inputs.read(values), across, down)
 
@@ -294,17 +291,17 @@ def _wire_files(
     across: gr.Dropdown,
     status: gr.HTML,
 ) -> None:
-    @shown(2)
+    @show_errors(2)
     def save_one(visitor: Visitor, *values: Any) -> Any:
         return note("Marked and signed; the request is in its metadata."), desk.written(
             services, visitor, inputs.read(values)
         )
 
-    @shown(2)
+    @show_errors(2)
     def save_several(visitor: Visitor, count: float, *values: Any) -> Any:
         return note("Marked and signed."), [desk.zipped(services, visitor, inputs.read(values), int(count))]
 
-    @shown(2)
+    @show_errors(2)
     def save_film(visitor: Visitor, name: str, *values: Any) -> Any:
         files = desk.written(services, visitor, inputs.read(values), film=name)
         return note("The strip and the film of the sweep."), files

@@ -4,11 +4,10 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.ui import facesets as work
-from facegen.ui import mask_drawing
-from facegen.ui.handlers import note, progress_card, shown
-from facegen.ui.services import Services, Visitor, consented
-from facegen.ui.shell import Shell
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.faceset import facesets as work
+from facegen.ui.tabs.faceset import mask_drawing
 
 HINT = (
     "Green belongs to the face: paint what does, erase what does not. A dozen drawn masks teach a mask of your own; it "
@@ -75,11 +74,11 @@ def _wire_drawing(
         sentence = f"{said} Face {position} of {len(faceset)}, {kind}; {mask_drawing.count(faceset)} drawn by hand."
         return note(sentence.strip()), mask_drawing.shown(faceset, record), position
 
-    @shown(3)
+    @show_errors(3)
     def look(visitor: Visitor, name: str | None, place: float) -> Any:
         return view(visitor, name, place)
 
-    @shown(3)
+    @show_errors(3)
     def keep_drawn(visitor: Visitor, name: str | None, place: float, value: Any) -> Any:
         from facegen.facesets import mask as masking
 
@@ -91,7 +90,7 @@ def _wire_drawing(
     made = [status, editor, number]
     for button, way in ((before, -1), (after, 1)):
         button.click(
-            shown(3)(lambda visitor, name, place, way=way: view(visitor, name, int(place or 0) + way)),
+            show_errors(3)(lambda visitor, name, place, way=way: view(visitor, name, int(place or 0) + way)),
             [shell.visitor, chosen, number],
             made,
             **_BUSY,
@@ -114,15 +113,15 @@ def _wire_training(
         names = mask_drawing.trained(services, visitor)
         return gr.Dropdown(names, value=names[0] if names else None)
 
-    @shown(2)
+    @show_errors(2)
     async def learn(visitor: Visitor, consent: bool, name: str | None) -> Any:
-        consented(consent)
+        require_consent(consent)
         run = mask_drawing.train(services, visitor, work.opened(services, visitor, name))
         async for state in services.watch(run):
             yield progress_card(state), gr.skip()
         yield progress_card(run.status()), offered(visitor)
 
-    @shown(2)
+    @show_errors(2)
     def mask_others(visitor: Visitor, name: str | None, run_name: str | None) -> Any:
         faceset = mask_drawing.apply(services, visitor, work.opened(services, visitor, name), run_name)
         said = note(f"{len(faceset)} faces have masks; the drawn ones stayed. Turn the page to see them.")

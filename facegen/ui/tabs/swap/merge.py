@@ -7,11 +7,10 @@ from typing import Any
 import gradio as gr
 
 from facegen.swap.merge.options import MergeOptions
-from facegen.ui import trained_swaps
-from facegen.ui.handlers import note, shown
+from facegen.ui.handlers import Shell, note, show_errors
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor
-from facegen.ui.shell import Shell
+from facegen.ui.tabs.swap import trained as trained_swaps
 
 MATTER = ("mode", "mask", "erode", "blur", "face_scale", "colour", "restore", "sharpen")
 MORE = ("motion_blur", "denoise", "degrade", "colour_degrade", "hist_threshold", "morph")
@@ -145,7 +144,7 @@ def wire_merge(
         known = chosen if chosen in [value for _, value in found] else trained_swaps.MESH
         return gr.Dropdown(found, value=known)
 
-    @shown(3 + len(merging.settings))
+    @show_errors(3 + len(merging.settings))
     def choose(visitor: Visitor, chosen: str | None, clip: str | None) -> Any:
         options = trained_swaps.kept_options(services, visitor, chosen, clip)
         names = [name for group in merging.groups for name in group.names]
@@ -159,12 +158,12 @@ def wire_merge(
             gr.Dropdown(masks, value=mask),
         )
 
-    @shown(1)
+    @show_errors(1)
     def keep(visitor: Visitor, chosen: str | None, clip: str | None, *values: Any) -> str:
         place = trained_swaps.keep_options(services, visitor, chosen, merging.values(values), clip)
         return note(f"Kept in {place.name}; the next merge of this clip begins with them.")
 
-    @shown(3 + len(merging.settings))
+    @show_errors(3 + len(merging.settings))
     def recall(visitor: Visitor, chosen: str | None, clip: str | None) -> Any:
         """What was kept for a new clip; otherwise the settings stay."""
         if not trained_swaps.is_kept(services, visitor, chosen, clip):

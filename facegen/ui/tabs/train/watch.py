@@ -5,10 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.ui import trained, trainings
-from facegen.ui.handlers import note, progress_card, shown, step
+from facegen.ui.handlers import Shell, note, progress_card, show_errors, step
 from facegen.ui.services import Services, Visitor
-from facegen.ui.shell import Shell
+from facegen.ui.tabs.train import trained, trainings
 
 _VERBS = (("Save now", "save"), ("Pause", "pause"), ("Export", "export"), ("Stop", "stop"), ("Resume", "resume"))
 
@@ -59,12 +58,12 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
     def show_made(visitor: Visitor, name: str | None) -> Any:
         return _made(services, visitor, name)
 
-    @shown(1)
+    @show_errors(1)
     def act(visitor: Visitor, name: str | None, verb: str) -> str:
         trainings.act(services.run(visitor, name or ""), verb)
         return note(_ANSWERS[verb])
 
-    @shown(3)
+    @show_errors(3)
     def take(visitor: Visitor, name: str | None) -> Any:
         run = services.run(visitor, name or "")
         words = trained.use(services, run)
@@ -146,7 +145,7 @@ def _compare(services: Services, shell: Shell) -> None:
     def offer(visitor: Visitor) -> Any:
         return gr.Dropdown([run.name for run in trainings.trainings(services, visitor)])
 
-    @shown(3)
+    @show_errors(3)
     def compare(visitor: Visitor, names: list[str] | None) -> Any:
         found = trainings.compare(services, visitor, names or [])
         shown_files = {name: str(path) for name, path in found.files.items()}

@@ -10,15 +10,14 @@ from facegen.catalog import find_task
 from facegen.config import home
 from facegen.errors import InputError
 from facegen.training.settings import OptimiserSettings, TrainSettings
-from facegen.ui import facesets, trainings
-from facegen.ui.example_set import TASKS as EXAMPLE_SET_TASKS
-from facegen.ui.example_set import make_example_set
-from facegen.ui.handlers import note, shown, step
+from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
 from facegen.ui.options import Widgets, widgets
-from facegen.ui.services import Services, Visitor, consented
-from facegen.ui.shell import Shell
-from facegen.ui.tabs import dataset, train_flow
-from facegen.ui.tabs.train_watch import watch_training
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.faceset import facesets
+from facegen.ui.tabs.train import dataset, trainings, two_people
+from facegen.ui.tabs.train.example_set import TASKS as EXAMPLE_SET_TASKS
+from facegen.ui.tabs.train.example_set import make_example_set
+from facegen.ui.tabs.train.watch import watch_training
 
 MATTER = ("steps", "minutes", "batch_size")
 OPTIMISER_MATTER = ("name", "rate")
@@ -97,7 +96,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
         The timer that keeps the tab fresh; it is to run only while the tab is seen.
     """
     timer = gr.Timer(_SECONDS, active=False)
-    train_flow.build(services, shell)
+    two_people.build(services, shell)
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
         with gr.Column(scale=5, min_width=300):
             inputs, about = _ask(services)
@@ -233,14 +232,14 @@ def _wire_ask(
         ]
         return gr.Textbox(visible=origin == _FOLDER), gr.File(visible=origin == _UPLOAD), *chosen
 
-    @shown(1)
+    @show_errors(1)
     def check(visitor: Visitor, *values: Any) -> str:
         asked = inputs.read(services, visitor, values)
         return _command(asked) + note(trainings.check(services, asked))
 
-    @shown(2)
+    @show_errors(2)
     def begin(visitor: Visitor, consent: bool, *values: Any) -> Any:
-        consented(consent)
+        require_consent(consent)
         asked = inputs.read(services, visitor, values)
         run = trainings.start(services, visitor, asked)
         names = [other.name for other in trainings.trainings(services, visitor)]

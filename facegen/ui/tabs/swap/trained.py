@@ -15,9 +15,9 @@ from facegen.swap.merge.options import (
     save_merge_options,
 )
 from facegen.swap.options import SwapOptions
-from facegen.ui import mask_drawing
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.faceset import mask_drawing
 
 MESH, FILE = "", "dfm"
 """What the drop-down says for the built-in engine, and for a file of one's own."""

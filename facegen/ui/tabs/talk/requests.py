@@ -12,7 +12,7 @@ from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
-from facegen.ui.swaps import required
+from facegen.ui.tabs.swap.requests import required
 
 if TYPE_CHECKING:
     from facegen.talk import TalkPipeline

@@ -7,13 +7,11 @@ from typing import Any
 import gradio as gr
 
 from facegen.swap.jobs import SWAP
-from facegen.ui import swaps
-from facegen.ui.handlers import note, progress_card, result_words, shown
-from facegen.ui.services import Services, Visitor, consented
-from facegen.ui.shell import Shell
-from facegen.ui.tabs import swap_layout as layout
-from facegen.ui.tabs import swap_merge as merge
-from facegen.ui.tabs.swap_layout import MAX_PEOPLE, Inputs, Outcome
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.swap import layout, merge
+from facegen.ui.tabs.swap import requests as swaps
+from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Inputs, Outcome
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -45,7 +43,7 @@ def build(services: Services, shell: Shell) -> None:
 def _wire_files(
     services: Services, inputs: Inputs, examples: gr.HTML, limits: list[Any], person_widgets: list[Any], status: gr.HTML
 ) -> None:
-    @shown(len(limits))
+    @show_errors(len(limits))
     def look(target: str | None) -> Any:
         if not target:
             return "", *[gr.Slider(visible=False) for _ in range(3)], None
@@ -60,7 +58,7 @@ def _wire_files(
             (found.poster_rgb, found.poster_rgb),
         )
 
-    @shown(3)
+    @show_errors(3)
     def use_example(event: gr.EventData) -> Any:
         sources, target = services.examples.files(event.example)
         return note("The example is loaded: preview a frame, or run the whole clip."), sources, target
@@ -76,9 +74,9 @@ def _wire_files(
 def _wire_people(
     services: Services, shell: Shell, inputs: Inputs, find: gr.Button, person_widgets: list[Any], status: gr.HTML
 ) -> None:
-    @shown(1 + len(person_widgets))
+    @show_errors(1 + len(person_widgets))
     def show_people(consent: bool, target: str | None, sources: Any) -> Any:
-        consented(consent)
+        require_consent(consent)
         found = swaps.find_people(services, target)
         words = f"{len(found)} people found, longest on screen first; whoever gets no picture keeps the own face."
         return note(words if len(found) != 1 else "One person found."), *_person_updates(found, len(sources or ()))
@@ -109,14 +107,14 @@ def _wire_preview(
     """Wire the preview; returns what binds an event to a frame that follows along."""
     preview, frame = triggers
 
-    @shown(2)
+    @show_errors(2)
     def show_preview(visitor: Visitor, consent: bool, index: float, *values: Any) -> Any:
-        consented(consent)
+        require_consent(consent)
         asked = inputs.read(services, visitor, values)
         before, after, seconds = swaps.preview(services, asked, int(index))
         return note(f"Frame {int(index)}, made in {seconds:.1f} s."), (before, after)
 
-    @shown(2)
+    @show_errors(2)
     def follow(visitor: Visitor, consent: bool, index: float, *values: Any) -> Any:
         """The same, in silence as long as something is missing."""
         place = inputs.components.index(inputs.merging.engine)
@@ -150,9 +148,9 @@ def _wire_run(
     name = gr.State("")
     quiet = [gr.skip() for _ in outcome.components]
 
-    @shown(2 + len(quiet))
+    @show_errors(2 + len(quiet))
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
-        consented(consent)
+        require_consent(consent)
         asked = inputs.read(services, visitor, values)
         run = services.start(visitor, SWAP, asked)
         async for state in services.watch(run):
@@ -160,19 +158,19 @@ def _wire_run(
         words = progress_card(run.status(), result_words(run))
         yield words, run.name, *outcome.show(services, visitor, asked.target, run.name)
 
-    @shown(1)
+    @show_errors(1)
     def enqueue(visitor: Visitor, consent: bool, *values: Any) -> str:
-        consented(consent)
+        require_consent(consent)
         run = services.start(visitor, SWAP, inputs.read(services, visitor, values))
         return note(f"{run.name} is in the queue; the Runs tab shows how it stands.")
 
-    @shown(1)
+    @show_errors(1)
     def stop(visitor: Visitor, run_name: str) -> str:
         return progress_card(services.run(visitor, run_name).cancel())
 
-    @shown(3)
+    @show_errors(3)
     async def patch(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
-        consented(consent)
+        require_consent(consent)
         request = replace(inputs.read(services, visitor, values), patches=True)
         run = services.start(visitor, SWAP, request)
         async for state in services.watch(run):

@@ -5,13 +5,19 @@ from typing import Any
 
 import gradio as gr
 
+from facegen.errors import InputError
 from facegen.jobs import Run
+from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.request import SwapTrainRequest
-from facegen.ui import trained, two_people
-from facegen.ui.handlers import note, progress_card, shown
-from facegen.ui.services import VIDEO_SUFFIXES, Services, Visitor, consented
-from facegen.ui.shell import Shell
+from facegen.swap.tasks import SAEHD
+from facegen.training.jobs import TRAIN
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors
+from facegen.ui.services import VIDEO_SUFFIXES, Services, Visitor
+from facegen.ui.tabs.train import trained
+from facegen.ui.tabs.train.trainings import SHARED_MINUTES, is_limited
 
+PRESETS = tuple(name for name in SAEHD.presets if not name.endswith("-pretrain") and name != "tiny")
+"""What is offered."""
 HINT = "Person A is seen in the video to be changed; person B gives the face. Half a minute of each is enough to begin."
 PREVIEW_LABEL = "A · A again · B · B again · A with B's face · laid over A"
 
@@ -35,7 +41,7 @@ def build(services: Services, shell: Shell) -> None:
                 1, 600, value=45, step=1, label="Minutes to train", min_width=220, elem_id="flow-minutes",
                 info="45 minutes on two cores make a likeness; a GPU does in minutes what a CPU does in hours.",
             )  # fmt: skip
-            preset = gr.Dropdown(list(two_people.PRESETS), value=two_people.DEFAULT, label="Preset", min_width=160)
+            preset = gr.Dropdown(list(PRESETS), value=SwapTrainRequest.preset, label="Preset", min_width=160)
             fresh = gr.Checkbox(
                 label="Begin with nothing", info="Otherwise small-128 begins with the pretrained model.", min_width=160
             )
@@ -70,11 +76,11 @@ def _wire(
         newest, _ = trained.preview(run)
         return services.publish(visitor, newest) if newest else gr.skip()
 
-    @shown(4)
+    @show_errors(4)
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
-        consented(consent)
+        require_consent(consent)
         person_a, person_b, merge, minutes, preset, fresh = values
-        run = two_people.start(
+        run = start(
             services,
             visitor,
             SwapTrainRequest(
@@ -92,10 +98,32 @@ def _wire(
         shown_film = gr.Video(services.publish(visitor, film), visible=True) if film else gr.skip()
         yield progress_card(run.status()), picture(visitor, run), shown_film, run.name
 
-    @shown(1)
+    @show_errors(1)
     def stop(visitor: Visitor, run_name: str) -> str:
         return progress_card(services.run(visitor, run_name).cancel())
 
     private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
     begin.click(make, [shell.visitor, shell.consent, *asked], [*made, name], **private)
     pause.click(stop, [shell.visitor, name], made[0], **private)
+
+
+def start(services: Services, visitor: Visitor, request: SwapTrainRequest) -> Run:
+    """Put the training and the merge into the queue as a run.
+
+    Raises:
+        InputError: the time does not fit a limited studio, or a file is missing.
+    """
+    if is_limited(services):
+        if not 0 < request.minutes <= SHARED_MINUTES:
+            raise InputError(
+                f"Expected 1 to {SHARED_MINUTES:g} minutes on this shared machine without a GPU, found "
+                f"{request.minutes:g}; set a limit."
+            )
+        busy = [
+            run
+            for run in services.runs(visitor)
+            if run.kind in (SWAP_TRAIN.name, TRAIN.name) and run.status().is_active
+        ]
+        if busy:
+            raise InputError(f"Expected your last training to have ended, found {busy[0].name} at work; stop it first.")
+    return services.start(visitor, SWAP_TRAIN, request)

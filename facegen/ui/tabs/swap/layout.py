@@ -8,12 +8,12 @@ from typing import Any
 import gradio as gr
 
 from facegen.swap.options import SwapOptions
-from facegen.ui import swaps
 from facegen.ui.examples import EXAMPLES, thumbnail
 from facegen.ui.handlers import note, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
-from facegen.ui.tabs.swap_merge import Merging
+from facegen.ui.tabs.swap import requests as swaps
+from facegen.ui.tabs.swap.merge import Merging
 
 MAX_PEOPLE = 12
 

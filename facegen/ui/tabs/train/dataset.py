@@ -10,10 +10,9 @@ from facegen.config import read_json
 from facegen.generate.jobs import DATASET
 from facegen.generate.request import DatasetRequest
 from facegen.jobs import Run
-from facegen.ui.handlers import note, progress_card, shown
-from facegen.ui.services import Services, Visitor, consented
-from facegen.ui.shell import Shell
-from facegen.ui.trainings import data_folder
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.train.trainings import data_folder
 
 
 def build(services: Services, shell: Shell, timer: gr.Timer, target: gr.Textbox) -> None:
@@ -45,16 +44,16 @@ def build(services: Services, shell: Shell, timer: gr.Timer, target: gr.Textbox)
             use = gr.Button("Train on it", min_width=110, elem_id="dataset-use")
         card, chosen = gr.HTML(elem_id="dataset-card"), gr.State("")
 
-    @shown(2)
+    @show_errors(2)
     def begin(visitor: Visitor, consent: bool, *values: Any) -> Any:
-        consented(consent)
+        require_consent(consent)
         return note("Begun."), start_dataset(services, visitor, *values).name
 
-    @shown(1)
+    @show_errors(1)
     def show(visitor: Visitor, name: str) -> Any:
         return told(services.run(visitor, name)) if name else gr.skip()
 
-    @shown(2)
+    @show_errors(2)
     def hand_over(visitor: Visitor, name: str) -> Any:
         run = services.run(visitor, name)
         return told(run), str(run.results / "dataset")

@@ -21,9 +21,9 @@ from facegen.training.info import TaskInfo
 from facegen.training.jobs import TRAIN
 from facegen.training.request import TASK_PREFIX
 from facegen.training.settings import OptimiserSettings, TrainSettings
-from facegen.ui import facesets
 from facegen.ui.options import parse
 from facegen.ui.services import PICTURE_SUFFIXES, Services, Visitor
+from facegen.ui.tabs.faceset import facesets
 
 if TYPE_CHECKING:
     from facegen.training.compare import Comparison

@@ -7,12 +7,11 @@ import gradio as gr
 
 from facegen.errors import InputError
 from facegen.facesets.choices import CLEAN_REASONS, MASKS, SORT_KEYS, ExtractOptions
-from facegen.ui import facesets as work
-from facegen.ui.handlers import note, progress_card, shown, step
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors, step
 from facegen.ui.options import Widgets, widgets
-from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented
-from facegen.ui.shell import Shell
-from facegen.ui.tabs import faceset_brush, faceset_more
+from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
+from facegen.ui.tabs.faceset import brush, tools
+from facegen.ui.tabs.faceset import facesets as work
 
 MATTER = ("face_type", "size", "every", "min_face_px")
 MORE = ("min_sharpness", "max_faces", "person_distance", "format", "jpeg_quality", "detector")
@@ -76,8 +75,8 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                 label="Spread", show_label=False, visible=False, interactive=False, buttons=["fullscreen"]
             )
             clean, mask, take = _tools()
-            faceset_brush.build(services, shell, chosen, words)
-            faceset_more.build(services, shell, chosen, words)
+            brush.build(services, shell, chosen, words)
+            tools.build(services, shell, chosen, words)
     pages = {"words": words, "gallery": gallery, "number": number}
     _wire_extraction(
         services, shell, timer, run_name, (files, name, person, others, basic, more), extract, status, chosen, pages
@@ -147,9 +146,9 @@ def _wire_extraction(
 ) -> None:
     files, name, person, others, basic, more = asked
 
-    @shown(2)
+    @show_errors(2)
     def begin(visitor: Visitor, consent: bool, paths: Any, title: str, *rest: Any) -> Any:
-        consented(consent)
+        require_consent(consent)
         (wanted, unwanted, *values), middle = rest, len(basic.names)
         settings = {**basic.settings(values[:middle]), **more.settings(values[middle:])}
         run = work.start(
@@ -190,7 +189,7 @@ def _wire_extraction(
         **_QUIET,
     )
     chosen.change(
-        shown(3)(lambda visitor, name: _page(services, visitor, name, 0)),
+        show_errors(3)(lambda visitor, name: _page(services, visitor, name, 0)),
         [shell.visitor, chosen],
         [pages["words"], pages["gallery"], pages["number"]],
         **_BUSY,
@@ -208,7 +207,7 @@ def _wire_looking(
     key, count, sort, before, after, about = tools
     made = [pages["words"], pages["gallery"], pages["number"]]
 
-    @shown(3)
+    @show_errors(3)
     def order(visitor: Visitor, name: str, by: str, keep: float) -> Any:
         from facegen.facesets import sort as sorting
         from facegen.facesets import trash
@@ -220,11 +219,11 @@ def _wire_looking(
         gone = f" {len(found.dropped)} went to the trash (Undo brings them back)." if found.dropped else ""
         return _page(services, visitor, name, 0, f"Sorted by {by}.{gone}")
 
-    @shown(3)
+    @show_errors(3)
     def turn(visitor: Visitor, name: str, number: int, way: int) -> Any:
         return _page(services, visitor, name, number + way)
 
-    @shown(2)
+    @show_errors(2)
     def look(visitor: Visitor, name: str) -> Any:
         from facegen.facesets import info
 
@@ -246,28 +245,28 @@ def _wire_cleaning(
 ) -> None:
     made = [pages["words"], pages["gallery"], pages["number"], proposals, clean["gallery"]]
 
-    @shown(3)
+    @show_errors(3)
     def propose(visitor: Visitor, name: str, reasons: list[str]) -> Any:
         faceset = work.opened(services, visitor, name)
         found = work.propose(faceset, reasons)
         said = f"{len(found)} of {len(faceset)} faces are proposed; click those that are to stay."
         return note(said), found, gr.Gallery(work.shown_proposals(faceset, found), visible=bool(found))
 
-    @shown(3)
+    @show_errors(3)
     def toggle(visitor: Visitor, name: str, found: list[work.Proposal], event: gr.SelectData) -> Any:
         changed = work.toggled(found, int(event.index))
         left = sum(not proposal.is_kept for proposal in changed)
         tiles = work.shown_proposals(work.opened(services, visitor, name), changed)
         return note(f"{left} faces would go."), changed, tiles
 
-    @shown(5)
+    @show_errors(5)
     def drop(visitor: Visitor, name: str, found: list[work.Proposal]) -> Any:
         if not found:
             raise InputError("Expected proposals, found none; press Propose first.")
         _, count = work.drop(work.opened(services, visitor, name), found)
         return *_page(services, visitor, name, 0, f"{count} went to the trash (Undo brings them back)."), [], _none()
 
-    @shown(5)
+    @show_errors(5)
     def undo(visitor: Visitor, name: str) -> Any:
         from facegen.facesets import trash
 
@@ -291,21 +290,21 @@ def _wire_masks(
 ) -> None:
     made = [pages["words"], pages["gallery"], pages["number"]]
 
-    @shown(3)
+    @show_errors(3)
     def make(visitor: Visitor, name: str, kind: str) -> Any:
         from facegen.facesets import mask as masking
 
         faceset = masking.apply(work.opened(services, visitor, name), kind)
         return _page(services, visitor, name, 0, f"Masks by {kind} on {len(faceset)} faces.")
 
-    @shown(3)
+    @show_errors(3)
     def remove(visitor: Visitor, name: str) -> Any:
         from facegen.facesets import mask as masking
 
         _, count = masking.remove(work.opened(services, visitor, name))
         return _page(services, visitor, name, 0, f"{count} masks removed.")
 
-    @shown(2)
+    @show_errors(2)
     def pack(visitor: Visitor, name: str) -> Any:
         made = work.archive(services, visitor, work.opened(services, visitor, name))
         said = f"Packed into {len(made)} tar shard{'s' if len(made) != 1 else ''}: {html.escape(name)}."

@@ -11,7 +11,7 @@ from facegen.catalog import find_task, find_weight
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.ui.services import Services
-from facegen.ui.trainings import has_gpu
+from facegen.ui.tabs.train.trainings import has_gpu
 
 _PLOTTED = 300
 

@@ -20,14 +20,13 @@ from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize_speech
-from facegen.ui import talks
 from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
-from facegen.ui.faces import Asked, FaceDesk
-from facegen.ui.handlers import answered, note, progress_card, result_words, shown, step
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, step
 from facegen.ui.options import Widgets, widgets
-from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor, consented
-from facegen.ui.shell import Shell
-from facegen.ui.tabs.swap_layout import EXAMPLE_CLICK
+from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
+from facegen.ui.tabs.generate.faces import Asked, FaceDesk
+from facegen.ui.tabs.swap.layout import EXAMPLE_CLICK
+from facegen.ui.tabs.talk import requests as talks
 
 LABELS = {
     "mouth": "Mouth opens",
@@ -110,7 +109,6 @@ def build(services: Services, shell: Shell) -> None:
     _wire_portrait(inputs, examples, status, pictured)
     _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
-    _add_endpoints(services, shell)
 
 
 def _ask_files() -> tuple[gr.File, gr.HTML, gr.Button, gr.Audio]:
@@ -142,7 +140,7 @@ def _ask_files() -> tuple[gr.File, gr.HTML, gr.Button, gr.Audio]:
     return portrait, examples, invent, audio
 
 
-@shown(2)
+@show_errors(2)
 def _read(text: str, voice: str) -> Any:
     path = synthesize_speech(text, voice)
     copy = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR"))) / path.name
@@ -198,7 +196,7 @@ def _show_outcome() -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
 
 
 def _wire_portrait(inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image) -> None:
-    @shown(2)
+    @show_errors(2)
     def look(portrait: str | None, second: str) -> Any:
         if not portrait:
             return note("Nothing is running."), None
@@ -224,7 +222,7 @@ def _wire_portrait(inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, pictu
 def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status: gr.HTML, portrait: gr.File) -> None:
     desk = FaceDesk(services.models)
 
-    @shown(2)
+    @show_errors(2)
     def draw(visitor: Visitor) -> Any:
         asked = Asked(options=GenerateOptions(seed=secrets.randbelow(1_000_000)))
         return note("A new face was drawn."), desk.written(services, visitor, asked)[0]
@@ -245,9 +243,9 @@ def _wire_run(
     name = gr.State("")
 
     def make_handler(is_trial: bool) -> Callable[..., Any]:
-        @shown(4)
+        @show_errors(4)
         async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
-            consented(consent)
+            require_consent(consent)
             request = inputs.read(values)
             if is_trial:
                 request = replace(request, options=replace(request.options, seconds=talks.TRIAL_SECONDS))
@@ -264,7 +262,7 @@ def _wire_run(
 
         return make
 
-    @shown(1)
+    @show_errors(1)
     def stop(visitor: Visitor, run_name: str) -> str:
         return progress_card(services.run(visitor, run_name).cancel())
 
@@ -274,66 +272,3 @@ def _wire_run(
     trial.click(make_handler(True), request_inputs, [*outputs, name], **private)
     start.click(make_handler(False), request_inputs, [*outputs, name], **private)
     cancel.click(stop, [shell.visitor, name], outputs[0], **private)
-
-
-def _add_endpoints(services: Services, shell: Shell) -> None:
-    """What the tab does, for programs: `/talk` waits for the result, `/talk_preview` draws one moment, `/talk_read` reads."""
-
-    async def talk(
-        visitor: Visitor, portrait: Any, audio: Any, driving: Any, options: Any, consent: bool
-    ) -> AsyncIterator[Any]:
-        """Make a portrait speak and wait: yields how the run stands, at the end with the file that it made."""
-        consented(consent)
-        request = talks.make_request(portrait, audio, options or {}, driving)
-        run = services.start(visitor, TALK, talks.resolve_runs(services, visitor, request))
-        async for state in services.watch(run):
-            yield {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}, None
-        state, made = run.status(), services.output(run)
-        standing = {"run": run.name, "state": state.state, "progress": state.progress, "text": state.text}
-        yield standing, services.publish(visitor, made) if made else None
-
-    def talk_preview(
-        visitor: Visitor, portrait: Any, audio: Any, driving: Any, options: Any, seconds: float, consent: bool
-    ) -> Any:
-        """One moment of a talk."""
-        consented(consent)
-        return talks.draw_preview(
-            services, visitor, talks.make_request(portrait, audio, options or {}, driving), seconds
-        )
-
-    def talk_read(visitor: Visitor, text: str, voice: str) -> Any:
-        """A text as speech, where espeak-ng is installed: the sound for `/talk`."""
-        return services.publish(visitor, synthesize_speech(text, voice))
-
-    def files() -> list[Any]:
-        return [gr.File(label="portrait"), gr.File(label="audio"), gr.File(label="driving")]
-
-    with gr.Column(visible=False):
-        options, agreed = gr.JSON(label="options: TalkOptions by name"), gr.Checkbox(label="consent")
-        gr.Button(visible=False).click(
-            answered(talk),
-            [shell.visitor, *files(), options, agreed],
-            [gr.JSON(), gr.File()],
-            api_name="talk",
-            concurrency_limit=None,
-        )
-        gr.Button(visible=False).click(
-            answered(talk_preview),
-            [
-                shell.visitor,
-                *files(),
-                gr.JSON(label="options"),
-                gr.Number(0, label="seconds"),
-                gr.Checkbox(label="consent"),
-            ],
-            [gr.Image(format="png")],
-            api_name="talk_preview",
-            concurrency_limit=1,
-            concurrency_id="look",
-        )
-        gr.Button(visible=False).click(
-            answered(talk_read),
-            [shell.visitor, gr.Textbox(label="text"), gr.Textbox("en", label="voice")],
-            [gr.File()],
-            api_name="talk_read",
-        )

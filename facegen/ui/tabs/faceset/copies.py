@@ -10,8 +10,8 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.jobs.files import link_into
-from facegen.ui import facesets as work
 from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.faceset import facesets as work
 
 if TYPE_CHECKING:
     from facegen.facesets import Faceset

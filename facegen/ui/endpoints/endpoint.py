@@ -1,0 +1,53 @@
+"""One named endpoint, and what several of them answer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from facegen.config import to_dict
+from facegen.errors import InputError
+from facegen.jobs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A function with the hidden components of its arguments and answers; its name is the function's."""
+
+    function: Callable[..., Any]
+    inputs: Sequence[Any] = ()
+    outputs: Sequence[Any]
+    queue: str = ""
+    """Shared by endpoints (and events of the page) that use the same loaded models."""
+
+
+def files(label: str) -> gr.File:
+    """Several files."""
+    return gr.File(label=label, file_count="multiple")
+
+
+def consent() -> gr.Checkbox:
+    """The caller's consent."""
+    return gr.Checkbox(label="consent")
+
+
+def run_name() -> gr.Textbox:
+    """The name of a run."""
+    return gr.Textbox(label="name")
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """How a run stands."""
+    return {"run": run.name, "kind": run.kind, **to_dict(run.status())}
+
+
+def plain_dict(value: Any, what: str) -> dict[str, Any]:
+    """An argument that is an object, or nothing.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value or {}, dict):
+        raise InputError(f"Expected {what} as an object, found something else; pass a dict or nothing.")
+    return dict(value or {})

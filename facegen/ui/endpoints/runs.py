@@ -1,0 +1,56 @@
+"""Runs for programs."""
+
+from typing import Any
+
+import gradio as gr
+
+from facegen.errors import InputError
+from facegen.ui.endpoints.endpoint import Endpoint, describe_run, files, run_name
+from facegen.ui.services import Services, Visitor
+
+
+def endpoints(services: Services) -> list[Endpoint]:
+    """List, look at, cancel, resume and delete runs; fetch their results."""
+
+    def runs(visitor: Visitor) -> Any:
+        """All runs that you may see, newest first."""
+        return [describe_run(run) for run in services.runs(visitor)]
+
+    def run_status(visitor: Visitor, name: str) -> Any:
+        """How a run stands, with the last lines of its log."""
+        run = services.run(visitor, name)
+        return {**describe_run(run), "size_bytes": run.size_bytes(), "log": run.log_tail()}
+
+    def run_result(visitor: Visitor, name: str) -> Any:
+        """The files that a run made."""
+        made = sorted(path for path in services.run(visitor, name).results.iterdir() if path.is_file())
+        return [services.publish(visitor, path) for path in made]
+
+    def run_cancel(visitor: Visitor, name: str) -> Any:
+        """Stop a run and all its processes."""
+        run = services.run(visitor, name)
+        run.cancel()
+        return describe_run(run)
+
+    def run_resume(visitor: Visitor, name: str) -> Any:
+        """Let a run that was cut off go on where it was."""
+        run = services.run(visitor, name)
+        run.resume()
+        return describe_run(run)
+
+    def run_delete(visitor: Visitor, name: str, confirm: bool) -> Any:
+        """Delete a run with all its files; `confirm` must be true."""
+        run = services.run(visitor, name)
+        if confirm is not True:
+            raise InputError(f"Expected confirm=True to delete {name}, found it missing; nothing was deleted.")
+        run.delete()
+        return [describe_run(other) for other in services.runs(visitor)]
+
+    return [
+        Endpoint(function=runs, outputs=[gr.JSON()]),
+        Endpoint(function=run_status, inputs=[run_name()], outputs=[gr.JSON()]),
+        Endpoint(function=run_result, inputs=[run_name()], outputs=[files("files")]),
+        Endpoint(function=run_cancel, inputs=[run_name()], outputs=[gr.JSON()]),
+        Endpoint(function=run_resume, inputs=[run_name()], outputs=[gr.JSON()]),
+        Endpoint(function=run_delete, inputs=[run_name(), gr.Checkbox(label="confirm")], outputs=[gr.JSON()]),
+    ]

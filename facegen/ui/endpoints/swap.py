@@ -1,0 +1,86 @@
+"""Swaps for programs."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from facegen.errors import InputError
+from facegen.swap.jobs import SWAP
+from facegen.ui.endpoints.endpoint import Endpoint, consent, describe_run, files, plain_dict
+from facegen.ui.handlers import require_consent
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.swap import requests as swaps
+
+
+def endpoints(services: Services) -> list[Endpoint]:
+    """`/swap` waits for the result, `/swap_start` returns at once; previews, people and examples."""
+
+    def request() -> list[Any]:
+        people = gr.JSON(label="people: {person: [number of a source, ...]}")
+        return [files("sources"), gr.File(label="target"), gr.JSON(label="options: SwapOptions by name"), people]
+
+    async def swap(
+        visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool
+    ) -> AsyncIterator[Any]:
+        """Swap faces and wait: yields how the run stands, at the end with the file that it made."""
+        require_consent(consent)
+        run = services.start(visitor, SWAP, _request(sources, target, options, people))
+        async for _ in services.watch(run):
+            yield describe_run(run), None
+        made = services.output(run)
+        yield describe_run(run), services.publish(visitor, made) if made else None
+
+    def swap_start(visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool) -> Any:
+        """Put a swap into the queue and return at once; `/run_status` and `/run_result` take the run's name."""
+        require_consent(consent)
+        return describe_run(services.start(visitor, SWAP, _request(sources, target, options, people)))
+
+    def swap_preview(sources: Any, target: Any, options: Any, people: Any, frame: float, consent: bool) -> Any:
+        """One frame of the target, before and after."""
+        require_consent(consent)
+        before, after, _ = swaps.preview(services, _request(sources, target, options, people), int(frame))
+        return before, after
+
+    def find_people(target: Any, consent: bool) -> Any:
+        """The people of a clip, longest on screen first: pictures of them, and their numbers and shares of the clip."""
+        require_consent(consent)
+        found = swaps.find_people(services, target)
+        people = [{"person": card.person_id, "share": round(card.share, 4)} for card in found]
+        return [(card.thumbnail_rgb, f"Person {card.person_id}") for card in found], people
+
+    def example(name: str) -> Any:
+        """The files of an example: its sources and its target."""
+        return services.examples.files(name)
+
+    return [
+        Endpoint(function=swap, inputs=[*request(), consent()], outputs=[gr.JSON(), gr.File()]),
+        Endpoint(function=swap_start, inputs=[*request(), consent()], outputs=[gr.JSON()]),
+        Endpoint(
+            function=swap_preview,
+            inputs=[*request(), gr.Number(0, label="frame"), consent()],
+            outputs=[gr.Image(format="png"), gr.Image(format="png")],
+            queue="look",
+        ),
+        Endpoint(
+            function=find_people,
+            inputs=[gr.File(label="target"), consent()],
+            outputs=[gr.Gallery(), gr.JSON()],
+            queue="look",
+        ),
+        Endpoint(function=example, inputs=[gr.Textbox(label="name")], outputs=[files("sources"), gr.File()]),
+    ]
+
+
+def _request(sources: Any, target: Any, options: Any, people: Any) -> swaps.SwapRequest:
+    options, people = plain_dict(options, "options"), plain_dict(people, "people")
+    chosen: dict[int, list[str]] = {}
+    for person, numbers in people.items():
+        try:
+            chosen[int(person)] = [sources[number] for number in numbers]
+        except (ValueError, TypeError, IndexError):
+            raise InputError(
+                f"Expected people as {{person: [number of a source, ...]}}, found {person!r}: {numbers!r}; "
+                "sources count from 0."
+            ) from None
+    return swaps.request(sources, target, options, chosen)
