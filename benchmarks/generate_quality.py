@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
         "real (training)": np.asarray(pack.pictures[trained[: len(held)], 0]),
         "drawn, 128 px": plain,
         "drawn, retouched": np.stack([cv2.resize(p, (128, 128), interpolation=cv2.INTER_AREA) for p in retouched]),
-        "linear top of the hierarchy alone": _linear(pipeline, latents, sliders),
+        "linear prior alone": _linear(pipeline, latents, sliders),
     }
     notes = list(NOTES[:-1])
     if asked.plain:

@@ -1,4 +1,4 @@
-"""The generator's network and its linear top."""
+"""The generator's network and its linear prior."""
 
 from pathlib import Path
 
