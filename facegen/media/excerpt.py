@@ -15,8 +15,8 @@ from facegen.media.source import local_url, open_input, translate_read_errors, t
 def cut_sound(path: str | os.PathLike[str], output: Path, spans: Sequence[tuple[float, float]]) -> None:
     """Writes all sound streams of `path` without what lies outside `spans`.
 
-    Nothing is encoded again, so a cut falls between two packets: about a fiftieth of a second from where it was asked
-    for. The first span keeps its place in time, and each later one follows the one before it.
+    Nothing is encoded again, so a cut falls between two packets, about a fiftieth of a second from the requested time. The
+    first span keeps its start time, and each later one follows the one before it.
 
     Args:
         path: a file with sound.

@@ -80,7 +80,7 @@ class VideoInfo:
     origin: Fraction = Fraction(0)
     """Time in the file, in seconds, that counts as zero: the start of a transport stream, else 0."""
     notices: tuple[str, ...] = ()
-    """What is taken for granted or will be lost, one sentence each."""
+    """Assumptions about the file and losses to expect, one sentence each."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -219,8 +219,8 @@ def _notices(
 ) -> list[str]:
     notices = []
     if color.is_matrix_assumed() and not first.format.is_rgb:
-        taken = "BT.709" if height >= 720 else "BT.601"
-        notices.append(f"The file does not say which colour matrix it uses; {taken} is taken, by its height.")
+        assumed = "BT.709" if height >= 720 else "BT.601"
+        notices.append(f"The file does not say which colour matrix it uses; {assumed} is taken, by its height.")
     if color.hdr:
         notices.append(
             f"High dynamic range ({color.hdr}): tags are kept, pictures of it look flat on an ordinary screen."

@@ -43,7 +43,7 @@ def check_video_output(path: str | os.PathLike[str]) -> Path:
 
     Raises:
         InputError: its name has an ending that is not in `CONTAINERS`.
-        ResourceError: the place cannot be written.
+        ResourceError: the path cannot be written.
     """
     if Path(path).suffix.lower() not in CONTAINERS:
         raise InputError(

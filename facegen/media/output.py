@@ -46,7 +46,7 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it on success and removes it on any failure.
 
     Raises:
-        ResourceError: the place cannot be written or the disk is full.
+        ResourceError: the path cannot be written or the disk is full.
     """
     target = check_output(path)
     temporary = _temporary_path(target)

@@ -20,7 +20,7 @@ from facegen.media.orientation import apply_orientation, read_orientation
 from facegen.media.prefetch import prefetch
 from facegen.media.source import check_readable, check_size, display_name, main_video, open_input, translate_read_errors
 
-# A time given as a float is rarely the exact time of a frame; a microsecond either way is meant as that frame.
+# a float is rarely the exact time of a frame; a time within a microsecond of a frame selects it
 _SLACK = Fraction(1, 1_000_000)
 
 

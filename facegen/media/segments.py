@@ -180,7 +180,7 @@ class SegmentWriter:
 
     def _discard(self) -> None:
         if self._container is not None and self._temporary is not None:
-            # The file goes before the container closes, so that a full disk is not asked for a trailer.
+            # the file is deleted before the container closes, so that no trailer is written to a full disk
             self._temporary.unlink(missing_ok=True)
             self._container = None
 

@@ -127,7 +127,7 @@ def _retime(packet: Packet, track: StreamMapping, offset: int) -> tuple[Fraction
 def _convert_text(packet: Packet, how: str) -> Packet:
     """The same line of text: mov_text puts two bytes of length before it (and styles after it), SubRip nothing.
 
-    An empty mov_text packet, which only ends the line before it, has no place in SubRip and does not come here.
+    An empty mov_text packet only ends the line before it; SubRip has none, so that the caller leaves it out.
     """
     data = bytes(packet)
     if how == "to_srt":

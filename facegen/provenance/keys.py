@@ -93,7 +93,7 @@ def _write_once(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        # A link, unlike a rename, fails where the name is taken: of two first uses at once, one key remains.
+        # a link, unlike a rename, fails if the file exists: of two concurrent first uses, one key remains
         with suppress(FileExistsError):
             os.link(temporary, path)
     except OSError as error:

@@ -11,7 +11,7 @@ from facegen.provenance.detection import MAX_COMPARISONS, THRESHOLD, MarkSearch,
 from facegen.provenance.keys import read_key
 
 FALSE_POSITIVE_RATE = MAX_COMPARISONS * 1e-9
-"""The most unmarked files taken for marked ones, by the normal law: one comparison in 10^9 lies above the threshold."""
+"""The most unmarked files taken for marked ones, by the normal distribution: one comparison in 10^9 lies above the threshold."""
 
 Verdict = Literal["made here", "marked", "signed elsewhere", "changed", "only says so", "nothing found"]
 

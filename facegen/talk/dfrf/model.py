@@ -82,8 +82,8 @@ def load_weights(run: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     folder = find_training(run)
-    for place in FIELD_FOLDERS:
-        path = folder / place / "field.safetensors"
+    for name in FIELD_FOLDERS:
+        path = folder / name / "field.safetensors"
         if path.exists():
             return load_file(path)
     raise InputError(

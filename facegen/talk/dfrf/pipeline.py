@@ -47,12 +47,14 @@ class TalkTrainPipeline(Pipeline[TalkTrainRequest, TalkTrainResult]):
                 on_progress=progress.report,
             )
         progress.enter(_PREPARATION_SHARE, 1.0)
-        place = run.path / "training"
-        is_known = (place / "train.json").exists()
-        training = read_request(place) if is_known else make_request(DFRF, preset=request.preset, data=str(folder.path))
+        training_run = run.path / "training"
+        is_known = (training_run / "train.json").exists()
+        training = (
+            read_request(training_run) if is_known else make_request(DFRF, preset=request.preset, data=str(folder.path))
+        )
         changes = [*([f"minutes={request.minutes}"] if request.minutes else []), *request.changes]
         training = replace(change_request(DFRF, training, changes), data=str(folder.path.absolute()))
-        result = train_in(place, DFRF, training, resume=is_known, say=self.on_line, on_progress=progress.report)
+        result = train_in(training_run, DFRF, training, resume=is_known, say=self.on_line, on_progress=progress.report)
         if not result.is_complete:
             raise Cancelled(f"Stopped after step {result.step}; the same command goes on.")
         (run.path / "field").mkdir(exist_ok=True)
