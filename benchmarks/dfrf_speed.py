@@ -9,13 +9,12 @@ import numpy as np
 import torch
 
 from benchmarks.report import report
-from facegen.device import keep_freed_memory, usable_cores
+from facegen.device import is_bfloat16_fast, keep_freed_memory, usable_cores
 from facegen.talk.dfrf.audio import select_windows
 from facegen.talk.dfrf.dataset import Scene, SceneDataset
 from facegen.talk.dfrf.model import RadianceField
 from facegen.talk.dfrf.rendering import FrameRenderer
 from facegen.talk.dfrf.task import DfrfTask
-from facegen.training.precision import is_bfloat16_quick
 from facegen.training.task import BatchSpec
 
 _PEER_FRAME, _PEER_STEP = 2028.0, 66.0
@@ -80,7 +79,7 @@ def _row(kind: str, folder: Path, count: int) -> dict[str, object]:
 
 
 def _render(model: RadianceField, batch: dict[str, torch.Tensor], first: int, count: int) -> None:
-    with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16_quick(torch.device("cpu"))):
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16_fast(torch.device("cpu"))):
         model.eval().render(batch, slice(first, first + count))
 
 
@@ -91,7 +90,7 @@ def _step_seconds(task: DfrfTask, model: RadianceField, data: SceneDataset, coun
     batch = data.batch(spec)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16_quick(torch.device("cpu"))):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bfloat16_fast(torch.device("cpu"))):
             losses = task.losses(model, batch, progress=0.0, group=0)
         optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()

@@ -88,6 +88,16 @@ def choose_dtype(name: str = "auto", device: str = "auto") -> "torch.dtype":
     return known[name]
 
 
+def is_bfloat16_fast(device: "torch.device") -> bool:
+    """Whether convolutions are faster in bfloat16 than in float32: recent GPUs, and CPUs with avx512_bf16 or AMX."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # The public way to ask a CPU is /proc/cpuinfo, which only Linux has.
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def keep_memory_flat() -> None:
     """Let all threads share two heaps, called before there are several; where the C library is not glibc, nothing.
 

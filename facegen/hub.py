@@ -6,6 +6,7 @@ states for the file is checked and the SHA-256 is written to weights/lock.json i
 A custom model, such as one trained here, may replace a file: weights/own.json in facegen's home lists these (`use_custom`, `use_default`).
 
 This is the only module that talks to the Hub: pinned revisions, HF_ENDPOINT and HF_HUB_OFFLINE honoured, no telemetry.
+Locks call `fcntl.flock` directly: importing filelock, which does the same on POSIX, took 0.15 s of a start of 0.5 s.
 """
 
 import fcntl

@@ -83,7 +83,7 @@ def cluster(
 ) -> None:
     """Tell the people apart, without being told who they are."""
     from facegen.facesets import cluster as clustering
-    from facegen.facesets.split import split_people
+    from facegen.facesets.cluster import split_people
 
     with progress_bar() as on_progress:
         faceset = clustering.with_embeddings(opened(folder), on_progress=on_progress)
@@ -281,11 +281,11 @@ def unpack(
     as_json: AsJson = False,
 ) -> None:
     """Make a folder of shards again."""
-    from facegen.facesets.pack import PackedFaces
+    from facegen.facesets.pack import PackedFaceset
     from facegen.facesets.pack import unpack as work
 
     if dry_run:
-        count = len(PackedFaces.open(packed))
+        count = len(PackedFaceset.open(packed))
         said(as_json, f"{count} faces would be unpacked to {output}.", faces=count)
         return
     with progress_bar() as on_progress:

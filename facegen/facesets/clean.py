@@ -11,7 +11,7 @@ from facegen.errors import InputError
 from facegen.facesets import cluster, crop, quality
 from facegen.facesets.choices import CleanOptions
 from facegen.facesets.faceset import Faceset, OnProgress
-from facegen.facesets.mask import parsed_mask
+from facegen.facesets.mask import parse_mask
 from facegen.facesets.record import FaceRecord
 
 
@@ -75,7 +75,7 @@ def covered_share(record: FaceRecord, image_rgb: np.ndarray) -> float:
     hull = quality.hull_mask(record.points68, image_rgb.shape[:2]) > 127
     if not hull.any():
         return 1.0
-    return float(1 - (parsed_mask(record, image_rgb)[hull] / 255).mean())
+    return float(1 - (parse_mask(record, image_rgb)[hull] / 255).mean())
 
 
 def _others(records: Sequence[FaceRecord], limit: float) -> tuple[list[FaceRecord], str, list[float]]:

@@ -1,8 +1,11 @@
-"""Who is who in a faceset, without being told: agglomerative clustering of the embeddings."""
+"""The people of a faceset: agglomerative clustering of the embeddings, and a faceset for each cluster."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +13,7 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.faces.recognise import chip
 from facegen.facesets.choices import PERSON_LIMIT
-from facegen.facesets.faceset import Faceset, OnProgress
+from facegen.facesets.faceset import METADATA, Faceset, OnProgress, write_records
 from facegen.facesets.record import FaceRecord
 
 DENSE = 3000
@@ -119,3 +122,31 @@ def bcubed(found: Sequence[Sequence[str]], true: Callable[[str], str]) -> tuple[
     total = sum(size.values())
     precision, recall = precision / total, recall / total
     return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def split_people(faceset: Faceset, groups: Sequence[Sequence[FaceRecord]], output: Path) -> list[Path]:
+    """Writes each group as `person-000` and so on; pictures are linked where the file system can, else copied.
+
+    Raises:
+        InputError: the folder is not empty.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
+    made = []
+    for number, group in enumerate(groups):
+        folder = output / f"person-{number:03d}"
+        folder.mkdir(parents=True)
+        for record in group:
+            for name in filter(None, (record.file_name, record.mask_file_name)):
+                (folder / name).parent.mkdir(exist_ok=True)
+                _link(faceset.folder / name, folder / name)
+        write_records(folder / METADATA, group)
+        made.append(folder)
+    return made
+
+
+def _link(origin: Path, target: Path) -> None:
+    try:
+        os.link(origin, target)
+    except OSError:
+        shutil.copy2(origin, target)

@@ -14,7 +14,6 @@ from facegen.errors import InputError
 from facegen.faces import align
 from facegen.facesets import quality
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, in_order, write_face, write_mask, write_records
-from facegen.facesets.mask import points5_of_record
 from facegen.facesets.record import FaceRecord
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def _restorer() -> Restorer:
     return Restorer()
 
 
-def enhanced(image_rgb: np.ndarray, points5: np.ndarray, strength: float) -> np.ndarray:
+def enhance_face(image_rgb: np.ndarray, points5: np.ndarray, strength: float) -> np.ndarray:
     """(S, S, 3) uint8: the picture with its face restored; what lies outside of the restorer's frame stays.
 
     Args:
@@ -75,7 +74,7 @@ def enhance(faceset: Faceset, output: Path, *, strength: float = 1.0, on_progres
     output.mkdir(parents=True, exist_ok=True)
 
     def make(record: FaceRecord) -> FaceRecord:
-        image = enhanced(faceset.picture(record), points5_of_record(record), strength)
+        image = enhance_face(faceset.picture(record), record.points5, strength)
         write_face(output / record.file_name, image)
         mask = faceset.mask(record)
         if mask is not None and record.mask_file_name:

@@ -1,4 +1,4 @@
-"""Masks of a faceset: from the hull of the points, the face parser, a trained mask, or a brush; fetched, removed."""
+"""Masks of a faceset: convex hull, face parser, trained network or brush; export and removal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facegen.errors import InputError
 from facegen.faces import align, mesh, parse
 from facegen.facesets.choices import MASKS as KINDS
 from facegen.facesets.faceset import Faceset, OnProgress, in_order
-from facegen.facesets.record import FaceRecord
+from facegen.facesets.record import BRUSH, TRAINED, FaceRecord
 
 if TYPE_CHECKING:
     from facegen.faces.parse import FaceParser
@@ -25,8 +25,6 @@ _FOREHEAD = 0.35
 """How far a hull of 68 points is raised over the brows, in heights of brows over chin."""
 _LARGEST_HOLE = 0.04
 """Gaps up to this share of the mask are filled where face surrounds them."""
-BRUSH, TRAINED = "brush", "trained"
-"""What `FaceRecord.mask_kind` says of masks drawn by hand, and of those by a mask that was trained on such."""
 _parser_lock = threading.Lock()
 
 
@@ -35,7 +33,7 @@ def _parser() -> FaceParser:
     return parse.FaceParser()
 
 
-def hull_of(record: FaceRecord, size: int) -> np.ndarray:
+def hull_mask(record: FaceRecord, size: int) -> np.ndarray:
     """(size, size) uint8, 255 inside the outline of the face: the mesh's oval, else the hull of the 68 points.
 
     Args:
@@ -54,28 +52,28 @@ def hull_of(record: FaceRecord, size: int) -> np.ndarray:
     return mask
 
 
-def parsed_mask(record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
-    """(S, S) uint8, 255 where the parser sees face, glasses included; hair, hands and things in front are left out.
+def parse_mask(record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
+    """(S, S) uint8, 255 where the parser finds face or glasses; hair, hands and occluding objects are 0.
 
     Args:
-        record: the face; a record without five points takes them from its 68.
+        record: the face, for its points.
         image_rgb: (S, S, 3) its picture.
     """
-    matrix = align.similarity(points5_of_record(record), align.PARSE5, parse.SIZE)
+    matrix = align.similarity(record.points5, align.PARSE5, parse.SIZE)
     crop = align.warp(image_rgb, matrix, parse.SIZE)
     with _parser_lock:
         share = _parser().share(crop[None], parse.FACE)[0]
     side = image_rgb.shape[0]
     back = cv2.warpAffine(share, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    # nothing but this face: what the parser sees far outside its outline is another one's; foreheads go on above it
-    near = cv2.dilate(hull_of(record, side), np.ones((max(2, side // 7), 1), np.uint8), anchor=(0, 0))
+    # other faces lie outside the dilated hull of this one; the hull is extended upwards, over the forehead
+    near = cv2.dilate(hull_mask(record, side), np.ones((max(2, side // 7), 1), np.uint8), anchor=(0, 0))
     grown = 2 * max(1, side // 24) + 1
     near = cv2.dilate(near, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grown, grown)))
-    return _without_holes(np.where(near > 0, np.clip((back - 0.3) / 0.4, 0, 1) * 255, 0).astype(np.uint8))
+    return _fill_holes(np.where(near > 0, np.clip((back - 0.3) / 0.4, 0, 1) * 255, 0).astype(np.uint8))
 
 
-def _without_holes(mask: np.ndarray) -> np.ndarray:
-    """Fills small gaps that face surrounds: heavy brows and shadows, which the parser may take for hair."""
+def _fill_holes(mask: np.ndarray) -> np.ndarray:
+    """Fills small holes of a mask: heavy brows and shadows, which the parser may label as hair."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask < 128).astype(np.uint8))
     side, limit = mask.shape[0], _LARGEST_HOLE * float((mask > 127).sum())
     filled = mask.copy()
@@ -84,14 +82,6 @@ def _without_holes(mask: np.ndarray) -> np.ndarray:
         if area < limit and x > 0 and y > 0 and x + width < side and y + height < side:
             filled[cv2.dilate((labels == number).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = 255
     return filled
-
-
-def points5_of_record(record: FaceRecord) -> np.ndarray:
-    """(5, 2) float32: eye centres, nose tip, mouth corners, from the mesh or else from the 68 points."""
-    if record.face is not None:
-        return record.face.points5
-    groups = (range(36, 42), range(42, 48), (30,), (48,), (54,))
-    return np.stack([record.points68[list(group)].mean(0) for group in groups]).astype(np.float32)
 
 
 def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) -> Faceset:
@@ -105,7 +95,7 @@ def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) ->
     Raises:
         InputError: there is no such kind, or no trained mask.
     """
-    draw, name = _maker(kind)
+    draw, name = _mask_function(kind)
 
     def make(record: FaceRecord, image_rgb: np.ndarray) -> FaceRecord:
         return record if record.mask_kind == BRUSH else faceset.with_mask(record, draw(record, image_rgb), name)
@@ -113,22 +103,22 @@ def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) ->
     return faceset.write(list(faceset.over_pictures(make, on_progress, "Masking")))
 
 
-def _maker(kind: str) -> tuple[Callable[[FaceRecord, np.ndarray], np.ndarray], str]:
-    """What makes a mask, and what it is called in the metadata."""
+def _mask_function(kind: str) -> tuple[Callable[[FaceRecord, np.ndarray], np.ndarray], str]:
+    """The function that makes a mask, and its `mask_kind`."""
     if kind == "hull":
-        return lambda record, image_rgb: hull_of(record, image_rgb.shape[0]), kind
+        return lambda record, image_rgb: hull_mask(record, image_rgb.shape[0]), kind
     if kind == "parser":
-        return parsed_mask, kind
+        return parse_mask, kind
     name, _, place = kind.partition(":")
     if name != TRAINED or not place:
         raise InputError(f"Expected masks by {', '.join(KINDS)} or trained:RUN, found {kind!r}; choose one of these.")
-    from facegen.facesets.mask_task import OwnMask
+    from facegen.facesets.mask_task import TrainedMask
 
-    return OwnMask(Path(place)), TRAINED
+    return TrainedMask(Path(place)), TRAINED
 
 
-def draw_by_hand(faceset: Faceset, record: FaceRecord, mask: np.ndarray) -> Faceset:
-    """Keeps a mask drawn by hand.
+def set_drawn_mask(faceset: Faceset, record: FaceRecord, mask: np.ndarray) -> Faceset:
+    """Stores a mask drawn by hand.
 
     Args:
         faceset: the faces.
@@ -168,7 +158,7 @@ def fetch(faceset: Faceset, output: Path, on_progress: OnProgress | None = None)
 
 
 def overlay(image_rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The picture with what the mask leaves out darkened and its outline drawn, for looking at."""
+    """(S, S, 3) uint8: the picture darkened outside the mask, with the outline of the mask."""
     inside = mask[..., None].astype(np.float32) / 255
     shaded = image_rgb * (0.35 + 0.65 * inside)
     contours, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -1,4 +1,4 @@
-"""Training of a mask of one's own (XSeg's role): the parser's network, taught by masks that were drawn by hand."""
+"""Training of a mask network on masks drawn by hand (as XSeg): the face parser's network, fine-tuned."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from facegen.faces.parse.config import ParserNetConfig
 from facegen.faces.parse.network import ParserNet, fold, to_input, upsample
 from facegen.faces.parse.weights import PARSER
 from facegen.facesets.faceset import Faceset
-from facegen.facesets.mask import BRUSH, points5_of_record
-from facegen.facesets.record import FaceRecord
+from facegen.facesets.record import BRUSH, FaceRecord
 from facegen.training.augment import (
     AffineRange,
     add_noise,
@@ -38,7 +37,7 @@ from facegen.training.task import BatchSpec, Task, TrainingData
 
 FEWEST = 4
 HELD_BACK = 8
-"""Every so manieth drawn mask is kept back to be measured on."""
+"""One in so many drawn masks is held out for measurement."""
 FILE = "mask.safetensors"
 
 
@@ -51,7 +50,7 @@ class MaskTask(Task):
     is_from_parser: bool = True
     """Begin with the face parser's weights, so that a few dozen masks suffice."""
 
-    def build_data(self, folder: Path | None, device: torch.device) -> DrawnMasks:
+    def build_data(self, folder: Path | None, device: torch.device) -> MaskData:
         """The faces of a faceset that have masks drawn by hand."""
         if folder is None:
             raise InputError("Expected a faceset with masks drawn by hand, found none given; add --data DIR.")
@@ -62,7 +61,7 @@ class MaskTask(Task):
                 f"Expected at least {FEWEST} masks drawn by hand in {folder}, found {len(records)}; draw some in the "
                 "Faceset tab."
             )
-        return DrawnMasks(faceset, records, self.size, device)
+        return MaskData(faceset, records, self.size, device)
 
     def build_model(self) -> nn.Module:
         """The parser's network."""
@@ -75,32 +74,32 @@ class MaskTask(Task):
         return network
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
-        """Cross-entropy and overlap of the face's classes taken together."""
+        """Binary cross-entropy and soft Dice loss of the face classes against the rest."""
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 # a few dozen pictures of one person would spoil the statistics of many
                 module.eval()
-        odds = face_odds(model, batch["pictures"])
+        logits = face_logits(model, batch["pictures"])
         wanted = batch["masks"]
-        found = torch.sigmoid(odds)
+        found = torch.sigmoid(logits)
         overlap = 1 - (2 * (found * wanted).sum() + 1) / (found.sum() + wanted.sum() + 1)
-        return {"cross-entropy": F.binary_cross_entropy_with_logits(odds, wanted), "overlap": 0.5 * overlap}
+        return {"cross-entropy": F.binary_cross_entropy_with_logits(logits, wanted), "overlap": 0.5 * overlap}
 
     @torch.no_grad()
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
-        """One minus the overlap (IoU) with the masks that were kept back."""
-        assert isinstance(data, DrawnMasks)
+        """One minus the intersection over union with the held-out masks."""
+        assert isinstance(data, MaskData)
         pictures, masks = data.held_back()
-        found = face_odds(model, pictures) > 0
+        found = face_logits(model, pictures) > 0
         both, either = (found & (masks > 0.5)).sum(), (found | (masks > 0.5)).sum()
         return {"1 - IoU": 1 - float(both / either.clamp_min(1))}
 
     @torch.no_grad()
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
-        """Faces that were kept back, what was drawn on them, and what is found."""
-        assert isinstance(data, DrawnMasks)
+        """Held-out faces, their drawn masks, their predicted masks; a row each."""
+        assert isinstance(data, MaskData)
         pictures, masks = (part[:6] for part in data.held_back())
-        found = torch.sigmoid(face_odds(model, pictures))
+        found = torch.sigmoid(face_logits(model, pictures))
         rows = [pictures, pictures * (0.3 + 0.7 * masks), pictures * (0.3 + 0.7 * found)]
         shown = (torch.stack(rows).clamp(0, 1) * 255).byte().permute(0, 3, 1, 4, 2)
         return shown.flatten(2, 3).flatten(0, 1).cpu().numpy()
@@ -114,8 +113,8 @@ class MaskTask(Task):
         return {"mask": folder / FILE}
 
 
-def face_odds(model: nn.Module, pictures: Tensor) -> Tensor:
-    """(B, 1, S, S) logarithm of the odds that a pixel belongs to the face.
+def face_logits(model: nn.Module, pictures: Tensor) -> Tensor:
+    """(B, 1, S, S) logit of the probability that a pixel belongs to the face.
 
     Args:
         model: a `ParserNet`.
@@ -127,7 +126,7 @@ def face_odds(model: nn.Module, pictures: Tensor) -> Tensor:
     return face - other
 
 
-class DrawnMasks:
+class MaskData:
     """Batches of «pictures» (B, 3, S, S) and «masks» (B, 1, S, S), both in [0, 1]."""
 
     def __init__(self, faceset: Faceset, records: Sequence[FaceRecord], size: int, device: torch.device) -> None:
@@ -144,7 +143,7 @@ class DrawnMasks:
         return len(self.pictures)
 
     def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
-        """Moved, turned, mirrored, tinted and made coarser."""
+        """Random affine, mirror, colour jitter, lower resolution, noise."""
         count, random = len(spec.indices), spec.generator
         pictures, masks = (to_float(part[spec.indices].to(self.device)) for part in (self.pictures, self.masks))
         matrices = AffineRange(rotation_deg=15.0, scale=1.2, shift=0.07).draw(count, random)
@@ -162,7 +161,7 @@ class DrawnMasks:
 
 
 def _aligned(faceset: Faceset, record: FaceRecord, size: int) -> tuple[np.ndarray, np.ndarray]:
-    matrix = align.similarity(points5_of_record(record), align.PARSE5, parse.SIZE) * (size / parse.SIZE)
+    matrix = align.similarity(record.points5, align.PARSE5, parse.SIZE) * (size / parse.SIZE)
     matrix = matrix.astype(np.float32)
     mask = faceset.mask(record)
     assert mask is not None
@@ -170,8 +169,8 @@ def _aligned(faceset: Faceset, record: FaceRecord, size: int) -> tuple[np.ndarra
     return picture, cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_LINEAR)
 
 
-class OwnMask:
-    """A trained mask, ready for use.
+class TrainedMask:
+    """A trained mask network for inference.
 
     Args:
         place: the run folder of a training of «mask», an export of it, or its file.
@@ -187,8 +186,8 @@ class OwnMask:
         self._network = fold(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
 
     def __call__(self, record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
-        """(S, S) uint8, 255 where the face is; see `mask.parsed_mask`."""
-        return self.inside(points5_of_record(record), image_rgb)
+        """(S, S) uint8, 255 where the face is; see `mask.parse_mask`."""
+        return self.inside(record.points5, image_rgb)
 
     def inside(self, points5: np.ndarray, image_rgb: np.ndarray) -> np.ndarray:
         """(S, S) uint8, 255 where the face is.
@@ -200,7 +199,7 @@ class OwnMask:
         matrix = align.similarity(points5, align.PARSE5, parse.SIZE)
         crop = align.warp(image_rgb, matrix, parse.SIZE)
         with torch.inference_mode():
-            share = torch.sigmoid(face_odds(self._network, to_float(torch.from_numpy(crop).permute(2, 0, 1)[None])))
+            share = torch.sigmoid(face_logits(self._network, to_float(torch.from_numpy(crop).permute(2, 0, 1)[None])))
         side = image_rgb.shape[0]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         back = cv2.warpAffine(share[0, 0].numpy(), matrix, (side, side), flags=flags)

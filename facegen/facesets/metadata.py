@@ -61,7 +61,7 @@ def _fitted(folder: Path, record: FaceRecord, name: str) -> FaceRecord:
     if record.size and side != record.size:
         scale = side / record.size
         matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]], np.float32)
-        record = record.moved(matrix)
+        record = record.transform(matrix)
     return record.replace(file_name=name, size=side)
 
 

@@ -77,7 +77,7 @@ class _Place:
     size: int
 
 
-class PackedFaces:
+class PackedFaceset:
     """Faces that are read straight from shards, in any order, without unpacking; safe for several threads.
 
     Attributes:
@@ -97,7 +97,7 @@ class PackedFaces:
         return len(self.records)
 
     @classmethod
-    def open(cls, folder: Path) -> PackedFaces:
+    def open(cls, folder: Path) -> PackedFaceset:
         """The shards of a folder, or one shard.
 
         Raises:
@@ -173,7 +173,7 @@ def unpack(packed: Path, output: Path, on_progress: OnProgress | None = None) ->
     """
     if output.exists() and any(output.iterdir()):
         raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
-    faces = PackedFaces.open(packed)
+    faces = PackedFaceset.open(packed)
     if not len(faces):
         faces.close()
         raise InputError(f"Expected faces with their metadata in {packed}, found none; choose other shards.")

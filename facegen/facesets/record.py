@@ -25,6 +25,9 @@ _SHAPES: dict[str, tuple[tuple[int, ...], int]] = {
 }
 """Fields that are arrays: shape, and decimals that are written."""
 _HIDDEN_DECIMALS = 4
+BRUSH, TRAINED = "brush", "trained"
+"""`FaceRecord.mask_kind` of masks drawn by hand, and of those of a mask network trained on such."""
+_POINTS5_OF_68 = (range(36, 42), range(42, 48), (30,), (48,), (54,))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -107,6 +110,13 @@ class FaceRecord:
         return self.points478[list(POINTS68_INDEX), :2]
 
     @property
+    def points5(self) -> np.ndarray:
+        """(5, 2) float32 pixels: eye centres, nose tip, mouth corners, from the mesh or else from the 68 points."""
+        if (face := self.face) is not None:
+            return face.points5
+        return np.stack([self.points68[list(group)].mean(0) for group in _POINTS5_OF_68]).astype(np.float32)
+
+    @property
     def face(self) -> Face | None:
         """The face in this picture, for whatever works on faces; None where it has no mesh."""
         if self.points478 is None or self.head_matrix is None:
@@ -126,8 +136,8 @@ class FaceRecord:
         """This record with some fields changed."""
         return replace_fields(self, **changes)
 
-    def moved(self, matrix: np.ndarray) -> FaceRecord:
-        """This record for a picture that was warped by a (2, 3) similarity (old pixels to new ones)."""
+    def transform(self, matrix: np.ndarray) -> FaceRecord:
+        """This record for its picture warped by a (2, 3) similarity from old pixels to new ones."""
         scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
         changes: dict[str, Any] = {}
         if self.points478 is not None:

@@ -60,7 +60,7 @@ def resize(
     def make(record: FaceRecord) -> FaceRecord:
         image = faceset.picture(record)
         matrix = _matrix(record, image.shape[0], size, kind)
-        new = record.moved(matrix).replace(face_type=kind.name if kind else record.face_type, size=size)
+        new = record.transform(matrix).replace(face_type=kind.name if kind else record.face_type, size=size)
         write_face(output / record.file_name, warp_black(image, matrix, size))
         mask = faceset.mask(record)
         if mask is not None and record.mask_file_name:

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from facegen import hub
-from facegen.device import choose_device
+from facegen.device import choose_device, is_bfloat16_fast
 from facegen.errors import InputError
 from facegen.restore.checkpoint import load_frozen
 from facegen.restore.network import RestorerConfig, RestorerNet
 from facegen.restore.weights import RESTORER
-from facegen.training.precision import is_bfloat16_quick
 
 SIZE = 256
 """Side of restored pictures, pixels."""
@@ -35,7 +34,7 @@ class Restorer:
     def __init__(self, device: str = "auto", path: Path | None = None) -> None:
         self.device = choose_device(device)
         self._network = load_restorer(path or hub.fetch(RESTORER)).to(self.device).to(memory_format=torch.channels_last)
-        self._dtype = torch.bfloat16 if is_bfloat16_quick(self.device) else torch.float32
+        self._dtype = torch.bfloat16 if is_bfloat16_fast(self.device) else torch.float32
 
     def restore(self, pictures_rgb: np.ndarray, strength: float = 1.0) -> np.ndarray:
         """Restores aligned faces.

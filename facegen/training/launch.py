@@ -17,7 +17,7 @@ from facegen.training.info import TaskInfo
 from facegen.training.request import TrainRequest
 
 if TYPE_CHECKING:
-    from facegen.training.loop import TrainResult
+    from facegen.training.loop import TrainSummary
 
 WORKER = "FACEGEN_TRAINING_WORKER"
 STOPPED = 130
@@ -76,7 +76,7 @@ def train_in(
     resume: bool = False,
     say: Callable[[str], None] = print,
     on_progress: Callable[[float, str], None] | None = None,
-) -> TrainResult:
+) -> TrainSummary:
     """Does one training in a run folder, in this process (or this process's part of it).
 
     Raises:

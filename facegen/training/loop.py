@@ -39,7 +39,7 @@ class Position:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainResult:
+class TrainSummary:
     """How a training ended."""
 
     step: int
@@ -91,7 +91,7 @@ class Trainer:
             shown = ", ".join(self.data.skipped[:5]) + (" and others" if len(self.data.skipped) > 5 else "")
             self.say(f"Skipped {len(self.data.skipped)} files that cannot be used: {shown}.")
 
-    def train(self, *, resume: bool = False) -> TrainResult:
+    def train(self, *, resume: bool = False) -> TrainSummary:
         """Trains to the planned end, or until asked to stop by SIGTERM or `logger.send_command`.
 
         Raises:
@@ -102,7 +102,7 @@ class Trainer:
         with _stop_on_sigterm(self.stop_asked):
             return self._train(resume=resume)
 
-    def _train(self, *, resume: bool) -> TrainResult:
+    def _train(self, *, resume: bool) -> TrainSummary:
         if self.is_main:
             files.remove_partial(self.checkpoints)
         known = files.list_checkpoints(self.checkpoints)
@@ -189,7 +189,7 @@ class Trainer:
             elif "finish" in asked:
                 return
 
-    def _finish(self, logger: TrainLogger) -> TrainResult:
+    def _finish(self, logger: TrainLogger) -> TrainSummary:
         made = {}
         if not self.is_stopped:
             if self._measured_at != self.position.step:
@@ -197,7 +197,7 @@ class Trainer:
             self._save()
             made = self._export("final")
         self.accelerator.wait_for_everyone()
-        return TrainResult(
+        return TrainSummary(
             step=self.position.step,
             is_complete=not self.is_stopped,
             measures=dict(self.measures),

@@ -1,7 +1,10 @@
 """Losses between pictures, and mixtures of them.
 
-All take (B, C, H, W) float pictures in [0, 1] and return the mean over the batch as a scalar. They are worked out in
-float32 also where autocast is on.
+All take (B, C, H, W) float pictures in [0, 1] and return the mean over the batch as a scalar. They are computed in
+float32 even under autocast.
+
+Own code rather than piq 0.8: its SSIM agrees to 1e-7 but not to the bit and loses digits under bfloat16 autocast (0.94531
+for 0.94560), its MS-SSIM refuses pictures below 161 pixels, its GMSD is of another grey, and its import doubles torch's.
 """
 
 from __future__ import annotations

@@ -11,13 +11,12 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from facegen.device import choose_device, seed_everything
+from facegen.device import choose_device, is_bfloat16_fast, seed_everything
 from facegen.errors import ResourceError
 from facegen.training.checkpoint import Checkpoint, load_weights, pack_optimiser, read_tensors, unpack_optimiser
 from facegen.training.ema import Ema
 from facegen.training.loader import derive_seed
 from facegen.training.optimisers import LrDropout, build_optimiser, rate_at, set_rate
-from facegen.training.precision import is_bfloat16_quick
 from facegen.training.settings import TrainSettings
 from facegen.training.task import Task
 
@@ -189,7 +188,7 @@ def _accelerator(settings: TrainSettings, *, is_adversarial: bool) -> Accelerato
     device = choose_device(settings.device)
     precision: str = settings.precision
     if precision == "auto":
-        precision = "bfloat16" if is_bfloat16_quick(device) else "float32"
+        precision = "bfloat16" if is_bfloat16_fast(device) else "float32"
     # the step of one group leaves the parameters of the other without gradients, which DDP must be told to expect
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)] if is_adversarial else []
     # one process may train twice, at different precisions: Accelerate keeps the first one's otherwise

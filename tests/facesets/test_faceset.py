@@ -12,7 +12,7 @@ from facegen.errors import InputError
 from facegen.facesets import Faceset, cluster, info, mask, metadata, trash
 from facegen.facesets.choices import SORT_KEYS, CleanOptions
 from facegen.facesets.clean import propose
-from facegen.facesets.pack import PackedFaces, pack, unpack
+from facegen.facesets.pack import PackedFaceset, pack, unpack
 from facegen.facesets.record import FaceRecord
 from facegen.facesets.resize import resize
 from facegen.facesets.sort import KEYS, sort
@@ -134,7 +134,7 @@ def test_sizes_keep_masks_and_points(faceset: Faceset, tmp_path: Path, size: int
     resize(masked, tmp_path / "other", size=size, face_type=face_type)
     other = Faceset.open(tmp_path / "other")
     for before, after in zip(masked.records, other.records, strict=True):
-        drawn, found = mask.hull_of(after, size), other.mask(after)
+        drawn, found = mask.hull_mask(after, size), other.mask(after)
         assert found is not None
         assert (np.abs(drawn.astype(int) - found) > 127).mean() < 0.02
         assert after.crop_matrix is not None
@@ -161,7 +161,7 @@ def test_shards(faceset: Faceset, tmp_path: Path) -> None:
     with tarfile.open(shards[0]) as archive:
         kinds = {name.partition(".")[2] for name in archive.getnames()}
     assert kinds == {"jpg", "json", "mask.png"}
-    faces = PackedFaces.open(tmp_path / "packed")
+    faces = PackedFaceset.open(tmp_path / "packed")
     for number in (7, 0, 11):
         np.testing.assert_array_equal(faces.picture(number), masked.picture(masked.records[number]))
         np.testing.assert_array_equal(faces.mask(number), masked.mask(masked.records[number]))

@@ -71,7 +71,7 @@ def test_drawn_masks_teach_one_s_own(services: Services, faceset: Faceset, tmp_p
         with pytest.raises(InputError, match="painted"):
             mask_drawing.drawn(value, 96)
         value["layers"][0][128:384, 128:384] = 255
-        faceset = masking.draw_by_hand(faceset, record, mask_drawing.drawn(value, 96))
+        faceset = masking.set_drawn_mask(faceset, record, mask_drawing.drawn(value, 96))
         kept = faceset.mask(faceset.records[number])
         assert kept is not None
         assert (int(kept[48, 48]), int(kept[4, 4])) == (255, 0)

@@ -110,9 +110,8 @@ def _on_torch(name: str) -> Network:
     import torch
     from torch.nn import functional as F
 
-    from facegen.device import choose_device
+    from facegen.device import choose_device, is_bfloat16_fast
     from facegen.faces.parse.network import ParserNet, fold, to_input
-    from facegen.training.precision import is_bfloat16_quick
 
     device, path = choose_device(name), hub.fetch(PARSER)
     weights, config = _read(path)
@@ -122,7 +121,7 @@ def _on_torch(name: str) -> Network:
     except RuntimeError as error:
         raise _wrong_weights(path) from error
     parser = fold(parser.eval().requires_grad_(False)).to(device).to(memory_format=torch.channels_last)
-    dtype = torch.bfloat16 if is_bfloat16_quick(device) else torch.float32
+    dtype = torch.bfloat16 if is_bfloat16_fast(device) else torch.float32
 
     def network(crops_rgb: np.ndarray) -> np.ndarray:
         with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):

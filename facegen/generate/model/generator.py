@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from facegen.device import choose_device
+from facegen.device import choose_device, is_bfloat16_fast
 from facegen.generate.frame import geometry
 from facegen.generate.frame.variants import flow_from_canonical
 from facegen.generate.model.latents import Latents
 from facegen.generate.model.prior import canonical_vectors
 from facegen.generate.model.vae import VaeNetwork, load_vae
 from facegen.generate.sliders import DRAWN, NAMES, Sliders
-from facegen.training.precision import is_bfloat16_quick
 
 LID_CORRECTION = 0.2
 """Fraction by which lids are opened less on a fully turned head, where they measure wider than they are."""
@@ -39,7 +38,7 @@ class FaceGenerator:
         nn.Module.to(vae, device=self.device, dtype=torch.float32)
         nn.Module.to(vae, memory_format=torch.channels_last)
         self.mean_shape = vae.shape_mean.reshape(468, 3).cpu().numpy()
-        self._dtype = torch.bfloat16 if is_bfloat16_quick(self.device) else torch.float32
+        self._dtype = torch.bfloat16 if is_bfloat16_fast(self.device) else torch.float32
 
     @classmethod
     def load(cls, folder: Path | None = None, device: str = "auto") -> FaceGenerator:

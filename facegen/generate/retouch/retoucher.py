@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen import hub
-from facegen.device import choose_device
+from facegen.device import choose_device, is_bfloat16_fast
 from facegen.generate.weights import RETOUCHER
 from facegen.restore.checkpoint import load_frozen
 from facegen.restore.unet import UNet
-from facegen.training.precision import is_bfloat16_quick
 
 SPREAD = 0.35
 """Deviation of the noise that is added to a drawing, in pictures of -1 to 1."""
@@ -132,7 +131,7 @@ class Retoucher:
         self.device = choose_device(device)
         network = load_frozen(RetoucherConfig().build(), path or hub.fetch(RETOUCHER), "retoucher").to(self.device)
         self._network = network.to(memory_format=torch.channels_last)
-        self._dtype = torch.bfloat16 if is_bfloat16_quick(self.device) else torch.float32
+        self._dtype = torch.bfloat16 if is_bfloat16_fast(self.device) else torch.float32
 
     def retouch(self, drawn_rgb: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
         """Drawings as photographs.

@@ -15,8 +15,8 @@ from facegen.errors import InputError
 from facegen.facesets import FaceRecord, Faceset, crop
 from facegen.facesets.cut import warp_black
 from facegen.facesets.faceset import METADATA, in_order
-from facegen.facesets.mask import hull_of
-from facegen.facesets.pack import PackedFaces
+from facegen.facesets.mask import hull_mask
+from facegen.facesets.pack import PackedFaceset
 
 _EYES_MOUTH = (range(36, 42), range(42, 48), range(48, 60))
 YAW_BINS = 64
@@ -65,7 +65,7 @@ def load_faces(folder: Path, resolution: int, face_type: str) -> PersonFaces:
             faceset.records, lambda n: faceset.picture(faceset.records[n]), lambda n: faceset.mask(faceset.records[n]),
             resolution, face_type, folder,
         )  # fmt: skip
-    packed = PackedFaces.open(folder)
+    packed = PackedFaceset.open(folder)
     try:
         return _load(packed.records, packed.picture, packed.mask, resolution, face_type, folder)
     finally:
@@ -100,10 +100,10 @@ def _load(
         except InputError:
             return record.file_name
         matrix = alignment_matrix(record, image.shape[0], resolution, face_type)
-        aligned = record.moved(matrix)
+        aligned = record.transform(matrix)
         pictures[number] = warp_black(image, matrix, resolution)
         if stored_mask is None:
-            masks[number] = hull_of(aligned, resolution)
+            masks[number] = hull_mask(aligned, resolution)
         else:
             masks[number] = cv2.warpAffine(stored_mask, matrix, (resolution, resolution), flags=cv2.INTER_LINEAR)
         features[number] = eyes_mouth_mask(aligned.points68, resolution)

@@ -228,9 +228,9 @@ class AutoencoderEngine:
 
 def _restore(picture: Array, points5: Array, strength: float) -> Array:
     """(S, S, 3) float32 in [0, 1]: the predicted face with details from the restorer."""
-    from facegen.facesets.enhance import enhanced
+    from facegen.facesets.enhance import enhance_face
 
-    return enhanced(np.rint(picture * 255).astype(np.uint8), points5, strength).astype(np.float32) / 255
+    return enhance_face(np.rint(picture * 255).astype(np.uint8), points5, strength).astype(np.float32) / 255
 
 
 def _resize(picture: Array, side: int) -> Array:

@@ -17,7 +17,7 @@ from facegen.swap.engines.occlusion import OcclusionDetector
 from facegen.swap.merge.options import MergeOptions
 
 if TYPE_CHECKING:
-    from facegen.facesets.mask_task import OwnMask
+    from facegen.facesets.mask_task import TrainedMask
 
 Array = np.ndarray
 
@@ -26,7 +26,7 @@ class MaskSource:
     """Computes masks; the parser and trained mask models stay loaded. Safe to call from several threads."""
 
     def __init__(self) -> None:
-        self._trained: dict[str, OwnMask] = {}
+        self._trained: dict[str, TrainedMask] = {}
 
     @cached_property
     def _occlusion(self) -> OcclusionDetector:
@@ -87,9 +87,9 @@ class MaskSource:
 
     def _own(self, run: str, image_rgb: np.ndarray, face: Face, matrix: Array, size: int) -> Array:
         if run not in self._trained:
-            from facegen.facesets.mask_task import OwnMask
+            from facegen.facesets.mask_task import TrainedMask
 
-            self._trained[run] = OwnMask(Path(run))
+            self._trained[run] = TrainedMask(Path(run))
         points5 = align.apply(matrix, face.points5)
         found = self._trained[run].inside(points5, warp_black(image_rgb, matrix, size))
         return found.astype(np.float32) / 255

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import torch
 
+from facegen.device import is_bfloat16_fast
 from facegen.talk.dfrf.audio import select_windows
 from facegen.talk.dfrf.dataset import FrameView, Scene
 from facegen.talk.dfrf.layers import HEAD, decode_layers
 from facegen.talk.dfrf.model import RadianceField
-from facegen.training.precision import is_bfloat16_quick
 
 _FEATHER_PX = 20
 _EDGE_PX, _MARGIN_PX = 4, 8
@@ -31,7 +31,7 @@ class FrameRenderer:
 
     def __init__(self, model: RadianceField, scene: Scene) -> None:
         self.model, self.scene = model.eval(), scene
-        self._is_reduced = is_bfloat16_quick(scene.device)
+        self._is_reduced = is_bfloat16_fast(scene.device)
 
     def render(self, view: FrameView, window: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB: a frame.

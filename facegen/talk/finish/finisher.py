@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from facegen import hub
+from facegen.device import is_bfloat16_fast
 from facegen.errors import WeightsError
 from facegen.faces import align
 from facegen.media.info import file_key
@@ -18,7 +19,6 @@ from facegen.talk.portrait.model import PortraitModel
 from facegen.talk.portrait.renderer import PostProcess
 from facegen.talk.portrait.restoration import add_residual
 from facegen.talk.weights import FINISH
-from facegen.training.precision import is_bfloat16_quick
 
 Array = np.ndarray
 
@@ -45,7 +45,7 @@ class Finisher:
                 f"Expected the weights of the finishing network in {path}, found another model; install them again."
             ) from error
         self.network = network.to(memory_format=torch.channels_last)
-        self._halved = is_bfloat16_quick(torch.device("cpu"))
+        self._halved = is_bfloat16_fast(torch.device("cpu"))
 
     @classmethod
     def load(cls) -> Finisher:

@@ -84,7 +84,7 @@ def _wire_drawing(
 
         faceset = work.opened(services, visitor, name)
         record = mask_drawing.record_at(faceset, int(place or 0))
-        masking.draw_by_hand(faceset, record, mask_drawing.drawn(value, faceset.picture(record).shape[0]))
+        masking.set_drawn_mask(faceset, record, mask_drawing.drawn(value, faceset.picture(record).shape[0]))
         return view(visitor, name, int(place or 0) + 1, "Kept.")
 
     made = [status, editor, number]

@@ -52,8 +52,7 @@ def split(services: Services, visitor: Visitor, faceset: "Faceset") -> list[str]
     Raises:
         InputError: nobody has so many, or a faceset of such a name is there already.
     """
-    from facegen.facesets.cluster import cluster, with_embeddings
-    from facegen.facesets.split import split_people
+    from facegen.facesets.cluster import cluster, split_people, with_embeddings
 
     groups = [group for group in cluster(with_embeddings(faceset)) if len(group) >= FEWEST]
     if not groups:

@@ -61,7 +61,7 @@ def drawn(value: Mapping[str, Any] | None, side: int) -> np.ndarray:
 
 def count(faceset: "Faceset") -> int:
     """Faces whose masks were drawn by hand."""
-    from facegen.facesets.mask import BRUSH
+    from facegen.facesets.record import BRUSH
 
     return sum(record.mask_kind == BRUSH for record in faceset.records)
 
@@ -97,7 +97,8 @@ def apply(services: Services, visitor: Visitor, faceset: "Faceset", name: str | 
         InputError: there is no such training.
     """
     from facegen.facesets import mask as masking
+    from facegen.facesets.record import TRAINED
 
     if not name:
         raise InputError("Expected a trained mask, found none chosen; train one on masks that you drew.")
-    return masking.apply(faceset, f"{masking.TRAINED}:{services.run(visitor, name).path}")
+    return masking.apply(faceset, f"{TRAINED}:{services.run(visitor, name).path}")
