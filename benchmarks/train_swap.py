@@ -22,7 +22,7 @@ from facegen import media
 from facegen.faces import Face, FaceAnalyser, distance
 from facegen.facesets import Faceset
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
-from facegen.swap.autoencoder.flow import SwapTrainPipeline
+from facegen.swap.autoencoder.training import SwapTrainPipeline
 from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.request import SwapTrainRequest
 from facegen.training.logger import read_losses

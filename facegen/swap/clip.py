@@ -1,8 +1,8 @@
-"""The second pass of a clip, written segment by segment, so that it resumes where it was cut off."""
+"""A clip as the first pass leaves it, and its second pass, written in segments, so that it resumes where it was cut off."""
 
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from facegen.media.journal import Journal
 from facegen.swap.assignment import FaceAssignment, SourceAssignment
 from facegen.swap.engines.protocol import Engine
 from facegen.swap.options import SwapOptions
-from facegen.swap.render import WORKERS, StageClock, SwappedFrame, swap_frames
+from facegen.swap.render import WORKERS, PredictedFrame, StageClock, SwappedFrame, predict_frames, swap_frames
 from facegen.swap.timeline import SwapTimeline
 
 SEGMENT_SECONDS = 4.0
@@ -25,14 +25,11 @@ _NOTICE = {"comment": provenance.NOTICE}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipSwap:
-    """One clip with everything that its second pass needs."""
+class ClipPlan:
+    """One clip with everything that is known of it before its second pass."""
 
     target: str
     """The video."""
-
-    info: media.VideoInfo
-    """Its size, frame rate and streams."""
 
     options: SwapOptions
     """How it is done."""
@@ -49,15 +46,41 @@ class ClipSwap:
     engine: Engine
     """Computes the new faces."""
 
-    journal: Journal
-    """The finished segments, of this process or one before it."""
-
     clock: StageClock
     """Counts the time."""
 
     def assignments(self, index: int) -> list[FaceAssignment]:
         """The faces to be swapped in one frame."""
         return self.assignment.assign(self.analysis.faces(index))
+
+    def decode(self, begin: int) -> Iterator[media.Frame]:
+        """The frames of the target from index `begin` on, up to the end of the trim."""
+        return self.clock.iterate("decode", self.timeline.frames(self.target, begin))
+
+    def predict(self, pool: Executor) -> Generator[PredictedFrame, None, None]:
+        """All frames with their predictions, for what is not composited into the clip."""
+        return predict_frames(
+            self.decode(self.timeline.first),
+            lambda frame: self.assignments(frame.index),
+            engine=self.engine,
+            options=self.options,
+            pool=pool,
+            clock=self.clock,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSwap:
+    """The second pass of a clip."""
+
+    plan: ClipPlan
+    """The clip."""
+
+    info: media.VideoInfo
+    """Its size, frame rate and streams."""
+
+    journal: Journal
+    """The finished segments, of this process or one before it."""
 
     def render(self, progress: Progress) -> None:
         """Run the second pass from where the journal ends.
@@ -68,16 +91,17 @@ class ClipSwap:
             InputError: the target cannot be read.
             ResourceError: a segment cannot be written.
         """
-        begin = self.journal.next_index(self.timeline.first)
-        if begin < self.timeline.last and not self.journal.is_complete:
+        plan = self.plan
+        begin = self.journal.next_index(plan.timeline.first)
+        if begin < plan.timeline.last and not self.journal.is_complete:
             with ThreadPoolExecutor(WORKERS, "swap", initializer=use_one_thread) as pool:
                 swapped = swap_frames(
-                    self.clock.iterate("decode", self.timeline.frames(self.target, self._context_of(begin))),
-                    lambda frame: self.assignments(frame.index),
-                    engine=self.engine,
-                    options=self.options,
+                    plan.decode(self._context_of(begin)),
+                    lambda frame: plan.assignments(frame.index),
+                    engine=plan.engine,
+                    options=plan.options,
                     pool=pool,
-                    clock=self.clock,
+                    clock=plan.clock,
                 )
                 with closing(swapped):
                     self._write(swapped, begin, progress)
@@ -89,20 +113,20 @@ class ClipSwap:
         Raises:
             ResourceError: the output cannot be written.
         """
-        options = self.options
+        options, timeline = self.plan.options, self.plan.timeline
         is_trimmed = options.start_seconds > 0 or options.end_seconds is not None
-        if self.timeline.is_kept.all() or not self.info.audio:
+        if timeline.is_kept.all() or not self.info.audio:
             return media.join_segments(
                 self.journal.segments,
                 output,
                 like=self.info,
-                sound_from=self.target,
+                sound_from=self.plan.target,
                 is_trimmed=is_trimmed,
                 metadata=_NOTICE,
             )
         with tempfile.TemporaryDirectory(dir=self.journal.folder.parent) as folder:
             sound = Path(folder) / "sound.nut"
-            cut_sound(self.target, sound, self.timeline.kept_spans())
+            cut_sound(self.plan.target, sound, timeline.kept_spans())
             return media.join_segments(
                 self.journal.segments,
                 output,
@@ -114,35 +138,35 @@ class ClipSwap:
 
     def _context_of(self, begin: int) -> int:
         """Where to start decoding, so that frame `begin` comes out as in an uninterrupted run."""
-        needed = begin
-        if self.options.when_no_face == "hold" and not self.assignments(begin):
-            before = range(begin - 1, self.timeline.first - 1, -1)
-            needed = next((index for index in before if self.assignments(index)), begin)
-        return max(self.timeline.first, (needed - self.engine.window_radius) // 2 * 2)
+        plan, needed = self.plan, begin
+        if plan.options.when_no_face == "hold" and not plan.assignments(begin):
+            before = range(begin - 1, plan.timeline.first - 1, -1)
+            needed = next((index for index in before if plan.assignments(index)), begin)
+        return max(plan.timeline.first, (needed - plan.engine.window_radius) // 2 * 2)
 
     def _write(self, swapped: Iterator[SwappedFrame], begin: int, progress: Progress) -> None:
         mark = provenance.Watermark(self.info.size_hw)
-        timeline, held = self.timeline, None
+        options, timeline, clock, held = self.plan.options, self.plan.timeline, self.plan.clock, None
         length = max(8, min(480, round(SEGMENT_SECONDS * float(self.info.frame_rate))))
         with media.SegmentWriter(
             self.journal.folder,
             like=self.info,
-            crf=self.options.crf,
-            preset=self.options.preset,
+            crf=options.crf,
+            preset=options.preset,
             segment_frames=length,
         ) as writer:
             for item in swapped:
                 frame = item.frame
                 if item.faces:
                     held = frame
-                elif held is not None and self.options.when_no_face == "hold":
+                elif held is not None and options.when_no_face == "hold":
                     frame = _retime(held, frame.index, frame.pts, frame.duration)
                 if frame.index >= begin and timeline.is_shown(frame.index):
-                    with self.clock.stage("mark"):
+                    with clock.stage("mark"):
                         frame = frame.add_luma(mark.luma_delta)
                     if shift := timeline.shift(frame.index):
                         frame = _retime(frame, frame.index, frame.pts - shift, frame.duration)
-                    with self.clock.stage("encode"):
+                    with clock.stage("encode"):
                         writer.write(frame)
                 progress.report_frames("Swapping faces,", frame.index + 1 - timeline.first, timeline.frame_count)
 

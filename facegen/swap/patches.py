@@ -18,25 +18,23 @@ import orjson
 from facegen import media, provenance
 from facegen.device import use_one_thread
 from facegen.errors import InputError
-from facegen.faces import ClipAnalysis, align
+from facegen.faces import align
 from facegen.jobs import Progress
-from facegen.swap.assignment import SourceAssignment, check_people
+from facegen.swap.clip import ClipPlan
 from facegen.swap.engines.protocol import Engine
 from facegen.swap.merge.engine import AutoencoderEngine, MergePrediction, MergeStatistics
-from facegen.swap.render import WORKERS, PredictedFrame, StageClock, noise_seed, predict_frames
+from facegen.swap.render import WORKERS, PredictedFrame, noise_seed
 from facegen.swap.request import SwapRequest, SwapResult
-from facegen.swap.timeline import read_timeline
 
 FILE = "patches.jsonl"
 
 
-def write_patches(engine: Engine, request: SwapRequest, analysis: ClipAnalysis, progress: Progress) -> SwapResult:
-    """Write the faces that a trained model draws into a clip, one picture each, instead of the clip.
+def write_patches(plan: ClipPlan, output: str, progress: Progress) -> SwapResult:
+    """Write the faces that a trained model predicts for a clip, one picture each, instead of the clip.
 
     Args:
-        engine: a trained model.
-        request: what to do; its output is the folder, which appears when all is in it.
-        analysis: who is in the target, and where.
+        plan: the clip, with the engine of a trained model.
+        output: the folder, which appears when all is in it.
         progress: reports every frame.
 
     Raises:
@@ -44,19 +42,19 @@ def write_patches(engine: Engine, request: SwapRequest, analysis: ClipAnalysis, 
         Cancelled: somebody stopped the work; nothing is left of it.
     """
     started = time.perf_counter()
-    assert isinstance(engine, AutoencoderEngine)
-    folder = Path(request.output)
+    folder = Path(output)
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        frames, lines = _write(engine, request, analysis, partial, progress)
+        lines = _write(plan, partial, progress)
         (partial / FILE).write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
         partial.replace(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     people = len({line["track"] for line in lines})
     seconds = round(time.perf_counter() - started, 3)
+    frames = plan.timeline.frame_count
     return SwapResult(output=str(folder), frames=frames, faces=len(lines), people=people, seconds=seconds)
 
 
@@ -79,40 +77,30 @@ def check_patches(engine: Engine, request: SwapRequest) -> None:
         raise InputError(f"Expected a new or empty folder at {folder}, found something there; choose another.")
 
 
-def _write(
-    engine: AutoencoderEngine, request: SwapRequest, analysis: ClipAnalysis, folder: Path, progress: Progress
-) -> tuple[int, list[dict[str, Any]]]:
-    options = request.options
-    check_people(request, analysis)
-    assignment = SourceAssignment(faces=options.faces, person=options.person, identity=engine.prepare(()), people={})
-    timeline = read_timeline(request.target, options)
+def _write(plan: ClipPlan, folder: Path, progress: Progress) -> list[dict[str, Any]]:
+    """Write the patches of all frames; returns a line of `patches.jsonl` for each."""
+    timeline = plan.timeline
     lines: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(WORKERS, "patches", initializer=use_one_thread) as pool:
-        predicted = predict_frames(
-            timeline.frames(request.target, timeline.first),
-            lambda frame: assignment.assign(analysis.faces(frame.index)),
-            engine=engine,
-            options=options,
-            pool=pool,
-            clock=StageClock(),
-        )
-        with closing(predicted):  # type: ignore[type-var]
-            for item in predicted:
-                lines += [_one(engine, request, item, track, folder) for track in item.predictions]
-                progress.report_frames("Writing patches,", item.frame.index + 1 - timeline.first, timeline.frame_count)
-    return timeline.frame_count, lines
+    with (
+        ThreadPoolExecutor(WORKERS, "patches", initializer=use_one_thread) as pool,
+        closing(plan.predict(pool)) as predicted,
+    ):
+        for item in predicted:
+            lines += [_write_patch(plan, item, track, folder) for track in item.predictions]
+            progress.report_frames("Writing patches,", item.frame.index + 1 - timeline.first, timeline.frame_count)
+    return lines
 
 
-def _one(
-    engine: AutoencoderEngine, request: SwapRequest, item: PredictedFrame, track: int, folder: Path
-) -> dict[str, Any]:
-    """Writes one face; returns its line."""
-    frame, prediction, statistics = item.frame, item.predictions[track], item.statistics[track]
+def _write_patch(plan: ClipPlan, item: PredictedFrame, track: int, folder: Path) -> dict[str, Any]:
+    """Write one face; returns its line of `patches.jsonl`."""
+    engine, frame = plan.engine, item.frame
+    prediction, statistics = item.predictions[track], item.statistics[track]
+    assert isinstance(engine, AutoencoderEngine)
     assert isinstance(prediction, MergePrediction)
     assert isinstance(statistics, MergeStatistics)
-    picture, mask = engine.composite_crop(prediction, statistics, request.options, seed=noise_seed(frame, track))
+    picture, mask = engine.composite_crop(prediction, statistics, plan.options, seed=noise_seed(frame, track))
     name = f"{frame.index:06d}_{track}.png"
-    media.write_deep_picture(folder / name, _deep(picture, mask), metadata={"comment": provenance.NOTICE})
+    media.write_deep_picture(folder / name, _to_uint16(picture, mask), metadata={"comment": provenance.NOTICE})
     return {
         "file_name": name,
         "frame": frame.index,
@@ -124,8 +112,8 @@ def _one(
     }
 
 
-def _deep(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(S, S, 4) uint16 RGBA of a face in 0..1, marked as what facegen makes is."""
+def _to_uint16(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(S, S, 4) uint16 RGBA of a face in [0, 1], watermarked."""
     plain = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     mark = provenance.mark_picture(plain).astype(np.float32) - plain
     whole = np.concatenate([np.clip(picture + mark / 255, 0, 1), mask[..., None]], 2)

@@ -19,7 +19,7 @@ from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
 from facegen.swap import analysis as first_pass
 from facegen.swap.assignment import SourceAssignment, check_people
-from facegen.swap.clip import ClipSwap
+from facegen.swap.clip import ClipPlan, ClipSwap
 from facegen.swap.engines import Engine, make_engine, model_mtime_ns
 from facegen.swap.jobs import SWAP
 from facegen.swap.options import SwapOptions
@@ -71,14 +71,13 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
     def work(self, request: SwapRequest, run: Run | None, progress: Progress) -> SwapResult:
         """Swap a picture or a clip, or write its patches."""
         assert run is not None
+        started, clock = time.perf_counter(), StageClock()
         if request.patches:
             from facegen.swap.patches import write_patches
 
-            progress.enter(0.0, 0.3)
-            analysis = first_pass.analyse(request.target, request.analysed_options(), self.analyser, progress)
+            plan = self._plan(request, progress, clock)
             progress.enter(0.3, 1.0)
-            return write_patches(self.engine(request.options), request, analysis, progress)
-        started, clock = time.perf_counter(), StageClock()
+            return write_patches(plan, request.output, progress)
         if media.is_picture(request.target):
             return self._swap_picture(request, progress, clock, started)
         return self._swap_clip(request, run, progress, clock, started)
@@ -125,41 +124,14 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
     def _swap_clip(
         self, request: SwapRequest, run: Run, progress: Progress, clock: StageClock, started: float
     ) -> SwapResult:
-        options = request.options
         with clock.stage("probe"):
             info = media.probe(request.target)
             journal = Journal(run.path, request_key(request))
-        progress.enter(0.0, 0.3)
         analysing = time.perf_counter()
-        with ThreadPoolExecutor(1, "sources") as beside:
-            preparing = beside.submit(self._prepared, request, clock)
-            with clock.stage("analyse"):
-                analysis = first_pass.analyse(
-                    request.target, request.analysed_options(), self.analyser, progress, preparing
-                )
-            engine, assignment = preparing.result()
-        check_people(request, analysis)
+        plan = self._plan(request, progress, clock)
+        timeline = plan.timeline
         rendering = time.perf_counter()
-        is_kept = (
-            (lambda index: bool(assignment.assign(analysis.faces(index)))) if options.when_no_face == "skip" else None
-        )
-        timeline = read_timeline(request.target, options, is_kept)
-        if not timeline.is_kept.any():
-            raise InputError(
-                "Expected at least one frame with a face to swap, but all would be skipped; choose another person or "
-                "«keep» for frames without a face."
-            )
-        clip = ClipSwap(
-            target=request.target,
-            info=info,
-            options=options,
-            analysis=analysis,
-            assignment=assignment,
-            timeline=timeline,
-            engine=engine,
-            journal=journal,
-            clock=clock,
-        )
+        clip = ClipSwap(plan=plan, info=info, journal=journal)
         resumed = journal.next_index(timeline.first) - timeline.first
         progress.enter(0.3, 0.98, resumed)
         clip.render(progress)
@@ -170,7 +142,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             notices = (*info.notices, *clip.join(request.output))
         with clock.stage("sign"):
             notices += sign(request)
-        seen = Counter(item.face.person_id for index in timeline.kept_indices() for item in clip.assignments(index))
+        seen = Counter(item.face.person_id for index in timeline.kept_indices() for item in plan.assignments(index))
         result = SwapResult(
             output=request.output,
             frames=int(timeline.is_kept.sum()),
@@ -187,6 +159,37 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         )
         journal.clear()
         return result
+
+    def _plan(self, request: SwapRequest, progress: Progress, clock: StageClock) -> ClipPlan:
+        """The first pass: analyse the target while the sources are prepared, and decide which faces are swapped when."""
+        options = request.options
+        progress.enter(0.0, 0.3)
+        with ThreadPoolExecutor(1, "sources") as beside:
+            preparing = beside.submit(self._prepared, request, clock)
+            with clock.stage("analyse"):
+                analysis = first_pass.analyse(
+                    request.target, request.analysed_options(), self.analyser, progress, preparing
+                )
+            engine, assignment = preparing.result()
+        check_people(request, analysis)
+        is_kept = (
+            (lambda index: bool(assignment.assign(analysis.faces(index)))) if options.when_no_face == "skip" else None
+        )
+        timeline = read_timeline(request.target, options, is_kept)
+        if not timeline.is_kept.any():
+            raise InputError(
+                "Expected at least one frame with a face to swap, but all would be skipped; choose another person or "
+                "«keep» for frames without a face."
+            )
+        return ClipPlan(
+            target=request.target,
+            options=options,
+            analysis=analysis,
+            assignment=assignment,
+            timeline=timeline,
+            engine=engine,
+            clock=clock,
+        )
 
     def _swap_picture(self, request: SwapRequest, progress: Progress, clock: StageClock, started: float) -> SwapResult:
         progress.report(0.1, "Looking for faces")

@@ -83,7 +83,7 @@ def predict_frames(
     options: SwapOptions,
     pool: Executor,
     clock: StageClock,
-) -> Iterator[PredictedFrame]:
+) -> Generator[PredictedFrame, None, None]:
     """Predict the new faces of a stream of frames and smooth their statistics over time.
 
     The result for a frame depends on that frame and on the `engine.window_radius` frames before and after it alone, as

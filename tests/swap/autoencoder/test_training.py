@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from facegen.cli import build_app
 from facegen.errors import Cancelled
-from facegen.swap.autoencoder.flow import SwapTrainPipeline
+from facegen.swap.autoencoder.training import SwapTrainPipeline
 from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.merge.options import parse_merge_options
 from facegen.swap.request import SwapTrainRequest

@@ -1,4 +1,4 @@
-"""From three videos to a swap: faces cut out, cleaned, masked, trained to a time budget, merged; resumable at each step."""
+"""The training pipeline of a swap for two people: extract, clean, mask, train to a time budget, merge; resumable."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.request import SwapTrainRequest, SwapTrainResult
 from facegen.swap.tasks import SAEHD
 
-CLEANED = ("other-person", "blurred", "misaligned")
-"""What is taken out without asking; doubles stay, for they do no harm."""
-FEWEST = 8
-MERGE = "mode=mesh-guided, restore=60"
-"""How the face is laid over the frame at first: sharp eyes and teeth, which a short training does not draw yet."""
-STATE = "flow.json"
+CLEAN_REASONS = ("other-person", "blurred", "misaligned")
+"""Faces that are removed automatically; duplicates stay, as they do no harm."""
+MIN_FACES = 8
+DEFAULT_MERGE = "mode=mesh-guided, restore=60"
+"""Initial merge options: sharp eyes and teeth, which a short training does not learn."""
+STATE_FILE = "flow.json"
 
 
 class SwapTrainPipeline(Pipeline[SwapTrainRequest, SwapTrainResult]):
-    """Puts B's face on the person in a video; a run goes on with the step at which it was cut off."""
+    """Trains a model for two people and merges B's face into a video of A; a run resumes at the step it was at."""
 
     job = SWAP_TRAIN
 
@@ -35,30 +35,35 @@ class SwapTrainPipeline(Pipeline[SwapTrainRequest, SwapTrainResult]):
         """
         assert run is not None
         output = request.output or str(run.results / "merged.mp4")
-        flow = _Flow(run.path, request, self.on_line, progress.report)
-        faces_a = flow.people("a", request.person_a, 0.0, 0.1)
-        faces_b = flow.people("b", request.person_b, 0.1, 0.2)
-        steps = flow.training(0.2, 0.9)
-        frames = flow.merging(request.target, output, 0.9, 1.0)
+        steps = _Steps(run.path, request, self.on_line, progress.report)
+        faces_a = steps.extract("a", request.person_a, 0.0, 0.1)
+        faces_b = steps.extract("b", request.person_b, 0.1, 0.2)
+        trained_steps = steps.train(0.2, 0.9)
+        frames = steps.merge(request.target, output, 0.9, 1.0)
         return SwapTrainResult(
-            output=output, faces_a=faces_a, faces_b=faces_b, steps=steps, frames=frames, resumed=tuple(flow.resumed)
+            output=output,
+            faces_a=faces_a,
+            faces_b=faces_b,
+            steps=trained_steps,
+            frames=frames,
+            resumed=tuple(steps.resumed),
         )
 
 
-class _Flow:
-    """The work in one run folder."""
+class _Steps:
+    """The steps of one run; those that are finished are listed in its `STATE_FILE`."""
 
     def __init__(
         self, run: Path, options: SwapTrainRequest, say: Callable[[str], None], report: Callable[[float, str], None]
     ) -> None:
         self.run, self.options, self.say, self.report = run, options, say, report
         run.mkdir(parents=True, exist_ok=True)
-        path = run / STATE
+        path = run / STATE_FILE
         self.done: list[str] = read_json(path)["done"] if path.exists() else []
         self.resumed: list[str] = []
 
-    def _within(self, low: float, high: float) -> Callable[[float, str], None]:
-        return lambda share, text: self.report(low + (high - low) * share, text)
+    def _progress_between(self, low: float, high: float) -> Callable[[float, str], None]:
+        return lambda fraction, text: self.report(low + (high - low) * fraction, text)
 
     def _is_done(self, step: str) -> bool:
         if step in self.done:
@@ -67,10 +72,10 @@ class _Flow:
 
     def _finish(self, step: str) -> None:
         self.done.append(step)
-        write_json(self.run / STATE, {"done": self.done})
+        write_json(self.run / STATE_FILE, {"done": self.done})
 
-    def people(self, name: str, inputs: Sequence[str], low: float, high: float) -> int:
-        """Cuts out, cleans and masks the faces of one person; returns how many."""
+    def extract(self, name: str, inputs: Sequence[str], low: float, high: float) -> int:
+        """Extracts, cleans and masks the faces of one person; returns how many."""
         from facegen.facesets import ExtractOptions, Faceset, extract, mask, trash
         from facegen.facesets.choices import CleanOptions
         from facegen.facesets.clean import propose
@@ -79,24 +84,24 @@ class _Flow:
         if self._is_done(f"faces {name}"):
             return len(Faceset.open(folder))
         middle = low + (high - low) * 0.6
-        chosen = ExtractOptions(every=self.options.every, size=256, min_face_px=64)
-        extract(list(inputs), folder, chosen, on_progress=self._within(low, middle))
+        extract_options = ExtractOptions(every=self.options.every, size=256, min_face_px=64)
+        extract(list(inputs), folder, extract_options, on_progress=self._progress_between(low, middle))
         faceset = Faceset.open(folder)
         if len(faceset):
-            found = propose(faceset, CleanOptions(reasons=CLEANED))
-            faceset = trash.move(faceset, [r.record for r in found], [r.reason for r in found])
-            faceset = mask.apply(faceset, "parser", self._within(middle, high))
-        if len(faceset) < FEWEST:
+            proposals = propose(faceset, CleanOptions(reasons=CLEAN_REASONS))
+            faceset = trash.move(faceset, [p.record for p in proposals], [p.reason for p in proposals])
+            faceset = mask.apply(faceset, "parser", self._progress_between(middle, high))
+        if len(faceset) < MIN_FACES:
             raise InputError(
-                f"Expected at least {FEWEST} good faces of person {name.upper()}, found {len(faceset)}; give a longer or "
+                f"Expected at least {MIN_FACES} good faces of person {name.upper()}, found {len(faceset)}; give a longer or "
                 "sharper video."
             )
         self.say(f"Person {name.upper()}: {len(faceset)} faces.")
         self._finish(f"faces {name}")
         return len(faceset)
 
-    def training(self, low: float, high: float) -> int:
-        """Trains to the budget; returns the steps done in all."""
+    def train(self, low: float, high: float) -> int:
+        """Trains to the time budget; returns the steps in total."""
         from facegen.training.checkpoint import list_checkpoints
         from facegen.training.launch import train_in
         from facegen.training.request import make_request
@@ -104,31 +109,31 @@ class _Flow:
         checkpoints = self.run / "checkpoints"
         if self._is_done("training"):
             return list_checkpoints(checkpoints)[-1].step
-        asked = self.options
+        options = self.options
         changes = [
-            *([f"minutes={asked.minutes}"] if asked.minutes else []),
-            *(["task.start_from="] if asked.fresh else []),
+            *([f"minutes={options.minutes}"] if options.minutes else []),
+            *(["task.start_from="] if options.fresh else []),
+            *options.changes,
         ]
-        changes += asked.changes
         people = str(self.run / "people")
-        request = make_request(SAEHD, preset=self.options.preset, data=people, changes=changes)
+        request = make_request(SAEHD, preset=options.preset, data=people, changes=changes)
         is_begun = checkpoints.is_dir() and bool(list_checkpoints(checkpoints))
-        within = self._within(low, high)
-        result = train_in(self.run, SAEHD, request, resume=is_begun, say=self.say, on_progress=within)
+        on_progress = self._progress_between(low, high)
+        result = train_in(self.run, SAEHD, request, resume=is_begun, say=self.say, on_progress=on_progress)
         if not result.is_complete:
             raise Cancelled("Stopped while training; the same command goes on.")
         self._finish("training")
         return result.step
 
-    def merging(self, target: str, output: str, low: float, high: float) -> int:
-        """Puts the face into the target; returns the frames."""
+    def merge(self, target: str, output: str, low: float, high: float) -> int:
+        """Merges the face into the target; returns the frames."""
         from facegen.swap.merge.options import OPTIONS_FILE, parse_merge_options, save_merge_options
         from facegen.swap.options import SwapOptions
         from facegen.swap.pipeline import SwapPipeline
         from facegen.swap.request import SwapRequest
 
         if not (self.run / OPTIONS_FILE).is_file():
-            save_merge_options(parse_merge_options(MERGE), self.run)
+            save_merge_options(parse_merge_options(DEFAULT_MERGE), self.run)
         options = SwapOptions(engine=f"autoencoder:{self.run.absolute()}", merge=self.options.merge, faces="largest")
         request = SwapRequest(target=target, output=output, options=options)
-        return SwapPipeline()(request, on_progress=self._within(low, high)).frames
+        return SwapPipeline()(request, on_progress=self._progress_between(low, high)).frames
