@@ -170,5 +170,5 @@ def test_the_ending_must_fit(pipeline: SwapPipeline, source: str, clip: str, tmp
 
 
 def test_an_input_is_never_overwritten(pipeline: SwapPipeline, source: str, clip: str) -> None:
-    with pytest.raises(InputError, match="is an input"):
+    with pytest.raises(InputError, match="found the input"):
         pipeline(request_for(source, clip, Path(clip)))
