@@ -241,7 +241,7 @@ def _check_length(result: Path, seconds: float) -> None:
 def _progress_logger(on_progress: OnProgress) -> object:
     from proglog import ProgressBarLogger
 
-    class Logger(ProgressBarLogger):
+    class Logger(ProgressBarLogger):  # type: ignore[misc]  # the library has no types
         def bars_callback(self, bar: str, attr: str, value: int, old_value: int | None = None) -> None:
             total = self.bars[bar]["total"]
             if attr == "index" and total:

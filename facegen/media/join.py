@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -219,7 +220,7 @@ def _copy_video_stream(container: OutputContainer, source: VideoStream, like: Vi
     return stream
 
 
-def _copy_chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> list:
+def _copy_chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> list[Any]:
     chapters = []
     for chapter in source.chapters():
         base = chapter["time_base"] or Fraction(1, 1000)

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 _END = object()
@@ -15,7 +15,7 @@ def prefetch(items: Iterable[T], depth: int = 8) -> Iterator[T]:
     An exception of the thread is raised here, after the items before it. Closing this generator early (a `break`, an
     exception) closes `items` and joins the thread.
     """
-    waiting: queue.Queue = queue.Queue(maxsize=depth)
+    waiting: queue.Queue[Any] = queue.Queue(maxsize=depth)
     stop = threading.Event()
     errors: list[BaseException] = []
 

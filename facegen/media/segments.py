@@ -6,7 +6,7 @@ import threading
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.container import OutputContainer
@@ -91,7 +91,7 @@ class SegmentWriter:
         self._options = {"crf": str(crf), "preset": preset}
         self._pix_fmt = output_format(like)
         self._offset = segment_offset(like)
-        self._frames: queue.Queue = queue.Queue(maxsize=depth)
+        self._frames: queue.Queue[Any] = queue.Queue(maxsize=depth)
         self._error: BaseException | None = None
         self._is_aborted = threading.Event()
         self._container: OutputContainer | None = None

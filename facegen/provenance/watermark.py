@@ -9,6 +9,7 @@ published with this source: the mark tells what a file is to anyone who asks, an
 
 import hashlib
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -87,7 +88,7 @@ def cell_plan() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     return signs, (numbers[1] % len(WAVES)).astype(np.intp)
 
 
-def tile_plan(array: NDArray, rows: int, columns: int) -> NDArray:
+def tile_plan(array: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     """The upper left part of the plan, repeated where a picture is longer than it."""
     return array.take(range(rows), axis=0, mode="wrap").take(range(columns), axis=1, mode="wrap")
 

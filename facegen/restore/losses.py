@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.faces.parse.network import ParserNet, ParserNetConfig, fold
+from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse.network import ParserNet, fold
 
 CHANNELS = ParserNetConfig().widths
 """Channels of the parser's feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -25,7 +25,7 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSetti
     betas = (settings.beta1, settings.beta2)
     # one pass over memory instead of ten: on a CPU several times quicker
     is_fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-    known = {
+    known: dict[str, Callable[[], torch.optim.Optimizer]] = {
         "adam": lambda: torch.optim.Adam(parameters, rate, betas, epsilon, decay, fused=is_fused),
         "adamw": lambda: torch.optim.AdamW(parameters, rate, betas, epsilon, decay, fused=is_fused),
         "nadam": lambda: torch.optim.NAdam(parameters, rate, betas, epsilon, decay),

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.faces.parse.classes import CLASSES
+from facegen.faces.parse.config import ParserNetConfig
 from facegen.faces.parse.data import LabelledPictures, ParserData, read_labelled, split
-from facegen.faces.parse.network import ParserNet, ParserNetConfig, to_input, upsample
+from facegen.faces.parse.network import ParserNet, to_input, upsample
 from facegen.training.augment import to_float
 from facegen.training.task import Task, TrainingData
 

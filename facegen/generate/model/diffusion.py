@@ -9,7 +9,7 @@ from typing import Any
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from diffusers.utils import BaseOutput
+from diffusers.utils.outputs import BaseOutput
 from PIL import Image
 
 from facegen.generate.model.generator import FaceGenerator
@@ -22,7 +22,7 @@ class ConditionalVae(VaeNetwork, ModelMixin, ConfigMixin):
 
     config_name = "config.json"  # type: ignore[assignment]
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         texture_codes: int = 160,
@@ -52,7 +52,7 @@ class FacePipeline(DiffusionPipeline):
 
     def __init__(self, vae: ConditionalVae) -> None:
         super().__init__()
-        self.register_modules(vae=vae)
+        self.register_modules(vae=vae)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_pretrained(cls, path: str | PathLike[str], **options: Any) -> FacePipeline:  # type: ignore[override]

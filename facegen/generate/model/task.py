@@ -275,7 +275,7 @@ class GeneratorTask(Task):
         assert isinstance(model, AdversarialPair)
         vae = copy.deepcopy(model.vae)
         recalibrate_batch_norm(vae)
-        vae.half().save_pretrained(folder, max_shard_size="7MB")
+        vae.half().save_pretrained(folder, max_shard_size="7MB")  # type: ignore[no-untyped-call]
         return {file.name: file for file in sorted(folder.iterdir())}
 
 

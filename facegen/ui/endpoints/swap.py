@@ -7,6 +7,7 @@ import gradio as gr
 
 from facegen.errors import InputError
 from facegen.swap.jobs import SWAP
+from facegen.swap.request import SwapRequest
 from facegen.ui.endpoints.endpoint import Endpoint, consent, describe_run, files, plain_dict
 from facegen.ui.handlers import require_consent
 from facegen.ui.services import Services, Visitor
@@ -72,7 +73,7 @@ def endpoints(services: Services) -> list[Endpoint]:
     ]
 
 
-def _request(sources: Any, target: Any, options: Any, people: Any) -> swaps.SwapRequest:
+def _request(sources: Any, target: Any, options: Any, people: Any) -> SwapRequest:
     options, people = plain_dict(options, "options"), plain_dict(people, "people")
     chosen: dict[int, list[str]] = {}
     for person, numbers in people.items():

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.swap.options import SwapOptions
+from facegen.swap.request import SwapRequest
 from facegen.ui.examples import EXAMPLES, thumbnail
 from facegen.ui.handlers import note, step
 from facegen.ui.options import Widgets, widgets
@@ -86,7 +87,7 @@ class Inputs:
         asked = [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
         return [*asked, *self.merging.components]
 
-    def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> swaps.SwapRequest:
+    def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> SwapRequest:
         """The request that the widgets' values say.
 
         Raises:
