@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from benchmarks.report import report
 from facegen.catalog import find_task
 from facegen.errors import InputError
-from facegen.training.augment import AffineRange, affine_grids, draw_warps, sample_pictures, to_float, warped
+from facegen.training.augment import AffineRange, affine_grids, draw_warps, sample_pictures, to_float, warp_grids
 from facegen.training.loader import BatchLoader
 from facegen.training.losses import Mixture, soft_mask
 from facegen.training.pictures import PictureStore
@@ -182,7 +182,7 @@ class PairData:
             pictures = to_float(store.take(spec.indices % len(store)).to(self.device))
             grids = affine_grids(AffineRange().draw(len(pictures), spec.generator).to(self.device), 128)
             fields = draw_warps(len(pictures), spec.generator).to(self.device)
-            made[name] = sample_pictures(pictures, warped(grids, fields))
+            made[name] = sample_pictures(pictures, warp_grids(grids, fields))
             made[f"{name}_wanted"] = sample_pictures(pictures, grids)
         return made
 

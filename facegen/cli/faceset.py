@@ -125,12 +125,14 @@ def clean(
 
     faceset = opened(folder)
     if empty_trash:
-        count = len(trash.taken(folder)) if dry_run else trash.empty(folder)
+        count = len(trash.list_trash(folder)) if dry_run else trash.empty(folder)
         said(as_json, f"{count} faces {'would be ' if dry_run else ''}deleted for good.", deleted=count)
         return
     if undo or restore:
         if dry_run:
-            said(as_json, f"{len(trash.taken(folder))} faces lie in the trash.", trash=len(trash.taken(folder)))
+            said(
+                as_json, f"{len(trash.list_trash(folder))} faces lie in the trash.", trash=len(trash.list_trash(folder))
+            )
             return
         faceset, count = trash.restore(faceset, restore or None)
         said(as_json, f"{count} faces are back, {len(faceset)} in all.", restored=count, faces=len(faceset))

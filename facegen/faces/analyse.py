@@ -146,7 +146,7 @@ class FaceAnalyser:
             found = non_maximum_suppression(found + self.detector.detect(image_rgb, config.small_faces_px))
         return [d for d in found if d.score >= config.min_score and d.size_px >= config.min_face_px]
 
-    def face_of(self, image_rgb: np.ndarray, detection: Detection) -> Face | None:
+    def fit_face(self, image_rgb: np.ndarray, detection: Detection) -> Face | None:
         """The mesh of a detection, or None where there is none or it contradicts the detector."""
         roll = _roll_deg(detection.points5)
         roll = roll if abs(roll) > 15 else 0.0
@@ -166,20 +166,20 @@ class FaceAnalyser:
 
     def detect_upright(self, image_rgb: np.ndarray) -> list[Face]:
         """The faces that are found without turning the picture, best first."""
-        return without_doubles(self._meshed(image_rgb, self.detections(image_rgb)))
+        return remove_duplicates(self._fit_faces(image_rgb, self.detections(image_rgb)))
 
     def detect_turned(self, image_rgb: np.ndarray, upright: list[Face]) -> list[Face]:
         """The faces of whichever quarter turn shows them best, best first; `upright` is what no turn shows."""
         best = upright
         for quarter_turns in (1, 2, 3):
             turned = np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
-            detections = [_turned_back(d, quarter_turns, turned.shape[:2]) for d in self.detections(turned)]
-            found = without_doubles(self._meshed(image_rgb, detections))
+            detections = [_rotate_back(d, quarter_turns, turned.shape[:2]) for d in self.detections(turned)]
+            found = remove_duplicates(self._fit_faces(image_rgb, detections))
             best = max(best, found, key=lambda faces: sum(face.score for face in faces))
         return best
 
-    def _meshed(self, image_rgb: np.ndarray, detections: list[Detection]) -> list[Face]:
-        faces = (self.face_of(image_rgb, detection) for detection in detections)
+    def _fit_faces(self, image_rgb: np.ndarray, detections: list[Detection]) -> list[Face]:
+        faces = (self.fit_face(image_rgb, detection) for detection in detections)
         return [face for face in faces if face is not None]
 
 
@@ -192,7 +192,7 @@ def check_image(image_rgb: np.ndarray) -> None:
         )
 
 
-def without_doubles(faces: list[Face]) -> list[Face]:
+def remove_duplicates(faces: list[Face]) -> list[Face]:
     """The faces, best first, without those whose mesh lies on that of a better one."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda f: -f.score):
@@ -224,7 +224,7 @@ def _roll_deg(points5: np.ndarray) -> float:
     return math.degrees(math.atan2(float(direction[1]), float(direction[0])))
 
 
-def _turned_back(detection: Detection, quarter_turns: int, turned_hw: tuple[int, int]) -> Detection:
+def _rotate_back(detection: Detection, quarter_turns: int, turned_hw: tuple[int, int]) -> Detection:
     """A detection on `np.rot90(image, quarter_turns)`, in the coordinates of the image."""
     x0, y0, x1, y1 = detection.box_xyxy
     points = np.concatenate([detection.points5, [[x0, y0], [x1, y1]]])

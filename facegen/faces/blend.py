@@ -35,7 +35,7 @@ def ramp(depth: Array, width_px: float) -> Array:
     return linear * linear * (3 - 2 * linear)
 
 
-def blurred(image: Array, sigma_px: float) -> Array:
+def gaussian_blur(image: Array, sigma_px: float) -> Array:
     """A Gaussian blur; a wide one is done on a small copy of the picture, where it costs little.
 
     Args:
@@ -70,8 +70,8 @@ def two_bands(picture: Array, drawn: Array, wide: Array, narrow: Array, radius_p
     # three equal channels are multiplied several times faster than one is repeated
     narrow_share = cv2.merge([narrow] * 3)
     detail = (drawn - picture) * narrow_share
-    weight = blurred(narrow, radius_px) + np.float32(1e-3)
-    slow = blurred(detail, radius_px) / cv2.merge([weight] * 3)
+    weight = gaussian_blur(narrow, radius_px) + np.float32(1e-3)
+    slow = gaussian_blur(detail, radius_px) / cv2.merge([weight] * 3)
     return picture + detail + slow * (cv2.merge([wide] * 3) - narrow_share)
 
 
@@ -95,7 +95,7 @@ def blurred_to(image: Array, excess: float) -> Array:
     return cv2.GaussianBlur(image, (0, 0), sigma)
 
 
-def grain_of(luma: Array, where: np.ndarray) -> float:
+def measure_grain(luma: Array, where: np.ndarray) -> float:
     """Standard deviation of a picture's noise, from the median of its finest differences (Immerkaer 1996), 0..255."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     differences = np.abs(cv2.filter2D(luma, -1, kernel))

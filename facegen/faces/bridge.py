@@ -31,7 +31,7 @@ class TrackArrays:
     """(N,) float32, lower where bridged."""
 
 
-def bridged(samples: Sequence[Sample], indices: Sequence[int], seconds: Sequence[float]) -> TrackArrays:
+def bridge_gaps(samples: Sequence[Sample], indices: Sequence[int], seconds: Sequence[float]) -> TrackArrays:
     """The samples of a track with the frames between them filled in.
 
     Points, places and expressions go straight from one side of a gap to the other in time, and so do rotations, made

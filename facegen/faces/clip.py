@@ -13,10 +13,10 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.faces import expression, skin
 from facegen.faces.analyse import FaceAnalyser
-from facegen.faces.bridge import bridged
+from facegen.faces.bridge import bridge_gaps
 from facegen.faces.face import Face, box_of, points5_of
 from facegen.faces.follow import ClipFrame, Followed, follow
-from facegen.faces.people import cluster, returns, seen_together
+from facegen.faces.people import cluster, find_cooccurrences, find_returns
 from facegen.faces.smooth import smooth_track
 from facegen.faces.track import PackedPoints, Portrait, Track
 
@@ -179,7 +179,7 @@ def analyse_clip(
     kept = [track for track in followed.tracks if len(track.samples) >= least and track.portraits]
     embeddings, weights = _embeddings(kept, analyser)
     spans = [np.array([sample.index for sample in track.samples]) for track in kept]
-    labels = cluster(embeddings, weights, seen_together(spans), returns(kept)) if kept else []
+    labels = cluster(embeddings, weights, find_cooccurrences(spans), find_returns(kept)) if kept else []
     labels = _by_presence(kept, labels)
     tracks = []
     for number in range(len(kept)):
@@ -224,7 +224,7 @@ def _by_presence(tracks: list[Track], labels: list[int]) -> list[int]:
 
 def _finished(track: Track, followed: Followed, person_id: int, embedding: np.ndarray, smoothing: float) -> FaceTrack:
     """A track bridged, smoothed and packed."""
-    raw = bridged(track.samples, followed.indices, followed.seconds)
+    raw = bridge_gaps(track.samples, followed.indices, followed.seconds)
     points, matrices, blendshapes = smooth_track(raw.points, raw.matrices, raw.blendshapes, raw.seconds, smoothing)
     packed = [PackedPoints.of(face_points) for face_points in points]
     return FaceTrack(
@@ -236,7 +236,7 @@ def _finished(track: Track, followed: Followed, person_id: int, embedding: np.nd
         blendshapes=blendshapes.astype(np.float16),
         scores=raw.scores,
         embedding=embedding,
-        rest=expression.at_rest_over(points, blendshapes),
+        rest=expression.neutral_shape_of_track(points, blendshapes),
         skin=skin.usual(track.skins),
     )
 

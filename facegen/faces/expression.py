@@ -29,7 +29,7 @@ def movements() -> Array:
     return load_file(hub.fetch(EXPRESSIONS))["movements"].astype(np.float32)
 
 
-def at_rest(points478: Array, blendshapes: Array) -> Array:
+def neutral_shape(points478: Array, blendshapes: Array) -> Array:
     """(468, 3) canonical cm of a face without its expression, as far as one picture tells.
 
     Args:
@@ -40,7 +40,7 @@ def at_rest(points478: Array, blendshapes: Array) -> Array:
     return canonical - np.tensordot(_strengths(blendshapes), movements(), 1)
 
 
-def at_rest_over(points478: Array, blendshapes: Array) -> Array:
+def neutral_shape_of_track(points478: Array, blendshapes: Array) -> Array:
     """(468, 3) canonical cm of a person without expression, from many frames: the calmest and most frontal count most.
 
     Args:
@@ -52,7 +52,7 @@ def at_rest_over(points478: Array, blendshapes: Array) -> Array:
     turned_deg = np.degrees(np.arccos(np.clip([pose.rotation[2, 2] for pose in poses], -1, 1)))
     liveliness = _strengths(blendshapes[rows]).sum(1)
     weights = np.clip(1.3 - turned_deg / 25, 0.05, 1) * np.exp(-(liveliness - liveliness.min()) / 0.5)
-    shapes = [at_rest(points478[row], blendshapes[row]) for row in rows]
+    shapes = [neutral_shape(points478[row], blendshapes[row]) for row in rows]
     return np.average(shapes, 0, weights).astype(np.float32)
 
 

@@ -177,7 +177,7 @@ class _Follower:
         confirmed = match(self._active, boxes, seconds, _MIN_OVERLAP)
         self._confirm({track: detections[box].score for box, track in confirmed.items()})
         rest = [detections[box] for box in range(len(boxes)) if box not in confirmed]
-        faces = [face for face in self._pool.map(lambda d: self._analyser.face_of(image, d), rest) if face is not None]
+        faces = [face for face in self._pool.map(lambda d: self._analyser.fit_face(image, d), rest) if face is not None]
         if not (faces or self._active):
             faces = self._turned(image)
         for face in sorted(faces, key=lambda face: -face.score):

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import mesh
-from facegen.faces.blend import blurred
+from facegen.faces.blend import gaussian_blur
 from facegen.faces.mesh import Array
 
 FLOOR = 8.0
@@ -70,9 +70,11 @@ def vertex_colours(image_rgb: np.ndarray, points: Array, visible: Array | None) 
         image_rgb, visible = _halved(image_rgb), None if visible is None else _halved(visible)
     colours = to_log(image_rgb)
     if visible is None:
-        return mesh.sample(blurred(colours, radius), points)
+        return mesh.sample(gaussian_blur(colours, radius), points)
     weight = visible + np.float32(1e-3)
-    sums = mesh.sample(blurred(cv2.merge([*cv2.split(colours * cv2.merge([weight] * 3)), weight]), radius), points)
+    sums = mesh.sample(
+        gaussian_blur(cv2.merge([*cv2.split(colours * cv2.merge([weight] * 3)), weight]), radius), points
+    )
     return sums[:, :3] / sums[:, 3:]
 
 

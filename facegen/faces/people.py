@@ -61,7 +61,7 @@ def cluster(
     return labels
 
 
-def seen_together(spans: Sequence[np.ndarray]) -> np.ndarray:
+def find_cooccurrences(spans: Sequence[np.ndarray]) -> np.ndarray:
     """(N, N) bool: which tracks share a frame.
 
     Args:
@@ -76,7 +76,7 @@ def seen_together(spans: Sequence[np.ndarray]) -> np.ndarray:
     return together
 
 
-def returns(tracks: Sequence[Track]) -> np.ndarray:
+def find_returns(tracks: Sequence[Track]) -> np.ndarray:
     """(N, N) bool: which tracks begin where and soon after another ended, as when somebody looks away and back."""
     found = np.zeros((len(tracks), len(tracks)), bool)
     for a, before in enumerate(tracks):

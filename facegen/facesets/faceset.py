@@ -219,7 +219,7 @@ def write_face(path: Path, image_rgb: np.ndarray, quality: int = 95) -> None:
         Image.fromarray(image_rgb).save(temporary, format="JPEG", quality=quality, subsampling=0)
 
 
-def resized(image: np.ndarray, size: int) -> np.ndarray:
+def resize_picture(image: np.ndarray, size: int) -> np.ndarray:
     """A square picture or mask brought to another side."""
     if image.shape[0] == size:
         return image

@@ -23,7 +23,7 @@ from facegen import media
 from facegen.errors import InputError
 from facegen.faces import align
 from facegen.facesets import pickled
-from facegen.facesets.faceset import Faceset, OnProgress, in_order, resized
+from facegen.facesets.faceset import Faceset, OnProgress, in_order, resize_picture
 from facegen.facesets.record import FaceRecord
 from facegen.media import atomic_output
 
@@ -163,7 +163,7 @@ def _alignment(faceset: Faceset, record: FaceRecord) -> dict[str, Any]:
         matrix = np.vstack([record.crop_matrix if record.crop_matrix is not None else np.eye(2, 3), [0, 0, 1]])
         shrink = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
         masks["custom_face"] = {
-            "mask": zlib.compress(resized(mask, 128).tobytes()),
+            "mask": zlib.compress(resize_picture(mask, 128).tobytes()),
             "affine_matrix": (shrink @ matrix).astype(float).tolist(),
             "interpolator": 1,
             "stored_size": 128,
@@ -227,7 +227,7 @@ def export_fsa(faceset: Faceset, output: Path) -> list[Path]:
         frames: dict[str, Any] = {}
         for record in records:
             entry = frames.setdefault(frame_name(record), {"faces": [], "video_meta": {}})
-            small = cv2.cvtColor(resized(faceset.picture(record), _THUMB), cv2.COLOR_RGB2BGR)
+            small = cv2.cvtColor(resize_picture(faceset.picture(record), _THUMB), cv2.COLOR_RGB2BGR)
             thumb = cv2.imencode(".jpg", small)[1].reshape(-1)
             entry["faces"].append({**_alignment(faceset, record), "thumb": thumb})
         content = {"__meta__": {"version": _VERSION}, "__data__": frames}

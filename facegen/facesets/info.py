@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from facegen.facesets import cluster, trash
-from facegen.facesets.faceset import Faceset, resized
+from facegen.facesets.faceset import Faceset, resize_picture
 
 YAW_EDGES = np.arange(-75, 76, 10)
 PITCH_EDGES = np.arange(-45, 46, 10)
@@ -70,7 +70,7 @@ def describe(faceset: Faceset) -> FacesetInfo:
         pitch_deg=_quantiles(pitch),
         spread=tuple(tuple(int(v) for v in row) for row in spread),
         masks=dict(Counter(r.mask_kind for r in records if r.mask_kind)),
-        trash=len(trash.taken(faceset.folder)),
+        trash=len(trash.list_trash(faceset.folder)),
     )
 
 
@@ -166,7 +166,7 @@ def _people(canvas: Image.Image, pen: ImageDraw.ImageDraw, faceset: Faceset, ori
         frontal = sorted(group, key=lambda r: abs(r.yaw_deg) + abs(r.pitch_deg))[: max(1, len(group) // 2)]
         best = max(frontal, key=lambda r: r.sharpness)
         left = x0 + number * 142
-        canvas.paste(Image.fromarray(resized(faceset.picture(best), 128)), (left, y0 + 30))
+        canvas.paste(Image.fromarray(resize_picture(faceset.picture(best), 128)), (left, y0 + 30))
         pen.text((left + 64, y0 + 172), str(len(group)), _INK, _font(15), anchor="mm")
     if len(groups) > _SHOWN_PEOPLE:
         pen.text((x0, y0 + 196), f"and {len(groups) - _SHOWN_PEOPLE} more", _FAINT, _font(14))
@@ -181,7 +181,7 @@ def sheet(faceset: Faceset, count: int = 24, side: int = 128, columns: int = 8) 
     for place in places:
         record = faceset.records[place]
         image, mask = faceset.picture(record), faceset.mask(record)
-        tiles.append(resized(overlay(image, mask) if mask is not None else image, side))
+        tiles.append(resize_picture(overlay(image, mask) if mask is not None else image, side))
     blank = np.full((side, side, 3), 255, np.uint8)
     tiles += [blank] * (-len(tiles) % columns)
     return np.concatenate([np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)])

@@ -18,7 +18,7 @@ _INDEX = "taken.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class TrashedFace:
     """One face in the trash."""
 
     record: FaceRecord
@@ -30,7 +30,7 @@ class Taken:
     """Where it stood in the faceset."""
 
 
-def taken(folder: Path) -> list[Taken]:
+def list_trash(folder: Path) -> list[TrashedFace]:
     """What lies in the trash of a faceset, oldest first."""
     path = folder / TRASH / _INDEX
     if not path.is_file():
@@ -39,7 +39,7 @@ def taken(folder: Path) -> list[Taken]:
     for line in path.read_bytes().splitlines():
         data = orjson.loads(line)
         found.append(
-            Taken(
+            TrashedFace(
                 record=FaceRecord.from_json(data["record"]),
                 reason=data["reason"],
                 batch=data["batch"],
@@ -63,10 +63,10 @@ def move(faceset: Faceset, doomed: Sequence[FaceRecord], reasons: Sequence[str])
     if not doomed:
         return faceset
     places = {record.file_name: place for place, record in enumerate(faceset.records)}
-    before = taken(faceset.folder)
+    before = list_trash(faceset.folder)
     batch = max((item.batch for item in before), default=0) + 1
     added = [
-        Taken(record=record, reason=reason, batch=batch, place=places[record.file_name])
+        TrashedFace(record=record, reason=reason, batch=batch, place=places[record.file_name])
         for record, reason in zip(doomed, reasons, strict=True)
     ]
     bin_folder = faceset.folder / TRASH
@@ -95,7 +95,7 @@ def restore(faceset: Faceset, names: Sequence[str] | None = None) -> tuple[Faces
     Raises:
         InputError: a name does not lie in the trash.
     """
-    there = taken(faceset.folder)
+    there = list_trash(faceset.folder)
     if names is None:
         last = max((item.batch for item in there), default=0)
         chosen = [item for item in there if item.batch == last]
@@ -127,7 +127,7 @@ def empty(folder: Path) -> int:
     """Deletes what lies in the trash for good; returns how many faces that were."""
     import shutil
 
-    count = len(taken(folder))
+    count = len(list_trash(folder))
     shutil.rmtree(folder / TRASH, ignore_errors=True)
     return count
 
@@ -143,7 +143,7 @@ def forget_missing(faceset: Faceset) -> tuple[Faceset, int]:
     return faceset.write([record for record in faceset.records if record.file_name not in gone]), len(gone)
 
 
-def _write(folder: Path, items: Sequence[Taken]) -> None:
+def _write(folder: Path, items: Sequence[TrashedFace]) -> None:
     place = folder / TRASH
     place.mkdir(exist_ok=True)
     with atomic_output(place / _INDEX) as temporary:

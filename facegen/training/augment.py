@@ -155,7 +155,7 @@ def draw_warps(count: int, random: Generator) -> Tensor:
     return torch.cat(fields)
 
 
-def warped(grids: Tensor, fields: Tensor) -> Tensor:
+def warp_grids(grids: Tensor, fields: Tensor) -> Tensor:
     """Sampling grids (B, H, W, 2) bent by displacement fields (B, 2, h, w): first the field, then the affine."""
     return grids + F.grid_sample(fields, grids, padding_mode="border", align_corners=True).permute(0, 2, 3, 1)
 

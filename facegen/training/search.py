@@ -90,7 +90,7 @@ def search(
         return value
 
     study.optimize(run, n_trials=min(trials, combinations))
-    return ranked(done)
+    return rank_trials(done)
 
 
 def result_of(folder: Path) -> float:
@@ -103,7 +103,7 @@ def result_of(folder: Path) -> float:
     return sum(value for name, value in figures.items() if name.startswith("loss "))
 
 
-def ranked(trials: list[Trial]) -> list[Trial]:
+def rank_trials(trials: list[Trial]) -> list[Trial]:
     """Best first, failed ones last."""
     return sorted(trials, key=lambda trial: (trial.value is None, trial.value or 0.0, trial.number))
 
@@ -113,6 +113,6 @@ def _write_table(trials: list[Trial], path: Path) -> None:
         table = csv.writer(file)
         names = list(trials[0].settings)
         table.writerow(["rank", "trial", *names, "value", "note"])
-        for rank, trial in enumerate(ranked(trials), 1):
+        for rank, trial in enumerate(rank_trials(trials), 1):
             value = "" if trial.value is None else f"{trial.value:.6g}"
             table.writerow([rank, trial.number, *(trial.settings[name] for name in names), value, trial.note])

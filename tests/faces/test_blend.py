@@ -49,8 +49,8 @@ def test_grain_is_measured_and_made() -> None:
     everywhere = np.ones((128, 128), bool)
     flat = np.full((128, 128), 120, np.float32)
     noisy = flat + np.random.default_rng(1).normal(0, 5, flat.shape).astype(np.float32)
-    assert blend.grain_of(noisy, everywhere) == pytest.approx(5, rel=0.15)
-    assert blend.grain_of(flat, everywhere) == 0
+    assert blend.measure_grain(noisy, everywhere) == pytest.approx(5, rel=0.15)
+    assert blend.measure_grain(flat, everywhere) == 0
     np.testing.assert_array_equal(blend.grain((50, 60), 3.0, 7), blend.grain((50, 60), 3.0, 7))
     assert (blend.grain((50, 60), 3.0, 7) != blend.grain((50, 60), 3.0, 8)).any()
     assert blend.grain((400, 400), 3.0, 7).std() == pytest.approx(3.0, rel=0.1)
@@ -61,4 +61,4 @@ def test_a_wide_blur_is_that_of_opencv(sigma: float) -> None:
     image = cv2.GaussianBlur(np.random.default_rng(2).normal(100, 40, (161, 190, 3)).astype(np.float32), (0, 0), 2)
     inner = np.s_[40:-40, 40:-40]
     wanted = cv2.GaussianBlur(image, (0, 0), sigma)[inner]
-    assert np.abs(blend.blurred(image, sigma)[inner] - wanted).max() < 0.1
+    assert np.abs(blend.gaussian_blur(image, sigma)[inner] - wanted).max() < 0.1

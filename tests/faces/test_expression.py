@@ -32,7 +32,7 @@ def test_an_opening_jaw_goes_down_and_leaves_the_brow_alone() -> None:
 
 def test_the_shape_at_rest_does_not_depend_on_the_expression() -> None:
     shut, opened = (
-        expression.at_rest(picture_of(shape), strengths) for shape, strengths in (jaw_opened(0), jaw_opened(0.6))
+        expression.neutral_shape(picture_of(shape), strengths) for shape, strengths in (jaw_opened(0), jaw_opened(0.6))
     )
     moved = np.abs(jaw_opened(0.6)[0] - jaw_opened(0)[0]).max()
     assert np.abs(opened - shut).max() < 0.15 * moved
@@ -45,5 +45,5 @@ def test_calm_and_frontal_frames_count_most() -> None:
     vivid = vivid.copy()
     vivid[CHIN, 0] += 2
     points = np.stack([picture_of(calm)] * 4 + [picture_of(vivid, 25)] * 4)
-    rest = expression.at_rest_over(points, np.stack([no_strengths] * 4 + [strengths] * 4))
+    rest = expression.neutral_shape_of_track(points, np.stack([no_strengths] * 4 + [strengths] * 4))
     assert np.abs(rest[CHIN, 0] - calm[CHIN, 0]) < 0.15

@@ -75,7 +75,7 @@ def test_trash_and_back(faceset: Faceset) -> None:
     left = trash.move(left, left.records[:1], ["by hand"])
     assert len(Faceset.open(faceset.folder)) == 8
     assert not masked.path(masked.records[3]).exists()
-    assert [item.reason for item in trash.taken(faceset.folder)] == ["blurred"] * 3 + ["by hand"]
+    assert [item.reason for item in trash.list_trash(faceset.folder)] == ["blurred"] * 3 + ["by hand"]
     left, count = trash.restore(left)
     assert (count, len(left)) == (1, 9)
     left, count = trash.restore(left, [masked.records[3].file_name])

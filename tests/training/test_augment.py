@@ -16,7 +16,7 @@ from facegen.training.augment import (
     lower_resolution,
     sample_labels,
     sample_pictures,
-    warped,
+    warp_grids,
 )
 from facegen.training.loader import BatchLoader, derive_seed, sample_indices
 from facegen.training.task import BatchSpec
@@ -37,7 +37,7 @@ IDENTITY = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
 def test_identity_leaves_pictures_as_they_are(pictures: torch.Tensor) -> None:
     grids = affine_grids(IDENTITY.repeat(6, 1, 1), 32)
     torch.testing.assert_close(sample_pictures(pictures, grids), pictures)
-    still = warped(grids, torch.zeros(6, 2, 9, 9))
+    still = warp_grids(grids, torch.zeros(6, 2, 9, 9))
     torch.testing.assert_close(sample_pictures(pictures, still), pictures)
     torch.testing.assert_close(jitter_hsv(pictures, random(), 0.0), pictures, atol=2e-5, rtol=0)
 

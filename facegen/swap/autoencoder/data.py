@@ -19,7 +19,7 @@ from facegen.training.augment import (
     jitter_hsv,
     sample_pictures,
     to_float,
-    warped,
+    warp_grids,
 )
 from facegen.training.losses import gaussian_window
 from facegen.training.task import BatchSpec
@@ -92,7 +92,9 @@ class SaehdData:
             out[f"{name}_target"] = sample_pictures(pictures, grids, "border")
             out[f"{name}_mask"] = sample_pictures(masks, grids, "zeros")
             out[f"{name}_features"] = sample_pictures(features, grids, "zeros")
-            inputs = sample_pictures(pictures, warped(grids, fields), "border") if is_warped else out[f"{name}_target"]
+            inputs = (
+                sample_pictures(pictures, warp_grids(grids, fields), "border") if is_warped else out[f"{name}_target"]
+            )
             if name == "b" and options.random_hsv_power and not options.pretrain:
                 inputs = jitter_hsv(inputs, random, options.random_hsv_power)
             out[f"{name}_input"] = inputs

@@ -167,7 +167,7 @@ class MeshEngine:
             saturation=saturation,
             excess=blend.sharpness(cv2.extractChannel(albedo, 1), inner)
             / max(blend.sharpness(light.to_log(target_luma), inner), 1e-3),
-            grain=blend.grain_of(target_luma, inner),
+            grain=blend.measure_grain(target_luma, inner),
             visibility=mask.visibility if mask is not None and mask.is_measured else None,
         )
         return MeshPrediction(

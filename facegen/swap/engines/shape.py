@@ -42,7 +42,7 @@ def transfer_shape(points: Array, target: Face, source_rest: Array, strength: fl
     pose = mesh.Pose.of(points)
     rest = target.rest
     if rest is None:
-        rest = expression.at_rest(target.points478, target.blendshapes)
+        rest = expression.neutral_shape(target.points478, target.blendshapes)
     offset = (source_rest - rest) * strength
     offset[:, 2] = 0
     length = np.linalg.norm(offset, axis=1)

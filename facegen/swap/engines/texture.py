@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import Face, expression, light, mesh
-from facegen.faces.blend import blurred
+from facegen.faces.blend import gaussian_blur
 from facegen.faces.mesh import Array
 from facegen.swap.engines.eyes import iris_colours
 
@@ -120,7 +120,7 @@ def _exclude_teeth(visible: Array | None, points: Array, size_hw: tuple[int, int
 
 def build_identity(textures: list[FaceTexture], faces: list[Face]) -> Identity:
     """The person of several pictures; the rest shape is their mean."""
-    shapes = [expression.at_rest(face.points478, face.blendshapes) for face in faces]
+    shapes = [expression.neutral_shape(face.points478, face.blendshapes) for face in faces]
     return Identity(textures=tuple(textures), rest_shape=np.mean(shapes, 0).astype(np.float32))
 
 
@@ -179,15 +179,15 @@ def _inpaint(albedo: Array, weight: Array, inside: np.ndarray) -> Array:
     # what both halves show tells how far they differ in colour, so that the patch fits where it is put
     both = np.minimum(solid, mirrored_solid) + 1e-4
     reach = TEXTURE_SIZE / 12
-    offset = blurred((albedo - mirrored) * both, reach) / blurred(both, reach)[..., None]
+    offset = gaussian_blur((albedo - mirrored) * both, reach) / gaussian_blur(both, reach)[..., None]
     share = solid / (solid + mirrored_solid * (1 - solid) * 0.5 + 1e-5)
     filled = albedo * share + (mirrored + offset) * (1 - share)
     known = np.clip(np.maximum(solid, mirrored_solid) * 2, 0, 1)
     level, spread = filled * known, known
     mean = (level.sum((0, 1)) / (spread.sum() + 1e-6)).astype(np.float32)
     for sigma in (TEXTURE_SIZE / 96, TEXTURE_SIZE / 24, TEXTURE_SIZE / 6):
-        around_weight = blurred(spread, sigma)[..., None]
-        around = (blurred(level, sigma) + mean * 1e-3) / (around_weight + 1e-3)
+        around_weight = gaussian_blur(spread, sigma)[..., None]
+        around = (gaussian_blur(level, sigma) + mean * 1e-3) / (around_weight + 1e-3)
         level = level + around * (1 - spread) * np.minimum(around_weight * 4, 1)
         spread = spread + (1 - spread) * np.minimum(around_weight * 4, 1)
     return (level + mean * (1 - spread)).astype(np.float32)

@@ -57,7 +57,7 @@ def detect_guide(finder: MeshFinder, picture: Array, face: Face, matrix: Array) 
     found = finder.find((picture * 255 + 0.5).astype(np.uint8), (float(centre[0]), float(centre[1])), side)
     if found is None:
         return None
-    rest = expression.at_rest(found.points478, found.blendshapes).astype(np.float32)
+    rest = expression.neutral_shape(found.points478, found.blendshapes).astype(np.float32)
     return MeshGuide(
         face=face, frame_points=points.astype(np.float32), predicted_points=found.points478, rest_shape=rest
     )
@@ -103,7 +103,7 @@ def blend_mesh_guided(
         return frame, alpha
     luma = frame[..., 1] * 255
     excess = blend.sharpness(picture[..., 1] * 255, inside) / max(blend.sharpness(luma, inside), 1e-3)
-    matched = blend.blurred_to(picture * 255, excess) + blend.grain(size, 0.7 * blend.grain_of(luma, inside), seed)
+    matched = blend.blurred_to(picture * 255, excess) + blend.grain(size, 0.7 * blend.measure_grain(luma, inside), seed)
     narrow = np.clip((mask - 0.5) * 2, 0, 1)
     result = blend.two_bands(frame * 255, matched, mask, narrow, size[0] * 0.03) / 255
     return np.clip(result, 0, 1).astype(np.float32), alpha.astype(np.float32)

@@ -37,11 +37,11 @@ def new_place(services: Services, visitor: Visitor, name: str) -> Path:
 def people(faceset: "Faceset") -> list[tuple[np.ndarray, str]]:
     """A tile a person, with how many faces are that person's, the most seen first."""
     from facegen.facesets.cluster import cluster, with_embeddings
-    from facegen.facesets.faceset import resized
+    from facegen.facesets.faceset import resize_picture
 
     faceset = with_embeddings(faceset)
     return [
-        (resized(faceset.picture(max(group, key=lambda r: r.sharpness)), _THUMBNAIL), f"{len(group)} faces")
+        (resize_picture(faceset.picture(max(group, key=lambda r: r.sharpness)), _THUMBNAIL), f"{len(group)} faces")
         for group in cluster(faceset)[:_SHOWN]
     ]
 

@@ -116,11 +116,11 @@ def page(faceset: "Faceset", number: int) -> list[tuple[np.ndarray, str]]:
 
 
 def _tile(faceset: "Faceset", record: "FaceRecord", caption: str) -> tuple[np.ndarray, str]:
-    from facegen.facesets.faceset import resized
+    from facegen.facesets.faceset import resize_picture
     from facegen.facesets.mask import overlay
 
     image, mask = faceset.picture(record), faceset.mask(record)
-    return resized(overlay(image, mask) if mask is not None else image, _THUMBNAIL), caption
+    return resize_picture(overlay(image, mask) if mask is not None else image, _THUMBNAIL), caption
 
 
 def propose(faceset: "Faceset", reasons: Sequence[str]) -> list[Proposal]:
