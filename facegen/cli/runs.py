@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import time
 from typing import Annotated, Any
 
@@ -40,6 +41,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return
+    described["command"] = shlex.join(described["command"])
     for key, value in described.items():
         typer.echo(f"{key:12} {json.dumps(value) if isinstance(value, (dict, list)) else value}")
 

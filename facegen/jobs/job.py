@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from facegen.config import from_dict, to_dict
+from facegen.errors import InputError
 from facegen.jobs.files import absolute, stage
 from facegen.jobs.run import Run, runs_home
 
@@ -107,11 +108,20 @@ class Job(Generic[Q, R]):
         return run
 
     def open_run(self, request: Q, path: Path) -> Run:
-        """The run at `path` with this request: made, or taken up again."""
+        """The run at `path` with this request: made, or taken up again.
+
+        Raises:
+            InputError: the folder holds a run of another job, or another process works in it.
+        """
         if not (path / "request.json").exists():
             return self.create_run(request, path=path)
         run = Run.open(path)
-        run.keep_request(to_dict(absolute(request)))
+        if run.kind not in (self.name, *self.old_names):
+            raise InputError(
+                f"Expected a run of {self.name} in {path}, found one of {run.kind}; choose another folder."
+            )
+        with run.lock():
+            run.keep_request(to_dict(absolute(request)))
         return run
 
     def own_run(self, request: Q) -> Run:

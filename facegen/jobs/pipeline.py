@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from facegen.config import to_dict
+from facegen.jobs.files import absolute
 from facegen.jobs.job import Job, Result
 from facegen.jobs.progress import OnProgress, Progress
 from facegen.jobs.run import Run
@@ -86,7 +87,7 @@ class Pipeline(ABC, Generic[Q, R]):
         with folder.work():
             result = self.work(request, folder, Progress(on_progress, folder))
             result = replace(result, run=str(folder.path))
-            folder.keep_result(to_dict(result))
+            folder.keep_result(to_dict(absolute(result)))
             folder.last_text = result.summary
         if run is None:
             folder.delete()

@@ -33,7 +33,7 @@ class SwapRequest:
     """How it is done."""
 
     people: Mapping[int, tuple[str, ...]] = field(
-        default_factory=dict, metadata={**INPUT, "flag": "person-source", "metavar": "N=SOURCE"}
+        default_factory=dict, metadata={**INPUT, "flag": "person", "metavar": "N=SOURCE"}
     )
     """Sources by person of the clip (0 is on screen the longest), in place of `sources`; may be repeated. People that are
     not named here keep their face."""

@@ -214,8 +214,20 @@ def test_a_request_finds_its_own_run_again_until_it_is_done(tmp_path: Path) -> N
     kept = pipeline(request, TRY.create_run(request, path=tmp_path / "kept"))
     run = Run.open(tmp_path / "kept")
     assert kept.run == str(run.path)
-    assert TRY.read_result(run) == kept
+    assert TRY.read_result(run) == absolute(kept)  # to be found from every folder
     assert run.status().text == kept.summary
+
+
+def test_a_run_is_taken_up_again_by_its_own_job_and_by_one_process(tmp_path: Path) -> None:
+    run = TRY.create_run(_Request(target="clip.mp4"), path=tmp_path / "run")
+    before = run.request
+    other = _Request(target="other.mp4")
+    with pytest.raises(InputError, match="a run of trial in .*, found one of try"):
+        replace(TRY, name="trial").open_run(other, run.path)
+    with run.lock(), pytest.raises(InputError, match="another process"):
+        TRY.open_run(other, run.path)
+    assert run.request == before
+    assert replace(TRY, name="trial", old_names=("try",)).open_run(other, run.path).request != before
 
 
 def test_files_of_a_visitor_are_staged_into_the_run(tmp_path: Path) -> None:
@@ -275,6 +287,13 @@ def test_every_field_of_a_request_says_what_it_is() -> None:
                 or item.default_factory is not MISSING
                 or (job.name == "train")
             )
+
+
+def test_a_run_is_shown_with_the_command_that_makes_it() -> None:
+    run = find_job("swap").create_run(SwapRequest(people={0: ("/my faces/a.jpg",)}, target="/c.mp4", output="/r.mp4"))
+    shown = CliRunner().invoke(build_app(["runs"]), ["runs", "show", run.name]).output
+    words = f"facegen swap --target /c.mp4 --output /r.mp4 --person '0=/my faces/a.jpg' --run {run.path} --consent"
+    assert shown.splitlines()[-1].split(maxsplit=1) == ["command", words]
 
 
 def test_an_unknown_kind_of_run_is_said() -> None:
