@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from facegen.errors import InputError
 from facegen.swap.autoencoder.convolution import DeepConv2d
-from facegen.swap.autoencoder.networks import Inter, ResidualBlock, Upscale, activation_of
+from facegen.swap.autoencoder.networks import Inter, LeakyResidual, Upscale, activation_of
 from facegen.swap.autoencoder.options import Bottleneck, SaehdOptions
 
 LEAKY_RELU = activation_of(frozenset())
@@ -29,7 +29,7 @@ class FaceswapConfig:
     encoder_widths: tuple[int, ...] = ()
     """Strided convolutions of the encoder; none where it is a network of timm."""
     encoder_residuals: tuple[int, ...] = ()
-    """ResidualBlock blocks after each of them."""
+    """LeakyResidual blocks after each of them."""
     separable: tuple[int, ...] = ()
     """Indices of those that are depthwise separable."""
     inter_width: int
@@ -130,7 +130,7 @@ class StridedEncoder(nn.Module):
                 layers.append(DeepConv2d(before, width, 5, 2, 2))
             layers.append(nn.LeakyReLU(0.1))
             layers += [
-                ResidualBlock(width)
+                LeakyResidual(width)
                 for _ in range(config.encoder_residuals[number] if number < len(config.encoder_residuals) else 0)
             ]
             before = width
@@ -183,7 +183,7 @@ class PlainDecoder(nn.Module):
         for number, (a, b) in enumerate(zip((inputs, *widths), widths, strict=False)):
             layers.append(Upscale(a, b, LEAKY_RELU))
             if number < residuals:
-                layers.append(ResidualBlock(b))
+                layers.append(LeakyResidual(b))
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 4, 5, 1, 2))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ def activation_of(flags: frozenset[str]) -> Activation:
     return lambda x: F.leaky_relu(x, 0.1)
 
 
-class ResidualBlock(nn.Module):
+class LeakyResidual(nn.Module):
     """Residual block of two 3x3 convolutions."""
 
     def __init__(self, channels: int) -> None:
@@ -62,8 +62,8 @@ class Encoder(nn.Module):
         factors = (1, 2, 4, 8, 8) if "t" in flags else (1, 2, 4, 8)
         widths = [3, *(factor * channels for factor in factors)]
         self.convs = nn.ModuleList(DeepConv2d(a, b, 5, 2, 2) for a, b in zip(widths, widths[1:], strict=False))
-        self.first = ResidualBlock(widths[1]) if "t" in flags else None
-        self.last = ResidualBlock(widths[-1]) if "t" in flags else None
+        self.first = LeakyResidual(widths[1]) if "t" in flags else None
+        self.last = LeakyResidual(widths[-1]) if "t" in flags else None
         self.is_normed, self.activation = "u" in flags, activation_of(flags)
         self.size = widths[-1] * math.ceil(resolution / 2 ** len(factors)) ** 2
 
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
         factors = (8, 8, 4, 2) if "t" in flags else (8, 4, 2)
         widths = [inputs, *(factor * channels for factor in factors)]
         self.ups = nn.ModuleList(Upscale(a, b, activation) for a, b in zip(widths, widths[1:], strict=False))
-        self.residuals = nn.ModuleList(ResidualBlock(width) for width in widths[1:])
+        self.residuals = nn.ModuleList(LeakyResidual(width) for width in widths[1:])
         self.is_doubled = "d" in flags
         self.out = nn.Conv2d(widths[-1], 3, 1)
         self.outs = nn.ModuleList(nn.Conv2d(widths[-1], 3, 3, 1, 1) for _ in range(3 if self.is_doubled else 0))
