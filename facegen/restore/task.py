@@ -16,7 +16,7 @@ from facegen.restore.checkpoint import save_half
 from facegen.restore.critic import MAPS, RestorerCritic, relativistic_loss
 from facegen.restore.data import RestorerData
 from facegen.restore.losses import feature_distance, parser_encoder, texture_distance
-from facegen.restore.network import RestorerConfig, RestorerNet
+from facegen.restore.restorer import RestorerConfig, RestorerNet, load_restorer
 from facegen.training.losses import laplacian
 from facegen.training.task import DISCRIMINATOR, Task, TrainingData
 
@@ -98,8 +98,6 @@ class RestorerTask(Task):
 
     def build_model(self) -> nn.Module:
         """A new restorer, or a trained one, with a new critic."""
-        from facegen.restore.restorer import load_restorer
-
         network = self.network.build()
         if self.start:
             network = load_restorer(Path(self.start)).train().requires_grad_(True)

@@ -1,5 +1,7 @@
 """The generator's network and its linear prior."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +85,11 @@ def test_the_diffusers_pipeline_saves_and_loads(vae: ConditionalVae, tmp_path: P
     loaded.set_progress_bar_config(disable=True)
     one, same = FacePipeline(vae=vae)(seed=5).images[0], loaded(seed=5).images[0]
     np.testing.assert_array_equal(np.asarray(one), np.asarray(same))
+
+
+def test_drawing_imports_no_diffusers() -> None:
+    modules = ("model.generator", "retouch.retoucher", "editing.photograph", "realism.classifier", "editing.directions")
+    names = ", ".join([*(f"facegen.generate.{name}" for name in modules), "facegen.restore.restorer"])
+    program = f"import sys, {names}; print(*{{'diffusers', 'torch._dynamo', 'scipy.stats'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not done.stdout.strip()

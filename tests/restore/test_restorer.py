@@ -11,7 +11,7 @@ from facegen.media import write_picture
 from facegen.restore import Restorer
 from facegen.restore.data import RestorerData, degrade
 from facegen.restore.losses import texture_distance
-from facegen.restore.network import RestorerConfig
+from facegen.restore.restorer import RestorerConfig
 from facegen.training.task import BatchSpec
 from tests.factories import noise_rgb, portrait_rgb
 
