@@ -116,6 +116,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
     def retouch(self, latents: Latents) -> Latents:
         """Adds retouched pictures in the canonical frame to new faces; drawing them is then as fast as editing a photograph."""
         from facegen.generate.editing.photograph import from_retouch
+        from facegen.generate.frame.alignment import SIZE
         from facegen.generate.frame.variants import CANONICAL
         from facegen.generate.model.latents import CanonicalPhotos
 
@@ -131,7 +132,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
                     continue
                 face = self.generator.canonical(latents.take([index]))
                 picture = self.retoucher.retouch(self.generator.draw(face, CANONICAL), face.seeds)
-                restored = self.restorer.restore(picture)
+                restored = picture if picture.shape[1] == SIZE else self.restorer.restore(picture)
                 photographs.append(from_retouch(restored, self.analyser.parser.parse(restored), face))
         return replace(latents, photographs=CanonicalPhotos.concat(photographs))
 

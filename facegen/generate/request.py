@@ -100,6 +100,8 @@ class DatasetRequest:
     """Add a copy of other brightness of each picture."""
     variants: int = field(default=3, metadata={"min": 0, "max": 16, "step": 1})
     """Pictures of other sliders made of each photograph."""
+    large: bool = False
+    """Keep photographs at 256 pixels too, for the larger retoucher, in the bundled generator's canonical frame."""
     labels: str = field(default="", metadata=INPUT)
     """A CSV of hand labels (name, eyes, mouth, hair_color, background, head) that count before what is measured."""
     seed: int = field(default=0, metadata={"min": 0, "max": 2**31 - 1})

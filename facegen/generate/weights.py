@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from facegen.errors import WeightsError
 from facegen.hub import Bundled, WeightFile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LICENCE = "Apache-2.0"
 
@@ -74,6 +79,19 @@ def generator_folder() -> Path:
 
     first, _ = (Path(hub.fetch(weight)) for weight in GENERATOR)
     return first.parent
+
+
+def generator_mean_shape() -> np.ndarray:
+    """(468, 3) float32: the mean shape of the bundled generator, in whose canonical frame it draws."""
+    from safetensors import safe_open
+
+    from facegen import hub
+
+    for weight in GENERATOR:
+        with safe_open(hub.fetch(weight), "numpy") as file:
+            if "shape_mean" in file.keys():  # noqa: SIM118 (no mapping)
+                return file.get_tensor("shape_mean").reshape(468, 3).astype("float32")
+    raise WeightsError("Expected a mean shape in the bundled generator, found none; install it again.")
 
 
 def generator_available() -> bool:

@@ -50,7 +50,7 @@ def save_half(network: nn.Module, path: Path) -> Path:
     return path
 
 
-def save_int8(network: nn.Module, path: Path) -> Path:
+def save_int8(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> Path:
     """Writes matrices and convolutions in 8 bits, symmetric per output channel, the rest in half precision."""
     from safetensors.torch import save_file
 
@@ -62,5 +62,5 @@ def save_int8(network: nn.Module, path: Path) -> Path:
         scale = value.abs().amax(tuple(range(1, value.ndim)), keepdim=True).clamp_min(1e-8) / 127
         state[key] = (value / scale).round().to(torch.int8).contiguous()
         state[f"{key}{_SCALE}"] = scale.float()
-    save_file(state, path)
+    save_file(state, path, metadata)
     return path

@@ -15,7 +15,7 @@ def shape(seed: int = 0) -> np.ndarray:
     return (points - eyes + np.array([128.5, 121.0, 0.0])).astype(np.float32)
 
 
-def small_pack(count: int = 16, variants: int = 2) -> PackedFaces:
+def small_pack(count: int = 16, variants: int = 2, *, has_large: bool = False) -> PackedFaces:
     """Random pictures with real shapes and flows."""
     random = np.random.default_rng(0)
     shapes = np.stack([shape(number) for number in range(count)])
@@ -33,4 +33,6 @@ def small_pack(count: int = 16, variants: int = 2) -> PackedFaces:
         flows=flows.astype(np.float16),
         shapes=shapes,
         mean_shape=mean,
+        large=random.integers(0, 256, (count, 2 * SIDE, 2 * SIDE, 3), np.uint8) if has_large else None,
+        classes=random.random((count, 19), np.float32) if has_large else None,
     )

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
+from facegen import hub
 from facegen.errors import WeightsError
 from facegen.faces import distance
 from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet
+from facegen.generate.retouch.task import RetoucherTask
 from facegen.generate.sliders import Sliders
+from facegen.generate.weights import RETOUCHER
 from facegen.restore.checkpoint import load_frozen, save_int8
 
 SEEDS = range(40, 46)
@@ -54,8 +58,25 @@ def test_lines_begin_at_the_drawing_with_fine_noise_in_the_face_and_any_around()
     torch.testing.assert_close(made, ((began[0] + 1) / 2).clamp(0, 1))
     face, corners = added[..., 50:98, 48:80], added[..., :16]
     assert 0.3 < float(face.std()) < 0.36
-    assert float(torch.nn.functional.avg_pool2d(face, 16).std()) < 0.02
-    assert float(torch.nn.functional.avg_pool2d(corners, 16).std()) > 0.1
+    assert float(F.avg_pool2d(face, 16).std()) < 0.02
+    assert float(F.avg_pool2d(corners, 16).std()) > 0.1
+
+
+def test_a_larger_network_begins_with_what_the_smaller_one_knows() -> None:
+    torch.manual_seed(0)
+    small, large = (RetoucherConfig(widths=(8, 8, 8), fine=fine).build().eval() for fine in ((), (32, 32)))
+    large.unet = small.unet
+    drawn, noise = torch.rand(2, 3, 128, 128), torch.randn(2, 3, 256, 256)
+    with torch.inference_mode():
+        made = large.retouch(F.interpolate(drawn, scale_factor=2), noise)
+        torch.testing.assert_close(F.avg_pool2d(made, 2), small.retouch(drawn, 2 * F.avg_pool2d(noise, 2)))
+
+
+def test_a_file_says_which_network_it_is_of(tmp_path: Path) -> None:
+    config = RetoucherConfig(widths=(8, 8, 8), fine=(32, 32))
+    RetoucherTask(network=config).export(config.build(), tmp_path)
+    assert RetoucherConfig.from_weights(tmp_path / "retoucher.safetensors") == config
+    assert RetoucherConfig.from_weights(Path(hub.fetch(RETOUCHER))) == RetoucherConfig()
 
 
 def test_eight_bits_are_enough(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """Every task of the room trains at its tiny preset, resumes and exports."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from facegen import hub
 from facegen.config import from_dict
 from facegen.errors import InputError
+from facegen.faces.parse import GLASSES, HAT
 from facegen.generate import weights
 from facegen.generate.dataset.packed import PackedFaces
+from facegen.generate.retouch.retoucher import Retoucher
 from facegen.generate.tasks import ATTRIBUTES, GENERATOR, REALISM, RETOUCHER
 from facegen.hub import WeightFile
 from facegen.media import write_picture
@@ -72,6 +76,42 @@ def test_a_training_begins_with_bundled_weights(info: TaskInfo, file: WeightFile
     assert all(parameter.requires_grad for parameter in again.parameters())
     assert all(bool((value == begun[name]).all()) for name, value in again.state_dict().items())
     assert any(bool((value != begun[name]).any()) for name, value in fresh.items())
+
+
+def test_a_retoucher_of_256_pixels_trains_on_several_datasets_and_draws_once(tmp_path: Path) -> None:
+    for name, count in (("a", 24), ("b", 20)):
+        small_pack(count, 1, has_large=True).write(tmp_path / "data" / name)
+    changes = ["device=cpu", "task.network.fine=[32,32]", "steps=2", "save_every=2"]
+    request = make_request(RETOUCHER, preset="tiny", changes=changes)
+    task = from_dict(RETOUCHER.load(), request.task_settings)
+    trainer = Trainer(task, request.settings, tmp_path / "run", data=tmp_path / "data", say=lambda _: None)
+    done = trainer.train()
+    drawn = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("data/*/drawings-*.npy"))]
+    assert len(drawn) == 2
+    longer = make_request(RETOUCHER, preset="tiny", changes=[*changes, "steps=3"])
+    again = Trainer(task, longer.settings, tmp_path / "run", data=tmp_path / "data", say=lambda _: None)
+    assert again.train(resume=True).step == 3
+    assert drawn == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("data/*/drawings-*.npy"))]
+    made = Retoucher("cpu", done.files["retoucher"]).retouch(np.zeros((1, 128, 128, 3), np.uint8), [0])
+    assert made.shape == (1, 256, 256, 3)
+    small_pack(24).write(tmp_path / "small")
+    with pytest.raises(InputError, match="--large"):
+        task.build_data(tmp_path / "small", torch.device("cpu"))
+
+
+def test_faces_are_held_back_whatever_file_they_came_from() -> None:
+    pack = small_pack(40)
+    others = replace(pack, names=tuple(name.replace(".png", ".webp") for name in pack.names))
+    jpegs = replace(pack, names=tuple(name.replace(".png", ".jpg") for name in pack.names))
+    assert (others.held_back(0.3) == jpegs.held_back(0.3)).all()
+
+
+def test_rare_kinds_are_known_by_what_the_parser_sees() -> None:
+    classes = np.zeros((40, 19), np.float32)
+    classes[7, GLASSES] = classes[9, HAT] = 0.01
+    found = np.flatnonzero(replace(small_pack(40), classes=classes).rare())
+    assert {7, 9} <= set(found)
+    assert len(found) <= 4
 
 
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from facegen.config import read_json, write_json
 from facegen.errors import InputError
+from facegen.faces.parse import GLASSES, HAT
 from facegen.generate.sliders import DRAWN, NAMES
 
 SIDE = 128
@@ -17,6 +18,13 @@ HEAD = NAMES.index("head")
 _AHEAD_DEG = 7.0
 """Side of the packed pictures, pixels."""
 ARRAYS = ("pictures", "drawn", "measured", "canonical", "flows", "shapes")
+_OPTIONAL = ("large", "classes")
+HELD_BACK = 300 / 3500
+"""Share of a dataset that no training sees."""
+_BEARDED = 0.05
+"""Share of a dataset whose chins are darkest."""
+_WORN = 0.002
+"""Share of the picture that glasses or headgear have at least."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +49,10 @@ class PackedFaces:
     """(N, 468, 3) float32."""
     mean_shape: np.ndarray
     """(468, 3) float32."""
+    large: np.ndarray | None = None
+    """(N, 256, 256, 3) uint8 RGB: photographs drawn with the mean shape, nothing painted; where they were asked for."""
+    classes: np.ndarray | None = None
+    """(N, 19) float32: share of each of the parser's classes in the photograph; older datasets have none."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,6 +86,7 @@ class PackedFaces:
             groups=tuple(about["groups"]),
             mean_shape=np.load(folder / "mean_shape.npy"),
             **arrays,
+            **{n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in _OPTIONAL if (folder / f"{n}.npy").is_file()},
         )
 
     def write(self, folder: Path) -> None:
@@ -82,6 +95,9 @@ class PackedFaces:
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name))
         np.save(folder / "mean_shape.npy", self.mean_shape)
+        for name in _OPTIONAL:
+            if (array := getattr(self, name)) is not None:
+                np.save(folder / f"{name}.npy", array)
         write_json(folder / "dataset.json", {"names": list(self.names), "groups": list(self.groups)})
 
     def look_ahead(self) -> np.ndarray:
@@ -89,9 +105,23 @@ class PackedFaces:
         turned = np.abs(np.asarray(self.measured[:, 0, HEAD]) - 0.5)
         return turned < DRAWN["head"].value(_AHEAD_DEG) - 0.5
 
-    def held_back(self, share: float = 300 / 3500) -> np.ndarray:
+    def rare(self) -> np.ndarray:
+        """(N,) bool: photographs with glasses or headgear, or a beard, as far as the parser and the light of the chin tell."""
+        light = np.asarray(self.canonical[..., :3]).mean(3)
+        cheeks = np.concatenate([light[:, 72:84, 40:50], light[:, 72:84, 78:88]], 2).mean((1, 2))
+        chin = light[:, 104:112, 56:72].mean((1, 2))
+        found = chin / cheeks < np.quantile(chin / cheeks, _BEARDED)
+        if self.classes is not None:
+            found |= (self.classes[:, GLASSES] > _WORN) | (self.classes[:, HAT] > _WORN)
+        return found
+
+    def held_back(self, share: float = HELD_BACK) -> np.ndarray:
         """(N,) bool: faces that no training sees, chosen by the hash of their names: the same on every machine."""
-        hashes = [sha256(Path(name).name.encode()).hexdigest() for name in self.names]
+        # the same photographs as WebP are the same faces
+        names = [
+            Path(name).with_suffix(".jpg").name if name.endswith(".webp") else Path(name).name for name in self.names
+        ]
+        hashes = [sha256(name.encode()).hexdigest() for name in names]
         order = np.argsort(hashes)
         kept = np.zeros(len(self), bool)
         kept[order[: max(1, round(len(self) * share))]] = True

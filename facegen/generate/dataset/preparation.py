@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,18 +13,26 @@ import numpy as np
 from facegen import media
 from facegen.config import write_json
 from facegen.errors import InputError, NoFaceError
-from facegen.faces import FaceAnalyser
+from facegen.faces import Face, FaceAnalyser
 from facegen.faces.parse import BACKGROUND, HAIR
 from facegen.generate.attributes.measure import measure_picture
 from facegen.generate.attributes.predictor import AttributePredictor
 from facegen.generate.attributes.task import FEMALE
 from facegen.generate.dataset.packed import SIDE, PackedFaces
 from facegen.generate.frame import geometry
-from facegen.generate.frame.alignment import AlignedFace, align_largest_face, parse_aligned
-from facegen.generate.frame.variants import FaceSample, canonical, flow_from_canonical, target_mesh, variant
+from facegen.generate.frame.alignment import SIZE, AlignedFace, align_largest_face, parse_aligned
+from facegen.generate.frame.variants import (
+    FaceSample,
+    canonical,
+    flow_from_canonical,
+    target_mesh,
+    variant,
+    warp_to_canonical,
+)
 from facegen.generate.jobs import DATASET
 from facegen.generate.request import DatasetRequest, DatasetResult, parse_keep
 from facegen.generate.sliders import NAMES
+from facegen.generate.weights import generator_mean_shape
 from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.pipeline import Pipeline
 from facegen.training.pictures import find_pictures
@@ -60,7 +69,7 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     predictor = AttributePredictor()
     analyser = FaceAnalyser()
     rows: list[dict[str, object]] = []
-    samples: list[tuple[str, str, FaceSample, np.ndarray]] = []
+    samples: list[_Sample] = []
     skipped: list[str] = []
     counts = {"resized": 0, "augmented": 0}
     for number, path in enumerate(found):
@@ -80,10 +89,11 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
             row: dict[str, object] = {"name": f"{kind}/{name}", "kept": int(is_kept), "female": float(said[FEMALE])}
             row |= dict(zip(NAMES, (round(float(v), 4) for v in said), strict=False))
             if is_kept:
-                measured, values = _measured(analyser, framed, picture)
+                sample = _measured(analyser, framed, picture, f"{kind}_{name}", group)
+                values = sample.values
                 values = np.where(np.isfinite(given := labels.get(name, np.full(5, np.nan))), given, values)
                 row |= {f"measured {n}": round(float(v), 4) for n, v in zip(NAMES, values, strict=True)}
-                samples.append((f"{kind}_{name}", group, measured, values))
+                samples.append(replace(sample, values=values))
                 _write(output / "final" / f"{kind}_{name.replace('/', '_').rsplit('.', 1)[0]}.png", picture)
             rows.append(row)
         say(0.5 * (number + 1) / len(found), f"{number + 1} of {len(found)} photographs measured")
@@ -116,26 +126,59 @@ def _kinds(framed: AlignedFace, request: DatasetRequest, number: int) -> Iterato
         yield "augmented", np.clip(framed.picture_rgb * factor, 0, 255).astype(np.uint8)
 
 
-def _measured(analyser: FaceAnalyser, framed: AlignedFace, picture: np.ndarray) -> tuple[FaceSample, np.ndarray]:
-    maps = parse_aligned(analyser, [picture], [framed.face])[0].astype(np.float32)
-    measured = FaceSample.from_face(picture, framed.face, maps[..., HAIR], maps[..., BACKGROUND], SIDE)
-    return measured, measure_picture(measured)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Sample:
+    name: str
+    group: str
+    picture: np.ndarray
+    """(256, 256, 3) uint8 RGB in the generator's frame."""
+    face: Face
+    classes: np.ndarray
+    """(19,) float32: share of the frame that the parser gives to each class."""
+    hair: np.ndarray
+    """(256, 256) float16, as `background`."""
+    background: np.ndarray
+    values: np.ndarray
+    """(5,) sliders as measured or labelled."""
+
+    def measured(self, side: int) -> FaceSample:
+        """With everything that variants need, at a side."""
+        hair, background = self.hair.astype(np.float32), self.background.astype(np.float32)
+        return FaceSample.from_face(self.picture, self.face, hair, background, side)
 
 
-def _pack(
-    samples: list[tuple[str, str, FaceSample, np.ndarray]], request: DatasetRequest, say: OnProgress
-) -> PackedFaces:
+def _measured(analyser: FaceAnalyser, framed: AlignedFace, picture: np.ndarray, name: str, group: str) -> _Sample:
+    maps = parse_aligned(analyser, [picture], [framed.face])[0]
+    sample = _Sample(
+        name=name,
+        group=group,
+        picture=picture,
+        face=framed.face,
+        classes=maps.mean((0, 1), dtype=np.float32),
+        hair=maps[..., HAIR].copy(),
+        background=maps[..., BACKGROUND].copy(),
+        values=np.empty(0),
+    )
+    return replace(sample, values=measure_picture(sample.measured(SIDE)))
+
+
+def _pack(samples: list[_Sample], request: DatasetRequest, say: OnProgress) -> PackedFaces:
     count, variants = len(samples), request.variants + 1
-    mean_shape = geometry.symmetric_mean(np.stack([m.shape for _, _, m, _ in samples]))
+    shapes = np.stack([geometry.neutral_shape(sample.face) for sample in samples])
+    mean_shape = generator_mean_shape() if request.large else geometry.symmetric_mean(shapes)
     pictures = np.empty((count, variants, SIDE, SIDE, 3), np.uint8)
     drawn, measured = (np.full((count, variants, 5), np.nan, np.float32) for _ in range(2))
     canonicals = np.empty((count, SIDE, SIDE, 5), np.uint8)
+    large = np.empty((count, SIZE, SIZE, 3), np.uint8) if request.large else None
     flows = np.empty((count, variants, 64, 64, 2), np.float16)
     analyser = FaceAnalyser()
-    for place, (_, _, source, values) in enumerate(samples):
+    for place, sample in enumerate(samples):
+        source = sample.measured(SIDE)
         random = np.random.default_rng((request.seed, 1, place))
         own = source.sliders()
         canonicals[place] = np.round(canonical(source, mean_shape) * 255)
+        if large is not None:
+            large[place] = np.round(warp_to_canonical(sample.measured(SIZE), mean_shape)[..., :3] * 255)
         for number in range(variants):
             changed = random.random(5) < KEPT if number else np.zeros(5, bool)
             sliders = np.where(changed, random.random(5), own).astype(np.float32)
@@ -145,20 +188,22 @@ def _pack(
             drawn[place, number] = sliders
             flows[place, number] = flow_from_canonical(points, source.shape, mean_shape)
             if number == 0:
-                measured[place, 0] = values
+                measured[place, 0] = sample.values
             else:
                 measured[place, number] = _measure_variant(analyser, picture, hair, background)
         say((place + 1) / count, f"{place + 1} of {count} faces varied")
     return PackedFaces(
-        names=tuple(name for name, *_ in samples),
-        groups=tuple(group for _, group, *_ in samples),
+        names=tuple(sample.name for sample in samples),
+        groups=tuple(sample.group for sample in samples),
         pictures=pictures,
         drawn=drawn,
         measured=measured,
         canonical=canonicals,
         flows=flows,
-        shapes=np.stack([m.shape for _, _, m, _ in samples]),
+        shapes=shapes,
         mean_shape=mean_shape,
+        large=large,
+        classes=np.stack([sample.classes for sample in samples]),
     )
 
 

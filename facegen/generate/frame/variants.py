@@ -141,13 +141,18 @@ def canonical(source: FaceSample, mean_shape: np.ndarray) -> np.ndarray:
     Returns:
         (S, S, 5) float32 0..1: RGB, hair alpha, background alpha.
     """
-    flow = flow_to_canonical(source, mean_shape)
-    stacked = np.clip(warp_image(np.dstack([source.picture, source.hair, source.background]), flow), 0, 1)
+    stacked = warp_to_canonical(source, mean_shape)
     picture, hair, background = stacked[..., :3], stacked[..., 3], stacked[..., 4]
     if hair.mean() > 0.01:
         picture = repaint.recolour_hair(picture, hair, CANONICAL_HAIR)
     picture = repaint.recolour_background(picture, background, CANONICAL_BACKGROUND)
     return np.dstack([np.clip(picture, 0, 1), hair, background])
+
+
+def warp_to_canonical(source: FaceSample, mean_shape: np.ndarray) -> np.ndarray:
+    """(S, S, 5) float32 0..1: RGB, hair alpha and background alpha warped to the mean shape, frontal, lips closed."""
+    flow = flow_to_canonical(source, mean_shape)
+    return np.clip(warp_image(np.dstack([source.picture, source.hair, source.background]), flow), 0, 1)
 
 
 def flow_to_canonical(source: FaceSample, mean_shape: np.ndarray) -> np.ndarray:

@@ -24,6 +24,11 @@ DEEP_TEMPERATURE = 0.8
 """Factor on the temperature in the latent groups, which draw detail."""
 
 
+def _has_same_pose(one: Sliders, other: Sliders) -> bool:
+    """Whether lids, lips and turn are the same."""
+    return (one.eyes, one.mouth, one.head) == (other.eyes, other.mouth, other.head)
+
+
 class FaceGenerator:
     """A trained generator in evaluation mode.
 
@@ -88,12 +93,17 @@ class FaceGenerator:
             (B, 128, 128, 3) uint8 RGB.
         """
         values = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
-        flows = np.stack([self.flow(shape, v) for shape, v in zip(latents.shapes, values, strict=True)])
+        flows: list[np.ndarray] = []
+        for index, (shape, asked) in enumerate(zip(latents.shapes, values, strict=True)):
+            # flows take most of the time: faces of one shape and pose share theirs
+            is_same_shape = index > 0 and bool((shape == latents.shapes[index - 1]).all())
+            is_shared = is_same_shape and _has_same_pose(asked, values[index - 1])
+            flows.append(flows[-1] if is_shared else self.flow(shape, asked))
         conditions = torch.tensor([v.controls() for v in values], device=self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
             drawn, _, _ = self.vae(
                 latents.texture,
-                torch.from_numpy(flows).permute(0, 3, 1, 2).to(self.device),
+                torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(self.device),
                 conditions,
                 noises=latents.noises,
             )
