@@ -1,0 +1,64 @@
+"""What `Engine` promises, held by every engine that is built in and by a trained one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegen.faces import Face, FaceAnalyser
+from facegen.media import Patch
+from facegen.swap.engines import Engine, make_engine
+from facegen.swap.options import SwapOptions
+from tests.factories import moving_portrait
+
+BUILT_IN = next(item for item in fields(SwapOptions) if item.name == "engine").metadata["choices"]
+
+
+@pytest.fixture(scope="module", params=[*BUILT_IN, "autoencoder"])
+def engine(request: pytest.FixtureRequest, trained: Path) -> Engine:
+    return make_engine(request.param if request.param in BUILT_IN else f"{request.param}:{trained}")
+
+
+@pytest.fixture(scope="module")
+def shown(analyser: FaceAnalyser) -> tuple[np.ndarray, Face]:
+    """A picture that nobody may write to, and the face in it."""
+    image = moving_portrait(1, size=320)[0]
+    face = analyser.embed(image, analyser.detect(image, max_faces=1))[0]
+    image.flags.writeable = False
+    return image, face
+
+
+def swap(engine: Engine, shown: tuple[np.ndarray, Face], *, seed: int = 1) -> Patch:
+    options = SwapOptions()
+    prediction = engine.predict(*shown, engine.prepare([shown]), options)
+    window = [prediction.statistics] * (2 * engine.window_radius + 1)
+    smoothed = engine.smooth(window, engine.window_radius, options)
+    return engine.composite(prediction, smoothed, options, seed=seed)
+
+
+def test_it_has_all_that_an_engine_has(engine: Engine) -> None:
+    assert isinstance(engine, Engine)
+    assert engine.window_radius >= 0
+
+
+def test_a_patch_lies_in_the_frame_and_fades_out_at_its_border(engine: Engine, shown: tuple[np.ndarray, Face]) -> None:
+    patch = swap(engine, shown)
+    height, width = patch.image_rgb.shape[:2]
+    assert patch.image_rgb.dtype == np.uint8
+    assert patch.alpha.shape[:2] == (height, width)
+    assert 0 <= patch.x <= patch.x + width <= 320
+    assert 0 <= patch.y <= patch.y + height <= 320
+    assert 0 <= patch.alpha.min() <= patch.alpha.max() <= 1
+    assert patch.alpha.max() > 0.5
+    border = np.concatenate([patch.alpha[0], patch.alpha[-1], patch.alpha[:, 0], patch.alpha[:, -1]])
+    assert border.max() < 0.05
+
+
+def test_the_same_arguments_give_the_same_patch_on_any_thread(engine: Engine, shown: tuple[np.ndarray, Face]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, *others = pool.map(lambda _: swap(engine, shown), range(3))
+    for other in others:
+        np.testing.assert_array_equal(other.image_rgb, first.image_rgb)
+        np.testing.assert_array_equal(other.alpha, first.alpha)
