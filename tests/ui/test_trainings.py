@@ -31,6 +31,7 @@ from facegen.ui.tabs import train
 from facegen.ui.tabs.faceset import facesets
 from facegen.ui.tabs.train import trained, trainings
 from facegen.ui.tabs.train.example_set import make_example_set
+from tests.conftest import SHARED_DATA
 from tests.factories import gradient_rgb
 
 
@@ -275,3 +276,7 @@ def test_two_trainings_are_laid_side_by_side(services: Services, pictures: Path)
     assert found.files["curves"].stat().st_size > 1000
     with pytest.raises(InputError, match="two runs"):
         trainings.compare(services, Visitor(), names[:1])
+
+
+def test_example_data_lies_beside_the_checkout() -> None:
+    assert trainings.EXAMPLE_DATA == SHARED_DATA

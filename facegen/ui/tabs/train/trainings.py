@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+import facegen
 from facegen.catalog import TASKS, find_task
 from facegen.cli.train import command_words
 from facegen.config import field_help, home, override, to_dict
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from facegen.training.compare import Comparison
     from facegen.training.request import TrainRequest
 
-EXAMPLE_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-"""Where the local material lies beside a checkout; elsewhere there is none."""
+EXAMPLE_DATA = Path(facegen.__file__).resolve().parents[2] / "shared" / "data"
+"""Local example data beside a checkout; an installed facegen has none."""
 SHARED_MINUTES = 30.0
 """The longest training in a studio that several people share and that has no GPU."""
 SHARED_FIRST_MINUTES = 10.0
