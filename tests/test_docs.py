@@ -10,7 +10,10 @@ import pytest
 from facegen.cli import COMMANDS
 from tests.conftest import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -26,6 +29,15 @@ def test_commands_exist(page: Path) -> None:
     assert set(named) <= set(COMMANDS)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_exist(page: Path) -> None:
+    folders = (REPOSITORY / name for name in ("facegen", "tests", "benchmarks"))
+    paths = [REPOSITORY / "app.py", *(path for folder in folders for path in folder.rglob("*.py"))]
+    modules = ["/" + path.relative_to(REPOSITORY).as_posix() for path in paths]
+    named = re.findall(r"`((?:[a-z0-9_]+/)*[a-z0-9_]+\.py)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not any(module.endswith(f"/{name}") for module in modules)] == []
+
+
 @pytest.mark.parametrize("command", ["swap", "swap train", "generate", "talk", "train"])
 def test_options_in_the_readme_exist(command: str) -> None:
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -38,3 +50,34 @@ def test_options_in_the_readme_exist(command: str) -> None:
         [sys.executable, "-m", "facegen", *command.split(), "--help"], capture_output=True, text=True, check=True
     )
     assert [option for option in sorted(used) if option not in done.stdout] == []
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[\w+\]\((\w+\.md)\)", index, re.MULTILINE)
+    assert sorted(listed) == sorted({path.name for path in (REPOSITORY / "docs").glob("*.md")} - {"index.md"})
+
+
+def test_pages_for_those_who_work_on_it_exist() -> None:
+    contributing = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert "docs/glossary.md" in contributing
+    assert (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8").startswith("# Changelog")
+
+
+def test_hooks_before_a_commit_are_what_make_check_runs() -> None:
+    hooks = re.findall(r"^ +entry: (.+)$", (REPOSITORY / ".pre-commit-config.yaml").read_text("utf-8"), re.MULTILINE)
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    recipe = re.findall(r"^check:.*\n((?:\t.+\n)+)", makefile, re.MULTILINE)[0]
+    assert hooks == [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()]
+
+
+def test_what_the_glossary_names_is_there() -> None:
+    missing = []
+    for line in (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines():
+        where = line.rstrip("| ").rpartition(" | ")[2] if line.startswith("| ") else ""
+        paths = [REPOSITORY / "facegen" / path for path in re.findall(r"`([\w/]+\.py)`", where)]
+        text = "".join(path.read_text(encoding="utf-8") if path.is_file() else "" for path in paths)
+        names = re.findall(r"`(\w+)`", where)
+        missing += [path.name for path in paths if not path.is_file()]
+        missing += [name for name in names if not re.search(rf"^(class |def |){name}\b", text, re.MULTILINE)]
+    assert missing == []
