@@ -179,11 +179,21 @@ def loaded_by(module: str) -> set[str]:
 
 
 def test_catalog_loads_neither_torch_nor_gradio() -> None:
-    assert not loaded_by("facegen.catalog") & {"torch", "gradio", "cv2", "av", "mediapipe", "huggingface_hub"}
+    assert not loaded_by("facegen.catalog") & {"torch", "gradio", "numpy", "cv2", "av", "mediapipe", "huggingface_hub"}
 
 
 def test_help_loads_nothing_heavy() -> None:
     program = "import sys, facegen.cli; facegen.cli.build_app(); print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"torch", "gradio", "cv2", "av", "mediapipe", "huggingface_hub", "scipy", "onnxruntime"}
+    assert not loaded & {
+        "torch",
+        "gradio",
+        "numpy",
+        "cv2",
+        "av",
+        "mediapipe",
+        "huggingface_hub",
+        "scipy",
+        "onnxruntime",
+    }

@@ -1,4 +1,8 @@
-"""The face parser: network, training task and the `FaceParser` that others use. Imports no torch."""
+"""The face parser: network, training task and the `FaceParser` that others use. Imports no torch, and no numpy until used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from facegen.faces.parse.classes import (
     BACKGROUND,
@@ -23,7 +27,9 @@ from facegen.faces.parse.classes import (
     SKIN,
     UPPER_LIP,
 )
-from facegen.faces.parse.parser import SIZE, FaceParser, parser_available
+
+if TYPE_CHECKING:
+    from facegen.faces.parse.parser import SIZE, FaceParser, parser_available
 
 __all__ = [
     "BACKGROUND",
@@ -51,3 +57,11 @@ __all__ = [
     "FaceParser",
     "parser_available",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("SIZE", "FaceParser", "parser_available"):
+        from facegen.faces.parse import parser
+
+        return getattr(parser, name)
+    raise AttributeError(f"module 'facegen.faces.parse' has no attribute {name!r}")
