@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facegen.cli.command import Door, Values, build, job_command, run_job
-from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, opened, said
+from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, open_faceset, said
 from facegen.cli.options import with_options
 from facegen.cli.progress import progress_bar
 from facegen.errors import InputError
@@ -51,7 +51,7 @@ def sort(
     from facegen.facesets import sort as sorting
     from facegen.facesets import trash
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     with progress_bar() as on_progress:
         order = sorting.sort(faceset, by, count=count, on_progress=on_progress)
     records = list(order.records)
@@ -81,12 +81,12 @@ def cluster(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell the people apart, without being told who they are."""
+    """Group the faces by person, without knowing who they are."""
     from facegen.facesets import cluster as clustering
     from facegen.facesets.cluster import split_people
 
     with progress_bar() as on_progress:
-        faceset = clustering.with_embeddings(opened(folder), on_progress=on_progress)
+        faceset = clustering.with_embeddings(open_faceset(folder), on_progress=on_progress)
     groups = clustering.cluster(faceset, limit=limit if limit is not None else PERSON_LIMIT)
     made = split_people(faceset, groups, split) if split is not None else []
     if as_json:
@@ -123,7 +123,7 @@ def clean(
     from facegen.facesets import clean as cleaning
     from facegen.facesets import trash
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     if empty_trash:
         count = len(trash.list_trash(folder)) if dry_run else trash.empty(folder)
         said(as_json, f"{count} faces {'would be ' if dry_run else ''}deleted for good.", deleted=count)
@@ -187,7 +187,7 @@ def mask(
     """Give every face a mask."""
     from facegen.facesets import mask as masking
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     masked = sum(record.mask_file_name is not None for record in faceset.records)
     if remove:
         count = masked if dry_run else masking.remove(faceset)[1]
@@ -222,7 +222,7 @@ def resize(
     """Write the faces in another size; masks and points come with them."""
     from facegen.facesets.resize import resize as work
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     if dry_run:
         said(as_json, f"{len(faceset)} faces would be written with {size} pixels to {output}.", faces=len(faceset))
         return
@@ -242,7 +242,7 @@ def enhance(
     """Write the faces with their details restored; for soft or small ones."""
     from facegen.facesets.enhance import enhance as work
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     if dry_run:
         said(as_json, f"{len(faceset)} faces would be restored into {output}.", faces=len(faceset))
         return
@@ -262,7 +262,7 @@ def pack(
     """Pack the faceset into tar shards (WebDataset), which trainings read as they are."""
     from facegen.facesets.pack import pack as work
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     if dry_run:
         said(as_json, f"{len(faceset)} faces would be packed into {output}.", faces=len(faceset))
         return
@@ -306,7 +306,7 @@ def metadata(
     from facegen.facesets import metadata as keeping
 
     if action == "save":
-        count = keeping.save(opened(folder), file)
+        count = keeping.save(open_faceset(folder), file)
         said(as_json, f"The metadata of {count} faces is in {file}.", faces=count)
     elif action == "restore":
         faceset, unknown = keeping.restore(folder, file)
@@ -325,7 +325,7 @@ def info(
     """Say what a faceset holds: spread of poses, sharpness, brightness, people."""
     from facegen.facesets import info as looking
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     found = looking.describe(faceset)
     if picture is not None:
         from facegen.media import write_picture

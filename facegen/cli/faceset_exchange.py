@@ -57,7 +57,7 @@ def export(
     """Write the faces for DeepFaceLab or faceswap."""
     from facegen.facesets import exchange
 
-    faceset = opened(folder)
+    faceset = open_faceset(folder)
     if dry_run:
         said(as_json, f"{len(faceset)} faces would be written as {kind} to {output}.", faces=len(faceset))
         return
@@ -66,7 +66,7 @@ def export(
     said(as_json, f"{count} faces written as {kind} to {output}.", faces=count)
 
 
-def opened(folder: Path) -> "Faceset":
+def open_faceset(folder: Path) -> "Faceset":
     """The faceset in a folder."""
     from facegen.facesets import Faceset
 

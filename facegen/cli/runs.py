@@ -35,7 +35,7 @@ def list_all(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show what a run was asked and how it stands."""
+    """Show the request of a run and how it stands."""
     run = find_run(name)
     described = {**_describe(run), "request": run.request, "command": _command(run)}
     if as_json:

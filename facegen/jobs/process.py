@@ -1,4 +1,4 @@
-"""How a run stands, and the process behind it: started, told from others, stopped, waited for."""
+"""How a run stands, and the process behind it: start, recognise, stop, wait."""
 
 import fcntl
 import os

@@ -142,7 +142,7 @@ class Run(RunFolder):
                 watcher.join(timeout=5.0)  # it knows the exit code, which says more than that the process is gone
             try:
                 status = self._change(_dead_if_gone)
-            except ResourceError:  # on a full disk the truth can still be told
+            except ResourceError:  # a full disk does not keep the status from being returned
                 status = _dead_if_gone(status)
         return status
 
@@ -150,7 +150,7 @@ class Run(RunFolder):
         """Stop the run, and wait until it has stopped.
 
         A run that was started as a process of its own gets SIGTERM as a group, and SIGKILL after the grace. Work done
-        by a terminal's command or by the studio itself is asked to stop at its next `update`; its process, which is
+        by a terminal's command or by the studio itself is requested to stop at its next `update`; its process, which is
         not ours alone, is never signalled. A run that has already ended stays as it is.
 
         Raises:
@@ -161,7 +161,7 @@ class Run(RunFolder):
             stop(before, grace_seconds)
         elif before.state == "running" and not self._request_stop(grace_seconds):
             raise ResourceError(
-                f"Asked {self.name} to stop, but process {before.pid} has not yet done so; wait, or end it by hand."
+                f"Requested {self.name} to stop, but process {before.pid} has not yet done so; wait, or end it by hand."
             )
 
         def cancelled(now: RunStatus) -> RunStatus:

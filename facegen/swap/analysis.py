@@ -34,7 +34,7 @@ def analyse(
         options: where it begins and ends; with people named, it is analysed from end to end, so that their numbers
             are the same for every trim.
         analyser: what finds the faces.
-        progress: told of every frame.
+        progress: reports every frame.
         beside: work that goes on at the same time; where it fails, so does this, at once.
 
     Raises:

@@ -77,7 +77,7 @@ class SwapOptions:
     """Face detector: `embedded`, `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
 
     merge: str = ""
-    """How a trained face is laid over the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""
+    """How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""
 
     def __post_init__(self) -> None:
         check(self)

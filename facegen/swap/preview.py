@@ -31,7 +31,7 @@ def contact_sheet(
         pipeline: what swaps.
         request: what to do; its output is not used.
         count: 1 to `MAX_FRAMES`; a picture as target gives one.
-        on_progress: told of every frame.
+        on_progress: called at every frame.
 
     Returns:
         (H, W, 3) RGB uint8.

@@ -72,7 +72,7 @@ def portrait_path(name: str) -> Path:
 
 
 class Examples:
-    """The examples of one studio; clips are made when they are first asked for."""
+    """The examples of one studio; clips are made at their first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

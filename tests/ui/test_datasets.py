@@ -8,7 +8,7 @@ from facegen.config import write_json
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.train.dataset import start_dataset, told
+from facegen.ui.tabs.train.dataset import describe_dataset, start_dataset
 
 
 def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -25,8 +25,8 @@ def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> No
 
 def test_the_numbers_of_the_steps_are_told_once_it_is_done() -> None:
     run = Run.create("dataset", {})
-    assert "ready" not in told(run)
+    assert "ready" not in describe_dataset(run)
     with run.work():
         (run.results / "dataset").mkdir(parents=True)
         write_json(run.results / "dataset" / "steps.json", {"rows": [["final set", 12, "all"]], "skipped": []})
-    assert ">12</td>" in told(run)
+    assert ">12</td>" in describe_dataset(run)

@@ -9,7 +9,7 @@ from facegen.errors import InputError
 from facegen.jobs.pipeline import Models
 from facegen.provenance import verify
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import FaceDesk, asked_of
+from facegen.ui.tabs.generate.faces import FaceDesk, parse_face
 
 SLIDERS = (0.8, 0.1, 0.7, 0.7, 0.5)
 
@@ -21,22 +21,22 @@ def desk() -> FaceDesk:
 
 def test_values_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="eyes"):
-        asked_of((1.5, *SLIDERS[1:]), 0, 0.8, True)
+        parse_face((1.5, *SLIDERS[1:]), 0, 0.8, True)
     with pytest.raises(InputError, match="numbers"):
-        asked_of((None, *SLIDERS[1:]), 0, 0.8, True)
-    assert asked_of(SLIDERS, 3.0, 0.8, False, more=(0, 0, 1.5)).more == {"nose width": 1.5}
+        parse_face((None, *SLIDERS[1:]), 0, 0.8, True)
+    assert parse_face(SLIDERS, 3.0, 0.8, False, more=(0, 0, 1.5)).more == {"nose width": 1.5}
 
 
 def test_a_face_several_and_a_sweep(desk: FaceDesk) -> None:
-    asked = asked_of(SLIDERS, 3, 0.8, False)
+    asked = parse_face(SLIDERS, 3, 0.8, False)
     picture = desk.picture(asked)
     assert picture.shape == (384, 384, 3)
     grid, seeds = desk.grid(asked, 2)
     assert [words for _, words in grid] == ["Seed 3", "Seed 4"]
     assert seeds == [3, 4]
     assert desk.sweep(asked, "mouth").shape == (128, 7 * 128, 3)
-    mixed = desk.picture(asked_of(SLIDERS, 3, 0.8, False, other_seed=9, mix=1.0))
-    other = desk.picture(asked_of(SLIDERS, 9, 0.8, False))
+    mixed = desk.picture(parse_face(SLIDERS, 3, 0.8, False, other_seed=9, mix=1.0))
+    other = desk.picture(parse_face(SLIDERS, 9, 0.8, False))
     assert np.abs(mixed.astype(int) - other).mean() < np.abs(mixed.astype(int) - picture).mean()
     with pytest.raises(InputError, match="at once"):
         desk.grid(asked, 99)
@@ -51,25 +51,25 @@ def test_a_slider_on_a_changed_face_has_nothing_retouched_again(
     retouch = retoucher.retouch
     monkeypatch.setattr(retoucher, "retouch", lambda drawn, seeds: calls.append(seeds) or retouch(drawn, seeds))
     changed = {"more": (0, 2.0), "other_seed": 9, "mix": 0.4}
-    open_, shut = (desk.picture(asked_of((eyes, *SLIDERS[1:]), 3, 0.8, True, **changed)) for eyes in (0.9, 0.0))
+    open_, shut = (desk.picture(parse_face((eyes, *SLIDERS[1:]), 3, 0.8, True, **changed)) for eyes in (0.9, 0.0))
     assert calls == [(3,)]
     assert (open_ != shut).any()
 
 
 def test_the_best_of_several_and_where_it_looks_generated(desk: FaceDesk) -> None:
-    grid, seeds = desk.grid(asked_of(SLIDERS, 3, 0.8, False, best_of=2), 2)
+    grid, seeds = desk.grid(parse_face(SLIDERS, 3, 0.8, False, best_of=2), 2)
     assert seeds[0] in (3, 4)
     assert seeds[1] in (5, 6)
     assert "realism" in grid[0][1]
-    made = desk.before_and_after(asked_of(SLIDERS, 3, 0.8, False))
+    made = desk.before_and_after(parse_face(SLIDERS, 3, 0.8, False))
     assert made.marked.shape == (384, 768, 3)
     assert all(0 < score < 1 for score in made.scores)
 
 
 def test_downloads_are_signed_and_the_visitors_own(desk: FaceDesk) -> None:
     services, visitor = Services(), Visitor()
-    (file,) = desk.written(services, visitor, asked_of(SLIDERS, 3, 0.8, False))
+    (file,) = desk.write(services, visitor, parse_face(SLIDERS, 3, 0.8, False))
     assert services.visitor_folder(visitor) in Path(file).parents
     assert verify(file).is_proven
-    archive = desk.zipped(services, visitor, asked_of(SLIDERS, 3, 0.8, False), 2)
+    archive = desk.write_zip(services, visitor, parse_face(SLIDERS, 3, 0.8, False), 2)
     assert Path(archive).suffix == ".zip"

@@ -30,7 +30,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
 @pytest.fixture
 def faceset(services: Services, tmp_path: Path) -> Faceset:
     clip = factories.write_clip(tmp_path / "portrait.mp4", factories.moving_portrait(6))
-    folder = work.place(services, Visitor(), "faces")
+    folder = work.faceset_path(services, Visitor(), "faces")
     extract([clip], folder, ExtractOptions(size=96))
     return Faceset.open(folder)
 
@@ -41,7 +41,7 @@ def test_copies_and_people(services: Services, faceset: Faceset) -> None:
     assert [words for _, words in tiles] == ["6 faces"]
     assert faceset_copies.split(services, visitor, faceset) == ["faces person 0"]
     assert "6 faces of 64" in faceset_copies.resize(services, visitor, faceset, "small", 64, "full")
-    assert work.opened(services, visitor, "small").face_type == "full"
+    assert work.open_faceset(services, visitor, "small").face_type == "full"
     with pytest.raises(InputError, match="new faceset"):
         faceset_copies.resize(services, visitor, faceset, "small", 64, "")
     assert set(work.names(services, visitor)) == {"faces", "faces person 0", "small"}
@@ -57,7 +57,7 @@ def test_there_and_back(kind: str, services: Services, faceset: Faceset, tmp_pat
         files = sorted((tmp_path / "unpacked").glob("*.jpg"))
     said = faceset_copies.take_over(services, visitor, "back", [str(path) for path in files])
     assert said.startswith(f"6 faces of {kind}")
-    assert len(work.opened(services, visitor, "back")) == 6
+    assert len(work.open_faceset(services, visitor, "back")) == 6
     with pytest.raises(InputError):
         faceset_copies.take_over(services, visitor, "none", [])
 
@@ -66,19 +66,19 @@ def test_drawn_masks_teach_one_s_own(services: Services, faceset: Faceset, tmp_p
     visitor = Visitor()
     for number in range(5):
         record = faceset.records[number]
-        value = mask_drawing.shown(faceset, record)
+        value = mask_drawing.editor_value(faceset, record)
         assert value["background"].shape == (mask_drawing.CANVAS, mask_drawing.CANVAS, 3)
         with pytest.raises(InputError, match="painted"):
-            mask_drawing.drawn(value, 96)
+            mask_drawing.painted_mask(value, 96)
         value["layers"][0][128:384, 128:384] = 255
-        faceset = masking.set_drawn_mask(faceset, record, mask_drawing.drawn(value, 96))
+        faceset = masking.set_drawn_mask(faceset, record, mask_drawing.painted_mask(value, 96))
         kept = faceset.mask(faceset.records[number])
         assert kept is not None
         assert (int(kept[48, 48]), int(kept[4, 4])) == (255, 0)
     assert mask_drawing.count(faceset) == 5
     run = mask_drawing.train(services, visitor, faceset)
     train_in(run.path, MASK, make_request(MASK, preset="tiny", data=str(faceset.folder)), say=lambda _: None)
-    assert mask_drawing.trained(services, visitor) == [run.name]
+    assert mask_drawing.trained_masks(services, visitor) == [run.name]
     masked = mask_drawing.apply(services, visitor, faceset, run.name)
     assert [record.mask_kind for record in masked.records] == ["brush"] * 5 + ["trained"]
     found = masked.mask(masked.records[5])

@@ -18,18 +18,18 @@ def _faceset(folder: Path) -> None:
 def test_visitors_of_a_shared_studio_see_their_own(facegen_home: Path) -> None:
     services = Services(StudioSettings(shared=True))
     ann, bob = Visitor(), Visitor()
-    _faceset(facesets.place(services, ann, "ann s faces"))
+    _faceset(facesets.faceset_path(services, ann, "ann s faces"))
     assert facesets.names(services, ann) == ["ann s faces"]
     assert facesets.names(services, bob) == []
     with pytest.raises(InputError):
-        facesets.opened(services, bob, "ann s faces")
+        facesets.open_faceset(services, bob, "ann s faces")
 
 
 @pytest.mark.parametrize("name", ["", "..", "../other", "a/b", ".hidden", "a" * 80, "a\x00b"])
 def test_names_lead_nowhere_else(name: str) -> None:
     services = Services()
     with pytest.raises(InputError, match="name"):
-        facesets.place(services, Visitor(), name)
+        facesets.faceset_path(services, Visitor(), name)
 
 
 def test_files_of_one_name_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

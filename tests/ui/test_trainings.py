@@ -58,17 +58,17 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def asked(pictures: Path, *changes: str) -> trainings.Asked:
-    return trainings.Asked(task="autoencoder", preset="tiny", data=str(pictures), changes=changes)
+def asked(pictures: Path, *changes: str) -> trainings.TrainForm:
+    return trainings.TrainForm(task="autoencoder", preset="tiny", data=str(pictures), changes=changes)
 
 
 def test_facesets_become_data(services: Services, facegen_home: Path) -> None:
     for name in ("her", "him"):
-        folder = facesets.place(services, Visitor(), name)
+        folder = facesets.faceset_path(services, Visitor(), name)
         folder.mkdir(parents=True)
         (folder / "metadata.jsonl").write_text("")
     one = trainings.faceset_folder(services, Visitor(), "autoencoder", ("her", None))
-    assert Path(one) == facesets.place(services, Visitor(), "her").resolve()
+    assert Path(one) == facesets.faceset_path(services, Visitor(), "her").resolve()
     pair = Path(trainings.faceset_folder(services, Visitor(), "saehd", ("him", "her")))
     assert (pair / "a").resolve().name == "him"
     assert (pair / "b" / "metadata.jsonl").is_file()
@@ -83,7 +83,7 @@ def test_widgets_that_still_show_another_preset_do_not_count(services: Services,
     values = {id(component): component.value for component in inputs.components}
     values |= {id(inputs.task): "autoencoder", id(inputs.origin): train._FOLDER, id(inputs.folder): str(pictures)}
 
-    def read(**changed: str) -> trainings.Asked:
+    def read(**changed: str) -> trainings.TrainForm:
         new = {id(getattr(inputs, name)): value for name, value in changed.items()}
         return inputs.read(services, Visitor(), tuple({**values, **new}[id(c)] for c in inputs.components))
 
@@ -104,7 +104,7 @@ def test_only_what_differs_from_the_preset_is_said() -> None:
 
 
 def test_the_command_shown_is_the_one_that_runs(services: Services, pictures: Path) -> None:
-    shown = trainings.shown_command(asked(pictures, "lr=1e-4"))
+    shown = trainings.format_command(asked(pictures, "lr=1e-4"))
     assert shown == f"facegen train autoencoder --preset tiny --data '{pictures}' --set lr=1e-4"
     run = trainings.start(services, Visitor(), asked(pictures, "lr=1e-4"))
     run.cancel()

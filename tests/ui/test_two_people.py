@@ -61,7 +61,7 @@ def test_every_video_is_needed(missing: str, clip: str) -> None:
 
 def test_models_are_offered_to_their_visitor_alone(trained: Run) -> None:
     shared = Services(StudioSettings(shared=True))
-    names = {who: [value for _, value in trained_swaps.offered(shared, Visitor(who))] for who in ("v", "w")}
+    names = {who: [value for _, value in trained_swaps.list_models(shared, Visitor(who))] for who in ("v", "w")}
     assert names == {"v": ["", trained.name], "w": [""]}
     with pytest.raises(InputError):
         trained_swaps.engine_of(shared, Visitor("w"), trained.name, None)
@@ -78,13 +78,13 @@ def test_a_trained_model_needs_no_source(services: Services, trained: Run, clip:
     asked = swaps.request([], clip, {}, None, {"engine": engine, "merge": merge})
     assert (asked.sources, asked.options.engine) == ((), f"autoencoder:{trained.path}")
     assert parse_merge_options(asked.options.merge) == chosen
-    trained_swaps.keep_options(services, visitor, trained.name, settings)
-    assert trained_swaps.kept_options(services, visitor, trained.name) == chosen
-    assert trained_swaps.kept_options(services, visitor, "") == MergeOptions()
-    trained_swaps.keep_options(services, visitor, trained.name, {**settings, "blur": 7}, clip)
-    assert trained_swaps.kept_options(services, visitor, trained.name, clip).blur == 7
-    assert trained_swaps.kept_options(services, visitor, trained.name, "/else/where/other.mp4") == chosen
-    assert [trained_swaps.is_kept(services, visitor, trained.name, name) for name in (clip, "other.mp4", None)] == [
+    trained_swaps.save_options(services, visitor, trained.name, settings)
+    assert trained_swaps.load_options(services, visitor, trained.name) == chosen
+    assert trained_swaps.load_options(services, visitor, "") == MergeOptions()
+    trained_swaps.save_options(services, visitor, trained.name, {**settings, "blur": 7}, clip)
+    assert trained_swaps.load_options(services, visitor, trained.name, clip).blur == 7
+    assert trained_swaps.load_options(services, visitor, trained.name, "/else/where/other.mp4") == chosen
+    assert [trained_swaps.has_options(services, visitor, trained.name, name) for name in (clip, "other.mp4", None)] == [
         True, False, False,
     ]  # fmt: skip
 
@@ -95,8 +95,8 @@ def test_a_trained_mask_is_named_by_its_run(services: Services, trained: Run, cl
     (mask.path / "exports" / "final").mkdir(parents=True)
     (mask.path / "exports" / "final" / "mask.safetensors").touch()
     settings = {"mask": "own", "own_mask": mask.name}
-    trained_swaps.keep_options(services, visitor, trained.name, settings)
-    kept = trained_swaps.kept_options(services, visitor, trained.name)
+    trained_swaps.save_options(services, visitor, trained.name, settings)
+    kept = trained_swaps.load_options(services, visitor, trained.name)
     assert kept.own_mask == str(mask.path.absolute())
     assert trained_swaps.own_masks(services, visitor, kept) == ([mask.name], mask.name)
     shared = Services(StudioSettings(shared=True))

@@ -11,7 +11,7 @@ from facegen.ui.endpoints.endpoint import Endpoint, consent, files, plain_dict
 from facegen.ui.handlers import require_consent
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import Asked, FaceDesk
+from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
 
 
 def endpoints(services: Services) -> list[Endpoint]:
@@ -20,24 +20,24 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     def generate(visitor: Visitor, sliders: Any, options: Any, more: Any) -> list[str]:
         """Faces that do not exist: sliders, options (seed, count, temperature, retouch, best_of) and more by name."""
-        asked, count = _asked(sliders, options, more)
-        return desk.written(services, visitor, asked, count=count)
+        face, count = _parse(sliders, options, more)
+        return desk.write(services, visitor, face, count=count)
 
     def generate_sweep(sliders: Any, options: Any, more: Any, across: str, down: str) -> Any:
         """A strip of one slider going from 0 to 1, or a square of two."""
-        return desk.sweep(_asked(sliders, options, more)[0], across, down or "")
+        return desk.sweep(_parse(sliders, options, more)[0], across, down or "")
 
     def generate_edit(photo: Any, sliders: Any, options: Any, consent: bool) -> Any:
         """The face of a photograph, with the sliders that are given; answers the picture and all five sliders."""
         require_consent(consent)
         encoded = desk.encode(photo)
         given = {**dict(zip(NAMES, encoded.sliders.values(), strict=True)), **plain_dict(sliders, "sliders")}
-        asked = Asked(
+        face = FaceSpec(
             sliders=parse(Sliders, given),
             options=parse(GenerateOptions, plain_dict(options, "options")),
             encoded=encoded,
         )
-        return desk.picture(asked), given
+        return desk.picture(face), given
 
     values = [gr.JSON(label="sliders by name"), gr.JSON(label="options by name"), gr.JSON(label="more by name")]
     return [
@@ -57,10 +57,10 @@ def endpoints(services: Services) -> list[Endpoint]:
     ]
 
 
-def _asked(sliders: Any, options: Any, more: Any) -> tuple[Asked, int]:
+def _parse(sliders: Any, options: Any, more: Any) -> tuple[FaceSpec, int]:
     chosen = parse(GenerateOptions, plain_dict(options, "options"))
     try:
         steps = {str(name): float(step) for name, step in plain_dict(more, "more").items()}
     except (TypeError, ValueError):
         raise InputError("Expected numbers for the further directions, found something else.") from None
-    return Asked(sliders=parse(Sliders, plain_dict(sliders, "sliders")), options=chosen, more=steps), chosen.count
+    return FaceSpec(sliders=parse(Sliders, plain_dict(sliders, "sliders")), options=chosen, more=steps), chosen.count

@@ -22,8 +22,8 @@ def endpoints(services: Services) -> list[Endpoint]:
     ) -> AsyncIterator[Any]:
         """Make a portrait speak and wait: yields how the run stands, at the end with the file that it made."""
         require_consent(consent)
-        asked = talks.make_request(portrait, audio, options or {}, driving)
-        run = services.start(visitor, TALK, talks.resolve_runs(services, visitor, asked))
+        request = talks.make_request(portrait, audio, options or {}, driving)
+        run = services.start(visitor, TALK, talks.resolve_runs(services, visitor, request))
         async for _ in services.watch(run):
             yield _describe(run), None
         made = services.output(run)

@@ -27,9 +27,9 @@ def endpoints(services: Services) -> list[Endpoint]:
         require_consent(consent)
         place = trainings.data_folder(services, visitor, folder, data)
         changes = tuple(f"{key}={value}" for key, value in plain_dict(settings, "settings").items())
-        asked = trainings.Asked(task=task, preset=preset, data=place, changes=changes)
-        run = trainings.start(services, visitor, asked)
-        return {**_standing(run), "command": trainings.shown_command(asked)}
+        form = trainings.TrainForm(task=task, preset=preset, data=place, changes=changes)
+        run = trainings.start(services, visitor, form)
+        return {**_standing(run), "command": trainings.format_command(form)}
 
     def train_status(visitor: Visitor, name: str) -> Any:
         """How a training stands: last losses and figures, log, latest preview, exported files."""

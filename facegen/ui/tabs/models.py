@@ -13,7 +13,7 @@ def build(services: Services, tab: gr.Tab) -> None:
     """Lay out the tab; the list is made anew whenever the tab is opened."""
     gr.HTML(
         '<div class="fg-hint">What is bundled or lies in an installed package needs no download. What comes from '
-        "the Hub is better, never necessary, and is fetched only when it is asked for, with its checksum held.</div>"
+        "the Hub is better, never necessary, and is fetched only on request, with its checksum held.</div>"
     )
     models = gr.HTML(table(services.weights()), elem_id="models-list")
     tab.select(lambda: table(services.weights()), None, models, show_progress="hidden", api_visibility="private")

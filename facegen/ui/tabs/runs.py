@@ -40,7 +40,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
             start = gr.Button("Start now", min_width=110, elem_id="runs-start")
             delete = gr.Button("Delete …", min_width=110, elem_id="runs-delete")
         with gr.Row(visible=False, elem_classes="fg-buttons") as question:
-            asked = gr.HTML()
+            delete_text = gr.HTML()
             confirm = gr.Button("Delete it", variant="stop", min_width=110, elem_id="runs-confirm")
             keep = gr.Button("Keep it", min_width=110)
         video = gr.Video(label="Result", interactive=False, visible=False, buttons=[], height=360)
@@ -71,7 +71,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
             run.start()
         else:
             run.resume() if verb == "resume" else run.cancel()
-        return note(f"{name}: {verb} was asked for.")
+        return note(f"{name}: {verb} was requested.")
 
     @show_errors(3)
     def ask(visitor: Visitor, name: str) -> Any:
@@ -92,9 +92,9 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     for button, verb in ((cancel, "cancel"), (resume, "resume"), (start, "start")):
         done = button.click(act, [shell.visitor, chosen, gr.State(verb)], words, **quiet)
         done.then(refresh, [shell.visitor, chosen], fresh, **quiet)
-    delete.click(ask, [shell.visitor, chosen], [words, asked, question], **quiet)
+    delete.click(ask, [shell.visitor, chosen], [words, delete_text, question], **quiet)
     keep.click(lambda: gr.Row(visible=False), None, question, **quiet)
-    confirm.click(remove, [shell.visitor, chosen], [words, asked, question], **quiet).then(
+    confirm.click(remove, [shell.visitor, chosen], [words, delete_text, question], **quiet).then(
         refresh, [shell.visitor, chosen], fresh, **quiet
     )
     return timer

@@ -67,12 +67,12 @@ def _wire_drawing(
     number, before, after, keep = tools
 
     def view(visitor: Visitor, name: str | None, place: float, said: str = "") -> Any:
-        faceset = work.opened(services, visitor, name)
+        faceset = work.open_faceset(services, visitor, name)
         record = mask_drawing.record_at(faceset, int(place or 0))
         position = faceset.records.index(record)
         kind = f"mask by {record.mask_kind}" if record.mask_kind else "no mask yet"
         sentence = f"{said} Face {position} of {len(faceset)}, {kind}; {mask_drawing.count(faceset)} drawn by hand."
-        return note(sentence.strip()), mask_drawing.shown(faceset, record), position
+        return note(sentence.strip()), mask_drawing.editor_value(faceset, record), position
 
     @show_errors(3)
     def look(visitor: Visitor, name: str | None, place: float) -> Any:
@@ -82,9 +82,9 @@ def _wire_drawing(
     def keep_drawn(visitor: Visitor, name: str | None, place: float, value: Any) -> Any:
         from facegen.facesets import mask as masking
 
-        faceset = work.opened(services, visitor, name)
+        faceset = work.open_faceset(services, visitor, name)
         record = mask_drawing.record_at(faceset, int(place or 0))
-        masking.set_drawn_mask(faceset, record, mask_drawing.drawn(value, faceset.picture(record).shape[0]))
+        masking.set_drawn_mask(faceset, record, mask_drawing.painted_mask(value, faceset.picture(record).shape[0]))
         return view(visitor, name, int(place or 0) + 1, "Kept.")
 
     made = [status, editor, number]
@@ -110,20 +110,20 @@ def _wire_training(
     train, own, apply = tools
 
     def offered(visitor: Visitor) -> gr.Dropdown:
-        names = mask_drawing.trained(services, visitor)
+        names = mask_drawing.trained_masks(services, visitor)
         return gr.Dropdown(names, value=names[0] if names else None)
 
     @show_errors(2)
     async def learn(visitor: Visitor, consent: bool, name: str | None) -> Any:
         require_consent(consent)
-        run = mask_drawing.train(services, visitor, work.opened(services, visitor, name))
+        run = mask_drawing.train(services, visitor, work.open_faceset(services, visitor, name))
         async for state in services.watch(run):
             yield progress_card(state), gr.skip()
         yield progress_card(run.status()), offered(visitor)
 
     @show_errors(2)
     def mask_others(visitor: Visitor, name: str | None, run_name: str | None) -> Any:
-        faceset = mask_drawing.apply(services, visitor, work.opened(services, visitor, name), run_name)
+        faceset = mask_drawing.apply(services, visitor, work.open_faceset(services, visitor, name), run_name)
         said = note(f"{len(faceset)} faces have masks; the drawn ones stayed. Turn the page to see them.")
         return said, said
 

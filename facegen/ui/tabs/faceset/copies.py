@@ -1,4 +1,4 @@
-"""Facesets made of others in the browser: people told apart, other sizes, restored faces, other programs' files."""
+"""Facesets made of others in the browser: one for each person, other sizes, restored faces, other programs' files."""
 
 import shutil
 import tempfile
@@ -28,7 +28,7 @@ def new_place(services: Services, visitor: Visitor, name: str) -> Path:
     Raises:
         InputError: there is one already, or the name does not do.
     """
-    place = work.place(services, visitor, name)
+    place = work.faceset_path(services, visitor, name)
     if place.exists() and any(place.iterdir()):
         raise InputError(f"Expected the name of a new faceset, found {name!r} there already; choose another.")
     return place

@@ -48,7 +48,7 @@ def names(services: Services, visitor: Visitor) -> list[str]:
     return [path.name for path in sorted(found, key=lambda path: -(path / "metadata.jsonl").stat().st_mtime)]
 
 
-def place(services: Services, visitor: Visitor, name: str) -> Path:
+def faceset_path(services: Services, visitor: Visitor, name: str) -> Path:
     """The folder of a faceset by its name, which cannot lead elsewhere.
 
     Raises:
@@ -60,7 +60,7 @@ def place(services: Services, visitor: Visitor, name: str) -> Path:
     return root(services, visitor) / plain
 
 
-def opened(services: Services, visitor: Visitor, name: str | None) -> "Faceset":
+def open_faceset(services: Services, visitor: Visitor, name: str | None) -> "Faceset":
     """One of the visitor's facesets.
 
     Raises:
@@ -70,7 +70,7 @@ def opened(services: Services, visitor: Visitor, name: str | None) -> "Faceset":
 
     if not name:
         raise InputError("Expected a faceset, found none chosen; choose one, or cut faces out of a video first.")
-    return Faceset.open(place(services, visitor, name))
+    return Faceset.open(faceset_path(services, visitor, name))
 
 
 def start(
@@ -99,7 +99,7 @@ def start(
     """
     request = ExtractRequest(
         inputs=tuple(files),
-        output=str(place(services, visitor, name)),
+        output=str(faceset_path(services, visitor, name)),
         persons=tuple(persons),
         others=tuple(others),
         options=parse(ExtractOptions, settings),
@@ -137,7 +137,7 @@ def propose(faceset: "Faceset", reasons: Sequence[str]) -> list[Proposal]:
     return [Proposal(file_name=r.record.file_name, reason=r.reason, value=r.value) for r in found]
 
 
-def shown_proposals(faceset: "Faceset", proposals: Sequence[Proposal]) -> list[tuple[np.ndarray, str]]:
+def draw_proposals(faceset: "Faceset", proposals: Sequence[Proposal]) -> list[tuple[np.ndarray, str]]:
     """The proposed faces; those that are kept are bright and say so, the others are dimmed."""
     known = {record.file_name: record for record in faceset.records}
     tiles = []
@@ -150,7 +150,7 @@ def shown_proposals(faceset: "Faceset", proposals: Sequence[Proposal]) -> list[t
     return tiles
 
 
-def toggled(proposals: Sequence[Proposal], number: int) -> list[Proposal]:
+def toggle(proposals: Sequence[Proposal], number: int) -> list[Proposal]:
     """The proposals with one changed between keep and drop."""
     return [replace(p, is_kept=not p.is_kept) if n == number else p for n, p in enumerate(proposals)]
 

@@ -35,7 +35,7 @@ def record_at(faceset: "Faceset", number: int) -> "FaceRecord":
     return faceset.records[min(max(int(number), 0), len(faceset) - 1)]
 
 
-def shown(faceset: "Faceset", record: "FaceRecord") -> dict[str, Any]:
+def editor_value(faceset: "Faceset", record: "FaceRecord") -> dict[str, Any]:
     """What the editor gets: the face, and its mask as a layer to paint on and erase from."""
     image, mask = faceset.picture(record), faceset.mask(record)
     background = cv2.resize(image, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
@@ -46,7 +46,7 @@ def shown(faceset: "Faceset", record: "FaceRecord") -> dict[str, Any]:
     return {"background": background, "layers": [layer], "composite": None}
 
 
-def drawn(value: Mapping[str, Any] | None, side: int) -> np.ndarray:
+def painted_mask(value: Mapping[str, Any] | None, side: int) -> np.ndarray:
     """(side, side) uint8, 255 where something is painted in any layer.
 
     Raises:
@@ -85,7 +85,7 @@ def train(services: Services, visitor: Visitor, faceset: "Faceset") -> Run:
     return services.start(visitor, TRAIN, request)
 
 
-def trained(services: Services, visitor: Visitor) -> list[str]:
+def trained_masks(services: Services, visitor: Visitor) -> list[str]:
     """The visitor's runs that hold a trained mask, newest first."""
     return [run.name for run in services.runs(visitor) if any((run.path / "exports").glob("*/mask.safetensors"))]
 

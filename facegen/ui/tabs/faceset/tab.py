@@ -125,7 +125,7 @@ def _page(services: Services, visitor: Visitor, name: str | None, number: int, s
     """Words, tiles and the number of a page that exists."""
     if not name:
         return note("Choose a faceset, or cut faces out of a video."), [], 0
-    faceset = work.opened(services, visitor, name)
+    faceset = work.open_faceset(services, visitor, name)
     last = max(0, (len(faceset) - 1) // work.PAGE)
     number = min(max(number, 0), last)
     where = f", page {number + 1} of {last + 1}" if last else ""
@@ -138,13 +138,13 @@ def _wire_extraction(
     shell: Shell,
     timer: gr.Timer,
     run_name: gr.State,
-    asked: tuple[gr.File, gr.Textbox, gr.File, gr.File, Widgets, Widgets],
+    widgets_: tuple[gr.File, gr.Textbox, gr.File, gr.File, Widgets, Widgets],
     extract: gr.Button,
     status: gr.HTML,
     chosen: gr.Dropdown,
     pages: dict[str, Any],
 ) -> None:
-    files, name, person, others, basic, more = asked
+    files, name, person, others, basic, more = widgets_
 
     @show_errors(2)
     def begin(visitor: Visitor, consent: bool, paths: Any, title: str, *rest: Any) -> Any:
@@ -212,7 +212,7 @@ def _wire_looking(
         from facegen.facesets import sort as sorting
         from facegen.facesets import trash
 
-        faceset = work.opened(services, visitor, name)
+        faceset = work.open_faceset(services, visitor, name)
         found = sorting.sort(faceset, by, count=int(keep or 1))
         trash.move(faceset, found.dropped, [f"sort by {by}"] * len(found.dropped))
         faceset.numbered(found.records)
@@ -227,7 +227,7 @@ def _wire_looking(
     def look(visitor: Visitor, name: str) -> Any:
         from facegen.facesets import info
 
-        return gr.skip(), gr.Image(info.draw(work.opened(services, visitor, name)), visible=True)
+        return gr.skip(), gr.Image(info.draw(work.open_faceset(services, visitor, name)), visible=True)
 
     sort.click(order, [shell.visitor, chosen, key, count], made, **_BUSY)
     for button, way in ((before, -1), (after, 1)):
@@ -247,30 +247,30 @@ def _wire_cleaning(
 
     @show_errors(3)
     def propose(visitor: Visitor, name: str, reasons: list[str]) -> Any:
-        faceset = work.opened(services, visitor, name)
+        faceset = work.open_faceset(services, visitor, name)
         found = work.propose(faceset, reasons)
         said = f"{len(found)} of {len(faceset)} faces are proposed; click those that are to stay."
-        return note(said), found, gr.Gallery(work.shown_proposals(faceset, found), visible=bool(found))
+        return note(said), found, gr.Gallery(work.draw_proposals(faceset, found), visible=bool(found))
 
     @show_errors(3)
     def toggle(visitor: Visitor, name: str, found: list[work.Proposal], event: gr.SelectData) -> Any:
-        changed = work.toggled(found, int(event.index))
+        changed = work.toggle(found, int(event.index))
         left = sum(not proposal.is_kept for proposal in changed)
-        tiles = work.shown_proposals(work.opened(services, visitor, name), changed)
+        tiles = work.draw_proposals(work.open_faceset(services, visitor, name), changed)
         return note(f"{left} faces would go."), changed, tiles
 
     @show_errors(5)
     def drop(visitor: Visitor, name: str, found: list[work.Proposal]) -> Any:
         if not found:
             raise InputError("Expected proposals, found none; press Propose first.")
-        _, count = work.drop(work.opened(services, visitor, name), found)
+        _, count = work.drop(work.open_faceset(services, visitor, name), found)
         return *_page(services, visitor, name, 0, f"{count} went to the trash (Undo brings them back)."), [], _none()
 
     @show_errors(5)
     def undo(visitor: Visitor, name: str) -> Any:
         from facegen.facesets import trash
 
-        _, count = trash.restore(work.opened(services, visitor, name))
+        _, count = trash.restore(work.open_faceset(services, visitor, name))
         return *_page(services, visitor, name, 0, f"{count} faces are back."), [], _none()
 
     shown_too = [pages["words"], proposals, clean["gallery"]]
@@ -294,19 +294,19 @@ def _wire_masks(
     def make(visitor: Visitor, name: str, kind: str) -> Any:
         from facegen.facesets import mask as masking
 
-        faceset = masking.apply(work.opened(services, visitor, name), kind)
+        faceset = masking.apply(work.open_faceset(services, visitor, name), kind)
         return _page(services, visitor, name, 0, f"Masks by {kind} on {len(faceset)} faces.")
 
     @show_errors(3)
     def remove(visitor: Visitor, name: str) -> Any:
         from facegen.facesets import mask as masking
 
-        _, count = masking.remove(work.opened(services, visitor, name))
+        _, count = masking.remove(work.open_faceset(services, visitor, name))
         return _page(services, visitor, name, 0, f"{count} masks removed.")
 
     @show_errors(2)
     def pack(visitor: Visitor, name: str) -> Any:
-        made = work.archive(services, visitor, work.opened(services, visitor, name))
+        made = work.archive(services, visitor, work.open_faceset(services, visitor, name))
         said = f"Packed into {len(made)} tar shard{'s' if len(made) != 1 else ''}: {html.escape(name)}."
         return note(said), gr.File(made, visible=True)
 

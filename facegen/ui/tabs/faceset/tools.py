@@ -71,13 +71,13 @@ def _wire_people(
 
     @show_errors(2)
     def look(visitor: Visitor, name: str | None) -> Any:
-        found = copies.people(work.opened(services, visitor, name))
+        found = copies.people(work.open_faceset(services, visitor, name))
         said = "One person." if len(found) == 1 else f"{len(found)} people, the one with most faces first."
         return note(said), gr.Gallery(found, visible=True)
 
     @show_errors(2)
     def take_apart(visitor: Visitor, name: str | None) -> Any:
-        made = copies.split(services, visitor, work.opened(services, visitor, name))
+        made = copies.split(services, visitor, work.open_faceset(services, visitor, name))
         said = (
             f"{len(made)} people with {copies.FEWEST} faces or more have facesets of their own: {', '.join(made[:4])}."
         )
@@ -94,12 +94,12 @@ def _wire_copies(
 
     @show_errors(2)
     def smaller(visitor: Visitor, origin: str | None, new: str, side: float, face_type: str) -> Any:
-        faceset = work.opened(services, visitor, origin)
+        faceset = work.open_faceset(services, visitor, origin)
         return note(copies.resize(services, visitor, faceset, new, side, face_type)), _renewed(services, visitor, new)
 
     @show_errors(2)
     def restored(visitor: Visitor, origin: str | None, new: str, how_much: float) -> Any:
-        faceset = work.opened(services, visitor, origin)
+        faceset = work.open_faceset(services, visitor, origin)
         return note(copies.enhance(services, visitor, faceset, new, how_much)), _renewed(services, visitor, new)
 
     resize.click(smaller, [shell.visitor, chosen, name, size, kind], made, **_BUSY)
@@ -117,7 +117,7 @@ def _wire_exchange(
 
     @show_errors(2)
     def hand_out(visitor: Visitor, name: str | None, kind: str) -> Any:
-        path = copies.hand_out(services, visitor, work.opened(services, visitor, name), kind)
+        path = copies.hand_out(services, visitor, work.open_faceset(services, visitor, name), kind)
         return note(f"Written for {kind}."), gr.File(path, visible=True)
 
     take.click(take_over, [shell.visitor, taken, files], made, **_BUSY)

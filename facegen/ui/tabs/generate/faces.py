@@ -37,8 +37,8 @@ _UNCHANGED: Changes = (0, 0.0, ())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One face as the tab asks for it."""
+class FaceSpec:
+    """One face: its values in the tab or the endpoint."""
 
     sliders: Sliders = field(default_factory=Sliders)
     options: GenerateOptions = field(default_factory=GenerateOptions)
@@ -65,7 +65,7 @@ class Retouched:
     """(384, 768, 3) both beside each other, orange where they look generated."""
 
 
-def asked_of(
+def parse_face(
     sliders: Sequence[float],
     seed: Any,
     temperature: float,
@@ -73,7 +73,7 @@ def asked_of(
     best_of: float = 1,
     more: Sequence[float] = (),
     **others: Any,
-) -> Asked:
+) -> FaceSpec:
     """What the widgets' values say.
 
     Raises:
@@ -88,7 +88,7 @@ def asked_of(
         raise InputError("Expected numbers for the sliders and the seed, found something else.") from None
     steps = {name: float(step) for name, step in zip(DIRECTIONS, more, strict=False) if step}
     named = dict(zip(NAMES, numbers, strict=True))
-    return Asked(sliders=Sliders(**named), options=options, more=steps, **others)
+    return FaceSpec(sliders=Sliders(**named), options=options, more=steps, **others)
 
 
 class FaceDesk:
@@ -115,57 +115,57 @@ class FaceDesk:
             threading.Thread(target=lambda: self.pipeline.warm_up(), name="studio-faces", daemon=True).start()
 
     def _make(self, seed: int, temperature: float, retouch: bool, changes: Changes) -> "Latents":
-        latents = self._changed(self.pipeline.sample([seed], temperature), temperature, changes)
+        latents = self._apply(self.pipeline.sample([seed], temperature), temperature, changes)
         return self.pipeline.retouch(latents) if retouch else latents
 
-    def _changed(self, latents: "Latents", temperature: float, changes: Changes) -> "Latents":
+    def _apply(self, latents: "Latents", temperature: float, changes: Changes) -> "Latents":
         other_seed, mix, more = changes
         if mix:
             other = self._made(other_seed, temperature, False, _UNCHANGED)
             latents = latents.mix(other.take([0] * len(latents)), mix)
         return self.pipeline.directions.apply(latents, dict(more)) if more else latents
 
-    def latents(self, asked: Asked, count: int = 1) -> "Latents":
-        """The face asked for, then those of the seeds after it."""
-        options = asked.options
-        changes = (asked.other_seed if asked.mix else 0, asked.mix, tuple(asked.more.items()))
-        if asked.encoded is not None:
-            return self._changed(asked.encoded.latents.take([0] * count), options.temperature, changes)
+    def latents(self, face: FaceSpec, count: int = 1) -> "Latents":
+        """The face, then those of the seeds after it."""
+        options = face.options
+        changes = (face.other_seed if face.mix else 0, face.mix, tuple(face.more.items()))
+        if face.encoded is not None:
+            return self._apply(face.encoded.latents.take([0] * count), options.temperature, changes)
         seeds = range(options.seed, options.seed + count)
         faces = [self._made(seed, options.temperature, options.retouch, changes) for seed in seeds]
         return type(faces[0]).concat(faces)
 
-    def picture(self, asked: Asked) -> np.ndarray:
+    def picture(self, face: FaceSpec) -> np.ndarray:
         """(384, 384, 3) uint8 of the face, for the eye."""
-        return enlarged(self.pipeline.draw(self.latents(asked), asked.sliders, retouch=asked.options.retouch)[0])
+        return enlarge(self.pipeline.draw(self.latents(face), face.sliders, retouch=face.options.retouch)[0])
 
-    def before_and_after(self, asked: Asked) -> Retouched:
+    def before_and_after(self, face: FaceSpec) -> Retouched:
         """The face as the generator draws it, and retouched."""
-        latents, realism = self.latents(asked), self.pipeline.realism
-        both = [self.pipeline.draw(latents, asked.sliders, retouch=retouch)[0] for retouch in (False, True)]
+        latents, realism = self.latents(face), self.pipeline.realism
+        both = [self.pipeline.draw(latents, face.sliders, retouch=retouch)[0] for retouch in (False, True)]
         scores = [float(realism.score(picture[None])[0]) for picture in both]
-        marked = np.concatenate([realism.highlight(enlarged(picture)) for picture in both], 1)
-        return Retouched(before=enlarged(both[0]), after=enlarged(both[1]), scores=tuple(scores), marked=marked)
+        marked = np.concatenate([realism.highlight(enlarge(picture)) for picture in both], 1)
+        return Retouched(before=enlarge(both[0]), after=enlarge(both[1]), scores=tuple(scores), marked=marked)
 
-    def another_seed(self, asked: Asked) -> int:
+    def another_seed(self, face: FaceSpec) -> int:
         """A face at random, the best of as many as the options say."""
-        first = replace(asked.options, seed=secrets.randbelow(1_000_000), count=1)
-        return self.pipeline.select_seeds(first, asked.sliders)[0][0] if first.best_of > 1 else first.seed
+        first = replace(face.options, seed=secrets.randbelow(1_000_000), count=1)
+        return self.pipeline.select_seeds(first, face.sliders)[0][0] if first.best_of > 1 else first.seed
 
-    def grid(self, asked: Asked, count: int) -> tuple[list[tuple[np.ndarray, str]], list[int]]:
+    def grid(self, face: FaceSpec, count: int) -> tuple[list[tuple[np.ndarray, str]], list[int]]:
         """Faces of the next seeds (the best ones where the options ask for it), with words; and their seeds."""
         if not 1 <= count <= MOST_AT_ONCE:
             raise InputError(f"Expected 1 to {MOST_AT_ONCE} faces at once, found {count}.")
-        options = asked.options
+        options = face.options
         seeds, words = list(range(options.seed, options.seed + count)), [""] * count
-        if options.best_of > 1 and asked.encoded is None:
-            seeds, scores = self.pipeline.select_seeds(replace(options, count=count), asked.sliders)
+        if options.best_of > 1 and face.encoded is None:
+            seeds, scores = self.pipeline.select_seeds(replace(options, count=count), face.sliders)
             words = [f", realism {score:.2f}" for score in scores]
-        latents = [self.latents(replace(asked, options=replace(options, seed=seed))) for seed in seeds]
-        drawn = self.pipeline.draw(type(latents[0]).concat(latents), asked.sliders, retouch=options.retouch)
+        latents = [self.latents(replace(face, options=replace(options, seed=seed))) for seed in seeds]
+        drawn = self.pipeline.draw(type(latents[0]).concat(latents), face.sliders, retouch=options.retouch)
         return [(p, f"Seed {s}{w}") for p, s, w in zip(drawn, seeds, words, strict=True)], seeds
 
-    def sweep(self, asked: Asked, across: str, down: str = "") -> np.ndarray:
+    def sweep(self, face: FaceSpec, across: str, down: str = "") -> np.ndarray:
         """A strip of one slider, or a square of two."""
         names = [name for name in (across, down) if name]
         unknown = [name for name in names if name not in NAMES]
@@ -173,10 +173,10 @@ class FaceDesk:
             raise InputError(
                 f"Expected one or two different sliders of {', '.join(NAMES)}, found {', '.join(names) or 'none'}."
             )
-        latents, retouch = self.latents(asked), asked.options.retouch
-        rows = [asked.sliders]
+        latents, retouch = self.latents(face), face.options.retouch
+        rows = [face.sliders]
         if down:
-            rows = [replace(asked.sliders, **{down: float(v)}) for v in np.linspace(0, 1, _SQUARE_STEPS)]
+            rows = [replace(face.sliders, **{down: float(v)}) for v in np.linspace(0, 1, _SQUARE_STEPS)]
         steps = _SQUARE_STEPS if down else 7
         strips = [self.pipeline.sweep(latents, row, across, steps=steps, retouch=retouch) for row in rows]
         return np.concatenate([np.concatenate(list(strip), 1) for strip in strips], 0)
@@ -191,29 +191,29 @@ class FaceDesk:
             raise InputError("Expected a photograph, found nothing; drop one first.")
         return self.pipeline.encode(media.read_picture(path), Path(path).name)
 
-    def written(
-        self, services: Services, visitor: Visitor, asked: Asked, *, count: int = 1, film: str = ""
+    def write(
+        self, services: Services, visitor: Visitor, face: FaceSpec, *, count: int = 1, film: str = ""
     ) -> list[str]:
         """Signed files of what is shown, in the visitor's own folder: pictures, or the film of a sweep."""
         folder = services.visitor_folder(visitor) / "faces" / secrets.token_hex(6)
         request = GenerateRequest(
             output=str(folder),
-            sliders=asked.sliders,
-            options=replace(asked.options, count=count, best_of=asked.options.best_of if count > 1 else 1),
-            more=dict(asked.more),
+            sliders=face.sliders,
+            options=replace(face.options, count=count, best_of=face.options.best_of if count > 1 else 1),
+            more=dict(face.more),
             sweep=(film,) if film else (),
             film=bool(film),
-            edit=asked.photo,
+            edit=face.photo,
         )
-        if asked.mix:
-            seeds = range(asked.options.seed, asked.options.seed + count)
-            latents = self.latents(asked, count)
-            return [str(path) for path in self.pipeline.write(latents, request, asked.sliders, seeds)]
+        if face.mix:
+            seeds = range(face.options.seed, face.options.seed + count)
+            latents = self.latents(face, count)
+            return [str(path) for path in self.pipeline.write(latents, request, face.sliders, seeds)]
         return list(self.pipeline(request).files)
 
-    def zipped(self, services: Services, visitor: Visitor, asked: Asked, count: int) -> str:
+    def write_zip(self, services: Services, visitor: Visitor, face: FaceSpec, count: int) -> str:
         """The next faces as a ZIP of signed PNGs."""
-        files = [Path(name) for name in self.written(services, visitor, asked, count=count)]
+        files = [Path(name) for name in self.write(services, visitor, face, count=count)]
         packed = files[0].parent.with_suffix(".zip")
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
             for file in files:
@@ -222,6 +222,6 @@ class FaceDesk:
         return str(packed)
 
 
-def enlarged(picture: np.ndarray) -> np.ndarray:
+def enlarge(picture: np.ndarray) -> np.ndarray:
     """(384, 384, 3): a picture at the size at which the tab shows it."""
     return cv2.resize(picture, (_SHOWN_PX, _SHOWN_PX), interpolation=cv2.INTER_CUBIC)

@@ -13,7 +13,7 @@ from facegen.generate.sliders import NAMES, Sliders
 from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
 from facegen.ui.options import widgets
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, Asked, FaceDesk, asked_of
+from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, FaceDesk, FaceSpec, parse_face
 
 LABELS = {"eyes": "Eyes", "mouth": "Mouth", "hair": "Hair", "background": "Background", "head": "Head"}
 _HISTORY = 24
@@ -29,7 +29,7 @@ _SLOW: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1, "api
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The widgets that a face is asked with."""
+    """The widgets of a face."""
 
     sliders: tuple[gr.Slider, ...]
     seed: gr.Number
@@ -62,7 +62,7 @@ class Inputs:
             *self.more,
         ]
 
-    def read(self, values: Sequence[Any]) -> Asked:
+    def read(self, values: Sequence[Any]) -> FaceSpec:
         """What the widgets' values ask for.
 
         Raises:
@@ -71,7 +71,7 @@ class Inputs:
         sliders, rest = values[:5], values[5:]
         seed, temperature, retouch, best_of, other, mix, photo = rest[:7]
         path, encoded = photo or ("", None)
-        return asked_of(
+        return parse_face(
             sliders, seed, temperature, retouch, best_of, rest[7:],
             other_seed=int(other or 0), mix=float(mix), photo=path, encoded=encoded,
         )  # fmt: skip
@@ -184,13 +184,13 @@ def _wire_live(
 ) -> None:
     @show_errors(2)
     def draw(*values: Any) -> Any:
-        asked = inputs.read(values)
-        return note(_words(asked)), desk.picture(asked)
+        spec = inputs.read(values)
+        return note(_words(spec)), desk.picture(spec)
 
     @show_errors(2)
     def roll(is_locked: bool, *values: Any) -> Any:
-        asked = inputs.read(values)
-        return note("Another face."), asked.options.seed if is_locked else desk.another_seed(asked)
+        spec = inputs.read(values)
+        return note("Another face."), spec.options.seed if is_locked else desk.another_seed(spec)
 
     outputs = [status, face]
     for slider in inputs.moving:
@@ -207,8 +207,8 @@ def _wire_history(
     desk: FaceDesk, inputs: Inputs, face: gr.Image, kept: gr.State, history: gr.Gallery, dice: gr.Button
 ) -> None:
     def keep(before: list[Any], *values: Any) -> Any:
-        asked = inputs.read(values)
-        now = [(desk.picture(asked), _words(asked), values), *before][:_HISTORY]
+        spec = inputs.read(values)
+        now = [(desk.picture(spec), _words(spec), values), *before][:_HISTORY]
         return now, [(picture, words) for picture, words, _ in now]
 
     def recall(before: list[Any], event: gr.SelectData) -> Any:
@@ -228,9 +228,9 @@ def _wire_photo(
     def encode(consent: bool, path: str, *values: Any) -> Any:
         require_consent(consent)
         encoded = desk.encode(path)
-        asked = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
+        spec = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
         words = note("The photograph as it is; move the sliders.")
-        return words, (path, encoded), desk.picture(asked), *encoded.sliders.values()
+        return words, (path, encoded), desk.picture(spec), *encoded.sliders.values()
 
     outputs = [status, inputs.photo, face, *inputs.sliders]
     drop.upload(encode, [shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **_SLOW)
@@ -266,8 +266,8 @@ def _wire_more(
         return note(f"{LABELS[across]} from 0 to 1."), desk.sweep(inputs.read(values), across, down)
 
     def choose(event: gr.SelectData, seeds: list[int], *values: Any) -> Any:
-        asked, seed = inputs.read(values), seeds[int(event.index)]
-        return seed, desk.picture(replace(asked, options=replace(asked.options, seed=seed)))
+        spec, seed = inputs.read(values), seeds[int(event.index)]
+        return seed, desk.picture(replace(spec, options=replace(spec.options, seed=seed)))
 
     look, compare, marked = comparing
     seeds = gr.State([])
@@ -293,17 +293,17 @@ def _wire_files(
 ) -> None:
     @show_errors(2)
     def save_one(visitor: Visitor, *values: Any) -> Any:
-        return note("Marked and signed; the request is in its metadata."), desk.written(
+        return note("Marked and signed; the request is in its metadata."), desk.write(
             services, visitor, inputs.read(values)
         )
 
     @show_errors(2)
     def save_several(visitor: Visitor, count: float, *values: Any) -> Any:
-        return note("Marked and signed."), [desk.zipped(services, visitor, inputs.read(values), int(count))]
+        return note("Marked and signed."), [desk.write_zip(services, visitor, inputs.read(values), int(count))]
 
     @show_errors(2)
     def save_film(visitor: Visitor, name: str, *values: Any) -> Any:
-        files = desk.written(services, visitor, inputs.read(values), film=name)
+        files = desk.write(services, visitor, inputs.read(values), film=name)
         return note("The strip and the film of the sweep."), files
 
     png, archive, film, files = saving
@@ -313,7 +313,7 @@ def _wire_files(
     film.click(save_film, [visitor, across, *inputs.components], outputs, show_progress_on=files, **_SLOW)
 
 
-def _words(asked: Asked) -> str:
-    who = "Your photograph" if asked.encoded is not None else f"Seed {asked.options.seed}"
-    values = ", ".join(f"{name} {value:.2f}" for name, value in zip(NAMES, asked.sliders.values(), strict=True))
+def _words(spec: FaceSpec) -> str:
+    who = "Your photograph" if spec.encoded is not None else f"Seed {spec.options.seed}"
+    values = ", ".join(f"{name} {value:.2f}" for name, value in zip(NAMES, spec.sliders.values(), strict=True))
     return html.unescape(f"{who}: {values}")

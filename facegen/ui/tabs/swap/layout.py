@@ -1,4 +1,4 @@
-"""How the Swap tab is laid out: its widgets, in the order of the work, and what reads and fills them."""
+"""How the Swap tab is arranged: its widgets, in the order of the work, and what reads and fills them."""
 
 import html
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ PLAY_BOTH = (
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The widgets that a swap is asked with."""
+    """The widgets of a swap."""
 
     sources: gr.Gallery
     target: gr.File
@@ -84,8 +84,8 @@ class Inputs:
     def components(self) -> list[Any]:
         """All of them, in the order in which `read` takes their values."""
         groups = [component for group in self.options for component in group.components]
-        asked = [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
-        return [*asked, *self.merging.components]
+        own = [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
+        return [*own, *self.merging.components]
 
     def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> SwapRequest:
         """The request that the widgets' values say.

@@ -87,7 +87,7 @@ def ask_engine() -> tuple[gr.Dropdown, gr.Button, gr.File]:
 
 
 def ask_merge(engine: gr.Dropdown, file: gr.File) -> Merging:
-    """How the drawn face is laid over the frame; seen only with a trained model."""
+    """How the drawn face is merged into the frame; seen only with a trained model."""
     with gr.Column(visible=False, elem_id="swap-merge") as column:
         gr.HTML('<div class="fg-hint">The frame above follows these settings.</div>')
         with gr.Group():
@@ -140,13 +140,13 @@ def wire_merge(
     """
 
     def offer(visitor: Visitor, chosen: str | None) -> Any:
-        found = trained_swaps.offered(services, visitor)
+        found = trained_swaps.list_models(services, visitor)
         known = chosen if chosen in [value for _, value in found] else trained_swaps.MESH
         return gr.Dropdown(found, value=known)
 
     @show_errors(3 + len(merging.settings))
     def choose(visitor: Visitor, chosen: str | None, clip: str | None) -> Any:
-        options = trained_swaps.kept_options(services, visitor, chosen, clip)
+        options = trained_swaps.load_options(services, visitor, chosen, clip)
         names = [name for group in merging.groups for name in group.names]
         masks, mask = trained_swaps.own_masks(services, visitor, options)
         words = f"{chosen} draws the face." if chosen else "The built-in engine draws the face of your picture."
@@ -160,13 +160,13 @@ def wire_merge(
 
     @show_errors(1)
     def keep(visitor: Visitor, chosen: str | None, clip: str | None, *values: Any) -> str:
-        place = trained_swaps.keep_options(services, visitor, chosen, merging.values(values), clip)
+        place = trained_swaps.save_options(services, visitor, chosen, merging.values(values), clip)
         return note(f"Kept in {place.name}; the next merge of this clip begins with them.")
 
     @show_errors(3 + len(merging.settings))
     def recall(visitor: Visitor, chosen: str | None, clip: str | None) -> Any:
         """What was kept for a new clip; otherwise the settings stay."""
-        if not trained_swaps.is_kept(services, visitor, chosen, clip):
+        if not trained_swaps.has_options(services, visitor, chosen, clip):
             return [gr.skip() for _ in range(3 + len(merging.settings))]
         return choose(visitor, chosen, clip)
 

@@ -110,8 +110,8 @@ def _wire_preview(
     @show_errors(2)
     def show_preview(visitor: Visitor, consent: bool, index: float, *values: Any) -> Any:
         require_consent(consent)
-        asked = inputs.read(services, visitor, values)
-        before, after, seconds = swaps.preview(services, asked, int(index))
+        request = inputs.read(services, visitor, values)
+        before, after, seconds = swaps.preview(services, request, int(index))
         return note(f"Frame {int(index)}, made in {seconds:.1f} s."), (before, after)
 
     @show_errors(2)
@@ -122,17 +122,17 @@ def _wire_preview(
             return gr.skip(), gr.skip()
         return show_preview(visitor, consent, index, *values)
 
-    asked_with = [shell.visitor, shell.consent, frame, *inputs.components]
+    event_inputs = [shell.visitor, shell.consent, frame, *inputs.components]
     bound: dict[str, Any] = {
         "concurrency_id": "look",
         "trigger_mode": "always_last",
         "api_visibility": "private",
     }
     for event in (preview.click, frame.release):
-        event(show_preview, asked_with, [status, compare], show_progress_on=compare, **bound)
+        event(show_preview, event_inputs, [status, compare], show_progress_on=compare, **bound)
 
     def live(event: Callable[..., Any]) -> None:
-        event(follow, asked_with, [status, compare], show_progress="hidden", **bound)
+        event(follow, event_inputs, [status, compare], show_progress="hidden", **bound)
 
     return live
 
@@ -151,12 +151,12 @@ def _wire_run(
     @show_errors(2 + len(quiet))
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         require_consent(consent)
-        asked = inputs.read(services, visitor, values)
-        run = services.start(visitor, SWAP, asked)
+        request = inputs.read(services, visitor, values)
+        run = services.start(visitor, SWAP, request)
         async for state in services.watch(run):
             yield progress_card(state), run.name, *quiet
         words = progress_card(run.status(), result_words(run))
-        yield words, run.name, *outcome.show(services, visitor, asked.target, run.name)
+        yield words, run.name, *outcome.show(services, visitor, request.target, run.name)
 
     @show_errors(1)
     def enqueue(visitor: Visitor, consent: bool, *values: Any) -> str:
@@ -179,11 +179,11 @@ def _wire_run(
         yield progress_card(run.status()), run.name, gr.DownloadButton(value=made, visible=True) if made else gr.skip()
 
     start, queue, cancel = buttons
-    asked_with = [shell.visitor, shell.consent, *inputs.components]
+    event_inputs = [shell.visitor, shell.consent, *inputs.components]
     private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-    start.click(make, asked_with, [status, name, *outcome.components], **private)
-    queue.click(enqueue, asked_with, status, **private)
-    inputs.merging.patches.click(patch, asked_with, [status, name, inputs.merging.archive], **private)
+    start.click(make, event_inputs, [status, name, *outcome.components], **private)
+    queue.click(enqueue, event_inputs, status, **private)
+    inputs.merging.patches.click(patch, event_inputs, [status, name, inputs.merging.archive], **private)
     cancel.click(stop, [shell.visitor, name], status, **private)
 
 

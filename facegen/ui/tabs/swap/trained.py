@@ -1,4 +1,4 @@
-"""Models trained for two people as the Swap tab takes them: which there are, and how their face is laid over the frame."""
+"""Models trained for two people as the Swap tab takes them: which there are, and how their face is merged into the frame."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ MESH, FILE = "", "dfm"
 KINDS = ("train", "swap-train")
 
 
-def offered(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
+def list_models(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     """(words, value) of what can draw a face: the built-in engine, the visitor's own trainings, a file."""
     found: list[tuple[str, str]] = [("Built in: any face, from a picture", MESH)]
     found += [(f"Trained here: {run.name}", run.name) for run in services.runs(visitor) if _has_model(run)]
@@ -70,12 +70,12 @@ def _options(services: Services, visitor: Visitor, settings: Mapping[str, Any]) 
 
 def own_masks(services: Services, visitor: Visitor, options: MergeOptions) -> tuple[list[str], str | None]:
     """The visitor's trained masks, and which of them the options name."""
-    found = mask_drawing.trained(services, visitor)
+    found = mask_drawing.trained_masks(services, visitor)
     named = Path(options.own_mask).name
     return found, named if named in found else None
 
 
-def kept_options(services: Services, visitor: Visitor, chosen: str | None, clip: str | None = None) -> MergeOptions:
+def load_options(services: Services, visitor: Visitor, chosen: str | None, clip: str | None = None) -> MergeOptions:
     """The merge settings that were kept beside a model for a clip, else for all, else the defaults."""
     if not chosen or chosen == FILE:
         return MergeOptions()
@@ -84,7 +84,7 @@ def kept_options(services: Services, visitor: Visitor, chosen: str | None, clip:
     return parse_merge_options(apply_clip_options(engine, clip).merge if clip else "", place)
 
 
-def keep_options(
+def save_options(
     services: Services, visitor: Visitor, chosen: str | None, settings: Mapping[str, Any], clip: str | None = None
 ) -> Path:
     """Keep merge settings beside a model, for its next merge of a clip, or of any where none is given.
@@ -99,7 +99,7 @@ def keep_options(
     return place
 
 
-def is_kept(services: Services, visitor: Visitor, chosen: str | None, clip: str | None) -> bool:
+def has_options(services: Services, visitor: Visitor, chosen: str | None, clip: str | None) -> bool:
     """Whether settings were kept beside a model for a clip."""
     if not chosen or chosen == FILE or not clip:
         return False

@@ -24,7 +24,7 @@ from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
-from facegen.ui.tabs.generate.faces import Asked, FaceDesk
+from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
 from facegen.ui.tabs.swap.layout import EXAMPLE_CLICK
 from facegen.ui.tabs.talk import requests as talks
 
@@ -224,8 +224,8 @@ def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status:
 
     @show_errors(2)
     def draw(visitor: Visitor) -> Any:
-        asked = Asked(options=GenerateOptions(seed=secrets.randbelow(1_000_000)))
-        return note("A new face was drawn."), desk.written(services, visitor, asked)[0]
+        face = FaceSpec(options=GenerateOptions(seed=secrets.randbelow(1_000_000)))
+        return note("A new face was drawn."), desk.write(services, visitor, face)[0]
 
     invent.click(
         draw,

@@ -51,16 +51,16 @@ def build(services: Services, shell: Shell, timer: gr.Timer, target: gr.Textbox)
 
     @show_errors(1)
     def show(visitor: Visitor, name: str) -> Any:
-        return told(services.run(visitor, name)) if name else gr.skip()
+        return describe_dataset(services.run(visitor, name)) if name else gr.skip()
 
     @show_errors(2)
     def hand_over(visitor: Visitor, name: str) -> Any:
         run = services.run(visitor, name)
-        return told(run), str(run.results / "dataset")
+        return describe_dataset(run), str(run.results / "dataset")
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    asked = [folder, keep, augment, variants, labels]
-    start.click(begin, [shell.visitor, shell.consent, *asked], [card, chosen], **private)
+    values = [folder, keep, augment, variants, labels]
+    start.click(begin, [shell.visitor, shell.consent, *values], [card, chosen], **private)
     timer.tick(show, [shell.visitor, chosen], card, **private)
     use.click(hand_over, [shell.visitor, chosen], [card, target], **private)
 
@@ -84,7 +84,7 @@ def start_dataset(
     return services.start(visitor, DATASET, request)
 
 
-def told(run: Run) -> str:
+def describe_dataset(run: Run) -> str:
     """How a preparation stands, and the numbers of its steps once it is done (HTML)."""
     steps = run.results / "dataset" / "steps.json"
     status = run.status()

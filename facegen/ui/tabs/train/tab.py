@@ -37,7 +37,7 @@ _EXAMPLE, _MADE = "Local example data", "Example set, made here"
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The widgets that a training is asked with."""
+    """The widgets of a training."""
 
     task: gr.Radio
     preset: gr.Dropdown
@@ -59,7 +59,7 @@ class Inputs:
         own = [self.task, self.preset, self.filled, self.origin, self.folder, self.upload, *self.facesets, self.more]
         return [*own, *grouped]
 
-    def read(self, services: Services, visitor: Visitor, values: tuple[Any, ...]) -> trainings.Asked:
+    def read(self, services: Services, visitor: Visitor, values: tuple[Any, ...]) -> trainings.TrainForm:
         """What the widgets' values say.
 
         Raises:
@@ -77,7 +77,7 @@ class Inputs:
             data = trainings.faceset_folder(services, visitor, task, (first, second))
         else:
             data = _data(services, visitor, task, origin, folder, upload)
-        return trainings.Asked(task=task, preset=preset, data=data, changes=changes)
+        return trainings.TrainForm(task=task, preset=preset, data=data, changes=changes)
 
     def settings_of(self, services: Services, task: str, preset: str) -> list[Any]:
         """What the widgets of the groups propose for a preset."""
@@ -113,7 +113,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
 
 
 def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
-    tasks = trainings.offered()
+    tasks = trainings.list_tasks()
     first = tasks[0]
     gr.HTML(step(1, "What?", "One of facegen's own models, two people, or a test of this machine."))
     task = gr.Radio(
@@ -213,12 +213,12 @@ def _wire_ask(
         return [_pair(task, preset), *inputs.settings_of(services, task, preset)]
 
     def choose(task: str, origin: str) -> Any:
-        presets = list(next(info.presets for info in trainings.offered() if info.name == task))
+        presets = list(next(info.presets for info in trainings.list_tasks() if info.name == task))
         origins = _origins(services, task)
-        asked = gr.Radio(origins, value=origin if origin in origins else origins[0])
-        return _about(task), gr.Dropdown(presets, value=presets[0]), asked, *fill(task, presets[0])
+        form = gr.Radio(origins, value=origin if origin in origins else origins[0])
+        return _about(task), gr.Dropdown(presets, value=presets[0]), form, *fill(task, presets[0])
 
-    def show_asked(visitor: Visitor, task: str, origin: str) -> Any:
+    def show_origin(visitor: Visitor, task: str, origin: str) -> Any:
         names = facesets.names(services, visitor) if origin == _FACESET else []
         count = find_task(task).facesets if origin == _FACESET else 0
         chosen = [
@@ -234,23 +234,23 @@ def _wire_ask(
 
     @show_errors(1)
     def check(visitor: Visitor, *values: Any) -> str:
-        asked = inputs.read(services, visitor, values)
-        return _command(asked) + note(trainings.check(services, asked))
+        form = inputs.read(services, visitor, values)
+        return _command(form) + note(trainings.check(services, form))
 
     @show_errors(2)
     def begin(visitor: Visitor, consent: bool, *values: Any) -> Any:
         require_consent(consent)
-        asked = inputs.read(services, visitor, values)
-        run = trainings.start(services, visitor, asked)
+        form = inputs.read(services, visitor, values)
+        run = trainings.start(services, visitor, form)
         names = [other.name for other in trainings.trainings(services, visitor)]
-        return _command(asked) + note(f"{run.name} was begun; watch it under 5."), gr.Dropdown(names, value=run.name)
+        return _command(form) + note(f"{run.name} was begun; watch it under 5."), gr.Dropdown(names, value=run.name)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-    asked = [inputs.folder, inputs.upload, *inputs.facesets]
+    form = [inputs.folder, inputs.upload, *inputs.facesets]
     inputs.task.change(
         choose, [inputs.task, inputs.origin], [about, inputs.preset, inputs.origin, *grouped], **private
-    ).then(show_asked, [shell.visitor, inputs.task, inputs.origin], asked, **private)
-    inputs.origin.input(show_asked, [shell.visitor, inputs.task, inputs.origin], asked, **private)
+    ).then(show_origin, [shell.visitor, inputs.task, inputs.origin], form, **private)
+    inputs.origin.input(show_origin, [shell.visitor, inputs.task, inputs.origin], form, **private)
     inputs.preset.input(fill, [inputs.task, inputs.preset], grouped, **private)
     look.click(check, [shell.visitor, *inputs.components], words, **private)
     start.click(begin, [shell.visitor, shell.consent, *inputs.components], [words, chosen], **private)
@@ -273,7 +273,7 @@ def _pair(task: str, preset: str) -> str:
 
 
 def _about(task: str) -> str:
-    info = next(info for info in trainings.offered() if info.name == task)
+    info = next(info for info in trainings.list_tasks() if info.name == task)
     return _facts([("Makes", info.summary), ("Needs", info.needs), ("Takes", info.typical_time)])
 
 
@@ -286,14 +286,14 @@ def _facts(rows: list[tuple[str, str]]) -> str:
     return f'<table class="fg-table fg-facts"><tbody>{lines}</tbody></table>'
 
 
-def _command(asked: trainings.Asked) -> str:
-    words = html.escape(trainings.shown_command(asked))
+def _command(form: trainings.TrainForm) -> str:
+    words = html.escape(trainings.format_command(form))
     return f'<div class="fg-hint">The command that does it:</div><pre class="fg-command"><code>{words}</code></pre>'
 
 
 def _data(services: Services, visitor: Visitor, task: str, origin: str, folder: str, upload: list[str] | None) -> str:
     if origin == _EXAMPLE and not services.settings.shared:
-        found = trainings.example_folder(next(info for info in trainings.offered() if info.name == task))
+        found = trainings.example_folder(next(info for info in trainings.list_tasks() if info.name == task))
         if found is None:
             raise InputError(f"Expected example data for {task}, found none on this machine; name a folder.")
         return str(found)

@@ -43,7 +43,7 @@ _PROCESS_BYTES = 700_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class TrainForm:
     """A training to be started."""
 
     task: str
@@ -55,7 +55,7 @@ class Asked:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver is at hand; asked without loading torch."""
+    """Whether an NVIDIA driver is at hand; found without loading torch."""
     return shutil.which("nvidia-smi") is not None
 
 
@@ -112,14 +112,14 @@ def changes(task: str, preset: str, settings: Mapping[str, Any], more: str) -> t
     Raises:
         InputError: a value does not fit.
     """
-    asked = preset_settings(task, preset)
+    preset_values = preset_settings(task, preset)
     own = {key: value for key, value in settings.items() if not key.startswith("optimiser.")}
     nested = {key.removeprefix("optimiser."): value for key, value in settings.items() if key.startswith("optimiser.")}
-    wanted = parse(TrainSettings, {**to_dict(asked), **own})
-    optimiser = parse(OptimiserSettings, {**to_dict(asked.optimiser), **nested})
+    wanted = parse(TrainSettings, {**to_dict(preset_values), **own})
+    optimiser = parse(OptimiserSettings, {**to_dict(preset_values.optimiser), **nested})
     different = [
         f"{prefix}{item.name}={getattr(new, item.name)}"
-        for prefix, old, new in (("", asked, wanted), ("optimiser.", asked.optimiser, optimiser))
+        for prefix, old, new in (("", preset_values, wanted), ("optimiser.", preset_values.optimiser, optimiser))
         for item in fields(new)
         if item.name != "optimiser" and getattr(new, item.name) != getattr(old, item.name)
     ]
@@ -127,12 +127,12 @@ def changes(task: str, preset: str, settings: Mapping[str, Any], more: str) -> t
     return (*different, *typed)
 
 
-def shown_command(asked: Asked) -> str:
+def format_command(form: TrainForm) -> str:
     """The command that does a training, as one would type it."""
-    return shlex.join(["facegen", "train", *command_words(asked.task, asked.preset, asked.data, asked.changes)])
+    return shlex.join(["facegen", "train", *command_words(form.task, form.preset, form.data, form.changes)])
 
 
-def check(services: Services, asked: Asked) -> str:
+def check(services: Services, form: TrainForm) -> str:
     """Hold a training against memory and disk before it starts.
 
     Returns:
@@ -146,10 +146,10 @@ def check(services: Services, asked: Asked) -> str:
 
     from facegen.config import from_dict
 
-    if not asked.data or not Path(asked.data).is_dir():
-        raise InputError(f"Expected a data folder, found {asked.data or 'none'}; choose or upload the data first.")
-    info = find_task(asked.task)
-    request = _request(asked)
+    if not form.data or not Path(form.data).is_dir():
+        raise InputError(f"Expected a data folder, found {form.data or 'none'}; choose or upload the data first.")
+    info = find_task(form.task)
+    request = _request(form)
     settings = request.settings
     if is_limited(services) and not 0 < settings.minutes <= SHARED_MINUTES:
         raise InputError(
@@ -175,10 +175,10 @@ def check(services: Services, asked: Asked) -> str:
     )
 
 
-def _request(asked: Asked) -> "TrainRequest":
+def _request(form: TrainForm) -> "TrainRequest":
     from facegen.training.request import make_request
 
-    return make_request(find_task(asked.task), preset=asked.preset, data=asked.data, changes=asked.changes)
+    return make_request(find_task(form.task), preset=form.preset, data=form.data, changes=form.changes)
 
 
 def _existing(folder: Path) -> Path:
@@ -186,7 +186,7 @@ def _existing(folder: Path) -> Path:
     return folder if folder.exists() else _existing(folder.parent)
 
 
-def start(services: Services, visitor: Visitor, asked: Asked) -> Run:
+def start(services: Services, visitor: Visitor, form: TrainForm) -> Run:
     """Put a training into the queue as a run of its own.
 
     Raises:
@@ -194,8 +194,8 @@ def start(services: Services, visitor: Visitor, asked: Asked) -> Run:
             training already.
         ResourceError: memory or disk do not suffice.
     """
-    check(services, asked)
-    request = _request(asked)
+    check(services, form)
+    request = _request(form)
     busy = [run for run in trainings(services, visitor) if run.status().is_active]
     if is_limited(services) and busy:
         raise InputError(
@@ -264,7 +264,7 @@ def faceset_folder(services: Services, visitor: Visitor, task: str, names: Seque
     if not count or len(wanted) < count:
         what = ("no faceset", "a faceset", "two facesets")[count]
         raise InputError(f"Expected {what} for {task}, found {len(wanted)} chosen; choose other data or cut one out.")
-    folders = [facesets.opened(services, visitor, name).folder.resolve() for name in wanted]
+    folders = [facesets.open_faceset(services, visitor, name).folder.resolve() for name in wanted]
     if count == 1:
         return str(folders[0])
     pair = services.data_folder(visitor)
@@ -309,6 +309,6 @@ def trainings(services: Services, visitor: Visitor) -> list[Run]:
     return [run for run in services.runs(visitor) if run.kind == "train"]
 
 
-def offered() -> tuple[TaskInfo, ...]:
+def list_tasks() -> tuple[TaskInfo, ...]:
     """What can be trained."""
     return TASKS

@@ -65,7 +65,7 @@ def _videos(label: str, name: str) -> gr.File:
 def _wire(
     services: Services,
     shell: Shell,
-    asked: list[Any],
+    values: list[Any],
     buttons: tuple[gr.Button, gr.Button],
     made: tuple[gr.HTML, gr.Image, gr.Video],
 ) -> None:
@@ -103,7 +103,7 @@ def _wire(
         return progress_card(services.run(visitor, run_name).cancel())
 
     private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-    begin.click(make, [shell.visitor, shell.consent, *asked], [*made, name], **private)
+    begin.click(make, [shell.visitor, shell.consent, *values], [*made, name], **private)
     pause.click(stop, [shell.visitor, name], made[0], **private)
 
 
