@@ -27,7 +27,7 @@ from facegen.training.logger import COMMANDS
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
 from facegen.ui.services import Services, StudioSettings, Visitor
-from facegen.ui.tabs import train
+from facegen.ui.tabs.train import tab as train
 from facegen.ui.tabs.faceset import facesets
 from facegen.ui.tabs.train import trained, trainings
 from facegen.ui.tabs.train.example_set import make_example_set
