@@ -27,8 +27,8 @@ from facegen.training.logger import COMMANDS
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
 from facegen.ui.services import Services, StudioSettings, Visitor
-from facegen.ui.tabs.train import tab as train
 from facegen.ui.tabs.faceset import facesets
+from facegen.ui.tabs.train import tab as train
 from facegen.ui.tabs.train import trained, trainings
 from facegen.ui.tabs.train.example_set import make_example_set
 from tests.conftest import SHARED_DATA
