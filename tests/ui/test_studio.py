@@ -1,5 +1,6 @@
 """The page as a whole: it builds from nothing, asks nobody outside, and offers every option and endpoint."""
 
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,7 +12,9 @@ from facegen.talk.options import TalkOptions
 from facegen.ui import theme
 from facegen.ui.studio import build_studio
 from facegen.ui.tabs.swap.layout import ASKED_OTHERWISE, LABELS
+from tests.conftest import REPOSITORY
 
+TABS = ["Swap", "Generate", "Talk", "Faceset", "Train", "Runs", "Models", "Verify"]
 ENDPOINTS = {
     "/generate",
     "/generate_sweep",
@@ -44,8 +47,7 @@ def test_the_page_builds_without_weights_network_or_torch() -> None:
 
 def test_every_tab_is_there(studio) -> None:
     labels = [block.label for block in studio.blocks.values() if block.get_block_name() == "tabitem"]
-    tabs = ["Swap", "Generate", "Talk", "Faceset", "Train", "Runs", "Models", "Verify"]
-    assert [label for label in labels if label in tabs] == tabs
+    assert [label for label in labels if label in TABS] == TABS
 
 
 def test_every_swap_option_has_a_widget(studio) -> None:
@@ -64,6 +66,13 @@ def test_every_talk_option_has_a_widget(studio) -> None:
 def test_what_the_tabs_do_is_a_named_endpoint(studio) -> None:
     assert set(studio.get_api_info()["named_endpoints"]) == ENDPOINTS
     assert not studio.get_api_info()["unnamed_endpoints"]
+
+
+def test_the_page_of_the_docs_lists_every_tab_and_endpoint(studio) -> None:
+    page = (REPOSITORY / "docs" / "studio.md").read_text(encoding="utf-8")
+    table = page[page.index("| endpoints |") : page.index("```python")]
+    assert set(re.findall(r"`(/[a-z_]+)`", table)) == set(studio.get_api_info()["named_endpoints"])
+    assert all(f"| {tab} |" in page for tab in TABS)
 
 
 def test_nothing_is_fetched_from_elsewhere(studio) -> None:
