@@ -59,14 +59,13 @@ class Field:
     @property
     def is_repeated(self) -> bool:
         """Whether the option may be given several times."""
-        return _origin(self.hint) is tuple or self.is_by_key
+        return get_origin(self.hint) is tuple or self.is_by_key
 
     @property
     def is_by_key(self) -> bool:
         """Whether each value is written as KEY=VALUE."""
-        return _origin(self.hint) is not None and isinstance(_origin(self.hint), type) and issubclass(
-            _origin(self.hint), Mapping
-        )  # fmt: skip
+        origin = get_origin(self.hint)
+        return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,29 +106,62 @@ def job_command(
         without: fields that the function takes in its own way.
     """
     offered = [item for item in fields_of(job.request) if item.name not in without]
+    door_options = [item for name, item in _DOOR.items() if name != "consent" or job.consent]
 
     def decorate(function: Callable[..., None]) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(**typed: Any) -> None:
-            values: Values = {}
-            for item in offered:
-                _put(values, item, typed.pop(item.name))
-            door = Door(**{name: typed.pop(name) for name in _DOOR if name in typed}, **_missing(typed, job))
+            values = _take_values(offered, typed)
+            door = Door(**{"consent": True, **{item.name: typed.pop(item.name) for item in door_options}})
             function(values, door, **typed)
 
-        own = [item for item in inspect.signature(function).parameters.values() if item.name not in ("values", "door")]
-        door_options = [item for name, item in _DOOR.items() if name != "consent" or job.consent]
-        parameters = [*(_parameter(item) for item in offered), *own, *door_options]
-        parameters = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        call.__annotations__ = {item.name: item.annotation for item in parameters}
-        return call
+        return _with_parameters(call, function, offered, door_options, ("values", "door"))
 
     return decorate
 
 
-def _missing(typed: Values, job: Job[Any, Any]) -> Values:
-    return {} if job.consent else {"consent": True}
+def with_options(cls: type, *, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., Any]]:
+    """Gives a function `(*, options, **own_options)` an option for each field of a dataclass whose fields have defaults.
+
+    Args:
+        cls: the dataclass; its bounds are checked where it is built.
+        without: fields that the function takes in its own way.
+    """
+    offered = [item for item in fields_of(cls) if item.name not in without]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(**typed: Any) -> None:
+            options = _take_values(offered, typed)
+            function(**typed, options=options)
+
+        return _with_parameters(call, function, offered, [], ("options",))
+
+    return decorate
+
+
+def _take_values(offered: Iterable[Field], typed: Values) -> Values:
+    """Takes the values of fields out of what was typed."""
+    values: Values = {}
+    for item in offered:
+        _put(values, item, typed.pop(item.name))
+    return values
+
+
+def _with_parameters(
+    call: Callable[..., None],
+    function: Callable[..., None],
+    offered: Iterable[Field],
+    more: Iterable[inspect.Parameter],
+    given: tuple[str, ...],
+) -> Callable[..., None]:
+    """`call` with the signature that typer reads: the fields, the function's own parameters but for `given`, and more."""
+    own = [item for item in inspect.signature(function).parameters.values() if item.name not in given]
+    parameters = [*(_parameter(item) for item in offered), *own, *more]
+    parameters = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {item.name: item.annotation for item in parameters}
+    return call
 
 
 def build(job: Job[Q, R], values: Mapping[str, Any]) -> Q:
@@ -287,10 +319,6 @@ def _parameter(item: Field) -> inspect.Parameter:
     return inspect.Parameter(
         item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option]
     )
-
-
-def _origin(hint: Any) -> Any:
-    return get_origin(hint)
 
 
 def _door_option(name: str, hint: Any, default: Any, option: Any) -> inspect.Parameter:

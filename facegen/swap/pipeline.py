@@ -14,8 +14,9 @@ from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.cache import file_fingerprint
-from facegen.jobs.files import check_output_file
+from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
+from facegen.media.join import CONTAINERS
 from facegen.media.journal import Journal
 from facegen.swap import analysis as first_pass
 from facegen.swap.assignment import SourceAssignment, check_people
@@ -25,11 +26,15 @@ from facegen.swap.jobs import SWAP
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import StageClock, swap_image
 from facegen.swap.request import SwapRequest, SwapResult, request_key
-from facegen.swap.result import PICTURES, VIDEOS, sign
 from facegen.swap.sources import load_sources
 from facegen.swap.timeline import read_timeline
 
 _IDENTITIES_KEPT = 8
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+"""Suffixes of a picture that a swap can write."""
+VIDEOS = tuple(CONTAINERS)
+"""Suffixes of a video that a swap can write."""
 
 
 class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
@@ -264,3 +269,18 @@ def _numbered(faces: list[Face]) -> list[Face]:
     """Faces of one picture with person numbers, counted from the left."""
     from_left = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
     return [face.replace(person_id=number) for number, face in enumerate(from_left)]
+
+
+def sign(request: SwapRequest) -> tuple[str, ...]:
+    """Attach the content credentials to the output; returns what the user should know about them.
+
+    Raises:
+        ResourceError: they cannot be written.
+    """
+    claims = provenance.Claims(
+        job="swap",
+        engine=request.options.engine.partition(":")[0],
+        parent=request.target,
+        sources=tuple(path for path in paths(request) if path != request.target and not Path(path).is_dir()),
+    )
+    return provenance.sign_output(request.output, claims)

@@ -9,9 +9,8 @@ from facegen import media, provenance
 from facegen.errors import InputError
 from facegen.jobs import OnProgress, Progress
 from facegen.jobs.files import check_output_file
-from facegen.swap.pipeline import SwapPipeline
+from facegen.swap.pipeline import PICTURES, SwapPipeline, sign
 from facegen.swap.request import SwapRequest
-from facegen.swap.result import PICTURES, sign
 from facegen.swap.timeline import read_timeline
 
 MAX_FRAMES = 60
