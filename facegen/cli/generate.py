@@ -63,5 +63,8 @@ def arguments(request: GenerateRequest) -> list[str]:
 def dataset(values: Values, door: Door) -> None:
     """Prepare training data: align, resize, change brightness, choose, measure the five values, make variants."""
     result = run_job(DATASET, build(DATASET, values), door)
-    for name in result.skipped[:10] if not door.as_json else ():
+    if door.as_json:
+        return
+    for name in result.skipped[:10]:
         typer.echo(f"Skipped {name}: no usable face.", err=True)
+    typer.echo(result.table, err=True)

@@ -83,7 +83,7 @@ class GenerateResult(Result):
     @property
     def summary(self) -> str:
         """Files and seconds, in words."""
-        return f"{len(self.files)} files in {self.seconds:.1f} s."
+        return f"{len(self.files)} {'file' if len(self.files) == 1 else 'files'} in {self.seconds:.1f} s."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,12 @@ class DatasetResult(Result):
 
     @property
     def summary(self) -> str:
+        """Pictures and photographs, in words."""
+        counts = {step: count for step, count, _ in self.rows}
+        return f"{counts['training pictures']} training pictures of {counts['photographs']} photographs."
+
+    @property
+    def table(self) -> str:
         """The steps, a line each."""
         return "\n".join(f"{step:24} {count:8}  {text}" for step, count, text in self.rows)
 

@@ -7,7 +7,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.generate.dataset.preparation import DatasetRequest, make_dataset, parse_keep, read_labels
-from facegen.generate.request import GenerateOptions, GenerateRequest
+from facegen.generate.request import DatasetResult, GenerateOptions, GenerateRequest
 from facegen.generate.sliders import DRAWN, MEASURED, NAMES, Sliders
 from facegen.media import write_picture
 from tests.factories import noise_rgb
@@ -69,3 +69,10 @@ def test_a_folder_without_faces_is_refused(tmp_path: Path) -> None:
     write_picture(photographs / "noise.png", noise_rgb(64, 64))
     with pytest.raises(InputError, match="kept none"):
         make_dataset(DatasetRequest(photographs=str(photographs), output=str(tmp_path / "out")))
+
+
+def test_a_dataset_is_summarised_in_one_sentence() -> None:
+    rows = (("photographs", 12, "0 without a usable face"), ("training pictures", 96, "with variants"))
+    made = DatasetResult(rows=rows, skipped=())
+    assert made.summary == "96 training pictures of 12 photographs."
+    assert len(made.table.splitlines()) == 2
