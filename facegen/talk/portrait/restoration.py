@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from facegen.faces import align, mesh
 from facegen.facesets.enhance import EYES
+from facegen.restore.restorer import SIZE, Restorer
 from facegen.talk.portrait.renderer import PostProcess
-
-if TYPE_CHECKING:
-    from facegen.restore import Restorer
 
 Array = np.ndarray
 
-_SIDE = 256
-"""Side of the pictures that the restorer draws, pixels."""
 _BORDER = 12
 
 
 @functools.cache
 def _restorer() -> Restorer:
-    # its network comes with diffusers, of which most talks need nothing
-    from facegen.restore import Restorer
-
     return Restorer()
 
 
@@ -40,13 +32,13 @@ def make_restoration(strength: float) -> PostProcess:
         WeightsError: the restorer's weights are missing.
     """
     restorer = _restorer()
-    frame: Array = np.zeros((_SIDE, _SIDE), np.float32)
+    frame: Array = np.zeros((SIZE, SIZE), np.float32)
     frame[_BORDER:-_BORDER, _BORDER:-_BORDER] = 1
     frame = cv2.GaussianBlur(frame, (0, 0), 5)[..., None]
 
     def restore(picture_rgb: np.ndarray, points: Array) -> None:
-        matrix = align.similarity(_eye_centres(points), EYES, _SIDE)
-        small = align.warp(picture_rgb, matrix, _SIDE)
+        matrix = align.similarity(_eye_centres(points), EYES, SIZE)
+        small = align.warp(picture_rgb, matrix, SIZE)
         change = (restorer.restore(small[None], strength)[0].astype(np.float32) - small) * frame
         add_residual(picture_rgb, change, align.invert(matrix))
 
