@@ -114,6 +114,8 @@ def test_cancel_really_stops_the_process_and_the_runs_tab_cleans_up(
     page.locator("#runs-delete").click()
     page.locator("#runs-confirm").click()
     expect(page.locator(f"[data-run='{run.name}']")).to_have_count(0, timeout=WAIT_MS)
+    expect(page.locator("#runs-detail")).to_be_hidden(timeout=WAIT_MS)
+    assert page.locator(".toast-body").count() == 0
     assert not run.path.exists()
 
 

@@ -61,8 +61,9 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     def choose(visitor: Visitor, event: gr.EventData) -> Any:
         return event.run, *refresh(visitor, event.run), gr.Row(visible=False)
 
-    def results(visitor: Visitor, name: str) -> Any:
-        return _results(services, visitor, name)
+    def results(visitor: Visitor, seen: str) -> Any:
+        # not `chosen`: that run may have been deleted
+        return _results(services, visitor, seen.rpartition(":")[0])
 
     @show_errors(1)
     def act(visitor: Visitor, name: str, verb: str) -> str:
@@ -88,7 +89,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     for moment in (tab.select, timer.tick):
         moment(refresh, [shell.visitor, chosen], fresh, trigger_mode="once", **quiet)
     table.click(choose, shell.visitor, [chosen, *fresh, question], **quiet)
-    seen.change(results, [shell.visitor, chosen], [video, picture, files], **quiet)
+    seen.change(results, [shell.visitor, seen], [video, picture, files], **quiet)
     for button, verb in ((cancel, "cancel"), (resume, "resume"), (start, "start")):
         done = button.click(act, [shell.visitor, chosen, gr.State(verb)], words, **quiet)
         done.then(refresh, [shell.visitor, chosen], fresh, **quiet)
