@@ -82,7 +82,13 @@ def test_nothing_is_made_without_consent(
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"colour": 7}, "between 0.0 and 1.0"), ({"nonsense": 1}, "nonsense"), ({"engine": "other"}, "engine")],
+    [
+        ({"colour": 7}, "between 0.0 and 1.0"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"engine": "other"}, "engine"),
+        ({"engine": "autoencoder:/home/anna/runs/anna"}, "name of a run"),
+        ({"engine": "dfm:/home/anna/anna.dfm"}, "name of a run"),
+    ],
 )
 def test_options_that_do_not_fit_are_refused(
     options: dict, sentence: str, shared_studio: StudioProcess, files: tuple[list[str], str], tmp_path: Path

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import InputError
+from facegen.jobs.files import Role, map_paths
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest
 from facegen.ui.endpoints.endpoint import Endpoint, consent, describe_run, files, plain_dict
@@ -26,7 +27,7 @@ def endpoints(services: Services) -> list[Endpoint]:
     ) -> AsyncIterator[Any]:
         """Swap faces and wait: yields how the run stands, at the end with the file that it made."""
         require_consent(consent)
-        run = services.start(visitor, SWAP, _request(sources, target, options, people))
+        run = services.start(visitor, SWAP, _request(services, visitor, sources, target, options, people))
         async for _ in services.watch(run):
             yield describe_run(run), None
         made = services.output(run)
@@ -35,12 +36,18 @@ def endpoints(services: Services) -> list[Endpoint]:
     def swap_start(visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool) -> Any:
         """Put a swap into the queue and return at once; `/run_status` and `/run_result` take the run's name."""
         require_consent(consent)
-        return describe_run(services.start(visitor, SWAP, _request(sources, target, options, people)))
+        return describe_run(
+            services.start(visitor, SWAP, _request(services, visitor, sources, target, options, people))
+        )
 
-    def swap_preview(sources: Any, target: Any, options: Any, people: Any, frame: float, consent: bool) -> Any:
+    def swap_preview(
+        visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, frame: float, consent: bool
+    ) -> Any:
         """One frame of the target, before and after."""
         require_consent(consent)
-        before, after, _ = swaps.preview(services, _request(sources, target, options, people), int(frame))
+        before, after, _ = swaps.preview(
+            services, _request(services, visitor, sources, target, options, people), int(frame)
+        )
         return before, after
 
     def find_people(target: Any, consent: bool) -> Any:
@@ -73,7 +80,7 @@ def endpoints(services: Services) -> list[Endpoint]:
     ]
 
 
-def _request(sources: Any, target: Any, options: Any, people: Any) -> SwapRequest:
+def _request(services: Services, visitor: Visitor, sources: Any, target: Any, options: Any, people: Any) -> SwapRequest:
     options, people = plain_dict(options, "options"), plain_dict(people, "people")
     chosen: dict[int, list[str]] = {}
     for person, numbers in people.items():
@@ -84,4 +91,10 @@ def _request(sources: Any, target: Any, options: Any, people: Any) -> SwapReques
                 f"Expected people as {{person: [number of a source, ...]}}, found {person!r}: {numbers!r}; "
                 "sources count from 0."
             ) from None
-    return swaps.request(sources, target, options, chosen)
+    request = swaps.request(sources, target, options, chosen)
+
+    def own_run(path: str, role: Role) -> str:
+        return str(services.run(visitor, path).path) if role == "model" else path
+
+    # who shares a studio names models by the own runs, not by paths of its machine
+    return map_paths(request, own_run) if services.settings.shared else request
