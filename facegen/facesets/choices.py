@@ -10,7 +10,7 @@ from facegen.config import check
 from facegen.errors import InputError
 from facegen.faces.weights import DETECTORS, DetectorName
 from facegen.jobs.files import INPUT, OUTPUT
-from facegen.jobs.job import Result
+from facegen.jobs.job import Result, count_text
 
 FaceTypeName = Literal["half", "mid_full", "full", "whole_face", "head"]
 Format = Literal["jpg", "png"]
@@ -110,7 +110,7 @@ class ExtractResult(Result):
     def summary(self) -> str:
         """Faces added, in all, and left out, in words."""
         left_out = [f"Left out {count}: {reason}." for reason, count in self.left_out.items()]
-        return " ".join([f"{self.faces} faces added, {self.total} in all.", *left_out])
+        return " ".join([f"{count_text(self.faces, 'face')} added, {self.total} in all.", *left_out])
 
 
 @dataclass(frozen=True, kw_only=True)

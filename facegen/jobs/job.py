@@ -23,6 +23,11 @@ Q = TypeVar("Q")
 R = TypeVar("R", bound="Result")
 
 
+def count_text(count: int, thing: str) -> str:
+    """«1 frame», «2 frames»."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What every job returns; kept as `result.json` in its run. Fields that name files say so as a request's do."""

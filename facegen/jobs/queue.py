@@ -33,7 +33,7 @@ def find_run(name: str, root: Path | None = None) -> Run:
     """
     root = root or runs_home()
     if not _NAME.fullmatch(name) or not (root / name / "request.json").is_file():
-        raise InputError(f"Expected the name of a run in {root}, found {name!r}; see: facegen runs list")
+        raise InputError(f"Expected the name of a run, found {name!r}; see: facegen runs list")
     return Run.open(root / name)
 
 

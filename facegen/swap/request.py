@@ -12,7 +12,7 @@ from facegen.errors import InputError
 from facegen.faces.weights import resolve_detector
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.files import INPUT, OUTPUT
-from facegen.jobs.job import Result
+from facegen.jobs.job import Result, count_text
 from facegen.swap.options import SwapOptions
 
 
@@ -98,8 +98,9 @@ class SwapResult(Result):
     @property
     def summary(self) -> str:
         """Frames, faces and seconds, in words."""
-        again = f" ({self.resumed_frames} frames were done before)" if self.resumed_frames else ""
-        return f"{self.frames} frames, {self.faces} faces in {self.seconds:.1f} s{again}."
+        again = f" ({count_text(self.resumed_frames, 'frame')} done before)" if self.resumed_frames else ""
+        done = f"{count_text(self.frames, 'frame')}, {count_text(self.faces, 'face')}"
+        return f"{done} in {self.seconds:.1f} s{again}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +155,7 @@ class SwapTrainResult(Result):
     @property
     def summary(self) -> str:
         """Frames and steps, in words."""
-        return f"{self.frames} frames after {self.steps} steps of training."
+        return f"{count_text(self.frames, 'frame')} after {count_text(self.steps, 'step')} of training."
 
 
 def analysis_key(target: str | Path, options: SwapOptions) -> str:

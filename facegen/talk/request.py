@@ -11,7 +11,7 @@ from facegen.config import check, to_dict
 from facegen.errors import InputError
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.files import INPUT, OUTPUT
-from facegen.jobs.job import Result
+from facegen.jobs.job import Result, count_text
 from facegen.talk.engines import MOTION_FILE, EngineName, find_motion
 from facegen.talk.options import TalkOptions
 
@@ -67,8 +67,8 @@ class TalkResult(Result):
     @property
     def summary(self) -> str:
         """Frames and seconds, in words."""
-        again = f" ({self.resumed_frames} frames were done before)" if self.resumed_frames else ""
-        return f"{self.frames} frames in {self.seconds:.1f} s{again}."
+        again = f" ({count_text(self.resumed_frames, 'frame')} done before)" if self.resumed_frames else ""
+        return f"{count_text(self.frames, 'frame')} in {self.seconds:.1f} s{again}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class TalkTrainResult(Result):
     def summary(self) -> str:
         """Steps, frames and figures, in words."""
         figures = ", ".join(f"{name} {value:.4g}" for name, value in self.measures.items())
-        return f"Trained {self.steps} steps on {self.frames} frames. {figures}"
+        return f"Trained {count_text(self.steps, 'step')} on {count_text(self.frames, 'frame')}. {figures}"
 
 
 def request_key(request: TalkRequest) -> str:

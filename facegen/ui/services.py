@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -100,6 +101,13 @@ class Services:
     def start_next(self) -> None:
         """Start the oldest queued run now, if nothing else is running."""
         start_queued()
+
+    def results(self, run: Run) -> list[Path]:
+        """The files that a run made for people: those in its results, or where a command line had them written."""
+        made = {path for path in run.results.iterdir() if path.is_file()}
+        with suppress(InputError):  # a result of another version
+            made |= {output} if (output := self.output(run)) is not None else set()
+        return sorted(made)
 
     def output(self, run: Run) -> Path | None:
         """The file that a finished run made, if it is there."""

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
+from facegen.swap.jobs import SWAP
+from facegen.swap.request import SwapRequest, SwapResult
 from facegen.ui.handlers import require_consent
 from facegen.ui.services import Services, StudioSettings, Visitor
 
@@ -81,3 +84,16 @@ def test_watching_ends_with_the_run(services: Services) -> None:
         return [status.state async for status in services.watch(run)]
 
     assert asyncio.run(states()) == ["cancelled"]
+
+
+def test_the_file_of_a_run_is_found_where_the_command_line_wrote_it(tmp_path: Path) -> None:
+    services, made = Services(), tmp_path / "elsewhere.mp4"
+    request = SwapRequest(sources=("face.jpg",), target="clip.mp4", output=str(made))
+    run = SWAP.create_run(request)
+    assert services.results(run) == []
+    made.write_bytes(b"clip")
+    run.keep_result(to_dict(SwapResult(output=str(made), frames=1, faces=1, people=1, seconds=0.1)))
+    assert services.output(run) == made
+    assert services.results(run) == [made]
+    run.keep_result({"output": 3})
+    assert services.results(run) == []

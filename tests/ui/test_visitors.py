@@ -88,6 +88,7 @@ def test_nothing_is_made_without_consent(
         ({"engine": "other"}, "engine"),
         ({"engine": "autoencoder:/home/anna/runs/anna"}, "name of a run"),
         ({"engine": "dfm:/home/anna/anna.dfm"}, "name of a run"),
+        ({"merge": "mask=own, own_mask=/home/anna/runs/mask"}, "name of a run"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

@@ -23,8 +23,7 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     def run_result(visitor: Visitor, name: str) -> Any:
         """The files that a run made."""
-        made = sorted(path for path in services.run(visitor, name).results.iterdir() if path.is_file())
-        return [services.publish(visitor, path) for path in made]
+        return [services.publish(visitor, path) for path in services.results(services.run(visitor, name))]
 
     def run_cancel(visitor: Visitor, name: str) -> Any:
         """Stop a run and all its processes."""

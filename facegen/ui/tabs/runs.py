@@ -163,7 +163,7 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
 
 def _results(services: Services, visitor: Visitor, name: str) -> tuple[Any, Any, Any]:
     """Updates of the video, the picture and the list of files."""
-    paths = [services.publish(visitor, path) for path in _made(services.run(visitor, name))] if name else []
+    paths = [services.publish(visitor, path) for path in _made(services, services.run(visitor, name))] if name else []
     video = next((path for path in paths if path.lower().endswith(VIDEO_SUFFIXES)), None)
     picture = next((path for path in paths if path.lower().endswith(PICTURE_SUFFIXES)), None)
     return (
@@ -173,9 +173,9 @@ def _results(services: Services, visitor: Visitor, name: str) -> tuple[Any, Any,
     )
 
 
-def _made(run: Run) -> list[Path]:
+def _made(services: Services, run: Run) -> list[Path]:
     """The files that a run made for people: its results, or a training's exported model and its strip of previews."""
     if run.kind != "train":
-        return sorted(path for path in run.results.iterdir() if path.is_file())
+        return services.results(run)
     strip = trained.preview(run)[1]
     return [*trained.exports(run), *([strip] if strip else [])]
