@@ -88,9 +88,14 @@ class Examples:
         if found is None:
             known = ", ".join(example.name for example in EXAMPLES)
             raise InputError(f"Expected the name of an example, found {name!r}; there are: {known}.")
-        return [str(self._file(source)) for source in found.sources], str(self._file(found.target))
+        return [str(self.file(source)) for source in found.sources], str(self.file(found.target))
 
-    def _file(self, name: str) -> Path:
+    def file(self, name: str) -> Path:
+        """Path of a portrait or clip inside the studio's temporary folder; the page may read no package's folder.
+
+        Raises:
+            InputError: the package of a portrait is not installed.
+        """
         with self._lock:
             self.folder.mkdir(parents=True, exist_ok=True)
             if name in CLIPS:

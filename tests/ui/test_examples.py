@@ -6,7 +6,7 @@ import pytest
 
 from facegen import media
 from facegen.errors import InputError
-from facegen.ui.examples import EXAMPLES, Examples, portrait_path, thumbnail
+from facegen.ui.examples import EXAMPLES, PORTRAITS, Examples, portrait_path, thumbnail
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
@@ -32,3 +32,11 @@ def test_thumbnails_are_inside_the_page() -> None:
 def test_an_unknown_example_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="collins_to_hopper"):
         Examples(tmp_path).files("../../etc/passwd")
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_a_portrait_is_offered_from_the_studios_own_folder(name: str, tmp_path: Path) -> None:
+    # the page may not read the folder of an installed package
+    path = Examples(tmp_path).file(name)
+    assert path.parent == tmp_path
+    assert path.read_bytes() == portrait_path(name).read_bytes()

@@ -20,7 +20,7 @@ from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize_speech
-from facegen.ui.examples import PORTRAITS, portrait_path, thumbnail
+from facegen.ui.examples import PORTRAITS, thumbnail
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
@@ -106,7 +106,7 @@ def build(services: Services, shell: Shell) -> None:
             show_progress="hidden",
             api_visibility="private",
         )
-    _wire_portrait(inputs, examples, status, pictured)
+    _wire_portrait(services, inputs, examples, status, pictured)
     _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
 
@@ -195,7 +195,9 @@ def _show_outcome() -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
     return pictured, result, download
 
 
-def _wire_portrait(inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image) -> None:
+def _wire_portrait(
+    services: Services, inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image
+) -> None:
     @show_errors(2)
     def look(portrait: str | None, second: str) -> Any:
         if not portrait:
@@ -204,7 +206,7 @@ def _wire_portrait(inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, pictu
         return note(words), picture
 
     def use_example(event: gr.EventData) -> str:
-        return str(portrait_path(event.example))
+        return str(services.examples.file(event.example))
 
     second = inputs.option("frame")
     for moment in (inputs.portrait.change, second.blur, second.submit):
