@@ -69,25 +69,6 @@ def is_gpu_in_sight() -> bool:
     return sys.platform != "linux" or any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 
-def choose_dtype(name: str = "auto", device: str = "auto") -> "torch.dtype":
-    """The number format called `name` («auto», «float32», «bfloat16», «float16») for `device`.
-
-    «auto» is bfloat16 on a CUDA card that has it and float32 elsewhere: on a CPU without AMX, half formats are slower.
-
-    Raises:
-        InputError: the name is none of these.
-    """
-    import torch
-
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name == "auto":
-        on_cuda = choose_device(device).type == "cuda"
-        return torch.bfloat16 if on_cuda and torch.cuda.is_bf16_supported() else torch.float32
-    if name not in known:
-        raise InputError(f"Expected a number format of auto, {', '.join(known)}, found {name!r}; choose one.")
-    return known[name]
-
-
 def is_bfloat16_fast(device: "torch.device") -> bool:
     """Whether convolutions are faster in bfloat16 than in float32: recent GPUs, and CPUs with avx512_bf16 or AMX."""
     import torch

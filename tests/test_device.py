@@ -1,4 +1,4 @@
-"""Device, number format, seed, and what is really in use."""
+"""Device, seed, and what is really in use."""
 
 import random
 
@@ -20,15 +20,8 @@ def test_unknown_names_are_refused() -> None:
         device.choose_device("toaster")
     with pytest.raises(ResourceError, match="CUDA devices"):
         device.choose_device("cuda:77")
-    with pytest.raises(InputError, match="float32"):
-        device.choose_dtype("int4")
     with pytest.raises(InputError, match="seed"):
         device.seed_everything(-1)
-
-
-def test_dtype() -> None:
-    assert device.choose_dtype("auto", "cpu") is torch.float32
-    assert device.choose_dtype("bfloat16") is torch.bfloat16
 
 
 def test_same_seed_gives_the_same_numbers() -> None:

@@ -10,7 +10,6 @@ import functools
 import importlib
 import inspect
 import json
-import shlex
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
@@ -247,11 +246,6 @@ def own_arguments(request: Any, items: Iterable[Field]) -> list[str]:
         else:
             named += _flags(item, value)
     return words + named
-
-
-def render_text(job: Job[Q, R], request: Q, run: Run | None = None) -> str:
-    """`render` as one line for a shell."""
-    return shlex.join(render(job, request, run))
 
 
 def _flags(item: Field, value: Any) -> list[str]:

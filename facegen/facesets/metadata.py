@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from facegen.errors import InputError
-from facegen.facesets.faceset import METADATA, PICTURES, Faceset, read_records, write_records
+from facegen.facesets.faceset import PICTURES, Faceset, read_records, write_records
 from facegen.facesets.record import FaceRecord, stem_of
 
 
@@ -63,8 +63,3 @@ def _fitted(folder: Path, record: FaceRecord, name: str) -> FaceRecord:
         matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]], np.float32)
         record = record.transform(matrix)
     return record.replace(file_name=name, size=side)
-
-
-def has_metadata(folder: Path) -> bool:
-    """Whether a folder is a faceset."""
-    return (folder / METADATA).is_file()

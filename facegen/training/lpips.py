@@ -30,11 +30,6 @@ def _find(name: str) -> Path | None:
     return next((folder / name for folder in _folders() if (folder / name).is_file()), None)
 
 
-def lpips_available() -> bool:
-    """Whether both files are there."""
-    return _find(BACKBONE) is not None and _find(HEADS) is not None
-
-
 class Lpips(nn.Module):
     """AlexNet's features with a learned weight for each channel."""
 

@@ -1,6 +1,7 @@
 """A training from what the widgets hold to the command, the run, its curves, and the place of its model."""
 
 import json
+import shlex
 import time
 import zipfile
 from dataclasses import replace
@@ -13,7 +14,7 @@ from PIL import Image
 
 from facegen import hub
 from facegen.catalog import find_task
-from facegen.cli.command import render_text
+from facegen.cli.command import render
 from facegen.config import save, to_dict
 from facegen.errors import InputError, ResourceError, WeightsError
 from facegen.faces.parse import FACE, FaceParser
@@ -108,7 +109,7 @@ def test_the_command_shown_is_the_one_that_runs(services: Services, pictures: Pa
     assert shown == f"facegen train autoencoder --preset tiny --data '{pictures}' --set lr=1e-4"
     run = trainings.start(services, Visitor(), asked(pictures, "lr=1e-4"))
     run.cancel()
-    command = render_text(TRAIN, TRAIN.read_request(run))
+    command = shlex.join(render(TRAIN, TRAIN.read_request(run)))
     assert command == shown.replace("lr=1e-4", "optimiser.rate=0.0001")
 
 

@@ -97,11 +97,6 @@ def to_input(pictures_rgb: Tensor) -> Tensor:
     return pictures_rgb * 2 - 1
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Number of trained values."""
-    return sum(p.numel() for p in model.parameters())
-
-
 def fold(model: ParserNet) -> ParserNet:
     """A copy in which each batch norm is folded into its convolution: same result, quicker."""
     folded = copy.deepcopy(model).eval()
