@@ -76,7 +76,7 @@ class PlainData:
     def __init__(self, pack: PackedFaces, device: torch.device) -> None:
         self.pack, self.device = pack, device
         self.skipped: tuple[str, ...] = ()
-        self.places = np.flatnonzero(~pack.held_back())
+        self.places = np.flatnonzero(~pack.is_held_out())
 
     def __len__(self) -> int:
         return len(self.places)

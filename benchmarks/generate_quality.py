@@ -44,9 +44,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/generate_quality.png"))
     asked = parser.parse_args(arguments)
     pack = PackedFaces.read(asked.data)
-    held = np.flatnonzero(pack.held_back())
+    held = np.flatnonzero(pack.is_held_out())
     # the folders lie one after the other, so in any order but their own
-    trained = np.random.default_rng(0).permutation(np.flatnonzero(~pack.held_back()))
+    trained = np.random.default_rng(0).permutation(np.flatnonzero(~pack.is_held_out()))
     pipeline, analyser = GeneratePipeline(), FaceAnalyser()
     count = asked.count
     latents = pipeline.retouch(pipeline.sample(range(count)))

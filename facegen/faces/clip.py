@@ -64,7 +64,7 @@ class FaceTrack:
     rest: np.ndarray
     """(468, 3) float32, see `Face.rest`."""
     skin: np.ndarray
-    """(468, 3) float32, see `skin.usual`; NaN where not known."""
+    """(468, 3) float32, see `skin.median_tones`; NaN where not known."""
 
     def face(self, row: int, track_id: int) -> Face:
         """The face in the frame `indices[row]`."""
@@ -237,7 +237,7 @@ def _finished(track: Track, followed: Followed, person_id: int, embedding: np.nd
         scores=raw.scores,
         embedding=embedding,
         rest=expression.neutral_shape_of_track(points, blendshapes),
-        skin=skin.usual(track.skins),
+        skin=skin.median_tones(track.skins),
     )
 
 

@@ -142,7 +142,7 @@ class Face:
     rest: np.ndarray | None = None
     """(468, 3) float32 canonical cm (`mesh.Pose`): the person's own shape without expression, where a clip told it."""
     skin: np.ndarray | None = None
-    """(468, 3) float32: how the person's skin usually looks, see `skin.usual`, where a clip told it."""
+    """(468, 3) float32: the person's usual skin tones over a clip, see `skin.median_tones`; None without a clip."""
     landmarks68: np.ndarray | None = None
     """(68, 2) float32 pixels from a landmark network of its own (facexlib), where the backend has one."""
 

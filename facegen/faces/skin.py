@@ -18,7 +18,7 @@ DARKER, TINTED, SURE = 0.9, 0.3, 0.25
 """From where on a place disagrees: in brightness, in tint (log RGB), and within how much more of it for certain.
 Shadows change brightness far more than tint."""
 LEAST_SAMPLES = 4
-"""Frames without which nothing is usual."""
+"""Fewer frames than this give no median."""
 LEAST_VERTICES = 4
 """That disagree, for something to be there."""
 REACH_CM = 1.0
@@ -26,7 +26,7 @@ REACH_CM = 1.0
 _SEEN = 0.5
 
 
-def bare(image_rgb: np.ndarray, points: Array) -> Array:
+def sample_tones(image_rgb: np.ndarray, points: Array) -> Array:
     """(468, 3) log RGB of the face at each vertex without the light of this frame; NaN where it is not seen.
 
     Args:
@@ -37,8 +37,8 @@ def bare(image_rgb: np.ndarray, points: Array) -> Array:
     return colours - _light(colours, normals)
 
 
-def usual(samples: list[Array]) -> Array:
-    """(468, 3) the median of what `bare` gave for frames of one person, NaN for what too few of them show."""
+def median_tones(samples: list[Array]) -> Array:
+    """(468, 3) the median of the `sample_tones` for frames of one person, NaN for what too few of them show."""
     if len(samples) < LEAST_SAMPLES:
         return np.full((mesh.VERTEX_COUNT, 3), np.nan, np.float32)
     stack = np.stack(samples).astype(np.float32)
@@ -50,13 +50,13 @@ def usual(samples: list[Array]) -> Array:
     return median.astype(np.float32)
 
 
-def covered(image_rgb: np.ndarray, points: Array, expected: Array) -> Array | None:
+def occlusion(image_rgb: np.ndarray, points: Array, expected: Array) -> Array | None:
     """(h, w) float32 0..1 how surely something stands before the face; None where nothing does.
 
     Args:
         image_rgb: (h, w, 3) uint8, a crop of the face.
         points: (478 or 468, 3) in its pixels.
-        expected: (468, 3) from `usual`.
+        expected: (468, 3) from `median_tones`.
     """
     colours, normals = _seen(image_rgb, points)
     change = colours - expected

@@ -93,7 +93,7 @@ class Track:
     samples: list[Sample] = field(default_factory=list)
     portraits: list[Portrait] = field(default_factory=list)
     skins: list[np.ndarray] = field(default_factory=list)
-    """What `skin.bare` saw now and then, evenly over the whole track."""
+    """`skin.sample_tones` of some frames, evenly over the whole track."""
     confirmed_count: int = 0
     """How many samples there were when the detector last saw this face too."""
     unconfirmed: int = 0
@@ -131,7 +131,7 @@ class Track:
         """Remembers how the skin looks in this frame; of a long track, in fewer and fewer frames."""
         self._offered += 1
         if (self._offered - 1) % self._skin_step == 0:
-            self.skins.append(skin.bare(image_rgb, face.points478).astype(np.float16))
+            self.skins.append(skin.sample_tones(image_rgb, face.points478).astype(np.float16))
         if len(self.skins) >= _SKINS:
             self.skins, self._skin_step = self.skins[::2], self._skin_step * 2
 

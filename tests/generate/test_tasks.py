@@ -103,7 +103,7 @@ def test_faces_are_held_back_whatever_file_they_came_from() -> None:
     pack = small_pack(40)
     others = replace(pack, names=tuple(name.replace(".png", ".webp") for name in pack.names))
     jpegs = replace(pack, names=tuple(name.replace(".png", ".jpg") for name in pack.names))
-    assert (others.held_back(0.3) == jpegs.held_back(0.3)).all()
+    assert (others.is_held_out(0.3) == jpegs.is_held_out(0.3)).all()
 
 
 def test_rare_kinds_are_known_by_what_the_parser_sees() -> None:

@@ -57,7 +57,7 @@ def refit_gender(network: AttributeNet, pack: PackedFaces, seed: int = 0) -> Non
     last = network.head[-1]
     assert isinstance(last, nn.Linear)
     labels = np.array([{"female": 1.0, "male": 0.0}.get(group, np.nan) for group in pack.groups])
-    indices = np.flatnonzero(np.isfinite(labels) & ~pack.held_back())
+    indices = np.flatnonzero(np.isfinite(labels) & ~pack.is_held_out())
     random, batches = np.random.default_rng(seed), []
     for part in np.array_split(indices, max(1, len(indices) // 64)):
         pictures = np.asarray(pack.pictures[part, 0])

@@ -36,7 +36,7 @@ class AttributeData:
         female = np.array([{"female": 1.0, "male": 0.0}.get(g, np.nan) for g in pack.groups], np.float32)
         values = np.concatenate([measured, np.broadcast_to(female[:, None, None], (*measured.shape[:2], 1))], 2)
         self.values = torch.from_numpy(values.reshape(-1, 6))
-        held = np.repeat(pack.held_back(), measured.shape[1])
+        held = np.repeat(pack.is_held_out(), measured.shape[1])
         known = np.isfinite(measured).any(2).reshape(-1)
         self.train_indices = torch.from_numpy(np.flatnonzero(known & ~held))
         self.held_out_indices = torch.from_numpy(np.flatnonzero(known & held))

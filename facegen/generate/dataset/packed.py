@@ -14,9 +14,9 @@ from facegen.faces.parse import GLASSES, HAT
 from facegen.generate.sliders import DRAWN, NAMES
 
 SIDE = 128
-HEAD = NAMES.index("head")
-_AHEAD_DEG = 7.0
 """Side of the packed pictures, pixels."""
+HEAD = NAMES.index("head")
+_FRONTAL_DEG = 7.0
 ARRAYS = ("pictures", "drawn", "measured", "canonical", "flows", "shapes")
 _OPTIONAL = ("large", "classes")
 HELD_BACK = 300 / 3500
@@ -100,10 +100,10 @@ class PackedFaces:
                 np.save(folder / f"{name}.npy", array)
         write_json(folder / "dataset.json", {"names": list(self.names), "groups": list(self.groups)})
 
-    def look_ahead(self) -> np.ndarray:
+    def is_frontal(self) -> np.ndarray:
         """(N,) bool: photographs of faces turned by less than 7 degrees; others are smeared in the canonical frame."""
         turned = np.abs(np.asarray(self.measured[:, 0, HEAD]) - 0.5)
-        return turned < DRAWN["head"].value(_AHEAD_DEG) - 0.5
+        return turned < DRAWN["head"].value(_FRONTAL_DEG) - 0.5
 
     def rare(self) -> np.ndarray:
         """(N,) bool: photographs with glasses or headgear, or a beard, as far as the parser and the light of the chin tell."""
@@ -115,7 +115,7 @@ class PackedFaces:
             found |= (self.classes[:, GLASSES] > _WORN) | (self.classes[:, HAT] > _WORN)
         return found
 
-    def held_back(self, share: float = HELD_BACK) -> np.ndarray:
+    def is_held_out(self, share: float = HELD_BACK) -> np.ndarray:
         """(N,) bool: faces that no training sees, chosen by the hash of their names: the same on every machine."""
         # the same photographs as WebP are the same faces
         names = [

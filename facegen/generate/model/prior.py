@@ -64,7 +64,7 @@ def fit_linear_prior(pack: PackedFaces, texture_codes: int, shape_codes: int, se
         shape_codes: number of those of the shapes.
         seed: of the randomised SVD, and of the choice which anchors are mirror images.
     """
-    kept = ~pack.held_back()
+    kept = ~pack.is_held_out()
     canonical = np.asarray(pack.canonical)[kept]
     textures = canonical_vectors(np.concatenate([canonical, canonical[:, :, ::-1]]))
     shapes = np.asarray(pack.shapes)[kept]
@@ -73,7 +73,7 @@ def fit_linear_prior(pack: PackedFaces, texture_codes: int, shape_codes: int, se
     shape_mean, shape_axes = _pca(shapes, shape_codes, seed)
     count = len(canonical)
     # the far side of a turned face is smeared in the canonical frame: such faces are no anchors
-    frontal = np.flatnonzero(pack.look_ahead()[kept])
+    frontal = np.flatnonzero(pack.is_frontal()[kept])
     chosen = frontal + count * np.random.default_rng(seed).integers(2, size=len(frontal))
     weights = face_weights(pack.mean_shape)
     lengths = np.square(texture_axes).sum(1)

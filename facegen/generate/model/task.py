@@ -56,7 +56,7 @@ class GeneratorData:
         self.pack, self.config, self.device = pack, config, device
         self.skipped: tuple[str, ...] = ()
         self.is_fresh = not start
-        held = pack.held_back()
+        held = pack.is_held_out()
         self.train_indices, self.held_out_indices = np.flatnonzero(~held), np.flatnonzero(held)
 
     def __len__(self) -> int:

@@ -108,7 +108,7 @@ class RetoucherNet(nn.Module):
         """(B, 3, S, S) RGB in [0, 1], the same retouched; `noise` is standard normal of that shape."""
         shares = [*torch.linspace(1, 1 / steps, steps), torch.zeros(())]
         before = drawn * 2 - 1
-        pictures = noised(before, noise)
+        pictures = add_noise(before, noise)
         for share, next_share in pairwise(shares):
             direction = self(pictures, before, share.expand(len(drawn)).to(drawn)).float()
             pictures = pictures.float() + (next_share - share) * direction
@@ -166,7 +166,7 @@ def _places(like: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(x, y, indexing="xy")).expand(count, -1, -1, -1).to(like)
 
 
-def noised(drawn: Tensor, noise: Tensor) -> Tensor:
+def add_noise(drawn: Tensor, noise: Tensor) -> Tensor:
     """(B, 3, S, S) drawings of -1 to 1 with noise, of that shape and standard normal: fine in the face, of all sizes around.
 
     A face stays who it is. What hair, clothes and ground look like a drawing hardly says. Means of 256 pixels two by two are
@@ -175,11 +175,11 @@ def noised(drawn: Tensor, noise: Tensor) -> Tensor:
     side = drawn.shape[-1]
     if side > SIDE:
         means = _halved(noise)
-        added = noised(torch.zeros_like(means), 2 * means)
+        added = add_noise(torch.zeros_like(means), 2 * means)
         return drawn + _doubled(added) + SPREAD * (noise - _doubled(means))
     grains = {size: _enlarged(F.avg_pool2d(noise, size) * size, side) for size in {COARSE, *AROUND}}
     around = sum(deviation * grains[size] for size, deviation in AROUND.items())
-    return drawn + SPREAD * (noise - grains[COARSE] / COARSE) + outside(side).to(drawn) * around
+    return drawn + SPREAD * (noise - grains[COARSE] / COARSE) + outer_weight(side).to(drawn) * around
 
 
 def _enlarged(grains: Tensor, side: int) -> Tensor:
@@ -187,7 +187,7 @@ def _enlarged(grains: Tensor, side: int) -> Tensor:
 
 
 @cache
-def outside(side: int) -> Tensor:
+def outer_weight(side: int) -> Tensor:
     """(side, side) float32: 0 in the face, 1 around it."""
     (x, y), (wide, high) = FACE
     places = torch.arange(side) * (128 / side)

@@ -20,7 +20,7 @@ from facegen.generate.frame.variants import CANONICAL
 from facegen.generate.model.generator import FaceGenerator
 from facegen.generate.model.latents import Latents
 from facegen.generate.model.vae import LEADING, NEIGHBOURS
-from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, enlarged, noised, outside
+from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, add_noise, enlarged, outer_weight
 from facegen.generate.sliders import Sliders
 from facegen.restore.checkpoint import load_frozen, save_int8
 from facegen.training.augment import to_float
@@ -125,8 +125,8 @@ class _Pairs:
             raise InputError(
                 f"Expected a dataset with photographs of {side} pixels in {folder}, found none; make it with --large."
             )
-        ahead = pack.look_ahead()
-        held = pack.held_back(max(HELD_BACK, min(LEAST_HELD_BACK, len(pack) / 6) / len(pack)))
+        ahead = pack.is_frontal()
+        held = pack.is_held_out(max(HELD_BACK, min(LEAST_HELD_BACK, len(pack) / 6) / len(pack)))
         trained, held_back = np.flatnonzero(ahead & ~held), np.flatnonzero(ahead & held)
         if min(len(trained), len(held_back)) < 2:
             raise InputError(
@@ -173,7 +173,7 @@ def _drawn(canonical: np.ndarray, sliders: list[Sliders], generator: FaceGenerat
     known = Latents.concat(encoded)
     leading = known.texture[:, :LEADING].cpu()
     drawn = np.empty((len(canonical), DRAWINGS, *canonical.shape[1:3], 3), np.uint8)
-    around = outside(drawn.shape[2])[..., None].numpy()
+    around = outer_weight(drawn.shape[2])[..., None].numpy()
     for start in range(0, len(canonical), _AT_ONCE):
         chosen = range(start, min(start + _AT_ONCE, len(canonical)))
         part, asked = known.take(chosen), sliders[chosen.start : chosen.stop]
@@ -227,7 +227,7 @@ class RetoucherTask(Task):
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
         """Squared error of the direction, at a random share of the way."""
         photographs, drawn = batch["photographs"], batch["drawn"]
-        away = noised(drawn, torch.randn_like(drawn))
+        away = add_noise(drawn, torch.randn_like(drawn))
         shares = self._shares(drawn)
         between = torch.lerp(photographs, away, shares[:, None, None, None])
         direction = model(between, drawn, shares)
@@ -245,7 +245,7 @@ class RetoucherTask(Task):
         assert isinstance(data, RetoucherData)
         photographs, drawn = data.shown(64)
         random = torch.Generator().manual_seed(0)
-        away = noised(drawn, torch.randn(drawn.shape, generator=random).to(drawn))
+        away = add_noise(drawn, torch.randn(drawn.shape, generator=random).to(drawn))
         shares = torch.linspace(LEAST_SHARE if self.network.fine else 0.02, 0.98, len(drawn), device=drawn.device)
         between = torch.lerp(photographs, away, shares[:, None, None, None])
         parts = (t.split(_AT_ONCE) for t in (between, drawn, shares))

@@ -80,7 +80,7 @@ class OcclusionDetector:
             visibility *= 1 - rims * np.minimum(cv2.dilate(glasses, np.ones((5, 5), np.uint8)) * 2, 1)
         if is_target and face.skin is not None:
             vertices = np.column_stack([points, face.points478[:, 2] * np.linalg.norm(matrix[0, :2])])
-            unlike_skin = skin.covered(picture, vertices.astype(np.float32), face.skin)
+            unlike_skin = skin.occlusion(picture, vertices.astype(np.float32), face.skin)
             if unlike_skin is not None:
                 visibility *= 1 - unlike_skin
         return VisibilityMask(
