@@ -92,7 +92,7 @@ class Trainer:
             self.say(f"Skipped {len(self.data.skipped)} files that cannot be used: {shown}.")
 
     def train(self, *, resume: bool = False) -> TrainSummary:
-        """Trains to the planned end, or until asked to stop by SIGTERM or `logger.send_command`.
+        """Trains to the planned end, or until SIGTERM or `logger.send_command` stops it.
 
         Raises:
             InputError: the folder holds a training and `resume` is False, or one of another model.
@@ -161,32 +161,32 @@ class Trainer:
             self.position.step = step
             self.position.elapsed += time.monotonic() - started
             logger.log_step(step, self._progress(step), losses, self.stepper.rate, loader.waited_seconds)
-            asked = logger.read_commands()
+            commands = logger.read_commands()
             if time.monotonic() - last_save > 60 * self.settings.save_minutes:
-                asked.add("save")
+                commands.add("save")
             if self.stop_asked.is_set():
-                asked.add("stop")
+                commands.add("stop")
             if self.on_progress:
                 try:
                     self.on_progress(self._progress(step), logger.line)
                 except Cancelled:
-                    asked.add("stop")
-            asked = self._agree(asked)
-            if step % self.settings.save_every == 0 or asked & {"save", "stop"}:
+                    commands.add("stop")
+            commands = self._agree(commands)
+            if step % self.settings.save_every == 0 or commands & {"save", "stop"}:
                 if not self.stepper.is_finite():
                     self._roll_back(logger)
                     continue
-                if "stop" in asked:
+                if "stop" in commands:
                     self.measures = {}  # whoever stops a training waits seconds, not minutes
                 else:
                     self._measure(logger)
                 self._save()
                 last_save = time.monotonic()
-            if "export" in asked or (self.settings.export_every and step % self.settings.export_every == 0):
+            if "export" in commands or (self.settings.export_every and step % self.settings.export_every == 0):
                 self._export(f"step-{step:08d}")
-            if "stop" in asked:
+            if "stop" in commands:
                 self.is_stopped = True
-            elif "finish" in asked:
+            elif "finish" in commands:
                 return
 
     def _finish(self, logger: TrainLogger) -> TrainSummary:
@@ -284,7 +284,7 @@ class Trainer:
         return made
 
     def _agree(self, words: set[str]) -> set[str]:
-        """What the main process was asked, and its clock, in every process."""
+        """The commands to the main process, and its clock, in every process."""
         if self.accelerator.num_processes == 1:
             return words
         said: list[Any] = [words, self.position.elapsed]
@@ -298,12 +298,12 @@ def _silent(_line: str) -> None:
 
 
 @contextmanager
-def _stop_on_sigterm(asked: threading.Event) -> Iterator[None]:
+def _stop_on_sigterm(stop: threading.Event) -> Iterator[None]:
     """While inside, SIGTERM asks for a stop with a checkpoint instead of ending the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
         yield
     finally:

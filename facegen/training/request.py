@@ -1,4 +1,4 @@
-"""What was asked of a training: written into its run folder, and enough to repeat it."""
+"""The request of a training: written into its run folder, and enough to repeat it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORT_NAMES = {"lr": "optimiser.rate", "batch": "batch_size"}
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRequest:
-    """One training as asked for."""
+    """One training."""
 
     FORMAT: ClassVar[int] = 1
 

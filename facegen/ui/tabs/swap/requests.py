@@ -142,14 +142,14 @@ def patches_archive(services: Services, visitor: Visitor, run: Run) -> str | Non
     return shutil.make_archive(str(services.visitor_folder(visitor) / f"{run.name}-{PATCHES}"), "zip", folder)
 
 
-def preview(services: Services, asked: SwapRequest, frame: int) -> tuple[np.ndarray, np.ndarray, float]:
+def preview(services: Services, swap_request: SwapRequest, frame: int) -> tuple[np.ndarray, np.ndarray, float]:
     """One frame before and after, (H, W, 3) RGB uint8 each, and the seconds that it took.
 
     Raises:
         InputError: the request cannot be done.
     """
     begun = time.perf_counter()
-    before, after = services.pipeline().preview(asked, frame_index=frame)
+    before, after = services.pipeline().preview(swap_request, frame_index=frame)
     return before, after, time.perf_counter() - begun
 
 
