@@ -39,11 +39,11 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     for name in named or COMMANDS:
         if find_spec(f"facegen.cli.{name}") is None:
             continue
-        # `facegen swap` and `facegen talk` take options themselves, so their «train» stands in a module of its own
-        is_train = name in ("swap", "talk") and tuple(arguments[:2]) == (name, "train")
-        module = import_module(f"facegen.cli.{name}_train" if is_train else f"facegen.cli.{name}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
+        module = import_module(f"facegen.cli.{name}")
+        # `facegen swap` and `facegen talk` take options themselves, so their «train» is a group of its own
+        group = "train_app" if tuple(arguments[1:2]) == ("train",) and hasattr(module, "train_app") else "app"
+        if hasattr(module, group):
+            app.add_typer(getattr(module, group), name=name)
         else:
             app.command(name)(getattr(module, name))
     return app

@@ -12,6 +12,7 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -20,7 +21,7 @@ import typer
 
 from facegen.config import field_help, to_dict
 from facegen.errors import InputError
-from facegen.jobs import Job, Run
+from facegen.jobs import Job, OnProgress, Run
 from facegen.jobs.files import paths
 from facegen.jobs.job import Result
 
@@ -183,8 +184,6 @@ def _build(cls: type[Q], values: Mapping[str, Any]) -> Q:
 
 def run_job(job: Job[Q, R], request: Q, door: Door) -> R:
     """Runs a job as a command does: with a bar, its consent said, its result printed."""
-    from facegen.cli.progress import progress_bar
-
     ask_consent(job, door)
     run = job.open_run(request, door.run) if door.run is not None else None
     pipeline = job.load_pipeline()(on_line=functools.partial(typer.echo, err=True))
@@ -331,3 +330,19 @@ _DOOR = {
         "verbose", bool, False, typer.Option("--verbose", help="Also print how long each stage took.")
     ),
 }
+
+
+@contextmanager
+def progress_bar() -> Iterator[OnProgress | None]:
+    """A bar with what is done and the time left; None where the output is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Starting", total=1.0)
+        yield lambda fraction, text: bar.update(task, completed=fraction, description=text)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facegen.cli.command import Door, Values, build, job_command, run_job, with_options
+from facegen.cli.command import Door, Values, build, job_command, progress_bar, run_job, with_options
 from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, open_faceset, said
-from facegen.cli.progress import progress_bar
 from facegen.errors import InputError
 from facegen.facesets.choices import (
     CLEAN_REASONS,

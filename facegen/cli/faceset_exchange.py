@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facegen.cli.progress import progress_bar
+from facegen.cli.command import progress_bar
 from facegen.facesets.choices import EXPORTS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 
 from facegen.cli.command import Door, Values, ask_consent, build, job_command, run_job
 from facegen.errors import InputError
-from facegen.swap.jobs import SWAP
+from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.request import SwapRequest
 
 
@@ -63,10 +63,28 @@ def _assign_people(values: Values, entries: Sequence[str]) -> None:
 
 
 def _preview(request: SwapRequest, count: int, door: Door) -> None:
-    from facegen.cli.progress import progress_bar
+    from facegen.cli.command import progress_bar
     from facegen.swap import SwapPipeline, write_contact_sheet
 
     ask_consent(SWAP, door)
     with progress_bar() as on_progress:
         write_contact_sheet(SwapPipeline(), request, count, on_progress)
     typer.echo(f"Wrote {request.output}", err=True)
+
+
+train_app = typer.Typer(help="Train a swap for two people and merge it.", no_args_is_help=True)
+
+
+@train_app.callback()
+def _group() -> None:
+    """Keeps «train» a command of its own."""
+
+
+@train_app.command()
+@job_command(SWAP_TRAIN)
+def train(values: Values, door: Door) -> None:
+    """Put B's face on A: extract, clean, mask, train to a time budget, export and merge.
+
+    Ctrl-C stops it; the same command with the same --run goes on at the step it was at.
+    """
+    run_job(SWAP_TRAIN, build(SWAP_TRAIN, values), door)

@@ -6,7 +6,7 @@ import typer
 
 from facegen.cli.command import Door, Values, build, job_command, run_job
 from facegen.errors import InputError
-from facegen.talk.jobs import TALK
+from facegen.talk.jobs import TALK, TALK_TRAIN
 
 
 @job_command(TALK, without=("audio",))
@@ -34,3 +34,29 @@ def talk(
 
         request = replace(request, audio=str(synthesize_speech(text, voice)))
     run_job(TALK, request, door)
+
+
+train_app = typer.Typer(help="Train a person's own field from a video.", no_args_is_help=True)
+
+
+@train_app.callback()
+def _group() -> None:
+    """Keeps «train» a command of its own."""
+
+
+@train_app.command()
+@job_command(TALK_TRAIN)
+def train(
+    values: Values,
+    door: Door,
+    model: Annotated[str, typer.Option(help="What is trained: dfrf, the dynamic facial radiance field.")] = "dfrf",
+) -> None:
+    """Prepare a video and train the field of the person in it, to a time budget.
+
+    Ctrl-C stops it; the same command with the same --run goes on at the step it was at.
+    """
+    if model != "dfrf":
+        raise InputError(f"Expected the model dfrf, found {model!r}; the motion network is trained by «train motion».")
+    result = run_job(TALK_TRAIN, build(TALK_TRAIN, values), door)
+    if not door.as_json:
+        typer.echo(f"Use it: facegen talk --engine dfrf:{result.run} --audio said.wav --output talks.mp4", err=True)

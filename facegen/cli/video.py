@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facegen.cli.progress import progress_bar
+from facegen.cli.command import progress_bar
 
 app = typer.Typer(
     help="Look at clips, cut, join and denoise them; stills out of a clip and back.", no_args_is_help=True

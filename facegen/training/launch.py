@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def launch_processes(count: int, arguments: Sequence[str]) -> None:
         Cancelled: they were stopped.
     """
     command = [
-        *(sys.executable, "-m", "facegen.training.workers", "--multi_gpu", "--num_processes", str(count)),
+        *(sys.executable, "-m", "facegen.training.launch", "--multi_gpu", "--num_processes", str(count)),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
         *("-m", "facegen", *arguments),
     ]
@@ -133,3 +134,29 @@ def export_from(
     files.load_weights(model, weights, chosen.folder)
     output.mkdir(parents=True, exist_ok=True)
     return dict(task.export(model.eval(), output))
+
+
+def _launch_workers() -> int:
+    """`accelerate launch` without its own traceback where a worker fails: the worker has said what was wrong.
+
+    Returns:
+        0, or the exit code of the worker that failed first; 130 where a signal stopped them.
+    """
+    from accelerate.commands import launch
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    # the launcher logs a worker's end in words of its own, which say no more than the worker did
+    logging.disable()
+    try:
+        launch.main()
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        return max(failure.exitcode, 1)
+    except SignalException:
+        return STOPPED
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(_launch_workers())

@@ -5,23 +5,33 @@ float32 even under autocast.
 
 Own code rather than piq 0.8: its SSIM agrees to 1e-7 but not to the bit and loses digits under bfloat16 autocast (0.94531
 for 0.94560), its MS-SSIM refuses pictures below 161 pixels, its GMSD is of another grey, and its import doubles torch's.
+
+LPIPS needs two well-known files in the `lpips` folder below facegen's weights (or torch's own hub cache):
+`alexnet-owt-7be5be79.pth` (torchvision) and `lpips_alex.pth` (the authors' version 0.1 heads).
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.errors import InputError
-from facegen.training.lpips import lpips
+from facegen.config import home
+from facegen.errors import InputError, WeightsError
 
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 GMSD_C = 0.0026
+LPIPS_BACKBONE, LPIPS_HEADS = "alexnet-owt-7be5be79.pth", "lpips_alex.pth"
+LPIPS_LAYERS = (1, 4, 7, 9, 11)
+"""Layers of AlexNet's features after which LPIPS compares pictures: each ReLU."""
+LPIPS_MEAN, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 EYES_MOUTH_FACTOR = 300.0
 """Weight of the eyes-and-mouth term; DeepFaceLab's, where the other terms are weighted by 10."""
 
@@ -135,6 +145,70 @@ def total_variation(drawn: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared step between neighbours in the drawn picture; the wanted one does not matter."""
     across = (drawn[..., 1:] - drawn[..., :-1]).square().mean()
     return across + (drawn[..., 1:, :] - drawn[..., :-1, :]).square().mean()
+
+
+def _lpips_folders() -> tuple[Path, ...]:
+    return home() / "weights" / "lpips", Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _find_lpips_file(name: str) -> Path | None:
+    return next((folder / name for folder in _lpips_folders() if (folder / name).is_file()), None)
+
+
+class Lpips(nn.Module):
+    """Learned perceptual distance: AlexNet's features, a weight for each channel (Zhang et al., arXiv:1801.03924)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import alexnet
+
+        self.features = alexnet(weights=None).features
+        self.heads = nn.ParameterList(torch.ones(1, c, 1, 1) for c in (64, 192, 384, 256, 256))
+        self.register_buffer("mean", torch.tensor(LPIPS_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor(LPIPS_SCALE).view(1, 3, 1, 1))
+
+    def forward(self, drawn: Tensor, wanted: Tensor) -> Tensor:
+        """(B,) distances of (B, 3, H, W) pictures in [0, 1]; H and W 64 or more."""
+        both = (torch.cat([drawn, wanted]) * 2 - 1 - self.mean) / self.scale
+        total = drawn.new_zeros(len(drawn))
+        for place, layer in enumerate(self.features[: LPIPS_LAYERS[-1] + 1]):
+            both = layer(both)
+            if place in LPIPS_LAYERS:
+                unit = both / (both.square().sum(1, keepdim=True) + 1e-10).sqrt()
+                a, b = unit.chunk(2)
+                total = total + ((a - b).square() * self.heads[LPIPS_LAYERS.index(place)]).sum(1).mean((1, 2))
+        return total
+
+
+def lpips(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Mean LPIPS distance.
+
+    Raises:
+        WeightsError: the weights are not there.
+    """
+    return _load_lpips(str(drawn.device))(drawn.float(), wanted.float()).mean()
+
+
+@functools.cache
+def _load_lpips(device: str) -> Lpips:
+    backbone, heads = _find_lpips_file(LPIPS_BACKBONE), _find_lpips_file(LPIPS_HEADS)
+    if backbone is None or heads is None:
+        raise WeightsError(
+            f"The loss lpips needs {LPIPS_BACKBONE} and {LPIPS_HEADS} in {_lpips_folders()[0]}, which are not there; add them or take "
+            "another loss."
+        )
+    model = Lpips()
+    features: dict[str, Any] = torch.load(backbone, weights_only=True)
+    learned: dict[str, Any] = torch.load(heads, weights_only=True)
+    model.features.load_state_dict(
+        {k.removeprefix("features."): v for k, v in features.items() if k.startswith("features.")}
+    )
+    for place, head in enumerate(model.heads):
+        head.data.copy_(learned[f"lin{place}.model.1.weight"])
+    return model.eval().requires_grad_(False).to(device)
 
 
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {

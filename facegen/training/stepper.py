@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,34 @@ from torch import Tensor, nn
 from facegen.device import choose_device, is_bfloat16_fast, seed_everything
 from facegen.errors import ResourceError
 from facegen.training.checkpoint import Checkpoint, load_weights, pack_optimiser, read_tensors, unpack_optimiser
-from facegen.training.ema import Ema
 from facegen.training.loader import derive_seed
 from facegen.training.optimisers import LrDropout, build_optimiser, rate_at, set_rate
 from facegen.training.settings import TrainSettings
 from facegen.training.task import Task
 
 _ACCELERATE_NAMES = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+
+
+class Ema:
+    """Keeps a copy of the model whose weights are an exponential moving average (Polyak averaging).
+
+    The decay grows from 0.1 to its final value over the first steps, so that the random start is soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Takes in the weights after `step` steps; buffers such as batch statistics are averaged too if float."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        own = self.model.state_dict()
+        floats = [(own[name], value) for name, value in model.state_dict().items() if value.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], weight)
+        for name, value in model.state_dict().items():
+            if not value.is_floating_point():
+                own[name].copy_(value)
 
 
 class Stepper:

@@ -6,9 +6,18 @@ import pytest
 import torch
 
 from facegen.errors import InputError, WeightsError
-from facegen.training import lpips as lpips_module
-from facegen.training.losses import LOSSES, Mixture, dssim, soft_mask, ssim
-from facegen.training.lpips import BACKBONE, HEADS, Lpips, lpips
+from facegen.training import losses
+from facegen.training.losses import (
+    LOSSES,
+    LPIPS_BACKBONE,
+    LPIPS_HEADS,
+    Lpips,
+    Mixture,
+    dssim,
+    lpips,
+    soft_mask,
+    ssim,
+)
 
 PLAIN = sorted(set(LOSSES) - {"lpips", "total_variation"})
 
@@ -104,7 +113,7 @@ def test_soft_mask_keeps_the_inside() -> None:
 
 
 def test_lpips_without_weights_says_what_it_needs(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
-    if lpips_module._find(BACKBONE):
+    if losses._find_lpips_file(LPIPS_BACKBONE):
         pytest.skip("the LPIPS weights are on this machine")
     with pytest.raises(WeightsError, match="take another loss"):
         lpips(*pair)
@@ -115,10 +124,10 @@ def test_lpips_reads_the_usual_files(pair: tuple[torch.Tensor, torch.Tensor], fa
     made = Lpips().requires_grad_(False)
     folder = facegen_home / "weights" / "lpips"
     folder.mkdir(parents=True)
-    torch.save({f"features.{k}": v for k, v in made.features.state_dict().items()}, folder / BACKBONE)
-    torch.save({f"lin{i}.model.1.weight": h.detach() for i, h in enumerate(made.heads)}, folder / HEADS)
-    lpips_module._loaded.cache_clear()
+    torch.save({f"features.{k}": v for k, v in made.features.state_dict().items()}, folder / LPIPS_BACKBONE)
+    torch.save({f"lin{i}.model.1.weight": h.detach() for i, h in enumerate(made.heads)}, folder / LPIPS_HEADS)
+    losses._load_lpips.cache_clear()
     drawn, wanted = pair
     assert float(lpips(wanted, wanted)) == 0
     assert float(lpips(drawn, wanted)) == pytest.approx(float(made(drawn, wanted).mean()), rel=1e-5)
-    lpips_module._loaded.cache_clear()
+    losses._load_lpips.cache_clear()

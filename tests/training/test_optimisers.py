@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from facegen.errors import InputError
-from facegen.training.adabelief import AdaBelief
-from facegen.training.ema import Ema
 from facegen.training.initializers import INITIALIZERS, convolution_aware, initialize
-from facegen.training.optimisers import LrDropout, build_optimiser, rate_at
+from facegen.training.optimisers import AdaBelief, LrDropout, build_optimiser, rate_at
 from facegen.training.settings import OPTIMISERS, OptimiserSettings
+from facegen.training.stepper import Ema
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
