@@ -1,0 +1,5 @@
+"""Rows of docs/media.md, «Colour and geometry»."""
+
+from tests.media.table import Row
+
+ROWS: tuple[Row, ...] = ()

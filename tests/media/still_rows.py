@@ -1,0 +1,5 @@
+"""Rows of docs/media.md, «Stills, transparency and names»."""
+
+from tests.media.table import Row
+
+ROWS: tuple[Row, ...] = ()
