@@ -21,6 +21,7 @@ from facegen.errors import InputError
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
+from facegen.media.read import frame_times
 from facegen.media.segments import SegmentWriter
 from facegen.media.source import display_name, local_url, main_video, open_input, translate_write_errors
 from facegen.media.timeline import PacketTimeline
@@ -104,6 +105,7 @@ def join_segments(
     like: VideoInfo,
     sound_from: str | os.PathLike[str] | None = None,
     is_trimmed: bool = False,
+    is_own_sound: bool = True,
     metadata: Mapping[str, str] | None = None,
     for_browsers: bool = False,
 ) -> tuple[str, ...]:
@@ -116,6 +118,8 @@ def join_segments(
         sound_from: the file whose sound, subtitles, chapters and tags are kept.
         is_trimmed: the frames are a piece of `sound_from`: the first one becomes time zero, and only packets of sound
             that begin between it and the end of the last frame are kept.
+        is_own_sound: `sound_from` is what the frames came from, so that both share their times; otherwise the sound begins
+            with the first frame, which becomes time zero.
         metadata: tags added to those of `sound_from`.
         for_browsers: sound that browsers do not play in this container is encoded as AAC.
 
@@ -133,7 +137,9 @@ def join_segments(
         )
     kind = CONTAINERS[target.suffix.lower()]
     timeline = PacketTimeline(segments, like)
-    shift = timeline.start if is_trimmed else Fraction(0)
+    shift = timeline.start if is_trimmed or not is_own_sound else Fraction(0)
+    sound_start = timeline.start if is_own_sound else Fraction(0)
+    window = (sound_start, sound_start + timeline.end - timeline.start) if is_trimmed else None
     notices: list[str] = []
     with ExitStack() as stack, atomic_output(output) as temporary:
         container = av.open(local_url(temporary), "w", format=kind, container_options=_container_options(kind, like))
@@ -143,9 +149,8 @@ def join_segments(
         streams: list[Iterator[tuple[Fraction, Packet]]] = [timeline.packets(video, shift)]
         if sound_from is not None:
             source = stack.enter_context(open_input(sound_from, "a file with sound"))
-            window = (timeline.start, timeline.end) if is_trimmed else None
             container.metadata.update({k: v for k, v in source.metadata.items() if k not in _FILE_TAGS})
-            container.set_chapters(_copy_chapters(source, shift, window))
+            container.set_chapters(_copy_chapters(source, window))
             tracks, track_notices = open_tracks(source, container, kind, for_browsers=for_browsers)
             notices += track_notices
             streams.append(track_packets(source, tracks, sound_from, window))
@@ -177,6 +182,9 @@ def copy_with_sound(
     with ExitStack() as stack, atomic_output(output) as temporary:
         picture = stack.enter_context(open_input(path))
         source = main_video(picture, path)
+        # the new sound begins with the first frame
+        times, time_base = frame_times(path)
+        window = (times[0] * time_base, Fraction(1 << 40))
         if not container_accepts(kind, source):
             codec = source.codec_context.codec.canonical_name
             raise InputError(
@@ -188,11 +196,11 @@ def copy_with_sound(
         )
         stack.callback(_close_quietly, container)
         container.metadata.update({k: v for k, v in picture.metadata.items() if k not in _FILE_TAGS})
-        container.set_chapters(_copy_chapters(picture, Fraction(0), None))
+        container.set_chapters(_copy_chapters(picture, window))
         video = StreamMapping(source=source, target=copy_stream(container, source), how="copy")
         tracks, notices = open_tracks(sound, container, kind)
         streams = (
-            track_packets(picture, [video], path),
+            track_packets(picture, [video], path, window),
             track_packets(sound, tracks, sound_from),
         )
         for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
@@ -220,8 +228,9 @@ def _copy_video_stream(container: OutputContainer, source: VideoStream, like: Vi
     return stream
 
 
-def _copy_chapters(source: InputContainer, shift: Fraction, window: tuple[Fraction, Fraction] | None) -> list[Any]:
+def _copy_chapters(source: InputContainer, window: tuple[Fraction, Fraction] | None) -> list[Any]:
     chapters = []
+    shift = window[0] if window is not None else Fraction(0)
     for chapter in source.chapters():
         base = chapter["time_base"] or Fraction(1, 1000)
         start, end = chapter["start"] * base, chapter["end"] * base

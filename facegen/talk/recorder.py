@@ -83,6 +83,7 @@ class SegmentRecorder:
             like=like,
             sound_from=request.audio,
             is_trimmed=is_trimmed,
+            is_own_sound=False,
             metadata={"comment": provenance.NOTICE},
             for_browsers=True,
         )

@@ -71,6 +71,11 @@ def replace_sound(source: Path, output: Path) -> tuple[str, ...]:
     return media.replace_sound(named("silent").write(output.parent), source, output)
 
 
+def other_words(source: Path, output: Path) -> tuple[str, ...]:
+    """`facegen video replace-sound` with the input as picture."""
+    return media.replace_sound(source, write_wave(output.parent / "words.wav", babble(1.2)), output)
+
+
 def picture(source: Path, output: Path) -> tuple[str, ...]:
     """Reads and writes a still: what each job on a picture does around its engine."""
     media.write_picture(output, media.read_picture(source))
@@ -92,10 +97,10 @@ def swap(source: Path, output: Path) -> tuple[str, ...]:
 
 def talk(source: Path, output: Path) -> tuple[str, ...]:
     """Other words for the person in the input."""
-    sound = write_wave(output.parent / "words.wav", babble(1.5))
-    return TalkPipeline(analyser=_analyser())(
-        TalkRequest(portrait=str(source), audio=str(sound), output=str(output))
-    ).notices
+    sound = write_wave(output.parent / "words.wav", babble(1.2))
+    request = TalkRequest(portrait=str(source), audio=str(sound), output=str(output))
+    # of the words themselves, which are bare samples, it is said that they are encoded
+    return tuple(text for text in TalkPipeline(analyser=_analyser())(request).notices if "pcm_s16le" not in text)
 
 
 def speak(source: Path, output: Path) -> tuple[str, ...]:
@@ -116,6 +121,7 @@ JOBS: dict[str, Callable[[Path, Path], tuple[str, ...]]] = {
     "denoise": denoise,
     "cut": cut,
     "replace-sound": replace_sound,
+    "other-words": other_words,
     "picture": picture,
     "swap": swap,
     "talk": talk,
