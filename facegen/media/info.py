@@ -1,11 +1,9 @@
 """Properties of a video file: displayed size, timing, colour, streams."""
 
-import math
 import os
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -232,9 +230,3 @@ def _notices(
             "It has more than one video stream; the first is used, cover pictures and the rest are left out."
         )
     return notices
-
-
-def file_key(path: str | os.PathLike[str]) -> tuple[str, int, int]:
-    """Identifies the current content of a file by path, size and modification time."""
-    stat = Path(path).stat()
-    return os.path.abspath(path), stat.st_size, math.floor(stat.st_mtime_ns)

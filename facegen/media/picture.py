@@ -4,7 +4,6 @@ import io
 import json
 import os
 import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -14,19 +13,17 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, Unidentifie
 
 from facegen.errors import InputError
 from facegen.media.output import atomic_output
+from facegen.media.pillow import is_animated, open_image
 from facegen.media.source import MAX_PIXELS, check_readable, check_size, display_name
 
-# EPS and the like are left out: Pillow would run Ghostscript on them.
-# JPEG covers MPO, which Pillow does not know by a name of its own.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 _SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
-    """True when the content of `path`, whatever its name, is one still picture."""
+    """True when the content of `path`, whatever its name, is a still picture, or several that are no film."""
     try:
         with _open(check_readable(path)) as image:
-            return image.format == "MPO" or getattr(image, "n_frames", 1) == 1
+            return not is_animated(image)
     except (InputError, OSError, ValueError, SyntaxError):
         return False
 
@@ -123,16 +120,13 @@ def write_deep_picture(
 
 
 def _open(file: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        # `check_size` decides what is too large, with its own sentence.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            return Image.open(file, formats=_FORMATS)
-        except Image.DecompressionBombError as error:
-            raise InputError(
-                f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found far more in {display_name(file)}: "
-                "make it smaller first."
-            ) from error
+    try:
+        return open_image(file)
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found far more in {display_name(file)}: "
+            "make it smaller first."
+        ) from error
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

@@ -15,10 +15,18 @@ from av.video.stream import VideoStream
 from facegen.errors import InputError
 from facegen.media.color import read_color
 from facegen.media.frame import Frame
-from facegen.media.info import file_key, read_frame_rate, read_origin
+from facegen.media.info import read_frame_rate, read_origin
 from facegen.media.orientation import apply_orientation, read_orientation
 from facegen.media.prefetch import prefetch
-from facegen.media.source import check_readable, check_size, display_name, main_video, open_input, translate_read_errors
+from facegen.media.source import (
+    check_readable,
+    check_size,
+    display_name,
+    file_key,
+    main_video,
+    open_input,
+    translate_read_errors,
+)
 
 # a float is rarely the exact time of a frame; a time within a microsecond of a frame selects it
 _SLACK = Fraction(1, 1_000_000)

@@ -1,6 +1,7 @@
 """Opens local files for reading, in known formats only, and translates the errors of libav and the file system."""
 
 import errno
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facegen.errors import FacegenError, InputError, ResourceError
+from facegen.media.pillow import animation_size, decode_animation
 
 MAX_PIXELS = 64_000_000
 """Pictures and frames with more pixels are refused: 64 megapixels are 192 MB of RGB, and work needs several copies."""
@@ -66,15 +68,24 @@ def check_readable(path: str | os.PathLike[str]) -> Path:
     return file
 
 
+def file_key(path: str | os.PathLike[str]) -> tuple[str, int, int]:
+    """Identifies the current content of a file by path, size and modification time."""
+    stat = Path(path).stat()
+    return os.path.abspath(path), stat.st_size, math.floor(stat.st_mtime_ns)
+
+
 @contextmanager
 def open_input(path: str | os.PathLike[str], expected: str = "a video") -> Iterator[InputContainer]:
-    """Opens `path` with libav; `expected` is named in the message of an error.
+    """Opens `path` with libav, an animation as the clip it is decoded into; `expected` is named in the message of an error.
 
     Raises:
         InputError: it is not a readable media file.
     """
     file = check_readable(path)
     with translate_read_errors(file, expected):
+        if (size_wh := animation_size(file)) is not None:
+            check_size(*size_wh, file)
+            file = Path(decode_animation(file_key(file)).name)
         container = av.open(
             local_url(file),
             mode="r",
@@ -119,16 +130,16 @@ def main_video(container: InputContainer, path: str | os.PathLike[str]) -> Video
             f"Expected a video in a known codec, found an unknown one in {display_name(path)}: convert it to H.264."
         )
     check_size(stream.width, stream.height, path)
-    _check_whole(stream, path)
+    _check_whole(stream, container.size, path)
     return stream
 
 
-def _check_whole(stream: VideoStream, path: str | os.PathLike[str]) -> None:
+def _check_whole(stream: VideoStream, size: int, path: str | os.PathLike[str]) -> None:
     """Raises InputError when the file ends before the last frame that its table of contents names."""
     entries = stream.index_entries
     if stream.frames and len(entries):
         last = entries[len(entries) - 1]
-        if last.pos + last.size > Path(path).stat().st_size:
+        if last.pos + last.size > size:
             raise InputError(
                 f"Expected a whole video, found {display_name(path)} cut short: copy or download it again."
             )

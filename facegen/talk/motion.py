@@ -12,7 +12,7 @@ import numpy as np
 from facegen import hub
 from facegen.config import from_dict, read_json
 from facegen.errors import InputError, WeightsError
-from facegen.media.info import file_key
+from facegen.media.source import file_key
 from facegen.talk.engines import MOTION_FILE, find_motion
 from facegen.talk.rig import MOTION_RATE, RIG_SIZE, load_rig
 from facegen.talk.speech import FEATURE_RATE, Speech

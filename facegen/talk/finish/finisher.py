@@ -12,7 +12,7 @@ from facegen import hub
 from facegen.device import is_bfloat16_fast
 from facegen.errors import WeightsError
 from facegen.faces import align
-from facegen.media.info import file_key
+from facegen.media.source import file_key
 from facegen.talk.finish.inputs import FinishInput, MeshShape
 from facegen.talk.finish.network import FinishNet, FinishNetConfig, relight
 from facegen.talk.portrait.model import PortraitModel

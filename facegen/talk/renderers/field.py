@@ -7,7 +7,7 @@ from facegen.device import choose_device
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.jobs.progress import OnProgress
-from facegen.media.info import file_key
+from facegen.media.source import file_key
 from facegen.talk.dfrf.inference import FieldAnimator, load_frame_renderer
 from facegen.talk.dfrf.rendering import FrameRenderer
 from facegen.talk.engines import EngineName, find_training

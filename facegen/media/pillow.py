@@ -1,0 +1,116 @@
+"""What Pillow opens: pictures of known formats, and animations, which become clips for libav."""
+
+import functools
+import itertools
+import tempfile
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+import av
+import numpy as np
+from PIL import Image, ImageSequence
+
+# EPS and the like are left out: Pillow would run Ghostscript on them.
+# JPEG covers MPO, which Pillow does not know by a name of its own.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
+"""Formats whose further pictures are frames; those of the others are pages, other sizes, or depth."""
+_TICKS = 100_000
+"""Ticks a second of decoded animations: milliseconds and hundredths are whole numbers of them."""
+_DEFAULT_SECONDS = Fraction(1, 10)
+"""How long a frame without a duration is shown, as browsers do."""
+
+
+def open_image(file: Path) -> Image.Image:
+    """Opens a picture of a known format; its pixels are not decoded yet.
+
+    Raises:
+        OSError: it is none.
+        DecompressionBombError: it is far too large.
+    """
+    _register_heif()
+    with warnings.catch_warnings():
+        # `check_size` decides what is too large, with its own sentence.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=_FORMATS)
+
+
+@functools.cache
+def _register_heif() -> None:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+
+
+def is_animated(image: Image.Image) -> bool:
+    """True when the pictures of a file are frames of a film, not pages or a single one."""
+    return image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1
+
+
+def animation_size(file: Path) -> tuple[int, int] | None:
+    """Width and height of an animated WebP, PNG or AVIF, which libav does not read whole; None for any other file."""
+    with file.open("rb") as opened:
+        start = opened.read(12)
+    if not (start[8:] == b"WEBP" or start[1:4] == b"PNG" or start[4:] == b"ftypavis"):
+        return None
+    try:
+        with open_image(file) as image:
+            return image.size if is_animated(image) else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+@functools.lru_cache(maxsize=4)
+def decode_animation(key: tuple[str, int, int]) -> IO[bytes]:
+    """The frames of an animation as PNG in QuickTime, with their times and transparency.
+
+    Args:
+        key: of the file (`source.file_key`), so that a changed one is decoded anew.
+
+    Returns:
+        A temporary file, which is removed when nothing refers to it any more.
+
+    Raises:
+        OSError: the animation is damaged.
+    """
+    clip = tempfile.NamedTemporaryFile(prefix="facegen-", suffix=".mov")  # noqa: SIM115
+    with (
+        open_image(Path(key[0])) as image,
+        av.open(clip.name, "w", format="mov", options={"video_track_timescale": str(_TICKS)}) as container,
+    ):
+        video = container.add_stream("png", rate=25, options={"compression_level": "1"})
+        video.width, video.height, video.pix_fmt = image.width, image.height, "rgba" if has_alpha(image) else "rgb24"
+        video.codec_context.time_base = video.time_base = Fraction(1, _TICKS)
+        ticks: dict[int | None, int] = {}
+        for frame in itertools.chain(_decode_frames(image, video.pix_fmt), [None]):
+            if frame is not None:
+                ticks[frame.pts] = frame.duration
+            for packet in video.encode(frame):
+                packet.duration = ticks.pop(packet.pts)  # which the encoder forgets
+                container.mux(packet)
+    return clip
+
+
+def _decode_frames(image: Image.Image, pix_fmt: str) -> Iterator[av.VideoFrame]:
+    tick = Fraction(0)
+    try:
+        for number, page in enumerate(ImageSequence.Iterator(image)):
+            if number == 0 and image.info.get("default_image"):
+                continue  # what a PNG shows where animations are not known
+            page.load()  # WebP and AVIF tell a frame's duration once it is decoded
+            ticks = (Fraction(page.info.get("duration") or 0) / 1000 or _DEFAULT_SECONDS) * _TICKS
+            pixels = np.array(page.convert("RGBA" if pix_fmt == "rgba" else "RGB"))
+            frame = av.VideoFrame.from_ndarray(pixels, format=pix_fmt)
+            frame.pts, frame.duration, frame.time_base = round(tick), round(ticks), Fraction(1, _TICKS)
+            yield frame
+            tick += ticks
+    except (EOFError, SyntaxError, ValueError) as error:
+        raise OSError(str(error)) from error
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """True when a picture has transparency."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
