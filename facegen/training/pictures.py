@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from facegen.errors import InputError, ResourceError
+from facegen.media.pillow import open_image
 
 LARGEST_SHARE = 0.5
 """Share of the free memory that pictures may take."""
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -72,7 +73,7 @@ class PictureStore:
         skipped: list[str] = []
         for path in found:
             try:
-                with Image.open(path) as image:
+                with open_image(path) as image:
                     # JPEG decodes straight to about the size needed, several times quicker
                     image.draft("RGB", (2 * size, 2 * size))
                     square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)

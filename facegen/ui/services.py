@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".3gp", ".ogv", ".dv", ".mxf"),
+)
 _QUEUE_SECONDS = 1.0
 _WATCH_SECONDS = 0.4
 
