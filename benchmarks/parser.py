@@ -15,9 +15,10 @@ from benchmarks import swap_clips
 from benchmarks.report import report
 from facegen.device import usable_cores
 from facegen.errors import InputError
-from facegen.faces.parse import BACKGROUND, CLASSES, FACE, FaceParser
+from facegen.faces.parse import BACKGROUND, CLASSES, FACE
 from facegen.faces.parse.data import LabelledPictures, read_labelled, split
 from facegen.faces.parse.occluders import add_occluders
+from facegen.faces.parse.parser import FaceParser
 from facegen.faces.parse.task import PALETTE_RGB
 
 DATA = swap_clips.DATA / "faces" / "celebamask"

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from facegen.errors import InputError
-from facegen.faces.parse.weights import WEIGHTS as PARSER_WEIGHTS
 from facegen.faces.tasks import TASKS as FACES_TASKS
 from facegen.faces.weights import WEIGHTS as FACES_WEIGHTS
 from facegen.facesets.jobs import JOBS as FACESETS_JOBS
@@ -41,7 +40,6 @@ CACHES: tuple[Cache, ...] = (*SWAP_CACHES, *TALK_CACHES)
 TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *FACESETS_TASKS, *RESTORE_TASKS, *SWAP_TASKS, *GENERATE_TASKS, *TALK_TASKS)
 WEIGHTS: tuple[WeightFile, ...] = (
     *FACES_WEIGHTS,
-    *PARSER_WEIGHTS,
     *RESTORE_WEIGHTS,
     *SWAP_WEIGHTS,
     *GENERATE_WEIGHTS,

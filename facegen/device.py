@@ -65,7 +65,7 @@ def choose_device(name: str = "auto") -> "torch.device":
 
 
 def is_gpu_in_sight() -> bool:
-    """Whether there may be a GPU that torch can use, told without torch, which takes seconds to load."""
+    """Whether there may be a GPU that torch can use; does not import torch, which takes seconds."""
     return sys.platform != "linux" or any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 

@@ -55,7 +55,7 @@ def sort(
     records = list(order.records)
     if not dry_run:
         trash.move(faceset, order.dropped, [f"sort by {by}"] * len(order.dropped))
-        records = list(faceset.numbered(records).records)
+        records = list(faceset.rename_in_order(records).records)
     if as_json:
         names = [record.file_name for record in records]
         typer.echo(json.dumps({"order": names, "dropped": _names(order.dropped), "values": order.values}))

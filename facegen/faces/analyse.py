@@ -21,7 +21,7 @@ from facegen.hub import fetch, is_present
 
 if TYPE_CHECKING:
     from facegen.faces.facexlib_backend import FanLandmarks, ParseNetParser
-    from facegen.faces.parse import FaceParser
+    from facegen.faces.parse.parser import FaceParser
 
 _POOR_SCORE = 0.6
 
@@ -104,7 +104,7 @@ class FaceAnalyser:
             from facegen.faces.facexlib_backend import ParseNetParser
 
             return ParseNetParser(fetch(weights.FACEXLIB_PARSENET))
-        from facegen.faces.parse import FaceParser
+        from facegen.faces.parse.parser import FaceParser
 
         return FaceParser()
 

@@ -13,12 +13,11 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.faces import expression, skin
 from facegen.faces.analyse import FaceAnalyser
-from facegen.faces.bridge import bridge_gaps
 from facegen.faces.face import Face, box_of, points5_of
-from facegen.faces.follow import ClipFrame, Followed, follow
+from facegen.faces.follow import ClipFrame, ClipTracks, follow
 from facegen.faces.people import cluster, find_cooccurrences, find_returns
 from facegen.faces.smooth import smooth_track
-from facegen.faces.track import PackedPoints, Portrait, Track
+from facegen.faces.track import PackedPoints, Portrait, Track, bridge_gaps
 
 VERSION = 3
 """Of the files that `ClipAnalysis.save` writes."""
@@ -171,10 +170,10 @@ def analyse_clip(
         analyser: what finds, measures and recognises faces.
         smoothing: strength of the smoothing over time; 0 keeps the raw points.
         frame_count: how many frames to expect, for progress; without it progress stays at 0 until the end.
-        on_progress: told (fraction 0..1, text) as frames are taken; may raise Cancelled.
+        on_progress: called with (fraction 0..1, text) for each frame; may raise Cancelled.
     """
     report = on_progress or (lambda _fraction, _text: None)
-    followed = follow(_counted(frames, frame_count, report), analyser)
+    followed = follow(_report_frames(frames, frame_count, report), analyser)
     least = min(_LEAST_SAMPLES, len(followed.indices))
     kept = [track for track in followed.tracks if len(track.samples) >= least and track.portraits]
     embeddings, weights = _embeddings(kept, analyser)
@@ -185,14 +184,14 @@ def analyse_clip(
     for number in range(len(kept)):
         track = kept[number]
         # one by one, and the raw samples let go, so that memory holds one unpacked track at most
-        tracks.append(_finished(track, followed, labels[number], embeddings[number], smoothing))
+        tracks.append(_smooth_track(track, followed, labels[number], embeddings[number], smoothing))
         track.samples.clear()
-    people = _people(kept, tracks, weights)
+    people = _collect_people(kept, tracks, weights)
     report(1.0, f"{len(people)} people found")
     return ClipAnalysis(frame_count=len(followed.indices), tracks=tuple(tracks), people=tuple(people))
 
 
-def _counted(
+def _report_frames(
     frames: Iterable[ClipFrame], frame_count: int | None, report: Callable[[float, str], None]
 ) -> Iterator[ClipFrame]:
     for number, frame in enumerate(frames):
@@ -222,7 +221,9 @@ def _by_presence(tracks: list[Track], labels: list[int]) -> list[int]:
     return [rank[label] for label in labels]
 
 
-def _finished(track: Track, followed: Followed, person_id: int, embedding: np.ndarray, smoothing: float) -> FaceTrack:
+def _smooth_track(
+    track: Track, followed: ClipTracks, person_id: int, embedding: np.ndarray, smoothing: float
+) -> FaceTrack:
     """A track bridged, smoothed and packed."""
     raw = bridge_gaps(track.samples, followed.indices, followed.seconds)
     points, matrices, blendshapes = smooth_track(raw.points, raw.matrices, raw.blendshapes, raw.seconds, smoothing)
@@ -241,7 +242,7 @@ def _finished(track: Track, followed: Followed, person_id: int, embedding: np.nd
     )
 
 
-def _people(tracks: list[Track], finished: list[FaceTrack], weights: list[float]) -> list[Person]:
+def _collect_people(tracks: list[Track], finished: list[FaceTrack], weights: list[float]) -> list[Person]:
     people = []
     for person_id in sorted({track.person_id for track in finished}):
         own = [number for number, track in enumerate(finished) if track.person_id == person_id]

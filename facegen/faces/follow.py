@@ -1,4 +1,4 @@
-"""Following every face of a clip in one streaming pass.
+"""Tracks every face of a clip in one streaming pass.
 
 The detector looks at a key frame about three times a second. From there each face is followed by its mesh alone, on a
 crop around its predicted place, several frames at a time on a few threads (the native networks release Python's lock).
@@ -41,7 +41,7 @@ _CUT_HISTOGRAM, _CUT_DIFFERENCE = 0.35, 18.0
 
 
 class ClipFrame(Protocol):
-    """What this pass asks of a frame; `media.Frame` is one."""
+    """The attributes of a frame that tracking reads; `media.Frame` has them."""
 
     @property
     def index(self) -> int:
@@ -57,8 +57,8 @@ class ClipFrame(Protocol):
 
 
 @dataclass(eq=False, kw_only=True)
-class Followed:
-    """What the pass found."""
+class ClipTracks:
+    """All face tracks of a clip, and the frames they were looked for in."""
 
     tracks: list[Track] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)
@@ -67,8 +67,8 @@ class Followed:
     """Timestamp of every frame seen."""
 
 
-def follow(frames: Iterable[ClipFrame], analyser: FaceAnalyser, threads: int = 2) -> Followed:
-    """Follows the faces of a clip; memory does not grow with its length but for the tracks themselves.
+def follow(frames: Iterable[ClipFrame], analyser: FaceAnalyser, threads: int = 2) -> ClipTracks:
+    """Tracks the faces of a clip; memory does not grow with its length but for the tracks themselves.
 
     Args:
         frames: the clip in order of display, timestamps rising.
@@ -85,17 +85,17 @@ class _Follower:
         self._active: list[Track] = []
         self._lost: list[Track] = []
         self._history: deque[ClipFrame] = deque()
-        self._result = Followed()
+        self._result = ClipTracks()
         self._key_count = self._empty_keys = 0
 
-    def run(self, frames: Iterable[ClipFrame]) -> Followed:
+    def run(self, frames: Iterable[ClipFrame]) -> ClipTracks:
         reader = _Reader(frames)
         while (first := reader.take()) is not None:
             key, is_cut = first
             if is_cut:
                 self._end_all()
             self._remember([key])
-            self._look(key)
+            self._process_key_frame(key)
             while (group := self._next_group(reader, key)) and self._follow_group(group, key, reader):
                 pass
         self._end_all()
@@ -141,10 +141,10 @@ class _Follower:
         """For each track, what its mesh is in each frame of a group, None where it is lost."""
         list(self._pool.map(lambda frame: frame.image_rgb, group))
         jobs = [(track, frame) for track in tracks for frame in group]
-        faces = list(self._pool.map(lambda job: self._followed(*job), jobs))
+        faces = list(self._pool.map(lambda job: self._track_face(*job), jobs))
         return [faces[start : start + len(group)] for start in range(0, len(faces), len(group))]
 
-    def _followed(self, track: Track, frame: ClipFrame) -> Face | None:
+    def _track_face(self, track: Track, frame: ClipFrame) -> Face | None:
         expected = track.predicted_box(frame.pts_seconds)
         center = (expected[:2] + expected[2:]) / 2
         side = 2.0 * float((expected[2:] - expected[:2]).max())
@@ -166,7 +166,7 @@ class _Follower:
             score=track.samples[track.confirmed_count - 1].score * min(1.0, 0.3 + agreement),
         )
 
-    def _look(self, frame: ClipFrame) -> None:
+    def _process_key_frame(self, frame: ClipFrame) -> None:
         """A key frame: follows what is active, detects, confirms, recovers lost faces and begins new tracks."""
         image, seconds = frame.image_rgb, frame.pts_seconds
         self._follow_to(frame)
@@ -179,10 +179,10 @@ class _Follower:
         rest = [detections[box] for box in range(len(boxes)) if box not in confirmed]
         faces = [face for face in self._pool.map(lambda d: self._analyser.fit_face(image, d), rest) if face is not None]
         if not (faces or self._active):
-            faces = self._turned(image)
+            faces = self._detect_turned(image)
         for face in sorted(faces, key=lambda face: -face.score):
             if all(overlap(face.box_xyxy, track.last.box_xyxy) < 0.5 for track in self._active):
-                self._begin(face, frame)
+                self._begin_track(face, frame)
         self._retire(seconds)
         for track in self._active:
             if track.unconfirmed == 0 and track.last.index == frame.index:
@@ -211,14 +211,14 @@ class _Follower:
                 self._active.remove(track)
                 self._finish(track)
 
-    def _turned(self, image_rgb: np.ndarray) -> list[Face]:
+    def _detect_turned(self, image_rgb: np.ndarray) -> list[Face]:
         """Sideways and upside-down faces, looked for now and then while there are no others."""
         self._empty_keys += 1
         if not self._analyser.config.is_any_angle or self._empty_keys % _TURNED_EVERY != 1:
             return []
         return self._analyser.detect_turned(image_rgb, [])
 
-    def _begin(self, face: Face, frame: ClipFrame) -> None:
+    def _begin_track(self, face: Face, frame: ClipFrame) -> None:
         """Resumes the lost track that this face goes on, or begins a new one."""
         seconds = frame.pts_seconds
         sample = Sample.of(face, frame.index, seconds)
@@ -229,7 +229,7 @@ class _Follower:
             track = None
         since = track.last.index if track is not None else -1
         seed = Track(samples=[sample], confirmed_count=1)
-        backwards = self._followed_back(seed, since)
+        backwards = self._track_backwards(seed, since)
         if track is None:
             track = Track()
         else:
@@ -238,19 +238,19 @@ class _Follower:
         track.confirmed_count, track.unconfirmed = len(track.samples), 0
         self._active.append(track)
 
-    def _followed_back(self, seed: Track, since: int) -> list[Sample]:
+    def _track_backwards(self, seed: Track, since: int) -> list[Sample]:
         """Samples of a track's face in the remembered frames before it, oldest first, back to after `since`."""
         start = seed.last.index
         earlier = [frame for frame in reversed(self._history) if since < frame.index < start]
         for begin in range(0, len(earlier), _GROUP):
             group = earlier[begin : begin + _GROUP]
             for frame, face in zip(group, self._meshes([seed], group)[0], strict=True):
-                if face is None or self._is_taken(face, frame.index):
+                if face is None or self._is_tracked(face, frame.index):
                     return seed.samples[:0:-1]
                 seed.samples.append(Sample.of(face, frame.index, frame.pts_seconds))
         return seed.samples[:0:-1]
 
-    def _is_taken(self, face: Face, index: int) -> bool:
+    def _is_tracked(self, face: Face, index: int) -> bool:
         """Whether another track has this face in that frame."""
         for track in [*self._active, *self._lost]:
             for sample in reversed(track.samples):
@@ -261,7 +261,7 @@ class _Follower:
         return False
 
     def _is_same_person(self, track: Track, face: Face, frame: ClipFrame) -> bool:
-        """Whether a face is the lost track's; asked of the recogniser only where place alone does not settle it."""
+        """Whether a face is the lost track's; embeddings are compared only where the position is ambiguous."""
         expected = track.predicted_box(frame.pts_seconds)
         if overlap(expected, face.box_xyxy) > 0.6 or not track.portraits:
             return True
@@ -314,7 +314,7 @@ class _Reader:
         frame = next(self._frames, None)
         if frame is None:
             return None
-        look = _look_of(frame.image_rgb)
+        look = _scene_signature(frame.image_rgb)
         is_cut = self._before is not None and is_scene_cut(self._before, look)
         self._before = look
         return frame, is_cut
@@ -324,7 +324,7 @@ class _Reader:
         self._returned.extendleft(reversed(frames))
 
 
-def _look_of(image_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scene_signature(image_rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A thumbnail and a colour histogram of a picture, for `is_scene_cut`."""
     height, width = image_rgb.shape[:2]
     step = max(1, max(height, width) // 128)

@@ -152,14 +152,14 @@ def _landmarks(result: _Result) -> Landmarks | None:
         return None
     points, scores, matrix = result.landmarks[0], result.blendshapes[0], result.matrices[0]
     return Landmarks(
-        points478=_copied(points.items, points.count, _LANDMARK)["xyz"].copy(),
+        points478=_copy_array(points.items, points.count, _LANDMARK)["xyz"].copy(),
         # its numbers stand column by column
-        matrix=_copied(matrix.data, matrix.cols * matrix.rows, _FLOAT).reshape(matrix.cols, matrix.rows).T,
-        blendshapes=_copied(scores.items, scores.count, _CATEGORY)["score"].copy(),
+        matrix=_copy_array(matrix.data, matrix.cols * matrix.rows, _FLOAT).reshape(matrix.cols, matrix.rows).T,
+        blendshapes=_copy_array(scores.items, scores.count, _CATEGORY)["score"].copy(),
     )
 
 
-def _copied(address: int, count: int, dtype: np.dtype) -> np.ndarray:
+def _copy_array(address: int, count: int, dtype: np.dtype) -> np.ndarray:
     """(count,) of native memory, which is freed with its result."""
     return np.frombuffer(ctypes.string_at(address, count * dtype.itemsize), dtype)
 

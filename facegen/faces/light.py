@@ -22,9 +22,9 @@ from facegen.faces.mesh import Array
 FLOOR = 8.0
 """Added to 0..255 intensities before the logarithm: noise in the dark is not light."""
 
-FOLLOWED = 0.3
+RESIDUAL_SHARE = 0.3
 """Share of what the harmonics leave of the target's slow changes that is followed inside the face."""
-HIGHLIGHTS = 0.05
+HIGHLIGHT_SHARE = 0.05
 """Share of the target's broad highlights that is put onto the new face."""
 
 
@@ -67,7 +67,7 @@ def vertex_colours(image_rgb: np.ndarray, points: Array, visible: Array | None) 
     if radius > 3:
         # pixels are averaged anyway, so the half as fine picture says the same
         points, radius = points / 2, radius / 2
-        image_rgb, visible = _halved(image_rgb), None if visible is None else _halved(visible)
+        image_rgb, visible = _halve(image_rgb), None if visible is None else _halve(visible)
     colours = to_log(image_rgb)
     if visible is None:
         return mesh.sample(gaussian_blur(colours, radius), points)
@@ -78,7 +78,7 @@ def vertex_colours(image_rgb: np.ndarray, points: Array, visible: Array | None) 
     return sums[:, :3] / sums[:, 3:]
 
 
-def _halved(image: np.ndarray) -> np.ndarray:
+def _halve(image: np.ndarray) -> np.ndarray:
     height, width = (side // 2 for side in image.shape[:2])
     return cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
 
@@ -147,6 +147,6 @@ def relight(albedo_log: Array, target_log: Array, normals: Array, weights: Array
     trusted = shading.weights * skin_vertices() + 1e-4
     slow, near = mesh.smooth(residual, trusted, 3.0), mesh.smooth(residual, trusted, 0.9)
     nearness = _near_outline()
-    highlights = np.maximum(near - slow, 0) * HIGHLIGHTS
-    inside = slow * FOLLOWED + highlights
+    highlights = np.maximum(near - slow, 0) * HIGHLIGHT_SHARE
+    inside = slow * RESIDUAL_SHARE + highlights
     return gain + inside + (near - inside) * nearness

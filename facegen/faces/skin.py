@@ -23,7 +23,7 @@ LEAST_VERTICES = 4
 """That disagree, for something to be there."""
 REACH_CM = 1.0
 """How far around such a vertex pixels are looked at."""
-_SEEN = 0.5
+_LEAST_FACING = 0.5
 
 
 def sample_tones(image_rgb: np.ndarray, points: Array) -> Array:
@@ -33,7 +33,7 @@ def sample_tones(image_rgb: np.ndarray, points: Array) -> Array:
         image_rgb: (h, w, 3) uint8, any picture of the face.
         points: (478 or 468, 3) in its pixels.
     """
-    colours, normals = _seen(image_rgb, points)
+    colours, normals = _vertex_colours(image_rgb, points)
     return colours - _light(colours, normals)
 
 
@@ -58,7 +58,7 @@ def occlusion(image_rgb: np.ndarray, points: Array, expected: Array) -> Array | 
         points: (478 or 468, 3) in its pixels.
         expected: (468, 3) from `median_tones`.
     """
-    colours, normals = _seen(image_rgb, points)
+    colours, normals = _vertex_colours(image_rgb, points)
     change = colours - expected
     lit = _light(change, normals)
     change -= lit
@@ -85,7 +85,7 @@ def _disagreement(change: Array) -> Array:
     return np.clip(found, 0, 1).astype(np.float32)
 
 
-def _seen(image_rgb: np.ndarray, points: Array) -> tuple[Array, Array]:
+def _vertex_colours(image_rgb: np.ndarray, points: Array) -> tuple[Array, Array]:
     """Colours (468, 3), NaN for vertices out of view, and normals (468, 3)."""
     points = points[: mesh.VERTEX_COUNT]
     height, width = image_rgb.shape[:2]
@@ -96,7 +96,7 @@ def _seen(image_rgb: np.ndarray, points: Array) -> tuple[Array, Array]:
     normals = mesh.normals(placed)
     colours = light.vertex_colours(crop, placed, None)
     inside = ((placed[:, :2] >= 0) & (placed[:, :2] <= high - low)).all(1)
-    colours[(light.facing(normals) < _SEEN) | ~inside] = np.nan
+    colours[(light.facing(normals) < _LEAST_FACING) | ~inside] = np.nan
     return colours, normals
 
 

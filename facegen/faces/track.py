@@ -1,7 +1,8 @@
-"""One face followed through a clip: its samples, where it will be next, and its best pictures."""
+"""One face tracked through a clip: its samples, its predicted box, its best pictures, and its short gaps filled."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -11,6 +12,9 @@ from facegen.faces import align, skin
 from facegen.faces.detect import overlap
 from facegen.faces.face import Face
 from facegen.faces.recognise import chip
+
+BRIDGED_SCORE = 0.5
+"""A bridged face's score is this share of the lower of its neighbours'."""
 
 _STEPS = 32767
 _PORTRAITS = 4
@@ -192,3 +196,62 @@ def _thumbnail(image_rgb: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
     y = float(np.clip(center[1] - 0.06 * side, side / 2, height - side / 2)) - 0.5
     matrix = align.crop_matrix((x, y), side, 0.0, _THUMBNAIL_PX)
     return align.warp(image_rgb, matrix, _THUMBNAIL_PX)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrackArrays:
+    """A track without gaps: a row of each array is a frame."""
+
+    indices: np.ndarray
+    """(N,) int32."""
+    seconds: np.ndarray
+    """(N,) float64."""
+    points: np.ndarray
+    """(N, 478, 3) float32 pixels."""
+    matrices: np.ndarray
+    """(N, 4, 4) float32."""
+    blendshapes: np.ndarray
+    """(N, 52) float32."""
+    scores: np.ndarray
+    """(N,) float32, lower where bridged."""
+
+
+def bridge_gaps(samples: Sequence[Sample], indices: Sequence[int], seconds: Sequence[float]) -> TrackArrays:
+    """The samples of a track with the frames between them filled in.
+
+    Points, places and expressions go straight from one side of a gap to the other in time, and so do rotations, made
+    orthonormal again. Gaps longer than `follow.GAP_SECONDS` do not exist within a track.
+
+    Args:
+        samples: the track, rising in time.
+        indices: index of every frame of the clip, rising.
+        seconds: timestamp of every frame of the clip.
+    """
+    frame_indices, frame_seconds = np.asarray(indices), np.asarray(seconds, np.float64)
+    span = (frame_indices >= samples[0].index) & (frame_indices <= samples[-1].index)
+    wanted, times = frame_indices[span], frame_seconds[span]
+    known = np.array([sample.index for sample in samples])
+    after = np.searchsorted(known, wanted)
+    is_known = known[after] == wanted
+    before = np.where(is_known, after, after - 1)
+    known_times = np.array([sample.seconds for sample in samples])
+    gap = np.maximum(known_times[after] - known_times[before], 1e-9)
+    share = np.where(is_known, 0.0, (times - known_times[before]) / gap).astype(np.float32)
+
+    def between(values: np.ndarray) -> np.ndarray:
+        shares = share.reshape(-1, *[1] * (values.ndim - 1))
+        return values[before] + (values[after] - values[before]) * shares
+
+    matrices = between(np.stack([sample.matrix for sample in samples]))
+    u, _, vt = np.linalg.svd(matrices[:, :3, :3])
+    matrices[:, :3, :3] = u @ vt
+    scores = np.array([sample.score for sample in samples], np.float32)
+    lower = np.minimum(scores[before], scores[after]) * BRIDGED_SCORE
+    return TrackArrays(
+        indices=wanted.astype(np.int32),
+        seconds=times,
+        points=between(np.stack([sample.points.unpack() for sample in samples])),
+        matrices=matrices,
+        blendshapes=between(np.stack([sample.blendshapes for sample in samples])),
+        scores=np.where(is_known, scores[after], lower).astype(np.float32),
+    )

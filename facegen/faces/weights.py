@@ -79,6 +79,15 @@ FACEXLIB_PARSENET = WeightFile(
     card=_FACEXLIB_CARD,
 )
 
+PARSER = WeightFile(
+    name="parser",
+    source=Bundled(),
+    filename="parser/parser.safetensors",
+    sha256="e135e5df3a4a1c9ac67ee2b8a60256097d9a374c40476d1eef45e6e85dc57fe4",
+    size=3484150,
+    licence="CelebAMask-HQ terms: non-commercial research",
+    card="parser/README.md",
+)
 WEIGHTS: tuple[WeightFile, ...] = (
     CENTERFACE,
     FACE_LANDMARKER,
@@ -87,6 +96,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
     FACEXLIB_RETINAFACE,
     FACEXLIB_FAN,
     FACEXLIB_PARSENET,
+    PARSER,
 )
 
 

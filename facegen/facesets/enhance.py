@@ -60,7 +60,7 @@ def enhance(faceset: Faceset, output: Path, *, strength: float = 1.0, on_progres
         faceset: the faces.
         output: a new folder.
         strength: 0..1.
-        on_progress: told of every face.
+        on_progress: called after every face.
 
     Raises:
         InputError: the folder is not empty, or the strength is out of bounds.

@@ -17,7 +17,6 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser, align
 from facegen.facesets import crop, dfl, faceswap, pickled, quality
 from facegen.facesets.choices import EXPORTS, ExportKind
-from facegen.facesets.cut import cut_face, warp_black
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, write_face
 from facegen.facesets.record import FaceRecord
 
@@ -25,7 +24,7 @@ _FAR = 0.12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imported:
+class ImportResult:
     """What an import brought."""
 
     folder: str
@@ -45,7 +44,7 @@ def import_faces(
     size: int = 256,
     analyser: FaceAnalyser | None = None,
     on_progress: OnProgress | None = None,
-) -> Imported:
+) -> ImportResult:
     """Makes a faceset of another program's faces.
 
     DeepFaceLab's pictures are kept as they are, with its points. faceswap's are cut again, since its crops are framed
@@ -58,7 +57,7 @@ def import_faces(
         face_type: how faceswap's faces are cut.
         size: side of those, pixels.
         analyser: what measures the faces.
-        on_progress: told of every face.
+        on_progress: called after every face.
 
     Raises:
         InputError: nothing known is there, or a file that would run code (it is named), or the folder is not empty.
@@ -70,14 +69,14 @@ def import_faces(
         raise InputError(
             f"Expected the video or folder that {path.name} describes, found none; give it too (--frames PATH)."
         )
-    work = _Import(output, analyser or FaceAnalyser(), face_type, size)
+    work = _Importer(output, analyser or FaceAnalyser(), face_type, size)
     if kind in ("dfl-jpeg", "dfl-pak"):
         # everything is read once before anything is written: a hostile file refuses the import as a whole
         for _ in _dfl_faces(path, kind):
             pass
         output.mkdir(parents=True, exist_ok=True)
         for number, face in enumerate(_dfl_faces(path, kind)):
-            work.take_dfl(face)
+            work.add_dfl(face)
             if on_progress is not None:
                 on_progress(0.5, f"{number + 1} faces")
     elif kind == "faceswap-png":
@@ -85,7 +84,7 @@ def import_faces(
         known = [(file, data) for file in files if (data := faceswap.read_png_data(file)) is not None]
         output.mkdir(parents=True, exist_ok=True)
         for number, (file, data) in enumerate(known):
-            work.take_png(file, data)
+            work.add_png(file, data)
             if on_progress is not None:
                 on_progress((number + 1) / len(known), f"{number + 1} faces")
     else:
@@ -93,12 +92,12 @@ def import_faces(
         output.mkdir(parents=True, exist_ok=True)
         assert frames is not None
         for number, (found, image, index) in enumerate(faceswap.frames_of(described, frames)):
-            work.take_fsa(found, image, frames.name if index is not None else found.frame, index)
+            work.add_fsa(found, image, frames.name if index is not None else found.frame, index)
             if on_progress is not None:
                 on_progress(number / max(1, len(described)), f"{number + 1} faces")
     (output / METADATA).touch()
     faceset = Faceset(output, work.records).write(work.records)
-    return Imported(folder=str(output), kind=kind, faces=len(faceset), refused=tuple(work.refused))
+    return ImportResult(folder=str(output), kind=kind, faces=len(faceset), refused=tuple(work.refused))
 
 
 def export_faces(faceset: Faceset, output: Path, kind: ExportKind, on_progress: OnProgress | None = None) -> int:
@@ -108,7 +107,7 @@ def export_faces(faceset: Faceset, output: Path, kind: ExportKind, on_progress: 
         faceset: the faces.
         output: a folder for pictures, a file for `dfl-pak` and `faceswap-fsa`.
         kind: one of `EXPORTS`.
-        on_progress: told the share that is done.
+        on_progress: called with the share that is done.
 
     Raises:
         InputError: there is no such kind, or the faceset is empty.
@@ -164,7 +163,7 @@ def _dfl_faces(path: Path, kind: ExportKind) -> Iterator[dfl.DflFace]:
                 yield dfl.read_jpeg(raw, file.name, file.name)
 
 
-class _Import:
+class _Importer:
     """The faceset that is being made."""
 
     def __init__(self, output: Path, analyser: FaceAnalyser, face_type: str, size: int) -> None:
@@ -185,7 +184,7 @@ class _Import:
         self._stems.add(unique)
         return unique + suffix
 
-    def take_dfl(self, face: dfl.DflFace) -> None:
+    def add_dfl(self, face: dfl.DflFace) -> None:
         """Takes over one of DeepFaceLab's faces."""
         try:
             with Image.open(io.BytesIO(face.picture)) as opened:
@@ -200,9 +199,9 @@ class _Import:
         (self.output / record.file_name).write_bytes(face.picture)
         if mask is not None:
             record = Faceset(self.output, ()).with_mask(record, mask, "imported")
-        self.records.append(self._measured(record, image))
+        self.records.append(self._measure(record, image))
 
-    def _measured(self, record: FaceRecord, image_rgb: np.ndarray) -> FaceRecord:
+    def _measure(self, record: FaceRecord, image_rgb: np.ndarray) -> FaceRecord:
         """The record with all that can be measured on its picture."""
         record = record.replace(**quality.measure(image_rgb, record.points68))
         for face in self.analyser.detect(image_rgb):
@@ -221,14 +220,14 @@ class _Import:
                 )
         return record
 
-    def take_png(self, file: Path, data: dict[str, object]) -> None:
+    def add_png(self, file: Path, data: dict[str, object]) -> None:
         """Cuts one of faceswap's faces again."""
         image = media.read_picture(file)
         faces = self.analyser.embed(image, self.analyser.detect(image, 1))
         if not faces:
             self.refused.append(f"{file.name}: no face was found in it.")
             return
-        picture, record = cut_face(image, faces[0], self.kind, self.size)
+        picture, record = crop.cut_face(image, faces[0], self.kind, self.size)
         try:
             with pickled.expecting(file.name):
                 changes = _source_of(data, record)
@@ -239,10 +238,10 @@ class _Import:
         write_face(self.output / record.file_name, picture)
         self.records.append(record)
 
-    def take_fsa(self, face: faceswap.FsaFace, image_rgb: np.ndarray, source: str, index: int | None) -> None:
+    def add_fsa(self, face: faceswap.FsaFace, image_rgb: np.ndarray, source: str, index: int | None) -> None:
         """Cuts a face that an alignment file describes."""
         matrix = crop.crop_matrix(face.landmarks68, self.kind, self.size)
-        picture = warp_black(image_rgb, matrix, self.size)
+        picture = crop.warp_black(image_rgb, matrix, self.size)
         record = FaceRecord(
             file_name=self._name(f"{Path(face.frame).stem}_{face.number}", ".jpg"),
             face_type=self.kind.name,
@@ -260,7 +259,7 @@ class _Import:
         mask = faceswap.mask_in(face, matrix, self.size)
         if mask is not None:
             record = Faceset(self.output, ()).with_mask(record, mask, "imported")
-        self.records.append(self._measured(record, picture))
+        self.records.append(self._measure(record, picture))
 
 
 def _source_of(data: dict[str, Any], record: FaceRecord) -> dict[str, object]:

@@ -21,7 +21,6 @@ from facegen.errors import InputError, NoFaceError
 from facegen.faces import Face, FaceAnalyser, analyse_clip, distance
 from facegen.facesets import crop
 from facegen.facesets.choices import ExtractOptions, ExtractRequest, ExtractResult
-from facegen.facesets.cut import cut_face
 from facegen.facesets.faceset import METADATA, STATE, Faceset, OnProgress, in_order, write_face
 from facegen.facesets.inputs import Input, find_inputs
 from facegen.facesets.jobs import EXTRACT
@@ -88,7 +87,7 @@ def extract(
         persons: pictures of the one person whose faces are wanted; none takes everybody.
         others: pictures of people whose faces are not wanted.
         analyser: what finds the faces.
-        on_progress: told of every frame; may raise Cancelled, after which the same call goes on.
+        on_progress: called after every frame; may raise Cancelled, after which the same call goes on.
 
     Raises:
         InputError: an input is missing, or the folder holds faces of another type or size.
@@ -324,7 +323,7 @@ class _Extraction:
         return None
 
     def _cut(self, item: _Seen, place: int, face: Face) -> FaceRecord | None:
-        image, record = cut_face(item.image_rgb, face, self.kind, self.options.size)
+        image, record = crop.cut_face(item.image_rgb, face, self.kind, self.options.size)
         if record.sharpness < self.options.min_sharpness:
             return None
         name = f"{item.name}_{place}.{self.options.format}"

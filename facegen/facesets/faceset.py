@@ -91,13 +91,13 @@ class Faceset:
         Raises:
             InputError: there is none in the folder, or its metadata is damaged.
         """
-        place = Path(folder)
-        if not (place / METADATA).is_file():
-            hint = "unpack it first" if any(place.glob("*.tar")) else "make one with: facegen faceset extract"
-            raise InputError(f"Expected a faceset (a folder with {METADATA}) at {place}, found none; {hint}.")
-        if (place / STATE / "pending.jsonl").is_file():
-            _finish_renaming(place)
-        return cls(place, read_records(place / METADATA))
+        path = Path(folder)
+        if not (path / METADATA).is_file():
+            hint = "unpack it first" if any(path.glob("*.tar")) else "make one with: facegen faceset extract"
+            raise InputError(f"Expected a faceset (a folder with {METADATA}) at {path}, found none; {hint}.")
+        if (path / STATE / "pending.jsonl").is_file():
+            _finish_renaming(path)
+        return cls(path, read_records(path / METADATA))
 
     @property
     def face_type(self) -> str:
@@ -133,25 +133,25 @@ class Faceset:
         write_records(self.folder / METADATA, records)
         return Faceset(self.folder, records)
 
-    def numbered(self, records: Sequence[FaceRecord]) -> Faceset:
+    def rename_in_order(self, records: Sequence[FaceRecord]) -> Faceset:
         """Puts the faces into this order and writes it into their names: `00007_` and so on before each.
 
         Raises:
             ResourceError: the folder cannot be written.
         """
-        named = [
-            record.replace(file_name=f"{place:05d}_{record.stem}{Path(record.file_name).suffix}")
-            for place, record in enumerate(records)
+        renamed = [
+            record.replace(file_name=f"{index:05d}_{record.stem}{Path(record.file_name).suffix}")
+            for index, record in enumerate(records)
         ]
         (self.folder / STATE).mkdir(exist_ok=True)
-        write_records(self.folder / STATE / "pending.jsonl", named)
+        write_records(self.folder / STATE / "pending.jsonl", renamed)
         _finish_renaming(self.folder)
-        return Faceset(self.folder, named)
+        return Faceset(self.folder, renamed)
 
     def missing(self) -> list[FaceRecord]:
         """Records whose picture is gone, for example deleted by hand."""
-        there = {entry.name for entry in os.scandir(self.folder)}
-        return [record for record in self.records if record.file_name not in there]
+        names = {entry.name for entry in os.scandir(self.folder)}
+        return [record for record in self.records if record.file_name not in names]
 
     def over_pictures(
         self,
@@ -177,7 +177,7 @@ def in_order(
     Args:
         items: any number of them; read in the consumer's thread.
         work: called in a thread.
-        on_progress: told of every result.
+        on_progress: called after every result.
         words: what is being done, for `on_progress`.
         total: how many items there are, where that is not `len(items)`.
     """

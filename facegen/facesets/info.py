@@ -86,7 +86,7 @@ def draw(faceset: Faceset) -> np.ndarray:
     info, records = describe(faceset), faceset.records
     canvas = Image.new("RGB", (1200, 760), _PAPER)
     pen = ImageDraw.Draw(canvas)
-    title = f"{info.faces} faces, {info.face_type.replace('_', ' ')}, {info.size} px, {_counted(len(info.people))}"
+    title = f"{info.faces} faces, {info.face_type.replace('_', ' ')}, {info.size} px, {_count_people(len(info.people))}"
     pen.text((40, 24), title, _INK, _font(26))
     _heat(pen, info, (40, 84, 560, 330))
     _bars(pen, "Sharpness", [r.sharpness for r in records], (650, 84, 510, 130))
@@ -95,7 +95,7 @@ def draw(faceset: Faceset) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def _counted(people: int) -> str:
+def _count_people(people: int) -> str:
     return "1 person" if people == 1 else f"{people} people"
 
 

@@ -7,19 +7,17 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from facegen.errors import InputError
 from facegen.faces import align, mesh, parse
+from facegen.faces.parse.parser import SIZE as PARSE_SIZE
+from facegen.faces.parse.parser import FaceParser
 from facegen.facesets.choices import MASKS as KINDS
 from facegen.facesets.faceset import Faceset, OnProgress, in_order
 from facegen.facesets.record import BRUSH, TRAINED, FaceRecord
-
-if TYPE_CHECKING:
-    from facegen.faces.parse import FaceParser
 
 _FOREHEAD = 0.35
 """How far a hull of 68 points is raised over the brows, in heights of brows over chin."""
@@ -30,7 +28,7 @@ _parser_lock = threading.Lock()
 
 @functools.cache
 def _parser() -> FaceParser:
-    return parse.FaceParser()
+    return FaceParser()
 
 
 def hull_mask(record: FaceRecord, size: int) -> np.ndarray:
@@ -59,10 +57,10 @@ def parse_mask(record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
         record: the face, for its points.
         image_rgb: (S, S, 3) its picture.
     """
-    matrix = align.similarity(record.points5, align.PARSE5, parse.SIZE)
-    crop = align.warp(image_rgb, matrix, parse.SIZE)
+    matrix = align.similarity(record.points5, align.PARSE5, PARSE_SIZE)
+    crop = align.warp(image_rgb, matrix, PARSE_SIZE)
     with _parser_lock:
-        share = _parser().share(crop[None], parse.FACE)[0]
+        share = _parser().class_probability(crop[None], parse.FACE)[0]
     side = image_rgb.shape[0]
     back = cv2.warpAffine(share, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     # other faces lie outside the dilated hull of this one; the hull is extended upwards, over the forehead
@@ -90,7 +88,7 @@ def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) ->
     Args:
         faceset: the faces.
         kind: one of `choices.MASKS`, or «trained:RUN» with the run folder of a training of «mask».
-        on_progress: told of every face.
+        on_progress: called after every face.
 
     Raises:
         InputError: there is no such kind, or no trained mask.

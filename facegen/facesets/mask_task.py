@@ -19,9 +19,10 @@ from facegen import hub
 from facegen.config import from_dict, to_dict
 from facegen.errors import InputError
 from facegen.faces import align, parse
-from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse import ParserNetConfig
 from facegen.faces.parse.network import ParserNet, fold, to_input, upsample
-from facegen.faces.parse.weights import PARSER
+from facegen.faces.parse.parser import SIZE as PARSE_SIZE
+from facegen.faces.weights import PARSER
 from facegen.facesets.faceset import Faceset
 from facegen.facesets.record import BRUSH, FaceRecord
 from facegen.training.augment import (
@@ -130,7 +131,7 @@ class MaskData:
     """Batches of «pictures» (B, 3, S, S) and «masks» (B, 1, S, S), both in [0, 1]."""
 
     def __init__(self, faceset: Faceset, records: Sequence[FaceRecord], size: int, device: torch.device) -> None:
-        crops = [_aligned(faceset, record, size) for record in records]
+        crops = [_align(faceset, record, size) for record in records]
         pictures = torch.from_numpy(np.stack([picture for picture, _ in crops])).permute(0, 3, 1, 2)
         masks = torch.from_numpy(np.stack([mask for _, mask in crops]))[:, None]
         kept = torch.arange(len(records)) % min(HELD_BACK, len(records)) == 0
@@ -160,8 +161,8 @@ class MaskData:
         return pictures, masks
 
 
-def _aligned(faceset: Faceset, record: FaceRecord, size: int) -> tuple[np.ndarray, np.ndarray]:
-    matrix = align.similarity(record.points5, align.PARSE5, parse.SIZE) * (size / parse.SIZE)
+def _align(faceset: Faceset, record: FaceRecord, size: int) -> tuple[np.ndarray, np.ndarray]:
+    matrix = align.similarity(record.points5, align.PARSE5, PARSE_SIZE) * (size / PARSE_SIZE)
     matrix = matrix.astype(np.float32)
     mask = faceset.mask(record)
     assert mask is not None
@@ -173,14 +174,14 @@ class TrainedMask:
     """A trained mask network for inference.
 
     Args:
-        place: the run folder of a training of «mask», an export of it, or its file.
+        path: the run folder of a training of «mask», an export of it, or its file.
 
     Raises:
         InputError: there is none.
     """
 
-    def __init__(self, place: Path) -> None:
-        weights, config = _read(find_mask(place))
+    def __init__(self, path: Path) -> None:
+        weights, config = _read(find_mask(path))
         network = ParserNet(config)
         network.load_state_dict(weights)
         self._network = fold(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
@@ -196,8 +197,8 @@ class TrainedMask:
             points5: (5, 2) the face's points in the picture.
             image_rgb: (S, S, 3) uint8.
         """
-        matrix = align.similarity(points5, align.PARSE5, parse.SIZE)
-        crop = align.warp(image_rgb, matrix, parse.SIZE)
+        matrix = align.similarity(points5, align.PARSE5, PARSE_SIZE)
+        crop = align.warp(image_rgb, matrix, PARSE_SIZE)
         with torch.inference_mode():
             share = torch.sigmoid(face_logits(self._network, to_float(torch.from_numpy(crop).permute(2, 0, 1)[None])))
         side = image_rgb.shape[0]
@@ -206,18 +207,18 @@ class TrainedMask:
         return (np.clip((back - 0.3) / 0.4, 0, 1) * 255).astype(np.uint8)
 
 
-def find_mask(place: Path) -> Path:
+def find_mask(path: Path) -> Path:
     """The file of a trained mask.
 
     Raises:
         InputError: there is none.
     """
-    if place.is_file():
-        return place
-    made = sorted([*place.glob(FILE), *place.glob(f"exports/*/{FILE}")], key=lambda path: path.stat().st_mtime)
-    if not made:
-        raise InputError(f"Expected a trained mask at {place}, found none; train one with: facegen train mask")
-    return made[-1]
+    if path.is_file():
+        return path
+    exports = sorted([*path.glob(FILE), *path.glob(f"exports/*/{FILE}")], key=lambda path: path.stat().st_mtime)
+    if not exports:
+        raise InputError(f"Expected a trained mask at {path}, found none; train one with: facegen train mask")
+    return exports[-1]
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], ParserNetConfig]:

@@ -44,16 +44,16 @@ def restore(folder: Path, file: Path) -> tuple[Faceset, list[str]]:
     if not file.is_file():
         raise InputError(f"Expected saved metadata at {file}, found no file; check the path.")
     saved = {record.stem: record for record in read_records(file)}
-    there = {e.name for e in os.scandir(folder) if e.is_file() and e.name.lower().endswith(PICTURES)}
-    by_stem = {stem_of(name): name for name in sorted(there)}
-    records = [_fitted(folder, record, by_stem[stem]) for stem, record in saved.items() if stem in by_stem]
+    names = {e.name for e in os.scandir(folder) if e.is_file() and e.name.lower().endswith(PICTURES)}
+    by_stem = {stem_of(name): name for name in sorted(names)}
+    records = [_fit_to_picture(folder, record, by_stem[stem]) for stem, record in saved.items() if stem in by_stem]
     if not records:
         raise InputError(f"Expected pictures in {folder} that {file.name} knows, found none; check both.")
     unknown = [name for stem, name in sorted(by_stem.items()) if stem not in saved]
     return Faceset(folder, records).write(records), unknown
 
 
-def _fitted(folder: Path, record: FaceRecord, name: str) -> FaceRecord:
+def _fit_to_picture(folder: Path, record: FaceRecord, name: str) -> FaceRecord:
     with Image.open(folder / name) as image:
         side = image.width
     if record.mask_file_name and not (folder / record.mask_file_name).exists():

@@ -112,7 +112,7 @@ def loads(data: bytes, where: str) -> Any:
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
             if opcode.name == "STOP":
-                return _settled(machine.stack.pop())
+                return _resolve(machine.stack.pop())
             machine.step(opcode.name, argument)
     except InputError:
         raise
@@ -167,9 +167,9 @@ class _Machine:
         elif name in _STRUCTURE:
             _STRUCTURE[name](self, argument)
         else:
-            raise self._refused(f"the instruction {name}")
+            raise self._refusal(f"the instruction {name}")
 
-    def _refused(self, what: str) -> InputError:
+    def _refusal(self, what: str) -> InputError:
         return InputError(
             f"Expected only numbers, text, lists and numpy arrays in {self.where}, found {what}, which could run "
             "somebody's code; the file was refused and nothing of it was used."
@@ -182,30 +182,30 @@ class _Machine:
         del self.stack[place:]
         return items
 
-    def named(self, text: str) -> None:
+    def push_named(self, text: str) -> None:
         module, name = text.split(" ", 1)
-        self.named_parts(module, name)
+        self.push_global(module, name)
 
-    def named_parts(self, module: str, name: str) -> None:
+    def push_global(self, module: str, name: str) -> None:
         """Notes that a global is asked for; refuses all but those of numpy arrays."""
         found = _Name(module, name)
         if found.plain not in _CALLS:
-            raise self._refused(f"a call of {found.plain!r}")
+            raise self._refusal(f"a call of {found.plain!r}")
         self.stack.append(found)
 
     def stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
-        self.named_parts(str(module), str(name))
+        self.push_global(str(module), str(name))
 
     def call(self) -> None:
         """Calls one of the few known functions."""
         arguments, called = self.stack.pop(), self.stack.pop()
         if not isinstance(called, _Name) or not isinstance(arguments, tuple):
-            raise self._refused("a call of something unnamed")
+            raise self._refusal("a call of something unnamed")
         try:
             self.stack.append(_CALLS[called.plain](*arguments))
         except InputError as error:
-            raise self._refused(str(error)) from error
+            raise self._refusal(str(error)) from error
 
     def build(self) -> None:
         """Gives a new array, or a dtype, its state."""
@@ -213,7 +213,7 @@ class _Machine:
         if isinstance(target, _RawArray):
             _, shape, dtype, is_fortran, data = state
             if not isinstance(data, (bytes, str)):
-                raise self._refused("numpy arrays of objects")
+                raise self._refusal("numpy arrays of objects")
             order: Any = "F" if is_fortran else "C"
             target.value = np.frombuffer(_bytes(data), _dtype(dtype)).reshape(shape, order=order).copy()
         elif isinstance(target, np.dtype):
@@ -222,7 +222,7 @@ class _Machine:
                 self.stack[-1] = target.newbyteorder(order_mark)  # type: ignore[arg-type]
                 self._replace(target, self.stack[-1])
         else:
-            raise self._refused(f"the state of a {type(target).__name__}")
+            raise self._refusal(f"the state of a {type(target).__name__}")
 
     def _replace(self, old: Any, new: Any) -> None:
         for key, value in self.memo.items():
@@ -235,14 +235,14 @@ class _Machine:
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
-            raise self._refused(f"items set on a {type(target).__name__}")
+            raise self._refusal(f"items set on a {type(target).__name__}")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             target[key] = value
 
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise self._refused(f"items added to a {type(target).__name__}")
+            raise self._refusal(f"items added to a {type(target).__name__}")
         target.extend(items)
 
     def push_tuple(self, count: int) -> None:
@@ -264,7 +264,7 @@ _STRUCTURE: dict[str, Callable[[_Machine, Any], Any]] = {
     "POP": lambda m, _: m.stack.pop(),
     "POP_MARK": lambda m, _: m.since_mark(),
     "DUP": lambda m, _: m.stack.append(m.stack[-1]),
-    "GLOBAL": lambda m, text: m.named(text),
+    "GLOBAL": lambda m, text: m.push_named(text),
     "STACK_GLOBAL": lambda m, _: m.stack_global(),
     "REDUCE": lambda m, _: m.call(),
     "BUILD": lambda m, _: m.build(),
@@ -289,7 +289,7 @@ _STRUCTURE: dict[str, Callable[[_Machine, Any], Any]] = {
 }
 
 
-def _settled(value: Any, seen: dict[int, Any] | None = None) -> Any:
+def _resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:
     """The value with finished arrays in place of what they were made from; what is shared is settled once."""
     seen = {} if seen is None else seen
     if isinstance(value, _RawArray):
@@ -307,11 +307,11 @@ def _settled(value: Any, seen: dict[int, Any] | None = None) -> Any:
     seen[id(value)] = None
     made: Any
     if isinstance(value, dict):
-        made = {key: _settled(item, seen) for key, item in value.items()}
+        made = {key: _resolve(item, seen) for key, item in value.items()}
     elif isinstance(value, list):
-        made = [_settled(item, seen) for item in value]
+        made = [_resolve(item, seen) for item in value]
     else:
-        made = tuple(_settled(item, seen) for item in value)
+        made = tuple(_resolve(item, seen) for item in value)
     seen[id(value)] = made
     return made
 
@@ -323,10 +323,10 @@ def dumps(value: Any) -> bytes:
         value: None, booleans, numbers, text, bytes, uint8 and float32 arrays, and lists, tuples and dictionaries of
             these.
     """
-    return b"\x80\x04" + b"".join(_written(value)) + b"."
+    return b"\x80\x04" + b"".join(_dump(value)) + b"."
 
 
-def _written(value: Any) -> list[bytes]:
+def _dump(value: Any) -> list[bytes]:
     if value is None:
         return [b"N"]
     if isinstance(value, bool):
@@ -344,34 +344,34 @@ def _written(value: Any) -> list[bytes]:
     if isinstance(value, bytes):
         return [b"B" + struct.pack("<I", len(value)) + value]
     if isinstance(value, dict):
-        parts = [part for key, item in value.items() for part in (*_written(key), *_written(item))]
+        parts = [part for key, item in value.items() for part in (*_dump(key), *_dump(item))]
         return [b"}(", *parts, b"u"]
     if isinstance(value, list):
-        return [b"](", *(part for item in value for part in _written(item)), b"e"]
+        return [b"](", *(part for item in value for part in _dump(item)), b"e"]
     if isinstance(value, tuple):
-        return [b"(", *(part for item in value for part in _written(item)), b"t"]
+        return [b"(", *(part for item in value for part in _dump(item)), b"t"]
     if isinstance(value, np.ndarray) and value.dtype in (np.uint8, np.float32):
-        return _written_array(value)
+        return _dump_array(value)
     raise TypeError(f"only plain values can be written, but got {type(value).__name__}")
 
 
-def _written_array(value: np.ndarray) -> list[bytes]:
+def _dump_array(value: np.ndarray) -> list[bytes]:
     code, order = ("u1", "|") if value.dtype == np.uint8 else ("f4", "<")
     dtype = [
         b"cnumpy\ndtype\n",
-        *_written((code, False, True)),
+        *_dump((code, False, True)),
         b"R",
-        *_written((3, order, None, None, None, -1, -1, 0)),
+        *_dump((3, order, None, None, None, -1, -1, 0)),
         b"b",
     ]
-    empty = [b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n", *_written((0,)), *_written(b"b"), b"tR"]
+    empty = [b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n", *_dump((0,)), *_dump(b"b"), b"tR"]
     state = [
         b"(",
-        *_written(1),
-        *_written(tuple(value.shape)),
+        *_dump(1),
+        *_dump(tuple(value.shape)),
         *dtype,
-        *_written(False),
-        *_written(value.tobytes()),
+        *_dump(False),
+        *_dump(value.tobytes()),
         b"tb",
     ]
     return [*empty, *state]

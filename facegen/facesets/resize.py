@@ -10,13 +10,12 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.facesets import crop
-from facegen.facesets.cut import warp_black
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, in_order, write_face, write_mask, write_records
 from facegen.facesets.record import FaceRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resized:
+class ResizeResult:
     """What a change of size made."""
 
     folder: str
@@ -32,7 +31,7 @@ def resize(
     size: int,
     face_type: str | None = None,
     on_progress: OnProgress | None = None,
-) -> Resized:
+) -> ResizeResult:
     """Writes the faces in another size into a new folder.
 
     Args:
@@ -40,7 +39,7 @@ def resize(
         output: a new folder.
         size: side of the new pictures, pixels.
         face_type: one that is smaller than the faceset's; None keeps it.
-        on_progress: told of every face.
+        on_progress: called after every face.
 
     Raises:
         InputError: the folder is not empty, the size is out of bounds, or the face type shows more than the faceset has.
@@ -61,15 +60,15 @@ def resize(
         image = faceset.picture(record)
         matrix = _matrix(record, image.shape[0], size, kind)
         new = record.transform(matrix).replace(face_type=kind.name if kind else record.face_type, size=size)
-        write_face(output / record.file_name, warp_black(image, matrix, size))
+        write_face(output / record.file_name, crop.warp_black(image, matrix, size))
         mask = faceset.mask(record)
         if mask is not None and record.mask_file_name:
-            write_mask(output / record.mask_file_name, _warped_mask(mask, matrix, size))
+            write_mask(output / record.mask_file_name, _warp_mask(mask, matrix, size))
         return new
 
     records = list(in_order(faceset.records, make, on_progress, "Resizing faces"))
     write_records(output / METADATA, records)
-    return Resized(
+    return ResizeResult(
         folder=str(output), faces=len(records), size=size, face_type=kind.name if kind else faceset.face_type
     )
 
@@ -83,6 +82,10 @@ def _matrix(record: FaceRecord, now: int, size: int, kind: crop.FaceType | None)
     return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]], np.float32)
 
 
-def _warped_mask(mask: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+def _warp_mask(mask: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     stacked = np.repeat(mask[..., None], 3, axis=2)
-    return warp_black(stacked, matrix, size)[..., 0] if matrix[0, 0] < 1 else cv2.warpAffine(mask, matrix, (size, size))
+    return (
+        crop.warp_black(stacked, matrix, size)[..., 0]
+        if matrix[0, 0] < 1
+        else cv2.warpAffine(mask, matrix, (size, size))
+    )

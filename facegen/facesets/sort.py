@@ -34,12 +34,12 @@ class Order:
 def _by(value: Callable[[FaceRecord], float], *, is_rising: bool = False) -> Callable[..., Order]:
     def order(faceset: Faceset, _count: int, _on_progress: OnProgress | None) -> Order:
         values = np.array([value(record) for record in faceset.records])
-        return _ordered(faceset.records, values, np.argsort(values if is_rising else -values, kind="stable"))
+        return _make_order(faceset.records, values, np.argsort(values if is_rising else -values, kind="stable"))
 
     return order
 
 
-def _ordered(records: Sequence[FaceRecord], values: np.ndarray, places: np.ndarray) -> Order:
+def _make_order(records: Sequence[FaceRecord], values: np.ndarray, places: np.ndarray) -> Order:
     return Order(records=tuple(records[p] for p in places), values=tuple(float(values[p]) for p in places))
 
 
@@ -54,15 +54,15 @@ def _by_identity(faceset: Faceset, _count: int, _on_progress: OnProgress | None)
     if not known.any():
         raise InputError("Expected faces whose person was measured, found none; extract them again.")
     distances = np.full(len(vectors), np.inf)
-    distances[known] = np.linalg.norm(vectors[known] - central(vectors[known]), axis=1)
+    distances[known] = np.linalg.norm(vectors[known] - find_centre(vectors[known]), axis=1)
     finite = np.where(known, distances, 9.0)
-    return _ordered(faceset.records, finite, np.argsort(finite, kind="stable"))
+    return _make_order(faceset.records, finite, np.argsort(finite, kind="stable"))
 
 
-def central(vectors: np.ndarray) -> np.ndarray:
+def find_centre(vectors: np.ndarray) -> np.ndarray:
     """(128,) mean of the vectors that are one person's: re-centred on those near it until that holds."""
     sample = vectors[:: max(1, len(vectors) // 2000)]
-    gaps = np.sqrt(np.maximum(0, _squared(sample, sample)))
+    gaps = np.sqrt(np.maximum(0, _squared_distances(sample, sample)))
     centre = sample[int((gaps < 0.5).sum(1).argmax())]
     for _ in range(5):
         near = vectors[np.linalg.norm(vectors - centre, axis=1) < 0.5]
@@ -70,7 +70,7 @@ def central(vectors: np.ndarray) -> np.ndarray:
     return centre
 
 
-def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
 
 
@@ -80,18 +80,18 @@ def _embedding(record: FaceRecord) -> np.ndarray:
 
 def _by_histogram(faceset: Faceset, _count: int, on_progress: OnProgress | None) -> Order:
     """Each face is followed by the one whose colours are most like its own."""
-    return _chained(faceset, _features(faceset, lambda _, image: quality.histogram(image), on_progress))
+    return _chain_nearest(faceset, _features(faceset, lambda _, image: quality.histogram(image), on_progress))
 
 
 def _by_dissimilarity(faceset: Faceset, _count: int, on_progress: OnProgress | None) -> Order:
     """Faces whose colours differ most from all others first."""
-    values = _strangeness(_features(faceset, lambda _, image: quality.histogram(image), on_progress))
-    return _ordered(faceset.records, values, np.argsort(-values, kind="stable"))
+    values = _mean_distances(_features(faceset, lambda _, image: quality.histogram(image), on_progress))
+    return _make_order(faceset.records, values, np.argsort(-values, kind="stable"))
 
 
 def _by_difference(faceset: Faceset, _count: int, on_progress: OnProgress | None) -> Order:
     """Each face is followed by the one whose pixels differ least from its own."""
-    return _chained(faceset, _features(faceset, lambda _, image: _thumbnail(image), on_progress))
+    return _chain_nearest(faceset, _features(faceset, lambda _, image: _thumbnail(image), on_progress))
 
 
 def _thumbnail(image_rgb: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def _features(
     return np.stack(list(faceset.over_pictures(feature, on_progress)))
 
 
-def _chained(faceset: Faceset, features: np.ndarray) -> Order:
+def _chain_nearest(faceset: Faceset, features: np.ndarray) -> Order:
     """A walk through all features that always steps to the nearest one left."""
     left = np.arange(len(features))
     place = int(np.linalg.norm(features - features.mean(0), axis=1).argmin())
@@ -128,11 +128,13 @@ def _chained(faceset: Faceset, features: np.ndarray) -> Order:
     return Order(records=tuple(faceset.records[p] for p in walk), values=tuple(gaps))
 
 
-def _strangeness(features: np.ndarray) -> np.ndarray:
+def _mean_distances(features: np.ndarray) -> np.ndarray:
     """(N,) mean distance of each feature from all others."""
     total = np.zeros(len(features))
     for start in range(0, len(features), 1024):
-        total[start : start + 1024] = np.sqrt(np.maximum(0, _squared(features[start : start + 1024], features))).mean(1)
+        total[start : start + 1024] = np.sqrt(
+            np.maximum(0, _squared_distances(features[start : start + 1024], features))
+        ).mean(1)
     return total
 
 
@@ -168,12 +170,12 @@ def _best_first(records: Sequence[FaceRecord], places: np.ndarray, histograms: n
     """The faces of one bin of yaw: pitches in turn, the sharpest of each first, strange colours before usual ones."""
     if not len(places):
         return []
-    strange = _strangeness(histograms[places])
+    distances = _mean_distances(histograms[places])
     sharp = np.array([records[place].sharpness for place in places])
     # sharpness decides; strangeness moves a face by at most a tenth
-    worth = sharp * (1 + 0.1 * strange / max(float(strange.max()), 1e-9))
+    scores = sharp * (1 + 0.1 * distances / max(float(distances.max()), 1e-9))
     by_pitch: dict[int, list[int]] = {}
-    for index in np.argsort(-worth, kind="stable"):
+    for index in np.argsort(-scores, kind="stable"):
         by_pitch.setdefault(round(records[places[index]].pitch_deg / 4), []).append(int(places[index]))
     groups = sorted(by_pitch.values(), key=len)
     longest = max(map(len, groups))
@@ -202,13 +204,13 @@ KEYS: dict[str, Callable[[Faceset, int, OnProgress | None], Order]] = {
 
 
 def sort(faceset: Faceset, key: str, *, count: int = FINAL_COUNT, on_progress: OnProgress | None = None) -> Order:
-    """Works out an order; nothing is written (see `Faceset.numbered` and `trash.move`).
+    """Works out an order; nothing is written (see `Faceset.rename_in_order` and `trash.move`).
 
     Args:
         faceset: what is sorted.
         key: one of `KEYS`.
         count: how many «final» keeps.
-        on_progress: told of every picture that must be looked at.
+        on_progress: called after every picture that is read.
 
     Raises:
         InputError: there is no such key, or the faceset is empty.

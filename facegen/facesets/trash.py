@@ -26,7 +26,7 @@ class TrashedFace:
     """Why it was taken out."""
     batch: int
     """Which taking-out it belongs to; the highest one is undone first."""
-    place: int
+    index: int
     """Where it stood in the faceset."""
 
 
@@ -43,39 +43,39 @@ def list_trash(folder: Path) -> list[TrashedFace]:
                 record=FaceRecord.from_json(data["record"]),
                 reason=data["reason"],
                 batch=data["batch"],
-                place=data["place"],
+                index=data["place"],
             )
         )
     return found
 
 
-def move(faceset: Faceset, doomed: Sequence[FaceRecord], reasons: Sequence[str]) -> Faceset:
+def move(faceset: Faceset, removed: Sequence[FaceRecord], reasons: Sequence[str]) -> Faceset:
     """Takes faces out of a faceset; their pictures and masks move to the trash and the metadata forgets them.
 
     Args:
         faceset: where they are.
-        doomed: which.
+        removed: which.
         reasons: why, one each.
 
     Raises:
         ResourceError: the folder cannot be written.
     """
-    if not doomed:
+    if not removed:
         return faceset
-    places = {record.file_name: place for place, record in enumerate(faceset.records)}
+    indices = {record.file_name: index for index, record in enumerate(faceset.records)}
     before = list_trash(faceset.folder)
     batch = max((item.batch for item in before), default=0) + 1
     added = [
-        TrashedFace(record=record, reason=reason, batch=batch, place=places[record.file_name])
-        for record, reason in zip(doomed, reasons, strict=True)
+        TrashedFace(record=record, reason=reason, batch=batch, index=indices[record.file_name])
+        for record, reason in zip(removed, reasons, strict=True)
     ]
     bin_folder = faceset.folder / TRASH
     (bin_folder / MASKS).mkdir(parents=True, exist_ok=True)
     # the trash learns of a face before the faceset forgets it: a crash between leaves it in both, never in none
     _write(faceset.folder, [*before, *added])
-    gone = {record.file_name for record in doomed}
-    left = faceset.write([record for record in faceset.records if record.file_name not in gone])
-    for record in doomed:
+    names = {record.file_name for record in removed}
+    left = faceset.write([record for record in faceset.records if record.file_name not in names])
+    for record in removed:
         for name in filter(None, (record.file_name, record.mask_file_name)):
             if (faceset.folder / name).exists():
                 os.replace(faceset.folder / name, bin_folder / name)
@@ -95,29 +95,29 @@ def restore(faceset: Faceset, names: Sequence[str] | None = None) -> tuple[Faces
     Raises:
         InputError: a name does not lie in the trash.
     """
-    there = list_trash(faceset.folder)
+    trashed = list_trash(faceset.folder)
     if names is None:
-        last = max((item.batch for item in there), default=0)
-        chosen = [item for item in there if item.batch == last]
+        last = max((item.batch for item in trashed), default=0)
+        chosen = [item for item in trashed if item.batch == last]
     else:
         wanted = set(names)
-        chosen = [item for item in there if item.record.file_name in wanted or item.record.stem in wanted]
+        chosen = [item for item in trashed if item.record.file_name in wanted or item.record.stem in wanted]
         known = {name for item in chosen for name in (item.record.file_name, item.record.stem)}
         if unknown := sorted(wanted - known):
             raise InputError(f"Expected names of faces in the trash, found {unknown[0]!r}; it is not there.")
     records = list(faceset.records)
     present = {record.stem for record in records}
     back = {id(item) for item in chosen}
-    away = [item for item in there if id(item) not in back]
-    for item in sorted(chosen, key=lambda item: item.place):
+    away = [item for item in trashed if id(item) not in back]
+    for item in sorted(chosen, key=lambda item: item.index):
         for name in filter(None, (item.record.file_name, item.record.mask_file_name)):
             if (faceset.folder / TRASH / name).exists():
                 (faceset.folder / name).parent.mkdir(exist_ok=True)
                 os.replace(faceset.folder / TRASH / name, faceset.folder / name)
         if item.record.stem not in present:
             # places were counted when what went with it was still there
-            absent = sum(other.batch == item.batch and other.place < item.place for other in away)
-            records.insert(min(item.place - absent, len(records)), item.record)
+            absent = sum(other.batch == item.batch and other.index < item.index for other in away)
+            records.insert(min(item.index - absent, len(records)), item.record)
     whole = faceset.write(records)
     _write(faceset.folder, away)
     return whole, len(chosen)
@@ -134,22 +134,22 @@ def empty(folder: Path) -> int:
 
 def forget_missing(faceset: Faceset) -> tuple[Faceset, int]:
     """Cleans the metadata of faces whose pictures were deleted by hand; returns how many."""
-    gone = {record.file_name for record in faceset.missing()}
-    if not gone:
+    names = {record.file_name for record in faceset.missing()}
+    if not names:
         return faceset, 0
     for record in faceset.records:
-        if record.file_name in gone and record.mask_file_name:
+        if record.file_name in names and record.mask_file_name:
             (faceset.folder / record.mask_file_name).unlink(missing_ok=True)
-    return faceset.write([record for record in faceset.records if record.file_name not in gone]), len(gone)
+    return faceset.write([record for record in faceset.records if record.file_name not in names]), len(names)
 
 
 def _write(folder: Path, items: Sequence[TrashedFace]) -> None:
-    place = folder / TRASH
-    place.mkdir(exist_ok=True)
-    with atomic_output(place / _INDEX) as temporary:
+    path = folder / TRASH
+    path.mkdir(exist_ok=True)
+    with atomic_output(path / _INDEX) as temporary:
         lines = (
-            orjson.dumps({"record": i.record.to_json(), "reason": i.reason, "batch": i.batch, "place": i.place})
+            orjson.dumps({"record": i.record.to_json(), "reason": i.reason, "batch": i.batch, "place": i.index})
             for i in items
         )
         temporary.write_bytes(b"".join(line + b"\n" for line in lines))
-    write_records(place / METADATA, [item.record for item in items])
+    write_records(path / METADATA, [item.record for item in items])

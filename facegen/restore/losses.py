@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse import ParserNetConfig
 from facegen.faces.parse.network import ParserNet, fold
 
 CHANNELS = ParserNetConfig().widths
@@ -43,7 +43,7 @@ def _load_parser() -> ParserNet:
     from safetensors.torch import load_file
 
     from facegen import hub
-    from facegen.faces.parse.weights import PARSER
+    from facegen.faces.weights import PARSER
 
     network = ParserNet(ParserNetConfig()).eval()
     network.load_state_dict({name: value.float() for name, value in load_file(hub.fetch(PARSER)).items()})

@@ -9,9 +9,19 @@ from PIL import Image
 
 from facegen.device import onnx_session
 from facegen.errors import InputError
-from facegen.faces.parse import BACKGROUND, HAIR, LEFT_BROW, LEFT_EYE, NOSE, RIGHT_BROW, RIGHT_EYE, SKIN
-from facegen.faces.parse.classes import CLASSES, FLIPPED
-from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse import (
+    BACKGROUND,
+    CLASSES,
+    FLIPPED,
+    HAIR,
+    LEFT_BROW,
+    LEFT_EYE,
+    NOSE,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    SKIN,
+    ParserNetConfig,
+)
 from facegen.faces.parse.data import ParserData, mix_backgrounds, read_labelled, split, with_own_sides
 from facegen.faces.parse.graph import parser_graph
 from facegen.faces.parse.network import ParserNet, fold, to_input, upsample

@@ -15,10 +15,9 @@ from facegen.faces.parse import (
     RIGHT_EYE,
     SKIN,
     UPPER_LIP,
-    FaceParser,
-    parser_available,
 )
 from facegen.faces.parse import parser as parser_module
+from facegen.faces.parse.parser import FaceParser, parser_available
 from tests.factories import portrait_rgb
 
 
@@ -34,7 +33,7 @@ def crop() -> np.ndarray:
 
     from facegen.faces import FaceAnalyser
     from facegen.faces.align import parse_matrix
-    from facegen.faces.parse import SIZE
+    from facegen.faces.parse.parser import SIZE
 
     image = portrait_rgb()
     (face,) = FaceAnalyser().detect(image)
@@ -80,20 +79,20 @@ def test_probabilities_sum_to_one_and_share_is_their_sum(parser: FaceParser, cro
     found = parser.parse(crops)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-3)
-    np.testing.assert_allclose(parser.share(crops, FACE), found[:, list(FACE)].sum(1), atol=2e-3)
+    np.testing.assert_allclose(parser.class_probability(crops, FACE), found[:, list(FACE)].sum(1), atol=2e-3)
 
 
 def test_many_crops_are_parsed_as_each_alone(parser: FaceParser, crop: np.ndarray) -> None:
     crops = np.stack([np.roll(crop, 3 * number, 1) for number in range(10)])
-    together = parser.share(crops, FACE)
+    together = parser.class_probability(crops, FACE)
     assert together.shape == (10, 256, 256)
-    np.testing.assert_allclose(together[9], parser.share(crops[9:], FACE)[0], atol=0.03)
-    assert parser.share(crops[:0], FACE).shape == (0, 256, 256)
+    np.testing.assert_allclose(together[9], parser.class_probability(crops[9:], FACE)[0], atol=0.03)
+    assert parser.class_probability(crops[:0], FACE).shape == (0, 256, 256)
 
 
 def test_wrong_crops_are_refused(parser: FaceParser, crop: np.ndarray) -> None:
     for wrong in (crop, crop[None, :128], crop[None].astype(np.float32)):
-        with pytest.raises(ValueError, match="crops must be"):
+        with pytest.raises(ValueError, match="Expected crops"):
             parser.parse(wrong)
 
 

@@ -47,7 +47,7 @@ def test_sorts(faceset: Faceset, key: str) -> None:
 
 def test_order_stands_in_the_names_and_can_be_taken_back(faceset: Faceset) -> None:
     before = [record.stem for record in faceset.records]
-    sorted_set = faceset.numbered(sort(faceset, "brightness").records)
+    sorted_set = faceset.rename_in_order(sort(faceset, "brightness").records)
     again = Faceset.open(faceset.folder)
     assert names(again) == names(sorted_set)
     assert [name[:6] for name in names(again)] == [f"{place:05d}_" for place in range(12)]
@@ -58,7 +58,7 @@ def test_order_stands_in_the_names_and_can_be_taken_back(faceset: Faceset) -> No
 def test_a_renaming_that_was_cut_off_is_finished(faceset: Faceset) -> None:
     order = sort(faceset, "blur").records
     whole = shutil.copytree(faceset.folder, faceset.folder.with_name("whole"))
-    wanted = names(Faceset.open(whole).numbered(order))
+    wanted = names(Faceset.open(whole).rename_in_order(order))
     state = faceset.folder / ".faceset"
     shutil.copyfile(whole / "metadata.jsonl", state / "pending.jsonl")
     (faceset.folder / order[3].file_name).rename(faceset.folder / wanted[3])

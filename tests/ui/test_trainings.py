@@ -17,11 +17,11 @@ from facegen.catalog import find_task
 from facegen.cli.command import render
 from facegen.config import save, to_dict
 from facegen.errors import InputError, ResourceError, WeightsError
-from facegen.faces.parse import FACE, FaceParser
+from facegen.faces.parse import FACE, ParserNetConfig
 from facegen.faces.parse.data import read_labelled
-from facegen.faces.parse.network import ParserNetConfig
+from facegen.faces.parse.parser import FaceParser
 from facegen.faces.parse.task import ParserTask
-from facegen.faces.parse.weights import PARSER
+from facegen.faces.weights import PARSER
 from facegen.jobs import Run
 from facegen.training.jobs import TRAIN
 from facegen.training.logger import COMMANDS

@@ -1,67 +1,38 @@
-"""The face parser: network, training task and the `FaceParser` that others use. Imports no torch, and no numpy until used."""
+"""The face parser: its classes, and what rebuilds its network; read without torch and numpy. `parser.FaceParser` runs it.
+
+The 19 classes are those of CelebAMask-HQ (Lee et al., arXiv:1907.11922), in its order. «Left» is the person's own left.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from facegen.faces.parse.classes import (
-    BACKGROUND,
-    CLASSES,
-    CLOTH,
-    EARRING,
-    FACE,
-    GLASSES,
-    HAIR,
-    HAT,
-    LEFT_BROW,
-    LEFT_EAR,
-    LEFT_EYE,
-    LOWER_LIP,
-    MOUTH,
-    NECK,
-    NECKLACE,
-    NOSE,
-    RIGHT_BROW,
-    RIGHT_EAR,
-    RIGHT_EYE,
-    SKIN,
-    UPPER_LIP,
-)
+CLASSES = (
+    "background", "skin", "nose", "glasses", "left_eye", "right_eye", "left_brow", "right_brow", "left_ear",
+    "right_ear", "mouth", "upper_lip", "lower_lip", "hair", "hat", "earring", "necklace", "neck", "cloth",
+)  # fmt: skip
+BACKGROUND, SKIN, NOSE, GLASSES, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, LEFT_EAR = range(9)
+RIGHT_EAR, MOUTH, UPPER_LIP, LOWER_LIP, HAIR, HAT, EARRING, NECKLACE, NECK, CLOTH = range(9, 19)
 
-if TYPE_CHECKING:
-    from facegen.faces.parse.parser import SIZE, FaceParser, parser_available
+FLIPPED = (0, 1, 2, 3, 5, 4, 7, 6, 9, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+"""The class that each class becomes when the picture is mirrored."""
 
-__all__ = [
-    "BACKGROUND",
-    "CLASSES",
-    "CLOTH",
-    "EARRING",
-    "FACE",
-    "GLASSES",
-    "HAIR",
-    "HAT",
-    "LEFT_BROW",
-    "LEFT_EAR",
-    "LEFT_EYE",
-    "LOWER_LIP",
-    "MOUTH",
-    "NECK",
-    "NECKLACE",
-    "NOSE",
-    "RIGHT_BROW",
-    "RIGHT_EAR",
-    "RIGHT_EYE",
-    "SIZE",
-    "SKIN",
-    "UPPER_LIP",
-    "FaceParser",
-    "parser_available",
-]
+FACE = (SKIN, NOSE, GLASSES, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, MOUTH, UPPER_LIP, LOWER_LIP)
+"""What belongs to the face itself: what a swap replaces. Hair, hats and anything held before the face do not."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("SIZE", "FaceParser", "parser_available"):
-        from facegen.faces.parse import parser
+@dataclass(frozen=True, kw_only=True)
+class ParserNetConfig:
+    """What rebuilds a parser network from its weights."""
 
-        return getattr(parser, name)
-    raise AttributeError(f"module 'facegen.faces.parse' has no attribute {name!r}")
+    widths: tuple[int, ...] = (24, 48, 80, 112, 128)
+    """Channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the input's side."""
+    blocks: tuple[int, ...] = (0, 1, 2, 2, 1)
+    """Residual blocks of the encoder at each of these scales."""
+    classes: int = 19
+    """Number of classes, background first."""
+
+    @classmethod
+    def tiny(cls) -> ParserNetConfig:
+        """A few thousand weights, for tests."""
+        return cls(widths=(4, 6, 8, 8, 8), blocks=(0, 1, 1, 1, 1))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.faces.parse.classes import BACKGROUND, FLIPPED, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
+from facegen.faces.parse import BACKGROUND, FLIPPED, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
 from facegen.faces.parse.occluders import add_occluders
 from facegen.training.augment import (
     AffineRange,

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse import ParserNetConfig
 
 _OPSET, _IR_VERSION = 18, 10
 _NORM_EPSILON = 1e-5
@@ -29,7 +29,7 @@ def parser_graph(weights: Mapping[str, np.ndarray], config: ParserNetConfig) -> 
     Raises:
         ValueError: the weights are not those of such a network.
     """
-    return _Graph(weights, config).serialised()
+    return _Graph(weights, config).serialise()
 
 
 class _Graph:
@@ -41,7 +41,7 @@ class _Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
-    def serialised(self) -> bytes:
+    def serialise(self) -> bytes:
         probabilities = self._network(self._input("crops"))
         if self._unused:
             raise ValueError(f"weights that no layer takes: {', '.join(sorted(self._unused)[:3])}")

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from facegen.faces.parse.classes import BACKGROUND, NOSE, SKIN
+from facegen.faces.parse import BACKGROUND, NOSE, SKIN
 from facegen.training.augment import uniform
 
 HAND, MICROPHONE, POLYGON = 0, 1, 2

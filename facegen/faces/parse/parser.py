@@ -12,9 +12,8 @@ from facegen import hub
 from facegen.config import from_dict
 from facegen.device import is_gpu_in_sight, onnx_session, usable_cores
 from facegen.errors import InputError, WeightsError
-from facegen.faces.parse.classes import CLASSES
-from facegen.faces.parse.config import ParserNetConfig
-from facegen.faces.parse.weights import PARSER
+from facegen.faces.parse import CLASSES, ParserNetConfig
+from facegen.faces.weights import PARSER
 
 SIZE = 256
 """Side of the crops, pixels; `align.parse_matrix` gives the matrix from an image to them."""
@@ -56,14 +55,14 @@ class FaceParser:
             (N, 19, 256, 256) float32, in the order of `CLASSES`, summing to 1 over the classes. Things held before a
             face count as background.
         """
-        return self._found(crops_rgb, [(number,) for number in range(len(CLASSES))])
+        return self._parse_groups(crops_rgb, [(number,) for number in range(len(CLASSES))])
 
-    def share(self, crops_rgb: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-        """How likely each pixel belongs to any of some classes: (N, 256, 256) float32, 0..1; see `shares`."""
-        return self.shares(crops_rgb, classes)[:, 0]
+    def class_probability(self, crops_rgb: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+        """(N, 256, 256) float32 probability that a pixel belongs to any of these classes; see `group_probabilities`."""
+        return self.group_probabilities(crops_rgb, classes)[:, 0]
 
-    def shares(self, crops_rgb: np.ndarray, *groups: Sequence[int]) -> np.ndarray:
-        """How likely each pixel belongs to any class of a group: `parse` summed over them, and quicker.
+    def group_probabilities(self, crops_rgb: np.ndarray, *groups: Sequence[int]) -> np.ndarray:
+        """Probability that a pixel belongs to any class of a group: `parse` summed over them, and faster.
 
         Args:
             crops_rgb: as for `parse`.
@@ -72,13 +71,13 @@ class FaceParser:
         Returns:
             (N, G, 256, 256) float32, 0..1, a picture for each group.
         """
-        return self._found(crops_rgb, groups)
+        return self._parse_groups(crops_rgb, groups)
 
-    def _found(self, crops_rgb: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    def _parse_groups(self, crops_rgb: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
         import cv2
 
         if crops_rgb.ndim != 4 or crops_rgb.shape[1:] != (SIZE, SIZE, 3) or crops_rgb.dtype != np.uint8:
-            raise ValueError(f"crops must be (N, {SIZE}, {SIZE}, 3) uint8, but got {crops_rgb.shape} {crops_rgb.dtype}")
+            raise ValueError(f"Expected crops (N, {SIZE}, {SIZE}, 3) uint8, found {crops_rgb.shape} {crops_rgb.dtype}.")
         found = np.empty((len(crops_rgb), len(groups), SIZE, SIZE), np.float32)
         for start in range(0, len(crops_rgb), AT_ONCE):
             probabilities = self._network(np.ascontiguousarray(crops_rgb[start : start + AT_ONCE]))

@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from facegen.config import to_dict
 from facegen.errors import InputError
-from facegen.faces.parse.classes import CLASSES
-from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse import CLASSES, ParserNetConfig
 from facegen.faces.parse.data import LabelledPictures, ParserData, read_labelled, split
 from facegen.faces.parse.network import ParserNet, to_input, upsample
 from facegen.training.augment import to_float

@@ -10,7 +10,7 @@ import numpy as np
 
 from facegen.errors import NoFaceError
 from facegen.faces import Face, FaceAnalyser, align
-from facegen.faces.parse import SIZE as PARSE_SIZE
+from facegen.faces.parse.parser import SIZE as PARSE_SIZE
 
 SIZE = 256
 """Side of an aligned picture, pixels."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from facegen.errors import InputError
 from facegen.facesets import FaceRecord, Faceset, crop
-from facegen.facesets.cut import warp_black
+from facegen.facesets.crop import warp_black
 from facegen.facesets.faceset import METADATA, in_order
 from facegen.facesets.mask import hull_mask
 from facegen.facesets.pack import PackedFaceset

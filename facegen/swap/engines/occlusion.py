@@ -13,6 +13,8 @@ import numpy as np
 
 from facegen.faces import Face, align, mesh, parse, skin
 from facegen.faces.mesh import Array
+from facegen.faces.parse.parser import SIZE as PARSE_SIZE
+from facegen.faces.parse.parser import FaceParser, parser_available
 from facegen.swap.engines.eyes import SIDES
 
 UNCOVERED = tuple(label for label in parse.FACE if label != parse.GLASSES)
@@ -47,7 +49,7 @@ class OcclusionDetector:
     """Computes visibility masks; safe to call from several threads at once."""
 
     def __init__(self) -> None:
-        self._parser = parse.FaceParser(threads=1) if parse.parser_available() else None
+        self._parser = FaceParser(threads=1) if parser_available() else None
 
     def detect(
         self, image_rgb: np.ndarray, face: Face, *, is_target: bool, previous: VisibilityMask | None = None
@@ -62,14 +64,14 @@ class OcclusionDetector:
         """
         if self._parser is None:
             return None
-        matrix = align.parse_matrix(face, parse.SIZE)
-        picture = align.warp(image_rgb, matrix, parse.SIZE)
+        matrix = align.parse_matrix(face, PARSE_SIZE)
+        picture = align.warp(image_rgb, matrix, PARSE_SIZE)
         thumbnail = cv2.resize(picture, (_THUMBNAIL_SIZE, _THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
         if previous is not None and _is_still(thumbnail, previous.thumbnail_rgb):
             return VisibilityMask(
                 matrix=matrix, thumbnail_rgb=thumbnail, visibility=previous.visibility, is_measured=False
             )
-        bare, glasses = self._parser.shares(picture[None], UNCOVERED, (parse.GLASSES,))[0]
+        bare, glasses = self._parser.group_probabilities(picture[None], UNCOVERED, (parse.GLASSES,))[0]
         is_clear = is_target and _is_clear(picture, bare, glasses)
         probability = bare + glasses if is_clear else bare
         points = align.apply(matrix, face.points478[:, :2]).astype(np.float32)

@@ -20,7 +20,7 @@ import numpy as np
 from facegen.faces import Face, align, weights
 from facegen.faces.landmark import MeshFinder
 from facegen.facesets import crop
-from facegen.facesets.cut import warp_black
+from facegen.facesets.crop import warp_black
 from facegen.hub import fetch
 from facegen.media import Patch
 from facegen.swap.merge import blending

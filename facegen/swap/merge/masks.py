@@ -12,7 +12,7 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.faces import Face, align, mesh
 from facegen.facesets import quality
-from facegen.facesets.cut import warp_black
+from facegen.facesets.crop import warp_black
 from facegen.swap.engines.occlusion import OcclusionDetector
 from facegen.swap.merge.options import MergeOptions
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facegen.faces import Face, align
-from facegen.faces.parse import classes
+from facegen.faces import Face, align, parse
 from facegen.faces.parse.parser import SIZE, FaceParser
 from facegen.talk.dfrf.geometry import HeadTrack
 
@@ -21,10 +20,10 @@ COLOURS = np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.
 """RGB of each layer in `parsing/*.png`."""
 
 _GROUPS = (
-    (classes.BACKGROUND,),
-    (*classes.FACE, classes.LEFT_EAR, classes.RIGHT_EAR, classes.HAIR, classes.HAT, classes.EARRING),
-    (classes.NECK, classes.NECKLACE),
-    (classes.CLOTH,),
+    (parse.BACKGROUND,),
+    (*parse.FACE, parse.LEFT_EAR, parse.RIGHT_EAR, parse.HAIR, parse.HAT, parse.EARRING),
+    (parse.NECK, parse.NECKLACE),
+    (parse.CLOTH,),
 )
 _CROP_SCALE, _CROP_CENTRE = 0.86, (128.0, 200.0)
 """The parser's crop is widened, most of all upwards, to hold all of the hair."""
@@ -42,7 +41,7 @@ def segment_frames(parser: FaceParser, images_rgb: Sequence[np.ndarray], faces: 
     """(H, W) uint8 layers of each frame; below the parser's crop as at its border."""
     matrices = [_crop_matrix(face) for face in faces]
     crops = np.stack([align.warp(image, matrix, SIZE) for image, matrix in zip(images_rgb, matrices, strict=True)])
-    probabilities = parser.shares(crops, *_GROUPS)
+    probabilities = parser.group_probabilities(crops, *_GROUPS)
     frames = []
     for image, matrix, probability in zip(images_rgb, matrices, probabilities, strict=True):
         height, width = image.shape[:2]

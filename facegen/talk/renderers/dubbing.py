@@ -11,6 +11,8 @@ import numpy as np
 from facegen import media
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser, align, mesh, parse
+from facegen.faces.parse.parser import SIZE as PARSE_SIZE
+from facegen.faces.parse.parser import FaceParser, parser_available
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.progress import OnProgress
 from facegen.media import Patch
@@ -129,7 +131,7 @@ class DubbedPerson:
     mouth_rig: MouthRig
     interior: MouthInterior
     mouth_scale: float
-    parser: parse.FaceParser | None
+    parser: FaceParser | None
 
     @classmethod
     def of(cls, samples: list[tuple[np.ndarray, Face]], mouth_rig: MouthRig) -> DubbedPerson:
@@ -138,7 +140,7 @@ class DubbedPerson:
         white = np.median([portrait.interior.white for portrait in portraits], 0).astype(np.float32)
         softness = float(np.median([portrait.interior.softness_cm for portrait in portraits]))
         mouth_scale = float(np.median([portrait.rig.mouth_scale for portrait in portraits]))
-        parser = parse.FaceParser() if parse.parser_available() else None
+        parser = FaceParser() if parser_available() else None
         interior = MouthInterior(white=white, teeth=None, softness_cm=softness)
         return cls(mouth_rig=mouth_rig, interior=interior, mouth_scale=mouth_scale, parser=parser)
 
@@ -158,12 +160,12 @@ class DubbedPerson:
         return Patch(x=box.x0, y=box.y0, image_rgb=drawn, alpha=alpha)
 
 
-def _occlusion(image_rgb: np.ndarray, face: Face, parser: parse.FaceParser) -> Array:
+def _occlusion(image_rgb: np.ndarray, face: Face, parser: FaceParser) -> Array:
     """(H, W) 0..1: what stands before the face, such as a hand or a microphone; it stays in front."""
-    matrix = align.parse_matrix(face, parse.SIZE)
-    visible = parser.share(align.warp(image_rgb, matrix, parse.SIZE)[None], _UNCOVERED)[0]
+    matrix = align.parse_matrix(face, PARSE_SIZE)
+    visible = parser.class_probability(align.warp(image_rgb, matrix, PARSE_SIZE)[None], _UNCOVERED)[0]
     outline = face.points478[list(mesh.FACE_OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
-    inside: Array = mesh.polygon_mask(outline, (parse.SIZE, parse.SIZE)).astype(np.float32) / 255
+    inside: Array = mesh.polygon_mask(outline, (PARSE_SIZE, PARSE_SIZE)).astype(np.float32) / 255
     # the outline itself is uncertain, and the open mouth is dark
     inside = cv2.erode(inside, np.ones((13, 13), np.uint8))
     hidden = np.clip((0.6 - cv2.GaussianBlur(visible, (0, 0), 2)) / 0.3, 0, 1) * inside

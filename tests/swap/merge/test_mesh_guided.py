@@ -5,7 +5,7 @@ import numpy as np
 
 from facegen.faces import Face, FaceAnalyser
 from facegen.facesets import crop
-from facegen.facesets.cut import warp_black
+from facegen.facesets.crop import warp_black
 from facegen.swap import SwapOptions
 from facegen.swap.merge.mesh_guided import blend_mesh_guided, detect_guide
 from tests import factories

@@ -13,7 +13,7 @@ from PIL import Image
 from facegen import media
 from facegen.config import to_dict
 from facegen.errors import Cancelled, InputError
-from facegen.faces.parse.config import ParserNetConfig
+from facegen.faces.parse import ParserNetConfig
 from facegen.faces.parse.network import ParserNet
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
 

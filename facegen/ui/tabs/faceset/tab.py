@@ -215,7 +215,7 @@ def _wire_looking(
         faceset = work.open_faceset(services, visitor, name)
         found = sorting.sort(faceset, by, count=int(keep or 1))
         trash.move(faceset, found.dropped, [f"sort by {by}"] * len(found.dropped))
-        faceset.numbered(found.records)
+        faceset.rename_in_order(found.records)
         gone = f" {len(found.dropped)} went to the trash (Undo brings them back)." if found.dropped else ""
         return _page(services, visitor, name, 0, f"Sorted by {by}.{gone}")
 

@@ -61,7 +61,7 @@ def make_example_set(folder: Path, task: str) -> Path:
 def _write_masks(folder: Path, views: dict[str, np.ndarray]) -> None:
     from PIL import Image
 
-    from facegen.faces.parse import FaceParser
+    from facegen.faces.parse.parser import FaceParser
 
     folder.mkdir()
     classes = FaceParser().parse(np.stack(list(views.values()))).argmax(1).astype(np.uint8)
