@@ -118,7 +118,7 @@ def _in_a_swap() -> dict[str, float]:
     from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
 
     seconds: list[float] = []
-    shares = FaceParser.shares
+    shares = FaceParser.group_probabilities
 
     def timed(parser: FaceParser, crops_rgb: np.ndarray, *groups: Sequence[int]) -> np.ndarray:
         started = time.thread_time()
@@ -133,11 +133,11 @@ def _in_a_swap() -> dict[str, float]:
             output=str(Path(folder) / "swapped.mp4"),
             options=SwapOptions(end_seconds=4.0),
         )
-        FaceParser.shares = timed  # type: ignore[method-assign]
+        FaceParser.group_probabilities = timed  # type: ignore[method-assign]
         try:
             frames = SwapPipeline()(request).frames
         finally:
-            FaceParser.shares = shares  # type: ignore[method-assign]
+            FaceParser.group_probabilities = shares  # type: ignore[method-assign]
     spent = 1000 * sum(seconds) / frames
     return {
         "crops parsed a frame of a swap": round(len(seconds) / frames, 3),
