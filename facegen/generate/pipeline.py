@@ -273,8 +273,10 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         described["options"] |= {"seed": seed, "count": 1, "best_of": 1}
         described["edit"] = Path(request.edit).name
         metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(described)}
-        media.write_picture(path, provenance.mark_picture(picture), metadata=metadata)
-        self._sign(path, request)
+        marked = provenance.mark_picture(picture)
+        provenance.write_signed(
+            path, _claims(request), lambda place: media.write_picture(place, marked, metadata=metadata)
+        )
         return path
 
     def _film(self, path: Path, latents: Latents, sliders: Sliders, request: GenerateRequest) -> Path:
@@ -294,15 +296,18 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
             media.Frame.from_picture(picture, index=i, pts=i, time_base=base).add_luma(mark.luma_delta)
             for i, picture in enumerate(there_and_back)
         )
-        media.write_video(path, frames, info, metadata={"comment": provenance.NOTICE})
-        self._sign(path, request)
+        provenance.write_signed(
+            path,
+            _claims(request),
+            lambda place: media.write_video(place, frames, info, metadata={"comment": provenance.NOTICE}),
+        )
         return path
 
-    def _sign(self, path: Path, request: GenerateRequest) -> None:
-        claims = provenance.Claims(
-            job="generate",
-            engine="generator",
-            parent=request.edit or None,
-            sources=(request.edit,) if request.edit else (),
-        )
-        provenance.sign(path, claims)
+
+def _claims(request: GenerateRequest) -> provenance.Claims:
+    return provenance.Claims(
+        job="generate",
+        engine="generator",
+        parent=request.edit or None,
+        sources=(request.edit,) if request.edit else (),
+    )

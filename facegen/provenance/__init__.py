@@ -7,7 +7,7 @@ from facegen.provenance.credentials import (
     has_notice,
     read_credentials,
     sign,
-    sign_output,
+    write_signed,
 )
 from facegen.provenance.detection import THRESHOLD, MarkScore, MarkSearch, detect_mark
 from facegen.provenance.keys import InstallationKey, get_installation_key, read_key
@@ -32,6 +32,6 @@ __all__ = [
     "read_credentials",
     "read_key",
     "sign",
-    "sign_output",
     "verify",
+    "write_signed",
 ]

@@ -7,8 +7,10 @@ import datetime
 import hashlib
 import mmap
 import os
+import re
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +20,8 @@ import c2pa
 
 from facegen import __version__
 from facegen.errors import InputError, ResourceError
-from facegen.media import atomic_output
-from facegen.media.source import display_name
+from facegen.media import atomic_output, check_output
+from facegen.media.source import display_name, translate_write_errors
 from facegen.provenance.keys import ORGANISATION, InstallationKey, get_installation_key, read_key
 
 _NOTICE_START = "Synthetic: made with facegen"
@@ -43,6 +45,18 @@ EMBEDDING = {
     ".webp": "image/webp",
 }
 """Suffixes of the containers that can embed a manifest, with their MIME type; every other file gets a side-car."""
+
+_SIGNATURES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG": "image/png",
+    b"RIFF....WEBP": "image/webp",
+    b"GIF8": "image/gif",
+    b"II\\*\x00|MM\x00\\*": "image/tiff",
+    b"....(moov|mdat|wide|free)": "video/quicktime",
+}
+"""MIME types of parents by how their files begin."""
+_BRANDS = {b"heic": "image/heic", b"mif1": "image/heif", b"avif": "image/avif", b"avis": "image/avif"}
+"""The same for files of ISO boxes, by their brand; others are films."""
 
 _OFFLINE = {
     "core": {"allowed_network_hosts": []},
@@ -133,19 +147,33 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
     return holder
 
 
-def sign_output(path: str | os.PathLike[str], claims: Claims) -> tuple[str, ...]:
-    """`sign` the output of a job.
+def write_signed(
+    path: str | os.PathLike[str], claims: Claims, write: Callable[[Path], Iterable[str] | None]
+) -> tuple[str, ...]:
+    """Writes the output of a job and signs it; at `path` either the signed file appears, or nothing.
+
+    Args:
+        path: the output.
+        claims: what is stated of it.
+        write: writes it to the path that it is given, which has the name of the output, and may return notices.
 
     Returns:
-        What the user should know about the credentials, a sentence each.
+        The notices of `write`, and what the user should know about the credentials, a sentence each.
 
     Raises:
-        ResourceError: they cannot be written.
+        ResourceError: the output or its credentials cannot be written.
     """
-    holder = Path(sign(path, claims))
-    if holder.resolve() == Path(path).resolve():
-        return ()
-    return (f"The content credentials are in {holder.name!r} beside the result, as its format holds none.",)
+    target = check_output(path)
+    with translate_write_errors(target), tempfile.TemporaryDirectory(prefix=".facegen-", dir=target.parent) as folder:
+        unsigned = Path(folder) / target.name
+        notices = tuple(write(unsigned) or ())
+        holder = sign(unsigned, claims)
+        if holder == unsigned:
+            os.replace(unsigned, target)
+            return notices
+        os.replace(holder, side_car_path(target))
+        os.replace(unsigned, target)
+    return (*notices, f"The content credentials are in {holder.name!r} beside the result, as its format holds none.")
 
 
 def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key: InstallationKey) -> bytes:
@@ -153,11 +181,7 @@ def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key:
     info = c2pa.C2paSignerInfo("es256", key.chain_pem.encode(), key.private_pem.encode(), None)
     with ExitStack() as stack:
         context = stack.enter_context(c2pa.Context.from_dict(_OFFLINE))
-        has_parent = claims.parent is not None and Path(claims.parent).suffix.lower() in EMBEDDING
-        definition = _manifest(file, claims, "edited" if has_parent else "created")
-        builder = stack.enter_context(c2pa.Builder(definition, context))
-        if claims.parent is not None and has_parent:
-            _add_parent(builder, Path(claims.parent))
+        builder = stack.enter_context(_make_builder(file, claims, context))
         signer = stack.enter_context(c2pa.Signer.from_info(info))
         source = stack.enter_context(file.open("rb"))
         if kind is None:
@@ -169,12 +193,31 @@ def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key:
         return manifest
 
 
-def _add_parent(builder: c2pa.Builder, parent: Path) -> None:
-    """Adds the edited file as parent ingredient, with its own credentials if it has some."""
-    builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
-    ingredient = {"title": "target", "relationship": "parentOf"}
-    with parent.open("rb") as stream:
-        builder.add_ingredient_from_stream(ingredient, EMBEDDING[parent.suffix.lower()], stream)
+def _make_builder(file: Path, claims: Claims, context: c2pa.Context) -> c2pa.Builder:
+    """The manifest of a file, with the edited file as parent ingredient (with its own credentials, if it has some).
+
+    A parent whose container or credentials cannot be read is no ingredient; its SHA-256 is kept all the same.
+    """
+    kind = None if claims.parent is None else _content_type(Path(claims.parent))
+    if claims.parent is not None and kind is not None:
+        builder = c2pa.Builder(_manifest(file, claims, "edited"), context)
+        builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+        try:
+            with Path(claims.parent).open("rb") as stream:
+                builder.add_ingredient_from_stream({"title": "target", "relationship": "parentOf"}, kind, stream)
+            return builder
+        except c2pa.C2paError:
+            builder.close()
+    return c2pa.Builder(_manifest(file, claims, "created"), context)
+
+
+def _content_type(file: Path) -> str | None:
+    """MIME type of a file by its content, whatever its name; None where such files hold no manifest."""
+    with file.open("rb") as stream:
+        start = stream.read(12)
+    if start[4:8] == b"ftyp":
+        return _BRANDS.get(start[8:12], "video/mp4")
+    return next((kind for sign, kind in _SIGNATURES.items() if re.match(sign, start, re.DOTALL)), None)
 
 
 def _manifest(file: Path, claims: Claims, action: str) -> dict[str, Any]:

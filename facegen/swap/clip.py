@@ -107,7 +107,7 @@ class ClipSwap:
                     self._write(swapped, begin, progress)
         self.journal.finish()
 
-    def join(self, output: str) -> tuple[str, ...]:
+    def join(self, output: Path) -> tuple[str, ...]:
         """Join the segments and the target's sound; returns notices for the user.
 
         Raises:

@@ -144,9 +144,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         progress.enter(0.98, 1.0)
         progress.report(0.0, "Joining picture and sound")
         with clock.stage("join"):
-            notices = (*info.notices, *clip.join(request.output))
-        with clock.stage("sign"):
-            notices += sign(request)
+            notices = (*info.notices, *provenance.write_signed(request.output, claims(request), clip.join))
         seen = Counter(item.face.person_id for index in timeline.kept_indices() for item in plan.assignments(index))
         result = SwapResult(
             output=request.output,
@@ -213,11 +211,9 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             )
         progress.report(0.5, "Swapping faces")
         with clock.stage("render"):
-            image = provenance.mark_picture(swap_image(image, parts, engine, request.options))
+            image = swap_image(image, parts, engine, request.options)
         with clock.stage("encode"):
-            media.write_picture(request.output, image, metadata={"comment": provenance.NOTICE})
-        with clock.stage("sign"):
-            notices = sign(request)
+            notices = write_picture(request, image)
         progress.report(1.0, "Done")
         return SwapResult(
             output=request.output,
@@ -271,16 +267,25 @@ def _numbered(faces: list[Face]) -> list[Face]:
     return [face.replace(person_id=number) for number, face in enumerate(from_left)]
 
 
-def sign(request: SwapRequest) -> tuple[str, ...]:
-    """Attach the content credentials to the output; returns what the user should know about them.
-
-    Raises:
-        ResourceError: they cannot be written.
-    """
-    claims = provenance.Claims(
+def claims(request: SwapRequest) -> provenance.Claims:
+    """What the content credentials of the output state."""
+    return provenance.Claims(
         job="swap",
         engine=request.options.engine.partition(":")[0],
         parent=request.target,
         sources=tuple(path for path in paths(request) if path != request.target and not Path(path).is_dir()),
     )
-    return provenance.sign_output(request.output, claims)
+
+
+def write_picture(request: SwapRequest, image_rgb: np.ndarray) -> tuple[str, ...]:
+    """Write the request's output, marked and signed; returns what the user should know about it.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    marked = provenance.mark_picture(image_rgb)
+    return provenance.write_signed(
+        request.output,
+        claims(request),
+        lambda path: media.write_picture(path, marked, metadata={"comment": provenance.NOTICE}),
+    )

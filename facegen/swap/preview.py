@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facegen import media, provenance
+from facegen import media
 from facegen.errors import InputError
 from facegen.jobs import OnProgress, Progress
 from facegen.jobs.files import check_output_file
-from facegen.swap.pipeline import PICTURES, SwapPipeline, sign
+from facegen.swap.pipeline import PICTURES, SwapPipeline, write_picture
 from facegen.swap.request import SwapRequest
 from facegen.swap.timeline import read_timeline
 
@@ -64,8 +64,7 @@ def write_contact_sheet(
     """
     check_output_file(request, PICTURES)
     sheet = contact_sheet(pipeline, request, count, on_progress)
-    media.write_picture(request.output, provenance.mark_picture(sheet), metadata={"comment": provenance.NOTICE})
-    sign(request)
+    write_picture(request, sheet)
 
 
 def _pair(before_rgb: np.ndarray, after_rgb: np.ndarray, label: str) -> np.ndarray:

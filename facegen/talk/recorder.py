@@ -77,16 +77,19 @@ class SegmentRecorder:
         Raises:
             ResourceError: the output cannot be written.
         """
-        notices = media.join_segments(
-            self._journal.segments,
-            request.output,
-            like=like,
-            sound_from=request.audio,
-            is_trimmed=is_trimmed,
-            is_own_sound=False,
-            metadata={"comment": provenance.NOTICE},
-            for_browsers=True,
-        )
+
+        def write(path: Path) -> tuple[str, ...]:
+            return media.join_segments(
+                self._journal.segments,
+                path,
+                like=like,
+                sound_from=request.audio,
+                is_trimmed=is_trimmed,
+                is_own_sound=False,
+                metadata={"comment": provenance.NOTICE},
+                for_browsers=True,
+            )
+
         engine = EngineName.parse(request.options.engine)
         is_drawn = bool(request.portrait) and engine.needs_portrait
         claims = provenance.Claims(
@@ -95,6 +98,6 @@ class SegmentRecorder:
             parent=request.portrait if is_drawn else None,
             sources=tuple(path for path in (request.audio, request.driving) if path),
         )
-        notices += provenance.sign_output(request.output, claims)
+        notices = provenance.write_signed(request.output, claims, write)
         self._journal.clear()
         return notices

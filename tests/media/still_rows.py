@@ -1,6 +1,7 @@
 """Rows of docs/media.md, «Stills, transparency and names»."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from facegen import media
-from tests.factories import gradient_rgb
+from facegen.provenance import read_credentials
+from tests.factories import gradient_rgb, moving_portrait, write_portrait
 from tests.media.reading import shown_times
 from tests.media.table import Row
 
@@ -28,6 +30,30 @@ def _saved(name: str, pages: int = 1, **options: Any) -> Callable[[Path], Path]:
         return folder / name
 
     return make
+
+
+def _disguised(name: str, disguise: str) -> Callable[[Path], Path]:
+    """Makes a picture or clip of a face under a name that belongs to another kind."""
+
+    def make(folder: Path) -> Path:
+        if name.endswith(".mkv"):
+            unit = Fraction(1, 25)
+            frames = (
+                media.Frame.from_picture(image, index=index, pts=index, time_base=unit)
+                for index, image in enumerate(moving_portrait(12))
+            )
+            media.write_video(folder / name, frames, media.make_video_info(256, 256, 1 / unit, unit))
+        else:
+            write_portrait(folder / name)
+        return (folder / name).rename(folder / disguise)
+
+    return make
+
+
+def _is_signed(source: Path, output: Path) -> None:
+    found = read_credentials(output)
+    assert found is not None
+    assert found.is_intact
 
 
 def _shows_first_page(source: Path, output: Path) -> None:
@@ -61,6 +87,21 @@ ROWS: tuple[Row, ...] = (
             ("still WebP", "a.webp", 1, {"lossless": True}),
             ("TIFF of several pages", "a.tiff", 3, {}),
         )
+    ),
+    Row(
+        input="JPEG named .png",
+        result="read by its content; the result is signed",
+        make=_disguised("a.jpg", "b.png"),
+        check=_is_signed,
+        jobs=("swap",),
+        suffix=".png",
+    ),
+    Row(
+        input="Matroska named .mp4",
+        result="read by its content; the result is signed",
+        make=_disguised("a.mkv", "b.mp4"),
+        check=_is_signed,
+        jobs=("swap",),
     ),
     *(
         Row(

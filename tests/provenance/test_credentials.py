@@ -6,10 +6,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from facegen.errors import InputError
 from facegen.media import read_picture, write_picture
-from facegen.provenance import Claims, read_credentials, sign
+from facegen.provenance import Claims, read_credentials, sign, write_signed
 from facegen.provenance.credentials import EMBEDDING, JOBS, side_car_path
 
 VIDEOS = (".mp4", ".mov", ".m4v")
@@ -157,3 +158,54 @@ def test_what_cannot_be_signed_stays_as_it_was(tmp_path: Path) -> None:
         sign(path, SWAP)
     assert path.read_text() == "no video at all"
     assert {other.name for other in tmp_path.iterdir()} == {"facegen-home", "text.mp4"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.webp", "a.tiff", "a.gif", "a.heic", "a.avif", "a.bmp", "clip.mkv", "text.md"]
+)
+def test_a_parent_is_taken_for_what_it_is_and_never_in_the_way(
+    name: str, clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    path, parent = clip("result.mp4"), tmp_path / "named-otherwise.png"
+    if name == "text.md":
+        parent.write_text("no picture")
+    elif name == "clip.mkv":
+        clip(name).replace(parent)
+    else:
+        Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / name)
+        (tmp_path / name).replace(parent)
+    sign(path, Claims(job="swap", engine="mesh", parent=parent))
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.is_intact, found.signer) == (True, "this installation")
+    assert (b"c2pa.edited" in path.read_bytes()) == (name not in ("a.bmp", "clip.mkv", "text.md"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_an_output_appears_signed_or_not_at_all(suffix: str, tmp_path: Path) -> None:
+    output = tmp_path / f"result{suffix}"
+
+    def write(path: Path) -> list[str]:
+        Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(path)
+        return ["a notice"]
+
+    def break_off(path: Path) -> None:
+        path.write_text("half")
+        raise InputError("Expected an end.")
+
+    with pytest.raises(InputError):
+        write_signed(output, SWAP, break_off)
+    assert {other.name for other in tmp_path.iterdir()} <= {"facegen-home"}
+    if suffix == ".png":  # c2pa reads what it signs into
+        with pytest.raises(InputError):
+            write_signed(output, SWAP, lambda path: path.write_text("no picture") and None)
+        assert {other.name for other in tmp_path.iterdir()} <= {"facegen-home"}
+    notices = write_signed(output, SWAP, write)
+    assert notices[0] == "a notice"
+    assert len(notices) == (1 if suffix == ".png" else 2)
+    found = read_credentials(output)
+    assert found is not None
+    assert (found.is_intact, found.is_side_car) == (True, suffix == ".gif")
