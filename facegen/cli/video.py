@@ -32,6 +32,7 @@ def info(clip: Clip, as_json: AsJson = False) -> None:
         "size": f"{found.width} x {found.height}",
         "rotation": f"{found.rotation_deg} degrees{', mirrored' if found.is_mirrored else ''}",
         "pixel aspect": str(found.pixel_aspect),
+        "shown as": f"{found.size_hw[1]} x {found.size_hw[0]}{', interlaced' if found.is_interlaced else ''}",
         "frames": len(times),
         "seconds": round(found.duration_seconds, 3),
         "frame rate": f"{float(found.frame_rate):.3f} a second, {'variable' if len(steps) > 1 else 'constant'}",

@@ -9,6 +9,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 UNSPECIFIED = 2
 """The value of a matrix, primaries or transfer tag that says nothing (ITU-T H.273); a range tag says 0."""
 
+BT2020_PRIMARIES = 9
+"""The tag of wide primaries; 1 are those of BT.709 and sRGB."""
+
 _BT709, _FCC, _BT470BG, _SMPTE170M, _SMPTE240M, _BT2020, _BT2020_CL = 1, 4, 5, 6, 7, 9, 10
 _WEIGHTS = {  # (Kr, Kb), H.273 table 4
     _BT709: (0.2126, 0.0722),
@@ -30,6 +33,7 @@ _SWSCALE = {
 }
 # swscale's fast conversion to RGB is about one level too dark, which a pasted patch would add to the video.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+_SRGB = 13
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
@@ -69,7 +73,16 @@ BT709 = VideoColor(matrix=1, primaries=1, transfer=1, is_range_tagged=True)
 
 
 def read_color(frame: av.VideoFrame) -> VideoColor:
-    """Reads the tags of a decoded frame."""
+    """Reads the tags of a decoded frame; for one of RGB samples, the matrix and range with which it becomes YUV here."""
+    if frame.format.is_rgb or frame.format.has_palette:
+        primaries = int(frame.color_primaries)
+        is_wide = primaries == BT2020_PRIMARIES
+        return VideoColor(
+            matrix=_BT2020 if is_wide else _BT709,
+            primaries=primaries if primaries != UNSPECIFIED else _BT709,
+            transfer=int(frame.color_trc) if int(frame.color_trc) != UNSPECIFIED else _SRGB,
+            is_range_tagged=True,
+        )
     is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     return VideoColor(
         matrix=int(frame.colorspace),
@@ -80,11 +93,11 @@ def read_color(frame: av.VideoFrame) -> VideoColor:
     )
 
 
-def to_rgb(frame: av.VideoFrame, color: VideoColor) -> np.ndarray:
-    """Converts YUV planes to an array (H, W, 3) uint8 RGB by the matrix and range of `color`."""
+def to_rgb(frame: av.VideoFrame, color: VideoColor, *, is_deep: bool = False) -> np.ndarray:
+    """Converts YUV planes to an array (H, W, 3) RGB, uint8 or, `is_deep`, uint16, by the matrix and range of `color`."""
     matrix = _SWSCALE[color.resolved_matrix(frame.height)]
     rgb = frame.reformat(
-        format="rgb24",
+        format="rgb48le" if is_deep else "rgb24",
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=ColorRange.JPEG if color.is_full_range else ColorRange.MPEG,
@@ -92,10 +105,8 @@ def to_rgb(frame: av.VideoFrame, color: VideoColor) -> np.ndarray:
         interpolation=_ACCURATE,
         threads=1,
     )
-    plane = rgb.planes[0]
-    return np.ascontiguousarray(
-        np.frombuffer(memoryview(plane), np.uint8).reshape(rgb.height, plane.line_size)[:, : rgb.width * 3]
-    ).reshape(rgb.height, rgb.width, 3)
+    samples = np.frombuffer(memoryview(rgb.planes[0]), np.uint16 if is_deep else np.uint8).reshape(rgb.height, -1)
+    return np.ascontiguousarray(samples[:, : rgb.width * 3]).reshape(rgb.height, rgb.width, 3)
 
 
 def convert(frame: av.VideoFrame, pix_fmt: str, color: VideoColor, from_rgb: bool = False) -> av.VideoFrame:

@@ -4,11 +4,10 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-import av
-import av.error
 import av.filter
 
 from facegen.errors import InputError
+from facegen.media.deinterlace import build_graph, pull_frames
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.join import check_video_output, write_video
@@ -60,39 +59,14 @@ def _filter_frames(frames: Iterable[Frame], filters: list[tuple[str, str]]) -> I
     graph: av.filter.Graph | None = None
     for frame in frames:
         if graph is None:
-            graph = _build_graph(frame, filters)
+            graph = build_graph(frame.native, filters, frame.time_base)
         waiting.append(frame)
         frame.native.pts, frame.native.time_base = frame.pts, frame.time_base
         graph.vpush(frame.native)
-        yield from _pull_frames(graph, waiting)
+        yield from (waiting.popleft().replace(native=native) for native in pull_frames(graph))
     if graph is not None:
         graph.vpush(None)
-        yield from _pull_frames(graph, waiting)
-
-
-def _build_graph(frame: Frame, filters: list[tuple[str, str]]) -> av.filter.Graph:
-    graph = av.filter.Graph()
-    native = frame.native
-    last = graph.add_buffer(width=native.width, height=native.height, format=native.format, time_base=frame.time_base)
-    for name, arguments in filters:
-        step = graph.add(name, arguments)
-        last.link_to(step)
-        last = step
-    last.link_to(graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
-def _pull_frames(graph: av.filter.Graph, waiting: deque[Frame]) -> Iterator[Frame]:
-    while True:
-        try:
-            native = graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        old = waiting.popleft()
-        yield Frame(
-            native, index=old.index, pts=old.pts, time_base=old.time_base, duration=old.duration, color=old.color
-        )
+        yield from (waiting.popleft().replace(native=native) for native in pull_frames(graph))
 
 
 def _report_frames(frames: Iterable[Frame], count: int, on_progress: OnProgress | None) -> Iterator[Frame]:

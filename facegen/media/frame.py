@@ -1,14 +1,17 @@
 """A decoded frame that keeps its own planes, and the patches that are pasted into it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 
+from facegen.media import hdr
 from facegen.media.color import BT709, VideoColor, convert, read_color, to_rgb, yuv_matrix
 
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
@@ -38,12 +41,17 @@ class Patch:
 class Frame:
     """One frame of a video, upright, in its native planes, with its own timestamp. Treat it as immutable.
 
+    The planes stay as stored: pixels need not be square, light may be PQ or HLG. `image_rgb`, and the patches and deltas
+    that are laid over it, are the picture as displayed: square pixels, ordinary light.
+
     Attributes:
         index: position in the clip, counted from its first frame.
         pts: timestamp in units of `time_base`.
         duration: display time in units of `time_base`; 0 where the file does not say.
         color: tags by which the planes become RGB.
         native: the planes, an `av.VideoFrame` in one of `PLANAR`.
+        pixel_aspect: width of a stored pixel over its height.
+        alpha: (h, w) opacity of the stored pixels in the depth of the planes; None where all are opaque.
     """
 
     def __init__(
@@ -55,10 +63,19 @@ class Frame:
         time_base: Fraction,
         duration: int = 0,
         color: VideoColor | None = None,
+        pixel_aspect: Fraction = Fraction(1),
+        alpha: np.ndarray | None = None,
     ) -> None:
         self.color = color if color is not None else read_color(native)
         self.native = to_planar(native, self.color)
         self.index, self.pts, self.time_base, self.duration = index, pts, time_base, duration
+        self.pixel_aspect, self.alpha = pixel_aspect, alpha
+
+    def replace(self, **changes: Any) -> "Frame":
+        """The frame with other values for arguments of the constructor; planes that stay are shared."""
+        names = ("index", "pts", "time_base", "duration", "color", "pixel_aspect", "alpha")
+        kept = {name: getattr(self, name) for name in names}
+        return Frame(changes.pop("native", self.native), **{**kept, **changes})
 
     @classmethod
     def from_picture(
@@ -81,7 +98,12 @@ class Frame:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """Height and width in pixels, as displayed."""
+        """Height and width as displayed, in square pixels."""
+        return square_size(self.stored_hw, self.pixel_aspect)
+
+    @property
+    def stored_hw(self) -> tuple[int, int]:
+        """Rows and columns of the luma plane."""
         return self.native.height, self.native.width
 
     @property
@@ -96,8 +118,13 @@ class Frame:
 
     @cached_property
     def image_rgb(self) -> np.ndarray:
-        """The picture as (H, W, 3) uint8 RGB; read-only, computed once."""
-        image = to_rgb(self.native, self.color)
+        """The picture as displayed, (H, W, 3) uint8 RGB; read-only, computed once."""
+        if self.color.hdr:
+            image = hdr.display_picture(to_rgb(self.native, self.color, is_deep=True), self.color)
+        else:
+            image = to_rgb(self.native, self.color)
+        if self.size_hw != self.stored_hw:
+            image = cv2.resize(image, self.size_hw[::-1], interpolation=cv2.INTER_CUBIC)
         image.flags.writeable = False
         return image
 
@@ -118,30 +145,74 @@ class Frame:
         native = copy_planes(self.native)
         matrix = yuv_matrix(self.color, native.height, self.bit_depth)
         planes = [plane_view(native, i) for i in range(3)]
+        paste = _paste_light if self.color.hdr else _paste_planes
         for patch in patches:
-            _paste_planes(planes, patch, matrix, (1 << self.bit_depth) - 1)
-        return Frame(
-            native, index=self.index, pts=self.pts, time_base=self.time_base, duration=self.duration, color=self.color
+            paste(planes, self._store_patch(patch), matrix, self)
+        return self.replace(native=native)
+
+    def _store_patch(self, patch: Patch) -> Patch:
+        """The patch in stored pixels: each is the mean of what it covers of the displayed ones."""
+        if self.size_hw == self.stored_hw:
+            return patch
+        rows, y = area_weights(patch.y, patch.alpha.shape[0], self.size_hw[0], self.stored_hw[0])
+        columns, x = area_weights(patch.x, patch.alpha.shape[1], self.size_hw[1], self.stored_hw[1])
+        alpha = patch.alpha.astype(np.float32, copy=False)
+        weighed = np.einsum("yh,hwc->ywc", rows, np.dstack([patch.image_rgb * alpha[..., None], alpha]), optimize=True)
+        stored = np.einsum("xw,ywc->yxc", columns, weighed, optimize=True).astype(np.float32)
+        cover = stored[..., 3]
+        return Patch(
+            x=x, y=y, image_rgb=stored[..., :3] / np.maximum(cover, 1e-6)[..., None], alpha=np.clip(cover, 0.0, 1.0)
         )
 
     def add_luma(self, delta: np.ndarray) -> "Frame":
         """Returns a new frame whose luma is raised by `delta`, saturated; chroma stays as it is.
 
         Args:
-            delta: (H, W) int8 in steps of 8-bit luma, whatever the depth of the frame.
+            delta: (H, W) int8 in steps of 8-bit luma as displayed, whatever the depth and light of the frame.
         """
         if delta.shape != self.size_hw:
             raise ValueError(f"Expected a delta of the frame's size {self.size_hw}, found {delta.shape}.")
+        if self.size_hw != self.stored_hw:
+            fine = cv2.resize(delta.astype(np.float32), self.stored_hw[::-1], interpolation=cv2.INTER_AREA)
+            delta = np.rint(fine).astype(np.int8)
         native = copy_planes(self.native)
         luma = plane_view(native, 0)
-        if self.bit_depth == 8:
+        if self.color.hdr:
+            steps = hdr.luma_steps(self.color, self.bit_depth)
+            luma[:] = steps[np.clip(delta, -16, 16).astype(np.intp) + 16, luma]
+        elif self.bit_depth == 8:
             cv2.add(luma, delta, dst=luma, dtype=cv2.CV_8U)
         else:
             cv2.add(luma, delta.astype(np.int16) * 4, dst=luma, dtype=cv2.CV_16U)
             np.minimum(luma, 1023, out=luma)
-        return Frame(
-            native, index=self.index, pts=self.pts, time_base=self.time_base, duration=self.duration, color=self.color
-        )
+        return self.replace(native=native)
+
+
+def square_size(stored_hw: tuple[int, int], pixel_aspect: Fraction) -> tuple[int, int]:
+    """Height and width in square pixels, the shorter side of the stored pixels stretched.
+
+    An aspect within half a percent of 1 comes from rounding, one beyond 4 from a damaged header: both count as square.
+    """
+    height, width = stored_hw
+    if not Fraction(1, 4) <= pixel_aspect <= 4 or abs(pixel_aspect - 1) < Fraction(1, 200):
+        return stored_hw
+    if pixel_aspect > 1:
+        return height, round(width * pixel_aspect)
+    return round(height / pixel_aspect), width
+
+
+def area_weights(start: int, length: int, displayed: int, stored: int) -> tuple[np.ndarray, int]:
+    """How much of each displayed pixel from `start` on each stored pixel covers, along one side.
+
+    Returns:
+        (stored pixels touched, length) float32, the sum of a whole row 1; and the first stored pixel.
+    """
+    step = displayed / stored
+    first, last = math.floor(start / step), math.ceil((start + length) / step)
+    begins = np.arange(first, last)[:, None] * step
+    pixels = np.arange(start, start + length)[None]
+    overlap = np.minimum(begins + step, pixels + 1) - np.maximum(begins, pixels)
+    return (np.clip(overlap, 0, None) / step).astype(np.float32), first
 
 
 def paste_picture(image_rgb: np.ndarray, patches: Iterable[Patch]) -> np.ndarray:
@@ -167,6 +238,8 @@ def to_planar(frame: av.VideoFrame, color: VideoColor) -> av.VideoFrame:
     components = frame.format.components
     is_deep = components[0].bits > 8
     is_rgb = frame.format.is_rgb or frame.format.has_palette
+    if len(components) == 1 and not is_rgb and components[0].bits in (8, 10):
+        return _add_grey_chroma(frame)
     if is_rgb:
         base = "yuv444p"
     else:
@@ -174,6 +247,17 @@ def to_planar(frame: av.VideoFrame, color: VideoColor) -> av.VideoFrame:
         is_half = (chroma.width < frame.width, chroma.height < frame.height) if chroma else (True, True)
         base = {(True, True): "yuv420p", (True, False): "yuv422p"}.get(is_half, "yuv444p")
     return convert(frame, base + ("10le" if is_deep else ""), color, from_rgb=is_rgb)
+
+
+def _add_grey_chroma(frame: av.VideoFrame) -> av.VideoFrame:
+    """The samples of a black-and-white frame as they are, in their own range, with colourless chroma."""
+    whole = av.VideoFrame(
+        frame.width, frame.height, "yuv420p10le" if frame.format.components[0].bits > 8 else "yuv420p"
+    )
+    plane_view(whole, 0)[:] = plane_view(frame, 0)
+    for index in (1, 2):
+        plane_view(whole, index)[:] = 128 << (whole.format.components[0].bits - 8)
+    return whole
 
 
 def plane_view(frame: av.VideoFrame, index: int) -> np.ndarray:
@@ -208,11 +292,12 @@ def _blend(below: np.ndarray, above: np.ndarray, alpha: np.ndarray, peak: int) -
     return np.clip(np.rint(mixed), 0, peak).astype(below.dtype)
 
 
-def _paste_planes(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, peak: int) -> None:
+def _paste_planes(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, frame: Frame) -> None:
     clip = _clip_patch(patch, *planes[0].shape)
     if clip is None:
         return
     x, y, image, alpha = clip
+    peak = (1 << frame.bit_depth) - 1
     yuv = cv2.split(cv2.transform(np.ascontiguousarray(image, np.float32), matrix))
     height, width = planes[0].shape
     for plane, values in zip(planes, yuv, strict=True):
@@ -223,6 +308,35 @@ def _paste_planes(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, pe
         region = plane[top : top + cover.shape[0], left : left + cover.shape[1]]
         base = region.astype(np.float32)
         region[:] = np.clip(np.rint(base + color - base * cover), 0, peak)
+
+
+def _paste_light(planes: list[np.ndarray], patch: Patch, matrix: np.ndarray, frame: Frame) -> None:
+    """`_paste_planes` for PQ and HLG: blended as displayed, then back into the signal.
+
+    What is added to the planes is the difference between the pixels after and before, 0 where alpha is.
+    """
+    clip = _clip_patch(patch, *planes[0].shape)
+    if clip is None:
+        return
+    x, y, image, alpha = clip
+    height, width = planes[0].shape
+    steps = [(-(-width // plane.shape[1]), -(-height // plane.shape[0])) for plane in planes]
+    rows, columns = np.arange(y, y + alpha.shape[0]), np.arange(x, x + alpha.shape[1])
+    yuv = np.dstack(
+        [
+            plane[np.ix_(rows // step_y, columns // step_x)]
+            for plane, (step_x, step_y) in zip(planes, steps, strict=True)
+        ]
+    )
+    before = np.clip((yuv - matrix[:, 3]) @ np.linalg.inv(matrix[:, :3]).T / 255.0, 0.0, 1.0)
+    shown = hdr.to_display(before, frame.color)
+    after = hdr.from_display(shown + (image - shown) * alpha[..., None], frame.color)
+    change = ((after - before) @ (255.0 * matrix[:, :3].T) * (alpha > 0)[..., None]).astype(np.float32)
+    for plane, values, step_xy in zip(planes, cv2.split(change), steps, strict=True):
+        mean = _sample_means(values, (x, y), step_xy, (height, width))
+        top, left = y // step_xy[1], x // step_xy[0]
+        region = plane[top : top + mean.shape[0], left : left + mean.shape[1]]
+        region[:] = np.clip(np.rint(region + mean), 0, (1 << frame.bit_depth) - 1)
 
 
 def _sample_means(

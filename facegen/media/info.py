@@ -11,10 +11,13 @@ from av.video.stream import VideoStream
 
 from facegen.errors import InputError
 from facegen.media.color import VideoColor, read_color
-from facegen.media.orientation import Orientation, read_orientation
-from facegen.media.source import display_name, main_video, open_input, translate_read_errors
+from facegen.media.frame import square_size
+from facegen.media.light import StaticLight, read_light
+from facegen.media.orientation import Orientation, read_orientation, side_data_of
+from facegen.media.source import decode_frames, display_name, main_video, open_input, translate_read_errors
 
 _TS_DISCONT = 0x0200
+_DYNAMIC_LIGHT = {"DOVI_RPU_BUFFER": "Dolby Vision", "DOVI_METADATA": "Dolby Vision", "DYNAMIC_HDR_PLUS": "HDR10+"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +43,9 @@ class VideoInfo:
     path: str
     """The file."""
     width: int
-    """Columns as displayed, rotation applied."""
+    """Columns of stored pixels, rotation applied."""
     height: int
-    """Rows as displayed, rotation applied."""
+    """Rows of stored pixels, rotation applied."""
     rotation_deg: int = 0
     """Clockwise turn that the file asks a player for, already applied to `width` and `height`: 0, 90, 180 or 270."""
     is_mirrored: bool = False
@@ -72,7 +75,13 @@ class VideoInfo:
     metadata: dict[str, str] = field(default_factory=dict)
     """Title, date and so on, as the file has them."""
     has_alpha: bool = False
-    """Its pixels have transparency, which is dropped."""
+    """Its pixels have transparency."""
+    is_interlaced: bool = False
+    """Its frames consist of two fields; they are read deinterlaced."""
+    light: StaticLight | None = None
+    """The light that an HDR picture was graded for, where the file says so."""
+    side_data: frozenset[str] = frozenset()
+    """Names of libav's side data of the first frame: 360 degrees, stereo, HDR10+ and so on."""
     end_pts: int | None = None
     """When the last frame ends, in units of `time_base`; None where the file does not say."""
     origin: Fraction = Fraction(0)
@@ -82,8 +91,19 @@ class VideoInfo:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """Height and width in pixels, as displayed."""
-        return self.height, self.width
+        """Height and width as displayed, in square pixels; `height` and `width` where pixels are square."""
+        return square_size((self.height, self.width), self.pixel_aspect)
+
+    @property
+    def conversions(self) -> tuple[str, ...]:
+        """How pictures of it differ from its stored frames: a part of the keys of what is measured on them."""
+        kinds = {
+            "square pixels": self.size_hw != (self.height, self.width),
+            f"light of {self.color.hdr}": self.color.hdr is not None,
+            "deinterlaced": self.is_interlaced,
+            "on white": self.has_alpha,
+        }
+        return tuple(kind for kind, applies in kinds.items() if applies)
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
@@ -104,7 +124,7 @@ def first_frame(container: InputContainer, stream: VideoStream, path: str | os.P
     Raises:
         InputError: the stream has none.
     """
-    for frame in container.decode(stream):
+    for frame in decode_frames(container, stream):
         return frame
     raise InputError(f"Expected a video with frames, found none in {display_name(path)}: export or download it again.")
 
@@ -115,7 +135,7 @@ def describe(
     """Builds a `VideoInfo` from an open file and its first frame."""
     orientation = read_orientation(first)
     width, height = first.width, first.height
-    aspect = stream.sample_aspect_ratio or Fraction(1)
+    aspect = read_pixel_aspect(stream)
     if orientation.is_transposed:
         width, height, aspect = height, width, 1 / aspect
     time_base = stream.time_base or Fraction(1, 1000)
@@ -146,10 +166,18 @@ def describe(
         ),
         metadata=dict(container.metadata),
         has_alpha=has_alpha(first),
+        is_interlaced=bool(first.interlaced_frame),
+        light=read_light(first),
+        side_data=frozenset(item.type.name for item in side_data_of(first)),
         end_pts=_end_pts(stream, origin),
         origin=origin,
         notices=tuple(_notices(container, first, color, height, orientation)),
     )
+
+
+def read_pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a stored pixel over its height, before rotation; 1 where the file does not say."""
+    return stream.sample_aspect_ratio or Fraction(1)
 
 
 def read_frame_rate(stream: VideoStream) -> Fraction:
@@ -220,11 +248,13 @@ def _notices(
         assumed = "BT.709" if height >= 720 else "BT.601"
         notices.append(f"The file does not say which colour matrix it uses; {assumed} is taken, by its height.")
     if color.hdr:
-        notices.append(
-            f"High dynamic range ({color.hdr}): tags are kept, pictures of it look flat on an ordinary screen."
-        )
-    if has_alpha(first):
-        notices.append("Its transparency is dropped.")
+        dynamic = [
+            name for kind, name in _DYNAMIC_LIGHT.items() if any(d.type.name == kind for d in side_data_of(first))
+        ]
+        lost = f", {' and '.join(dynamic)} is not" if dynamic else ""
+        notices.append(f"High dynamic range ({color.hdr}): depth, tags and mastering data are kept{lost}.")
+    if first.interlaced_frame:
+        notices.append("It is interlaced: its frames are deinterlaced (bwdif) and written as progressive ones.")
     if len(container.streams.video) > 1:
         notices.append(
             "It has more than one video stream; the first is used, cover pictures and the rest are left out."

@@ -140,7 +140,7 @@ def join_segments(
     shift = timeline.start if is_trimmed or not is_own_sound else Fraction(0)
     sound_start = timeline.start if is_own_sound else Fraction(0)
     window = (sound_start, sound_start + timeline.end - timeline.start) if is_trimmed else None
-    notices: list[str] = []
+    notices: list[str] = ["Its transparency was laid on white."] if like.has_alpha else []
     with ExitStack() as stack, atomic_output(output) as temporary:
         container = av.open(local_url(temporary), "w", format=kind, container_options=_container_options(kind, like))
         stack.callback(_close_quietly, container)

@@ -40,13 +40,16 @@ class Orientation:
             return 270 if self.flips_y else 90
         return 180 if self.flips_y else 0
 
+    def turn(self, plane: np.ndarray) -> np.ndarray:
+        """A stored plane (h, w) as displayed; a view."""
+        plane = plane.T if self.is_transposed else plane
+        plane = plane[:, ::-1] if self.flips_x else plane
+        return plane[::-1] if self.flips_y else plane
+
 
 def read_orientation(frame: av.VideoFrame) -> Orientation:
     """Reads the display matrix of a decoded frame; other angles are rounded to the nearest quarter turn."""
-    # `frame.side_data` would keep what it returns, which holds the frame, so that the planes stay until Python looks for
-    # cycles: minutes of video
-    side_data: Iterable[Any] = SideDataContainer(frame)  # type: ignore[call-arg]
-    for data in side_data:
+    for data in side_data_of(frame):
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
             # Stored column x and row y go to a*x + c*y and b*x + d*y.
@@ -54,6 +57,16 @@ def read_orientation(frame: av.VideoFrame) -> Orientation:
                 return Orientation(is_transposed=True, flips_x=c < 0, flips_y=b < 0)
             return Orientation(flips_x=a < 0, flips_y=d < 0)
     return Orientation()
+
+
+def side_data_of(frame: av.VideoFrame) -> Iterable[Any]:
+    """The side data of a frame.
+
+    `frame.side_data` would keep what it returns, which holds the frame, so that the planes stay until Python looks for
+    cycles: minutes of video.
+    """
+    side_data: Iterable[Any] = SideDataContainer(frame)  # type: ignore[call-arg]
+    return side_data
 
 
 def apply_orientation(frame: av.VideoFrame, orientation: Orientation, color: VideoColor) -> av.VideoFrame:
@@ -74,9 +87,6 @@ def apply_orientation(frame: av.VideoFrame, orientation: Orientation, color: Vid
         width, height = height, width
     displayed = av.VideoFrame(width, height, frame.format.name)
     for index in range(3):
-        plane = plane_view(frame, index)
-        plane = plane.T if orientation.is_transposed else plane
-        plane = plane[:, ::-1] if orientation.flips_x else plane
-        plane_view(displayed, index)[:] = plane[::-1] if orientation.flips_y else plane
+        plane_view(displayed, index)[:] = orientation.turn(plane_view(frame, index))
     displayed.colorspace, displayed.color_range = frame.colorspace, frame.color_range
     return displayed

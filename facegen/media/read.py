@@ -9,18 +9,21 @@ from fractions import Fraction
 from functools import lru_cache
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
 from facegen.media.color import read_color
-from facegen.media.frame import Frame
-from facegen.media.info import read_frame_rate, read_origin
+from facegen.media.deinterlace import deinterlace
+from facegen.media.frame import Frame, Patch, plane_view
+from facegen.media.info import has_alpha, read_frame_rate, read_origin, read_pixel_aspect
 from facegen.media.orientation import apply_orientation, read_orientation
 from facegen.media.prefetch import prefetch
 from facegen.media.source import (
     check_readable,
     check_size,
+    decode_frames,
     display_name,
     file_key,
     main_video,
@@ -40,6 +43,7 @@ def read_frames(
     start_index: int = 0,
     every: int = 1,
     depth: int = 8,
+    keeps_alpha: bool = False,
 ) -> Iterator[Frame]:
     """Decodes a video in its own thread, frame by frame, at most `depth` frames ahead of the consumer.
 
@@ -50,6 +54,7 @@ def read_frames(
         start_index: leaves out frames before this index (to go on where something stopped).
         every: yields the first frame and then every `every`-th one.
         depth: bound of the queue.
+        keeps_alpha: frames keep their transparency as `Frame.alpha`; else it is flattened on white.
 
     Yields:
         Frames in order of display, upright, with the index they have in the whole clip.
@@ -58,7 +63,7 @@ def read_frames(
         InputError: the file cannot be read, or holds no frame between the two times.
     """
     check_readable(path)
-    frames = _decode(path, start_seconds, end_seconds, start_index, every)
+    frames = _decode(path, start_seconds, end_seconds, start_index, every, keeps_alpha)
     return prefetch(frames, depth)
 
 
@@ -73,7 +78,7 @@ def read_frame_at(path: str | os.PathLike[str], *, seconds: float | None = None,
         tick = ((Fraction(seconds or 0.0) + _SLACK) / time_base).__floor__()
         index = bisect.bisect_right(times, tick) - 1
     index = min(max(index, 0), len(times) - 1)
-    for frame in _decode(path, 0.0, None, index, 1):
+    for frame in _decode(path, 0.0, None, index, 1, keeps_alpha=False):
         return frame
     raise InputError(f"Expected a frame number {index}, found none in {display_name(path)}: the file is damaged there.")
 
@@ -150,7 +155,12 @@ class _Clock:
 
 
 def _decode(
-    path: str | os.PathLike[str], start_seconds: float, end_seconds: float | None, start_index: int, every: int
+    path: str | os.PathLike[str],
+    start_seconds: float,
+    end_seconds: float | None,
+    start_index: int,
+    every: int,
+    keeps_alpha: bool,
 ) -> Iterator[Frame]:
     times: tuple[int, ...] = ()
     target = 0
@@ -165,23 +175,23 @@ def _decode(
     with ExitStack() as stack, translate_read_errors(path):
         container = stack.enter_context(open_input(path))
         stream, clock = _open_stream(container, path)
-        index, natives = 0, container.decode(stream)
+        index, natives = 0, decode_frames(container, stream)
         if target:
             landed = _seek(container, stream, clock, times, target)
             if landed is None:
                 container = stack.enter_context(open_input(path))
                 stream, clock = _open_stream(container, path)
-                landed = 0, container.decode(stream)
+                landed = 0, decode_frames(container, stream)
             index, natives = landed
         is_empty = True
-        for native in natives:
+        for native in deinterlace(natives):
             check_size(native.width, native.height, path)
             is_empty = False
             tick = clock.tick(native.pts)
             if end_seconds is not None and tick * clock.time_base + _SLACK >= end_seconds:
                 break
             if index >= target and (index - target) % every == 0:
-                yield _to_frame(native, index, tick, clock.time_base)
+                yield _to_frame(native, index, tick, clock.time_base, read_pixel_aspect(stream), keeps_alpha)
             index += 1
     if is_empty:
         raise InputError(
@@ -211,17 +221,37 @@ def _seek(
         if tick <= times[0]:
             return None
         container.seek(tick + clock.origin, stream=stream)
-        natives = container.decode(stream)
+        natives = decode_frames(container, stream)
         first = next(natives, None)
         if first is not None and first.pts is not None:
             landed = first.pts - clock.origin
             position = bisect.bisect_left(times, landed)
-            if position <= target and times[position] == landed:
+            # an interlaced frame is drawn from the one before it, too
+            nearest = target - 1 if first.interlaced_frame else target
+            if position <= nearest and times[position] == landed:
                 return position, itertools.chain([first], natives)
     return None
 
 
-def _to_frame(native: av.VideoFrame, index: int, tick: int, time_base: Fraction) -> Frame:
-    color = read_color(native)
-    planar = apply_orientation(native, read_orientation(native), color)
-    return Frame(planar, index=index, pts=tick, time_base=time_base, duration=native.duration or 0, color=color)
+def _to_frame(
+    native: av.VideoFrame, index: int, tick: int, time_base: Fraction, pixel_aspect: Fraction, keeps_alpha: bool
+) -> Frame:
+    color, orientation = read_color(native), read_orientation(native)
+    frame = Frame(
+        apply_orientation(native, orientation, color),
+        index=index,
+        pts=tick,
+        time_base=time_base,
+        duration=native.duration or 0,
+        color=color,
+        pixel_aspect=1 / pixel_aspect if orientation.is_transposed else pixel_aspect,
+    )
+    if not has_alpha(native):
+        return frame
+    deep = native.reformat(format="yuva444p10le" if frame.bit_depth > 8 else "yuva444p")
+    alpha = orientation.turn(plane_view(deep, 3)).copy()
+    if keeps_alpha:
+        return frame.replace(alpha=alpha)
+    hidden = 1.0 - alpha.astype(np.float32) / ((1 << frame.bit_depth) - 1)
+    white = Patch(x=0, y=0, image_rgb=np.full((*hidden.shape, 3), 255, np.uint8), alpha=hidden)
+    return frame.replace(pixel_aspect=Fraction(1)).paste([white]).replace(pixel_aspect=frame.pixel_aspect)

@@ -118,8 +118,9 @@ class SegmentWriter:
 
     def write(self, frame: Frame) -> None:
         """Hands a frame to the encoder; waits while the queue is full. Frames come in order of display."""
-        if frame.size_hw != self._like.size_hw:
-            raise ValueError(f"Expected frames of {self._like.size_hw}, found one of {frame.size_hw}.")
+        expected = (self._like.height, self._like.width)
+        if frame.stored_hw != expected:
+            raise ValueError(f"Expected frames of {expected}, found one of {frame.stored_hw}.")
         self._put(frame)
         if self._error is not None:
             raise self._error

@@ -134,6 +134,17 @@ def main_video(container: InputContainer, path: str | os.PathLike[str]) -> Video
     return stream
 
 
+def decode_frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Decodes a stream from where the container stands, with the transparency of VP8 and VP9, which their usual decoders skip."""
+    if stream.metadata.get("alpha_mode") != "1" or stream.codec_context.name not in ("vp8", "vp9"):
+        yield from container.decode(stream)
+        return
+    decoder = av.CodecContext.create("libvpx" if stream.codec_context.name == "vp8" else "libvpx-vp9", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet if packet.size else None)
+
+
 def _check_whole(stream: VideoStream, size: int, path: str | os.PathLike[str]) -> None:
     """Raises InputError when the file ends before the last frame that its table of contents names."""
     entries = stream.index_entries

@@ -17,7 +17,7 @@ from facegen.swap.timeline import SwapTimeline, read_timeline
 
 def analysis_path(target: str, options: SwapOptions) -> Path:
     """Where the analysis of a target is kept, whether or not this version of the analysis was made yet."""
-    return ANALYSES.path(analysis_key(target, options), VERSION, suffix=".npz")
+    return ANALYSES.path(analysis_key(target, options), VERSION, *media.probe(target).conversions, suffix=".npz")
 
 
 def analyse(

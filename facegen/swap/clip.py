@@ -160,19 +160,12 @@ class ClipSwap:
                 if item.faces:
                     held = frame
                 elif held is not None and options.when_no_face == "hold":
-                    frame = _retime(held, frame.index, frame.pts, frame.duration)
+                    frame = held.replace(index=frame.index, pts=frame.pts, duration=frame.duration)
                 if frame.index >= begin and timeline.is_shown(frame.index):
                     with clock.stage("mark"):
                         frame = frame.add_luma(mark.luma_delta)
                     if shift := timeline.shift(frame.index):
-                        frame = _retime(frame, frame.index, frame.pts - shift, frame.duration)
+                        frame = frame.replace(pts=frame.pts - shift)
                     with clock.stage("encode"):
                         writer.write(frame)
                 progress.report_frames("Swapping faces,", frame.index + 1 - timeline.first, timeline.frame_count)
-
-
-def _retime(frame: media.Frame, index: int, pts: int, duration: int) -> media.Frame:
-    """The same picture at another time; its planes are shared."""
-    return media.Frame(
-        frame.native, index=index, pts=pts, time_base=frame.time_base, duration=duration, color=frame.color
-    )

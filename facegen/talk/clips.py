@@ -75,17 +75,19 @@ def analyse_video(
     smoothing: float = 0,
 ) -> ClipAnalysis:
     """Every face of a clip, cached by the clip's content; `smoothing` 0 keeps lips for training as they are."""
+    info = media.probe(path)
 
     def make(temporary: Path) -> None:
         analyse_clip(
             media.read_frames(path),
             analyser=analyser or FaceAnalyser(),
             smoothing=smoothing,
-            frame_count=media.probe(path).frame_count,
+            frame_count=info.frame_count,
             on_progress=on_progress,
         ).save(temporary)
 
-    place = CLIP_ANALYSES.path(file_fingerprint(path), VERSION, bool(smoothing), suffix=".npz")
+    key = (file_fingerprint(path), VERSION, bool(smoothing), *info.conversions)
+    place = CLIP_ANALYSES.path(*key, suffix=".npz")
     return ClipAnalysis.load(CLIP_ANALYSES.get(place, make))
 
 

@@ -111,12 +111,16 @@ def test_probe_says_what_is_taken_for_granted(tmp_path: Path) -> None:
     assert probe(named("plain").write(tmp_path)).notices == ()
 
 
-def test_transparency_is_dropped_and_said_so(tmp_path: Path) -> None:
+def test_transparency_is_laid_on_white_or_kept(tmp_path: Path) -> None:
     path = Clip(name="clear", suffix=".mov", codec="png", pix_fmt="rgba", sound=()).write(tmp_path)
     info = probe(path)
     assert info.has_alpha
-    assert any("transparency" in notice for notice in info.notices)
-    assert next(read_frames(path)).native.format.name == "yuv444p"
+    flat = next(read_frames(path))
+    assert flat.native.format.name == "yuv444p"
+    assert flat.alpha is None
+    deep = next(read_frames(path, keeps_alpha=True))
+    assert deep.alpha is not None
+    assert deep.alpha.min() == 255
 
 
 @pytest.mark.data

@@ -109,7 +109,7 @@ def _open_state(video: Path, folder: PreparedFolder, train_share: float, seconds
         frame_count=count,
         frame_rate=float(info.frame_rate),
         train_frames=max(MIN_FRAMES // 2, round(count * train_share)),
-        scale=min(1.0, MAX_SIDE / max(info.width, info.height)),
+        scale=min(1.0, MAX_SIDE / max(info.size_hw)),
     )
     config.save(folder.state_path, state)
     return state

@@ -62,12 +62,13 @@ def describe(target: str | None) -> Target:
         )
     info = media.probe(path)
     sound = "with sound" if info.audio else "without sound"
-    words = f"Video, {info.width} × {info.height}, {info.duration_seconds:.1f} s, "
+    height, width = info.size_hw
+    words = f"Video, {width} × {height}, {info.duration_seconds:.1f} s, "
     words += f"{float(info.frame_rate):.4g} frames/s, {sound}"
     return Target(
         is_picture=False,
-        width=info.width,
-        height=info.height,
+        width=width,
+        height=height,
         frames=max(1, info.frame_count),
         seconds=info.duration_seconds,
         words=words,
