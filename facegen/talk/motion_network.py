@@ -36,7 +36,9 @@ class MotionNetConfig:
         check(self)
 
 
-class _Block(nn.Module):
+class DilatedBlock(nn.Module):
+    """Residual block of a dilated and a pointwise convolution over time."""
+
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(1, width)
@@ -45,6 +47,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, rows: Tensor) -> Tensor:
+        """(B, width, T) to the same."""
         return rows + self.dropout(self.mix(F.gelu(self.spread(self.norm(rows)))))
 
 
@@ -59,7 +62,7 @@ class MotionNet(nn.Module):
         self.down = nn.Conv1d(width, width, 2 * DOWN, stride=DOWN, padding=DOWN // 2)
         if config.encoder != "none":
             self.codes = nn.Sequential(nn.Dropout(config.dropout), nn.Conv1d(EMBEDDING_SIZE, width, 1))
-        self.blocks = nn.Sequential(*[_Block(width, dilation, config.dropout) for dilation in config.dilations])
+        self.blocks = nn.Sequential(*[DilatedBlock(width, dilation, config.dropout) for dilation in config.dilations])
         self.leave = nn.Sequential(nn.GroupNorm(1, width), nn.Conv1d(width, RIG_SIZE, 1))
 
     def forward(self, features: Tensor, embeddings: Tensor | None = None) -> Tensor:

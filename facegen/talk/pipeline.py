@@ -67,7 +67,7 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
     def work(self, request: TalkRequest, run: Run | None, progress: Progress) -> TalkResult:
         """Make a talk, or go on with one that was cut off."""
         assert run is not None
-        options, clock = request.options, _Clock()
+        options, timer = request.options, _StageTimer()
         # sound to features
         progress.enter(0.0, 0.03)
         progress.report(0.0, "Listening")
@@ -77,7 +77,7 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
             encoder=MotionModel.load(options.motion).encoder,
             on_progress=lambda seconds: progress.report(0.0, f"Listening, {seconds:.0f} s heard"),
         )
-        clock.stop("listen")
+        timer.stop("listen")
         # features to movements of this speaker
         recorder = SegmentRecorder(run.path, request_key(request))
         first = recorder.frame_count
@@ -85,30 +85,30 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
         renderer = self._renderers.get(request, progress.report)
         clip = renderer.prepare(DrivingSignals(request, speech, self.analyser, progress.report))
         info, count = clip.info, len(clip.info.times)
-        clock.stop("prepare")
+        timer.stop("prepare")
         # movements to frames, marked and encoded in segments
         progress.enter(0.15, 0.98, first)
         for index in recorder.record(_mark(clip, first), info.video, request):
             progress.report_frames("Drawing", index + 1, count)
-        clock.stop("draw")
+        timer.stop("draw")
         # segments and sound to the signed file
         progress.enter(0.98, 1.0)
         progress.report(0.0, "Joining picture and sound")
         is_trimmed = options.seconds is not None or info.background is not None
         notices = (*_speech_notices(speech), *info.notices, *recorder.join(info.video, request, is_trimmed=is_trimmed))
-        clock.stop("join")
+        timer.stop("join")
         return TalkResult(
             output=request.output,
             frames=count,
-            seconds=round(sum(clock.stages.values()), 3),
+            seconds=round(sum(timer.stages.values()), 3),
             resumed_frames=first,
-            stages={name: round(seconds, 3) for name, seconds in clock.stages.items()},
-            rate=round((count - first) / max(clock.stages["draw"], 1e-6), 1),
+            stages={name: round(seconds, 3) for name, seconds in timer.stages.items()},
+            rate=round((count - first) / max(timer.stages["draw"], 1e-6), 1),
             notices=notices,
         )
 
 
-class _Clock:
+class _StageTimer:
     """Wall-clock seconds by stage."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facegen.errors import InputError
+from facegen.errors import InputError, WeightsError
 from facegen.swap.jobs import SWAP, result_name
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
@@ -87,3 +87,14 @@ def test_a_run_keeps_its_files(services: Services, clip: str, picture: str) -> N
 def test_results_are_named_after_their_target(clip: str, picture: str) -> None:
     assert result_name(swaps.request([picture], clip, {})) == "clip-swapped.mp4"
     assert result_name(swaps.request([picture], picture, {})).endswith("-swapped.png")
+
+
+@pytest.mark.parametrize("target", ["clip", "picture"])
+def test_people_are_looked_for_with_the_chosen_detector(
+    target: str, services: Services, facegen_home: Path, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(target)
+    with pytest.raises(WeightsError, match="facexlib"):
+        swaps.find_people(services, path, "facexlib")
+    with pytest.raises(InputError, match="detector"):
+        swaps.find_people(services, path, "dlib")

@@ -32,12 +32,15 @@ class FinishNetConfig:
         check(self)
 
 
-class _Block(nn.Module):
+class PointwiseResidual(nn.Module):
+    """Residual block of a 3x3 and a pointwise convolution."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.spread, self.mix = nn.Conv2d(width, width, 3, 1, 1), nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
         return x + self.mix(F.silu(self.spread(x)))
 
 
@@ -53,10 +56,10 @@ class FinishNet(nn.Module):
         first, *others = config.widths
         self.enter = nn.Conv2d(3 * _FOLD**2 + MAPS, first, 3, 1, 1)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(config.widths, others, strict=False))
-        self.blocks = nn.ModuleList(_Block(width) for width in others)
-        self.bottom = _Block(others[-1])
+        self.blocks = nn.ModuleList(PointwiseResidual(width) for width in others)
+        self.bottom = PointwiseResidual(others[-1])
         self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(others, others[1:], strict=False))
-        self.backs = nn.ModuleList(_Block(width) for width in others[:-1])
+        self.backs = nn.ModuleList(PointwiseResidual(width) for width in others[:-1])
         self.leave, self.fine = nn.Conv2d(others[0], 3 * _FOLD**2, 3, 1, 1), nn.Conv2d(first, 3, 3, 1, 1)
         for last in (self.leave, self.fine):
             nn.init.normal_(last.weight, std=1e-3)

@@ -52,10 +52,10 @@ def endpoints(services: Services) -> list[Endpoint]:
         )
         return before, after
 
-    def find_people(target: Any, consent: bool) -> Any:
+    def find_people(target: Any, consent: bool, detector: str = "auto") -> Any:
         """The people of a clip, longest on screen first: pictures of them, and their numbers and shares of the clip."""
         require_consent(consent)
-        found = swaps.find_people(services, target)
+        found = swaps.find_people(services, target, detector)
         people = [{"person": card.person_id, "share": round(card.share, 4)} for card in found]
         return [(card.thumbnail_rgb, f"Person {card.person_id}") for card in found], people
 
@@ -74,7 +74,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         ),
         Endpoint(
             function=find_people,
-            inputs=[gr.File(label="target"), consent()],
+            inputs=[gr.File(label="target"), consent(), gr.Textbox("auto", label="detector")],
             outputs=[gr.Gallery(), gr.JSON()],
             queue="look",
         ),

@@ -87,6 +87,12 @@ class Inputs:
         own = [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
         return [*own, *self.merging.components]
 
+    @property
+    def detector(self) -> Any:
+        """The choice of the face detector."""
+        group = next(group for group in self.options if "detector" in group.names)
+        return group.components[group.names.index("detector")]
+
     def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> SwapRequest:
         """The request that the widgets' values say.
 

@@ -154,25 +154,32 @@ def preview(services: Services, swap_request: SwapRequest, frame: int) -> tuple[
     return before, after, time.perf_counter() - begun
 
 
-def find_people(services: Services, target: str | None) -> list[PersonCard]:
+def find_people(services: Services, target: str | None, detector: str = "auto") -> list[PersonCard]:
     """The people of a clip, longest on screen first, or those of a picture, from the left.
 
+    Args:
+        services: of the studio.
+        target: a video or picture.
+        detector: as in `SwapOptions`; the swap must use the same one for the numbers to fit.
+
     Raises:
-        InputError: there is no target, or it cannot be read.
+        InputError: there is no target, it cannot be read, or there is no such detector.
         NoFaceError: nobody is in it.
     """
     from facegen import media
 
     path = required(target, "a target video or picture")
+    options = parse(SwapOptions, {"detector": detector})
     if media.is_picture(path):
         image_rgb = media.read_picture(path)
-        faces = sorted(services.pipeline().analyser.detect(image_rgb), key=lambda face: face.box_xyxy[[0, 2]].sum())
+        analyser = services.pipeline().analyser.with_detector(options.detector)
+        faces = sorted(analyser.detect(image_rgb), key=lambda face: face.box_xyxy[[0, 2]].sum())
         found = [
             PersonCard(person_id=number, share=1.0, thumbnail_rgb=_cut_out(image_rgb, face.box_xyxy))
             for number, face in enumerate(faces)
         ]
     else:
-        analysis = services.pipeline().find_people(path)
+        analysis = services.pipeline().find_people(path, options)
         found = [
             PersonCard(
                 person_id=person.person_id,

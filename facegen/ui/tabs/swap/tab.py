@@ -75,9 +75,9 @@ def _wire_people(
     services: Services, shell: Shell, inputs: Inputs, find: gr.Button, person_widgets: list[Any], status: gr.HTML
 ) -> None:
     @show_errors(1 + len(person_widgets))
-    def show_people(consent: bool, target: str | None, sources: Any) -> Any:
+    def show_people(consent: bool, target: str | None, detector: str, sources: Any) -> Any:
         require_consent(consent)
-        found = swaps.find_people(services, target)
+        found = swaps.find_people(services, target, detector)
         words = f"{len(found)} people found, longest on screen first; whoever gets no picture keeps the own face."
         return note(words if len(found) != 1 else "One person found."), *_person_updates(found, len(sources or ()))
 
@@ -88,7 +88,7 @@ def _wire_people(
     inputs.sources.change(offer, inputs.sources, list(inputs.people), show_progress="hidden", api_visibility="private")
     find.click(
         show_people,
-        [shell.consent, inputs.target, inputs.sources],
+        [shell.consent, inputs.target, inputs.detector, inputs.sources],
         [status, *person_widgets],
         show_progress_on=status,
         concurrency_id="look",
