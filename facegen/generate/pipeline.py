@@ -212,11 +212,14 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         seeds = list(range(options.seed, options.seed + options.count))
         scores: list[float] = []
         if request.edit:
-            encoded = self.encode(media.read_picture(request.edit), Path(request.edit).name)
+            still = media.read_still(request.edit)
+            encoded = self.encode(still.image_rgb, Path(request.edit).name)
             sliders = replace(encoded.sliders, **{name: getattr(request.sliders, name) for name in request.given})
             latents = encoded.latents
             if options.count > 1 or options.best_of > 1:
                 notices.append("A photograph has one face: one picture was made.")
+            if still.alpha is not None:
+                notices.append("The photograph's transparency is laid on white.")
         else:
             if options.best_of > 1:
                 seeds, scores = self.select_seeds(options, sliders)

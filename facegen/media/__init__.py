@@ -8,7 +8,7 @@ from facegen.media.frame import Frame, Patch, paste_picture
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
 from facegen.media.join import check_video_output, join_segments, write_video
 from facegen.media.output import atomic_output, check_output
-from facegen.media.picture import is_picture, read_picture, write_deep_picture, write_picture
+from facegen.media.picture import Still, is_picture, read_picture, read_still, write_deep_picture, write_picture
 from facegen.media.prefetch import prefetch
 from facegen.media.read import frame_times, key_frames, read_frame_at, read_frames
 from facegen.media.segments import PRESETS, SegmentWriter, last_index, list_segments
@@ -19,6 +19,7 @@ __all__ = [
     "Frame",
     "Patch",
     "SegmentWriter",
+    "Still",
     "StreamInfo",
     "VideoColor",
     "VideoInfo",
@@ -45,6 +46,7 @@ __all__ = [
     "read_frame_at",
     "read_frames",
     "read_picture",
+    "read_still",
     "replace_sound",
     "side_by_side",
     "trim",

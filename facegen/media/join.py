@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
+from facegen.media.exif import POSITION_NOTICE
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
@@ -108,6 +109,7 @@ def join_segments(
     is_own_sound: bool = True,
     metadata: Mapping[str, str] | None = None,
     for_browsers: bool = False,
+    keep_position: bool = True,
 ) -> tuple[str, ...]:
     """Puts segments together, packet for packet, and adds all sound and subtitles of `sound_from`.
 
@@ -122,6 +124,7 @@ def join_segments(
             with the first frame, which becomes time zero.
         metadata: tags added to those of `sound_from`.
         for_browsers: sound that browsers do not play in this container is encoded as AAC.
+        keep_position: keep the tags of `sound_from` that say where it was recorded.
 
     Returns:
         Notices: what could not be kept as it was, one sentence each.
@@ -149,7 +152,11 @@ def join_segments(
         streams: list[Iterator[tuple[Fraction, Packet]]] = [timeline.packets(video, shift)]
         if sound_from is not None:
             source = stack.enter_context(open_input(sound_from, "a file with sound"))
-            container.metadata.update({k: v for k, v in source.metadata.items() if k not in _FILE_TAGS})
+            tags = {k: v for k, v in source.metadata.items() if k not in _FILE_TAGS}
+            if not keep_position and (places := [key for key in tags if _is_position(key)]):
+                tags = {k: v for k, v in tags.items() if k not in places}
+                notices.append(POSITION_NOTICE)
+            container.metadata.update(tags)
             container.set_chapters(_copy_chapters(source, window))
             tracks, track_notices = open_tracks(source, container, kind, for_browsers=for_browsers)
             notices += track_notices
@@ -163,6 +170,11 @@ def join_segments(
             "Matroska keeps times in milliseconds: each frame is up to half a millisecond off; .mp4 is exact."
         )
     return tuple(notices)
+
+
+def _is_position(tag: str) -> bool:
+    """Whether a tag says where something was recorded: `location`, `com.apple.quicktime.location.ISO6709` and so on."""
+    return "location" in tag.lower() or "gps" in tag.lower()
 
 
 def copy_with_sound(

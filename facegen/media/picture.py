@@ -4,16 +4,21 @@ import io
 import json
 import os
 import struct
+import warnings
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from facegen.errors import InputError
+from facegen.media.exif import make_exif, read_exif
 from facegen.media.output import atomic_output
-from facegen.media.pillow import is_animated, open_image
+from facegen.media.pillow import bring_to_8_bit, has_alpha, is_animated, open_image
 from facegen.media.source import MAX_PIXELS, check_readable, check_size, display_name
 
 _SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
@@ -28,10 +33,23 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Still:
+    """A picture file as it is displayed, with what else is kept of it."""
+
+    image_rgb: np.ndarray
+    """(H, W, 3) uint8 RGB on white: what lies hidden under transparency is not in it."""
+    alpha: np.ndarray | None
+    """(H, W) uint8 opacity; None where all is opaque."""
+    exif: Mapping[int, Any]
+    """Tags of EXIF by number: date, camera, and where the picture was taken (`ExifTags.IFD.GPSInfo`)."""
+
+
 def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads a picture as displayed.
 
-    EXIF orientation is applied, the colour profile converted to sRGB, transparency dropped, 16 bit brought to 8.
+    EXIF orientation is applied, the colour profile converted to sRGB, transparency laid on white, 16 bit and floating point
+    brought to 8 bit.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -39,13 +57,30 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         InputError: it is no picture, is damaged, or has more than `source.MAX_PIXELS` pixels.
     """
+    return read_still(path).image_rgb
+
+
+def read_still(path: str | os.PathLike[str]) -> Still:
+    """Reads a picture as `read_picture` does, with its transparency, date and camera.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
     file = check_readable(path)
     try:
-        with _open(file) as image:
+        with warnings.catch_warnings(), _open(file) as image:
+            # of damaged EXIF and the like, which hinder nobody
+            warnings.simplefilter("ignore", UserWarning)
             check_size(image.width, image.height, file)
             image.load()
             upright = ImageOps.exif_transpose(image)
-            return np.array(_to_srgb(upright))
+            alpha = _read_alpha(upright)
+            image_rgb = np.array(_to_srgb(upright))
+            return Still(
+                image_rgb=image_rgb if alpha is None else _lay_on_white(image_rgb, alpha),
+                alpha=alpha,
+                exif=read_exif(image),
+            )
     except InputError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError) as error:
@@ -59,14 +94,24 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def write_picture(
-    path: str | os.PathLike[str], image_rgb: np.ndarray, *, metadata: dict[str, str] | None = None
-) -> None:
+    path: str | os.PathLike[str],
+    image_rgb: np.ndarray,
+    *,
+    metadata: dict[str, str] | None = None,
+    like: Still | None = None,
+    keep_position: bool = False,
+) -> tuple[str, ...]:
     """Writes (H, W, 3) uint8 RGB as PNG, JPEG or WebP, by the ending of the name; nothing half-written is left.
 
     Args:
         path: where to; its folder must exist.
-        image_rgb: the picture.
+        image_rgb: the picture, on white where it is transparent.
         metadata: kept as text chunks in PNG, and as JSON in the EXIF description of JPEG and WebP.
+        like: the picture of the same size that it was made from, whose transparency, date and camera it keeps.
+        keep_position: keep where `like` was taken, too.
+
+    Returns:
+        Notices: what could not be kept, or was left out, one sentence each.
 
     Raises:
         InputError: the name has another ending.
@@ -77,6 +122,15 @@ def write_picture(
         raise InputError(
             f"Expected a name ending in .png, .jpg or .webp, found {display_name(path)}: change its ending."
         )
+    notices: list[str] = []
+    pixels = image_rgb
+    if like is not None and like.alpha is not None:
+        if kind == "JPEG":
+            notices.append("Its transparency is laid on white, as JPEG holds none; .png and .webp keep it.")
+        else:
+            pixels = np.dstack([_take_off_white(image_rgb, like.alpha), like.alpha])
+    exif, exif_notices = make_exif({} if like is None else like.exif, keep_position=keep_position)
+    notices += exif_notices
     options: dict[str, object] = {}
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -85,12 +139,13 @@ def write_picture(
         options = {"pnginfo": chunks, "compress_level": 4}
     else:
         if metadata:
-            exif = Image.Exif()
             exif[ExifTags.Base.ImageDescription] = json.dumps(metadata)
-            options["exif"] = exif.tobytes()
-        options |= {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"quality": 95, "method": 4}
+        options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {"quality": 95, "method": 4}
+    if len(exif):
+        options["exif"] = exif.tobytes()
     with atomic_output(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(image_rgb)).save(temporary, format=kind, **options)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format=kind, **options)
+    return tuple(notices)
 
 
 def write_deep_picture(
@@ -129,11 +184,31 @@ def _open(file: Path) -> Image.Image:
         ) from error
 
 
+def _read_alpha(image: Image.Image) -> np.ndarray | None:
+    """(H, W) uint8 opacity of a picture; None where it is opaque everywhere."""
+    if not has_alpha(image):
+        return None
+    alpha = np.array(image.convert("RGBA").getchannel("A"))
+    return None if alpha.min() == 255 else alpha
+
+
+def _lay_on_white(image_rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB as it looks before white."""
+    opacity = alpha[..., None].astype(np.uint16)
+    return ((image_rgb * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+
+
+def _take_off_white(image_rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The inverse of `_lay_on_white`; white where all is transparent."""
+    opacity = np.maximum(alpha, 1)[..., None].astype(np.float32) / 255
+    colours = np.clip(np.rint(255 - (255 - image_rgb.astype(np.float32)) / opacity), 0, 255).astype(np.uint8)
+    colours[alpha == 0] = 255
+    return colours
+
+
 def _to_srgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        deep = np.asarray(image).astype(np.float32)
-        scale = 257.0 if deep.max(initial=0) > 255 else 1.0
-        return Image.fromarray(np.clip(np.rint(deep / scale), 0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(bring_to_8_bit(np.asarray(image))).convert("RGB")
     if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa"):
         image = image.convert("RGBA").convert("RGB")
     profile = image.info.get("icc_profile")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO
 
 import av
+import cv2
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image, ImageSequence, UnidentifiedImageError
 
 # EPS and the like are left out: Pillow would run Ghostscript on them.
 # JPEG covers MPO, which Pillow does not know by a name of its own.
@@ -20,6 +21,8 @@ _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 """Formats whose further pictures are frames; those of the others are pages, other sizes, or depth."""
 _TICKS = 100_000
 """Ticks a second of decoded animations: milliseconds and hundredths are whole numbers of them."""
+_BRIGHTEST = 16.0
+"""Floating-point pictures whose white is 1.0 hold no light above; those of 0..255 always do, unless they are black."""
 _DEFAULT_SECONDS = Fraction(1, 10)
 """How long a frame without a duration is shown, as browsers do."""
 
@@ -35,7 +38,32 @@ def open_image(file: Path) -> Image.Image:
     with warnings.catch_warnings():
         # `check_size` decides what is too large, with its own sentence.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file, formats=_FORMATS)
+        try:
+            return Image.open(file, formats=_FORMATS)
+        except UnidentifiedImageError:
+            if file.suffix.lower() in (".tif", ".tiff"):
+                return _open_float_tiff(file)
+            raise
+
+
+def _open_float_tiff(file: Path) -> Image.Image:
+    """A TIFF of floating-point colours, which Pillow does not know, as 8 bit; 1.0 is white, or 255 where there is more."""
+    pixels = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype.kind != "f":
+        raise UnidentifiedImageError(f"cannot identify image file {file.name!r}")
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(
+            pixels.astype(np.float32), cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+        )
+    return Image.fromarray(bring_to_8_bit(pixels))
+
+
+def bring_to_8_bit(pixels: np.ndarray) -> np.ndarray:
+    """Samples of 16 bit, or of floating point with 1.0 or 255 as white, as uint8 of the same shape."""
+    peak = float(np.nanmax(pixels, initial=0))
+    is_unit = pixels.dtype.kind == "f" and peak < _BRIGHTEST
+    scaled = np.nan_to_num(pixels.astype(np.float32)) * (255 if is_unit else 1) / (257 if peak > 255 else 1)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
 @functools.cache

@@ -123,6 +123,7 @@ class ClipSwap:
                 sound_from=self.plan.target,
                 is_trimmed=is_trimmed,
                 metadata=_NOTICE,
+                keep_position=options.keep_position,
             )
         with tempfile.TemporaryDirectory(dir=self.journal.folder.parent) as folder:
             sound = Path(folder) / "sound.nut"
@@ -134,6 +135,7 @@ class ClipSwap:
                 sound_from=sound,
                 is_trimmed=is_trimmed,
                 metadata=_NOTICE,
+                keep_position=options.keep_position,
             )
 
     def _context_of(self, begin: int) -> int:

@@ -79,6 +79,9 @@ class SwapOptions:
     merge: str = ""
     """How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""
 
+    keep_position: bool = False
+    """Keep where the target was recorded (GPS); date and camera are always kept."""
+
     def __post_init__(self) -> None:
         check(self)
         for item in fields(self):

@@ -198,8 +198,8 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         progress.report(0.1, "Looking for faces")
         engine, assignment = self._prepared(request, clock)
         with clock.stage("analyse"):
-            image = media.read_picture(request.target)
-            faces = _numbered(self.analyser.with_detector(request.options.detector).detect(image))
+            still = media.read_still(request.target)
+            faces = _numbered(self.analyser.with_detector(request.options.detector).detect(still.image_rgb))
         if not faces:
             raise NoFaceError(
                 f"Expected a face in the target {Path(request.target).name!r}, but found none; choose another picture."
@@ -211,9 +211,9 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             )
         progress.report(0.5, "Swapping faces")
         with clock.stage("render"):
-            image = swap_image(image, parts, engine, request.options)
+            image = swap_image(still.image_rgb, parts, engine, request.options)
         with clock.stage("encode"):
-            notices = write_picture(request, image)
+            notices = write_picture(request, image, like=still)
         progress.report(1.0, "Done")
         return SwapResult(
             output=request.output,
@@ -277,8 +277,13 @@ def claims(request: SwapRequest) -> provenance.Claims:
     )
 
 
-def write_picture(request: SwapRequest, image_rgb: np.ndarray) -> tuple[str, ...]:
+def write_picture(request: SwapRequest, image_rgb: np.ndarray, like: media.Still | None = None) -> tuple[str, ...]:
     """Write the request's output, marked and signed; returns what the user should know about it.
+
+    Args:
+        request: with the output.
+        image_rgb: (H, W, 3) uint8.
+        like: the target, whose transparency, date and camera are kept.
 
     Raises:
         ResourceError: it cannot be written.
@@ -287,5 +292,11 @@ def write_picture(request: SwapRequest, image_rgb: np.ndarray) -> tuple[str, ...
     return provenance.write_signed(
         request.output,
         claims(request),
-        lambda path: media.write_picture(path, marked, metadata={"comment": provenance.NOTICE}),
+        lambda path: media.write_picture(
+            path,
+            marked,
+            metadata={"comment": provenance.NOTICE},
+            like=like,
+            keep_position=request.options.keep_position,
+        ),
     )

@@ -88,6 +88,7 @@ class SegmentRecorder:
                 is_own_sound=False,
                 metadata={"comment": provenance.NOTICE},
                 for_browsers=True,
+                keep_position=False,
             )
 
         engine = EngineName.parse(request.options.engine)

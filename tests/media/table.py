@@ -78,8 +78,8 @@ def other_words(source: Path, output: Path) -> tuple[str, ...]:
 
 def picture(source: Path, output: Path) -> tuple[str, ...]:
     """Reads and writes a still: what each job on a picture does around its engine."""
-    media.write_picture(output, media.read_picture(source))
-    return ()
+    still = media.read_still(source)
+    return media.write_picture(output, still.image_rgb, like=still)
 
 
 @functools.cache

@@ -4,12 +4,13 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from facegen.errors import InputError
-from facegen.media import is_picture, is_video, read_picture, write_picture
+from facegen.media import is_picture, is_video, read_picture, read_still, write_picture
 from tests.factories import gradient_rgb, noise_rgb
 
 KINDS = ((".png", 0.0), (".jpg", 2.0), (".jpeg", 2.0), (".webp", 4.0))
@@ -85,11 +86,79 @@ def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
         assert np.abs(read[..., 0].astype(int) - image[..., 0]).max() <= 1
 
 
-def test_transparency_is_dropped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tiff"])
+def test_transparency_is_laid_on_white(name: str, tmp_path: Path) -> None:
+    image, alpha = gradient_rgb(48, 64), np.zeros((48, 64), np.uint8)
+    alpha[:, 16:32], alpha[:, 32:] = 100, 255
+    options = {"lossless": True, "exact": True} if name.endswith("webp") else {}
+    Image.fromarray(np.dstack([image, alpha])).save(tmp_path / name, **options)
+    still = read_still(tmp_path / name)
+    assert np.array_equal(still.alpha, alpha)
+    assert (still.image_rgb[:, :16] == 255).all()
+    assert np.abs(still.image_rgb[:, 16:32] - (255 - (255.0 - image[:, 16:32]) * 100 / 255)).max() <= 1
+    assert np.array_equal(still.image_rgb[:, 32:], image[:, 32:])
+
+
+def test_transparency_is_kept_where_the_kind_can(tmp_path: Path) -> None:
+    image, alpha = gradient_rgb(48, 64), np.zeros((48, 64), np.uint8)
+    alpha[:, 16:32], alpha[:, 32:] = 100, 255
+    Image.fromarray(np.dstack([image, alpha])).save(tmp_path / "a.png")
+    still = read_still(tmp_path / "a.png")
+    assert write_picture(tmp_path / "b.png", still.image_rgb, like=still) == ()
+    again = read_still(tmp_path / "b.png")
+    assert np.array_equal(again.alpha, alpha)
+    assert np.array_equal(again.image_rgb, still.image_rgb)
+    with Image.open(tmp_path / "b.png") as written:
+        hidden, half = np.asarray(written)[:, :16, :3], np.asarray(written)[:, 16:32, :3]
+    assert (hidden == 255).all()
+    assert np.abs(half.astype(int) - image[:, 16:32]).max() <= 2
+    assert "white" in write_picture(tmp_path / "b.jpg", still.image_rgb, like=still)[0]
+
+
+@pytest.mark.parametrize("kept", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.heic"])
+def test_date_and_camera_are_kept_and_the_place_on_demand(name: str, kept: str, tmp_path: Path) -> None:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Artist] = "Maker", 6, "Anna"
+    exif.get_ifd(ExifTags.IFD.Exif).update({36867: "2020:01:02 03:04:05", 37500: b"secret", 42033: "serial"})
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.0, 30.0, 10.5)})
+    Image.fromarray(gradient_rgb(48, 64)).save(tmp_path / name, exif=exif.tobytes())
+    still = read_still(tmp_path / name)
+    assert still.image_rgb.shape == (64, 48, 3)
+    for keep_position in (False, True):
+        output = tmp_path / f"b{kept}"
+        notices = write_picture(output, still.image_rgb, like=still, keep_position=keep_position)
+        with Image.open(output) as image:
+            found, size = image.getexif(), image.size
+        assert size == (48, 64)
+        assert (found[ExifTags.Base.Make], found[ExifTags.Base.Orientation]) == ("Maker", 1)
+        assert dict(found.get_ifd(ExifTags.IFD.Exif)) == {36867: "2020:01:02 03:04:05"}
+        assert ExifTags.Base.Artist not in found
+        assert bool(found.get_ifd(ExifTags.IFD.GPSInfo)) == keep_position
+        assert bool(notices) != keep_position
+
+
+def test_broken_exif_is_no_hindrance(tmp_path: Path) -> None:
     image = gradient_rgb(48, 64)
-    clear = np.dstack([image, np.zeros((48, 64), np.uint8)])
-    Image.fromarray(clear).save(tmp_path / "a.png")
-    assert np.array_equal(read_picture(tmp_path / "a.png"), image)
+    Image.fromarray(image).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff nothing of the kind")
+    still = read_still(tmp_path / "a.png")
+    write_picture(tmp_path / "b.png", still.image_rgb, like=still)
+    assert np.array_equal(read_picture(tmp_path / "b.png"), image)
+
+
+@pytest.mark.parametrize("peak", [1.0, 1.5, 255.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_tiff_of_floats_is_scaled(channels: int, peak: float, tmp_path: Path) -> None:
+    image = gradient_rgb(48, 64)[..., :channels]
+    floats = image.astype(np.float32) / np.float32(255 if peak < 255 else 1)
+    floats[0, 0] = peak
+    cv2.imwrite(str(tmp_path / "a.tiff"), floats[..., ::-1])
+    expected = np.broadcast_to(image, (48, 64, 3)).copy()
+    expected[0, 0] = 255
+    assert np.abs(read_picture(tmp_path / "a.tiff").astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])

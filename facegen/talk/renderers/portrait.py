@@ -32,10 +32,11 @@ class PortraitRenderer:
 
     Args:
         portrait: the picture with its mesh.
+        notices: what the user should know of the picture, a sentence each.
     """
 
-    def __init__(self, portrait: PortraitModel) -> None:
-        self._portrait = portrait
+    def __init__(self, portrait: PortraitModel, notices: tuple[str, ...] = ()) -> None:
+        self._portrait, self._notices = portrait, notices
 
     @classmethod
     def check(cls, request: TalkRequest) -> None:
@@ -57,7 +58,8 @@ class PortraitRenderer:
         """
         on_progress(0.0, "Looking at the portrait")
         name = Path(request.portrait).name
-        image = _fit(_read_portrait(request), request.options.longest_side)
+        image, notices = _read_portrait(request)
+        image = _fit(image, request.options.longest_side)
         faces = analyser.detect(image)
         if not faces:
             raise NoFaceError(f"Expected a face in the portrait {name!r}, but found none; choose another picture.")
@@ -67,7 +69,7 @@ class PortraitRenderer:
                 f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
                 "choose a larger picture."
             )
-        return cls(PortraitModel.of(image, face, load_rig()))
+        return cls(PortraitModel.of(image, face, load_rig()), notices)
 
     def prepare(self, signals: DrivingSignals) -> PortraitClip:
         """The movements of every frame, and the networks that process it.
@@ -78,7 +80,8 @@ class PortraitRenderer:
         times = signals.frame_times()
         motion, notices = signals.motion(times)
         renderer = MeshRenderer(self._portrait, _post_processes(self._portrait, signals.request.options))
-        return PortraitClip(renderer, motion, TalkInfo.of_pictures(self._portrait.image_rgb.shape[:2], times, notices))
+        info = TalkInfo.of_pictures(self._portrait.image_rgb.shape[:2], times, (*self._notices, *notices))
+        return PortraitClip(renderer, motion, info)
 
 
 class PortraitClip:
@@ -124,11 +127,14 @@ def _post_processes(portrait: PortraitModel, options: TalkOptions) -> list[PostP
     return [relight, make_restoration(options.restore)] if options.restore > 0 else [relight]
 
 
-def _read_portrait(request: TalkRequest) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: the picture, or the frame of a video that the options name."""
-    if media.is_picture(request.portrait):
-        return media.read_picture(request.portrait)
-    return media.read_frame_at(request.portrait, seconds=request.options.frame or 0.0).image_rgb
+def _read_portrait(request: TalkRequest) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(H, W, 3) uint8 RGB: the picture, or the frame of a video that the options name; and notices."""
+    if not media.is_picture(request.portrait):
+        return media.read_frame_at(request.portrait, seconds=request.options.frame or 0.0).image_rgb, ()
+    still = media.read_still(request.portrait)
+    if still.alpha is None:
+        return still.image_rgb, ()
+    return still.image_rgb, ("The portrait's transparency is laid on white.",)
 
 
 def _fit(image: np.ndarray, longest_side: int) -> np.ndarray:

@@ -32,6 +32,7 @@ LABELS = {
     "detector": "Face detector",
     "crf": "Quality of the file (x264 crf)",
     "preset": "Effort of the encoder",
+    "keep_position": "Keep where it was recorded",
 }
 CHOICES = {
     "faces": {"all": "Every face", "largest": "The largest face of each frame"},
