@@ -158,7 +158,7 @@ def main(arguments: list[str]) -> None:
     settings = override(TrainSettings(), [*shared, "steps=1000000", f"minutes={asked.minutes}", "batch_size=16"])
     spent = asked.run / "spent.json"
     before = read_json(spent)["cpu_minutes"] if spent.is_file() else 0.0
-    trainer = Trainer(PlainTask(), settings, asked.run, data=asked.data, say=lambda line: print(line, flush=True))
+    trainer = Trainer(PlainTask(), settings, asked.run, data=asked.data, on_line=lambda line: print(line, flush=True))
     result = trainer.train(resume=before > 0)
     cpu_minutes = before + time.process_time() / 60
     write_json(spent, {"steps": result.step, "pictures": 16 * result.step, "cpu_minutes": cpu_minutes})

@@ -116,9 +116,9 @@ def _train(folder: Path, data: Path, steps: int) -> None:
 
     def stop(share: float, words: str) -> None:
         if share * STEPS >= steps:
-            trainer.stop_asked.set()
+            trainer.stop_requested.set()
 
-    trainer = Trainer(TASK, settings, folder, data=data, say=lambda line: None, on_progress=stop)
+    trainer = Trainer(TASK, settings, folder, data=data, on_line=lambda line: None, on_progress=stop)
     trainer.train(resume=True)
 
 

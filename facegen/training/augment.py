@@ -1,7 +1,7 @@
 """Augmentation of whole batches on their device.
 
 Random parameters come from a CPU generator, so that the same seed gives the same batch on every device; the pixels are
-worked on where they lie. Pictures are float (B, C, H, W) RGB in [0, 1] unless said otherwise.
+worked on where they lie. Pictures are float (B, C, H, W) RGB in [0, 1] unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def affine_grids(matrices: Tensor, size: int) -> Tensor:
 
 
 def sample_pictures(pictures: Tensor, grids: Tensor, fill: str = "reflection") -> Tensor:
-    """Pictures at the grids' places, bilinear; `fill` is "zeros", "border" or "reflection"."""
+    """Pictures at the grids' positions, bilinear; `fill` is "zeros", "border" or "reflection"."""
     return F.grid_sample(pictures, grids, mode="bilinear", padding_mode=fill, align_corners=False)
 
 
 def sample_labels(labels: Tensor, grids: Tensor, fill: str = "reflection") -> Tensor:
-    """(B, H, W) class numbers at the grids' places, nearest; int64."""
+    """(B, H, W) class numbers at the grids' positions, nearest; int64."""
     values = labels[:, None].float()
     return F.grid_sample(values, grids, mode="nearest", padding_mode=fill, align_corners=False)[:, 0].round().long()
 

@@ -38,7 +38,7 @@ def find_rate(
     *,
     data: Path | None = None,
     steps: int = 100,
-    say: Callable[[str], None] = print,
+    on_line: Callable[[str], None] = print,
 ) -> RateSearch:
     """Trains a fresh model for at most `steps` steps at exponentially rising rates; nothing is kept.
 
@@ -46,7 +46,7 @@ def find_rate(
         TrainingError: the loss never fell, so that no rate can be suggested.
     """
     flat = replace(settings.optimiser, rate=1.0, schedule="constant", warmup_steps=0, lr_dropout=1.0)
-    stepper = Stepper(task, replace(settings, optimiser=flat), say)
+    stepper = Stepper(task, replace(settings, optimiser=flat), on_line)
     accumulate = settings.accumulate
     loader = BatchLoader(
         task.build_data(data, stepper.device),

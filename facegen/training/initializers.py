@@ -58,12 +58,12 @@ def same_for_sub_pixels(weight: Tensor, factor: int) -> Tensor:
 
 
 def _before_shuffles(model: nn.Module) -> list[tuple[nn.Conv2d, int]]:
-    found = []
+    pairs = []
     for module in model.modules():
         children = list(module.children()) if isinstance(module, nn.Sequential) else []
-        for place, child in enumerate(children):
+        for index, child in enumerate(children):
             if isinstance(child, nn.PixelShuffle):
-                convolution = next((c for c in reversed(children[:place]) if isinstance(c, nn.Conv2d)), None)
+                convolution = next((c for c in reversed(children[:index]) if isinstance(c, nn.Conv2d)), None)
                 if convolution is not None:
-                    found.append((convolution, child.upscale_factor))
-    return found
+                    pairs.append((convolution, child.upscale_factor))
+    return pairs

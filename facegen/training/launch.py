@@ -75,7 +75,7 @@ def train_in(
     request: TrainRequest,
     *,
     resume: bool = False,
-    say: Callable[[str], None] = print,
+    on_line: Callable[[str], None] = print,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> TrainSummary:
     """Does one training in a run folder, in this process (or this process's part of it).
@@ -92,13 +92,13 @@ def train_in(
     data = Path(request.data) if request.data else None
     if data is not None and not data.exists():
         raise InputError(f"Expected a data folder at {data}, found nothing there; check the path.")
-    trainer = Trainer(task, request.settings, folder, data=data, say=say, on_progress=on_progress)
-    with _noted(folder / "train.json", request):
+    trainer = Trainer(task, request.settings, folder, data=data, on_line=on_line, on_progress=on_progress)
+    with _keep_request(folder / "train.json", request):
         return trainer.train(resume=resume)
 
 
 @contextmanager
-def _noted(path: Path, request: TrainRequest) -> Iterator[None]:
+def _keep_request(path: Path, request: TrainRequest) -> Iterator[None]:
     """Keeps the request in the run folder; one that does not fit the training that is there leaves the old one."""
     if process_number():
         yield
@@ -124,10 +124,10 @@ def export_from(
     """
     from facegen.training import checkpoint as files
 
-    found = files.list_checkpoints(folder / "checkpoints")
-    if not found:
+    checkpoints = files.list_checkpoints(folder / "checkpoints")
+    if not checkpoints:
         raise InputError(f"Expected checkpoints in {folder}, found none; train first.")
-    chosen = (files.best(found) if use_best else None) or found[-1]
+    chosen = (files.best(checkpoints) if use_best else None) or checkpoints[-1]
     task = from_dict(info.load(), request.task_settings)
     model = task.build_model()
     weights = files.read_tensors(chosen, "ema") or files.read_tensors(chosen, "model")
@@ -137,7 +137,7 @@ def export_from(
 
 
 def _launch_workers() -> int:
-    """`accelerate launch` without its own traceback where a worker fails: the worker has said what was wrong.
+    """`accelerate launch` without its own traceback where a worker fails: the worker has reported its error.
 
     Returns:
         0, or the exit code of the worker that failed first; 130 where a signal stopped them.
@@ -146,7 +146,7 @@ def _launch_workers() -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    # the launcher logs a worker's end in words of its own, which say no more than the worker did
+    # the launcher logs a worker's end again, with nothing that the worker has not reported
     logging.disable()
     try:
         launch.main()

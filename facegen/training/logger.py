@@ -50,19 +50,19 @@ def read_losses(folder: Path) -> list[dict[str, Any]]:
 
 def smooth_curve(values: Sequence[float]) -> list[float]:
     """Running averages with a memory of ten values; the first ones count no more than the others."""
-    made: list[float] = []
+    averages: list[float] = []
     count = 0.0
     for value in values:
         count = SMOOTHING * count + 1
-        made.append(made[-1] + (value - made[-1]) / count if made else value)
-    return made
+        averages.append(averages[-1] + (value - averages[-1]) / count if averages else value)
+    return averages
 
 
 class TrainLogger:
     """Averages the losses of steps and writes them at intervals; only the main process's logger writes."""
 
-    def __init__(self, folder: Path, settings: TrainSettings, say: Callable[[str], None], *, is_main: bool) -> None:
-        self.folder, self.settings, self.say, self.is_main = folder, settings, say, is_main
+    def __init__(self, folder: Path, settings: TrainSettings, on_line: Callable[[str], None], *, is_main: bool) -> None:
+        self.folder, self.settings, self.on_line, self.is_main = folder, settings, on_line, is_main
         self.line = ""
         self._events: Any = None
         self._restart()
@@ -83,9 +83,9 @@ class TrainLogger:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in read_losses(self.folder) if line["step"] <= step]
+        lines = [line for line in read_losses(self.folder) if line["step"] <= step]
         partial = self.folder / "losses.jsonl.part"
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         os.replace(partial, self.folder / "losses.jsonl")
         self.close()
         self._events = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
@@ -118,7 +118,7 @@ class TrainLogger:
             self._events.add_scalar(f"loss/{name}", value, step)
         self._events.add_scalar("rate", rate, step)
         self.line = f"Total Iterations: {step} | " + " ".join(f"Loss {k}: {v:.4f}" for k, v in means.items())
-        self.say(self.line)
+        self.on_line(self.line)
         self._sums, self._count, self._last_time, self._last_waited = {}, 0, now, waited
 
     def _estimate(self, now: float, progress: float) -> None:
@@ -129,7 +129,7 @@ class TrainLogger:
             minutes = (now - self._first[0]) / (progress - self._first[1]) * (1 - progress) / 60
             speed = ESTIMATE_STEPS / (now - self._first[0])
             words = f"about {minutes:.0f} more minutes" if minutes >= 1.5 else "about a minute more"
-            self.say(f"At {speed:.2f} steps a second this training needs {words}.")
+            self.on_line(f"At {speed:.2f} steps a second this training needs {words}.")
 
     def log_measures(self, step: int, measures: dict[str, float]) -> None:
         """Writes figures on held-back data."""
@@ -138,7 +138,7 @@ class TrainLogger:
         self._append(step=step, measures=measures)
         for name, value in measures.items():
             self._events.add_scalar(f"measure/{name}", value, step)
-        self.say(f"Step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in measures.items()))
+        self.on_line(f"Step {step}: " + ", ".join(f"{name} {value:.3f}" for name, value in measures.items()))
 
     def log_preview(self, step: int, image_rgb: np.ndarray | None) -> None:
         """Saves a preview, and renews `strip.jpg`, up to 12 of them over time."""
@@ -149,11 +149,11 @@ class TrainLogger:
         folder = self.folder / "previews"
         folder.mkdir(exist_ok=True)
         Image.fromarray(image_rgb).save(folder / f"{step:08d}.jpg", quality=92)
-        shown = sorted(folder.glob("[0-9]*.jpg"))
-        places = np.unique(np.linspace(0, len(shown) - 1, STRIP_PREVIEWS).round().astype(int))
+        paths = sorted(folder.glob("[0-9]*.jpg"))
+        indices = np.unique(np.linspace(0, len(paths) - 1, STRIP_PREVIEWS).round().astype(int))
         rows = []
-        for place in places:
-            with Image.open(shown[place]) as image:
+        for index in indices:
+            with Image.open(paths[index]) as image:
                 height = max(1, round(image.height * STRIP_WIDTH / image.width))
                 rows.append(np.asarray(image.convert("RGB").resize((STRIP_WIDTH, height))))
         Image.fromarray(np.concatenate(rows)).save(folder / "strip.jpg", quality=90)

@@ -60,7 +60,7 @@ class Trainer:
         settings: how.
         folder: the run folder; gets `checkpoints/`, `previews/`, `exports/`, `tensorboard/` and `losses.jsonl`.
         data: the task's data folder.
-        say: takes each line meant for the user.
+        on_line: called with each line meant for the user.
         on_progress: called after each step with the share done and the last line; `Cancelled` saves and stops.
     """
 
@@ -71,7 +71,7 @@ class Trainer:
         folder: Path,
         *,
         data: Path | None = None,
-        say: Callable[[str], None] = print,
+        on_line: Callable[[str], None] = print,
         on_progress: Callable[[float, str], None] | None = None,
     ) -> None:
         self.task, self.settings, self.folder = task, settings, Path(folder)
@@ -79,17 +79,17 @@ class Trainer:
         self.position = Position()
         self.measures: dict[str, float] = {}
         self._measured_at = 0
-        self.stop_asked = threading.Event()
+        self.stop_requested = threading.Event()
         self.is_stopped = False
-        self.stepper = Stepper(task, settings, say)
+        self.stepper = Stepper(task, settings, on_line)
         self.accelerator = self.stepper.accelerator
         self.is_main = self.accelerator.is_main_process
-        self.say = self.stepper.say = say if self.is_main else _silent
+        self.on_line = self.stepper.on_line = on_line if self.is_main else _discard_line
         self.on_progress = on_progress if self.is_main else None
         self.data = task.build_data(data, self.stepper.device)
         if self.data.skipped:
             shown = ", ".join(self.data.skipped[:5]) + (" and others" if len(self.data.skipped) > 5 else "")
-            self.say(f"Skipped {len(self.data.skipped)} files that cannot be used: {shown}.")
+            self.on_line(f"Skipped {len(self.data.skipped)} files that cannot be used: {shown}.")
 
     def train(self, *, resume: bool = False) -> TrainSummary:
         """Trains to the planned end, or until SIGTERM or `logger.send_command` stops it.
@@ -99,7 +99,7 @@ class Trainer:
             TrainingError: losses were not finite more than `MAX_ROLLBACKS` times.
             ResourceError: a checkpoint could not be written, or memory ran out; earlier checkpoints are intact.
         """
-        with _stop_on_sigterm(self.stop_asked):
+        with _stop_on_sigterm(self.stop_requested):
             return self._train(resume=resume)
 
     def _train(self, *, resume: bool) -> TrainSummary:
@@ -114,9 +114,9 @@ class Trainer:
             )
         if known:
             self._restore(known[-1])
-            self.say(f"Resumed at step {self.position.step}.")
+            self.on_line(f"Resumed at step {self.position.step}.")
         else:
-            self._check_room()
+            self._check_disk_space()
             self._save()
         accumulate, processes = self.settings.accumulate, self.accelerator.num_processes
         first_slot = self.accelerator.process_index * accumulate
@@ -128,7 +128,7 @@ class Trainer:
             local_slots=range(first_slot, first_slot + accumulate),
             progress=self._progress,
         )
-        logger = TrainLogger(self.folder, self.settings, self.say, is_main=self.is_main)
+        logger = TrainLogger(self.folder, self.settings, self.on_line, is_main=self.is_main)
         logger.rewind(self.position.step)
         try:
             self._run(loader, logger)
@@ -164,14 +164,14 @@ class Trainer:
             commands = logger.read_commands()
             if time.monotonic() - last_save > 60 * self.settings.save_minutes:
                 commands.add("save")
-            if self.stop_asked.is_set():
+            if self.stop_requested.is_set():
                 commands.add("stop")
             if self.on_progress:
                 try:
                     self.on_progress(self._progress(step), logger.line)
                 except Cancelled:
                     commands.add("stop")
-            commands = self._agree(commands)
+            commands = self._broadcast_commands(commands)
             if step % self.settings.save_every == 0 or commands & {"save", "stop"}:
                 if not self.stepper.is_finite():
                     self._roll_back(logger)
@@ -190,18 +190,18 @@ class Trainer:
                 return
 
     def _finish(self, logger: TrainLogger) -> TrainSummary:
-        made = {}
+        exported = {}
         if not self.is_stopped:
             if self._measured_at != self.position.step:
                 self._measure(logger)
             self._save()
-            made = self._export("final")
+            exported = self._export("final")
         self.accelerator.wait_for_everyone()
         return TrainSummary(
             step=self.position.step,
             is_complete=not self.is_stopped,
             measures=dict(self.measures),
-            files=dict(made),
+            files=dict(exported),
         )
 
     def _measure(self, logger: TrainLogger) -> None:
@@ -231,7 +231,7 @@ class Trainer:
             files.prune(self.checkpoints, self.settings.keep, self.settings.keep_hourly)
         self.accelerator.wait_for_everyone()
 
-    def _check_room(self) -> None:
+    def _check_disk_space(self) -> None:
         """Raises ResourceError where the disk cannot hold the checkpoints that will be kept."""
         # weights, running average and two moments of the usual optimisers
         once = 4 * sum(value.nbytes for value in self.stepper.model.state_dict().values())
@@ -244,16 +244,16 @@ class Trainer:
                 f"{free / 1e9:.1f} GB; make room, or keep fewer."
             )
 
-    def _restore(self, found: files.Checkpoint) -> None:
-        made_by = found.state.get("task")
+    def _restore(self, checkpoint: files.Checkpoint) -> None:
+        made_by = checkpoint.state.get("task")
         if made_by != type(self.task).__name__:
             raise InputError(
-                f"Expected a checkpoint of {type(self.task).__name__} in {found.folder}, found one of {made_by}; "
+                f"Expected a checkpoint of {type(self.task).__name__} in {checkpoint.folder}, found one of {made_by}; "
                 "choose another run folder."
             )
-        self.stepper.restore(found)
-        self.position = Position(**{name: found.state[name] for name in vars(Position())})
-        self.measures = dict(found.state["measures"])
+        self.stepper.restore(checkpoint)
+        self.position = Position(**{name: checkpoint.state[name] for name in vars(Position())})
+        self.measures = dict(checkpoint.state["measures"])
 
     def _roll_back(self, logger: TrainLogger) -> None:
         """Returns to the last checkpoint with half the rate."""
@@ -263,15 +263,15 @@ class Trainer:
                 f"The losses were not finite at step {broken_at}, after {MAX_ROLLBACKS} returns to a checkpoint at "
                 "half the rate; lower the learning rate or look at the data."
             )
-        found = files.list_checkpoints(self.checkpoints)[-1]
-        self._restore(found)
+        latest = files.list_checkpoints(self.checkpoints)[-1]
+        self._restore(latest)
         self.position.rate_scale, self.position.rollbacks = scale, count
         if self.is_main:
-            write_json(found.folder / "state.json", {**found.state, "rate_scale": scale, "rollbacks": count})
-        logger.rewind(found.step)
+            write_json(latest.folder / "state.json", {**latest.state, "rate_scale": scale, "rollbacks": count})
+        logger.rewind(latest.step)
         self.accelerator.wait_for_everyone()
-        self.say(
-            f"The losses were not finite at step {broken_at}: back to step {found.step} with the rate times {scale:g}."
+        self.on_line(
+            f"The losses were not finite at step {broken_at}: back to step {latest.step} with the rate times {scale:g}."
         )
 
     def _export(self, name: str) -> dict[str, Path]:
@@ -279,27 +279,27 @@ class Trainer:
             return {}
         folder = self.folder / "exports" / name
         folder.mkdir(parents=True, exist_ok=True)
-        made = dict(self.task.export(self.stepper.shown_model, folder))
-        self.say(f"Exported step {self.position.step} to {folder}.")
-        return made
+        exported = dict(self.task.export(self.stepper.shown_model, folder))
+        self.on_line(f"Exported step {self.position.step} to {folder}.")
+        return exported
 
-    def _agree(self, words: set[str]) -> set[str]:
-        """The commands to the main process, and its clock, in every process."""
+    def _broadcast_commands(self, commands: set[str]) -> set[str]:
+        """Sends the main process's commands and elapsed time to every process; returns the commands."""
         if self.accelerator.num_processes == 1:
-            return words
-        said: list[Any] = [words, self.position.elapsed]
-        broadcast_object_list(said)
-        agreed, self.position.elapsed = said
+            return commands
+        shared: list[Any] = [commands, self.position.elapsed]
+        broadcast_object_list(shared)
+        agreed, self.position.elapsed = shared
         return agreed
 
 
-def _silent(_line: str) -> None:
-    """Only the first process speaks."""
+def _discard_line(_line: str) -> None:
+    """Only the main process prints lines."""
 
 
 @contextmanager
 def _stop_on_sigterm(stop: threading.Event) -> Iterator[None]:
-    """While inside, SIGTERM asks for a stop with a checkpoint instead of ending the process."""
+    """While inside, SIGTERM requests a stop with a checkpoint instead of ending the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -38,8 +38,8 @@ EYES_MOUTH_FACTOR = 300.0
 
 def gaussian_window(size: int, sigma: float, like: Tensor) -> Tensor:
     """(size,) weights that sum to 1."""
-    places = torch.arange(size, device=like.device, dtype=like.dtype) - (size - 1) / 2
-    window = torch.exp(-places.square() / (2 * sigma**2))
+    positions = torch.arange(size, device=like.device, dtype=like.dtype) - (size - 1) / 2
+    window = torch.exp(-positions.square() / (2 * sigma**2))
     return window / window.sum()
 
 
@@ -53,59 +53,59 @@ def _blur(pictures: Tensor, window: Tensor, padding: int = 0) -> Tensor:
         return F.conv2d(blurred, down, groups=channels, padding=(padding, 0))
 
 
-def _ssim_parts(drawn: Tensor, wanted: Tensor, size: int, sigma: float) -> tuple[Tensor, Tensor]:
+def _ssim_parts(prediction: Tensor, target: Tensor, size: int, sigma: float) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part for each picture and channel (Wang et al. 2004, eq. 13)."""
-    drawn, wanted = drawn.float(), wanted.float()
-    window = gaussian_window(min(size, *drawn.shape[2:]), sigma, drawn)
-    stacked = torch.cat([drawn, wanted, drawn * drawn, wanted * wanted, drawn * wanted], 1)
+    prediction, target = prediction.float(), target.float()
+    window = gaussian_window(min(size, *prediction.shape[2:]), sigma, prediction)
+    stacked = torch.cat([prediction, target, prediction * prediction, target * target, prediction * target], 1)
     mean_a, mean_b, aa, bb, ab = _blur(stacked, window).chunk(5, 1)
     contrast = (2 * (ab - mean_a * mean_b) + SSIM_C2) / (aa - mean_a**2 + bb - mean_b**2 + SSIM_C2)
     luminance = (2 * mean_a * mean_b + SSIM_C1) / (mean_a**2 + mean_b**2 + SSIM_C1)
     return (luminance * contrast).mean((2, 3)), contrast.mean((2, 3))
 
 
-def ssim(drawn: Tensor, wanted: Tensor, size: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim(prediction: Tensor, target: Tensor, size: int = 11, sigma: float = 1.5) -> Tensor:
     """Structural similarity, 1 for equal pictures (Wang et al. 2004)."""
-    return _ssim_parts(drawn, wanted, size, sigma)[0].mean()
+    return _ssim_parts(prediction, target, size, sigma)[0].mean()
 
 
-def dssim(drawn: Tensor, wanted: Tensor) -> Tensor:
+def dssim(prediction: Tensor, target: Tensor) -> Tensor:
     """(1 - SSIM) / 2 with a window that grows with the picture as DeepFaceLab's does; two sizes from 256 pixels on."""
-    side = drawn.shape[2]
+    side = prediction.shape[2]
     sizes = [max(3, int(side / 11.6))] if side < 256 else [int(side / 11.6), int(side / 23.2)]
-    return torch.stack([(1 - ssim(drawn, wanted, size)) / 2 for size in sizes]).mean()
+    return torch.stack([(1 - ssim(prediction, target, size)) / 2 for size in sizes]).mean()
 
 
-def ms_ssim(drawn: Tensor, wanted: Tensor) -> Tensor:
+def ms_ssim(prediction: Tensor, target: Tensor) -> Tensor:
     """1 - MS-SSIM (Wang et al. 2003), over as many of its five scales as the window fits into."""
-    scales = max(1, min(len(MS_SSIM_WEIGHTS), int(math.log2(drawn.shape[2] / 11)) + 1))
+    scales = max(1, min(len(MS_SSIM_WEIGHTS), int(math.log2(prediction.shape[2] / 11)) + 1))
     weights = [weight / sum(MS_SSIM_WEIGHTS[:scales]) for weight in MS_SSIM_WEIGHTS[:scales]]
-    product = torch.ones_like(drawn[:, :, 0, 0])
+    product = torch.ones_like(prediction[:, :, 0, 0])
     for scale, weight in enumerate(weights):
-        full, contrast = _ssim_parts(drawn, wanted, 11, 1.5)
+        full, contrast = _ssim_parts(prediction, target, 11, 1.5)
         part = full if scale == scales - 1 else contrast
         product = product * part.clamp_min(1e-4) ** weight
-        drawn, wanted = F.avg_pool2d(drawn, 2), F.avg_pool2d(wanted, 2)
+        prediction, target = F.avg_pool2d(prediction, 2), F.avg_pool2d(target, 2)
     return 1 - product.mean()
 
 
-def l1(drawn: Tensor, wanted: Tensor) -> Tensor:
+def l1(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference."""
-    return (drawn - wanted).abs().mean()
+    return (prediction - target).abs().mean()
 
 
-def mse(drawn: Tensor, wanted: Tensor) -> Tensor:
+def mse(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference."""
-    return (drawn - wanted).square().mean()
+    return (prediction - target).square().mean()
 
 
-def log_cosh(drawn: Tensor, wanted: Tensor) -> Tensor:
+def log_cosh(prediction: Tensor, target: Tensor) -> Tensor:
     """Logarithm of the hyperbolic cosine of the difference: square when small, absolute when large."""
-    gap = (drawn - wanted).abs()
+    gap = (prediction - target).abs()
     return (gap + F.softplus(-2 * gap) - math.log(2)).mean()
 
 
-def gmsd(drawn: Tensor, wanted: Tensor) -> Tensor:
+def gmsd(prediction: Tensor, target: Tensor) -> Tensor:
     """Gradient magnitude similarity deviation (Xue et al., arXiv:1308.3052)."""
 
     def gradient(pictures: Tensor) -> Tensor:
@@ -115,23 +115,23 @@ def gmsd(drawn: Tensor, wanted: Tensor) -> Tensor:
             both = F.conv2d(grey, torch.stack([kernel, kernel.T])[:, None], padding=1)
         return (both.square().sum(1) + 1e-8).sqrt()
 
-    a, b = gradient(drawn.float()), gradient(wanted.float())
+    a, b = gradient(prediction.float()), gradient(target.float())
     similarity = (2 * a * b + GMSD_C) / (a * a + b * b + GMSD_C)
     return (similarity.var((1, 2)) + 1e-10).sqrt().mean()
 
 
-def focal_frequency(drawn: Tensor, wanted: Tensor) -> Tensor:
+def focal_frequency(prediction: Tensor, target: Tensor) -> Tensor:
     """Squared difference of spectra, weighted by itself (Jiang et al., arXiv:2012.12821, eq. 8, alpha 1)."""
-    gap = torch.fft.fft2(drawn.float() - wanted.float(), norm="ortho")
+    gap = torch.fft.fft2(prediction.float() - target.float(), norm="ortho")
     distance = gap.real.square() + gap.imag.square()
     weight = distance.detach().sqrt()
     weight = weight / weight.amax((2, 3), keepdim=True).clamp_min(1e-8)
     return (weight * distance).mean()
 
 
-def laplacian(drawn: Tensor, wanted: Tensor) -> Tensor:
+def laplacian(prediction: Tensor, target: Tensor) -> Tensor:
     """Absolute difference at each level of a Laplacian pyramid (Bojanowski et al., arXiv:1707.05776, eq. 3)."""
-    gap = drawn.float() - wanted.float()
+    gap = prediction.float() - target.float()
     window = gaussian_window(5, 1.0, gap)
     terms: list[Tensor] = []
     while min(gap.shape[2:]) >= 16 and len(terms) < 5:
@@ -141,10 +141,10 @@ def laplacian(drawn: Tensor, wanted: Tensor) -> Tensor:
     return torch.stack([*terms, gap.abs().mean()]).sum()
 
 
-def total_variation(drawn: Tensor, wanted: Tensor) -> Tensor:
+def total_variation(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared step between neighbours in the drawn picture; the wanted one does not matter."""
-    across = (drawn[..., 1:] - drawn[..., :-1]).square().mean()
-    return across + (drawn[..., 1:, :] - drawn[..., :-1, :]).square().mean()
+    across = (prediction[..., 1:] - prediction[..., :-1]).square().mean()
+    return across + (prediction[..., 1:, :] - prediction[..., :-1, :]).square().mean()
 
 
 def _lpips_folders() -> tuple[Path, ...]:
@@ -170,26 +170,26 @@ class Lpips(nn.Module):
         self.register_buffer("mean", torch.tensor(LPIPS_MEAN).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(LPIPS_SCALE).view(1, 3, 1, 1))
 
-    def forward(self, drawn: Tensor, wanted: Tensor) -> Tensor:
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """(B,) distances of (B, 3, H, W) pictures in [0, 1]; H and W 64 or more."""
-        both = (torch.cat([drawn, wanted]) * 2 - 1 - self.mean) / self.scale
-        total = drawn.new_zeros(len(drawn))
-        for place, layer in enumerate(self.features[: LPIPS_LAYERS[-1] + 1]):
+        both = (torch.cat([prediction, target]) * 2 - 1 - self.mean) / self.scale
+        total = prediction.new_zeros(len(prediction))
+        for index, layer in enumerate(self.features[: LPIPS_LAYERS[-1] + 1]):
             both = layer(both)
-            if place in LPIPS_LAYERS:
+            if index in LPIPS_LAYERS:
                 unit = both / (both.square().sum(1, keepdim=True) + 1e-10).sqrt()
                 a, b = unit.chunk(2)
-                total = total + ((a - b).square() * self.heads[LPIPS_LAYERS.index(place)]).sum(1).mean((1, 2))
+                total = total + ((a - b).square() * self.heads[LPIPS_LAYERS.index(index)]).sum(1).mean((1, 2))
         return total
 
 
-def lpips(drawn: Tensor, wanted: Tensor) -> Tensor:
+def lpips(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean LPIPS distance.
 
     Raises:
         WeightsError: the weights are not there.
     """
-    return _load_lpips(str(drawn.device))(drawn.float(), wanted.float()).mean()
+    return _load_lpips(str(prediction.device))(prediction.float(), target.float()).mean()
 
 
 @functools.cache
@@ -206,8 +206,8 @@ def _load_lpips(device: str) -> Lpips:
     model.features.load_state_dict(
         {k.removeprefix("features."): v for k, v in features.items() if k.startswith("features.")}
     )
-    for place, head in enumerate(model.heads):
-        head.data.copy_(learned[f"lin{place}.model.1.weight"])
+    for index, head in enumerate(model.heads):
+        head.data.copy_(learned[f"lin{index}.model.1.weight"])
     return model.eval().requires_grad_(False).to(device)
 
 
@@ -243,20 +243,20 @@ class Mixture:
         self.weights = {name: weight for name, weight in weights.items() if weight}
 
     def __call__(
-        self, drawn: Tensor, wanted: Tensor, *, mask: Tensor | None = None, eyes_mouth: Tensor | None = None
+        self, prediction: Tensor, target: Tensor, *, mask: Tensor | None = None, eyes_mouth: Tensor | None = None
     ) -> Tensor:
         """The weighted sum.
 
         Args:
-            drawn: (B, C, H, W) in [0, 1].
-            wanted: the same.
+            prediction: (B, C, H, W) in [0, 1].
+            target: the same.
             mask: (B, 1, H, W) in [0, 1]; both pictures are multiplied by it first.
             eyes_mouth: (B, 1, H, W) in [0, 1]; where given, the absolute difference inside it counts besides.
         """
-        a, b = (drawn, wanted) if mask is None else (drawn * mask, wanted * mask)
+        a, b = (prediction, target) if mask is None else (prediction * mask, target * mask)
         total = torch.stack([weight * LOSSES[name](a, b) for name, weight in self.weights.items()]).sum()
         if eyes_mouth is not None:
-            total = total + EYES_MOUTH_FACTOR * ((drawn - wanted) * eyes_mouth).abs().mean()
+            total = total + EYES_MOUTH_FACTOR * ((prediction - target) * eyes_mouth).abs().mean()
         return total
 
 

@@ -74,8 +74,8 @@ class LrDropout:
         optimiser.step()
         random = torch.Generator().manual_seed(seed)
         for parameter, old in zip(self.parameters, before, strict=True):
-            taken = (torch.rand(parameter.shape, generator=random) < self.keep).to(parameter.device)
-            parameter.copy_(torch.where(taken, parameter, old))
+            mask = (torch.rand(parameter.shape, generator=random) < self.keep).to(parameter.device)
+            parameter.copy_(torch.where(mask, parameter, old))
 
 
 class AdaBelief(torch.optim.Optimizer):

@@ -53,9 +53,9 @@ class PictureStore:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def take(self, places: Tensor) -> Tensor:
+    def take(self, indices: Tensor) -> Tensor:
         """(B, 3, S, S) uint8: the pictures at these places."""
-        return self.pictures[places]
+        return self.pictures[indices]
 
     @classmethod
     def read(cls, folder: Path, size: int) -> PictureStore:

@@ -58,7 +58,7 @@ class TrainPipeline(Pipeline[TrainRequest, TrainResult]):
             self.on_line(line)
             run.write_log(line)
 
-        trained = train_in(run.path, info, request, resume=True, say=print_line, on_progress=_with_rate(progress))
+        trained = train_in(run.path, info, request, resume=True, on_line=print_line, on_progress=_with_rate(progress))
         if not trained.is_complete:
             raise Cancelled(f"Stopped after step {trained.step}; go on with --resume.")
         files = {name: str(path) for name, path in trained.files.items()}
@@ -70,7 +70,7 @@ class TrainPipeline(Pipeline[TrainRequest, TrainResult]):
         plain = replace(request, search=())
 
         def train(changed: TrainRequest, folder: Path) -> None:
-            trained = train_in(folder, info, changed, say=lambda _line: None, on_progress=progress.report)
+            trained = train_in(folder, info, changed, on_line=lambda _line: None, on_progress=progress.report)
             if not trained.is_complete:
                 raise Cancelled("The search was stopped.")
 
@@ -81,7 +81,7 @@ class TrainPipeline(Pipeline[TrainRequest, TrainResult]):
             run.path,
             trials=request.trials,
             train=train,
-            say=self.on_line,
+            on_line=self.on_line,
         )
         return TrainResult(step=0, trials=tuple(trials), files={"table": str(run.path / "search.csv")})
 

@@ -38,7 +38,7 @@ def search(
     *,
     trials: int,
     train: Callable[[TrainRequest, Path], None],
-    say: Callable[[str], None] = print,
+    on_line: Callable[[str], None] = print,
 ) -> list[Trial]:
     """Trains with different settings; every combination where `trials` allows it, else the most promising ones (TPE).
 
@@ -49,7 +49,7 @@ def search(
         folder: gets `trial-000/` and so on, and `search.csv`, renewed after each trial.
         trials: how many trainings at most.
         train: does one training in one folder.
-        say: takes each line meant for the user.
+        on_line: called with each line meant for the user.
 
     Returns:
         The trials, best first.
@@ -72,21 +72,21 @@ def search(
     def run(trial: optuna.Trial) -> float:
         chosen = {key: trial.suggest_categorical(key, values) for key, values in choices.items()}
         changed = change_request(info, request, [f"{key}={value}" for key, value in chosen.items()])
-        place = folder / f"trial-{trial.number:03d}"
-        place.mkdir(parents=True, exist_ok=True)
-        save(place / "train.json", changed)
-        words = ", ".join(f"{key}={value}" for key, value in chosen.items())
-        say(f"Trial {trial.number + 1} of {min(trials, combinations)}: {words}")
+        trial_folder = folder / f"trial-{trial.number:03d}"
+        trial_folder.mkdir(parents=True, exist_ok=True)
+        save(trial_folder / "train.json", changed)
+        description = ", ".join(f"{key}={value}" for key, value in chosen.items())
+        on_line(f"Trial {trial.number + 1} of {min(trials, combinations)}: {description}")
         try:
-            train(changed, place)
+            train(changed, trial_folder)
         except TrainingError as error:
             done.append(Trial(number=trial.number, settings=chosen, value=None, note=str(error)))
             _write_table(done, folder / "search.csv")
             raise optuna.TrialPruned from error
-        value = result_of(place)
+        value = result_of(trial_folder)
         done.append(Trial(number=trial.number, settings=chosen, value=value, note=""))
         _write_table(done, folder / "search.csv")
-        say(f"Trial {trial.number + 1}: {value:.5f}")
+        on_line(f"Trial {trial.number + 1}: {value:.5f}")
         return value
 
     study.optimize(run, n_trials=min(trials, combinations))

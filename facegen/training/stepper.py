@@ -51,11 +51,11 @@ class Stepper:
     Args:
         task: what is trained.
         settings: how.
-        say: takes each line meant for the user.
+        on_line: called with each line meant for the user.
     """
 
-    def __init__(self, task: Task, settings: TrainSettings, say: Callable[[str], None]) -> None:
-        self.task, self.settings, self.say = task, settings, say
+    def __init__(self, task: Task, settings: TrainSettings, on_line: Callable[[str], None]) -> None:
+        self.task, self.settings, self.on_line = task, settings, on_line
         self.accelerator = _accelerator(settings, is_adversarial=task.group_count > 1)
         self.device = self.accelerator.device
         seed_everything(settings.seed, deterministic=settings.deterministic)
@@ -154,7 +154,7 @@ class Stepper:
             self.accelerator.backward(torch.stack(list(losses.values())).sum())
             self.callable = compiled
         except Exception as error:  # whatever the compiler trips over, training goes on without it
-            self.say(f"torch.compile does not work here ({type(error).__name__}); going on without it.")
+            self.on_line(f"torch.compile does not work here ({type(error).__name__}); going on without it.")
         self.model.load_state_dict(before)
         self.model.zero_grad()
 
@@ -174,23 +174,23 @@ class Stepper:
             plain["scaler"] = self.accelerator.scaler.state_dict()
         return tensors, plain
 
-    def restore(self, found: Checkpoint) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
         """Takes everything from a checkpoint.
 
         Raises:
             InputError: it belongs to another model.
             TrainingError: its files cannot be read.
         """
-        weights = read_tensors(found, "model")
-        load_weights(self.model, weights, found.folder)
+        weights = read_tensors(checkpoint, "model")
+        load_weights(self.model, weights, checkpoint.folder)
         if self.ema:
-            load_weights(self.ema.model, read_tensors(found, "ema") or weights, found.folder)
+            load_weights(self.ema.model, read_tensors(checkpoint, "ema") or weights, checkpoint.folder)
         for group, optimiser in enumerate(self.optimisers):
             name = f"optimiser{group}"
-            optimiser.load_state_dict(unpack_optimiser(read_tensors(found, name), found.state[name]))
+            optimiser.load_state_dict(unpack_optimiser(read_tensors(checkpoint, name), checkpoint.state[name]))
             _lay_out(optimiser)
-        if self.accelerator.scaler is not None and "scaler" in found.state:
-            self.accelerator.scaler.load_state_dict(found.state["scaler"])
+        if self.accelerator.scaler is not None and "scaler" in checkpoint.state:
+            self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
 
 
 def _lay_out(optimiser: torch.optim.Optimizer) -> None:

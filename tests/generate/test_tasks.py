@@ -44,13 +44,13 @@ def test_a_tiny_training_runs_resumes_and_exports(info: TaskInfo, folders: dict[
     task_class = info.load()
     task = from_dict(task_class, request.task_settings)
     said: list[str] = []
-    trainer = Trainer(task, request.settings, tmp_path / "run", data=folders[info.name], say=said.append)
+    trainer = Trainer(task, request.settings, tmp_path / "run", data=folders[info.name], on_line=said.append)
     done = trainer.train()
     assert done.is_complete
     assert done.files
     assert all(path.is_file() for path in done.files.values())
     longer = make_request(info, preset="tiny", changes=["device=cpu", "steps=5", "save_every=5"])
-    again = Trainer(task, longer.settings, tmp_path / "run", data=folders[info.name], say=said.append)
+    again = Trainer(task, longer.settings, tmp_path / "run", data=folders[info.name], on_line=said.append)
     assert again.train(resume=True).step == 5
 
 
@@ -58,11 +58,11 @@ def test_a_generator_goes_on_from_exported_weights(folders: dict[str, Path], tmp
     tiny = ["device=cpu", "steps=1", "save_every=1"]
     first = make_request(GENERATOR, preset="tiny", changes=tiny)
     task = from_dict(GENERATOR.load(), first.task_settings)
-    done = Trainer(task, first.settings, tmp_path / "a", data=folders["generator"], say=lambda _: None).train()
+    done = Trainer(task, first.settings, tmp_path / "a", data=folders["generator"], on_line=lambda _: None).train()
     start = str(next(iter(done.files.values())).parent)
     second = make_request(GENERATOR, preset="tiny", changes=[*tiny, f"task.start={start}"])
     task = from_dict(GENERATOR.load(), second.task_settings)
-    again = Trainer(task, second.settings, tmp_path / "b", data=folders["generator"], say=lambda _: None).train()
+    again = Trainer(task, second.settings, tmp_path / "b", data=folders["generator"], on_line=lambda _: None).train()
     assert again.is_complete
     with pytest.raises(InputError, match="diffusers"):
         from_dict(GENERATOR.load(), {**second.task_settings, "start": str(tmp_path)}).build_model()
@@ -84,12 +84,12 @@ def test_a_retoucher_of_256_pixels_trains_on_several_datasets_and_draws_once(tmp
     changes = ["device=cpu", "task.network.fine=[32,32]", "steps=2", "save_every=2"]
     request = make_request(RETOUCHER, preset="tiny", changes=changes)
     task = from_dict(RETOUCHER.load(), request.task_settings)
-    trainer = Trainer(task, request.settings, tmp_path / "run", data=tmp_path / "data", say=lambda _: None)
+    trainer = Trainer(task, request.settings, tmp_path / "run", data=tmp_path / "data", on_line=lambda _: None)
     done = trainer.train()
     drawn = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("data/*/drawings-*.npy"))]
     assert len(drawn) == 2
     longer = make_request(RETOUCHER, preset="tiny", changes=[*changes, "steps=3"])
-    again = Trainer(task, longer.settings, tmp_path / "run", data=tmp_path / "data", say=lambda _: None)
+    again = Trainer(task, longer.settings, tmp_path / "run", data=tmp_path / "data", on_line=lambda _: None)
     assert again.train(resume=True).step == 3
     assert drawn == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("data/*/drawings-*.npy"))]
     made = Retoucher("cpu", done.files["retoucher"]).retouch(np.zeros((1, 128, 128, 3), np.uint8), [0])
@@ -109,7 +109,7 @@ def test_faces_are_held_back_whatever_file_they_came_from() -> None:
 def test_rare_kinds_are_known_by_what_the_parser_sees() -> None:
     classes = np.zeros((40, 19), np.float32)
     classes[7, GLASSES] = classes[9, HAT] = 0.01
-    found = np.flatnonzero(replace(small_pack(40), classes=classes).rare())
+    found = np.flatnonzero(replace(small_pack(40), classes=classes).is_rare())
     assert {7, 9} <= set(found)
     assert len(found) <= 4
 

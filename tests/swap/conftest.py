@@ -88,7 +88,7 @@ def trained(two_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     request = make_request(
         SAEHD, preset="tiny", data=str(two_people), changes=["steps=4", "save_every=2", "export_every=2"]
     )
-    train_in(folder, SAEHD, request, say=lambda _: None)
+    train_in(folder, SAEHD, request, on_line=lambda _: None)
     return folder
 
 

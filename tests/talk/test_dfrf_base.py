@@ -34,7 +34,7 @@ def people(prepared: PreparedFolder, tmp_path: Path) -> Path:
 
 def _trained(folder: Path, run: Path, *changes: str) -> DfrfTask:
     request = make_request(DFRF, preset="tiny", data=str(folder), changes=["steps=2", "save_every=2", *changes])
-    train_in(run, DFRF, request, say=lambda _line: None)
+    train_in(run, DFRF, request, on_line=lambda _line: None)
     return load(DfrfTask, run / "exports" / "final" / "field.json")
 
 

@@ -38,7 +38,7 @@ def test_twenty_steps_overfit_a_batch(task: AutoencoderTask, plain_settings: Tra
         path.unlink()
     faster = replace(plain_settings, steps=60, save_every=60, optimiser=OptimiserSettings(name="adam", rate=1e-2))
     folder = pictures.parent / "run"
-    Trainer(task, faster, folder, data=pictures, say=lambda line: None).train()
+    Trainer(task, faster, folder, data=pictures, on_line=lambda line: None).train()
     losses = [sum(values.values()) for values in losses_of(folder).values()]
     assert min(losses[-10:]) < 0.6 * losses[0]
 
@@ -46,7 +46,7 @@ def test_twenty_steps_overfit_a_batch(task: AutoencoderTask, plain_settings: Tra
 def test_run_folder_holds_what_the_docs_say(task: AutoencoderTask, settings: TrainSettings, pictures: Path) -> None:
     lines: list[str] = []
     folder = pictures.parent / "run"
-    result = Trainer(task, settings, folder, data=pictures, say=lines.append).train()
+    result = Trainer(task, settings, folder, data=pictures, on_line=lines.append).train()
     assert result.is_complete
     assert result.step == 8
     assert result.files["weights"].is_file()
@@ -62,8 +62,8 @@ def test_resume_equals_no_interruption(
     task: AutoencoderTask, settings: TrainSettings, pictures: Path, tmp_path: Path, name: str
 ) -> None:
     settings = replace(settings, optimiser=replace(settings.optimiser, name=name, lr_dropout=0.5))
-    Trainer(task, settings, tmp_path / "whole", data=pictures, say=lambda line: None).train()
-    first = Trainer(task, settings, tmp_path / "parts", data=pictures, say=lambda line: None)
+    Trainer(task, settings, tmp_path / "whole", data=pictures, on_line=lambda line: None).train()
+    first = Trainer(task, settings, tmp_path / "parts", data=pictures, on_line=lambda line: None)
 
     def stop_at_five(share: float, words: str) -> None:
         if share >= 5 / 8:
@@ -71,7 +71,7 @@ def test_resume_equals_no_interruption(
 
     first.on_progress = stop_at_five
     assert not first.train().is_complete
-    second = Trainer(task, settings, tmp_path / "parts", data=pictures, say=lambda line: None)
+    second = Trainer(task, settings, tmp_path / "parts", data=pictures, on_line=lambda line: None)
     assert second.train(resume=True).is_complete
     assert losses_of(tmp_path / "parts") == losses_of(tmp_path / "whole")
     for name in ("model", "ema"):
@@ -122,7 +122,7 @@ def test_accumulated_batches_equal_one_big_batch(pictures: Path, tmp_path: Path)
         settings = TrainSettings(
             steps=3, batch_size=batch, accumulate=accumulate, save_every=3, precision="float32", device="cpu"
         )
-        Trainer(LineTask(), settings, tmp_path / name, say=lambda line: None).train()
+        Trainer(LineTask(), settings, tmp_path / name, on_line=lambda line: None).train()
         results.append(weights_of(tmp_path / name)["weight"])
     torch.testing.assert_close(results[0], results[1])
 
@@ -140,7 +140,7 @@ def test_commands_save_export_and_stop(task: AutoencoderTask, settings: TrainSet
         if share == 6 / 8:
             send_command(folder, "stop")
 
-    result = Trainer(task, settings, folder, data=pictures, say=lambda line: None, on_progress=ask).train()
+    result = Trainer(task, settings, folder, data=pictures, on_line=lambda line: None, on_progress=ask).train()
     assert not result.is_complete
     assert result.step == 7
     assert [c.step for c in files.list_checkpoints(folder / "checkpoints")] == [0, 3, 7]
@@ -149,13 +149,13 @@ def test_commands_save_export_and_stop(task: AutoencoderTask, settings: TrainSet
 
 def test_export_every(task: AutoencoderTask, settings: TrainSettings, pictures: Path) -> None:
     folder = pictures.parent / "run"
-    Trainer(task, replace(settings, export_every=3), folder, data=pictures, say=lambda line: None).train()
+    Trainer(task, replace(settings, export_every=3), folder, data=pictures, on_line=lambda line: None).train()
     assert sorted(p.name for p in (folder / "exports").iterdir()) == ["final", "step-00000003", "step-00000006"]
 
 
 def test_minutes_end_a_run(task: AutoencoderTask, settings: TrainSettings, pictures: Path) -> None:
     settings = replace(settings, steps=10**6, minutes=0.005)
-    result = Trainer(task, settings, pictures.parent / "run", data=pictures, say=lambda line: None).train()
+    result = Trainer(task, settings, pictures.parent / "run", data=pictures, on_line=lambda line: None).train()
     assert result.is_complete
     assert result.step < 10**6
 
@@ -167,7 +167,7 @@ def test_compile_falls_back_or_works(task: AutoencoderTask, settings: TrainSetti
         patch.setenv("PATH", "/nowhere")
         patch.setenv("CXX", "/nowhere/g++")
         settings = replace(settings, compile=True, steps=2)
-        result = Trainer(task, settings, pictures.parent / "run", data=pictures, say=lines.append).train()
+        result = Trainer(task, settings, pictures.parent / "run", data=pictures, on_line=lines.append).train()
     torch.compiler.reset()
     assert result.is_complete
     assert any("going on without it" in line for line in lines)
@@ -216,7 +216,7 @@ def line_settings(rate: float) -> TrainSettings:
 
 def test_rolls_back_and_halves_the_rate(tmp_path: Path) -> None:
     lines: list[str] = []
-    result = Trainer(LineTask(wall=0.8), line_settings(1.0), tmp_path, say=lines.append).train()
+    result = Trainer(LineTask(wall=0.8), line_settings(1.0), tmp_path, on_line=lines.append).train()
     assert result.is_complete
     assert any("back to step 0 with the rate times 0.5" in line for line in lines)
     state = files.list_checkpoints(tmp_path / "checkpoints")[-1].state
@@ -226,39 +226,39 @@ def test_rolls_back_and_halves_the_rate(tmp_path: Path) -> None:
 
 def test_gives_up_after_three_rollbacks(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        Trainer(LineTask(wall=0.01), line_settings(1.0), tmp_path, say=lambda line: None).train()
+        Trainer(LineTask(wall=0.01), line_settings(1.0), tmp_path, on_line=lambda line: None).train()
     assert files.list_checkpoints(tmp_path / "checkpoints")
 
 
 def test_running_run_is_not_started_again(task: AutoencoderTask, settings: TrainSettings, pictures: Path) -> None:
     folder = pictures.parent / "run"
-    Trainer(task, settings, folder, data=pictures, say=lambda line: None).train()
+    Trainer(task, settings, folder, data=pictures, on_line=lambda line: None).train()
     with pytest.raises(InputError, match="resume it or choose another"):
-        Trainer(task, settings, folder, data=pictures, say=lambda line: None).train()
+        Trainer(task, settings, folder, data=pictures, on_line=lambda line: None).train()
 
 
 def test_checkpoint_of_another_model(task: AutoencoderTask, settings: TrainSettings, pictures: Path) -> None:
     folder = pictures.parent / "run"
-    Trainer(task, settings, folder, data=pictures, say=lambda line: None).train()
+    Trainer(task, settings, folder, data=pictures, on_line=lambda line: None).train()
     with pytest.raises(InputError, match="another model"):
-        Trainer(replace(task, code=9), settings, folder, data=pictures, say=lambda line: None).train(resume=True)
+        Trainer(replace(task, code=9), settings, folder, data=pictures, on_line=lambda line: None).train(resume=True)
     with pytest.raises(InputError, match="of LineTask"):
-        Trainer(LineTask(), settings, folder, say=lambda line: None).train(resume=True)
+        Trainer(LineTask(), settings, folder, on_line=lambda line: None).train(resume=True)
 
 
 def test_checkpoint_of_a_newer_facegen(task: AutoencoderTask, settings: TrainSettings, pictures: Path) -> None:
     folder = pictures.parent / "run"
-    Trainer(task, settings, folder, data=pictures, say=lambda line: None).train()
+    Trainer(task, settings, folder, data=pictures, on_line=lambda line: None).train()
     state = files.list_checkpoints(folder / "checkpoints")[-1].folder / "state.json"
     state.write_text(json.dumps({**read_json(state), "format": 99}))
     with pytest.raises(InputError, match="update facegen"):
-        Trainer(task, settings, folder, data=pictures, say=lambda line: None).train(resume=True)
+        Trainer(task, settings, folder, data=pictures, on_line=lambda line: None).train(resume=True)
 
 
 def test_bad_pictures_are_skipped_and_named(task: AutoencoderTask, settings: TrainSettings, pictures: Path) -> None:
     (pictures / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n cut short")
     (pictures / "empty.jpg").touch()
     lines: list[str] = []
-    trainer = Trainer(task, replace(settings, steps=1), pictures.parent / "run", data=pictures, say=lines.append)
+    trainer = Trainer(task, replace(settings, steps=1), pictures.parent / "run", data=pictures, on_line=lines.append)
     assert lines == ["Skipped 2 files that cannot be used: broken.png, empty.jpg."]
     assert len(trainer.data) == 12

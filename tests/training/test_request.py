@@ -66,13 +66,13 @@ def test_empty_and_missing_data_folders(tmp_path: Path) -> None:
     for name in ("empty", "missing"):
         request = make_request(AUTOENCODER, preset="tiny", data=str(tmp_path / name))
         with pytest.raises(InputError, match="found no"):
-            train_in(tmp_path / "run", AUTOENCODER, request, say=quiet)
+            train_in(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
 
 
 def test_runs_are_compared(pictures: Path, tmp_path: Path) -> None:
     for name, rate in (("slow", "1e-4"), ("fast", "1e-2")):
         request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=4", f"lr={rate}"])
-        train_in(tmp_path / name, AUTOENCODER, request, say=quiet)
+        train_in(tmp_path / name, AUTOENCODER, request, on_line=quiet)
     found = compare([tmp_path / "slow", tmp_path / "fast"], tmp_path / "out")
     assert found.differing == {"settings.optimiser.rate": {"slow": 1e-4, "fast": 1e-2}}
     assert found.figures["fast"]["step"] == 4
@@ -97,7 +97,7 @@ def test_search_ranks_and_survives_a_failing_trial(tmp_path: Path) -> None:
         (folder / "losses.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(measured) + "\n")
 
     choices = parse_choices(["lr=1e-4,1e-3,0.9", "batch=4,8"])
-    found = search(AUTOENCODER, request, choices, tmp_path, trials=6, train=train, say=quiet)
+    found = search(AUTOENCODER, request, choices, tmp_path, trials=6, train=train, on_line=quiet)
     assert len(found) == 6
     assert {trial.settings["lr"] for trial in found[:2]} == {"1e-3"}
     assert [trial.value for trial in found[4:]] == [None, None]
@@ -112,7 +112,7 @@ def test_search_ranks_and_survives_a_failing_trial(tmp_path: Path) -> None:
 def test_rate_finder_suggests_a_usable_rate(pictures: Path) -> None:
     request = make_request(AUTOENCODER, preset="tiny")
     task = replace(AUTOENCODER.load()(), size=32, width=4, code=8)
-    found = find_rate(task, request.settings, data=pictures, steps=200, say=quiet)
+    found = find_rate(task, request.settings, data=pictures, steps=200, on_line=quiet)
     assert 1e-6 < found.suggestion < 0.5
     assert len(found.rates) == len(found.losses)
     with pytest.raises(TrainingError, match="did not fall"):
@@ -121,7 +121,7 @@ def test_rate_finder_suggests_a_usable_rate(pictures: Path) -> None:
 
 def test_best_or_last_is_exported(pictures: Path, tmp_path: Path) -> None:
     request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=4", "save_every=2"])
-    train_in(tmp_path / "run", AUTOENCODER, request, say=quiet)
+    train_in(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
     made = export_from(tmp_path / "run", AUTOENCODER, request, tmp_path / "out", use_best=True)
     assert made["weights"].is_file()
     with pytest.raises(InputError, match="found none"):
@@ -158,10 +158,10 @@ def test_resume_with_another_task_is_refused(pictures: Path, tmp_path: Path) -> 
 
 def test_what_does_not_fit_a_training_leaves_its_request(pictures: Path, tmp_path: Path) -> None:
     request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=2"])
-    train_in(tmp_path / "run", AUTOENCODER, request, say=quiet)
+    train_in(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
     wider = change_request(AUTOENCODER, request, ["task.code=33", "steps=4"])
     with pytest.raises(InputError, match="another model"):
-        train_in(tmp_path / "run", AUTOENCODER, wider, resume=True, say=quiet)
+        train_in(tmp_path / "run", AUTOENCODER, wider, resume=True, on_line=quiet)
     assert read_request(tmp_path / "run") == request
 
 

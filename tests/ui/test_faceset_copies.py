@@ -77,7 +77,7 @@ def test_drawn_masks_teach_one_s_own(services: Services, faceset: Faceset, tmp_p
         assert (int(kept[48, 48]), int(kept[4, 4])) == (255, 0)
     assert mask_drawing.count(faceset) == 5
     run = mask_drawing.train(services, visitor, faceset)
-    train_in(run.path, MASK, make_request(MASK, preset="tiny", data=str(faceset.folder)), say=lambda _: None)
+    train_in(run.path, MASK, make_request(MASK, preset="tiny", data=str(faceset.folder)), on_line=lambda _: None)
     assert mask_drawing.trained_masks(services, visitor) == [run.name]
     masked = mask_drawing.apply(services, visitor, faceset, run.name)
     assert [record.mask_kind for record in masked.records] == ["brush"] * 5 + ["trained"]

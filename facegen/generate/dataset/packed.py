@@ -19,11 +19,11 @@ HEAD = NAMES.index("head")
 _FRONTAL_DEG = 7.0
 ARRAYS = ("pictures", "drawn", "measured", "canonical", "flows", "shapes")
 _OPTIONAL = ("large", "classes")
-HELD_BACK = 300 / 3500
+HELD_OUT_SHARE = 300 / 3500
 """Share of a dataset that no training sees."""
-_BEARDED = 0.05
+_DARK_CHIN_SHARE = 0.05
 """Share of a dataset whose chins are darkest."""
-_WORN = 0.002
+_MIN_ACCESSORY_SHARE = 0.002
 """Share of the picture that glasses or headgear have at least."""
 
 
@@ -38,7 +38,7 @@ class PackedFaces:
     pictures: np.ndarray
     """(N, V, 128, 128, 3) uint8 RGB."""
     drawn: np.ndarray
-    """(N, V, 5) float32 sliders that the geometry was asked for, 0..1."""
+    """(N, V, 5) float32 sliders that the geometry was drawn with, 0..1."""
     measured: np.ndarray
     """(N, V, 5) float32 sliders as measured; NaN where nothing was measured."""
     canonical: np.ndarray
@@ -50,7 +50,7 @@ class PackedFaces:
     mean_shape: np.ndarray
     """(468, 3) float32."""
     large: np.ndarray | None = None
-    """(N, 256, 256, 3) uint8 RGB: photographs drawn with the mean shape, nothing painted; where they were asked for."""
+    """(N, 256, 256, 3) uint8 RGB: photographs drawn with the mean shape, nothing inpainted; None where the dataset was made without."""
     classes: np.ndarray | None = None
     """(N, 19) float32: share of each of the parser's classes in the photograph; older datasets have none."""
 
@@ -105,17 +105,17 @@ class PackedFaces:
         turned = np.abs(np.asarray(self.measured[:, 0, HEAD]) - 0.5)
         return turned < DRAWN["head"].value(_FRONTAL_DEG) - 0.5
 
-    def rare(self) -> np.ndarray:
-        """(N,) bool: photographs with glasses or headgear, or a beard, as far as the parser and the light of the chin tell."""
+    def is_rare(self) -> np.ndarray:
+        """(N,) bool: photographs with glasses or headgear, or a beard (parser classes; luminance of the chin)."""
         light = np.asarray(self.canonical[..., :3]).mean(3)
         cheeks = np.concatenate([light[:, 72:84, 40:50], light[:, 72:84, 78:88]], 2).mean((1, 2))
         chin = light[:, 104:112, 56:72].mean((1, 2))
-        found = chin / cheeks < np.quantile(chin / cheeks, _BEARDED)
+        is_rare = chin / cheeks < np.quantile(chin / cheeks, _DARK_CHIN_SHARE)
         if self.classes is not None:
-            found |= (self.classes[:, GLASSES] > _WORN) | (self.classes[:, HAT] > _WORN)
-        return found
+            is_rare |= (self.classes[:, GLASSES] > _MIN_ACCESSORY_SHARE) | (self.classes[:, HAT] > _MIN_ACCESSORY_SHARE)
+        return is_rare
 
-    def is_held_out(self, share: float = HELD_BACK) -> np.ndarray:
+    def is_held_out(self, share: float = HELD_OUT_SHARE) -> np.ndarray:
         """(N,) bool: faces that no training sees, chosen by the hash of their names: the same on every machine."""
         # the same photographs as WebP are the same faces
         names = [
@@ -123,6 +123,6 @@ class PackedFaces:
         ]
         hashes = [sha256(name.encode()).hexdigest() for name in names]
         order = np.argsort(hashes)
-        kept = np.zeros(len(self), bool)
-        kept[order[: max(1, round(len(self) * share))]] = True
-        return kept
+        is_held = np.zeros(len(self), bool)
+        is_held[order[: max(1, round(len(self) * share))]] = True
+        return is_held

@@ -37,8 +37,8 @@ from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.pipeline import Pipeline
 from facegen.training.pictures import find_pictures
 
-KEPT = 0.6
-"""Chance of each slider to be changed in a variant."""
+CHANGE_PROBABILITY = 0.6
+"""Probability that a slider is changed in a variant."""
 
 
 class DatasetPipeline(Pipeline[DatasetRequest, DatasetResult]):
@@ -58,11 +58,11 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
         InputError: the folder holds no photographs with faces, or labels do not match.
         WeightsError: the attribute network is missing.
     """
-    say = on_progress or (lambda _fraction, _text: None)
+    report = on_progress or (lambda _fraction, _text: None)
     source, output = Path(request.photographs), Path(request.output)
-    found = find_pictures(source)
+    paths = find_pictures(source)
     labels = read_labels(Path(request.labels)) if request.labels else {}
-    unknown = sorted(set(labels) - {p.relative_to(source).as_posix() for p in found})
+    unknown = sorted(set(labels) - {p.relative_to(source).as_posix() for p in paths})
     if unknown:
         raise InputError(f"Expected labels of pictures in {source}, found one of {unknown[0]!r}; correct the CSV.")
     label, threshold = parse_keep(request.keep)
@@ -72,40 +72,44 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     samples: list[_Sample] = []
     skipped: list[str] = []
     counts = {"resized": 0, "augmented": 0}
-    for number, path in enumerate(found):
+    for number, path in enumerate(paths):
         name = path.relative_to(source).as_posix()
         group = name.split("/")[0] if "/" in name else ""
         try:
-            framed = align_largest_face(media.read_picture(path), analyser, path.name)
+            aligned = align_largest_face(media.read_picture(path), analyser, path.name)
         except (NoFaceError, InputError):
             skipped.append(name)
             continue
-        for kind, picture in _kinds(framed, request, number):
+        for kind, picture in _augment(aligned, request, number):
             counts[kind] += 1
             _write(output / kind / group / f"{path.stem}.png", picture)
-            said = predictor.predict(picture[None])[0]
-            probability = said[FEMALE] if label != "male" else 1 - said[FEMALE]
+            prediction = predictor.predict(picture[None])[0]
+            probability = prediction[FEMALE] if label != "male" else 1 - prediction[FEMALE]
             is_kept = probability >= threshold and not (label and group and group != label)
-            row: dict[str, object] = {"name": f"{kind}/{name}", "kept": int(is_kept), "female": float(said[FEMALE])}
-            row |= dict(zip(NAMES, (round(float(v), 4) for v in said), strict=False))
+            row: dict[str, object] = {
+                "name": f"{kind}/{name}",
+                "kept": int(is_kept),
+                "female": float(prediction[FEMALE]),
+            }
+            row |= dict(zip(NAMES, (round(float(v), 4) for v in prediction), strict=False))
             if is_kept:
-                sample = _measured(analyser, framed, picture, f"{kind}_{name}", group)
-                values = sample.values
-                values = np.where(np.isfinite(given := labels.get(name, np.full(5, np.nan))), given, values)
+                sample = _measure(analyser, aligned, picture, f"{kind}_{name}", group)
+                label_values = labels.get(name, np.full(5, np.nan))
+                values = np.where(np.isfinite(label_values), label_values, sample.values)
                 row |= {f"measured {n}": round(float(v), 4) for n, v in zip(NAMES, values, strict=True)}
                 samples.append(replace(sample, values=values))
                 _write(output / "final" / f"{kind}_{name.replace('/', '_').rsplit('.', 1)[0]}.png", picture)
             rows.append(row)
-        say(0.5 * (number + 1) / len(found), f"{number + 1} of {len(found)} photographs measured")
+        report(0.5 * (number + 1) / len(paths), f"{number + 1} of {len(paths)} photographs measured")
     if not samples:
         surest = max((float(str(row["female"])) for row in rows), default=0.0)
         words = f" (the surest female is {surest:.4f})" if rows else ""
-        raise InputError(f"Expected photographs with faces in {source}, kept none of {len(found)}{words}.")
+        raise InputError(f"Expected photographs with faces in {source}, kept none of {len(paths)}{words}.")
     _write_csv(output / "all_output.csv", rows)
-    pack = _pack(samples, request, lambda part, text: say(0.5 + 0.5 * part, text))
+    pack = _pack(samples, request, lambda part, text: report(0.5 + 0.5 * part, text))
     pack.write(output)
     table = [
-        ("photographs", len(found), f"{len(skipped)} without a usable face"),
+        ("photographs", len(paths), f"{len(skipped)} without a usable face"),
         ("aligned and resized", counts["resized"], "256x256, the frame of the generator"),
         ("augmented by brightness", counts["augmented"], "factor 0.7 to 1.3"),
         (
@@ -119,11 +123,11 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
     return DatasetResult(rows=tuple(table), skipped=tuple(skipped))
 
 
-def _kinds(framed: AlignedFace, request: DatasetRequest, number: int) -> Iterator[tuple[str, np.ndarray]]:
-    yield "resized", framed.picture_rgb
+def _augment(aligned: AlignedFace, request: DatasetRequest, number: int) -> Iterator[tuple[str, np.ndarray]]:
+    yield "resized", aligned.picture_rgb
     if request.augment:
         factor = np.random.default_rng((request.seed, number)).uniform(0.7, 1.3)
-        yield "augmented", np.clip(framed.picture_rgb * factor, 0, 255).astype(np.uint8)
+        yield "augmented", np.clip(aligned.picture_rgb * factor, 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -141,28 +145,28 @@ class _Sample:
     values: np.ndarray
     """(5,) sliders as measured or labelled."""
 
-    def measured(self, side: int) -> FaceSample:
-        """With everything that variants need, at a side."""
+    def to_face_sample(self, side: int) -> FaceSample:
+        """What variants are drawn from, at `side` pixels."""
         hair, background = self.hair.astype(np.float32), self.background.astype(np.float32)
         return FaceSample.from_face(self.picture, self.face, hair, background, side)
 
 
-def _measured(analyser: FaceAnalyser, framed: AlignedFace, picture: np.ndarray, name: str, group: str) -> _Sample:
-    maps = parse_aligned(analyser, [picture], [framed.face])[0]
+def _measure(analyser: FaceAnalyser, aligned: AlignedFace, picture: np.ndarray, name: str, group: str) -> _Sample:
+    maps = parse_aligned(analyser, [picture], [aligned.face])[0]
     sample = _Sample(
         name=name,
         group=group,
         picture=picture,
-        face=framed.face,
+        face=aligned.face,
         classes=maps.mean((0, 1), dtype=np.float32),
         hair=maps[..., HAIR].copy(),
         background=maps[..., BACKGROUND].copy(),
         values=np.empty(0),
     )
-    return replace(sample, values=measure_picture(sample.measured(SIDE)))
+    return replace(sample, values=measure_picture(sample.to_face_sample(SIDE)))
 
 
-def _pack(samples: list[_Sample], request: DatasetRequest, say: OnProgress) -> PackedFaces:
+def _pack(samples: list[_Sample], request: DatasetRequest, report: OnProgress) -> PackedFaces:
     count, variants = len(samples), request.variants + 1
     shapes = np.stack([geometry.neutral_shape(sample.face) for sample in samples])
     mean_shape = generator_mean_shape() if request.large else geometry.symmetric_mean(shapes)
@@ -172,26 +176,26 @@ def _pack(samples: list[_Sample], request: DatasetRequest, say: OnProgress) -> P
     large = np.empty((count, SIZE, SIZE, 3), np.uint8) if request.large else None
     flows = np.empty((count, variants, 64, 64, 2), np.float16)
     analyser = FaceAnalyser()
-    for place, sample in enumerate(samples):
-        source = sample.measured(SIDE)
-        random = np.random.default_rng((request.seed, 1, place))
-        own = source.sliders()
-        canonicals[place] = np.round(canonical(source, mean_shape) * 255)
+    for index, sample in enumerate(samples):
+        source = sample.to_face_sample(SIDE)
+        random = np.random.default_rng((request.seed, 1, index))
+        measured_sliders = source.sliders()
+        canonicals[index] = np.round(canonical(source, mean_shape) * 255)
         if large is not None:
-            large[place] = np.round(warp_to_canonical(sample.measured(SIZE), mean_shape)[..., :3] * 255)
+            large[index] = np.round(warp_to_canonical(sample.to_face_sample(SIZE), mean_shape)[..., :3] * 255)
         for number in range(variants):
-            changed = random.random(5) < KEPT if number else np.zeros(5, bool)
-            sliders = np.where(changed, random.random(5), own).astype(np.float32)
+            changed = random.random(5) < CHANGE_PROBABILITY if number else np.zeros(5, bool)
+            sliders = np.where(changed, random.random(5), measured_sliders).astype(np.float32)
             points = target_mesh(source, sliders, changed)
             picture, hair, background = variant(source, sliders, changed)
-            pictures[place, number] = np.round(picture * 255)
-            drawn[place, number] = sliders
-            flows[place, number] = flow_from_canonical(points, source.shape, mean_shape)
+            pictures[index, number] = np.round(picture * 255)
+            drawn[index, number] = sliders
+            flows[index, number] = flow_from_canonical(points, source.shape, mean_shape)
             if number == 0:
-                measured[place, 0] = sample.values
+                measured[index, 0] = sample.values
             else:
-                measured[place, number] = _measure_variant(analyser, picture, hair, background)
-        say((place + 1) / count, f"{place + 1} of {count} faces varied")
+                measured[index, number] = _measure_variant(analyser, picture, hair, background)
+        report((index + 1) / count, f"{index + 1} of {count} faces varied")
     return PackedFaces(
         names=tuple(sample.name for sample in samples),
         groups=tuple(sample.group for sample in samples),
@@ -230,7 +234,7 @@ def read_labels(path: Path) -> dict[str, np.ndarray]:
         missing = [c for c in ("name", *columns) if c not in (reader.fieldnames or ())]
         if missing:
             raise InputError(f"Expected the columns name, {', '.join(columns)} in {path}, found no {missing[0]}.")
-        found = {}
+        labels = {}
         for row in reader:
             try:
                 values = np.array([float(row[c]) if row[c] else np.nan for c in columns], np.float32)
@@ -238,8 +242,8 @@ def read_labels(path: Path) -> dict[str, np.ndarray]:
                 raise InputError(f"Expected numbers in {path}, but {error} for {row['name']}.") from error
             if np.nanmin(np.append(values, 0)) < 0 or np.nanmax(np.append(values, 0)) > 1:
                 raise InputError(f"Expected labels between 0 and 1 in {path}, found others for {row['name']}.")
-            found[row["name"]] = values
-    return found
+            labels[row["name"]] = values
+    return labels
 
 
 def _write(path: Path, picture: np.ndarray) -> None:

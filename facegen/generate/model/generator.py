@@ -94,11 +94,11 @@ class FaceGenerator:
         """
         values = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         flows: list[np.ndarray] = []
-        for index, (shape, asked) in enumerate(zip(latents.shapes, values, strict=True)):
+        for index, (shape, requested) in enumerate(zip(latents.shapes, values, strict=True)):
             # flows take most of the time: faces of one shape and pose share theirs
             is_same_shape = index > 0 and bool((shape == latents.shapes[index - 1]).all())
-            is_shared = is_same_shape and _has_same_pose(asked, values[index - 1])
-            flows.append(flows[-1] if is_shared else self.flow(shape, asked))
+            is_shared = is_same_shape and _has_same_pose(requested, values[index - 1])
+            flows.append(flows[-1] if is_shared else self.flow(shape, requested))
         conditions = torch.tensor([v.controls() for v in values], device=self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
             drawn, _, _ = self.vae(

@@ -29,23 +29,23 @@ from facegen.generate.weights import RETOUCHER
 from facegen.restore.checkpoint import load_frozen
 from facegen.restore.unet import UNet
 
-SPREAD = 0.35
-"""Deviation of the noise that is added to a drawing, in pictures of -1 to 1."""
-COARSE = 8
-"""Pixels a side over which that noise is nothing on average: what is coarser in a face stays as it was drawn."""
-AROUND = {4: 0.08, 8: 0.12, 16: 0.15}
-"""Deviation of further noise around the face (hair, ears, clothes, ground), by the size of its grains in pixels."""
-FACE = ((63.75, 74.5), (34.0, 39.5))
+NOISE_STD = 0.35
+"""Standard deviation of the noise that is added to a drawing in [-1, 1]."""
+COARSE_PX = 8
+"""Side of the squares over which that noise averages to 0, pixels: coarser structure of a face stays as drawn."""
+OUTER_NOISE_STD = {4: 0.08, 8: 0.12, 16: 0.15}
+"""Standard deviation of further noise around the face (hair, ears, clothes, ground), by its grain size in pixels."""
+FACE_ELLIPSE = ((63.75, 74.5), (34.0, 39.5))
 """Centre and half axes of the mean shape in the canonical frame, pixels of 128."""
-_RIM = (0.9, 1.15)
-"""Half axes between which the noise around a face begins."""
+_OUTER_RADII = (0.9, 1.15)
+"""Radii, in half axes of the ellipse, between which the noise around a face rises from 0 to full strength."""
 STEPS = 8
-_FOLD = 2
-"""Pixels a side that become channels before the first convolution."""
-_FINE = 0.25
-"""Deviation of what is finer than two pixels of 256, in pictures of -1 to 1."""
-_TIMES = 1000
-"""What the network's clock shows at the drawing's end."""
+_PATCH = 2
+"""Side of the squares of pixels that `pixel_unshuffle` turns into channels before the first convolution."""
+_FINE_STD = 0.25
+"""Standard deviation of details finer than two pixels of 256, in pictures in [-1, 1]."""
+_TIME_STEPS = 1000
+"""Time step of the UNet at time 1, the noised drawing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +61,17 @@ class RetoucherConfig:
 
     @classmethod
     def from_weights(cls, path: Path) -> RetoucherConfig:
-        """What a file of weights says it is; those that say nothing have the default."""
+        """The configuration in the metadata of a weights file; the default where there is none."""
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(path, "pt") as file:
-                said = (file.metadata() or {}).get("config", "{}")
+                config = (file.metadata() or {}).get("config", "{}")
         except SafetensorError as error:
             raise WeightsError(
                 f"Expected the retoucher's weights in {path}, but {error}; install them again."
             ) from error
-        return from_dict(cls, json.loads(said))
+        return from_dict(cls, json.loads(config))
 
     @property
     def side(self) -> int:
@@ -84,82 +84,82 @@ class RetoucherConfig:
 
 
 class RetoucherNet(nn.Module):
-    """Says which way a picture between drawing and photograph goes."""
+    """Predicts the flow-matching velocity between photograph and noised drawing."""
 
     def __init__(self, config: RetoucherConfig) -> None:
         super().__init__()
         self.config = config
-        folded = _FOLD * _FOLD
-        self.unet = UNet(6 * folded + 2, 3 * folded, config.widths, config.layers)
+        pixels = _PATCH * _PATCH
+        self.unet = UNet(6 * pixels + 2, 3 * pixels, config.widths, config.layers)
 
-    def forward(self, pictures: Tensor, drawn: Tensor, shares: Tensor) -> Tensor:
-        """The direction from the photograph to the noised drawing.
+    def forward(self, pictures: Tensor, drawn: Tensor, times: Tensor) -> Tensor:
+        """Predicts the velocity, noised drawing minus photograph.
 
         Args:
-            pictures: (B, 3, 128, 128) RGB of -1 to 1, with noise: `share` of the way from photograph to noised drawing.
+            pictures: (B, 3, 128, 128) RGB in [-1, 1]: at `times` on the line from photograph to noised drawing.
             drawn: (B, 3, 128, 128) RGB of -1 to 1 in the canonical frame.
-            shares: (B,) 0..1.
+            times: (B,) 0 (photograph) to 1 (noised drawing).
         """
-        folded = F.pixel_unshuffle(torch.cat([pictures, drawn], 1), _FOLD)
-        inputs = torch.cat([folded, _places(folded)], 1)
-        return F.pixel_shuffle(self.unet(inputs, shares * _TIMES), _FOLD)
+        patches = F.pixel_unshuffle(torch.cat([pictures, drawn], 1), _PATCH)
+        inputs = torch.cat([patches, _position_maps(patches)], 1)
+        return F.pixel_shuffle(self.unet(inputs, times * _TIME_STEPS), _PATCH)
 
     def retouch(self, drawn: Tensor, noise: Tensor, steps: int = STEPS) -> Tensor:
         """(B, 3, S, S) RGB in [0, 1], the same retouched; `noise` is standard normal of that shape."""
-        shares = [*torch.linspace(1, 1 / steps, steps), torch.zeros(())]
+        times = [*torch.linspace(1, 1 / steps, steps), torch.zeros(())]
         before = drawn * 2 - 1
         pictures = add_noise(before, noise)
-        for share, next_share in pairwise(shares):
-            direction = self(pictures, before, share.expand(len(drawn)).to(drawn)).float()
-            pictures = pictures.float() + (next_share - share) * direction
+        for time, next_time in pairwise(times):
+            direction = self(pictures, before, time.expand(len(drawn)).to(drawn)).float()
+            pictures = pictures.float() + (next_time - time) * direction
         return ((pictures + 1) / 2).clamp(0, 1)
 
 
 class LargeRetoucherNet(RetoucherNet):
-    """Retouches 256 pixels: a retoucher of 128, and a UNet that corrects it and draws what is finer.
+    """Retouches 256 pixels: the network of 128 pixels, and a UNet that corrects it and adds finer detail.
 
-    Of pixels two by two the mean is the smaller network's matter, which goes on from its trained weights: both add up to the
-    direction of that mean. What is finer the UNet says as it is in the photograph and not as a direction, which its few channels
-    could not carry for noise of so many pixels (arXiv:2511.13720).
+    The sum of both predicts the velocity of the means of 2x2 pixels; the smaller network starts from its trained weights.
+    Details finer than that the UNet predicts as they are in the photograph (x-prediction): its few channels could not carry
+    the velocity of noise of so many pixels (arXiv:2511.13720).
     """
 
     def __init__(self, config: RetoucherConfig) -> None:
         super().__init__(config)
-        coarse, fine = 3 * _FOLD * _FOLD, 3 * (2 * _FOLD) ** 2
+        coarse, fine = 3 * _PATCH * _PATCH, 3 * (2 * _PATCH) ** 2
         self.finer = UNet(2 * fine + coarse + 2, fine, config.fine, config.layers, attention=(len(config.fine) - 2,))
         for parameter in self.finer.conv_out.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, pictures: Tensor, drawn: Tensor, shares: Tensor) -> Tensor:
-        """As the smaller network's, for (B, 3, 256, 256); shares of more than nothing."""
-        means = _halved(pictures)
-        direction = super().forward(means, _halved(drawn), shares)
-        folded = F.pixel_unshuffle(torch.cat([pictures, drawn], 1), 2 * _FOLD)
-        inputs = torch.cat([folded, F.pixel_unshuffle(direction, _FOLD).to(folded), _places(folded)], 1)
-        found = F.pixel_shuffle(self.finer(inputs, shares * _TIMES), 2 * _FOLD)
-        change = _halved(found)
-        share = shares[:, None, None, None]
-        photograph = _doubled(means - share * (direction + change)) + _FINE * (found - _doubled(change))
-        return (pictures - photograph) / share
+    def forward(self, pictures: Tensor, drawn: Tensor, times: Tensor) -> Tensor:
+        """As `RetoucherNet.forward`, for (B, 3, 256, 256); times above 0."""
+        means = _downsample(pictures)
+        direction = super().forward(means, _downsample(drawn), times)
+        patches = F.pixel_unshuffle(torch.cat([pictures, drawn], 1), 2 * _PATCH)
+        inputs = torch.cat([patches, F.pixel_unshuffle(direction, _PATCH).to(patches), _position_maps(patches)], 1)
+        prediction = F.pixel_shuffle(self.finer(inputs, times * _TIME_STEPS), 2 * _PATCH)
+        change = _downsample(prediction)
+        time = times[:, None, None, None]
+        photograph = _upsample(means - time * (direction + change)) + _FINE_STD * (prediction - _upsample(change))
+        return (pictures - photograph) / time
 
 
-def enlarged(pictures: Tensor, side: int) -> Tensor:
+def resize(pictures: Tensor, side: int) -> Tensor:
     """(B, 3, side, side) of (B, 3, S, S)."""
     if pictures.shape[-1] == side:
         return pictures
     return F.interpolate(pictures, size=(side, side), mode="bicubic", align_corners=False)
 
 
-def _halved(pictures: Tensor) -> Tensor:
+def _downsample(pictures: Tensor) -> Tensor:
     return F.avg_pool2d(pictures, 2)
 
 
-def _doubled(pictures: Tensor) -> Tensor:
+def _upsample(pictures: Tensor) -> Tensor:
     return F.interpolate(pictures, scale_factor=2, mode="nearest")
 
 
-def _places(like: Tensor) -> Tensor:
-    """(B, 2, H, W): every face lies in the same place, so where a pixel is says what it shows."""
+def _position_maps(like: Tensor) -> Tensor:
+    """(B, 2, H, W) x and y in [-1, 1]: faces are aligned, so the position of a pixel tells which part it shows."""
     count, _, height, width = like.shape
     y = torch.linspace(-1, 1, height, device=like.device)
     x = torch.linspace(-1, 1, width, device=like.device)
@@ -169,30 +169,30 @@ def _places(like: Tensor) -> Tensor:
 def add_noise(drawn: Tensor, noise: Tensor) -> Tensor:
     """(B, 3, S, S) drawings of -1 to 1 with noise, of that shape and standard normal: fine in the face, of all sizes around.
 
-    A face stays who it is. What hair, clothes and ground look like a drawing hardly says. Means of 256 pixels two by two are
-    what 128 pixels would be.
+    So identity is kept, while hair, clothes and ground, which a drawing hardly determines, are drawn anew. The means of 2x2
+    of 256 pixels have the distribution of 128 pixels.
     """
     side = drawn.shape[-1]
     if side > SIDE:
-        means = _halved(noise)
+        means = _downsample(noise)
         added = add_noise(torch.zeros_like(means), 2 * means)
-        return drawn + _doubled(added) + SPREAD * (noise - _doubled(means))
-    grains = {size: _enlarged(F.avg_pool2d(noise, size) * size, side) for size in {COARSE, *AROUND}}
-    around = sum(deviation * grains[size] for size, deviation in AROUND.items())
-    return drawn + SPREAD * (noise - grains[COARSE] / COARSE) + outer_weight(side).to(drawn) * around
+        return drawn + _upsample(added) + NOISE_STD * (noise - _upsample(means))
+    grains = {size: _upsample_grains(F.avg_pool2d(noise, size) * size, side) for size in {COARSE_PX, *OUTER_NOISE_STD}}
+    around = sum(deviation * grains[size] for size, deviation in OUTER_NOISE_STD.items())
+    return drawn + NOISE_STD * (noise - grains[COARSE_PX] / COARSE_PX) + outer_weight(side).to(drawn) * around
 
 
-def _enlarged(grains: Tensor, side: int) -> Tensor:
+def _upsample_grains(grains: Tensor, side: int) -> Tensor:
     return F.interpolate(grains, size=(side, side), mode="bilinear", align_corners=False)
 
 
 @cache
 def outer_weight(side: int) -> Tensor:
     """(side, side) float32: 0 in the face, 1 around it."""
-    (x, y), (wide, high) = FACE
-    places = torch.arange(side) * (128 / side)
-    away = torch.hypot(((places - x) / wide)[None, :], ((places - y) / high)[:, None])
-    return ((away - _RIM[0]) / (_RIM[1] - _RIM[0])).clamp(0, 1)
+    (x, y), (wide, high) = FACE_ELLIPSE
+    positions = torch.arange(side) * (128 / side)
+    radius = torch.hypot(((positions - x) / wide)[None, :], ((positions - y) / high)[:, None])
+    return ((radius - _OUTER_RADII[0]) / (_OUTER_RADII[1] - _OUTER_RADII[0])).clamp(0, 1)
 
 
 class Retoucher:
@@ -224,13 +224,13 @@ class Retoucher:
             (B, S, S, 3) uint8, S the side that the network was made for.
         """
         side = self._network.config.side
-        made = np.empty((len(drawn_rgb), side, side, 3), np.uint8)
+        retouched_rgb = np.empty((len(drawn_rgb), side, side, 3), np.uint8)
         # one by one: in a batch the last bits of a face depend on how many stand beside it
-        for place, seed in enumerate(seeds):
-            drawn = torch.from_numpy(drawn_rgb[place : place + 1]).to(self.device).permute(0, 3, 1, 2).float().div(255)
-            drawn = enlarged(drawn, side)
+        for index, seed in enumerate(seeds):
+            drawn = torch.from_numpy(drawn_rgb[index : index + 1]).to(self.device).permute(0, 3, 1, 2).float().div(255)
+            drawn = resize(drawn, side)
             noise = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
             with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
                 retouched = self._network.retouch(drawn, noise)
-            made[place] = retouched[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-        return made
+            retouched_rgb[index] = retouched[0].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return retouched_rgb

@@ -15,34 +15,34 @@ from torch.nn import functional as F
 
 from facegen.config import to_dict
 from facegen.errors import InputError
-from facegen.generate.dataset.packed import HELD_BACK, SIDE, PackedFaces
+from facegen.generate.dataset.packed import HELD_OUT_SHARE, SIDE, PackedFaces
 from facegen.generate.frame.variants import CANONICAL
 from facegen.generate.model.generator import FaceGenerator
 from facegen.generate.model.latents import Latents
 from facegen.generate.model.vae import LEADING, NEIGHBOURS
-from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, add_noise, enlarged, outer_weight
+from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, add_noise, outer_weight, resize
 from facegen.generate.sliders import Sliders
 from facegen.restore.checkpoint import load_frozen, save_int8
 from facegen.training.augment import to_float
 from facegen.training.task import BatchSpec, Task, TrainingData
 
-SHOWN = 8
+PREVIEW_COUNT = 8
 DRAWINGS = 3
 """Drawings of each face: one as encoded, the others with details from the prior and something of another face.
 
 Around the face the latter look as if all of it were another's, as in new faces, whose hair and clothes suffer from that.
 """
 _FOREIGN = 0.4
-"""How much of another face they have at most."""
+"""Largest weight of another face in them."""
 _DETAIL = 0.64
 """Strength of the deep groups' noise in them, as in new faces of usual temperature."""
-MOST_OFTEN = 3
-"""How often a pass over the data shows a face at most: rare ones and those of small datasets more often than once."""
-LEAST_HELD_BACK = 30
+MAX_REPEATS = 3
+"""Most repeats of a face in one pass over the data; rare faces and those of small datasets are repeated."""
+MIN_HELD_OUT = 30
 """Faces of a dataset that no training sees, where there are more than six times as many."""
-LEAST_SHARE = 0.1
-"""Nearest to the photograph that pictures of 256 pixels are trained at; a retouch ends with a step of 1/8."""
-_AT_ONCE = 16
+MIN_TIME = 0.1
+"""Smallest flow-matching time that 256 pixels are trained at; the last sampling step goes from 1/8 to 0."""
+_BATCH_SIZE = 16
 
 
 class RetoucherData:
@@ -59,43 +59,43 @@ class RetoucherData:
     def __init__(self, folder: Path | None, generator: FaceGenerator, side: int, device: torch.device) -> None:
         self.device, self.side = device, side
         self.skipped: tuple[str, ...] = ()
-        parts = [_Pairs.from_dataset(place, generator, side) for place in _datasets(folder)]
+        parts = [_PairedFaces.from_dataset(path, generator, side) for path in _datasets(folder)]
         self.parts = tuple(parts)
-        largest = max(len(part.trained) for part in parts)
-        self._places: list[tuple[int, int]] = []
+        largest = max(len(part.train_indices) for part in parts)
+        self._samples: list[tuple[int, int]] = []
         for number, part in enumerate(parts):
             # a small dataset is one that has been chosen for its pictures
-            times = min(MOST_OFTEN, round((largest / max(1, len(part.trained))) ** 0.5))
-            for place in part.trained:
-                self._places += [(number, int(place))] * min(MOST_OFTEN, times * (1 + int(part.rare[place])))
+            repeats = min(MAX_REPEATS, round((largest / max(1, len(part.train_indices))) ** 0.5))
+            for index in part.train_indices:
+                self._samples += [(number, int(index))] * min(MAX_REPEATS, repeats * (1 + int(part.is_rare[index])))
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._samples)
 
     def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """One batch, mirrored at random."""
         which = torch.randint(DRAWINGS, (len(spec.indices),), generator=spec.generator)
         mirrored = torch.rand(len(spec.indices), generator=spec.generator) < 0.5
-        chosen = [self._places[index] for index in spec.indices.tolist()]
-        return self._batch([(*place, int(n)) for place, n in zip(chosen, which, strict=True)], mirrored)
+        chosen = [self._samples[index] for index in spec.indices.tolist()]
+        return self._batch([(*sample, int(n)) for sample, n in zip(chosen, which, strict=True)], mirrored)
 
-    def shown(self, count: int) -> tuple[Tensor, Tensor]:
-        """Held-back photographs and new-face-like drawings of them, RGB of -1 to 1; an equal number of each dataset."""
+    def held_out_batch(self, count: int) -> tuple[Tensor, Tensor]:
+        """Held-out photographs and drawings of them like those of new faces, RGB in [-1, 1]; an equal number of each dataset."""
         each = -(-count // len(self.parts))
-        chosen = [(n, int(place), 1) for n, part in enumerate(self.parts) for place in part.held_back[:each]]
+        chosen = [(n, int(index), 1) for n, part in enumerate(self.parts) for index in part.held_out_indices[:each]]
         batch = self._batch(chosen[:count], torch.zeros(len(chosen[:count]), dtype=torch.bool))
         return batch["photographs"], batch["drawn"]
 
     def _batch(self, chosen: list[tuple[int, int, int]], mirrored: Tensor) -> dict[str, Tensor]:
-        found = []
+        tensors = []
         for pictures in (
-            np.stack([self.parts[number].photographs[place] for number, place, _ in chosen]),
-            np.stack([self.parts[number].drawn[place, drawing] for number, place, drawing in chosen]),
+            np.stack([self.parts[number].photographs[index] for number, index, _ in chosen]),
+            np.stack([self.parts[number].drawn[index, drawing] for number, index, drawing in chosen]),
         ):
             rgb = to_float(torch.from_numpy(pictures).permute(0, 3, 1, 2).to(self.device)).mul(2).sub(1)
             rgb[mirrored] = rgb[mirrored].flip(3)
-            found.append(enlarged(rgb, self.side))
-        return {"photographs": found[0], "drawn": found[1]}
+            tensors.append(resize(rgb, self.side))
+        return {"photographs": tensors[0], "drawn": tensors[1]}
 
 
 def _datasets(folder: Path | None) -> list[Path]:
@@ -105,93 +105,96 @@ def _datasets(folder: Path | None) -> list[Path]:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Pairs:
+class _PairedFaces:
     """One dataset's photographs and drawings of them, in its order."""
 
     photographs: np.ndarray
     """(N, S, S, 3) uint8 RGB."""
     drawn: np.ndarray
     """(N, DRAWINGS, 128, 128, 3) uint8 RGB, for faces that look ahead."""
-    trained: np.ndarray
-    """Places of faces that are trained on."""
-    held_back: np.ndarray
-    rare: np.ndarray
-    """(N,) bool: what there is little of."""
+    train_indices: np.ndarray
+    """Indices of the faces that are trained on."""
+    held_out_indices: np.ndarray
+    """Indices of the faces that are held out."""
+    is_rare: np.ndarray
+    """(N,) bool: faces of a rare kind, see `PackedFaces.is_rare`."""
 
     @classmethod
-    def from_dataset(cls, folder: Path, generator: FaceGenerator, side: int) -> _Pairs:
+    def from_dataset(cls, folder: Path, generator: FaceGenerator, side: int) -> _PairedFaces:
         pack = PackedFaces.read(folder)
         if side > SIDE and pack.large is None:
             raise InputError(
                 f"Expected a dataset with photographs of {side} pixels in {folder}, found none; make it with --large."
             )
         ahead = pack.is_frontal()
-        held = pack.is_held_out(max(HELD_BACK, min(LEAST_HELD_BACK, len(pack) / 6) / len(pack)))
-        trained, held_back = np.flatnonzero(ahead & ~held), np.flatnonzero(ahead & held)
-        if min(len(trained), len(held_back)) < 2:
+        held = pack.is_held_out(max(HELD_OUT_SHARE, min(MIN_HELD_OUT, len(pack) / 6) / len(pack)))
+        train_indices, held_out_indices = np.flatnonzero(ahead & ~held), np.flatnonzero(ahead & held)
+        if min(len(train_indices), len(held_out_indices)) < 2:
             raise InputError(
                 f"Expected a dataset with dozens of faces that look ahead, found {int(ahead.sum())} of {len(pack)}; add "
                 "photographs."
             )
         return cls(
             photographs=pack.canonical[..., :3] if pack.large is None or side == SIDE else pack.large,
-            drawn=_drawings(folder, pack, [trained, held_back], generator, as_photographed=side > SIDE),
-            trained=trained,
-            held_back=held_back,
-            rare=pack.rare(),
+            drawn=_load_drawings(
+                folder, pack, [train_indices, held_out_indices], generator, with_own_colours=side > SIDE
+            ),
+            train_indices=train_indices,
+            held_out_indices=held_out_indices,
+            is_rare=pack.is_rare(),
         )
 
 
-def _drawings(
-    folder: Path, pack: PackedFaces, groups: list[np.ndarray], generator: FaceGenerator, *, as_photographed: bool
+def _load_drawings(
+    folder: Path, pack: PackedFaces, groups: list[np.ndarray], generator: FaceGenerator, *, with_own_colours: bool
 ) -> np.ndarray:
     """(N, DRAWINGS, 128, 128, 3) uint8, from an earlier training on the same dataset with the same generator or drawn now."""
-    digest = sha256(repr((DRAWINGS, _FOREIGN, _DETAIL, as_photographed, len(pack))).encode())
+    digest = sha256(repr((DRAWINGS, _FOREIGN, _DETAIL, with_own_colours, len(pack))).encode())
     digest.update(next(iter(generator.vae.parameters())).detach().cpu().numpy().tobytes())
     path = folder / f"drawings-{digest.hexdigest()[:12]}.npy"
     if not path.is_file():
         drawn = np.zeros((len(pack), DRAWINGS, SIDE, SIDE, 3), np.uint8)
-        for places in groups:
-            sliders = [CANONICAL] * len(places)
-            if as_photographed:
-                own = [Sliders.from_controls(pack.drawn[place, 0].tolist()) for place in places]
-                sliders = [replace(CANONICAL, hair=one.hair, background=one.background) for one in own]
-            drawn[places] = _drawn(np.ascontiguousarray(pack.canonical[places]), sliders, generator)
+        for indices in groups:
+            sliders = [CANONICAL] * len(indices)
+            if with_own_colours:
+                measured = [Sliders.from_controls(pack.drawn[index, 0].tolist()) for index in indices]
+                sliders = [replace(CANONICAL, hair=one.hair, background=one.background) for one in measured]
+            drawn[indices] = _draw_faces(np.ascontiguousarray(pack.canonical[indices]), sliders, generator)
         partial = path.with_suffix(".partial.npy")
         np.save(partial, drawn)
         partial.replace(path)
     return np.load(path, mmap_mode="r")
 
 
-def _drawn(canonical: np.ndarray, sliders: list[Sliders], generator: FaceGenerator) -> np.ndarray:
+def _draw_faces(canonical: np.ndarray, sliders: list[Sliders], generator: FaceGenerator) -> np.ndarray:
     """(N, DRAWINGS, 128, 128, 3) uint8 of (N, 128, 128, 5) canonical pictures."""
     random = torch.Generator().manual_seed(0)
     encoded = [
-        generator.encode_canonical(canonical[start : start + _AT_ONCE], CANONICAL)
-        for start in range(0, len(canonical), _AT_ONCE)
+        generator.encode_canonical(canonical[start : start + _BATCH_SIZE], CANONICAL)
+        for start in range(0, len(canonical), _BATCH_SIZE)
     ]
-    known = Latents.concat(encoded)
-    leading = known.texture[:, :LEADING].cpu()
+    latents = Latents.concat(encoded)
+    leading = latents.texture[:, :LEADING].cpu()
     drawn = np.empty((len(canonical), DRAWINGS, *canonical.shape[1:3], 3), np.uint8)
     around = outer_weight(drawn.shape[2])[..., None].numpy()
-    for start in range(0, len(canonical), _AT_ONCE):
-        chosen = range(start, min(start + _AT_ONCE, len(canonical)))
-        part, asked = known.take(chosen), sliders[chosen.start : chosen.stop]
-        drawn[chosen, 0] = generator.draw(part, asked)
-        gaps = torch.cdist(leading[list(chosen)], leading)
-        near = gaps.argsort(1)[:, 1 : 1 + min(NEIGHBOURS, len(leading) - 1)]
+    for start in range(0, len(canonical), _BATCH_SIZE):
+        chosen = range(start, min(start + _BATCH_SIZE, len(canonical)))
+        part, requested = latents.take(chosen), sliders[chosen.start : chosen.stop]
+        drawn[chosen, 0] = generator.draw(part, requested)
+        distances = torch.cdist(leading[list(chosen)], leading)
+        neighbours = distances.argsort(1)[:, 1 : 1 + min(NEIGHBOURS, len(leading) - 1)]
         for number in range(1, DRAWINGS):
-            others = near.gather(1, torch.randint(near.shape[1], (len(part), 1), generator=random))[:, 0]
-            foreign = (known.texture[others.to(part.texture.device)] - part.texture) @ generator.vae.blend.T
-            share = _FOREIGN * torch.rand(len(part), 1, generator=random).to(foreign)
+            others = neighbours.gather(1, torch.randint(neighbours.shape[1], (len(part), 1), generator=random))[:, 0]
+            foreign = (latents.texture[others.to(part.texture.device)] - part.texture) @ generator.vae.blend.T
+            strength_of_other = _FOREIGN * torch.rand(len(part), 1, generator=random).to(foreign)
             noises = tuple(_DETAIL * torch.randn(n.shape, generator=random).to(n) for n in part.noises)
-            of_itself, of_another = (
+            base, other = (
                 generator.draw(
-                    replace(part, texture=(part.texture + much * foreign).clamp(-2, 2), noises=noises), asked
+                    replace(part, texture=(part.texture + strength * foreign).clamp(-2, 2), noises=noises), requested
                 )
-                for much in (share, 1.0)
+                for strength in (strength_of_other, 1.0)
             )
-            drawn[chosen, number] = (of_itself + around * (of_another.astype(np.float32) - of_itself)).round()
+            drawn[chosen, number] = (base + around * (other.astype(np.float32) - base)).round()
     return drawn
 
 
@@ -208,7 +211,7 @@ class RetoucherTask(Task):
     begins afresh."""
 
     def build_data(self, folder: Path | None, device: torch.device) -> RetoucherData:
-        """Has every face of the prepared dataset drawn, a few minutes on a CPU."""
+        """Draws every face of the prepared dataset, a few minutes on a CPU."""
         drawer = FaceGenerator.load(Path(self.generator) if self.generator else None, device.type)
         return RetoucherData(folder, drawer, self.network.side, device)
 
@@ -225,39 +228,39 @@ class RetoucherTask(Task):
         return network.train().requires_grad_(True)
 
     def losses(self, model: nn.Module, batch: dict[str, Tensor], *, progress: float, group: int) -> dict[str, Tensor]:
-        """Squared error of the direction, at a random share of the way."""
+        """Squared error of the velocity at a random time (flow matching)."""
         photographs, drawn = batch["photographs"], batch["drawn"]
-        away = add_noise(drawn, torch.randn_like(drawn))
-        shares = self._shares(drawn)
-        between = torch.lerp(photographs, away, shares[:, None, None, None])
-        direction = model(between, drawn, shares)
-        return {"direction": F.mse_loss(direction.float(), away - photographs)}
+        noised = add_noise(drawn, torch.randn_like(drawn))
+        times = self._sample_times(drawn)
+        interpolated = torch.lerp(photographs, noised, times[:, None, None, None])
+        direction = model(interpolated, drawn, times)
+        return {"direction": F.mse_loss(direction.float(), noised - photographs)}
 
-    def _shares(self, drawn: Tensor) -> Tensor:
-        """(B,) random shares of the way: evenly for 128 pixels, else logit-normal (arXiv:2403.03206)."""
+    def _sample_times(self, drawn: Tensor) -> Tensor:
+        """(B,) random flow-matching times: uniform for 128 pixels, else logit-normal (arXiv:2403.03206)."""
         if not self.network.fine:
             return torch.rand(len(drawn), device=drawn.device)
-        return LEAST_SHARE + (1 - LEAST_SHARE) * torch.sigmoid(torch.randn(len(drawn), device=drawn.device))
+        return MIN_TIME + (1 - MIN_TIME) * torch.sigmoid(torch.randn(len(drawn), device=drawn.device))
 
     @torch.no_grad()
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
-        """Error of the direction on held-back faces, at the same shares each time."""
+        """Error of the direction on held-back faces, at the same times in every call."""
         assert isinstance(data, RetoucherData)
-        photographs, drawn = data.shown(64)
+        photographs, drawn = data.held_out_batch(64)
         random = torch.Generator().manual_seed(0)
-        away = add_noise(drawn, torch.randn(drawn.shape, generator=random).to(drawn))
-        shares = torch.linspace(LEAST_SHARE if self.network.fine else 0.02, 0.98, len(drawn), device=drawn.device)
-        between = torch.lerp(photographs, away, shares[:, None, None, None])
-        parts = (t.split(_AT_ONCE) for t in (between, drawn, shares))
+        noised = add_noise(drawn, torch.randn(drawn.shape, generator=random).to(drawn))
+        times = torch.linspace(MIN_TIME if self.network.fine else 0.02, 0.98, len(drawn), device=drawn.device)
+        interpolated = torch.lerp(photographs, noised, times[:, None, None, None])
+        parts = (t.split(_BATCH_SIZE) for t in (interpolated, drawn, times))
         direction = torch.cat([model(*part).float() for part in zip(*parts, strict=True)])
-        return {"direction": float(F.mse_loss(direction, away - photographs))}
+        return {"direction": float(F.mse_loss(direction, noised - photographs))}
 
     @torch.no_grad()
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
         """Held-back photographs, drawings of them, and these retouched."""
         assert isinstance(data, RetoucherData)
         assert isinstance(model, RetoucherNet)
-        photographs, drawn = ((t + 1) / 2 for t in data.shown(SHOWN))
+        photographs, drawn = ((t + 1) / 2 for t in data.held_out_batch(PREVIEW_COUNT))
         noise = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0)).to(drawn)
         rows = torch.stack([photographs, drawn, model.retouch(drawn, noise)])
         return rows.mul(255).round().byte().permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).cpu().numpy()

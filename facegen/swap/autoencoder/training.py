@@ -54,9 +54,9 @@ class _Steps:
     """The steps of one run; those that are finished are listed in its `STATE_FILE`."""
 
     def __init__(
-        self, run: Path, options: SwapTrainRequest, say: Callable[[str], None], report: Callable[[float, str], None]
+        self, run: Path, options: SwapTrainRequest, on_line: Callable[[str], None], report: Callable[[float, str], None]
     ) -> None:
-        self.run, self.options, self.say, self.report = run, options, say, report
+        self.run, self.options, self.on_line, self.report = run, options, on_line, report
         run.mkdir(parents=True, exist_ok=True)
         path = run / STATE_FILE
         self.done: list[str] = read_json(path)["done"] if path.exists() else []
@@ -96,7 +96,7 @@ class _Steps:
                 f"Expected at least {MIN_FACES} good faces of person {name.upper()}, found {len(faceset)}; give a longer or "
                 "sharper video."
             )
-        self.say(f"Person {name.upper()}: {len(faceset)} faces.")
+        self.on_line(f"Person {name.upper()}: {len(faceset)} faces.")
         self._finish(f"faces {name}")
         return len(faceset)
 
@@ -119,7 +119,7 @@ class _Steps:
         request = make_request(SAEHD, preset=options.preset, data=people, changes=changes)
         is_begun = checkpoints.is_dir() and bool(list_checkpoints(checkpoints))
         on_progress = self._progress_between(low, high)
-        result = train_in(self.run, SAEHD, request, resume=is_begun, say=self.say, on_progress=on_progress)
+        result = train_in(self.run, SAEHD, request, resume=is_begun, on_line=self.on_line, on_progress=on_progress)
         if not result.is_complete:
             raise Cancelled("Stopped while training; the same command goes on.")
         self._finish("training")

@@ -54,7 +54,9 @@ class TalkTrainPipeline(Pipeline[TalkTrainRequest, TalkTrainResult]):
         )
         changes = [*([f"minutes={request.minutes}"] if request.minutes else []), *request.changes]
         training = replace(change_request(DFRF, training, changes), data=str(folder.path.absolute()))
-        result = train_in(training_run, DFRF, training, resume=is_known, say=self.on_line, on_progress=progress.report)
+        result = train_in(
+            training_run, DFRF, training, resume=is_known, on_line=self.on_line, on_progress=progress.report
+        )
         if not result.is_complete:
             raise Cancelled(f"Stopped after step {result.step}; the same command goes on.")
         (run.path / "field").mkdir(exist_ok=True)

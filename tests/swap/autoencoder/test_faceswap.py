@@ -65,7 +65,7 @@ def test_as_large_as_its_original(preset: str) -> None:
 def test_trains_saves_shows_and_exports(preset: str, two_people: Path, tmp_path: Path) -> None:
     seen = 64 * FACTS[preset][0] // FACTS[preset][1]
     request = make_request(SAEHD, preset=preset, data=str(two_people), changes=(*TINY, f"task.input_resolution={seen}"))
-    result = train_in(tmp_path, SAEHD, request, say=lambda _: None)
+    result = train_in(tmp_path, SAEHD, request, on_line=lambda _: None)
     assert result.is_complete
     assert [found.step for found in list_checkpoints(tmp_path / "checkpoints")] == [0, 1]
     assert list((tmp_path / "previews").glob("*1.jpg"))
