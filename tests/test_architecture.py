@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 ROOMS = (
     {"errors"},
-    {"config", "device"},
+    {"config", "device", "encoding"},
     {"hub", "media"},
     {"jobs"},
     {"training"},

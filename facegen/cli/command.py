@@ -1,7 +1,7 @@
 """Commands made from a job's declaration: options from the fields of its request, and a request as one would type it.
 
 The fields of a request, and of the dataclasses inside it, become options of their names; the docstring under a field is
-its help. Metadata says the rest: `flag` another name, `short` a letter, `metavar` what follows, `argument` that it has no
+its help. Metadata says the rest: `flag` another name, `alias` one more, `short` a letter, `metavar` what follows, `argument` that it has no
 name. A field with several values is repeated; one with values by key is written as KEY=VALUE.
 """
 
@@ -308,7 +308,8 @@ def _parameter(item: Field) -> inspect.Parameter:
     else:
         short = [f"-{item.metadata['short']}"] if "short" in item.metadata else []
         flag = f"{item.flag}/--no-{item.flag[2:]}" if item.hint is bool else item.flag
-        option = typer.Option(flag, *short, help=text, metavar=metavar)
+        alias = [f"--{item.metadata['alias']}"] if "alias" in item.metadata else []
+        option = typer.Option(flag, *alias, *short, help=text, metavar=metavar)
     return inspect.Parameter(
         item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option]
     )

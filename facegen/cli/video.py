@@ -7,14 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from facegen.cli.command import progress_bar
+from facegen.cli.command import Values, progress_bar, with_options
+from facegen.encoding import EncodeOptions
+
+encoded = with_options(EncodeOptions, without=("file_type",))
+"""Gives a command the options of the encoder."""
 
 app = typer.Typer(
     help="Look at clips, cut, join and denoise them; stills out of a clip and back.", no_args_is_help=True
 )
 
 Clip = Annotated[Path, typer.Argument(help="A video.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The result: .mp4, .m4v, .mov or .mkv.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="The result: .mp4, .m4v, .mov, .mkv, .webm, .gif or .webp.")
+]
 Start = Annotated[float, typer.Option(min=0.0, help="Seconds to leave out at the start.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -85,6 +91,7 @@ def frames(
 
 
 @app.command()
+@encoded
 def assemble(
     folder: Annotated[Path, typer.Argument(help="A folder of pictures.")],
     output: Output,
@@ -92,22 +99,29 @@ def assemble(
         float | None, typer.Option(help="Frames a second. Default: the times that «frames» noted, else 25.")
     ] = None,
     sound: Annotated[Path | None, typer.Option(help="A file whose sound is added.")] = None,
+    *,
+    options: Any,
     as_json: AsJson = False,
 ) -> None:
     """Make a clip of the pictures in a folder, in the order of their names."""
     from facegen.media import folder_to_video
 
     with progress_bar() as on_progress:
-        notices = folder_to_video(folder, output, rate=rate, sound_from=sound, on_progress=on_progress)
+        notices = folder_to_video(
+            folder, output, rate=rate, sound_from=sound, encode=_encode(options), on_progress=on_progress
+        )
     _report(output, notices, as_json)
 
 
 @app.command()
+@encoded
 def cut(
     clip: Clip,
     output: Output,
     start: Start = 0.0,
     end: Annotated[float | None, typer.Option(help="Second to stop at. Default: the end.")] = None,
+    *,
+    options: Any,
     as_json: AsJson = False,
 ) -> None:
     """Write the piece of a clip between two times."""
@@ -115,51 +129,62 @@ def cut(
 
     stop = probe(clip).duration_seconds if end is None else end
     with progress_bar() as on_progress:
-        notices = trim(clip, output, start_seconds=start, end_seconds=stop, on_progress=on_progress)
+        notices = trim(
+            clip, output, start_seconds=start, end_seconds=stop, encode=_encode(options), on_progress=on_progress
+        )
     _report(output, notices, as_json)
 
 
 @app.command()
+@encoded
 def denoise(
     clip: Clip,
     output: Output,
     strength: Annotated[float, typer.Option(help="1 (hardly) to 20 (much).")] = 4.0,
+    *,
+    options: Any,
     as_json: AsJson = False,
 ) -> None:
     """Take noise out of a clip."""
     from facegen import media
 
     with progress_bar() as on_progress:
-        notices = media.denoise(clip, output, strength=strength, on_progress=on_progress)
+        notices = media.denoise(clip, output, strength=strength, encode=_encode(options), on_progress=on_progress)
     _report(output, notices, as_json)
 
 
 @app.command()
+@encoded
 def sidebyside(
     clips: Annotated[list[Path], typer.Argument(help="Two clips or more.")],
     output: Output,
     stacked: Annotated[bool, typer.Option("--stacked", help="One above the other.")] = False,
+    *,
+    options: Any,
     as_json: AsJson = False,
 ) -> None:
     """Show clips next to each other, with the sound of the first."""
     from facegen.media import side_by_side
 
     with progress_bar() as on_progress:
-        notices = side_by_side(clips, output, is_stacked=stacked, on_progress=on_progress)
+        notices = side_by_side(clips, output, is_stacked=stacked, encode=_encode(options), on_progress=on_progress)
     _report(output, notices, as_json)
 
 
 @app.command()
+@encoded
 def join(
     clips: Annotated[list[Path], typer.Argument(help="Two clips or more, in order.")],
     output: Output,
+    *,
+    options: Any,
     as_json: AsJson = False,
 ) -> None:
     """Put clips one after the other."""
     from facegen import media
 
     with progress_bar() as on_progress:
-        notices = media.join(clips, output, on_progress=on_progress)
+        notices = media.join(clips, output, encode=_encode(options), on_progress=on_progress)
     _report(output, notices, as_json)
 
 
@@ -174,6 +199,10 @@ def replace_sound(
     from facegen import media
 
     _report(output, media.replace_sound(clip, sound, output), as_json)
+
+
+def _encode(options: Values) -> EncodeOptions:
+    return EncodeOptions(**options)
 
 
 def _report(output: Path, notices: tuple[str, ...], as_json: bool, more: dict[str, Any] | None = None) -> None:

@@ -142,6 +142,7 @@ def check_output_file(request: Any, suffixes: tuple[str, ...]) -> None:
         ResourceError: it cannot be written.
     """
     from facegen import media
+    from facegen.encoding import EncodeOptions
 
     (output,) = map(Path, paths(request, "output"))
     for path in paths(request):
@@ -150,3 +151,6 @@ def check_output_file(request: Any, suffixes: tuple[str, ...]) -> None:
     if output.suffix.lower() not in suffixes:
         raise InputError(f"Expected an output ending in {', '.join(suffixes)}, found {output.name!r}; change it.")
     media.check_output(output)
+    encode = getattr(request, "options", None)
+    if isinstance(encode, EncodeOptions) and output.suffix.lower() in media.CONTAINERS:
+        media.find_encoder(encode, output)

@@ -4,6 +4,7 @@ from facegen.media.audio import read_audio, read_audio_windows
 from facegen.media.color import VideoColor
 from facegen.media.denoise import denoise
 from facegen.media.edit import join, replace_sound, side_by_side, trim
+from facegen.media.encoders import CONTAINERS, check_animation, find_encoder
 from facegen.media.frame import Frame, Patch, paste_picture
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
 from facegen.media.join import check_video_output, join_segments, write_video
@@ -11,11 +12,11 @@ from facegen.media.output import atomic_output, check_output
 from facegen.media.picture import Still, is_picture, read_picture, read_still, write_deep_picture, write_picture
 from facegen.media.prefetch import prefetch
 from facegen.media.read import frame_times, key_frames, read_frame_at, read_frames
-from facegen.media.segments import PRESETS, SegmentWriter, last_index, list_segments
+from facegen.media.segments import SegmentWriter, last_index, list_segments
 from facegen.media.stills import folder_to_video, frames_to_folder, make_video_info
 
 __all__ = [
-    "PRESETS",
+    "CONTAINERS",
     "Frame",
     "Patch",
     "SegmentWriter",
@@ -24,9 +25,11 @@ __all__ = [
     "VideoColor",
     "VideoInfo",
     "atomic_output",
+    "check_animation",
     "check_output",
     "check_video_output",
     "denoise",
+    "find_encoder",
     "folder_to_video",
     "frame_times",
     "frames_to_folder",

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import av.filter
 
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.deinterlace import build_graph, pull_frames
+from facegen.media.encoders import find_encoder
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.join import check_video_output, write_video
@@ -18,7 +20,12 @@ PathLike = str | os.PathLike[str]
 
 
 def denoise(
-    path: PathLike, output: PathLike, *, strength: float = 4.0, on_progress: OnProgress | None = None
+    path: PathLike,
+    output: PathLike,
+    *,
+    strength: float = 4.0,
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
+    on_progress: OnProgress | None = None,
 ) -> tuple[str, ...]:
     """Reduces the noise of a clip; times, sound and tags stay.
 
@@ -28,6 +35,7 @@ def denoise(
         path: the clip.
         output: the result.
         strength: 1 (hardly) to 20 (much); about the standard deviation of the noise in 8-bit levels.
+        encode: codec, quality, effort.
         on_progress: called with the share done.
 
     Returns:
@@ -41,8 +49,10 @@ def denoise(
         raise InputError(f"Expected a strength from 1 to 20, found {strength:g}: 4 suits most clips.")
     info = probe(path)
     check_video_output(output)
-    frames = _filter_frames(read_frames(path), _noise_filters(info, strength))
-    return write_video(output, _report_frames(frames, info.frame_count, on_progress), info, sound_from=path)
+    find_encoder(encode, output, info)
+    frames = _filter_frames(read_frames(path, keeps_alpha=encode.transparency), _noise_filters(info, strength))
+    reported = report_frames(frames, info.frame_count, on_progress)
+    return write_video(output, reported, info, sound_from=path, encode=encode)
 
 
 def _noise_filters(info: VideoInfo, strength: float) -> list[tuple[str, str]]:
@@ -69,7 +79,8 @@ def _filter_frames(frames: Iterable[Frame], filters: list[tuple[str, str]]) -> I
         yield from (waiting.popleft().replace(native=native) for native in pull_frames(graph))
 
 
-def _report_frames(frames: Iterable[Frame], count: int, on_progress: OnProgress | None) -> Iterator[Frame]:
+def report_frames(frames: Iterable[Frame], count: int, on_progress: OnProgress | None) -> Iterator[Frame]:
+    """Yields `frames`, telling how many of `count` are done."""
     for done, frame in enumerate(frames, 1):
         yield frame
         if on_progress is not None:

@@ -1,4 +1,4 @@
-"""Edits of whole clips with moviepy: trim, join, side by side, replace the sound."""
+"""Edits of whole clips: trim, join, side by side, replace the sound (edited with moviepy)."""
 
 import os
 import shutil
@@ -8,29 +8,37 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError, ResourceError
+from facegen.media.compose import Canvas, Spot, beside, follow
+from facegen.media.denoise import report_frames
+from facegen.media.encoders import check_animation, find_encoder
 from facegen.media.info import VideoInfo, probe
-from facegen.media.join import check_video_output, copy_with_sound
+from facegen.media.join import check_video_output, copy_with_sound, write_video
 from facegen.media.output import OnProgress
+from facegen.media.read import read_frames
 from facegen.media.source import check_readable, display_name, open_input, translate_write_errors
-
-if TYPE_CHECKING:
-    from moviepy import VideoClip
 
 PathLike = str | os.PathLike[str]
 
 
 def trim(
-    path: PathLike, output: PathLike, *, start_seconds: float, end_seconds: float, on_progress: OnProgress | None = None
+    path: PathLike,
+    output: PathLike,
+    *,
+    start_seconds: float,
+    end_seconds: float,
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
+    on_progress: OnProgress | None = None,
 ) -> tuple[str, ...]:
-    """Writes the piece of a clip between two times.
+    """Writes the piece of a clip between two times; frames keep their own times, all sound is copied.
 
     Returns:
-        Notices: what the edit does not keep.
+        Notices of `write_video`.
 
     Raises:
         InputError: the clip cannot be read, or the times are not within it.
@@ -42,15 +50,22 @@ def trim(
             f"Expected a start before an end within {info.duration_seconds:.2f} s, found {start_seconds:g} and "
             f"{end_seconds:g}: choose other times."
         )
-    with _scratch_folder(output) as (stack, scratch):
-        clip = _open_clips(stack, scratch, [info])[0]
-        piece = clip.subclipped(start_seconds, min(end_seconds, clip.duration))
-        _write(piece, scratch, output, on_progress)
-    return _sound_notices([info])
+    find_encoder(encode, check_video_output(output), info)
+    length = min(end_seconds, info.duration_seconds) - start_seconds
+    check_animation(output, length)
+    frames = read_frames(path, start_seconds=start_seconds, end_seconds=end_seconds, keeps_alpha=encode.transparency)
+    reported = report_frames(frames, max(1, round(length * info.frame_rate)), on_progress)
+    return write_video(output, reported, info, sound_from=path, encode=encode, is_trimmed=True)
 
 
-def join(paths: Sequence[PathLike], output: PathLike, *, on_progress: OnProgress | None = None) -> tuple[str, ...]:
-    """Writes clips one after the other; a smaller one is centred on black.
+def join(
+    paths: Sequence[PathLike],
+    output: PathLike,
+    *,
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
+    on_progress: OnProgress | None = None,
+) -> tuple[str, ...]:
+    """Writes clips one after the other, each frame with its own time; a smaller one is centred on black.
 
     Returns:
         Notices: what the edit does not keep.
@@ -59,17 +74,27 @@ def join(paths: Sequence[PathLike], output: PathLike, *, on_progress: OnProgress
         InputError: fewer than two clips, or one cannot be read.
         ResourceError: the output cannot be written.
     """
-    from moviepy import concatenate_videoclips
-
     infos = _probe_clips(paths)
+    canvas = Canvas(infos)
+    sizes = [canvas.size_of(info) for info in infos]
+    canvas.resize(max(width for width, _ in sizes), max(height for _, height in sizes))
+    check_animation(output, sum(info.duration_seconds for info in infos))
+    find_encoder(encode, check_video_output(output), canvas.like)
+    count = sum(info.frame_count for info in infos)
     with _scratch_folder(output) as (stack, scratch):
-        joined = concatenate_videoclips(_open_clips(stack, scratch, infos), method="compose")
-        _write(joined, scratch, output, on_progress)
-    return _sound_notices(infos)
+        sound = _join_sound(stack, scratch, infos, output)
+        frames = report_frames(follow(canvas, infos), count, on_progress)
+        notices = write_video(output, frames, canvas.like, sound_from=sound, encode=encode)
+    return (*canvas.notices, *_sound_notices(infos), *notices)
 
 
 def side_by_side(
-    paths: Sequence[PathLike], output: PathLike, *, is_stacked: bool = False, on_progress: OnProgress | None = None
+    paths: Sequence[PathLike],
+    output: PathLike,
+    *,
+    is_stacked: bool = False,
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
+    on_progress: OnProgress | None = None,
 ) -> tuple[str, ...]:
     """Writes clips next to each other at the height of the first (or stacked, at its width), with its sound.
 
@@ -80,20 +105,24 @@ def side_by_side(
         InputError: fewer than two clips, or one cannot be read.
         ResourceError: the output cannot be written.
     """
-    from moviepy import clips_array
-
     infos = _probe_clips(paths)
-    with _scratch_folder(output) as (stack, scratch):
-        clips = _open_clips(stack, scratch, infos)
-        first = clips[0]
-        fitted = [first]
-        for clip in clips[1:]:
-            is_same = clip.w == first.w if is_stacked else clip.h == first.h
-            size = {"width": first.w} if is_stacked else {"height": first.h}
-            fitted.append((clip if is_same else clip.resized(**size)).without_audio())
-        rows = [[clip] for clip in fitted] if is_stacked else [fitted]
-        _write(clips_array(rows), scratch, output, on_progress)
-    return _sound_notices(infos)
+    canvas = Canvas(infos)
+    first_width, first_height = canvas.size_of(infos[0])
+    spots: list[Spot] = []
+    at = 0
+    for info in infos:
+        width, height = canvas.size_of(info)
+        scale = first_width / width if is_stacked else first_height / height
+        width, height = round(width * scale), round(height * scale)
+        spots.append((0, at, width, height) if is_stacked else (at, 0, width, height))
+        at += height if is_stacked else width
+    canvas.resize(*((first_width, at) if is_stacked else (at, first_height)))
+    find_encoder(encode, check_video_output(output), canvas.like)
+    longest = max(info.duration_seconds for info in infos)
+    check_animation(output, longest)
+    count = round(longest * canvas.like.frame_rate)
+    frames = report_frames(beside(canvas, infos, spots), count, on_progress)
+    return (*canvas.notices, *write_video(output, frames, canvas.like, sound_from=paths[0], encode=encode))
 
 
 def replace_sound(path: PathLike, sound: PathLike, output: PathLike) -> tuple[str, ...]:
@@ -121,10 +150,7 @@ def replace_sound(path: PathLike, sound: PathLike, output: PathLike) -> tuple[st
         link = _link_input(scratch, 0, sound)
         clip = stack.enter_context(AudioFileClip(str(link)))
         piece = clip.subclipped(0, min(clip.duration, info.duration_seconds))
-        fitted = scratch / "sound.m4a"
-        with _translate_moviepy_errors(output):
-            piece.write_audiofile(str(fitted), codec="aac", bitrate="192k", logger=None)
-            _check_length(fitted, piece.duration)
+        fitted = _write_sound(piece, scratch, output)
         return copy_with_sound(path, fitted, output)
 
 
@@ -167,45 +193,31 @@ def _link_input(scratch: Path, number: int, path: PathLike) -> Path:
     return link
 
 
-def _open_clips(stack: ExitStack, scratch: Path, infos: list[VideoInfo]) -> list[Any]:
-    from moviepy import VideoFileClip
+def _join_sound(stack: ExitStack, scratch: Path, infos: list[VideoInfo], output: PathLike) -> Path | None:
+    """The first sound tracks of clips one after the other, each from the beginning of its picture; None without any."""
+    from moviepy import AudioFileClip, CompositeAudioClip
 
-    with _translate_moviepy_errors(infos[0].path, is_reading=True):
-        clips = [
-            stack.enter_context(
-                VideoFileClip(
-                    str(_link_input(scratch, number, info.path)),
-                    # moviepy overlooks the rotation that newer ffmpeg prints; ffmpeg itself turns the picture.
-                    target_resolution=(info.width, info.height),
-                )
-            )
-            for number, info in enumerate(infos)
-        ]
-    # moviepy takes the length of the file, where sound may go on after the last frame.
-    lengths = [
-        min(clip.duration, info.duration_seconds or clip.duration) for clip, info in zip(clips, infos, strict=True)
-    ]
-    return [clip.subclipped(0, length) for clip, length in zip(clips, lengths, strict=True)]
+    begin, pieces = 0.0, []
+    for number, info in enumerate(infos):
+        if info.audio:
+            with _translate_moviepy_errors(info.path, is_reading=True):
+                clip = stack.enter_context(AudioFileClip(str(_link_input(scratch, number, info.path))))
+            pieces.append(clip.subclipped(0, min(clip.duration, info.duration_seconds)).with_start(begin))
+        begin += info.duration_seconds
+    if not pieces:
+        return None
+    return _write_sound(CompositeAudioClip(pieces), scratch, output)
 
 
-def _write(clip: "VideoClip", scratch: Path, output: PathLike, on_progress: OnProgress | None) -> None:
-    result = scratch / f"output{Path(output).suffix.lower()}"
-    tags = "range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+def _write_sound(clip: Any, scratch: Path, output: PathLike) -> Path:
+    """Encodes sound of moviepy; `output` is named where that fails."""
+    sound = scratch / "sound.m4a"
     with _translate_moviepy_errors(output):
-        clip.write_videofile(
-            str(result),
-            codec="libx264",
-            preset="veryfast",
-            audio_codec="aac",
-            audio_bitrate="192k",
-            temp_audiofile_path=str(scratch),
-            pixel_format="yuv444p" if clip.w % 2 or clip.h % 2 else "yuv420p",
-            ffmpeg_params=["-crf", "18", "-vf", f"scale=out_color_matrix=bt709:out_range=tv,setparams={tags}"],
-            logger=None if on_progress is None else _progress_logger(on_progress),
+        clip.write_audiofile(
+            str(sound), fps=getattr(clip, "fps", None) or 44_100, codec="aac", bitrate="192k", logger=None
         )
-        _check_length(result, clip.duration)
-    with translate_write_errors(output):
-        os.replace(result, output)
+        _check_length(sound, clip.duration)
+    return sound
 
 
 @contextmanager
@@ -236,16 +248,3 @@ def _check_length(result: Path, seconds: float) -> None:
         raise OSError("ffmpeg left a broken file") from error
     if written < seconds - 0.25:
         raise OSError(f"ffmpeg wrote {written:.2f} of {seconds:.2f} s")
-
-
-def _progress_logger(on_progress: OnProgress) -> object:
-    from proglog import ProgressBarLogger
-
-    class Logger(ProgressBarLogger):  # type: ignore[misc]  # the library has no types
-        def bars_callback(self, bar: str, attr: str, value: int, old_value: int | None = None) -> None:
-            total = self.bars[bar]["total"]
-            if attr == "index" and total:
-                what = "picture" if bar == "frame_index" else "sound"
-                on_progress(min(1.0, value / total), what)
-
-    return Logger()

@@ -129,6 +129,13 @@ class Frame:
         return image
 
     @property
+    def displayed_alpha(self) -> np.ndarray:
+        """The opacity as displayed, (H, W) uint8; only of a frame with `alpha`."""
+        assert self.alpha is not None
+        opacity = (self.alpha >> (self.bit_depth - 8)).astype(np.uint8)
+        return opacity if self.size_hw == self.stored_hw else cv2.resize(opacity, self.size_hw[::-1])
+
+    @property
     def planes(self) -> tuple[np.ndarray, ...]:
         """Y, U and V as read-only views (uint8, or uint16 for 10 bit); chroma in its native, subsampled size."""
         views = tuple(plane_view(self.native, i) for i in range(3))

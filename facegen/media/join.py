@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,19 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
+from facegen.media.animate import write_animation
+from facegen.media.encoders import ANIMATIONS, CONTAINERS, Encoder, find_encoder
 from facegen.media.exif import POSITION_NOTICE
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
 from facegen.media.read import frame_times
-from facegen.media.segments import SegmentWriter
+from facegen.media.segments import SegmentWriter, read_segments
 from facegen.media.source import display_name, local_url, main_video, open_input, translate_write_errors
 from facegen.media.timeline import PacketTimeline
 from facegen.media.tracks import StreamMapping, container_accepts, copy_stream, open_tracks, track_packets
-
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Endings of the name of an output, and the container that each means."""
 
 # They describe the file they came from, not the one that is written.
 _FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"}
@@ -61,20 +62,18 @@ def write_video(
     like: VideoInfo,
     *,
     sound_from: str | os.PathLike[str] | None = None,
-    crf: int = 18,
-    preset: str = "veryfast",
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
     is_trimmed: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Encodes `frames` with their own timestamps and adds all sound and subtitles of `sound_from`.
 
     Args:
-        path: the output, ending in .mp4, .m4v, .mov or .mkv; it appears whole or not at all.
+        path: the output, its ending one of `CONTAINERS`; it appears whole or not at all.
         frames: in order of display.
         like: size, depth, colour tags, timing of the output.
         sound_from: the file whose sound, subtitles, chapters and tags are kept.
-        crf: quality of x264.
-        preset: speed of x264.
+        encode: codec, quality, effort.
         is_trimmed: the frames are a piece of `sound_from`; see `join_segments`.
         metadata: tags added to those of `sound_from`.
 
@@ -82,18 +81,25 @@ def write_video(
         Notices: what could not be kept as it was, one sentence each.
 
     Raises:
-        InputError: there are no frames, or `sound_from` cannot be read.
+        InputError: there are no frames, `sound_from` cannot be read, or the encoder does not fit the output.
         ResourceError: the disk is full or closed to writing.
     """
     target = check_video_output(path)
+    encoder = find_encoder(encode, target, like)
     with translate_write_errors(target):
         folder = Path(tempfile.mkdtemp(prefix=".facegen-", dir=target.absolute().parent))
     try:
-        with SegmentWriter(folder, like=like, crf=crf, preset=preset, output=target) as writer:
+        with SegmentWriter(folder, like=like, encode=encode, encoder=encoder, output=target) as writer:
             for frame in frames:
                 writer.write(frame)
         return join_segments(
-            writer.segments, path, like=like, sound_from=sound_from, is_trimmed=is_trimmed, metadata=metadata
+            writer.segments,
+            path,
+            like=like,
+            sound_from=sound_from,
+            encode=encode,
+            is_trimmed=is_trimmed,
+            metadata=metadata,
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -105,6 +111,7 @@ def join_segments(
     *,
     like: VideoInfo,
     sound_from: str | os.PathLike[str] | None = None,
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
     is_trimmed: bool = False,
     is_own_sound: bool = True,
     metadata: Mapping[str, str] | None = None,
@@ -118,6 +125,7 @@ def join_segments(
         output: see `write_video`.
         like: the video that the frames came from.
         sound_from: the file whose sound, subtitles, chapters and tags are kept.
+        encode: as the segments were encoded.
         is_trimmed: the frames are a piece of `sound_from`: the first one becomes time zero, and only packets of sound
             that begin between it and the end of the last frame are kept.
         is_own_sound: `sound_from` is what the frames came from, so that both share their times; otherwise the sound begins
@@ -139,16 +147,23 @@ def join_segments(
             f"Expected at least one frame to write to {display_name(output)}, found none: widen the range of time."
         )
     kind = CONTAINERS[target.suffix.lower()]
+    notices = _picture_notices(kind, like, encode, find_encoder(encode, target, like))
+    if kind in ANIMATIONS:
+        comment = (metadata or {}).get("comment", "")
+        with atomic_output(output) as temporary:
+            frames = partial(read_segments, segments, like)
+            return (*notices, *write_animation(temporary, kind, frames, crf=encode.crf, comment=comment))
     timeline = PacketTimeline(segments, like)
     shift = timeline.start if is_trimmed or not is_own_sound else Fraction(0)
     sound_start = timeline.start if is_own_sound else Fraction(0)
     window = (sound_start, sound_start + timeline.end - timeline.start) if is_trimmed else None
-    notices: list[str] = ["Its transparency was laid on white."] if like.has_alpha else []
     with ExitStack() as stack, atomic_output(output) as temporary:
         container = av.open(local_url(temporary), "w", format=kind, container_options=_container_options(kind, like))
         stack.callback(_close_quietly, container)
         first = stack.enter_context(open_input(segments[0]))
-        video = _copy_video_stream(container, first.streams.video[0], like)
+        video = _copy_video_stream(
+            container, first.streams.video[0], like, kind, is_clear=encode.transparency and like.has_alpha
+        )
         streams: list[Iterator[tuple[Fraction, Packet]]] = [timeline.packets(video, shift)]
         if sound_from is not None:
             source = stack.enter_context(open_input(sound_from, "a file with sound"))
@@ -165,7 +180,7 @@ def join_segments(
         for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
             container.mux_one(packet)
         container.close()
-    if kind == "matroska" and like.time_base % Fraction(1, 1000):
+    if kind in ("matroska", "webm") and like.time_base % Fraction(1, 1000):
         notices.append(
             "Matroska keeps times in milliseconds: each frame is up to half a millisecond off; .mp4 is exact."
         )
@@ -175,6 +190,22 @@ def join_segments(
 def _is_position(tag: str) -> bool:
     """Whether a tag says where something was recorded: `location`, `com.apple.quicktime.location.ISO6709` and so on."""
     return "location" in tag.lower() or "gps" in tag.lower()
+
+
+def _picture_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> list[str]:
+    """What becomes of transparency, depth and HDR."""
+    notices = []
+    if like.has_alpha and not encode.transparency:
+        notices.append("Its transparency was laid on white (--transparency keeps it in .webm and .mov).")
+    if kind in ANIMATIONS:
+        return [
+            *notices,
+            *(["High dynamic range was brought to that of an ordinary screen."] if like.color.hdr else []),
+        ]
+    is_deep = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha).endswith("10le")
+    if like.bit_depth > 8 and not is_deep:
+        notices.append(f"{encoder.title} was written in 8 bit, the clip has {like.bit_depth}.")
+    return notices
 
 
 def copy_with_sound(
@@ -222,7 +253,7 @@ def copy_with_sound(
 
 
 def _container_options(kind: str, like: VideoInfo) -> dict[str, str]:
-    if kind == "matroska":
+    if kind in ("matroska", "webm"):
         return {"avoid_negative_ts": "disabled"}
     # Starts and ends of tracks are kept in the unit of the whole film: one in which all tracks have whole numbers.
     units = math.lcm(like.time_base.denominator, *(sound.sample_rate or 1 for sound in like.audio))
@@ -233,10 +264,19 @@ def _container_options(kind: str, like: VideoInfo) -> dict[str, str]:
     }
 
 
-def _copy_video_stream(container: OutputContainer, source: VideoStream, like: VideoInfo) -> VideoStream:
+def _copy_video_stream(
+    container: OutputContainer, source: VideoStream, like: VideoInfo, kind: str, *, is_clear: bool
+) -> VideoStream:
     stream = container.add_stream_from_template(source, opaque=True)
     stream.time_base = like.time_base
-    stream.codec_context.framerate = like.frame_rate
+    context = stream.codec_context
+    context.framerate = like.frame_rate
+    context.color_primaries, context.color_trc = like.color.primaries, like.color.transfer
+    context.colorspace = like.color.matrix
+    if context.name in ("hevc", "libx265") and kind in ("mp4", "mov"):
+        context.codec_tag = "hvc1"
+    if is_clear and context.name.startswith(("vp9", "libvpx")):
+        stream.metadata["alpha_mode"] = "1"
     return stream
 
 

@@ -1,38 +1,28 @@
-"""Encodes frames into closed segments of H.264, each an atomic file, so that work can resume after a crash."""
+"""Encodes frames into closed segments, each an atomic file, so that work can resume after a crash."""
 
 import queue
 import secrets
 import threading
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import av
+import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from facegen.errors import InputError
+from facegen.encoding import EncodeOptions
 from facegen.media.color import convert
-from facegen.media.frame import Frame
-from facegen.media.info import VideoInfo
-from facegen.media.source import local_url, translate_write_errors
-
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-"""Speeds of x264, the quickest first."""
+from facegen.media.encoders import ENCODERS, Encoder
+from facegen.media.frame import Frame, plane_view
+from facegen.media.info import VideoInfo, has_alpha
+from facegen.media.source import local_url, open_input, translate_read_errors, translate_write_errors
 
 _END = object()
-
-
-def output_format(like: VideoInfo) -> str:
-    """Pixel format of the output: 4:2:0 in 8 or 10 bit, which plays everywhere.
-
-    H.264 can state an odd width or height only in 4:4:4, so odd sizes use that: the size shown is then exact, at the
-    price that some televisions and Safari do not play it.
-    """
-    chroma = "444" if like.width % 2 or like.height % 2 else "420"
-    return f"yuv{chroma}p10le" if like.bit_depth > 8 else f"yuv{chroma}p"
 
 
 def segment_offset(like: VideoInfo) -> int:
@@ -42,7 +32,7 @@ def segment_offset(like: VideoInfo) -> int:
 
 def list_segments(folder: Path) -> tuple[Path, ...]:
     """The complete segments in `folder`, in order; unfinished ones are not among them."""
-    return tuple(sorted(folder.glob("[0-9]*-[0-9]*.nut")))
+    return tuple(sorted(folder.glob("[0-9]*-[0-9]*.*")))
 
 
 def last_index(segment: Path) -> int:
@@ -50,8 +40,30 @@ def last_index(segment: Path) -> int:
     return int(segment.stem.split("-")[1])
 
 
+def read_segments(segments: Sequence[Path], like: VideoInfo) -> Iterator[Frame]:
+    """Decodes the frames of segments again, in order, with the times, colour and pixels of `like`."""
+    index, offset = 0, segment_offset(like)
+    for segment in segments:
+        with open_input(segment) as container, translate_read_errors(segment):
+            stream = container.streams.video[0]
+            assert stream.time_base is not None
+            for native in container.decode(stream):
+                assert native.pts is not None
+                pts = round(native.pts * stream.time_base / like.time_base) - offset
+                frame = Frame(
+                    native,
+                    index=index,
+                    pts=pts,
+                    time_base=like.time_base,
+                    color=like.color,
+                    pixel_aspect=like.pixel_aspect,
+                )
+                yield frame.replace(alpha=plane_view(native, 3).copy()) if has_alpha(native) else frame
+                index += 1
+
+
 class SegmentWriter:
-    """Encodes frames in its own thread behind a bounded queue, as segments `FIRST-LAST.nut` in a folder.
+    """Encodes frames in its own thread behind a bounded queue, as segments `FIRST-LAST` in a folder.
 
     Use it as a context manager: leaving it waits for the encoder; leaving it by an exception drops the unfinished
     segment. Segments begin with a key frame and do not depend on each other, and their borders depend only on the
@@ -61,14 +73,13 @@ class SegmentWriter:
     Args:
         folder: where to; made when it is missing.
         like: size, depth, colour tags, timing of the output.
-        crf: quality of x264, 0 (lossless) to 51.
-        preset: speed of x264, one of `PRESETS`.
+        encode: quality, effort, transparency.
+        encoder: what encodes, from `find_encoder`.
         segment_frames: frames in a segment; None writes one.
         depth: bound of the queue.
         output: the file that is made of the segments; messages name it, else the folder.
 
     Raises:
-        InputError: crf or preset are not among those of x264.
         ResourceError: the disk is full or closed to writing (from `write` or when leaving).
     """
 
@@ -77,19 +88,15 @@ class SegmentWriter:
         folder: Path,
         *,
         like: VideoInfo,
-        crf: int = 18,
-        preset: str = "veryfast",
+        encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
+        encoder: Encoder = ENCODERS["h264"],
         segment_frames: int | None = None,
         depth: int = 8,
         output: Path | None = None,
     ) -> None:
-        if not 0 <= crf <= 51:
-            raise InputError(f"Expected a quality (crf) from 0 to 51, found {crf}: 18 looks like the original.")
-        if preset not in PRESETS:
-            raise InputError(f"Expected one of the presets {', '.join(PRESETS)}, found {preset}: veryfast is usual.")
         self.folder, self._like, self._segment_frames = folder, like, segment_frames
-        self._options = {"crf": str(crf), "preset": preset}
-        self._pix_fmt = output_format(like)
+        self._encoder, self._options = encoder, encoder.options(encode, like)
+        self._pix_fmt = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha)
         self._offset = segment_offset(like)
         self._frames: queue.Queue[Any] = queue.Queue(maxsize=depth)
         self._error: BaseException | None = None
@@ -155,7 +162,9 @@ class SegmentWriter:
             self._open_segment(frame)
         assert self._container is not None
         native = frame.native
-        if native.format.name != self._pix_fmt:
+        if self._pix_fmt.startswith("yuva"):
+            native = _add_alpha(frame, self._pix_fmt)
+        elif native.format.name != self._pix_fmt:
             native = convert(native, self._pix_fmt, frame.color)
         # The encoder would take over the types of the frames that were decoded.
         native.pict_type = 0
@@ -167,8 +176,14 @@ class SegmentWriter:
 
     def _open_segment(self, frame: Frame) -> None:
         self._temporary = self.folder / f".{secrets.token_hex(8)}.part"
-        self._container = av.open(local_url(self._temporary), "w", format="nut")
-        self._stream = _add_video_stream(self._container, self._like, self._pix_fmt, self._options)
+        # packets of VP9 with transparency have side data, which NUT keeps when experiments are allowed
+        options = {"syncpoints": "timestamped", "strict": "experimental"} if self._pix_fmt == "yuva420p" else {}
+        if self._encoder.segments == "mov":
+            options = {"video_track_timescale": str(self._like.time_base.denominator)}
+        self._container = av.open(
+            local_url(self._temporary), "w", format=self._encoder.segments, container_options=options
+        )
+        self._stream = _add_video_stream(self._container, self._like, self._pix_fmt, self._encoder, self._options)
         self._first_index, self._count = frame.index, 0
 
     def _finish_segment(self) -> None:
@@ -176,7 +191,8 @@ class SegmentWriter:
             return
         self._container.mux(self._stream.encode(None))
         self._container.close()
-        self._temporary.rename(self.folder / f"{self._first_index:08d}-{self._last_index:08d}.nut")
+        name = f"{self._first_index:08d}-{self._last_index:08d}.{self._encoder.segments}"
+        self._temporary.rename(self.folder / name)
         self._container = self._temporary = None
 
     def _discard(self) -> None:
@@ -187,9 +203,9 @@ class SegmentWriter:
 
 
 def _add_video_stream(
-    container: OutputContainer, like: VideoInfo, pix_fmt: str, options: dict[str, str]
+    container: OutputContainer, like: VideoInfo, pix_fmt: str, encoder: Encoder, options: dict[str, str]
 ) -> VideoStream:
-    stream = container.add_stream("libx264", rate=like.frame_rate, options=options)
+    stream = container.add_stream(encoder.codec, rate=like.frame_rate, options=options)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     stream.width, stream.height, stream.pix_fmt = like.width, like.height, pix_fmt
@@ -205,3 +221,22 @@ def _add_video_stream(
     if like.color.is_range_tagged:
         context.color_range = ColorRange.JPEG if like.color.is_full_range else ColorRange.MPEG
     return stream
+
+
+def _add_alpha(frame: Frame, pix_fmt: str) -> av.VideoFrame:
+    """The planes of a frame and its transparency in one frame of the encoder's format."""
+    opaque = pix_fmt.replace("yuva", "yuv")
+    source = frame.native if frame.native.format.name == opaque else convert(frame.native, opaque, frame.color)
+    whole = av.VideoFrame(source.width, source.height, pix_fmt)
+    for index in range(3):
+        plane_view(whole, index)[:] = plane_view(source, index)
+    bits = whole.format.components[0].bits
+    alpha = plane_view(whole, 3)
+    if frame.alpha is None:
+        alpha[:] = (1 << bits) - 1
+    else:
+        wide = frame.alpha.astype(np.uint16)
+        shift = bits - frame.bit_depth
+        alpha[:] = wide if not shift else (wide << 2 | wide >> 6) if shift > 0 else wide >> 2
+    whole.colorspace, whole.color_range = source.colorspace, source.color_range
+    return whole

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError, ResourceError
 from facegen.media.color import BT709
 from facegen.media.frame import Frame
@@ -86,8 +87,7 @@ def folder_to_video(
     *,
     rate: float | None = None,
     sound_from: str | os.PathLike[str] | None = None,
-    crf: int = 18,
-    preset: str = "veryfast",
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
     on_progress: OnProgress | None = None,
 ) -> tuple[str, ...]:
     """Makes a video of the pictures in a folder, in the order of their names (frame2 before frame10).
@@ -97,8 +97,7 @@ def folder_to_video(
         output: the video; see `write_video`.
         rate: frames a second; None takes the times of `frames.json` where it is there, else 25.
         sound_from: a file whose sound is added.
-        crf: quality of x264.
-        preset: speed of x264.
+        encode: codec, quality, effort.
         on_progress: called with the share done.
 
     Returns:
@@ -125,7 +124,7 @@ def folder_to_video(
             if on_progress is not None:
                 on_progress((position + 1) / len(pictures), f"{position + 1} of {len(pictures)} pictures")
 
-    return write_video(output, frames(), like, sound_from=sound_from, crf=crf, preset=preset)
+    return write_video(output, frames(), like, sound_from=sound_from, encode=encode)
 
 
 def make_video_info(width: int, height: int, frame_rate: Fraction, time_base: Fraction) -> VideoInfo:

@@ -17,8 +17,11 @@ from av.stream import Stream
 from facegen.media.info import read_origin
 from facegen.media.source import translate_read_errors
 
-AAC_BIT_RATE = 192_000
+BIT_RATE = 192_000
 """Bits a second of sound that had to be encoded again."""
+
+
+_AAC_RATES = (96000, 48000, 44100, 32000, 24000, 22050, 16000)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,7 +31,7 @@ class StreamMapping:
     source: Stream
     target: Stream
     how: str
-    """`copy`, `encode` (sound to AAC), `to_srt` or `to_mov_text` (the same text in another packet format)."""
+    """`copy`, `encode` (sound to AAC, in WebM to Opus), `to_srt` or `to_mov_text` (the same text in another packet format)."""
 
 
 def open_tracks(
@@ -56,10 +59,10 @@ def open_tracks(
             tracks.append(StreamMapping(source=stream, target=copy_stream(target, stream), how="copy"))
         else:
             codec = stream.codec_context.codec.canonical_name
-            tracks.append(StreamMapping(source=stream, target=_add_aac_stream(target, stream), how="encode"))
+            tracks.append(StreamMapping(source=stream, target=_add_encoded_stream(target, stream, kind), how="encode"))
             mixed = " and mixed to stereo" if stream.codec_context.channels > 2 else ""
             notices.append(
-                f"Sound track {number} was encoded again as AAC at 192 kbit/s{mixed}: {_encoding_reason(kind, stream, codec)}."
+                f"Sound track {number} was encoded again as {'Opus' if kind == 'webm' else 'AAC'} at 192 kbit/s{mixed}: {_encoding_reason(kind, stream, codec)}."
             )
     for number, text in enumerate(source.streams.subtitles, 1):
         track = _map_subtitles(text, target, kind)
@@ -141,7 +144,7 @@ def _convert_text(packet: Packet, how: str) -> Packet:
 
 
 class _Encoder:
-    """Decodes sound that the container does not accept and encodes it as AAC."""
+    """Decodes sound that the container does not accept and encodes it."""
 
     def __init__(self, track: StreamMapping, origin: Fraction, window: tuple[Fraction, Fraction] | None) -> None:
         assert isinstance(track.source, AudioStream)
@@ -209,12 +212,13 @@ def _copy_tags(copy: Stream, stream: Stream) -> Stream:
     return copy
 
 
-def _add_aac_stream(target: OutputContainer, stream: AudioStream) -> Stream:
+def _add_encoded_stream(target: OutputContainer, stream: AudioStream, kind: str) -> Stream:
     rate = stream.codec_context.sample_rate
-    copy = target.add_stream("aac", rate=rate if rate in (96000, 48000, 44100, 32000, 24000, 22050, 16000) else 48000)
+    codec, rates = ("libopus", (48000,)) if kind == "webm" else ("aac", _AAC_RATES)
+    copy = target.add_stream(codec, rate=rate if rate in rates else 48000)
     assert isinstance(copy, AudioStream)
     copy.codec_context.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-    copy.codec_context.bit_rate = AAC_BIT_RATE
+    copy.codec_context.bit_rate = BIT_RATE
     return _copy_tags(copy, stream)
 
 

@@ -55,7 +55,9 @@ class ClipPlan:
 
     def decode(self, begin: int) -> Iterator[media.Frame]:
         """The frames of the target from index `begin` on, up to the end of the trim."""
-        return self.clock.iterate("decode", self.timeline.frames(self.target, begin))
+        return self.clock.iterate(
+            "decode", self.timeline.frames(self.target, begin, keeps_alpha=self.options.transparency)
+        )
 
     def predict(self, pool: Executor) -> Generator[PredictedFrame, None, None]:
         """All frames with their predictions, for what is not composited into the clip."""
@@ -75,6 +77,9 @@ class ClipSwap:
 
     plan: ClipPlan
     """The clip."""
+
+    output: str
+    """The result."""
 
     info: media.VideoInfo
     """Its size, frame rate and streams."""
@@ -121,6 +126,7 @@ class ClipSwap:
                 output,
                 like=self.info,
                 sound_from=self.plan.target,
+                encode=options,
                 is_trimmed=is_trimmed,
                 metadata=_NOTICE,
                 keep_position=options.keep_position,
@@ -133,6 +139,7 @@ class ClipSwap:
                 output,
                 like=self.info,
                 sound_from=sound,
+                encode=options,
                 is_trimmed=is_trimmed,
                 metadata=_NOTICE,
                 keep_position=options.keep_position,
@@ -153,8 +160,8 @@ class ClipSwap:
         with media.SegmentWriter(
             self.journal.folder,
             like=self.info,
-            crf=options.crf,
-            preset=options.preset,
+            encode=options,
+            encoder=media.find_encoder(options, self.output, self.info),
             segment_frames=length,
         ) as writer:
             for item in swapped:

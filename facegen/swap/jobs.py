@@ -22,7 +22,7 @@ def result_name(request: SwapRequest) -> str:
         return PATCHES
     path = Path(request.target)
     if not media.is_picture(path):
-        return f"{path.stem[:80]}-swapped.mp4"
+        return f"{path.stem[:80]}-swapped.{request.options.file_type}"
     return f"{path.stem[:80]}-swapped{path.suffix.lower() if path.suffix.lower() in _PICTURE_SUFFIXES else '.png'}"
 
 

@@ -3,14 +3,13 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from facegen.config import check
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.faces.weights import DETECTORS, DetectorName
 from facegen.jobs.files import model_of
 
 Faces = Literal["all", "largest", "person"]
 NoFace = Literal["keep", "hold", "skip"]
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 TRAINED = ("autoencoder:", "dfm:")
 """How the names of engines begin that were trained for two people."""
@@ -21,7 +20,7 @@ def _strength(default: float) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SwapOptions:
+class SwapOptions(EncodeOptions):
     """How a swap is done. Strengths run from 0 (off) to 1 (full)."""
 
     faces: Faces = field(default="all", metadata={"choices": get_args(Faces)})
@@ -63,12 +62,6 @@ class SwapOptions:
     end_seconds: float | None = field(default=None, metadata={"min": 0.0, "max": 86400.0, "step": 0.04})
     """Where it ends (nothing: at the end of the target)."""
 
-    crf: int = field(default=18, metadata={"min": 0, "max": 51, "step": 1})
-    """x264 quality: lower is better and larger; 18 looks like the original."""
-
-    preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
-    """x264 speed: slower makes smaller files."""
-
     engine: str = field(default="mesh", metadata={"choices": ("mesh",), **model_of(*TRAINED)})
     """What makes the new face: `mesh` is built in and needs a source; `autoencoder:RUN` (a training of «saehd») and
     `dfm:FILE` draw the person that they were trained for."""
@@ -83,7 +76,7 @@ class SwapOptions:
     """Keep where the target was recorded (GPS); date and camera are always kept."""
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         for item in fields(self):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
             if choices and value not in choices and not (item.name == "engine" and self.is_trained):

@@ -16,7 +16,6 @@ from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
-from facegen.media.join import CONTAINERS
 from facegen.media.journal import Journal
 from facegen.swap import analysis as first_pass
 from facegen.swap.assignment import SourceAssignment, check_people
@@ -33,7 +32,7 @@ _IDENTITIES_KEPT = 8
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 """Suffixes of a picture that a swap can write."""
-VIDEOS = tuple(CONTAINERS)
+VIDEOS = tuple(media.CONTAINERS)
 """Suffixes of a video that a swap can write."""
 
 
@@ -131,12 +130,13 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
     ) -> SwapResult:
         with clock.stage("probe"):
             info = media.probe(request.target)
+            _check_encoding(request, info)
             journal = Journal(run.path, request_key(request))
         analysing = time.perf_counter()
         plan = self._plan(request, progress, clock)
         timeline = plan.timeline
         rendering = time.perf_counter()
-        clip = ClipSwap(plan=plan, info=info, journal=journal)
+        clip = ClipSwap(plan=plan, output=request.output, info=info, journal=journal)
         resumed = journal.next_index(timeline.first) - timeline.first
         progress.enter(0.3, 0.98, resumed)
         clip.render(progress)
@@ -259,6 +259,17 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             while len(self._identities) > _IDENTITIES_KEPT:
                 self._identities.popitem(last=False)
         return self._identities[key]
+
+
+def _check_encoding(request: SwapRequest, info: media.VideoInfo) -> None:
+    """Refuse what cannot be encoded, before a frame is read.
+
+    Raises:
+        InputError: the encoder does not fit the output, or an animation would be long.
+    """
+    options = request.options
+    media.find_encoder(options, request.output, info)
+    media.check_animation(request.output, (options.end_seconds or info.duration_seconds) - options.start_seconds)
 
 
 def _numbered(faces: list[Face]) -> list[Face]:

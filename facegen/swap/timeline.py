@@ -33,9 +33,9 @@ class SwapTimeline:
     is_kept: np.ndarray
     """(last - first,) bool: the frame is part of the result."""
 
-    def frames(self, target: str, begin: int) -> Iterator[media.Frame]:
+    def frames(self, target: str, begin: int, *, keeps_alpha: bool = False) -> Iterator[media.Frame]:
         """Decode the frames from index `begin` on."""
-        frames = media.read_frames(target, start_index=begin)
+        frames = media.read_frames(target, start_index=begin, keeps_alpha=keeps_alpha)
         return itertools.takewhile(lambda frame: frame.index < self.last, frames)
 
     @property

@@ -13,7 +13,7 @@ CONSENT = "Only use faces and voices of people who agreed to it, and do not dece
 
 def result_name(request: TalkRequest) -> str:
     """Name of a talk's video."""
-    return f"{Path(request.portrait).stem[:80] or 'person'}-talks.mp4"
+    return f"{Path(request.portrait).stem[:80] or 'person'}-talks.{request.options.file_type}"
 
 
 TALK = Job(

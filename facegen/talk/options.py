@@ -1,14 +1,11 @@
 """The choices of a talk: one frozen value that the command line and the browser both read their sliders from."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Any
 
-from facegen.config import check
-from facegen.errors import InputError
+from facegen.encoding import EncodeOptions
 from facegen.jobs.files import model_of
 from facegen.talk.engines import EngineName
-
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 
 def _strength(default: float, high: float = 1.0) -> Any:
@@ -16,7 +13,7 @@ def _strength(default: float, high: float = 1.0) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TalkOptions:
+class TalkOptions(EncodeOptions):
     """How a portrait talks. Strengths run from 0 (off) to 1 (full)."""
 
     mouth: float = _strength(1.0, 1.5)
@@ -52,12 +49,6 @@ class TalkOptions:
     longest_side: int = field(default=2160, metadata={"min": 64, "max": 8192, "step": 2})
     """A larger portrait is made smaller to this many pixels."""
 
-    crf: int = field(default=18, metadata={"min": 0, "max": 51, "step": 1})
-    """x264 quality: lower is better and larger; 18 looks like the original."""
-
-    preset: Preset = field(default="veryfast", metadata={"choices": get_args(Preset)})
-    """x264 speed: slower makes smaller files."""
-
     engine: str = field(default="portrait", metadata=model_of("dfrf:"))
     """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field."""
 
@@ -65,10 +56,5 @@ class TalkOptions:
     """A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in)."""
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         EngineName.parse(self.engine)
-        for item in fields(self):
-            choices, value = item.metadata.get("choices"), getattr(self, item.name)
-            if choices and value not in choices:
-                names = ", ".join(choices)
-                raise InputError(f"Expected TalkOptions.{item.name} as one of {names}, found {value!r}; choose one.")

@@ -14,7 +14,6 @@ from facegen.faces import FaceAnalyser
 from facegen.jobs import Progress, Run
 from facegen.jobs.files import check_output_file
 from facegen.jobs.pipeline import Models, Pipeline
-from facegen.media.join import CONTAINERS
 from facegen.talk.jobs import TALK
 from facegen.talk.motion import MotionModel
 from facegen.talk.recorder import WORKERS, SegmentRecorder, map_in_order
@@ -41,7 +40,7 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
 
     def check(self, request: TalkRequest) -> None:
         """Refuse an output that cannot be written, and what the renderer of the request does not do."""
-        check_output_file(request, tuple(CONTAINERS))
+        check_output_file(request, tuple(media.CONTAINERS))
         choose_renderer(request).check(request)
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
@@ -85,10 +84,11 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
         renderer = self._renderers.get(request, progress.report)
         clip = renderer.prepare(DrivingSignals(request, speech, self.analyser, progress.report))
         info, count = clip.info, len(clip.info.times)
+        media.check_animation(request.output, float(info.times[-1]))
         timer.stop("prepare")
         # movements to frames, marked and encoded in segments
         progress.enter(0.15, 0.98, first)
-        for index in recorder.record(_mark(clip, first), info.video, request):
+        for index in recorder.record(_mark(clip, first, keeps_alpha=options.transparency), info.video, request):
             progress.report_frames("Drawing", index + 1, count)
         timer.stop("draw")
         # segments and sound to the signed file
@@ -129,7 +129,7 @@ def _speech_notices(speech: Speech) -> tuple[str, ...]:
     return ()
 
 
-def _mark(clip: TalkClip, first: int) -> Iterator[media.Frame]:
+def _mark(clip: TalkClip, first: int, *, keeps_alpha: bool) -> Iterator[media.Frame]:
     """Frames of a talk from `first` on, in order, drawn and watermarked by a few threads."""
     info = clip.info
     mark = provenance.Watermark(info.video.size_hw)
@@ -138,14 +138,14 @@ def _mark(clip: TalkClip, first: int) -> Iterator[media.Frame]:
         return clip.frame(*indexed).add_luma(mark.luma_delta)
 
     with ThreadPoolExecutor(WORKERS, "talk", initializer=use_one_thread) as pool:
-        yield from map_in_order(draw, _backgrounds(clip, first), pool)
+        yield from map_in_order(draw, _backgrounds(clip, first, keeps_alpha=keeps_alpha), pool)
 
 
-def _backgrounds(clip: TalkClip, first: int) -> Iterator[tuple[int, media.Frame | None]]:
+def _backgrounds(clip: TalkClip, first: int, *, keeps_alpha: bool) -> Iterator[tuple[int, media.Frame | None]]:
     """Numbers of the frames of a talk from `first` on, and what each is drawn onto."""
     path, count = clip.info.background, len(clip.info.times)
     if path is None:
         yield from ((index, None) for index in range(first, count))
     else:
-        frames = media.read_frames(path, start_index=first)
+        frames = media.read_frames(path, start_index=first, keeps_alpha=keeps_alpha)
         yield from ((frame.index, frame) for frame in frames if frame.index < count)

@@ -50,12 +50,11 @@ class SegmentRecorder:
 
     def record(self, frames: Iterable[media.Frame], like: media.VideoInfo, request: TalkRequest) -> Iterator[int]:
         """Encodes frames that continue the finished segments; yields the index of each."""
-        options = request.options
         with media.SegmentWriter(
             self._journal.folder,
             like=like,
-            crf=options.crf,
-            preset=options.preset,
+            encode=request.options,
+            encoder=media.find_encoder(request.options, request.output, like),
             segment_frames=SEGMENT_FRAMES,
             output=Path(request.output),
         ) as writer:
@@ -84,6 +83,7 @@ class SegmentRecorder:
                 path,
                 like=like,
                 sound_from=request.audio,
+                encode=request.options,
                 is_trimmed=is_trimmed,
                 is_own_sound=False,
                 metadata={"comment": provenance.NOTICE},

@@ -12,6 +12,15 @@ from facegen.config import field_help, from_dict
 
 T = TypeVar("T")
 
+ENCODING = {
+    "file_type": "Kind of file",
+    "encoder": "Encoder",
+    "crf": "Quality of the file",
+    "preset": "Effort of the encoder",
+    "transparency": "Keep transparency",
+}
+"""Titles of the fields of `EncodeOptions`, in the order of their widgets."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Widgets:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facegen.encoding import EncodeOptions
 from facegen.errors import Cancelled, InputError
 from facegen.media import (
     Frame,
@@ -103,7 +104,8 @@ def test_one_clip_is_not_enough(edit: object, tmp_path: Path) -> None:
 
 
 def test_more_sound_tracks_than_an_edit_keeps_are_said(tmp_path: Path) -> None:
-    notices = trim(named("two_tracks").write(tmp_path), tmp_path / "out.mp4", start_seconds=0, end_seconds=0.4)
+    clips = [named("two_tracks").write(tmp_path), named("plain").write(tmp_path)]
+    notices = join(clips, tmp_path / "joined.mp4")
     assert any("first sound track" in notice for notice in notices)
 
 
@@ -140,7 +142,7 @@ def test_denoise_takes_noise_and_leaves_the_rest(pix_fmt: str, tmp_path: Path) -
         noisy = np.clip(clean + random.normal(0, 8, clean.shape), 0, 255).astype(np.uint8)
         frames.append(Frame.from_picture(noisy, index=index, pts=pts, time_base=clip.time_base, color=info.color))
     noisy_clip, output = tmp_path / "noisy.mp4", tmp_path / "out.mp4"
-    write_video(noisy_clip, frames, info, crf=1)
+    write_video(noisy_clip, frames, info, encode=EncodeOptions(crf=1))
     denoise(noisy_clip, output, strength=8)
     assert shown_times(output) == shown_times(noisy_clip)
     assert probe(output).bit_depth == (10 if "10" in pix_fmt else 8)

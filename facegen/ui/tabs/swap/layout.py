@@ -11,7 +11,7 @@ from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
 from facegen.ui.examples import EXAMPLES, thumbnail
 from facegen.ui.handlers import note, step
-from facegen.ui.options import Widgets, widgets
+from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.merge import Merging
@@ -30,9 +30,8 @@ LABELS = {
     "occlusion": "Hands and hair stay in front",
     "when_no_face": "Frames without a face",
     "detector": "Face detector",
-    "crf": "Quality of the file (x264 crf)",
-    "preset": "Effort of the encoder",
     "keep_position": "Keep where it was recorded",
+    **ENCODING,
 }
 CHOICES = {
     "faces": {"all": "Every face", "largest": "The largest face of each frame"},

@@ -22,7 +22,7 @@ from facegen.talk.request import TalkRequest
 from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize_speech
 from facegen.ui.examples import PORTRAITS, thumbnail
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, step
-from facegen.ui.options import Widgets, widgets
+from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
 from facegen.ui.tabs.swap.layout import EXAMPLE_CLICK
@@ -40,15 +40,14 @@ LABELS = {
     "face": "Which face of the picture",
     "seconds": "Only the first seconds",
     "longest_side": "Longest side (pixels)",
-    "crf": "Quality of the file (x264 crf)",
-    "preset": "Effort of the encoder",
+    **ENCODING,
 }
 VOICES = [
     *(("English", "en"), ("English, American", "en-us"), ("English, a woman's voice", "en+f3"), ("German", "de")),
     *(("French", "fr"), ("Spanish", "es"), ("Italian", "it"), ("Chinese", "cmn"), ("Hindi", "hi"), ("Russian", "ru")),
 ]
 LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
-MORE = ("restore", "frame", "face", "seconds", "longest_side", "crf", "preset")
+MORE = ("restore", "frame", "face", "seconds", "longest_side", *ENCODING)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,179 @@
+"""The encoders of libav that the choices of `EncodeOptions` mean, and the containers that take them."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from facegen.encoding import PRESETS, EncodeOptions
+from facegen.errors import InputError
+from facegen.media.info import VideoInfo
+from facegen.media.source import display_name
+
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".gif": "gif",
+    ".webp": "webp",
+}
+"""Endings of the name of an output, and the container that each means."""
+ANIMATIONS = ("gif", "webp")
+"""Containers of short clips without sound, written from segments without loss."""
+LONGEST_ANIMATION = 60.0
+"""Seconds of the longest animation: one of a minute is larger than an hour of video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """An encoder of libav."""
+
+    title: str
+    """For messages."""
+    codec: str
+    """As libav calls it."""
+    containers: tuple[str, ...]
+    """What its packets can be written to."""
+    formats: tuple[str, ...]
+    """Pixel formats without transparency that it takes, the first that suits a video first."""
+    clear_formats: tuple[str, ...] = ()
+    """Those with transparency."""
+    segments: str = "nut"
+    """Format of its segments: NUT, which keeps exact times, where it takes the codec."""
+
+    def pix_fmt(self, like: VideoInfo, *, has_alpha: bool) -> str:
+        """The format for a video: 4:2:0 in 8 bit, or 10 where it has more, which plays everywhere.
+
+        H.264 can state an odd width or height only in 4:4:4, so odd sizes use that: the size shown is then exact, at the
+        price that some televisions and Safari do not play it.
+        """
+        is_odd, is_deep = bool(like.width % 2 or like.height % 2), like.bit_depth > 8
+        offered = self.clear_formats if has_alpha else self.formats
+        depth = [name for name in offered if name.endswith("10le") == is_deep] or list(offered)
+        full = [name for name in depth if not (is_odd and "420" in name)]
+        return (full or depth)[0]
+
+    def options(self, encode: EncodeOptions, like: VideoInfo) -> dict[str, str]:
+        """Options of libav for a quality on the scale of x264 and an effort in its words."""
+        crf, effort = encode.crf, PRESETS.index(encode.preset)
+        light = like.light
+        if self.codec == "libx264":
+            extra = {"mastering-display": light.mastering, "cll": light.content} if light else {}
+            return {"crf": str(crf), "preset": encode.preset, **_parameters("x264-params", extra)}
+        if self.codec == "libx265":
+            extra = {"log-level": "error", "hdr10": "1"} if like.color.hdr == "PQ" else {"log-level": "error"}
+            extra |= {"master-display": light.mastering, "max-cll": light.content} if light else {}
+            extra |= {} if crf else {"lossless": "1"}
+            return {"crf": str(min(crf + 4, 51)), "preset": encode.preset, **_parameters("x265-params", extra)}
+        if self.codec == "libvpx-vp9":
+            speed = str(max(1, 8 - effort))
+            lossless = {} if crf else {"lossless": "1"}
+            quality = {"crf": str(min(63, round(crf * 1.35))), "b": "0", "cpu-used": speed, "row-mt": "1"}
+            return {**quality, "deadline": "realtime" if effort < 2 else "good", "auto-alt-ref": "0", **lossless}
+        if self.codec == "libsvtav1":
+            extra = {"mastering-display": _to_svt(light.mastering), "content-light": light.content} if light else {}
+            quality = {"crf": str(min(63, round(crf * 1.45))), "preset": str(12 - effort)}
+            return {**quality, **_parameters("svtav1-params", extra)}
+        if self.codec == "prores_ks":
+            return {"profile": "4444" if encode.transparency else "hq", "vendor": "apl0"}
+        return {"level": "3", "g": "1"}
+
+
+def _parameters(name: str, values: dict[str, str]) -> dict[str, str]:
+    text = ":".join(f"{key}={value}" for key, value in values.items() if value)
+    return {name: text} if text else {}
+
+
+def _to_svt(mastering: str) -> str:
+    """x264's text of a mastering display with chromaticities and light as decimals, as SVT-AV1 reads them."""
+    units = iter((*[50_000] * 8, *[10_000] * 2))
+    return re.sub(r"\d+", lambda match: f"{int(match[0]) / next(units):.5f}", mastering)
+
+
+ENCODERS = {
+    "h264": Encoder(
+        title="H.264",
+        codec="libx264",
+        containers=("mp4", "mov", "matroska"),
+        formats=("yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le"),
+    ),
+    "h265": Encoder(
+        title="H.265",
+        codec="libx265",
+        containers=("mp4", "mov", "matroska"),
+        formats=("yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le"),
+    ),
+    "vp9": Encoder(
+        title="VP9",
+        codec="libvpx-vp9",
+        containers=("webm", "matroska", "mp4"),
+        formats=("yuv420p",),
+        clear_formats=("yuva420p",),
+    ),
+    "av1": Encoder(
+        title="AV1",
+        codec="libsvtav1",
+        containers=("webm", "matroska", "mp4"),
+        formats=("yuv420p", "yuv420p10le"),
+    ),
+    "prores": Encoder(
+        title="ProRes",
+        codec="prores_ks",
+        containers=("mov", "matroska"),
+        formats=("yuv422p10le",),
+        clear_formats=("yuva444p10le",),
+        segments="mov",
+    ),
+}
+"""What a user can choose, by name."""
+_FFV1 = Encoder(
+    title="FFV1",
+    codec="ffv1",
+    containers=ANIMATIONS,
+    formats=("yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le"),
+    clear_formats=("yuva420p", "yuva444p10le"),
+)
+
+
+def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: VideoInfo | None = None) -> Encoder:
+    """The encoder that writes a file; by its name alone, or for a video like another.
+
+    Raises:
+        InputError: its container does not take the encoder, or the encoder no transparency; or an animation would be long.
+    """
+    output = Path(output)
+    kind = CONTAINERS[output.suffix.lower()]
+    if kind in ANIMATIONS:
+        return _FFV1
+    name = encode.encoder
+    if name == "auto":
+        is_deep = like is not None and like.bit_depth > 8 and not encode.transparency
+        name = "av1" if kind == "webm" and is_deep else "vp9" if kind == "webm" or encode.transparency else "h264"
+        name = "prores" if encode.transparency and kind == "mov" else name
+    encoder = ENCODERS[name]
+    if kind not in encoder.containers:
+        endings = [ending for ending, container in CONTAINERS.items() if container in encoder.containers]
+        raise InputError(
+            f"Expected an output ending in {', '.join(endings)} for {encoder.title}, found {display_name(output)}: "
+            "change its ending or the encoder."
+        )
+    if encode.transparency and not (encoder.clear_formats and kind in ("webm", "matroska", "mov")):
+        raise InputError(
+            f"Expected .webm, .mkv or .mov with vp9 or prores for transparency, found {encoder.title} in "
+            f"{display_name(output)}: change its ending, or leave --transparency out."
+        )
+    return encoder
+
+
+def check_animation(output: str | os.PathLike[str], seconds: float) -> None:
+    """Refuses an animation that is too long, before its frames are made.
+
+    Raises:
+        InputError: it is longer than `LONGEST_ANIMATION`.
+    """
+    if CONTAINERS.get(Path(output).suffix.lower()) in ANIMATIONS and seconds > LONGEST_ANIMATION:
+        raise InputError(
+            f"Expected at most {LONGEST_ANIMATION:.0f} s for {display_name(output)}, found {seconds:.0f} s: trim it, or choose .mp4."
+        )
