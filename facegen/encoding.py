@@ -42,4 +42,5 @@ class EncodeOptions:
         ):
             value = getattr(self, name)
             if value not in choices:
-                raise InputError(f"Expected {name} as one of {', '.join(choices)}, found {value!r}; choose one.")
+                options = ", ".join(choices)
+                raise InputError(f"{type(self).__name__}.{name} must be one of {options}, but got {value!r}.")

@@ -62,7 +62,7 @@ def write_animation(
             container.mux(stream.encode(picture))
         assert stream is not None
         container.mux(stream.encode(None))
-    _add_comment(path, kind, comment.encode())
+    _add_comment(path, kind, comment.encode(), is_clear=pix_fmt == "yuva420p")
     return (_NOTICES[kind],)
 
 
@@ -129,7 +129,7 @@ def _mapped(graph: av.filter.Graph) -> Iterator[tuple[int, av.VideoFrame]]:
         yield picture.pts, picture
 
 
-def _add_comment(path: Path, kind: str, comment: bytes) -> None:
+def _add_comment(path: Path, kind: str, comment: bytes, *, is_clear: bool) -> None:
     """Puts the comment where the format has a place for it: a GIF's comment block, a WebP's XMP."""
     data = path.read_bytes()
     if kind == "gif":
@@ -140,7 +140,8 @@ def _add_comment(path: Path, kind: str, comment: bytes) -> None:
     xmp = _XMP % comment
     chunk = b"XMP " + len(xmp).to_bytes(4, "little") + xmp + b"\0" * (len(xmp) % 2)
     start = data.index(b"VP8X") + 8
-    flags = bytes([data[start] | 0x04])
+    # libwebp leaves the flag of transparency out where it can crop frames to what is opaque
+    flags = bytes([data[start] | 0x04 | (0x10 if is_clear else 0)])
     whole = data[:start] + flags + data[start + 1 :] + chunk
     path.write_bytes(whole[:4] + (len(whole) - 8).to_bytes(4, "little") + whole[8:])
 

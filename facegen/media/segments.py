@@ -97,6 +97,8 @@ class SegmentWriter:
         self.folder, self._like, self._segment_frames = folder, like, segment_frames
         self._encoder, self._options = encoder, encoder.options(encode, like)
         self._pix_fmt = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha)
+        # NUT has no place for the transparency of VP9; its times are in milliseconds then, as in the output
+        self._format = "matroska" if encoder.codec == "libvpx-vp9" and "yuva" in self._pix_fmt else encoder.segments
         self._offset = segment_offset(like)
         self._frames: queue.Queue[Any] = queue.Queue(maxsize=depth)
         self._error: BaseException | None = None
@@ -176,13 +178,8 @@ class SegmentWriter:
 
     def _open_segment(self, frame: Frame) -> None:
         self._temporary = self.folder / f".{secrets.token_hex(8)}.part"
-        # packets of VP9 with transparency have side data, which NUT keeps when experiments are allowed
-        options = {"syncpoints": "timestamped", "strict": "experimental"} if self._pix_fmt == "yuva420p" else {}
-        if self._encoder.segments == "mov":
-            options = {"video_track_timescale": str(self._like.time_base.denominator)}
-        self._container = av.open(
-            local_url(self._temporary), "w", format=self._encoder.segments, container_options=options
-        )
+        options = {"video_track_timescale": str(self._like.time_base.denominator)} if self._format == "mov" else {}
+        self._container = av.open(local_url(self._temporary), "w", format=self._format, container_options=options)
         self._stream = _add_video_stream(self._container, self._like, self._pix_fmt, self._encoder, self._options)
         self._first_index, self._count = frame.index, 0
 
@@ -191,7 +188,7 @@ class SegmentWriter:
             return
         self._container.mux(self._stream.encode(None))
         self._container.close()
-        name = f"{self._first_index:08d}-{self._last_index:08d}.{self._encoder.segments}"
+        name = f"{self._first_index:08d}-{self._last_index:08d}.{self._format}"
         self._temporary.rename(self.folder / name)
         self._container = self._temporary = None
 

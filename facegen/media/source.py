@@ -136,7 +136,8 @@ def main_video(container: InputContainer, path: str | os.PathLike[str]) -> Video
 
 def decode_frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
     """Decodes a stream from where the container stands, with the transparency of VP8 and VP9, which their usual decoders skip."""
-    if stream.metadata.get("alpha_mode") != "1" or stream.codec_context.name not in ("vp8", "vp9"):
+    tags = {name.lower(): value for name, value in stream.metadata.items()}
+    if tags.get("alpha_mode") != "1" or stream.codec_context.name not in ("vp8", "vp9"):
         yield from container.decode(stream)
         return
     decoder = av.CodecContext.create("libvpx" if stream.codec_context.name == "vp8" else "libvpx-vp9", "r")
