@@ -13,7 +13,8 @@ from tests.conftest import REPOSITORY
 
 ROOMS = (
     {"errors"},
-    {"config", "device", "encoding"},
+    {"config", "device"},
+    {"encoding"},
     {"hub", "media"},
     {"jobs"},
     {"training"},
