@@ -152,6 +152,8 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
 
         With retouch, new faces are retouched first, and photographs are edited instead of drawn.
         """
+        from facegen.generate.editing.photograph import keep_tints
+
         requested = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         latents = self.retouch(latents) if retouch else latents
         batches = []
@@ -160,7 +162,10 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
             part, values = latents.take(indices), [requested[index] for index in indices]
             with self._lock, one_torch_thread():
                 drawn = self.generator.draw(part, values)
-            batches.append(self._render_photographs(drawn, part, values) if retouch else drawn)
+            drawn = self._render_photographs(drawn, part, values) if retouch else drawn
+            if part.photographs is not None and not part.photographs.is_retouch:
+                drawn = keep_tints(drawn, part.photographs)
+            batches.append(drawn)
         return np.concatenate(batches)
 
     def _render_photographs(self, drawn_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:

@@ -8,6 +8,7 @@ from facegen.media.encoders import CONTAINERS, check_animation, find_encoder
 from facegen.media.frame import Frame, Patch, paste_picture
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
 from facegen.media.join import check_video_output, join_segments, write_video
+from facegen.media.monochrome import Tint, measure_tint, tint_patch
 from facegen.media.output import atomic_output, check_output
 from facegen.media.picture import Still, is_picture, read_picture, read_still, write_deep_picture, write_picture
 from facegen.media.prefetch import prefetch
@@ -22,6 +23,7 @@ __all__ = [
     "SegmentWriter",
     "Still",
     "StreamInfo",
+    "Tint",
     "VideoColor",
     "VideoInfo",
     "atomic_output",
@@ -41,6 +43,7 @@ __all__ = [
     "last_index",
     "list_segments",
     "make_video_info",
+    "measure_tint",
     "paste_picture",
     "prefetch",
     "probe",
@@ -52,6 +55,7 @@ __all__ = [
     "read_still",
     "replace_sound",
     "side_by_side",
+    "tint_patch",
     "trim",
     "write_deep_picture",
     "write_picture",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen import hub
+from facegen import hub, media
 from facegen.device import choose_device, is_bfloat16_fast
 from facegen.errors import InputError
 from facegen.restore.checkpoint import load_frozen
@@ -81,7 +81,7 @@ class Restorer:
 
         Args:
             pictures_rgb: (N, H, W, 3) uint8, squares of any size, aligned as in `generate.frame` or as FFHQ crops.
-            strength: weight of the network's output, 0 to 1; 0 only resizes.
+            strength: weight of the network's output, 0 to 1; 0 only resizes. No colour comes where a picture has none.
 
         Returns:
             (N, 256, 256, 3) uint8.
@@ -102,7 +102,11 @@ class Restorer:
             with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
                 restored = self._network(inputs)
             blended = torch.lerp(inputs, restored.float(), strength).clamp(0, 1).mul(255).round().byte()
-            restored_rgb[start : start + len(batch)] = blended.permute(0, 2, 3, 1).cpu().numpy()
+            for number, (before, after) in enumerate(
+                zip(batch, blended.permute(0, 2, 3, 1).cpu().numpy(), strict=True)
+            ):
+                tint = media.measure_tint(before)
+                restored_rgb[start + number] = after if tint is None else tint.apply(after)
         return restored_rgb
 
 

@@ -138,7 +138,10 @@ def swap_frames(
     def composite(item: PredictedFrame) -> SwappedFrame:
         with clock.stage("composite"):
             patches = [
-                engine.composite(prediction, item.statistics[track], options, seed=noise_seed(item.frame, track))
+                media.tint_patch(
+                    engine.composite(prediction, item.statistics[track], options, seed=noise_seed(item.frame, track)),
+                    item.frame.image_rgb,
+                )
                 for track, prediction in item.predictions.items()
             ]
         if not patches:
@@ -159,7 +162,8 @@ def swap_image(
     for item in assignments:
         prediction = engine.predict(image_rgb, item.face, item.identity, options)
         statistics = engine.smooth([prediction.statistics], 0, options)
-        patches.append(engine.composite(prediction, statistics, options, seed=item.track & 0xFFFF))
+        patch = engine.composite(prediction, statistics, options, seed=item.track & 0xFFFF)
+        patches.append(media.tint_patch(patch, image_rgb))
     return media.paste_picture(image_rgb, patches)
 
 

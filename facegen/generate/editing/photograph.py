@@ -26,6 +26,7 @@ from facegen.generate.frame.variants import (
 from facegen.generate.model.generator import FaceGenerator
 from facegen.generate.model.latents import CanonicalPhotos, Latents
 from facegen.generate.sliders import DRAWN, Sliders
+from facegen.media import measure_tint
 
 _BLEND_STEP = 0.15
 """Distance between two values of a slider from which on the new colour replaces the old one entirely."""
@@ -151,6 +152,17 @@ def render_photographs(
         alpha = photographs.share * _visibility(photographs, index, values, points)
         composites.append(restored + alpha * (posed + change - restored))
     return (np.stack(composites).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def keep_tints(pictures_rgb: np.ndarray, photographs: CanonicalPhotos) -> np.ndarray:
+    """(B, S, S, 3) uint8: drawings of photographed faces, without colour where a photograph has none."""
+    tinted = pictures_rgb.copy()
+    for picture, maps in zip(tinted, photographs.maps, strict=True):
+        tint = measure_tint(np.rint(maps[..., :3] * 255).astype(np.uint8), 1 - maps[..., 4])
+        if tint is not None:
+            toned = tint.apply(picture).astype(np.float32)
+            picture[:] = np.rint(picture + (toned - picture) * photographs.share)
+    return tinted
 
 
 def recolour(photographs: CanonicalPhotos, index: int, sliders: Sliders) -> np.ndarray:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import mesh
+from facegen.media import Tint, measure_tint
 from facegen.talk.motion import MotionFrame
 from facegen.talk.portrait.eyelids import UpperLid
 from facegen.talk.portrait.face_rig import INNER_LOWER, INNER_UPPER, LIDS
@@ -121,7 +122,22 @@ class MeshRenderer:
         self._draw_mouth(picture, vertices, plane)
         for process in self._post_processes:
             process(picture, vertices[: mesh.VERTEX_COUNT])
+        self._keep_tint(picture)
         return picture
+
+    @cached_property
+    def _tint(self) -> Tint | None:
+        """The one colour of the face in the picture, where it is black-and-white or the like."""
+        outline = self.portrait.head.face[list(mesh.FACE_OVAL), :2]
+        box = PixelBox.around(outline, 0, self.portrait.image_rgb.shape[:2])
+        face: Array = mesh.polygon_mask(outline - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
+        return measure_tint(self.portrait.image_rgb[box.region], face)
+
+    def _keep_tint(self, picture: np.ndarray) -> None:
+        """Gives what was drawn, in place, no colour that the picture does not have."""
+        if self._tint is not None:
+            changed = np.any(picture != self.portrait.image_rgb, axis=2)
+            picture[changed] = self._tint.apply(picture[changed])
 
     def _texture_coordinates(self, closed: Array) -> Array:
         """(468 + R * 36, 2) pixels of the picture that the vertices carry: skin, and nothing of mouth or eyeball.
