@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,6 +67,15 @@ def test_a_photograph_is_edited(pipeline: GeneratePipeline, tmp_path: Path) -> N
     write_picture(tmp_path / "noise.png", noise_rgb(128, 128))
     with pytest.raises(NoFaceError, match=r"noise\.png"):
         pipeline(GenerateRequest(output=str(tmp_path), edit=str(tmp_path / "noise.png")))
+
+
+@pytest.mark.parametrize("retouch", [False, True])
+def test_a_black_and_white_photograph_gets_no_colour(pipeline: GeneratePipeline, retouch: bool) -> None:
+    grey = np.repeat(cv2.cvtColor(portrait_rgb(), cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    encoded = pipeline.encode(grey)
+    opened = Sliders(**{**vars(encoded.sliders), "mouth": 0.9})
+    drawn = pipeline.draw(encoded.latents, opened, retouch=retouch)
+    assert np.ptp(drawn.astype(int), axis=3).max() <= 2
 
 
 @pytest.mark.parametrize("name", DIRECTIONS)

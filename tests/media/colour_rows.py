@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from facegen import media
-from tests.factories import moving_portrait
+from tests.factories import moving_portrait, portrait_rgb
 from tests.media.clips import Clip
 from tests.media.reading import shown_times
 from tests.media.table import Row
@@ -25,6 +25,7 @@ def write_faces(
     fields: str = "",
     tags: tuple[int, int] = (1, 1),
     options: dict[str, str] | None = None,
+    is_grey: bool = False,
 ) -> Path:
     """A clip of a face that moves; pixels of `aspect` show it 256 x 256, `fields` are `tff`, `bff` or none."""
     frames = moving_portrait(96)[::4] if fields else moving_portrait(12)
@@ -37,6 +38,8 @@ def write_faces(
             frames = [weave(*frames[at : at + 2], is_top_first=fields == "tff") for at in range(0, len(frames), 2)]
         for image in frames:
             stored = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+            if is_grey:
+                stored = cv2.cvtColor(cv2.cvtColor(stored, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
             rgb = av.VideoFrame.from_ndarray(stored, format="rgb24")
             container.mux(stream.encode(rgb.reformat(format=pix_fmt, dst_colorspace=tags[0], dst_color_range=tags[1])))
         container.mux(stream.encode(None))
@@ -92,7 +95,49 @@ def _says_its_matrix(source: Path, output: Path) -> None:
     assert np.abs(before - after).mean() < 3
 
 
+def _grey_film(folder: Path) -> Path:
+    return write_faces(folder / "film.mp4", options={"x264-params": "crf=23"}, is_grey=True)
+
+
+def _grey_photograph(folder: Path) -> Path:
+    path = folder / "photograph.jpg"
+    media.write_picture(path, cv2.cvtColor(cv2.cvtColor(portrait_rgb(), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
+    return path
+
+
+def _is_grey(_source: Path, output: Path) -> None:
+    images = (
+        [media.read_picture(output)]
+        if media.is_picture(output)
+        else [frame.image_rgb for frame in media.read_frames(output, every=4)]
+    )
+    for image in images:
+        assert np.ptp(image.astype(int), axis=2).max() <= 6
+
+
 ROWS: tuple[Row, ...] = (
+    Row(
+        input="black-and-white film",
+        result="no colour in what is drawn",
+        make=_grey_film,
+        check=_is_grey,
+        jobs=("swap",),
+    ),
+    Row(
+        input="black-and-white photograph",
+        result="no colour in what is drawn, nor in a sepia one any but its own",
+        make=_grey_photograph,
+        check=_is_grey,
+        jobs=("swap",),
+        suffix=".png",
+    ),
+    Row(
+        input="black-and-white portrait that talks",
+        result="lips, teeth and eyes grey",
+        make=_grey_photograph,
+        check=_is_grey,
+        jobs=("talk",),
+    ),
     Row(
         input="pixels that are not square (720x576 with SAR 64:45)",
         result="analysed and drawn as displayed, in square pixels; written in the stored ones",

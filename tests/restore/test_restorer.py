@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -29,6 +30,12 @@ def test_degradation_keeps_the_range_and_loses_texture() -> None:
     assert degraded.max() <= 1
     assert texture_distance(picture, picture) == 0
     assert texture_distance(degraded, picture) > 0.002
+
+
+def test_a_black_and_white_face_gets_no_colour() -> None:
+    small = cv2.resize(cv2.cvtColor(portrait_rgb(), cv2.COLOR_RGB2GRAY), (96, 96), interpolation=cv2.INTER_AREA)
+    restored = Restorer("cpu").restore(np.repeat(small[None, ..., None], 3, 3))
+    assert np.ptp(restored.astype(int), axis=3).max() <= 2
 
 
 def test_restoring_brings_texture_back() -> None:

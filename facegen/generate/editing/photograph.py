@@ -158,7 +158,7 @@ def keep_tints(pictures_rgb: np.ndarray, photographs: CanonicalPhotos) -> np.nda
     """(B, S, S, 3) uint8: drawings of photographed faces, without colour where a photograph has none."""
     tinted = pictures_rgb.copy()
     for picture, maps in zip(tinted, photographs.maps, strict=True):
-        tint = measure_tint(np.rint(maps[..., :3] * 255).astype(np.uint8), 1 - maps[..., 4])
+        tint = measure_tint(np.rint(maps[..., :3] * 255).astype(np.uint8))
         if tint is not None:
             toned = tint.apply(picture).astype(np.float32)
             picture[:] = np.rint(picture + (toned - picture) * photographs.share)

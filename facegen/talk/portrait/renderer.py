@@ -127,11 +127,8 @@ class MeshRenderer:
 
     @cached_property
     def _tint(self) -> Tint | None:
-        """The one colour of the face in the picture, where it is black-and-white or the like."""
-        outline = self.portrait.head.face[list(mesh.FACE_OVAL), :2]
-        box = PixelBox.around(outline, 0, self.portrait.image_rgb.shape[:2])
-        face: Array = mesh.polygon_mask(outline - np.array([box.x0, box.y0]), box.size_hw).astype(np.float32) / 255
-        return measure_tint(self.portrait.image_rgb[box.region], face)
+        """The one colour of head and surroundings, where the picture is black-and-white or the like."""
+        return measure_tint(self.portrait.image_rgb[self.box.region])
 
     def _keep_tint(self, picture: np.ndarray) -> None:
         """Gives what was drawn, in place, no colour that the picture does not have."""
