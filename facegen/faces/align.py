@@ -9,27 +9,10 @@ import numpy as np
 
 from facegen.faces.face import Face
 
-FFHQ5 = np.array(
-    [
-        [192.98138, 239.94708],
-        [318.90277, 240.19360],
-        [256.63416, 314.01935],
-        [201.26117, 371.41043],
-        [313.08905, 371.15118],
-    ],
-    np.float32,
-) / np.float32(512)
-"""(5, 2) in 0..1: where FFHQ and CelebA-HQ crops (and the restorers trained on them) have the five points."""
-
 PARSE5 = np.array(
     [[97.9, 124.1], [158.1, 124.1], [128.0, 165.4], [100.9, 188.1], [155.1, 188.1]], np.float32
 ) / np.float32(256)
 """(5, 2) in 0..1: where the pictures that the parser was trained on have `Face.points5` (medians over 299 of them)."""
-
-ARCFACE5 = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
-) / np.float32(112)
-"""(5, 2) in 0..1: the tight crop of ArcFace-like recognisers and one-shot swappers."""
 
 DLIB5 = np.array(
     [

@@ -75,7 +75,7 @@ class FaceAnalyser:
         """Whether facexlib's networks are used.
 
         Raises:
-            WeightsError: they are asked for, but not present.
+            WeightsError: they are requested, but not present.
         """
         return weights.resolve_detector(self.config.detector) == "facexlib"
 

@@ -132,7 +132,7 @@ class Face:
     blendshapes: np.ndarray
     """(52,) float32 in 0..1, named by `BLENDSHAPES`."""
     embedding: np.ndarray | None = None
-    """(128,) float32 dlib descriptor, where one was asked for."""
+    """(128,) float32 dlib descriptor; None where it was not computed."""
     score: float
     """0..1: how sure the detector is, lowered where mesh and detector disagree or the face was interpolated."""
     track_id: int | None = None
@@ -140,7 +140,7 @@ class Face:
     person_id: int | None = None
     """Number of the person, within one clip."""
     rest: np.ndarray | None = None
-    """(468, 3) float32 canonical cm (`mesh.Pose`): the person's own shape without expression, where a clip told it."""
+    """(468, 3) float32 canonical cm (`mesh.Pose`): the person's neutral shape; None where no clip was analysed."""
     skin: np.ndarray | None = None
     """(468, 3) float32: the person's usual skin tones over a clip, see `skin.median_tones`; None without a clip."""
     landmarks68: np.ndarray | None = None

@@ -1,4 +1,4 @@
-"""What a person's skin usually looks like in a clip, so that whatever comes before it can be told.
+"""Median skin tones of a person over a clip, against which occluders are detected.
 
 Hands, cups and microphones come and go, while brows, beards, make-up and glasses stay. So the colour of each place of a
 face, free of the frame's light, is remembered over the clip; where a frame disagrees, something stands in front.

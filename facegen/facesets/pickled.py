@@ -187,7 +187,7 @@ class _Machine:
         self.push_global(module, name)
 
     def push_global(self, module: str, name: str) -> None:
-        """Notes that a global is asked for; refuses all but those of numpy arrays."""
+        """Pushes a requested global; refuses all but those of numpy arrays."""
         found = _Name(module, name)
         if found.plain not in _CALLS:
             raise self._refusal(f"a call of {found.plain!r}")

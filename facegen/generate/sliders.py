@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
 
 from facegen.config import check
 
@@ -27,8 +26,6 @@ class Sliders:
     """How bright the background is: 0 dark, 1 white."""
     head: float = field(default=0.5, metadata={"min": 0.0, "max": 1.0, "step": 0.01})
     """Where the head is turned: 0 to the picture's left, 0.5 ahead, 1 to its right."""
-
-    COUNT: ClassVar[int] = 5
 
     def __post_init__(self) -> None:
         check(self)

@@ -9,7 +9,6 @@ from facegen.config import check
 from facegen.errors import InputError
 
 OPTIMISERS = ("adam", "adamw", "nadam", "rmsprop", "adabelief", "lion", "adamax")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
