@@ -1,15 +1,18 @@
 """Reads the sound of any file as mono samples, synchronous with its picture."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from fractions import Fraction
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
+from av.packet import Packet
 
 from facegen.errors import InputError
 from facegen.media.info import read_origin
+from facegen.media.packets import read_packets
+from facegen.media.sound import SoundDecoder, SoundResampler
 from facegen.media.source import display_name, open_input, translate_read_errors
 
 
@@ -57,8 +60,9 @@ def _decode(path: str | os.PathLike[str], rate: int) -> Iterator[np.ndarray]:
             raise InputError(f"Expected sound, found none in {display_name(path)}: give a file with a sound track.")
         stream = container.streams.audio[0]
         origin = read_origin(container)
+        decoder = SoundDecoder(stream)
         position = 0
-        for frame in _resample(container.decode(stream), stream, rate):
+        for frame in _resample(decoder, read_packets(container, [stream], path), rate):
             samples = frame.to_ndarray()[0]
             if frame.pts is not None and frame.time_base is not None:
                 start = round((Fraction(frame.pts) * frame.time_base - origin) * rate)
@@ -70,10 +74,13 @@ def _decode(path: str | os.PathLike[str], rate: int) -> Iterator[np.ndarray]:
             position += samples.size
             if samples.size:
                 yield samples
+        if decoder.is_empty and decoder.failure is not None:
+            raise decoder.failure
 
 
-def _resample(frames: Iterator[av.AudioFrame], stream: AudioStream, rate: int) -> Iterator[av.AudioFrame]:
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
-    for frame in frames:
-        yield from resampler.resample(frame)
+def _resample(decoder: SoundDecoder, packets: Iterator[Packet], rate: int) -> Iterator[av.AudioFrame]:
+    resampler = SoundResampler(format="fltp", layout="mono", rate=rate)
+    for packet in itertools.chain(packets, (None,)):
+        for frame in decoder.decode(packet):
+            yield from resampler.resample(frame)
     yield from resampler.resample(None)

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation
 
 from facegen.media import hdr
 from facegen.media.color import BT709, VideoColor, convert, read_color, to_rgb, yuv_matrix
@@ -265,6 +266,30 @@ def _add_grey_chroma(frame: av.VideoFrame) -> av.VideoFrame:
     for index in (1, 2):
         plane_view(whole, index)[:] = 128 << (whole.format.components[0].bits - 8)
     return whole
+
+
+def fit_planes(frame: av.VideoFrame, size_hw: tuple[int, int], color: VideoColor) -> av.VideoFrame:
+    """Brings a planar frame to another size (height, width): scaled by one factor, centred on black."""
+    height, width = size_hw
+    scale = min(height / frame.height, width / frame.width)
+    inner_h, inner_w = (
+        max(2, min(whole, round(side * scale / 2) * 2))
+        for whole, side in ((height, frame.height), (width, frame.width))
+    )
+    inner = frame.reformat(
+        width=inner_w, height=inner_h, interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND
+    )
+    if (inner_h, inner_w) == size_hw:
+        return inner
+    fitted = av.VideoFrame(width, height, frame.format.name)
+    step = 4 if frame.format.name.endswith("10le") else 1
+    for index in range(3):
+        plane, piece = plane_view(fitted, index), plane_view(inner, index)
+        plane[:] = 128 * step if index else (0 if color.is_full_range else 16 * step)
+        step_y, step_x = -(-height // plane.shape[0]), -(-width // plane.shape[1])
+        y, x = ((height - inner_h) // 4 * 2) // step_y, ((width - inner_w) // 4 * 2) // step_x
+        plane[y : y + piece.shape[0], x : x + piece.shape[1]] = piece
+    return fitted
 
 
 def plane_view(frame: av.VideoFrame, index: int) -> np.ndarray:

@@ -14,10 +14,12 @@ from facegen.media.color import VideoColor, read_color
 from facegen.media.frame import square_size
 from facegen.media.light import StaticLight, read_light
 from facegen.media.orientation import Orientation, read_orientation, side_data_of
-from facegen.media.source import decode_frames, display_name, main_video, open_input, translate_read_errors
+from facegen.media.source import decode_packets, display_name, main_video, open_input, translate_read_errors
 
 _TS_DISCONT = 0x0200
 _DYNAMIC_LIGHT = {"DOVI_RPU_BUFFER": "Dolby Vision", "DOVI_METADATA": "Dolby Vision", "DYNAMIC_HDR_PLUS": "HDR10+"}
+_HIGHEST_RATE = 1000
+"""Frames a second; what states more is not meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def first_frame(container: InputContainer, stream: VideoStream, path: str | os.P
     Raises:
         InputError: the stream has none.
     """
-    for frame in decode_frames(container, stream):
+    for frame in decode_packets(stream, (packet for packet in container.demux(stream) if packet.size)):
         return frame
     raise InputError(f"Expected a video with frames, found none in {display_name(path)}: export or download it again.")
 
@@ -181,13 +183,22 @@ def read_pixel_aspect(stream: VideoStream) -> Fraction:
 
 
 def read_frame_rate(stream: VideoStream) -> Fraction:
-    """Average frames a second, 25 where the file does not say."""
-    return stream.average_rate or stream.guessed_rate or Fraction(25)
+    """Average frames a second, 25 where the file does not say.
+
+    Files of DV cameras state the unit of their times as their rate.
+    """
+    stated = (stream.average_rate, stream.guessed_rate)
+    return next((rate for rate in stated if rate and rate <= _HIGHEST_RATE), Fraction(25))
+
+
+def has_free_times(container: InputContainer) -> bool:
+    """Whether times may begin anywhere and be set anew on the way: transport and program streams."""
+    return bool(container.format.flags & _TS_DISCONT)
 
 
 def read_origin(container: InputContainer) -> Fraction:
     """The time that counts as zero: transport and program streams begin anywhere, all others mean what they say."""
-    if not container.format.flags & _TS_DISCONT:
+    if not has_free_times(container):
         return Fraction(0)
     starts = [s.start_time * s.time_base for s in container.streams if s.start_time is not None and s.time_base]
     return min(starts, default=Fraction(0))

@@ -16,6 +16,7 @@ import av
 import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from facegen.encoding import EncodeOptions
@@ -26,11 +27,11 @@ from facegen.media.exif import POSITION_NOTICE
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
-from facegen.media.read import frame_times
-from facegen.media.segments import SegmentWriter, read_segments
+from facegen.media.packets import survey_picture
+from facegen.media.segments import SegmentWriter, check_encoder, read_segments
 from facegen.media.source import display_name, local_url, main_video, open_input, translate_write_errors
 from facegen.media.timeline import PacketTimeline
-from facegen.media.tracks import StreamMapping, container_accepts, copy_stream, open_tracks, track_packets
+from facegen.media.tracks import StreamMapping, container_accepts, copy_stream, open_tracks, plan_tracks, track_packets
 
 # They describe the file they came from, not the one that is written.
 _FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"}
@@ -42,18 +43,40 @@ _ITUNES_TAGS = _FILE_TAGS | {
 }
 
 
-def check_video_output(path: str | os.PathLike[str]) -> Path:
-    """Returns `path` as a `Path` when a video can be written there.
+def check_video_output(
+    path: str | os.PathLike[str],
+    *,
+    picture_from: str | os.PathLike[str] | None = None,
+    sound_from: str | os.PathLike[str] | None = None,
+    encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
+) -> Path:
+    """Returns `path` as a `Path` when a video can be written there. Call it before long work.
+
+    A dry pass over the packets of both inputs finds out what they hold; what it finds is kept, and `join_segments` acts on it.
+
+    Args:
+        path: the output.
+        picture_from: the video that frames come from.
+        sound_from: the file that sound and subtitles come from.
+        encode: how the picture will be encoded.
 
     Raises:
-        InputError: its name has an ending that is not in `CONTAINERS`.
+        InputError: its name has an ending that is not in `CONTAINERS`; or an input cannot be read, or not be encoded.
         ResourceError: the path cannot be written.
     """
     if Path(path).suffix.lower() not in CONTAINERS:
         raise InputError(
             f"Expected a name ending in {', '.join(CONTAINERS)}, found {display_name(path)}: change its ending."
         )
-    return check_output(path)
+    target = check_output(path)
+    if picture_from is not None:
+        info = probe(picture_from)
+        check_encoder(info, encode, find_encoder(encode, target, info))
+        survey_picture(picture_from)
+    kind = CONTAINERS[target.suffix.lower()]
+    if sound_from is not None and kind not in ANIMATIONS:
+        plan_tracks(sound_from, kind)
+    return target
 
 
 def write_video(
@@ -84,7 +107,7 @@ def write_video(
         InputError: there are no frames, `sound_from` cannot be read, or the encoder does not fit the output.
         ResourceError: the disk is full or closed to writing.
     """
-    target = check_video_output(path)
+    target = check_video_output(path, picture_from=like.path or None, sound_from=sound_from, encode=encode)
     encoder = find_encoder(encode, target, like)
     with translate_write_errors(target):
         folder = Path(tempfile.mkdtemp(prefix=".facegen-", dir=target.absolute().parent))
@@ -114,8 +137,8 @@ def join_segments(
     encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
     is_trimmed: bool = False,
     is_own_sound: bool = True,
+    frame_count: int | None = None,
     metadata: Mapping[str, str] | None = None,
-    for_browsers: bool = False,
     keep_position: bool = True,
 ) -> tuple[str, ...]:
     """Puts segments together, packet for packet, and adds all sound and subtitles of `sound_from`.
@@ -130,8 +153,8 @@ def join_segments(
             that begin between it and the end of the last frame are kept.
         is_own_sound: `sound_from` is what the frames came from, so that both share their times; otherwise the sound begins
             with the first frame, which becomes time zero.
+        frame_count: how many frames the segments should hold; a notice says when some could not be decoded.
         metadata: tags added to those of `sound_from`.
-        for_browsers: sound that browsers do not play in this container is encoded as AAC.
         keep_position: keep the tags of `sound_from` that say where it was recorded.
 
     Returns:
@@ -148,6 +171,7 @@ def join_segments(
         )
     kind = CONTAINERS[target.suffix.lower()]
     notices = _picture_notices(kind, like, encode, find_encoder(encode, target, like))
+    notices += survey_picture(like.path).notices if like.path else ()
     if kind in ANIMATIONS:
         comment = (metadata or {}).get("comment", "")
         with atomic_output(output) as temporary:
@@ -157,6 +181,11 @@ def join_segments(
     shift = timeline.start if is_trimmed or not is_own_sound else Fraction(0)
     sound_start = timeline.start if is_own_sound else Fraction(0)
     window = (sound_start, sound_start + timeline.end - timeline.start) if is_trimmed else None
+    if frame_count is not None and timeline.frame_count < frame_count:
+        notices.append(
+            f"{frame_count - timeline.frame_count:,} of {frame_count:,} frames could not be decoded; the frame before each "
+            "is shown longer."
+        )
     with ExitStack() as stack, atomic_output(output) as temporary:
         container = av.open(local_url(temporary), "w", format=kind, container_options=_container_options(kind, like))
         stack.callback(_close_quietly, container)
@@ -173,13 +202,14 @@ def join_segments(
                 notices.append(POSITION_NOTICE)
             container.metadata.update(tags)
             container.set_chapters(_copy_chapters(source, window))
-            tracks, track_notices = open_tracks(source, container, kind, for_browsers=for_browsers)
+            tracks, track_notices = open_tracks(source, container, sound_from, kind)
             notices += track_notices
             streams.append(track_packets(source, tracks, sound_from, window))
         container.metadata.update(metadata or {})
-        for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
-            container.mux_one(packet)
+        refused = _mux(container, streams, video)
         container.close()
+    if refused:
+        notices.append(f"{refused:,} packets of sound or subtitles were refused by the container and left out.")
     if kind in ("matroska", "webm") and like.time_base % Fraction(1, 1000):
         notices.append(
             "Matroska keeps times in milliseconds: each frame is up to half a millisecond off; .mp4 is exact."
@@ -226,8 +256,8 @@ def copy_with_sound(
         picture = stack.enter_context(open_input(path))
         source = main_video(picture, path)
         # the new sound begins with the first frame
-        times, time_base = frame_times(path)
-        window = (times[0] * time_base, Fraction(1 << 40))
+        survey = survey_picture(path)
+        window = (survey.times[0] * survey.time_base, Fraction(1 << 40))
         if not container_accepts(kind, source):
             codec = source.codec_context.codec.canonical_name
             raise InputError(
@@ -240,16 +270,30 @@ def copy_with_sound(
         stack.callback(_close_quietly, container)
         container.metadata.update({k: v for k, v in picture.metadata.items() if k not in _FILE_TAGS})
         container.set_chapters(_copy_chapters(picture, window))
-        video = StreamMapping(source=source, target=copy_stream(container, source), how="copy")
-        tracks, notices = open_tracks(sound, container, kind)
+        copy = copy_stream(container, source)
+        video = StreamMapping(source=source, target=copy, how="copy")
+        tracks, notices = open_tracks(sound, container, sound_from, kind)
         streams = (
             track_packets(picture, [video], path, window),
             track_packets(sound, tracks, sound_from),
         )
-        for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
-            container.mux_one(packet)
+        _mux(container, streams, copy)
         container.close()
-    return tuple(notices)
+    return (*survey.notices, *notices)
+
+
+def _mux(container: OutputContainer, streams: Iterable[Iterator[tuple[Fraction, Packet]]], video: Stream) -> int:
+    """Writes packets in the order of their times; returns how many of other streams than the picture were refused."""
+    refused = 0
+    for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
+        is_picture = packet.stream.index == video.index
+        try:
+            container.mux_one(packet)
+        except (av.error.InvalidDataError, av.error.ArgumentError):
+            if is_picture:
+                raise
+            refused += 1
+    return refused
 
 
 def _container_options(kind: str, like: VideoInfo) -> dict[str, str]:

@@ -16,14 +16,15 @@ from av.video.stream import VideoStream
 from facegen.errors import InputError
 from facegen.media.color import read_color
 from facegen.media.deinterlace import deinterlace
-from facegen.media.frame import Frame, Patch, plane_view
-from facegen.media.info import has_alpha, read_frame_rate, read_origin, read_pixel_aspect
+from facegen.media.frame import Frame, Patch, fit_planes, plane_view
+from facegen.media.info import has_alpha, probe, read_pixel_aspect
 from facegen.media.orientation import apply_orientation, read_orientation
+from facegen.media.packets import Clock, read_packets, survey_picture
 from facegen.media.prefetch import prefetch
 from facegen.media.source import (
     check_readable,
     check_size,
-    decode_frames,
+    decode_packets,
     display_name,
     file_key,
     main_video,
@@ -89,8 +90,8 @@ def frame_times(path: str | os.PathLike[str]) -> tuple[tuple[int, ...], Fraction
     Raises:
         InputError: the file cannot be read or holds no frame.
     """
-    check_readable(path)
-    return _frame_times(file_key(path))
+    found = survey_picture(path)
+    return found.times, found.time_base
 
 
 def key_frames(path: str | os.PathLike[str]) -> tuple[int, ...]:
@@ -99,59 +100,7 @@ def key_frames(path: str | os.PathLike[str]) -> tuple[int, ...]:
     Raises:
         InputError: the file cannot be read or holds no frame.
     """
-    index_at = {tick: index for index, tick in enumerate(frame_times(path)[0])}
-    with open_input(path) as container, translate_read_errors(path):
-        stream = main_video(container, path)
-        origin = _Clock(container, stream).origin
-        ticks = [
-            packet.pts - origin
-            for packet in container.demux(stream)
-            if packet.size and packet.is_keyframe and packet.pts is not None
-        ]
-    return tuple(sorted(index_at[tick] for tick in ticks if tick in index_at))
-
-
-@lru_cache(maxsize=32)
-def _frame_times(key: tuple[str, int, int]) -> tuple[tuple[int, ...], Fraction]:
-    path = key[0]
-    with open_input(path) as container, translate_read_errors(path):
-        stream = main_video(container, path)
-        clock = _Clock(container, stream)
-        raw = [
-            packet.pts if packet.pts is not None else packet.dts
-            for packet in container.demux(stream)
-            if packet.size and not packet.is_discard
-        ]
-        known = sorted(tick for tick in raw if tick is not None)
-        if len(known) < len(raw):
-            known = [None] * len(raw)  # type: ignore[list-item]
-        times = tuple(clock.tick(tick) for tick in known)
-    if not times:
-        raise InputError(
-            f"Expected a video with frames, found none in {display_name(path)}: export or download it again."
-        )
-    return times, clock.time_base
-
-
-class _Clock:
-    """Gives each frame in turn a timestamp that grows, counted from the origin of the file."""
-
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self.time_base = stream.time_base or Fraction(1, 1000)
-        self.origin = round(read_origin(container) / self.time_base)
-        self._step = max(1, round(1 / (read_frame_rate(stream) * self.time_base)))
-        self._last: int | None = None
-
-    def tick(self, pts: int | None) -> int:
-        """The timestamp of the next frame: its own, or one step after the last where it has none or runs backwards."""
-        if pts is not None:
-            tick = pts - self.origin
-            if self._last is not None and tick <= self._last:
-                tick = self._last + 1
-        else:
-            tick = 0 if self._last is None else self._last + self._step
-        self._last = tick
-        return tick
+    return survey_picture(path).keys
 
 
 def _decode(
@@ -162,36 +111,39 @@ def _decode(
     every: int,
     keeps_alpha: bool,
 ) -> Iterator[Frame]:
-    times: tuple[int, ...] = ()
-    target = 0
-    if start_seconds > 0 or start_index > 0:
-        times, time_base = frame_times(path)
-        target = max(start_index, bisect.bisect_left(times, (Fraction(start_seconds) - _SLACK) / time_base))
-        if target >= len(times):
-            raise InputError(
-                f"Expected a start within {display_name(path)} ({len(times)} frames, {float(times[-1] * time_base):.2f} s), "
-                f"found one past its end: choose an earlier start."
-            )
+    times, time_base = frame_times(path)
+    target = max(start_index, bisect.bisect_left(times, (Fraction(start_seconds) - _SLACK) / time_base))
+    if target >= len(times):
+        raise InputError(
+            f"Expected a start within {display_name(path)} ({len(times)} frames, {float(times[-1] * time_base):.2f} s), "
+            f"found one past its end: choose an earlier start."
+        )
+    stored_hw = _first_size(file_key(path))
     with ExitStack() as stack, translate_read_errors(path):
         container = stack.enter_context(open_input(path))
         stream, clock = _open_stream(container, path)
-        index, natives = 0, decode_frames(container, stream)
-        if target:
-            landed = _seek(container, stream, clock, times, target)
+        index, natives = 0, decode_packets(stream, read_packets(container, [stream], path))
+        if target and not survey_picture(path).jumps:
+            landed = _seek(container, stream, clock, times, target, path)
             if landed is None:
                 container = stack.enter_context(open_input(path))
                 stream, clock = _open_stream(container, path)
-                landed = 0, decode_frames(container, stream)
+                landed = 0, decode_packets(stream, read_packets(container, [stream], path))
             index, natives = landed
         is_empty = True
         for native in deinterlace(natives):
             check_size(native.width, native.height, path)
             is_empty = False
             tick = clock.tick(native.pts)
+            if tick < times[0]:
+                continue
+            # frames that could not be decoded leave out their index
+            place = bisect.bisect_left(times, tick, index)
+            index = place if place < len(times) and times[place] == tick else index
             if end_seconds is not None and tick * clock.time_base + _SLACK >= end_seconds:
                 break
             if index >= target and (index - target) % every == 0:
-                yield _to_frame(native, index, tick, clock.time_base, read_pixel_aspect(stream), keeps_alpha)
+                yield _to_frame(native, index, tick, clock.time_base, read_pixel_aspect(stream), stored_hw, keeps_alpha)
             index += 1
     if is_empty:
         raise InputError(
@@ -199,14 +151,26 @@ def _decode(
         )
 
 
-def _open_stream(container: InputContainer, path: str | os.PathLike[str]) -> tuple[VideoStream, _Clock]:
+@lru_cache(maxsize=32)
+def _first_size(key: tuple[str, int, int]) -> tuple[int, int]:
+    """Height and width of the first frame, turned, in stored pixels: the size of all of them."""
+    info = probe(key[0])
+    return info.height, info.width
+
+
+def _open_stream(container: InputContainer, path: str | os.PathLike[str]) -> tuple[VideoStream, Clock]:
     stream = main_video(container, path)
     stream.thread_type = "AUTO"
-    return stream, _Clock(container, stream)
+    return stream, Clock(container, stream)
 
 
 def _seek(
-    container: InputContainer, stream: VideoStream, clock: _Clock, times: tuple[int, ...], target: int
+    container: InputContainer,
+    stream: VideoStream,
+    clock: Clock,
+    times: tuple[int, ...],
+    target: int,
+    path: str | os.PathLike[str],
 ) -> tuple[int, Iterator[av.VideoFrame]] | None:
     """Decodes from a key frame at or before frame `target`; None where the file does not allow it.
 
@@ -221,7 +185,7 @@ def _seek(
         if tick <= times[0]:
             return None
         container.seek(tick + clock.origin, stream=stream)
-        natives = decode_frames(container, stream)
+        natives = decode_packets(stream, read_packets(container, [stream], path))
         first = next(natives, None)
         if first is not None and first.pts is not None:
             landed = first.pts - clock.origin
@@ -234,11 +198,23 @@ def _seek(
 
 
 def _to_frame(
-    native: av.VideoFrame, index: int, tick: int, time_base: Fraction, pixel_aspect: Fraction, keeps_alpha: bool
+    native: av.VideoFrame,
+    index: int,
+    tick: int,
+    time_base: Fraction,
+    pixel_aspect: Fraction,
+    stored_hw: tuple[int, int],
+    keeps_alpha: bool,
 ) -> Frame:
     color, orientation = read_color(native), read_orientation(native)
+    turned_hw = stored_hw[::-1] if orientation.is_transposed else stored_hw
+    if has_alpha(native) and (native.height, native.width) != turned_hw:
+        native = native.reformat(width=turned_hw[1], height=turned_hw[0])
+    planar = apply_orientation(native, orientation, color)
+    if (planar.height, planar.width) != stored_hw:
+        planar = fit_planes(planar, stored_hw, color)
     frame = Frame(
-        apply_orientation(native, orientation, color),
+        planar,
         index=index,
         pts=tick,
         time_base=time_base,

@@ -10,19 +10,39 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
+import av.error
 import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from facegen.encoding import EncodeOptions
+from facegen.errors import InputError
 from facegen.media.color import convert
 from facegen.media.encoders import ENCODERS, Encoder
 from facegen.media.frame import Frame, plane_view
 from facegen.media.info import VideoInfo, has_alpha
-from facegen.media.source import local_url, open_input, translate_read_errors, translate_write_errors
+from facegen.media.source import Nowhere, local_url, open_input, translate_read_errors, translate_write_errors
 
 _END = object()
+
+
+def check_encoder(like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> None:
+    """Opens the encoder for a video and closes it again.
+
+    Raises:
+        InputError: the encoder refuses its size or rate.
+    """
+    try:
+        with av.open(Nowhere(), "w", format=encoder.segments) as container:
+            pix_fmt = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha)
+            _add_video_stream(container, like, pix_fmt, encoder, encoder.options(encode, like))
+            container.start_encoding()
+    except (av.error.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"Expected a size and rate that {encoder.title} takes, found {like.width} x {like.height} pixels, "
+            f"{float(like.frame_rate):g} frames a second: scale it or cut it to another shape first."
+        ) from error
 
 
 def segment_offset(like: VideoInfo) -> int:

@@ -1,15 +1,19 @@
 """Opens local files for reading, in known formats only, and translates the errors of libav and the file system."""
 
 import errno
+import io
+import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from facegen.errors import FacegenError, InputError, ResourceError
@@ -114,6 +118,37 @@ def translate_read_errors(path: str | os.PathLike[str], expected: str = "a video
         raise ResourceError(f"Not enough memory to read {display_name(path)}: make it smaller.") from error
 
 
+def decode_packets(stream: VideoStream, packets: Iterable[Packet]) -> Iterator[av.VideoFrame]:
+    """Decodes the packets of a stream to the last frame; what is damaged beyond decoding is left out.
+
+    The transparency of VP8 and VP9 is decoded, which their usual decoders skip.
+
+    Raises:
+        av.error.FFmpegError: nothing at all could be decoded.
+    """
+    failure: av.error.FFmpegError | None = None
+    is_empty = True
+    decoder: VideoStream | av.VideoCodecContext = stream
+    tags = {name.lower(): value for name, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1" and stream.codec_context.name in ("vp8", "vp9"):
+        with_alpha = av.CodecContext.create("libvpx" if stream.codec_context.name == "vp8" else "libvpx-vp9", "r")
+        assert isinstance(with_alpha, av.VideoCodecContext)
+        decoder = with_alpha
+    for packet in itertools.chain(packets, (None,)):
+        try:
+            frames = decoder.decode(packet)
+        except av.error.FFmpegError as error:
+            failure = error
+            continue
+        for frame in frames:
+            is_empty = False
+            if frame.time_base is None and stream.time_base is not None:  # the last ones, which no packet brought
+                frame.time_base = stream.time_base
+            yield frame
+    if is_empty and failure is not None:
+        raise failure
+
+
 def main_video(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
     """The first video stream that is not a cover picture.
 
@@ -134,18 +169,6 @@ def main_video(container: InputContainer, path: str | os.PathLike[str]) -> Video
     return stream
 
 
-def decode_frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Decodes a stream from where the container stands, with the transparency of VP8 and VP9, which their usual decoders skip."""
-    tags = {name.lower(): value for name, value in stream.metadata.items()}
-    if tags.get("alpha_mode") != "1" or stream.codec_context.name not in ("vp8", "vp9"):
-        yield from container.decode(stream)
-        return
-    decoder = av.CodecContext.create("libvpx" if stream.codec_context.name == "vp8" else "libvpx-vp9", "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    for packet in container.demux(stream):
-        yield from decoder.decode(packet if packet.size else None)
-
-
 def _check_whole(stream: VideoStream, size: int, path: str | os.PathLike[str]) -> None:
     """Raises InputError when the file ends before the last frame that its table of contents names."""
     entries = stream.index_entries
@@ -164,6 +187,38 @@ def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:
             f"Expected a picture of at most {MAX_PIXELS // 1_000_000} megapixels, found {width:,} x {height:,} "
             f"in {display_name(path)}: make it smaller first."
         )
+
+
+class Nowhere(io.RawIOBase):
+    """A file that keeps nothing of what is written, for trials."""
+
+    name = ""
+
+    def __init__(self) -> None:
+        self._position = self._size = 0
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Forgets the bytes; returns how many they were."""
+        self._position += len(data)
+        self._size = max(self._size, self._position)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves to a byte, which need not be there; returns it."""
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The byte that is written next."""
+        return self._position
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class PacketTimeline:
     Attributes:
         start: when the first frame is shown, in seconds.
         end: when the last frame ends, in seconds.
+        frame_count: how many frames there are.
     """
 
     def __init__(self, segments: Sequence[Path], like: VideoInfo) -> None:
@@ -31,6 +32,7 @@ class PacketTimeline:
                 ratio = _time_base(stream) / like.time_base
                 coded += [round(p.pts * ratio) - self._offset for p in container.demux(stream) if p.pts is not None]
         self._pts = sorted(coded)
+        self.frame_count = len(coded)
         depth = 0
         # The smallest delay by which every frame is decoded no later than it is shown.
         for position, tick in enumerate(coded):

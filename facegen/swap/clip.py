@@ -128,6 +128,7 @@ class ClipSwap:
                 sound_from=self.plan.target,
                 encode=options,
                 is_trimmed=is_trimmed,
+                frame_count=int(timeline.is_kept.sum()),
                 metadata=_NOTICE,
                 keep_position=options.keep_position,
             )
@@ -141,6 +142,7 @@ class ClipSwap:
                 sound_from=sound,
                 encode=options,
                 is_trimmed=is_trimmed,
+                frame_count=int(timeline.is_kept.sum()),
                 metadata=_NOTICE,
                 keep_position=options.keep_position,
             )

@@ -69,8 +69,13 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             from facegen.swap.patches import check_patches
 
             check_patches(self.engine(request.options), request)
+        elif media.is_picture(request.target):
+            check_output_file(request, PICTURES)
         else:
-            check_output_file(request, PICTURES if media.is_picture(request.target) else VIDEOS)
+            check_output_file(request, VIDEOS)
+            media.check_video_output(
+                request.output, picture_from=request.target, sound_from=request.target, encode=request.options
+            )
 
     def work(self, request: SwapRequest, run: Run | None, progress: Progress) -> SwapResult:
         """Swap a picture or a clip, or write its patches."""

@@ -42,6 +42,9 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
         """Refuse an output that cannot be written, and what the renderer of the request does not do."""
         check_output_file(request, tuple(media.CONTAINERS))
         choose_renderer(request).check(request)
+        is_dubbed = bool(request.portrait) and media.is_video(request.portrait)
+        picture = request.portrait if is_dubbed else None
+        media.check_video_output(request.output, picture_from=picture, sound_from=request.audio, encode=request.options)
 
     def preview(self, request: TalkRequest, seconds: float) -> np.ndarray:
         """One moment of a talk, as the result will show it before it is marked and encoded.
@@ -95,7 +98,8 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
         progress.enter(0.98, 1.0)
         progress.report(0.0, "Joining picture and sound")
         is_trimmed = options.seconds is not None or info.background is not None
-        notices = (*_speech_notices(speech), *info.notices, *recorder.join(info.video, request, is_trimmed=is_trimmed))
+        joined = recorder.join(info.video, request, frame_count=count, is_trimmed=is_trimmed)
+        notices = (*_speech_notices(speech), *info.notices, *joined)
         timer.stop("join")
         return TalkResult(
             output=request.output,

@@ -62,12 +62,15 @@ class SegmentRecorder:
                 writer.write(frame)
                 yield frame.index
 
-    def join(self, like: media.VideoInfo, request: TalkRequest, *, is_trimmed: bool) -> tuple[str, ...]:
+    def join(
+        self, like: media.VideoInfo, request: TalkRequest, *, frame_count: int, is_trimmed: bool
+    ) -> tuple[str, ...]:
         """Joins segments and sound into the output, and signs it.
 
         Args:
             like: size, rate and colour tags of the result.
             request: the talk.
+            frame_count: how many frames the talk has.
             is_trimmed: the sound ends with the picture.
 
         Returns:
@@ -86,8 +89,8 @@ class SegmentRecorder:
                 encode=request.options,
                 is_trimmed=is_trimmed,
                 is_own_sound=False,
+                frame_count=frame_count,
                 metadata={"comment": provenance.NOTICE},
-                for_browsers=True,
                 keep_position=False,
             )
 

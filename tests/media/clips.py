@@ -40,6 +40,9 @@ class Clip:
         with av.open(str(path), "w", container_options=options) as container:
             video = self._video(container)
             tracks = [container.add_stream(codec, rate=48000) for codec in self.sound]
+            for track in tracks:
+                if track.codec_context.name == "wmav2":  # which has no rate of its own
+                    track.codec_context.bit_rate = 96_000
             for number, pts in enumerate(self.pts):
                 container.mux(video.encode(self.frame(number, pts)))
             container.mux(video.encode(None))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from facegen import media
 from facegen.faces import FaceAnalyser
 from facegen.facesets import ExtractOptions, extract
@@ -76,6 +78,12 @@ def other_words(source: Path, output: Path) -> tuple[str, ...]:
     return media.replace_sound(source, write_wave(output.parent / "words.wav", babble(1.2)), output)
 
 
+def hear(source: Path, output: Path) -> tuple[str, ...]:
+    """Reads sound as each job that listens does, into a .npy."""
+    np.save(output, media.read_audio(source))
+    return ()
+
+
 def picture(source: Path, output: Path) -> tuple[str, ...]:
     """Reads and writes a still: what each job on a picture does around its engine."""
     still = media.read_still(source)
@@ -122,6 +130,7 @@ JOBS: dict[str, Callable[[Path, Path], tuple[str, ...]]] = {
     "cut": cut,
     "replace-sound": replace_sound,
     "other-words": other_words,
+    "hear": hear,
     "picture": picture,
     "swap": swap,
     "talk": talk,

@@ -37,7 +37,8 @@ def through(path: Path, output: Path, **options: object) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.name)
 def test_frames_times_size_tags_and_sound_stay(clip: Clip, tmp_path: Path) -> None:
-    path, output = clip.write(tmp_path), tmp_path / "out.mp4"
+    # bare samples are kept in .mov alone, see tests/media/timing_rows.py
+    path, output = clip.write(tmp_path), tmp_path / ("out.mov" if clip.suffix == ".mov" else "out.mp4")
     assert through(path, output) == ()
     before, after = probe(path), probe(output)
     start = before.origin

@@ -1,0 +1,99 @@
+"""Decodes and resamples sound that need not be whole: every frame gets a time, and every sample is a number."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import av.error
+import numpy as np
+from av.audio.stream import AudioStream
+from av.packet import Packet
+
+_LOUDEST = 1e6
+"""Samples of floating point beyond this, 1 being full scale, are no sound (nor are NaN and infinity): silence is heard."""
+
+
+class SoundDecoder:
+    """Decodes the packets of one stream in order; a packet that is damaged beyond decoding is left out.
+
+    Attributes:
+        failure: the last error of the decoder.
+        is_empty: nothing was decoded so far.
+    """
+
+    def __init__(self, stream: AudioStream) -> None:
+        self._stream = stream
+        self._end: Fraction | None = None
+        self.failure: av.error.FFmpegError | None = None
+        self.is_empty = True
+
+    def decode(self, packet: Packet | None) -> Iterator[av.AudioFrame]:
+        """The frames of a packet, None for the last ones; those without a time follow the frame before them."""
+        try:
+            frames = self._stream.decode(packet)
+        except av.error.FFmpegError as error:
+            self.failure = error
+            return
+        for frame in frames:
+            if not frame.samples:
+                continue
+            # a resampler takes the unit of its first frame for that of all
+            time_base = frame.time_base or self._stream.time_base or Fraction(1, frame.sample_rate)
+            if frame.pts is None:
+                frame.pts = round(self._next_start(packet) / time_base)
+            frame.time_base = time_base
+            self._end = frame.pts * time_base + Fraction(frame.samples, frame.sample_rate)
+            self.is_empty = False
+            yield _with_finite_samples(frame)
+
+    def _next_start(self, packet: Packet | None) -> Fraction:
+        if self._end is not None:
+            return self._end
+        if packet is not None and packet.pts is not None:
+            return packet.pts * packet.time_base
+        if self._stream.start_time is not None and self._stream.time_base is not None:
+            return self._stream.start_time * self._stream.time_base
+        return Fraction(0)
+
+
+class SoundResampler:
+    """Brings frames to one format, layout and rate, also where those of the source change on the way."""
+
+    def __init__(self, *, format: str, layout: str, rate: int) -> None:
+        self._target = {"format": format, "layout": layout, "rate": rate}
+        self._resampler: av.AudioResampler | None = None
+        self._kind: tuple[str, str, int] | None = None
+
+    def resample(self, frame: av.AudioFrame | None) -> Iterator[av.AudioFrame]:
+        """What a frame becomes, None for the rest."""
+        kind = None if frame is None else (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is not None and kind != self._kind:
+            yield from self._resampler.resample(None)
+            self._resampler = None
+        if frame is not None:
+            if self._resampler is None:
+                self._resampler, self._kind = av.AudioResampler(**self._target), kind  # type: ignore[arg-type]
+            yield from self._resampler.resample(frame)
+
+
+def silent_frames(like: av.AudioFrame, start: int, end: int) -> Iterator[av.AudioFrame]:
+    """Silence from sample `start` up to `end`, in frames of at most a second, in the format of `like`."""
+    for first in range(start, end, like.sample_rate):
+        count = min(like.sample_rate, end - first)
+        frame = av.AudioFrame(format=like.format.name, layout=like.layout.name, samples=count)
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        frame.sample_rate, frame.pts, frame.time_base = like.sample_rate, first, Fraction(1, like.sample_rate)
+        yield frame
+
+
+def _with_finite_samples(frame: av.AudioFrame) -> av.AudioFrame:
+    if not frame.format.name.startswith(("flt", "dbl")):
+        return frame
+    samples = frame.to_ndarray()
+    is_sound = np.abs(samples) < _LOUDEST
+    if is_sound.all():
+        return frame
+    for plane, values in zip(frame.planes, np.where(is_sound, samples, 0).astype(samples.dtype), strict=True):
+        plane.update(np.ascontiguousarray(values).tobytes().ljust(plane.buffer_size, b"\0"))
+    return frame
