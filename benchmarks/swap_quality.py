@@ -144,7 +144,7 @@ def measure(pipeline: SwapPipeline, clip: str, source: str, *, windows: int) -> 
     target = str(swap_clips.material(f"clips/{clip}"))
     options = SwapOptions(faces="largest")
     engine, analyser = pipeline.engine(options), pipeline.analyser
-    pictures = load_sources([str(swap_clips.material(source))], analyser)
+    pictures = load_sources([str(swap_clips.material(source))], analyser).pictures
     (known,) = analyser.embed(pictures[0][0], [pictures[0][1]])
     analysis = pipeline.find_people(target)
     assignment = SourceAssignment(faces="largest", person=0, identity=engine.prepare(pictures), people={})

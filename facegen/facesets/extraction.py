@@ -96,7 +96,8 @@ def extract(
     options = options or ExtractOptions()
     analyser = (analyser or FaceAnalyser()).with_detector(options.detector)
     places = find_inputs(inputs)
-    wanted, unwanted = _references(persons, analyser), _references(others, analyser)
+    unread: list[str] = []
+    wanted, unwanted = (_references(paths, analyser, unread) for paths in (persons, others))
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     work = _Extraction(folder, options, analyser, wanted, unwanted)
@@ -117,24 +118,36 @@ def extract(
         faces=work.added,
         looked_at=work.looked_at,
         left_out=dict(sorted(work.left_out.items())),
-        skipped=tuple(work.skipped),
+        skipped=(*unread, *work.skipped),
         total=len(work.known),
     )
 
 
-def _references(paths: Sequence[str | Path], analyser: FaceAnalyser) -> list[np.ndarray]:
-    """Embeddings of the largest face of each picture; a folder counts as the pictures in it."""
-    found = []
+def _references(paths: Sequence[str | Path], analyser: FaceAnalyser, unread: list[str]) -> list[np.ndarray]:
+    """Embeddings of the largest face of each picture; a folder counts as the pictures in it.
+
+    Damaged pictures of a folder are skipped, as long as one of it is left; why is added to `unread`.
+    """
+    found: list[np.ndarray] = []
     for path in map(Path, paths):
         files = sorted(p for p in path.iterdir() if media.is_picture(p)) if path.is_dir() else [path]
+        count = len(found)
         for file in files:
-            image = media.read_picture(file)
+            try:
+                image = media.read_picture(file)
+            except InputError as error:
+                if not path.is_dir():
+                    raise
+                unread.append(str(error))
+                continue
             faces = analyser.embed(image, analyser.detect(image, 1))
             if not faces or faces[0].embedding is None:
                 raise NoFaceError(
                     f"Expected a face in the reference {file.name!r}, found none; choose another picture."
                 )
             found.append(faces[0].embedding)
+        if len(found) == count:
+            raise InputError(f"Expected pictures that can be read in {path.name!r}, found none; choose another folder.")
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegen.config import home
+from facegen.errors import InputError
 
 OLD_FOLDERS = ("analyses", "measured", "prepared", "finish", "spoken")
 """Where an earlier facegen kept such things; nothing reads them any more."""
@@ -26,11 +27,19 @@ def file_fingerprint(path: str | Path) -> str:
 
     path = Path(path)
     if path.is_dir():
-        entries = (f"{item.name}\0{file_fingerprint(item)}\n" for item in sorted(path.iterdir()) if item.is_file())
+        entries = (f"{item.name}\0{_folder_entry(item)}\n" for item in sorted(path.iterdir()) if item.is_file())
         return hashlib.sha256("".join(entries).encode(errors="surrogateescape")).hexdigest()
     stat = check_readable(path).stat()
     with translate_read_errors(path, "a file"):
         return _digest(str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+def _folder_entry(file: Path) -> str:
+    """The fingerprint of a file in a folder; one that is empty or cannot be read, such as `.gitkeep`, counts by its name."""
+    try:
+        return file_fingerprint(file)
+    except InputError:
+        return ""
 
 
 @functools.lru_cache(256)

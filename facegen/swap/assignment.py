@@ -40,6 +40,9 @@ class SourceAssignment:
     people: Mapping[int, Any]
     """Identity by person; where there are any, everybody else is left alone."""
 
+    notices: tuple[str, ...] = ()
+    """What the user should know about the sources, a sentence each."""
+
     def assign(self, faces: Sequence[Face]) -> list[FaceAssignment]:
         """Select the faces of one frame to be swapped, largest last, so that nearer faces cover those behind them."""
         selected = faces

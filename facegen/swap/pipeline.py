@@ -1,5 +1,6 @@
 """`SwapPipeline`: the one door of the room."""
 
+import itertools
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         self.analyser = analyser or self.models.get(FaceAnalyser)
         self._engines: dict[str, tuple[int, Engine]] = {}
         self._engine = engine
-        self._identities: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+        self._identities: OrderedDict[tuple[object, ...], tuple[Any, tuple[str, ...]]] = OrderedDict()
 
     def check(self, request: SwapRequest) -> None:
         """Refuse an output that cannot be written."""
@@ -149,7 +150,11 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         progress.enter(0.98, 1.0)
         progress.report(0.0, "Joining picture and sound")
         with clock.stage("join"):
-            notices = (*info.notices, *provenance.write_signed(request.output, claims(request), clip.join))
+            notices = (
+                *plan.assignment.notices,
+                *info.notices,
+                *provenance.write_signed(request.output, claims(request), clip.join),
+            )
         seen = Counter(item.face.person_id for index in timeline.kept_indices() for item in plan.assignments(index))
         result = SwapResult(
             output=request.output,
@@ -218,7 +223,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         with clock.stage("render"):
             image = swap_image(still.image_rgb, parts, engine, request.options)
         with clock.stage("encode"):
-            notices = write_picture(request, image, like=still)
+            notices = (*assignment.notices, *write_picture(request, image, like=still))
         progress.report(1.0, "Done")
         return SwapResult(
             output=request.output,
@@ -247,20 +252,23 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
 
     def _assignment(self, request: SwapRequest, engine: Engine) -> SourceAssignment:
         options = request.options
-        by_sources = {group: self._identity(group, options, engine) for group in request.all_sources()}
+        prepared = {group: self._identity(group, options, engine) for group in request.all_sources()}
+        by_sources = {group: identity for group, (identity, _) in prepared.items()}
         return SourceAssignment(
             faces=options.faces,
             person=options.person,
             identity=by_sources.get(request.sources),
             people={person: by_sources[group] for person, group in request.people.items()},
+            notices=tuple(itertools.chain.from_iterable(notices for _, notices in prepared.values())),
         )
 
-    def _identity(self, sources: tuple[str, ...], options: SwapOptions, engine: Engine) -> Any:
+    def _identity(self, sources: tuple[str, ...], options: SwapOptions, engine: Engine) -> tuple[Any, tuple[str, ...]]:
+        """The identity of some sources, and notices about these."""
         key = (engine.name, options.source_face, options.detector, *(file_fingerprint(path) for path in sources))
         if key not in self._identities:
-            self._identities[key] = engine.prepare(
-                load_sources(sources, self.analyser.with_detector(options.detector), source_face=options.source_face)
-            )
+            analyser = self.analyser.with_detector(options.detector)
+            loaded = load_sources(sources, analyser, source_face=options.source_face)
+            self._identities[key] = engine.prepare(loaded.pictures), loaded.notices
             while len(self._identities) > _IDENTITIES_KEPT:
                 self._identities.popitem(last=False)
         return self._identities[key]

@@ -1,6 +1,7 @@
 """The source: pictures, folders and videos to the pictures of one face from which an engine prepares an identity."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 from facegen import media
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import Face, FaceAnalyser, distance
+from facegen.media.source import display_name
 
 Picture = tuple[np.ndarray, Face]
 """(image (H, W, 3) RGB uint8, the face in it)."""
@@ -22,33 +24,46 @@ _BYSTANDER = 1 / 3
 _EXPRESSION = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthPucker", "browInnerUp")
 
 
-def load_sources(paths: Sequence[str], analyser: FaceAnalyser, *, source_face: int | None = None) -> list[Picture]:
+@dataclass(frozen=True, kw_only=True)
+class SourcePictures:
+    """The pictures of one person."""
+
+    pictures: list[Picture]
+    """The best one (large, frontal, calm) first."""
+    notices: tuple[str, ...] = ()
+    """Files of folders that were skipped, a sentence a folder."""
+
+
+def load_sources(paths: Sequence[str], analyser: FaceAnalyser, *, source_face: int | None = None) -> SourcePictures:
     """Load the pictures of the source face.
 
     A picture is used as it is; of a folder or a video the most frequent person is used, in up to `MAX_PICTURES` pictures
-    that differ in pose and expression.
+    that differ in pose and expression. What is no picture in a folder, or damaged, is skipped.
 
     Args:
         paths: pictures, folders and videos of one person.
         analyser: detects the faces.
         source_face: which face of a picture that shows several, counted from the left, 0 first.
 
-    Returns:
-        The pictures, the best one (large, frontal, calm) first.
-
     Raises:
         NoFaceError: no face in one of the paths.
         InputError: a path cannot be read, or a picture shows several faces and `source_face` does not say which.
     """
     pictures: list[Picture] = []
+    notices: list[str] = []
     for path in paths:
         if Path(path).is_dir():
-            pictures += _most_frequent(_folder_faces(Path(path), analyser), path)
+            skipped: list[str] = []
+            pictures += _most_frequent(_folder_faces(Path(path), analyser, skipped), path)
+            if skipped:
+                notices.append(
+                    f"Skipped in {Path(path).name!r}, as no pictures that can be read: {_join_names(skipped)}."
+                )
         elif media.is_video(path):
             pictures += _most_frequent(_video_faces(path, analyser), path)
         else:
             pictures.append(_single_face(path, analyser, source_face))
-    return select_diverse(pictures, MAX_PICTURES)
+    return SourcePictures(pictures=select_diverse(pictures, MAX_PICTURES), notices=tuple(notices))
 
 
 def _single_face(path: str, analyser: FaceAnalyser, source_face: int | None) -> Picture:
@@ -76,14 +91,32 @@ def _single_face(path: str, analyser: FaceAnalyser, source_face: int | None) -> 
     return image_rgb, large[0]
 
 
-def _folder_faces(folder: Path, analyser: FaceAnalyser) -> Iterator[Picture]:
-    paths = [path for path in sorted(folder.iterdir()) if path.is_file() and media.is_picture(path)]
-    if not paths:
+def _folder_faces(folder: Path, analyser: FaceAnalyser, skipped: list[str]) -> Iterator[Picture]:
+    """The faces of the pictures in a folder; the names of other and of damaged files are added to `skipped`."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    pictures = [path for path in files if media.is_picture(path)]
+    skipped += [path.name for path in files if path not in set(pictures)]
+    is_any_read = False
+    for path in pictures[:: max(1, len(pictures) // _CANDIDATES)]:
+        try:
+            image_rgb = media.read_picture(path)
+        except InputError:
+            skipped.append(path.name)
+            continue
+        is_any_read = True
+        yield from _faces_of([image_rgb], analyser)
+    if not is_any_read:
+        found = f"only {_join_names(skipped)}" if skipped else "none"
         raise InputError(
-            f"Expected pictures in the source folder {folder.name!r}, but found none; put JPEG or PNG files there."
+            f"Expected pictures that can be read in the source folder {folder.name!r}, but found {found}; put JPEG or PNG "
+            "files there."
         )
-    step = max(1, len(paths) // _CANDIDATES)
-    return _faces_of((media.read_picture(path) for path in paths[::step]), analyser)
+
+
+def _join_names(names: list[str], limit: int = 5) -> str:
+    """Some names in words: «a, b and 3 more»."""
+    more = len(names) - limit
+    return ", ".join(map(display_name, names[:limit])) + (f" and {more} more" if more > 0 else "")
 
 
 def _video_faces(path: str, analyser: FaceAnalyser) -> Iterator[Picture]:

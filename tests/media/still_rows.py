@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,19 @@ def _keeps_title(_source: Path, output: Path) -> None:
     tags = media.probe(output).metadata
     assert tags["title"] == "A day"
     assert not any("location" in key for key in tags)
+
+
+def _mixed_folder(folder: Path, *, is_face_there: bool) -> Path:
+    """Makes a folder of sources with a placeholder, a text, a damaged picture, and perhaps a good one."""
+    sources = folder / "sources"
+    sources.mkdir()
+    (sources / ".gitkeep").touch()
+    (sources / "notes.txt").write_text("who is who")
+    whole = write_portrait(sources / "face.jpg").read_bytes()
+    (sources / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    if not is_face_there:
+        (sources / "face.jpg").unlink()
+    return sources
 
 
 def _float_tiff(folder: Path) -> Path:
@@ -200,6 +214,24 @@ ROWS: tuple[Row, ...] = (
         make=_clip_with_place,
         check=_keeps_title,
         jobs=("swap",),
+    ),
+    Row(
+        input="folder of sources with a damaged picture, a text, an empty file",
+        result="skipped; the other pictures are used",
+        said="Skipped in 'sources', as no pictures that can be read: «.gitkeep», «notes.txt», «cut.jpg»",
+        make=partial(_mixed_folder, is_face_there=True),
+        check=_is_signed,
+        jobs=("source",),
+        suffix=".png",
+    ),
+    Row(
+        input="folder of sources without a good picture",
+        result="refused",
+        said="found only «.gitkeep», «notes.txt», «cut.jpg»",
+        make=partial(_mixed_folder, is_face_there=False),
+        jobs=("source",),
+        suffix=".png",
+        is_refused=True,
     ),
     Row(
         input="TIFF of floating-point numbers",

@@ -103,6 +103,13 @@ def swap(source: Path, output: Path) -> tuple[str, ...]:
     return pipeline(request).notices
 
 
+def source(source: Path, output: Path) -> tuple[str, ...]:
+    """A swap with the input as source."""
+    target = write_portrait(output.parent / "target.png")
+    pipeline = SwapPipeline(analyser=_analyser(), engine=OvalEngine())
+    return pipeline(SwapRequest(sources=(str(source),), target=str(target), output=str(output))).notices
+
+
 def talk(source: Path, output: Path) -> tuple[str, ...]:
     """Other words for the person in the input."""
     sound = write_wave(output.parent / "words.wav", babble(1.2))
@@ -133,6 +140,7 @@ JOBS: dict[str, Callable[[Path, Path], tuple[str, ...]]] = {
     "hear": hear,
     "picture": picture,
     "swap": swap,
+    "source": source,
     "talk": talk,
     "speak": speak,
     "extract": extract_faces,
