@@ -97,7 +97,7 @@ def to_rgb(frame: av.VideoFrame, color: VideoColor, *, is_deep: bool = False) ->
     """Converts YUV planes to an array (H, W, 3) RGB, uint8 or, `is_deep`, uint16, by the matrix and range of `color`."""
     matrix = _SWSCALE[color.resolved_matrix(frame.height)]
     rgb = frame.reformat(
-        format="rgb48le" if is_deep else "rgb24",
+        format="gbrp16le" if is_deep else "rgb24",
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=ColorRange.JPEG if color.is_full_range else ColorRange.MPEG,
@@ -105,7 +105,13 @@ def to_rgb(frame: av.VideoFrame, color: VideoColor, *, is_deep: bool = False) ->
         interpolation=_ACCURATE,
         threads=1,
     )
-    samples = np.frombuffer(memoryview(rgb.planes[0]), np.uint16 if is_deep else np.uint8).reshape(rgb.height, -1)
+    if is_deep:  # swscale's packed form of 16 bit has wrong colours with FULL_CHR_H_INT
+        green, blue, red = (
+            np.frombuffer(memoryview(plane), np.uint16).reshape(plane.height, -1)[:, : plane.width]
+            for plane in rgb.planes
+        )
+        return np.dstack([red, green, blue])
+    samples = np.frombuffer(memoryview(rgb.planes[0]), np.uint8).reshape(rgb.height, -1)
     return np.ascontiguousarray(samples[:, : rgb.width * 3]).reshape(rgb.height, rgb.width, 3)
 
 

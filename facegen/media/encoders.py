@@ -61,6 +61,7 @@ class Encoder:
         light = like.light
         if self.codec == "libx264":
             extra = {"mastering-display": light.mastering, "cll": light.content} if light else {}
+            extra |= {"frame-packing": {"left_right": "3", "top_bottom": "4"}[like.stereo]} if like.stereo else {}
             return {"crf": str(crf), "preset": encode.preset, **_parameters("x264-params", extra)}
         if self.codec == "libx265":
             extra = {"log-level": "error", "hdr10": "1"} if like.color.hdr == "PQ" else {"log-level": "error"}

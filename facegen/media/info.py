@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from facegen.errors import InputError
 from facegen.media.color import VideoColor, read_color
 from facegen.media.frame import square_size
-from facegen.media.light import StaticLight, read_light
+from facegen.media.light import StaticLight, read_light, read_stereo
 from facegen.media.orientation import Orientation, read_orientation, side_data_of
 from facegen.media.source import decode_packets, display_name, main_video, open_input, translate_read_errors
 
@@ -82,6 +82,8 @@ class VideoInfo:
     """Its frames consist of two fields; they are read deinterlaced."""
     light: StaticLight | None = None
     """The light that an HDR picture was graded for, where the file says so."""
+    stereo: str = ""
+    """How two views share the picture: `left_right`, `top_bottom`; empty where there is one."""
     side_data: frozenset[str] = frozenset()
     """Names of libav's side data of the first frame: 360 degrees, stereo, HDR10+ and so on."""
     end_pts: int | None = None
@@ -170,6 +172,7 @@ def describe(
         has_alpha=has_alpha(first),
         is_interlaced=bool(first.interlaced_frame),
         light=read_light(first),
+        stereo=read_stereo(first),
         side_data=frozenset(item.type.name for item in side_data_of(first)),
         end_pts=_end_pts(stream, origin),
         origin=origin,

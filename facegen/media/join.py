@@ -24,6 +24,7 @@ from facegen.errors import InputError
 from facegen.media.animate import write_animation
 from facegen.media.encoders import ANIMATIONS, CONTAINERS, Encoder, find_encoder
 from facegen.media.exif import POSITION_NOTICE
+from facegen.media.extras import copy_extras
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
@@ -194,6 +195,17 @@ def join_segments(
             container, first.streams.video[0], like, kind, is_clear=encode.transparency and like.has_alpha
         )
         streams: list[Iterator[tuple[Fraction, Packet]]] = [timeline.packets(video, shift)]
+        if like.path:
+            origin = stack.enter_context(open_input(like.path))
+            notices += copy_extras(
+                origin,
+                main_video(origin, like.path),
+                container,
+                video,
+                kind=kind,
+                like=like,
+                start_seconds=timeline.start if shift else Fraction(0),
+            )
         if sound_from is not None:
             source = stack.enter_context(open_input(sound_from, "a file with sound"))
             tags = {k: v for k, v in source.metadata.items() if k not in _FILE_TAGS}

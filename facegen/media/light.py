@@ -1,4 +1,4 @@
-"""The light that an HDR picture was graded for: SMPTE ST 2086 mastering display and CTA-861.3 content light level."""
+"""What a frame says for the whole video: the light it was graded for (SMPTE ST 2086, CTA-861.3), and its stereo layout."""
 
 import struct
 from dataclasses import dataclass
@@ -28,6 +28,14 @@ def read_light(frame: av.VideoFrame) -> StaticLight | None:
         elif data.type.name == "CONTENT_LIGHT_LEVEL":
             content = "{},{}".format(*struct.unpack_from("=II", bytes(data)))
     return StaticLight(mastering=mastering, content=content) if mastering or content else None
+
+
+def read_stereo(frame: av.VideoFrame) -> str:
+    """How two views share a decoded frame, in the words of Matroska; empty where there is one or it is not known."""
+    for data in side_data_of(frame):
+        if data.type.name == "STEREO3D":
+            return {1: "left_right", 2: "top_bottom"}.get(struct.unpack_from("=i", bytes(data))[0], "")
+    return ""
 
 
 def _format_mastering(data: bytes) -> str:

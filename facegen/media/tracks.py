@@ -106,8 +106,6 @@ def _plan_tracks(key: tuple[str, int, int], kind: str) -> tuple[tuple[TrackPlan,
             plan = _plan_subtitles(text, trials.get(text.index), kind)
             plans += [plan] if plan else []
             notices += [] if plan else [f"Subtitle track {number} was left out: {kind} does not take its kind."]
-        if source.streams.data or source.streams.attachments:
-            notices.append("Data tracks and attachments (time codes, sensors, fonts) were left out.")
     return tuple(plans), tuple(notices)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from facegen import media
+from facegen.media.light import StaticLight
 from tests.factories import moving_portrait, portrait_rgb
 from tests.media.clips import Clip
 from tests.media.reading import shown_times
@@ -24,6 +25,7 @@ def write_faces(
     pix_fmt: str = "yuv420p",
     fields: str = "",
     tags: tuple[int, int] = (1, 1),
+    transfer: int = 1,
     options: dict[str, str] | None = None,
     is_grey: bool = False,
 ) -> Path:
@@ -33,7 +35,9 @@ def write_faces(
         stream = container.add_stream(codec, rate=25, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size_wh, pix_fmt
         stream.codec_context.sample_aspect_ratio = aspect
-        stream.codec_context.colorspace, stream.codec_context.color_range = tags
+        context = stream.codec_context
+        context.colorspace, context.color_range = tags
+        context.color_primaries, context.color_trc = tags[0], transfer
         if fields:
             frames = [weave(*frames[at : at + 2], is_top_first=fields == "tff") for at in range(0, len(frames), 2)]
         for image in frames:
@@ -115,6 +119,53 @@ def _is_grey(_source: Path, output: Path) -> None:
         assert np.ptp(image.astype(int), axis=2).max() <= 6
 
 
+LIGHT = StaticLight(
+    mastering="G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)", content="1000,400"
+)
+
+
+def _mastered(folder: Path) -> Path:
+    params = f"log-level=error:hdr10=1:master-display={LIGHT.mastering}:max-cll={LIGHT.content}"
+    return write_faces(
+        folder / "hdr.mp4",
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        tags=(9, 1),
+        transfer=16,
+        options={"x265-params": params, "preset": "ultrafast"},
+    )
+
+
+def _keeps_light(source: Path, output: Path) -> None:
+    before, after = media.probe(source), media.probe(output)
+    assert (after.color, after.bit_depth, before.light, after.light) == (before.color, 10, LIGHT, LIGHT)
+    assert np.abs(_picture(source, 3) - _picture(output, 3)).mean() < 12
+
+
+def _with_extras(folder: Path) -> Path:
+    """A clip whose picture has a language, a title and a time code, with an attached font."""
+    plain, path = Clip(name="plain").write(folder), folder / "extras.mkv"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        streams[0].metadata.update({"language": "deu", "title": "Camera 2", "timecode": "10:20:30:05"})
+        target.add_attachment("font.ttf", "font/ttf", b"letters")
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    return path
+
+
+def _keeps_names(source: Path, output: Path) -> None:
+    with av.open(str(output)) as container:
+        tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
+        assert tags["language"] == "deu"
+        assert tags["timecode"] == "10:20:30:05"
+        if output.suffix == ".mkv":
+            assert tags["title"] == "Camera 2"
+            assert [stream.data for stream in container.streams.attachments] == [b"letters"]
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         input="black-and-white film",
@@ -144,6 +195,29 @@ ROWS: tuple[Row, ...] = (
         make=lambda folder: write_faces(folder / "wide.mp4", size_wh=(180, 256), aspect=Fraction(64, 45)),
         check=_keeps_aspect,
         jobs=("rewrite", "denoise", "swap"),
+    ),
+    Row(
+        input="HDR10 (PQ, BT.2020, 10 bit) with mastering display and light level",
+        result="faces matched, blended and marked in display-referred light; depth, tags and both kept",
+        said="High dynamic range (PQ)",
+        make=_mastered,
+        check=_keeps_light,
+        jobs=("rewrite", "cut", "swap"),
+    ),
+    Row(
+        input="language, title and time code of the picture, attached fonts",
+        result="all kept in .mkv",
+        said="milliseconds",
+        make=_with_extras,
+        check=_keeps_names,
+        suffix=".mkv",
+    ),
+    Row(
+        input="the same into .mp4",
+        result="language and time code kept",
+        said="Left out, as the output has no place for it: attached files (font.ttf",
+        make=_with_extras,
+        check=_keeps_names,
     ),
     Row(
         input="half the columns (360x576 with SAR 2)",

@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from facegen.media import Frame, Patch, VideoColor, paste_picture
+from facegen.media import Frame, Patch, VideoColor, hdr, paste_picture
+from facegen.media.color import yuv_matrix
 from facegen.media.frame import PLANAR, plane_view
 from tests.factories import gradient_rgb, noise_rgb
 
@@ -155,3 +156,54 @@ def test_image_rgb_cannot_be_written_to() -> None:
         frame.image_rgb[0, 0] = 0
     with pytest.raises(ValueError, match="read-only"):
         frame.planes[0][0, 0] = 0
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv444p10le", "yuv420p"])
+def test_hdr_is_pasted_into_in_the_light_of_its_display(transfer: int, pix_fmt: str) -> None:
+    color = VideoColor(matrix=9, primaries=9, transfer=transfer, is_range_tagged=True)
+    picture = Frame.from_picture(gradient_rgb(96, 128), index=0, pts=0, time_base=Fraction(1, 25))
+    native = picture.native.reformat(format=pix_fmt)
+    frame = Frame(native, index=0, pts=0, time_base=Fraction(1, 25), color=color)
+    shown = frame.image_rgb.astype(np.float64)
+    if "444" in pix_fmt:
+        matrix = yuv_matrix(color, 96, frame.bit_depth).astype(np.float64)
+        signal = (np.dstack(frame.planes) - matrix[:, 3]) @ np.linalg.inv(matrix[:, :3]).T / 255
+        exact = np.clip(hdr.to_display(np.clip(signal, 0, 1), color), 0, 255)
+        assert np.abs(shown - exact).mean() < 2
+    alpha = np.zeros((96, 128), np.float32)
+    alpha[20:70, 30:90] = 1
+    same = frame.paste([Patch(x=0, y=0, image_rgb=frame.image_rgb, alpha=alpha)])
+    assert np.abs(shown - same.image_rgb).mean() < 2
+    face = np.full((96, 128, 3), (180, 140, 120), np.uint8)
+    pasted = frame.paste([Patch(x=0, y=0, image_rgb=face, alpha=alpha)])
+    assert np.abs(pasted.image_rgb[30:60, 40:80].astype(int) - face[30:60, 40:80]).mean() < 2.5
+    for before, after in zip(frame.planes, pasted.planes, strict=True):
+        step = 96 // before.shape[0]
+        assert np.array_equal(before[: 20 // step], after[: 20 // step])
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_the_mark_in_hdr_is_as_faint_as_on_an_ordinary_screen(transfer: int) -> None:
+    color = VideoColor(matrix=9, primaries=9, transfer=transfer, is_range_tagged=True)
+    native = av.VideoFrame(64, 64, "yuv420p10le")
+    for index, value in enumerate((500, 512, 512)):
+        plane_view(native, index)[:] = value
+    frame = Frame(native, index=0, pts=0, time_base=Fraction(1, 25), color=color)
+    marked = frame.add_luma(np.full((64, 64), 1, np.int8))
+    change = int(marked.planes[0][0, 0]) - 500
+    assert 1 <= change <= 3
+
+
+def test_patches_of_displayed_pixels_are_laid_into_stored_ones() -> None:
+    square = frame_of("yuv444p", 64, 60)
+    frame = square.replace(pixel_aspect=Fraction(3, 2))
+    assert frame.size_hw == (64, 90)
+    alpha = np.zeros((64, 90), np.float32)
+    alpha[10:40, 31:61] = 1
+    face = np.full((64, 90, 3), (180, 140, 120), np.uint8)
+    pasted = frame.paste([Patch(x=0, y=0, image_rgb=face, alpha=alpha)])
+    changed = pasted.planes[0] != frame.planes[0]
+    assert changed[:, :20].sum() == 0
+    assert changed[:, 41:].sum() == 0
+    assert np.abs(pasted.image_rgb[14:36, 36:56].astype(int) - (180, 140, 120)).max() < 6
