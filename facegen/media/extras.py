@@ -10,6 +10,8 @@ from av.video.stream import VideoStream
 from facegen.media.info import VideoInfo
 
 _KEPT = ("language", "title", "handler_name", "reel_name")
+_MOST_FRAMES = 240
+"""A time code counts frames of a second in two digits, or those of a faster video in twos and fours."""
 _PACKED = {"left_right": "stereo pictures side by side", "top_bottom": "stereo pictures one above the other"}
 
 
@@ -41,7 +43,8 @@ def copy_extras(
     video.metadata.update({key: value for key, value in picture.metadata.items() if key.lower() in _KEPT})
     video.disposition = picture.disposition
     code = _time_code(source, picture)
-    started = shift_time_code(code, start_seconds, like.frame_rate) if code else ""
+    is_counted = code and 1 <= like.frame_rate <= _MOST_FRAMES
+    started = shift_time_code(code, start_seconds, like.frame_rate) if is_counted else ""
     if started:
         video.metadata["timecode"] = started
     elif code:

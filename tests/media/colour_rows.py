@@ -147,6 +147,7 @@ def _with_extras(folder: Path) -> Path:
     plain, path = Clip(name="plain").write(folder), folder / "extras.mkv"
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        streams[0].codec_context.framerate = 25
         streams[0].metadata.update({"language": "deu", "title": "Camera 2", "timecode": "10:20:30:05"})
         target.add_attachment("font.ttf", "font/ttf", b"letters")
         for packet in source.demux():
@@ -202,12 +203,25 @@ ROWS: tuple[Row, ...] = (
         said="High dynamic range (PQ)",
         make=_mastered,
         check=_keeps_light,
-        jobs=("rewrite", "cut", "swap"),
+        jobs=("rewrite", "swap"),
+    ),
+    Row(
+        input="a piece of such a clip, by `video cut`",
+        result="depth, tags, mastering display and light level kept",
+        make=_mastered,
+        check=_keeps_light,
+        jobs=("cut",),
+    ),
+    Row(
+        input="a piece of a clip with other pixels, by `video cut`",
+        result="stored pixels and their shape kept",
+        make=lambda folder: write_faces(folder / "wide.mp4", size_wh=(180, 256), aspect=Fraction(64, 45)),
+        check=_keeps_aspect,
+        jobs=("cut",),
     ),
     Row(
         input="language, title and time code of the picture, attached fonts",
         result="all kept in .mkv",
-        said="milliseconds",
         make=_with_extras,
         check=_keeps_names,
         suffix=".mkv",
