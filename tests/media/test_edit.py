@@ -224,3 +224,27 @@ def test_a_made_video_says_its_colours(tmp_path: Path) -> None:
         ).mean()
         < 4
     )
+
+
+def test_join_and_side_by_side_keep_the_colour_that_all_clips_have(tmp_path: Path) -> None:
+    first, second = (
+        named("ten_bit").write(tmp_path),
+        Clip(name="other", pix_fmt="yuv420p10le", tags=(9, 9, 16), pts=(0, 512, 700, 1900)).write(tmp_path),
+    )
+    assert join([first, second], tmp_path / "joined.mp4") == ()
+    info = probe(tmp_path / "joined.mp4")
+    assert (info.bit_depth, info.color.hdr) == (10, "PQ")
+    steps = [float(time) for time in shown_times(tmp_path / "joined.mp4")]
+    assert steps[12:] == pytest.approx([0.48 + tick / 12800 for tick in (0, 512, 700, 1900)], abs=1e-4)
+    side_by_side([first, second], tmp_path / "beside.mp4")
+    info = probe(tmp_path / "beside.mp4")
+    assert (info.bit_depth, info.color.hdr, info.size_hw) == (10, "PQ", (48, 128))
+
+
+def test_clips_that_differ_in_colour_are_brought_to_one_and_said(tmp_path: Path) -> None:
+    clips = [named("ten_bit").write(tmp_path), named("plain").write(tmp_path)]
+    for edit in (join, side_by_side):
+        notices = edit(clips, tmp_path / "out.mp4")
+        assert any("BT.709" in notice for notice in notices)
+        info = probe(tmp_path / "out.mp4")
+        assert (info.bit_depth, info.color.matrix, info.color.hdr) == (8, 1, None)

@@ -147,7 +147,10 @@ class Outcome:
                 gr.skip(),
             ]
         hidden = gr.ImageSlider(visible=False)
-        return [gr.Row(visible=True), target, path, hidden, download, gr.Button(visible=True)]
+        # an animation is no clip that a player takes
+        is_clip = path.lower().endswith(VIDEO_SUFFIXES)
+        shown = [target, path] if is_clip else [None, None]
+        return [gr.Row(visible=is_clip), *shown, hidden, download, gr.Button(visible=is_clip)]
 
 
 def ask_files() -> tuple[gr.Gallery, gr.File, gr.HTML, gr.HTML]:

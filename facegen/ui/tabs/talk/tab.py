@@ -259,7 +259,9 @@ def _wire_run(
                 yield words, gr.skip(), gr.skip(), run.name
                 return
             path = services.publish(visitor, made)
-            yield words, path, gr.DownloadButton(value=path, visible=True), run.name
+            # an animation is no clip that a player takes
+            clip = path if path.lower().endswith(VIDEO_SUFFIXES) else None
+            yield words, clip, gr.DownloadButton(value=path, visible=True), run.name
 
         return make
 
