@@ -110,7 +110,11 @@ def decode_animation(key: tuple[str, int, int]) -> IO[bytes]:
         av.open(clip.name, "w", format="mov", options={"video_track_timescale": str(_TICKS)}) as container,
     ):
         video = container.add_stream("png", rate=25, options={"compression_level": "1"})
-        video.width, video.height, video.pix_fmt = image.width, image.height, "rgba" if has_alpha(image) else "rgb24"
+        # the encoder of WebP makes use of transparency between frames, which says nothing of the film
+        is_clear = has_alpha(image) and any(
+            np.array(page.convert("RGBA"))[..., 3].min() < 255 for page in _pages(image)
+        )
+        video.width, video.height, video.pix_fmt = image.width, image.height, "rgba" if is_clear else "rgb24"
         video.codec_context.time_base = video.time_base = Fraction(1, _TICKS)
         ticks: dict[int | None, int] = {}
         for frame in itertools.chain(_decode_frames(image, video.pix_fmt), [None]):
@@ -122,21 +126,26 @@ def decode_animation(key: tuple[str, int, int]) -> IO[bytes]:
     return clip
 
 
-def _decode_frames(image: Image.Image, pix_fmt: str) -> Iterator[av.VideoFrame]:
-    tick = Fraction(0)
+def _pages(image: Image.Image) -> Iterator[Image.Image]:
+    """The frames of an animation one after the other, decoded, without a PNG's picture for readers of stills."""
     try:
         for number, page in enumerate(ImageSequence.Iterator(image)):
-            if number == 0 and image.info.get("default_image"):
-                continue  # what a PNG shows where animations are not known
-            page.load()  # WebP and AVIF tell a frame's duration once it is decoded
-            ticks = (Fraction(page.info.get("duration") or 0) / 1000 or _DEFAULT_SECONDS) * _TICKS
-            pixels = np.array(page.convert("RGBA" if pix_fmt == "rgba" else "RGB"))
-            frame = av.VideoFrame.from_ndarray(pixels, format=pix_fmt)
-            frame.pts, frame.duration, frame.time_base = round(tick), round(ticks), Fraction(1, _TICKS)
-            yield frame
-            tick += ticks
+            if number or not image.info.get("default_image"):
+                page.load()  # WebP and AVIF tell a frame's duration once it is decoded
+                yield page
     except (EOFError, SyntaxError, ValueError) as error:
         raise OSError(str(error)) from error
+
+
+def _decode_frames(image: Image.Image, pix_fmt: str) -> Iterator[av.VideoFrame]:
+    tick = Fraction(0)
+    for page in _pages(image):
+        ticks = (Fraction(page.info.get("duration") or 0) / 1000 or _DEFAULT_SECONDS) * _TICKS
+        pixels = np.array(page.convert("RGBA" if pix_fmt == "rgba" else "RGB"))
+        frame = av.VideoFrame.from_ndarray(pixels, format=pix_fmt)
+        frame.pts, frame.duration, frame.time_base = round(tick), round(ticks), Fraction(1, _TICKS)
+        yield frame
+        tick += ticks
 
 
 def has_alpha(image: Image.Image) -> bool:

@@ -135,6 +135,7 @@ def _shows_first_page(source: Path, output: Path) -> None:
 def _is_same_film(source: Path, output: Path) -> None:
     assert media.is_video(source)
     assert not media.is_picture(source)
+    assert not media.probe(source).has_alpha
     assert [round(1000 * time) for time in shown_times(output)] == [0, 100, 140, 390]
     assert round(1000 * media.probe(output).duration_seconds) == sum(_DURATIONS_MS)
     for number, frame in enumerate(media.read_frames(output)):
