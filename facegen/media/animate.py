@@ -132,9 +132,11 @@ def _mapped(graph: av.filter.Graph) -> Iterator[tuple[int, av.VideoFrame]]:
 def _add_comment(path: Path, kind: str, comment: bytes, *, is_clear: bool) -> None:
     """Puts the comment where the format has a place for it: a GIF's comment block, a WebP's XMP."""
     data = path.read_bytes()
+    if kind == "gif" and not comment:
+        return
     if kind == "gif":
         size = 3 * 2 ** ((data[10] & 7) + 1) if data[10] & 0x80 else 0
-        block = b"\x21\xfe" + bytes([len(comment)]) + comment + b"\0"
+        block = b"\x21\xfe" + bytes([len(comment[:255])]) + comment[:255] + b"\0"
         path.write_bytes(data[: 13 + size] + block + data[13 + size :])
         return
     xmp = _XMP % comment

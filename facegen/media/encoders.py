@@ -2,7 +2,8 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from facegen.encoding import PRESETS, EncodeOptions
@@ -40,6 +41,8 @@ class Encoder:
     """Pixel formats without transparency that it takes, the first that suits a video first."""
     clear_formats: tuple[str, ...] = ()
     """Those with transparency."""
+    is_square: bool = False
+    """Frames are brought to square pixels: neither the codec nor, as it is written here, the container states others."""
     segments: str = "nut"
     """Format of its segments: NUT, which keeps exact times, where it takes the codec."""
 
@@ -54,6 +57,13 @@ class Encoder:
         depth = [name for name in offered if name.endswith("10le") == is_deep] or list(offered)
         full = [name for name in depth if not (is_odd and "420" in name)]
         return (full or depth)[0]
+
+    def written_like(self, like: VideoInfo) -> VideoInfo:
+        """The video that is written for one that is read."""
+        if not self.is_square:
+            return like
+        height, width = like.size_hw
+        return replace(like, width=width, height=height, pixel_aspect=Fraction(1))
 
     def options(self, encode: EncodeOptions, like: VideoInfo) -> dict[str, str]:
         """Options of libav for a quality on the scale of x264 and an effort in its words."""
@@ -165,7 +175,8 @@ def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: Vi
             f"Expected .webm, .mkv or .mov with vp9 or prores for transparency, found {encoder.title} in "
             f"{display_name(output)}: change its ending, or leave --transparency out."
         )
-    return encoder
+    states_pixels = kind in ("mp4", "mov") or encoder.codec in ("libx264", "libx265")
+    return encoder if states_pixels else replace(encoder, is_square=True)
 
 
 def check_animation(output: str | os.PathLike[str], seconds: float) -> None:

@@ -97,6 +97,13 @@ class Frame:
         native = convert(rgb, pix_fmt, color, from_rgb=True)
         return cls(native, index=index, pts=pts, time_base=time_base, duration=duration, color=color)
 
+    def to_size(self, height: int, width: int) -> "Frame":
+        """The frame with other stored pixels, as displayed in the same shape."""
+        native = self.native.reformat(width=width, height=height)
+        alpha = None if self.alpha is None else cv2.resize(self.alpha, (width, height), interpolation=cv2.INTER_LINEAR)
+        stretch = Fraction(self.native.width * height, self.native.height * width)
+        return self.replace(native=native, alpha=alpha, pixel_aspect=self.pixel_aspect * stretch)
+
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width as displayed, in square pixels."""

@@ -171,7 +171,9 @@ def join_segments(
             f"Expected at least one frame to write to {display_name(output)}, found none: widen the range of time."
         )
     kind = CONTAINERS[target.suffix.lower()]
-    notices = _picture_notices(kind, like, encode, find_encoder(encode, target, like))
+    encoder = find_encoder(encode, target, like)
+    notices = _picture_notices(kind, like, encode, encoder)
+    like = encoder.written_like(like)
     notices += survey_picture(like.path).notices if like.path else ()
     if kind in ANIMATIONS:
         comment = (metadata or {}).get("comment", "")
@@ -244,6 +246,10 @@ def _picture_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder:
             *notices,
             *(["High dynamic range was brought to that of an ordinary screen."] if like.color.hdr else []),
         ]
+    if encoder.is_square and like.size_hw != (like.height, like.width):
+        notices.append(
+            f"Written in square pixels, {like.size_hw[1]} x {like.size_hw[0]}: {encoder.title} in {kind} has no others."
+        )
     is_deep = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha).endswith("10le")
     if like.bit_depth > 8 and not is_deep:
         notices.append(f"{encoder.title} was written in 8 bit, the clip has {like.bit_depth}.")
@@ -326,7 +332,7 @@ def _copy_video_stream(
     stream = container.add_stream_from_template(source, opaque=True)
     stream.time_base = like.time_base
     context = stream.codec_context
-    context.framerate = like.frame_rate
+    context.framerate, context.sample_aspect_ratio = like.frame_rate, like.pixel_aspect
     context.color_primaries, context.color_trc = like.color.primaries, like.color.transfer
     context.colorspace = like.color.matrix
     if context.name in ("hevc", "libx265") and kind in ("mp4", "mov"):

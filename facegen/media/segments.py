@@ -114,7 +114,9 @@ class SegmentWriter:
         depth: int = 8,
         output: Path | None = None,
     ) -> None:
-        self.folder, self._like, self._segment_frames = folder, like, segment_frames
+        self.folder, self._segment_frames = folder, segment_frames
+        self._read_hw, self._like = (like.height, like.width), encoder.written_like(like)
+        like = self._like
         self._encoder, self._options = encoder, encoder.options(encode, like)
         self._pix_fmt = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha)
         # NUT has no place for the transparency of VP9; its times are in milliseconds then, as in the output
@@ -147,9 +149,8 @@ class SegmentWriter:
 
     def write(self, frame: Frame) -> None:
         """Hands a frame to the encoder; waits while the queue is full. Frames come in order of display."""
-        expected = (self._like.height, self._like.width)
-        if frame.stored_hw != expected:
-            raise ValueError(f"Expected frames of {expected}, found one of {frame.stored_hw}.")
+        if frame.stored_hw != self._read_hw:
+            raise ValueError(f"Expected frames of {self._read_hw}, found one of {frame.stored_hw}.")
         self._put(frame)
         if self._error is not None:
             raise self._error
@@ -183,6 +184,8 @@ class SegmentWriter:
         if self._container is None:
             self._open_segment(frame)
         assert self._container is not None
+        if frame.stored_hw != (self._like.height, self._like.width):
+            frame = frame.to_size(self._like.height, self._like.width)
         native = frame.native
         if self._pix_fmt.startswith("yuva"):
             native = _add_alpha(frame, self._pix_fmt)

@@ -84,6 +84,11 @@ def _keeps_aspect(source: Path, output: Path) -> None:
     assert np.abs(_picture(source, 3) - _picture(output, 3)).mean() < 12
 
 
+def _shows_the_same(source: Path, output: Path) -> None:
+    assert media.probe(output).size_hw == media.probe(source).size_hw
+    assert np.abs(_picture(source, 3) - _picture(output, 3)).mean() < 12
+
+
 def _picture(path: Path, index: int) -> np.ndarray:
     return media.read_frame_at(path, index=index).image_rgb.astype(np.float32)
 
@@ -227,7 +232,7 @@ ROWS: tuple[Row, ...] = (
         suffix=".mkv",
     ),
     Row(
-        input="the same into .mp4",
+        input="such names and fonts into .mp4",
         result="language and time code kept",
         said="Left out, as the output has no place for it: attached files (font.ttf",
         make=_with_extras,
@@ -239,6 +244,14 @@ ROWS: tuple[Row, ...] = (
         make=lambda folder: write_faces(folder / "half.mp4", size_wh=(128, 256), aspect=Fraction(2)),
         check=_keeps_aspect,
         jobs=("swap",),
+    ),
+    Row(
+        input="the same into .webm",
+        result="square pixels, as WebM is written without others",
+        said="Written in square pixels, 256 x 256",
+        make=lambda folder: write_faces(folder / "wide.mp4", size_wh=(180, 256), aspect=Fraction(64, 45)),
+        check=_shows_the_same,
+        suffix=".webm",
     ),
     *(
         Row(

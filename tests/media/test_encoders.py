@@ -94,6 +94,13 @@ def test_an_animation_shows_the_same_at_the_same_times(kind: str, tmp_path: Path
     assert np.abs(frames[0].image_rgb.astype(float) - next(read_frames(path)).image_rgb).mean() < 10
 
 
+def test_an_animation_needs_no_comment(tmp_path: Path) -> None:
+    path = named("plain").write(tmp_path)
+    for kind in ANIMATIONS:
+        write_video(tmp_path / f"out.{kind}", read_frames(path), probe(path))
+        assert len(frame_times(tmp_path / f"out.{kind}")[0]) == 12
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [(".webm", "vp9"), (".mov", "prores"), (".mkv", "vp9"), (".webp", "png")])
 def test_transparency_is_kept_where_it_is_asked_for(suffix: str, codec: str, tmp_path: Path) -> None:
     output = tmp_path / f"out{suffix}"
