@@ -29,6 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def info(clip: Clip, as_json: AsJson = False) -> None:
     """Say what a clip is: size, timing, colour, streams."""
     from facegen.media import frame_times, probe
+    from facegen.media.packets import survey_picture
 
     found = probe(clip)
     times, time_base = frame_times(clip)
@@ -49,7 +50,7 @@ def info(clip: Clip, as_json: AsJson = False) -> None:
         "sound": [f"{s.codec}, {s.sample_rate} Hz, {s.channels} channels, {s.language or 'und'}" for s in found.audio],
         "subtitles": [f"{s.codec}, {s.language or 'und'}" for s in found.subtitles],
         "tags": found.metadata,
-        "notices": list(found.notices),
+        "notices": [*found.notices, *survey_picture(clip).notices],
     }
     if as_json:
         typer.echo(json.dumps(described, indent=2, ensure_ascii=False))

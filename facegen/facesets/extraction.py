@@ -27,6 +27,7 @@ from facegen.facesets.jobs import EXTRACT
 from facegen.facesets.record import FaceRecord
 from facegen.jobs import Progress, Run
 from facegen.jobs.pipeline import Pipeline
+from facegen.media.packets import survey_picture
 
 PIECE_FRAMES = 1000
 """Frames of a video between two notes of how far the work came; also what is kept in memory of its faces."""
@@ -201,6 +202,8 @@ class _Extraction:
         if begin >= place.length:
             self.skipped.append(f"{place.label} was done before; nothing was added for it.")
             return
+        if place.video is not None:
+            self.skipped += survey_picture(place.video).notices
         step = PIECE_FRAMES if place.video else PIECE_PICTURES
         for first in range(begin, place.length, step):
             last = min(first + step, place.length)

@@ -62,7 +62,7 @@ def _joined_parts(folder: Path) -> Path:
 
 def _parts_follow_each_other(source: Path, output: Path) -> None:
     if output.is_dir():
-        assert len(list(output.glob("*.jpg"))) == 16
+        assert len(list(output.glob("*_0.*"))) == 16
         return
     times = shown_times(output)
     assert len(times) == 16
@@ -197,7 +197,7 @@ ROWS: tuple[Row, ...] = (
         said="The picture changes its size on the way, from 192 x 192 to 96 x 96",
         make=_joined_parts,
         check=_parts_follow_each_other,
-        jobs=("rewrite", "swap"),
+        jobs=("rewrite", "swap", "extract"),
     ),
     Row(
         input="MPEG-TS with one lost packet of sound",
