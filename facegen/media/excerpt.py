@@ -4,11 +4,14 @@ import bisect
 import itertools
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import av
+import av.error
 
 from facegen.media.info import read_origin
+from facegen.media.packets import read_packets
 from facegen.media.source import local_url, open_input, translate_read_errors, translate_write_errors
 
 
@@ -39,8 +42,8 @@ def cut_sound(path: str | os.PathLike[str], output: Path, spans: Sequence[tuple[
             for stream in streams:
                 copies[stream.index].metadata.update(stream.metadata)
             origin = float(read_origin(source))
-            for packet in source.demux(streams):
-                if not packet.size or packet.dts is None or packet.pts is None:
+            for packet in read_packets(source, streams, path):
+                if packet.dts is None or packet.pts is None:
                     continue
                 seconds = float(packet.pts * packet.time_base) - origin
                 span = bisect.bisect_right(begins, seconds) - 1
@@ -49,4 +52,5 @@ def cut_sound(path: str | os.PathLike[str], output: Path, spans: Sequence[tuple[
                 offset = round((earlier[span] + origin) / packet.time_base)
                 packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
                 packet.stream = copies[packet.stream.index]
-                target.mux_one(packet)
+                with suppress(av.error.InvalidDataError, av.error.ArgumentError):  # a damaged packet is left out
+                    target.mux_one(packet)
