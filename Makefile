@@ -12,7 +12,7 @@ LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
 APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help app install test check bench clean
+.PHONY: help app install test check bench pictures examples clean
 
 help:
 	@echo "make app      start the studio on http://127.0.0.1:$(PORT) (PORT=...)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test     run the tests"
 	@echo "make check    ruff and mypy"
 	@echo "make bench    measure (NAME=... for one benchmark)"
+	@echo "make pictures take the screenshots of README and docs anew (examples: what the studio shows first)"
 	@echo "make clean    remove .venv and caches"
 
 app: install
@@ -38,6 +39,12 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(NAME)
+
+pictures: $(VENV)/.installed-dev
+	FACEGEN_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser/test_walk.py
+
+examples: $(VENV)/.installed-dev
+	$(BIN)/python docs/make_examples.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -123,7 +123,7 @@ def studio(environment: dict[str, str]) -> tuple[tuple[float, float], tuple[floa
         try:
             page = _wait_for_page(process, port, started)
             client = Client(f"http://127.0.0.1:{port}", verbose=False)
-            sources, target = client.predict("collins_to_hopper", api_name="/example")
+            sources, target = client.predict("ada_to_bea", api_name="/example")
             files = [handle_file(path) for path in sources], handle_file(target)
             client.predict(*files, None, None, 0, True, api_name="/swap_preview")
             return page, (time.perf_counter() - started, _cpu_seconds(process))

@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import psutil
+from skimage import data
 
 from benchmarks.report import report
 from facegen import media
 from facegen.talk import TalkPipeline, TalkRequest
-from facegen.ui.examples import portrait_path
 
 _RATE = 16000
 
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
 
 def _head(path: Path) -> str:
     """A public-domain portrait, 512x512, whose face is 200 pixels wide."""
-    whole = media.read_picture(portrait_path("astronaut"))
+    whole = data.astronaut()
     head = cv2.resize(whole[0:236, 106:342], (512, 512), interpolation=cv2.INTER_CUBIC)
     media.write_picture(path, head)
     return str(path)

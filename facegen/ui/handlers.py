@@ -3,14 +3,16 @@
 import functools
 import html
 import inspect
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from facegen.errors import Cancelled, FacegenError, InputError
+from facegen.errors import FacegenError, InputError
 from facegen.jobs import Run, RunStatus
+from facegen.ui.sentences import for_browser
 
 CONSENT = (
     "I have the consent of everyone whose face I use here, and I will not use the results to deceive or to harm anyone."
@@ -28,29 +30,31 @@ class Shell:
     """Ticked once a visit; every event that makes something takes it as an input."""
 
 
+class ConsentError(InputError):
+    """Something was to be made without consent; what was asked for goes on once the box is ticked."""
+
+
 def require_consent(consent: object) -> None:
     """Hold a request that makes something against the consent of its visit.
 
     Raises:
-        InputError: it was not given.
+        ConsentError: it was not given.
     """
     if consent is not True:
-        raise InputError(
+        raise ConsentError(
             "Expected your consent, found it missing; tick the sentence at the top (or pass consent=True)."
         )
 
 
 def show_errors(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Show a FacegenError of an event handler as a notice and in its status text; anything else surfaces as a bug.
+    """Show a FacegenError of an event handler in its status card; anything else surfaces as a bug.
 
     Args:
         outputs: how many outputs the event has; the first one is the status (HTML), the others keep what they show.
     """
 
     def refused(error: FacegenError) -> Any:
-        sentence = str(error)
-        gr.Warning(html.escape(sentence), title="Stopped" if isinstance(error, Cancelled) else "Not possible")
-        card = notice(sentence)
+        card = ask_consent() if isinstance(error, ConsentError) else notice(str(error))
         return card if outputs == 1 else (card, *[gr.skip() for _ in range(outputs - 1)])
 
     def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,13 +111,30 @@ def api_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def notice(sentence: str) -> str:
-    """A refusal as a card (HTML)."""
-    return f'<div class="fg-status notice" role="alert"><div class="fg-text">{html.escape(sentence)}</div></div>'
+    """A refusal as a card (HTML), which the page brings into sight."""
+    words = html.escape(for_browser(sentence))
+    return (
+        f'<div class="fg-status notice" role="alert" data-at="{time.time()}"><div class="fg-text">{words}</div></div>'
+    )
+
+
+def ask_consent() -> str:
+    """The refusal for want of consent (HTML); the page marks the box, and presses the button again once it is ticked."""
+    return (
+        f'<div class="fg-status notice" role="alert" data-needs="consent" data-at="{time.time()}"><div class="fg-text">'
+        "Your consent is missing: tick the marked box, and this goes on by itself.</div></div>"
+    )
 
 
 def note(sentence: str) -> str:
     """A plain remark as a card (HTML)."""
     return f'<div class="fg-status" role="status"><div class="fg-text">{html.escape(sentence)}</div></div>'
+
+
+def starting() -> str:
+    """A status from the click until its run is there (HTML)."""
+    bar = progress_bar(0.0)
+    return f'<div class="fg-status queued" role="status"><div class="fg-line"><b>Starting …</b></div>{bar}</div>'
 
 
 def step(number: int, title: str, hint: str = "") -> str:
@@ -132,11 +153,14 @@ def progress_card(status: RunStatus, words: str = "") -> str:
     facts += [status.rate] if status.rate and status.state in ("running", "done") else []
     facts += [f"{duration(status.eta_seconds)} left"] if status.eta_seconds is not None else []
     spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts)
+    text = for_browser(words or status.text)
+    if status.is_active and not status.progress and not text:
+        text = "The models are being loaded …"
     bar = progress_bar(status.progress) if status.is_active else ""
     return (
         f'<div class="fg-status {status.state}" role="status" data-state="{status.state}"><div class="fg-line">'
         f"<b>{status.state.capitalize()}</b>{spans}</div>"
-        f'<div class="fg-text">{html.escape(words or status.text)}</div>{bar}</div>'
+        f'<div class="fg-text">{html.escape(text)}</div>{bar}</div>'
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import ResourceError
-from facegen.ui import endpoints, theme
+from facegen.ui import endpoints, page, theme
 from facegen.ui.handlers import CONSENT, Shell
 from facegen.ui.services import Services, StudioSettings, Visitor
 from facegen.ui.tabs import faceset, generate, models, runs, swap, talk, train, verify
@@ -27,7 +27,7 @@ def build_studio(settings: StudioSettings | None = None) -> gr.Blocks:
 
 
 def _page(services: Services) -> gr.Blocks:
-    with gr.Blocks(title="facegen", analytics_enabled=False, delete_cache=_CACHE_SECONDS) as studio:
+    with gr.Blocks(title=page.TITLE, analytics_enabled=False, delete_cache=_CACHE_SECONDS) as studio:
         visitor = gr.State(Visitor(), delete_callback=services.forget)
         gr.HTML(theme.HEADER)
         consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
@@ -47,8 +47,8 @@ def _page(services: Services) -> gr.Blocks:
                 runs_timer = runs.build(services, shell, runs_tab)
             with gr.Tab("Models", id="models") as models_tab:
                 models.build(services, models_tab)
-            with gr.Tab("Verify", id="verify"):
-                verify.build(services)
+            with gr.Tab("Verify", id="verify") as verify_tab:
+                verify.build(services, verify_tab)
         timers = [faceset_timer, train_timer, runs_timer]
         tabs.select(_only_when_seen, None, timers, show_progress="hidden", api_visibility="private")
         endpoints.build(services, visitor)
@@ -111,6 +111,9 @@ def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
         "max_file_size": f"{services.settings.max_upload_mb}mb",
         "theme": theme.studio_theme(),
         "css": theme.CSS,
+        "head": page.HEAD,
+        "favicon_path": page.ICON,
+        "app_kwargs": {"middleware": page.middleware()},
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

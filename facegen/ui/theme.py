@@ -164,6 +164,9 @@ CSS = """
 .dark .fg-consent { border-color: var(--primary-800) !important; background: var(--primary-950) !important; }
 .fg-consent label span { font-weight: 500; white-space: normal; }
 
+.fg-consent.missing { border-color: #c2410c !important; outline: 3px solid #c2410c; outline-offset: 2px; }
+.dark .fg-consent.missing { border-color: #f0937e !important; outline-color: #f0937e; }
+
 .fg-step { display: flex; align-items: baseline; gap: 10px; margin: 10px 0 -4px; }
 .fg-step b { flex: none; width: 24px; height: 24px; border-radius: 50%; background: var(--primary-600); color: #fff;
   font-size: .8rem; line-height: 24px; text-align: center; align-self: center; }
@@ -180,6 +183,11 @@ CSS = """
 .fg-bar { height: 8px; border-radius: 4px; background: var(--neutral-200); overflow: hidden; margin-top: 10px; }
 .dark .fg-bar { background: var(--neutral-800); }
 .fg-bar i { display: block; height: 100%; border-radius: 4px; background: var(--primary-600); transition: width .4s; }
+/* whoever waits sees that something goes on, however long a step takes */
+.fg-status.running .fg-bar, .fg-status.queued .fg-bar { position: relative; }
+.fg-status.running .fg-bar::after, .fg-status.queued .fg-bar::after { content: ""; position: absolute; inset: 0; width: 30%;
+  background: linear-gradient(90deg, transparent, rgb(255 255 255 / .55), transparent); animation: fg-sweep 1.4s linear infinite; }
+@keyframes fg-sweep { from { transform: translateX(-100%); } to { transform: translateX(340%); } }
 .fg-status.failed, .fg-status.notice { border-color: #e3b5aa; background: #fdf4f1; color: #7c2412; }
 .dark .fg-status.failed, .dark .fg-status.notice { border-color: #6b3529; background: #2a1712; color: #f3b3a4; }
 .fg-status.done { border-color: var(--primary-300); background: var(--primary-50); }
@@ -272,6 +280,22 @@ footer .divider { display: none; }
   #generate-columns > .column { display: contents; }
   #generate-face { order: -1; position: sticky !important; top: 0; z-index: 60; height: 250px !important;
     box-shadow: 0 6px 10px -6px rgb(0 0 0 / .35); }
+}
+@media (max-width: 640px) {
+  /* what was made comes first, as it does on a wide screen */
+  #swap-columns, #talk-columns, #faceset-columns, #flow-columns { gap: 14px !important; }
+  #swap-columns > .column, #talk-columns > .column, #faceset-columns > .column, #flow-columns > .column, #swap-look {
+    display: contents; }
+  #swap-compare, #talk-shown, #faceset-gallery, #flow-preview { order: -1; }
+  #talk-shown .block { height: 190px !important; }
+  #flow-preview { height: 230px !important; }
+  #swap-compare { height: 270px !important; }
+  #faceset-gallery { height: 220px !important; }
+  /* consent lies where one presses Run until it is given */
+  .fg-consent:not(:has(input:checked)) { position: fixed !important; inset: auto 0 0 0; z-index: 90; border-radius: 0 !important;
+    padding: 8px 14px !important; box-shadow: 0 -4px 10px -6px rgb(0 0 0 / .35); }
+  .fg-consent:not(:has(input:checked)) label span { font-size: .82rem; line-height: 1.3; }
+  body:has(.fg-consent input:not(:checked)) .gradio-container { padding-bottom: 90px !important; }
 }
 @media (pointer: coarse) {
   input[type="range"]::-webkit-slider-thumb { width: 26px !important; height: 26px !important;

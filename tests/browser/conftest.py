@@ -1,13 +1,18 @@
 """A real Chromium, a real studio, and a page that notes whom it asks."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.studio_process import StudioProcess, studio_process
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+WAIT_MS = 120_000
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--headless",
@@ -46,3 +51,33 @@ def chromium() -> Iterator[object]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: "Browser", studio: StudioProcess) -> Iterator[Callable[..., "Page"]]:
+    """Open the studio; at the end no page may have asked anybody but the studio, or have met an error of its own."""
+    from playwright.sync_api import expect
+
+    asked: list[str] = []
+    failed: list[str] = []
+    pages: list[Page] = []
+
+    def listen(message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            failed.append(message.text)
+
+    def open_at(width: int = 1280, height: int = 900, scheme: str = "light") -> "Page":
+        page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        page.on("console", listen)
+        page.goto(studio.url)
+        expect(page.locator("#consent")).to_be_visible(timeout=WAIT_MS)
+        pages.append(page)
+        return page
+
+    yield open_at
+    for page in pages:
+        page.close()
+    assert [url for url in asked if not url.startswith((studio.url, "data:", "blob:"))] == []
+    assert failed == []

@@ -80,3 +80,11 @@ def test_nothing_is_fetched_from_elsewhere(studio) -> None:
     look = theme.studio_theme()
     assert "http" not in theme.CSS + theme.HEADER
     assert not [sheet for sheet in look._stylesheets if "http" in sheet]
+
+
+def test_no_component_offers_to_share() -> None:
+    """gr.Audio, gr.Video and others bring a button that hands a file to a public site."""
+    for block in build_studio().blocks.values():
+        names = [button for button in getattr(block, "buttons", None) or [] if isinstance(button, str)]
+        assert "share" not in names, f"{type(block).__name__} {getattr(block, 'label', '')}"
+        assert getattr(block, "show_share_button", None) is not True

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
-    return Examples(tmp_path_factory.mktemp("examples")).files("collins_to_hopper")
+    return Examples(tmp_path_factory.mktemp("examples")).files("ada_to_bea")
 
 
 def _visitor(studio: StudioProcess, folder: Path) -> Client:

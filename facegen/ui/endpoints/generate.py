@@ -45,13 +45,13 @@ def endpoints(services: Services) -> list[Endpoint]:
         Endpoint(
             function=generate_sweep,
             inputs=[*values, gr.Textbox(label="across"), gr.Textbox(label="down")],
-            outputs=[gr.Image(format="png")],
+            outputs=[gr.Image(format="png", buttons=[])],
             queue="faces",
         ),
         Endpoint(
             function=generate_edit,
             inputs=[gr.File(label="photo"), *values[:2], consent()],
-            outputs=[gr.Image(format="png"), gr.JSON()],
+            outputs=[gr.Image(format="png", buttons=[]), gr.JSON()],
             queue="faces",
         ),
     ]

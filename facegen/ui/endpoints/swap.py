@@ -69,13 +69,13 @@ def endpoints(services: Services) -> list[Endpoint]:
         Endpoint(
             function=swap_preview,
             inputs=[*request(), gr.Number(0, label="frame"), consent()],
-            outputs=[gr.Image(format="png"), gr.Image(format="png")],
+            outputs=[gr.Image(format="png", buttons=[]), gr.Image(format="png", buttons=[])],
             queue="look",
         ),
         Endpoint(
             function=find_people,
             inputs=[gr.File(label="target"), consent(), gr.Textbox("auto", label="detector")],
-            outputs=[gr.Gallery(), gr.JSON()],
+            outputs=[gr.Gallery(buttons=[]), gr.JSON()],
             queue="look",
         ),
         Endpoint(function=example, inputs=[gr.Textbox(label="name")], outputs=[files("sources"), gr.File()]),

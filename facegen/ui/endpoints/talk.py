@@ -51,7 +51,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         Endpoint(
             function=talk_preview,
             inputs=[*request(), gr.Number(0, label="seconds"), consent()],
-            outputs=[gr.Image(format="png")],
+            outputs=[gr.Image(format="png", buttons=[])],
             queue="look",
         ),
         Endpoint(

@@ -57,7 +57,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         gr.JSON(label="settings: TrainSettings by name, the task's own as task.NAME"),
         consent(),
     ]
-    status = [gr.JSON(), gr.Image(format="png"), gr.File(file_count="multiple")]
+    status = [gr.JSON(), gr.Image(format="png", buttons=[]), gr.File(file_count="multiple")]
     verbs = gr.Textbox(label="verb: save, pause, resume, export or stop")
     return [
         Endpoint(function=train_start, inputs=request, outputs=[gr.JSON()]),

@@ -7,7 +7,9 @@ import gradio as gr
 
 from facegen.errors import InputError
 from facegen.provenance import Report, verify
+from facegen.ui.examples import EXAMPLE_CLICK, example_cards
 from facegen.ui.handlers import note, show_errors
+from facegen.ui.page import PREVIEW
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services
 
 _ASK = "Drop a picture or video: its signature, its invisible watermark and its metadata are looked at."
@@ -18,24 +20,40 @@ _CAVEAT = (
 )
 
 
-def build(services: Services) -> None:
-    """Lay out the tab and wire it; `services` is not needed, since a look at a file leaves nothing behind."""
+def build(services: Services, tab: gr.Tab) -> None:
+    """Lay out the tab and wire it; it opens on a picture of the examples, whose report is made when the tab is."""
+    example = str(services.examples.file(PREVIEW))
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
             file = gr.File(
                 label="A picture or video", file_types=[*PICTURE_SUFFIXES, *VIDEO_SUFFIXES], elem_id="verify-file"
             )
+            cards = example_cards([("swap.mp4", "A swap of facegen", ("ada", "bea"))])
+            examples = gr.HTML(f'<div class="fg-hint">No file at hand?</div>{cards}', js_on_load=EXAMPLE_CLICK)
             gr.HTML(f'<div class="fg-hint">{_CAVEAT}</div>')
         with gr.Column(scale=2, min_width=300):
             words = gr.HTML(note(_ASK), elem_id="verify-report")
+            shown = gr.Image(
+                example, label="An example", interactive=False, height=240, buttons=[], elem_id="verify-example"
+            )
 
     @show_errors(1)
     def look(path: str | None) -> str:
         return report_card(verify_file(path))
 
+    def use_example(event: gr.EventData) -> str:
+        return str(services.examples.file(event.example))
+
     quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
-    file.upload(look, file, words, **quiet)
-    file.clear(lambda: note(_ASK), None, words, show_progress="hidden", **quiet)
+    file.change(
+        lambda path: (look(path) if path else note(_ASK), gr.Image(visible=False)), file, [words, shown], **quiet
+    )
+    examples.click(use_example, None, file, **quiet)
+    seen = gr.State(False)
+    tab.select(
+        lambda path, is_seen: (gr.skip() if path or is_seen else look(example), True), [file, seen], [words, seen],
+        show_progress="hidden", **quiet,
+    )  # fmt: skip
 
 
 def report_card(report: Report) -> str:

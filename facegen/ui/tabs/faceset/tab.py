@@ -7,6 +7,7 @@ import gradio as gr
 
 from facegen.errors import InputError
 from facegen.facesets.choices import CLEAN_REASONS, MASKS, SORT_KEYS, ExtractOptions
+from facegen.ui.examples import EXAMPLE_CLICK, FACESET, example_cards
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors, step
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
@@ -16,6 +17,7 @@ from facegen.ui.tabs.faceset import facesets as work
 MATTER = ("face_type", "size", "every", "min_face_px")
 MORE = ("min_sharpness", "max_faces", "person_distance", "format", "jpeg_quality", "detector")
 LABELS = {"face_type": "How much is shown", "every": "Every so many frames", "min_face_px": "Smallest face (pixels)"}
+_FIRST_WORDS = "You see an example: faces cut out of a clip of two people whom facegen drew. Nobody in it exists."
 _SECONDS = 1.5
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _BUSY: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
@@ -29,7 +31,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
     """
     timer = gr.Timer(_SECONDS, active=False)
     run_name, number, proposals = gr.State(""), gr.State(0), gr.State([])
-    with gr.Row(elem_classes="fg-columns"):
+    with gr.Row(elem_classes="fg-columns", elem_id="faceset-columns"):
         with gr.Column(scale=2, min_width=300):
             gr.HTML(step(1, "Cut faces out", "Videos, pictures; several at once."))
             files = gr.File(
@@ -37,6 +39,12 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                 file_count="multiple",
                 file_types=[*VIDEO_SUFFIXES, *PICTURE_SUFFIXES],
                 elem_id="faceset-files",
+            )
+            example = gr.HTML(
+                '<div class="fg-hint">No files at hand? Take a clip of two people who do not exist:</div>'
+                + example_cards([("two.mp4", "Two people, one clip", ("bea", "carl"))]),
+                js_on_load=EXAMPLE_CLICK,
+                elem_id="faceset-example",
             )
             name = gr.Textbox("faces", label="Name of the faceset", max_length=64, elem_id="faceset-name")
             person = gr.File(
@@ -56,8 +64,8 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                     elem_id="faceset-others",
                 )
                 more = widgets(ExtractOptions, MORE, labels={})
+            status = gr.HTML(note("Add videos or pictures, or take the example."), elem_id="faceset-status")
             extract = gr.Button("Cut faces out", variant="primary", elem_id="faceset-extract")
-            status = gr.HTML(note("Nothing is being cut out."), elem_id="faceset-status")
         with gr.Column(scale=3, min_width=300):
             gr.HTML(step(2, "Look and sort"))
             with gr.Row():
@@ -69,8 +77,8 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                 before = gr.Button("◀", min_width=60)
                 after = gr.Button("▶", min_width=60)
                 about = gr.Button("Spread", min_width=90, elem_id="faceset-info")
-            words = gr.HTML(note("Choose a faceset."), elem_id="faceset-words")
-            gallery = _gallery("Faces", "faceset-gallery")
+            words = gr.HTML(note(_FIRST_WORDS), elem_id="faceset-words")
+            gallery = _gallery("Faces", "faceset-gallery", first=_example_faces(services))
             spread = gr.Image(
                 label="Spread", show_label=False, visible=False, interactive=False, buttons=["fullscreen"]
             )
@@ -78,6 +86,11 @@ def build(services: Services, shell: Shell) -> gr.Timer:
             brush.build(services, shell, chosen, words)
             tools.build(services, shell, chosen, words)
     pages = {"words": words, "gallery": gallery, "number": number}
+
+    def use_example(event: gr.EventData) -> list[str]:
+        return [str(services.examples.file(event.example))]
+
+    example.click(use_example, None, files, **_QUIET)
     _wire_extraction(
         services, shell, timer, run_name, (files, name, person, others, basic, more), extract, status, chosen, pages
     )
@@ -87,11 +100,15 @@ def build(services: Services, shell: Shell) -> gr.Timer:
     return timer
 
 
-def _gallery(label: str, name: str, *, is_visible: bool = True) -> gr.Gallery:
+def _gallery(label: str, name: str, *, is_visible: bool = True, first: list[str] | None = None) -> gr.Gallery:
     return gr.Gallery(
-        label=label, columns=6, height=360, object_fit="contain", allow_preview=False, interactive=False, elem_id=name,
+        first, label=label, columns=6, height=360, object_fit="contain", allow_preview=False, interactive=False, elem_id=name,
         elem_classes="fg-faces", show_label=False, visible=is_visible, buttons=[],
     )  # fmt: skip
+
+
+def _example_faces(services: Services) -> list[str]:
+    return [str(services.examples.file(name)) for name in FACESET]
 
 
 def _none() -> gr.Gallery:
@@ -124,7 +141,7 @@ def _tools() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
 def _page(services: Services, visitor: Visitor, name: str | None, number: int, said: str = "") -> tuple[Any, Any, int]:
     """Words, tiles and the number of a page that exists."""
     if not name:
-        return note("Choose a faceset, or cut faces out of a video."), [], 0
+        return note(_FIRST_WORDS), _example_faces(services), 0
     faceset = work.open_faceset(services, visitor, name)
     last = max(0, (len(faceset) - 1) // work.PAGE)
     number = min(max(number, 0), last)

@@ -31,6 +31,12 @@ MOST_AT_ONCE = 16
 _SHOWN_PX = 384
 _FACES_KEPT = 64
 _SQUARE_STEPS = 5
+VARIED = ("hair", "background")
+"""Sliders whose values vary with the seed until somebody moves them."""
+_CHEEKS = (slice(80, 100), slice(40, 88))
+"""Rows and columns of a drawing of 128 pixels that show skin."""
+_FAIR, _DARK = 150.0, 95.0
+"""Luminance of skin on which any hair looks grown, and on which only dark hair does."""
 Changes = tuple[int, float, tuple[tuple[str, float], ...]]
 """The face mixed in, how much of it, and the further sliders."""
 _UNCHANGED: Changes = (0, 0.0, ())
@@ -51,6 +57,24 @@ class FaceSpec:
     """The photograph that is edited."""
     encoded: "EncodedPhoto | None" = None
     """Its face."""
+    varied: tuple[str, ...] = ()
+    """Sliders that nobody touched: each seed has its own value of them."""
+
+    @property
+    def file_stem(self) -> str:
+        """What a file of it is called: seed, and the sliders that differ from the usual."""
+        who = "photograph" if self.encoded is not None else str(self.options.seed)
+        return "-".join(["facegen", who, *(f"{name}-{value:.2f}" for name, value in changed_sliders(self.sliders))])
+
+
+def changed_sliders(sliders: Sliders) -> list[tuple[str, float]]:
+    """Name and value of the sliders that differ from the usual; hair and background are each face's own."""
+    usual = Sliders()
+    return [
+        (name, getattr(sliders, name))
+        for name in NAMES
+        if name not in VARIED and getattr(sliders, name) != getattr(usual, name)
+    ]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -125,6 +149,23 @@ class FaceDesk:
             latents = latents.mix(other.take([0] * len(latents)), mix)
         return self.pipeline.directions.apply(latents, dict(more)) if more else latents
 
+    def own_sliders(self, face: FaceSpec) -> Sliders:
+        """The face's sliders, those that nobody touched as its seed has them: hair that suits its skin, some ground."""
+        if not face.varied or face.encoded is not None:
+            return face.sliders
+        seed, temperature = face.options.seed, face.options.temperature
+        drawn = self.pipeline.draw(self._made(seed, temperature, False, _UNCHANGED), Sliders(), retouch=False)[0]
+        skin = float(drawn[_CHEEKS].mean((0, 1)) @ (0.299, 0.587, 0.114))
+        lightest = float(np.interp(skin, (_DARK, _FAIR), (0.8, 0.3)))
+        hair, background = np.random.default_rng(seed).uniform((lightest, 0.2), (0.95, 0.95))
+        own = {"hair": round(float(hair), 2), "background": round(float(background), 2)}
+        return replace(face.sliders, **{name: own[name] for name in face.varied})
+
+    def with_seed(self, face: FaceSpec, seed: int) -> FaceSpec:
+        """The face of another seed."""
+        other = replace(face, options=replace(face.options, seed=seed))
+        return replace(other, sliders=self.own_sliders(other))
+
     def latents(self, face: FaceSpec, count: int = 1) -> "Latents":
         """The face, then those of the seeds after it."""
         options = face.options
@@ -161,8 +202,10 @@ class FaceDesk:
         if options.best_of > 1 and face.encoded is None:
             seeds, scores = self.pipeline.select_seeds(replace(options, count=count), face.sliders)
             words = [f", realism {score:.2f}" for score in scores]
-        latents = [self.latents(replace(face, options=replace(options, seed=seed))) for seed in seeds]
-        drawn = self.pipeline.draw(type(latents[0]).concat(latents), face.sliders, retouch=options.retouch)
+        faces = [self.with_seed(face, seed) for seed in seeds]
+        latents = [self.latents(one) for one in faces]
+        sliders = [one.sliders for one in faces]
+        drawn = self.pipeline.draw(type(latents[0]).concat(latents), sliders, retouch=options.retouch)
         return [(p, f"Seed {s}{w}") for p, s, w in zip(drawn, seeds, words, strict=True)], seeds
 
     def sweep(self, face: FaceSpec, across: str, down: str = "") -> np.ndarray:
@@ -196,6 +239,12 @@ class FaceDesk:
     ) -> list[str]:
         """Signed files of what is shown, in the visitor's own folder: pictures, or the film of a sweep."""
         folder = services.visitor_folder(visitor) / "faces" / secrets.token_hex(6)
+        if count > 1 and face.varied and not face.mix and face.encoded is None:
+            seeds = range(face.options.seed, face.options.seed + count)
+            if face.options.best_of > 1:
+                chosen = self.pipeline.select_seeds(replace(face.options, count=count), face.sliders)[0]
+                seeds = chosen  # type: ignore[assignment]
+            return [path for seed in seeds for path in self.write(services, visitor, self.with_seed(face, seed))]
         request = GenerateRequest(
             output=str(folder),
             sliders=face.sliders,
@@ -208,8 +257,10 @@ class FaceDesk:
         if face.mix:
             seeds = range(face.options.seed, face.options.seed + count)
             latents = self.latents(face, count)
-            return [str(path) for path in self.pipeline.write(latents, request, face.sliders, seeds)]
-        return list(self.pipeline(request).files)
+            made = [str(path) for path in self.pipeline.write(latents, request, face.sliders, seeds)]
+        else:
+            made = list(self.pipeline(request).files)
+        return [_rename(Path(path), face) for path in made] if count == 1 and not film else made
 
     def write_zip(self, services: Services, visitor: Visitor, face: FaceSpec, count: int) -> str:
         """The next faces as a ZIP of signed PNGs."""
@@ -220,6 +271,11 @@ class FaceDesk:
                 archive.write(file, file.name)
         shutil.rmtree(files[0].parent)
         return str(packed)
+
+
+def _rename(path: Path, face: FaceSpec) -> str:
+    """A picture under the name that tells what it shows."""
+    return str(path.rename(path.with_name(f"{face.file_stem}{path.suffix}")))
 
 
 def enlarge(picture: np.ndarray) -> np.ndarray:

@@ -13,9 +13,12 @@ from facegen.generate.sliders import NAMES, Sliders
 from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
 from facegen.ui.options import widgets
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, FaceDesk, FaceSpec, parse_face
+from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, VARIED, FaceDesk, FaceSpec, changed_sliders, parse_face
 
 LABELS = {"eyes": "Eyes", "mouth": "Mouth", "hair": "Hair", "background": "Background", "head": "Head"}
+FIRST_SEED = 107
+FIRST = Sliders(hair=0.6, background=0.75)
+"""Seed and sliders of the face that is stored with the package."""
 _HISTORY = 24
 _LIVE: dict[str, Any] = {
     "show_progress": "hidden",
@@ -41,6 +44,8 @@ class Inputs:
     more: tuple[gr.Slider, ...]
     photo: gr.State
     """The photograph that is edited, as (path, its face), or None."""
+    varied: gr.State
+    """Names of the sliders that nobody touched."""
 
     @property
     def moving(self) -> list[Any]:
@@ -59,6 +64,7 @@ class Inputs:
             self.other_seed,
             self.mix,
             self.photo,
+            self.varied,
             *self.more,
         ]
 
@@ -69,11 +75,11 @@ class Inputs:
             InputError: a value is missing or out of bounds.
         """
         sliders, rest = values[:5], values[5:]
-        seed, temperature, retouch, best_of, other, mix, photo = rest[:7]
+        seed, temperature, retouch, best_of, other, mix, photo, varied = rest[:8]
         path, encoded = photo or ("", None)
         return parse_face(
-            sliders, seed, temperature, retouch, best_of, rest[7:],
-            other_seed=int(other or 0), mix=float(mix), photo=path, encoded=encoded,
+            sliders, seed, temperature, retouch, best_of, rest[8:],
+            other_seed=int(other or 0), mix=float(mix), photo=path, encoded=encoded, varied=tuple(varied),
         )  # fmt: skip
 
 
@@ -84,7 +90,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
         with gr.Column(scale=5, min_width=300):
             inputs, dice, lock, drop, forget = _ask()
         with gr.Column(scale=6, min_width=300):
-            status, face, compare, look, marked = _show_face()
+            status, face, compare, look, marked = _show_face(services)
             several, made_grid, across, down, sweep, strip, save = _show_more()
             history_state = gr.State([])
             history = gr.Gallery(
@@ -98,7 +104,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
                 buttons=[],
                 elem_id="generate-history",
             )
-    _wire_live(desk, inputs, dice, lock, face, status, tab)
+    _wire_live(desk, inputs, (dice, lock, drop), face, status, tab)
     _wire_history(desk, inputs, face, history_state, history, dice)
     _wire_photo(desk, shell, inputs, drop, forget, face, status)
     _wire_more(desk, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
@@ -111,10 +117,10 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
 
 def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
     gr.HTML(step(1, "How does the face look?", "Move a slider: the face follows."))
-    sliders = widgets(Sliders, NAMES, labels=LABELS).components
+    sliders = widgets(Sliders, NAMES, labels=LABELS, first=FIRST).components
     gr.HTML(step(2, "Which face?"))
     with gr.Row(elem_classes="fg-buttons"):
-        seed = gr.Number(108, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
+        seed = gr.Number(FIRST_SEED, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
         dice = gr.Button("Another face", variant="primary", min_width=130, elem_id="generate-dice")
         lock = gr.Checkbox(label="Lock the seed", min_width=110, elem_id="generate-lock")
     temperature, retouch, best_of = widgets(
@@ -129,19 +135,23 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
         other_seed = gr.Number(11, label="Seed of the other face", precision=0, minimum=0)
         mix = gr.Slider(-0.5, 1.5, value=0, step=0.05, label="From this face (0) to the other (1), and beyond")
     with gr.Accordion("Start from my photo", open=False):
-        drop = gr.Image(label="A photograph", type="filepath", height=180, sources=["upload"], elem_id="generate-photo")
+        drop = gr.Image(
+            label="A photograph", type="filepath", height=180, sources=["upload"], buttons=[], elem_id="generate-photo"
+        )
         forget = gr.Button("Back to faces that do not exist", size="sm")
     inputs = Inputs(
         sliders=sliders, seed=seed, temperature=temperature, retouch=retouch, best_of=best_of, other_seed=other_seed,
-        mix=mix, more=more, photo=gr.State(None),
+        mix=mix, more=more, photo=gr.State(None), varied=gr.State(VARIED),
     )  # fmt: skip
     return inputs, dice, lock, drop, forget
 
 
-def _show_face() -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button, gr.Image]:
+def _show_face(services: Services) -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button, gr.Image]:
     gr.HTML(step(3, "The face", "Drawn by the generator: nobody, unless you start from a photo."))
-    face = gr.Image(label="Face", interactive=False, height=400, buttons=["fullscreen"], elem_id="generate-face")
-    status = gr.HTML(note("Press the dice, or move a slider."), elem_id="generate-status")
+    # the stored picture of the first seed is seen while the generator is being loaded
+    first = str(services.examples.file("bea.jpg"))
+    face = gr.Image(first, label="Face", interactive=False, height=400, buttons=["fullscreen"], elem_id="generate-face")
+    status = gr.HTML(note("The generator is being loaded; this face does not exist."), elem_id="generate-status")
     with gr.Accordion("Before and after the retouch", open=False):
         look = gr.Button("Show both", size="sm")
         compare = gr.ImageSlider(label="Before | after", interactive=False, height=400, max_height=380)
@@ -180,26 +190,53 @@ def _show_more() -> tuple[Any, ...]:
 
 
 def _wire_live(
-    desk: FaceDesk, inputs: Inputs, dice: gr.Button, lock: gr.Checkbox, face: gr.Image, status: gr.HTML, tab: gr.Tab
+    desk: FaceDesk,
+    inputs: Inputs,
+    rolling: tuple[gr.Button, gr.Checkbox, gr.Image],
+    face: gr.Image,
+    status: gr.HTML,
+    tab: gr.Tab,
 ) -> None:
+    dice, lock, drop = rolling
+
     @show_errors(2)
     def draw(*values: Any) -> Any:
         spec = inputs.read(values)
         return note(_words(spec)), desk.picture(spec)
 
-    @show_errors(2)
+    @show_errors(6)
     def roll(is_locked: bool, *values: Any) -> Any:
+        """Another seed; a photograph is left for it."""
         spec = inputs.read(values)
-        return note("Another face."), spec.options.seed if is_locked else desk.another_seed(spec)
+        left = "The photograph was left: another face that does not exist." if spec.encoded is not None else ""
+        spec = replace(spec, encoded=None, photo="")
+        new = desk.with_seed(spec, spec.options.seed if is_locked else desk.another_seed(spec))
+        return note(left or "Another face."), new.options.seed, *_varied_values(new), None, None
+
+    @show_errors(3)
+    def follow_seed(*values: Any) -> Any:
+        spec = inputs.read(values)
+        return gr.skip(), *_varied_values(desk.with_seed(spec, spec.options.seed))
+
+    def touch(name: str, before: Sequence[str]) -> tuple[str, ...]:
+        return tuple(other for other in before if other != name)
 
     outputs = [status, face]
+    varied = [slider for name, slider in zip(NAMES, inputs.sliders, strict=True) if name in VARIED]
+    for name, slider in zip(VARIED, varied, strict=True):
+        slider.input(
+            lambda before, name=name: touch(name, before), inputs.varied, inputs.varied, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
     for slider in inputs.moving:
         slider.input(draw, inputs.components, outputs, **_LIVE)
-    for chosen in (inputs.seed, inputs.other_seed, inputs.retouch):
+    for chosen in (inputs.other_seed, inputs.retouch):
         chosen.input(draw, inputs.components, outputs, **_LIVE)
-    dice.click(roll, [lock, *inputs.components], [status, inputs.seed], **_LIVE).then(
+    inputs.seed.input(follow_seed, inputs.components, [status, *varied], **_LIVE).then(
         draw, inputs.components, outputs, **_LIVE
     )
+    rolled = [status, inputs.seed, *varied, inputs.photo, drop]
+    dice.click(roll, [lock, *inputs.components], rolled, **_LIVE).then(draw, inputs.components, outputs, **_LIVE)
     tab.select(draw, inputs.components, outputs, **_LIVE)
 
 
@@ -208,7 +245,7 @@ def _wire_history(
 ) -> None:
     def keep(before: list[Any], *values: Any) -> Any:
         spec = inputs.read(values)
-        now = [(desk.picture(spec), _words(spec), values), *before][:_HISTORY]
+        now = [(desk.picture(spec), _caption(spec), values), *before][:_HISTORY]
         return now, [(picture, words) for picture, words, _ in now]
 
     def recall(before: list[Any], event: gr.SelectData) -> Any:
@@ -234,6 +271,13 @@ def _wire_photo(
 
     outputs = [status, inputs.photo, face, *inputs.sliders]
     drop.upload(encode, [shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **_SLOW)
+
+    def carry_on(consent: bool, path: str | None, *values: Any) -> Any:
+        """A photograph that waited for consent."""
+        waits = consent and path and inputs.read(values).encoded is None
+        return encode(consent, path, *values) if waits else [gr.skip() for _ in outputs]
+
+    shell.consent.change(carry_on, [shell.consent, drop, *inputs.components], outputs, show_progress="hidden", **_SLOW)
     for event in (forget.click, drop.clear):
         event(lambda: None, None, inputs.photo, show_progress="hidden", api_visibility="private").then(
             lambda *values: desk.picture(inputs.read(values)), inputs.components, face, **_LIVE
@@ -266,8 +310,8 @@ def _wire_more(
         return note(f"{LABELS[across]} from 0 to 1."), desk.sweep(inputs.read(values), across, down)
 
     def choose(event: gr.SelectData, seeds: list[int], *values: Any) -> Any:
-        spec, seed = inputs.read(values), seeds[int(event.index)]
-        return seed, desk.picture(replace(spec, options=replace(spec.options, seed=seed)))
+        spec = desk.with_seed(inputs.read(values), seeds[int(event.index)])
+        return spec.options.seed, *_varied_values(spec), desk.picture(spec)
 
     look, compare, marked = comparing
     seeds = gr.State([])
@@ -276,9 +320,9 @@ def _wire_more(
     look.click(both, inputs.components, [status, compare, marked], show_progress_on=compare, **_SLOW)
     draw.click(draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **_SLOW)
     sweep.click(draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **_SLOW)
-    grid.select(
-        choose, [seeds, *inputs.components], [inputs.seed, face], show_progress="hidden", api_visibility="private"
-    )
+    varied = [slider for name, slider in zip(NAMES, inputs.sliders, strict=True) if name in VARIED]
+    chosen = [inputs.seed, *varied, face]
+    grid.select(choose, [seeds, *inputs.components], chosen, show_progress="hidden", api_visibility="private")
 
 
 def _wire_files(
@@ -311,6 +355,16 @@ def _wire_files(
     png.click(save_one, [visitor, *inputs.components], outputs, show_progress_on=files, **_SLOW)
     archive.click(save_several, [visitor, several[0], *inputs.components], outputs, show_progress_on=files, **_SLOW)
     film.click(save_film, [visitor, across, *inputs.components], outputs, show_progress_on=files, **_SLOW)
+
+
+def _varied_values(spec: FaceSpec) -> list[float]:
+    return [getattr(spec.sliders, name) for name in VARIED]
+
+
+def _caption(spec: FaceSpec) -> str:
+    """What tells one face of the history from the next: its seed, and what is unusual about it."""
+    who = "Photo" if spec.encoded is not None else str(spec.options.seed)
+    return " · ".join([who, *(f"{name} {value:.2f}" for name, value in changed_sliders(spec.sliders))])
 
 
 def _words(spec: FaceSpec) -> str:

@@ -1,6 +1,5 @@
 """How the Swap tab is arranged: its widgets, in the order of the work, and what reads and fills them."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -9,7 +8,7 @@ import gradio as gr
 
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
-from facegen.ui.examples import EXAMPLES, thumbnail
+from facegen.ui.examples import EXAMPLE_CLICK, EXAMPLES, SWAP, Examples, example_cards
 from facegen.ui.handlers import note, step
 from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
@@ -57,9 +56,9 @@ GROUPS = {
 ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "engine", "merge")
 """Options without a widget of their own: the people below «Find people», the trim, and what `swap_merge` asks for."""
 
-EXAMPLE_CLICK = (
-    "element.addEventListener('click', (event) => { const button = event.target.closest('[data-example]');"
-    " if (button) trigger('click', {example: button.dataset.example}); });"
+FIRST_WORDS = (
+    "You see an example: Ada's face on a clip of Bea. facegen drew and animated both, nobody in it exists. "
+    "Take its files with one click on the left, or add your own."
 )
 PLAY_BOTH = (
     "() => { document.querySelectorAll('#swap-original video, #swap-result video').forEach((clip) => {"
@@ -130,6 +129,17 @@ class Outcome:
         """All of them, in the order of `show`."""
         return [self.clips, self.original, self.result, self.pictures, self.download, self.play]
 
+    def hide(self) -> list[Any]:
+        """Updates for a new target, of which nothing was made yet."""
+        return [
+            gr.Row(visible=False),
+            None,
+            None,
+            gr.ImageSlider(visible=False),
+            gr.DownloadButton(visible=False),
+            gr.Button(visible=False),
+        ]
+
     def show(self, services: Services, visitor: Visitor, target: str, name: str) -> list[Any]:
         """Updates that show a run's result beside its target; nothing where the run made none."""
         made = services.output(services.run(visitor, name))
@@ -177,21 +187,10 @@ def ask_files() -> tuple[gr.Gallery, gr.File, gr.HTML, gr.HTML]:
         elem_id="swap-target",
     )
     target_words = gr.HTML(elem_id="swap-target-words")
-    examples = gr.HTML(_example_cards(), js_on_load=EXAMPLE_CLICK, elem_id="swap-examples")
+    cards = example_cards([(example.name, example.title, example.pictured) for example in EXAMPLES])
+    hint = '<div class="fg-hint">No files at hand? Take an example (nobody in it exists):</div>'
+    examples = gr.HTML(hint + cards, js_on_load=EXAMPLE_CLICK, elem_id="swap-examples")
     return sources, target, examples, target_words
-
-
-def _example_cards() -> str:
-    cards = []
-    for example in EXAMPLES:
-        faces = "".join(f'<img src="{thumbnail(name)}" alt="" width="36" height="36">' for name in example.pictured)
-        cards.append(
-            f'<button type="button" data-example="{example.name}">{faces}'
-            f"<span>{html.escape(example.title)}</span></button>"
-        )
-    return (
-        f'<div class="fg-hint">No files at hand? Try an example:</div><div class="fg-examples">{"".join(cards)}</div>'
-    )
 
 
 def ask_people() -> tuple[gr.Button, gr.State, list[gr.Column], list[gr.Image], tuple[gr.Dropdown, ...]]:
@@ -227,14 +226,15 @@ def ask_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
     return start, end, tuple(made)
 
 
-def show_preview() -> tuple[gr.Slider, gr.Button, gr.ImageSlider]:
-    """The frame, the button and the comparison."""
-    gr.HTML(step(5, "See one frame", "Before on the left, after on the right."))
+def show_preview(examples: Examples) -> tuple[gr.Slider, gr.Button, gr.ImageSlider]:
+    """The frame, the button and the comparison, which begins with a frame of the stored example."""
+    gr.HTML(step(5, "See one frame", "Before on the left, after on the right: move the line."))
     compare = gr.ImageSlider(
+        swaps.example_frames(examples),
         label="Before | after",
         interactive=False,
-        height=380,
-        max_height=360,
+        height=320,
+        max_height=300,
         buttons=["fullscreen"],
         elem_id="swap-compare",
     )
@@ -244,28 +244,28 @@ def show_preview() -> tuple[gr.Slider, gr.Button, gr.ImageSlider]:
 
 
 def ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
-    """Run, queue, cancel and the status."""
+    """The status, and below it run, cancel and queue."""
     gr.HTML(step(6, "Make it"))
+    status = gr.HTML(note(FIRST_WORDS), elem_id="swap-status")
     with gr.Row(elem_classes="fg-buttons"):
         run = gr.Button("Run", variant="primary", min_width=110, elem_id="swap-run")
-        cancel = gr.Button("Cancel", variant="stop", min_width=110, elem_id="swap-cancel")
+        cancel = gr.Button("Cancel", variant="stop", min_width=110, interactive=False, elem_id="swap-cancel")
         queue = gr.Button("Add to queue", min_width=110, elem_id="swap-queue")
-    status = gr.HTML(note("Nothing is running."), elem_id="swap-status")
     return run, queue, cancel, status
 
 
-def show_outcome() -> Outcome:
-    """What was made, beside the original."""
-    with gr.Row(visible=False) as clips:
-        original = gr.Video(label="Original", interactive=False, min_width=220, elem_id="swap-original", buttons=[])
-        result = gr.Video(label="Result", interactive=False, min_width=220, elem_id="swap-result", buttons=[])
+def show_outcome(examples: Examples) -> Outcome:
+    """What was made, beside the original; at first the stored example."""
+    before, after = str(examples.file("bea.mp4")), str(examples.file(SWAP))
+    about: dict[str, Any] = {"interactive": False, "min_width": 150, "height": 260, "buttons": []}
+    with gr.Row() as clips:
+        original = gr.Video(before, label="Original", elem_id="swap-original", **about)
+        result = gr.Video(after, label="Result", elem_id="swap-result", **about)
     pictures = gr.ImageSlider(
         label="Original | result", interactive=False, visible=False, elem_id="swap-result-picture"
     )
     with gr.Row(elem_classes="fg-buttons"):
-        play = gr.Button("Play both", visible=False, min_width=110)
-        download = gr.DownloadButton(
-            "Download the result", variant="primary", visible=False, min_width=110, elem_id="swap-download"
-        )
+        play = gr.Button("Play both", min_width=110, elem_id="swap-play")
+        download = gr.DownloadButton("Download the result", value=after, min_width=110, elem_id="swap-download")
     play.click(None, js=PLAY_BOTH)
     return Outcome(clips=clips, original=original, result=result, pictures=pictures, download=download, play=play)

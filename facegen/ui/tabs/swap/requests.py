@@ -14,8 +14,12 @@ from facegen.jobs import Run
 from facegen.swap.jobs import PATCHES
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
+from facegen.ui.examples import SWAP, Examples
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
+
+_EXAMPLE_FRAME = 20
+"""A frame of the stored example in which she speaks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +156,23 @@ def preview(services: Services, swap_request: SwapRequest, frame: int) -> tuple[
     begun = time.perf_counter()
     before, after = services.pipeline().preview(swap_request, frame_index=frame)
     return before, after, time.perf_counter() - begun
+
+
+def result_frames(target: str, result: str, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """One frame of a target and of what was made of it, (H, W, 3) RGB uint8 each."""
+    from facegen import media
+
+    def look(path: str) -> np.ndarray:
+        if media.is_picture(path):
+            return media.read_picture(path)
+        return media.read_frame_at(path, index=min(frame, max(0, media.probe(path).frame_count - 1))).image_rgb
+
+    return look(target), look(result)
+
+
+def example_frames(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """A frame of the stored example, before and after."""
+    return result_frames(str(examples.file("bea.mp4")), str(examples.file(SWAP)), _EXAMPLE_FRAME)
 
 
 def find_people(services: Services, target: str | None, detector: str = "auto") -> list[PersonCard]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from facegen.jobs import Run
 from facegen.swap.jobs import SWAP
-from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import layout, merge
 from facegen.ui.tabs.swap import requests as swaps
@@ -16,7 +17,7 @@ from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Inputs, Outcome
 
 def build(services: Services, shell: Shell) -> None:
     """Lay out the tab and wire it."""
-    with gr.Row(equal_height=False, elem_classes="fg-columns"):
+    with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="swap-columns"):
         with gr.Column(scale=5, min_width=300):
             sources, target, examples, target_words = layout.ask_files()
             engine, renew, file = merge.ask_engine()
@@ -24,25 +25,27 @@ def build(services: Services, shell: Shell) -> None:
             start, end, options = layout.ask_options()
         with gr.Column(scale=6, min_width=300):
             with gr.Column(elem_id="swap-look"):
-                frame, preview, compare = layout.show_preview()
+                frame, preview, compare = layout.show_preview(services.examples)
                 merging = merge.ask_merge(engine, file)
             run, queue, cancel, status = layout.ask_run()
-            outcome = layout.show_outcome()
+            outcome = layout.show_outcome(services.examples)
     inputs = Inputs(
         sources=sources, target=target, start=start, end=end, person_ids=person_ids, people=people, options=options,
         merging=merging,
     )  # fmt: skip
     person_widgets = [person_ids, *cards, *thumbnails, *people]
-    _wire_files(services, inputs, examples, [target_words, frame, start, end, compare], person_widgets, status)
+    limits = [target_words, frame, start, end, compare]
+    _wire_files(services, inputs, examples, limits, person_widgets, status, outcome)
     _wire_people(services, shell, inputs, find, person_widgets, status)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
     merge.wire_merge(services, shell, merging, renew, target, status, live)
-    _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome)
+    _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)
 
 
 def _wire_files(
-    services: Services, inputs: Inputs, examples: gr.HTML, limits: list[Any], person_widgets: list[Any], status: gr.HTML
-) -> None:
+    services: Services, inputs: Inputs, examples: gr.HTML, limits: list[Any], person_widgets: list[Any], status: gr.HTML,
+    outcome: Outcome,
+) -> None:  # fmt: skip
     @show_errors(len(limits))
     def look(target: str | None) -> Any:
         if not target:
@@ -68,6 +71,7 @@ def _wire_files(
     target.change(
         lambda: _person_updates([], 0), None, person_widgets, show_progress="hidden", api_visibility="private"
     )
+    target.change(outcome.hide, None, outcome.components, show_progress="hidden", api_visibility="private")
     examples.click(use_example, None, [status, inputs.sources, target], api_visibility="private")
 
 
@@ -144,19 +148,24 @@ def _wire_run(
     buttons: tuple[gr.Button, gr.Button, gr.Button],
     status: gr.HTML,
     outcome: Outcome,
+    compare: gr.ImageSlider,
 ) -> None:
     name = gr.State("")
-    quiet = [gr.skip() for _ in outcome.components]
+    start, queue, cancel = buttons
+    quiet = [gr.skip() for _ in range(1 + len(outcome.components))]
 
-    @show_errors(2 + len(quiet))
+    @show_errors(3 + len(quiet))
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         require_consent(consent)
         request = inputs.read(services, visitor, values)
+        yield starting(), "", gr.skip(), *quiet
         run = services.start(visitor, SWAP, request)
         async for state in services.watch(run):
-            yield progress_card(state), run.name, *quiet
+            yield progress_card(state), run.name, gr.Button(interactive=state.is_active), *quiet
         words = progress_card(run.status(), result_words(run))
-        yield words, run.name, *outcome.show(services, visitor, request.target, run.name)
+        frames = _frames(services, run, request.target)
+        made = outcome.show(services, visitor, request.target, run.name)
+        yield words, run.name, gr.Button(interactive=False), frames, *made
 
     @show_errors(1)
     def enqueue(visitor: Visitor, consent: bool, *values: Any) -> str:
@@ -168,23 +177,31 @@ def _wire_run(
     def stop(visitor: Visitor, run_name: str) -> str:
         return progress_card(services.run(visitor, run_name).cancel())
 
-    @show_errors(3)
+    @show_errors(4)
     async def patch(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         require_consent(consent)
         request = replace(inputs.read(services, visitor, values), patches=True)
         run = services.start(visitor, SWAP, request)
         async for state in services.watch(run):
-            yield progress_card(state), run.name, gr.skip()
+            yield progress_card(state), run.name, gr.Button(interactive=state.is_active), gr.skip()
         made = swaps.patches_archive(services, visitor, run)
-        yield progress_card(run.status()), run.name, gr.DownloadButton(value=made, visible=True) if made else gr.skip()
+        archive = gr.DownloadButton(value=made, visible=True) if made else gr.skip()
+        yield progress_card(run.status()), run.name, gr.Button(interactive=False), archive
 
-    start, queue, cancel = buttons
     event_inputs = [shell.visitor, shell.consent, *inputs.components]
     private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-    start.click(make, event_inputs, [status, name, *outcome.components], **private)
+    start.click(make, event_inputs, [status, name, cancel, compare, *outcome.components], **private)
     queue.click(enqueue, event_inputs, status, **private)
-    inputs.merging.patches.click(patch, event_inputs, [status, name, inputs.merging.archive], **private)
+    inputs.merging.patches.click(patch, event_inputs, [status, name, cancel, inputs.merging.archive], **private)
     cancel.click(stop, [shell.visitor, name], status, **private)
+
+
+def _frames(services: Services, run: Run, target: str) -> Any:
+    """The middle of what a run made, for the comparison; what is shown stays where it made nothing."""
+    made = services.output(run)
+    if made is None:
+        return gr.skip()
+    return swaps.result_frames(target, str(made), swaps.describe(target).frames // 2)
 
 
 def _picture_choices(count: int) -> list[tuple[str, int]]:

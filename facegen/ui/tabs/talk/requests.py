@@ -1,5 +1,7 @@
 """Requests of talks from the browser: made from widgets, offered choices, previews."""
 
+import secrets
+import wave
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -11,11 +13,12 @@ from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.ui.options import parse
-from facegen.ui.services import Services, Visitor
+from facegen.ui.services import VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.swap.requests import required
 
 if TYPE_CHECKING:
     from facegen.talk import TalkPipeline
+    from facegen.talk.speech import Speech
 
 TRIAL_SECONDS = 2.0
 """Length of a trial."""
@@ -44,6 +47,43 @@ def make_request(
         driving=driving or None,
         options=options,
     )
+
+
+def trial(services: Services, visitor: Visitor, request: TalkRequest) -> TalkRequest:
+    """The request with the liveliest two seconds of its sound.
+
+    Raises:
+        InputError: the sound cannot be read.
+    """
+    from facegen.media import read_audio
+    from facegen.talk.speech import SAMPLE_RATE, load_speech
+
+    options = replace(request.options, seconds=TRIAL_SECONDS)
+    if request.driving or request.portrait.lower().endswith(VIDEO_SUFFIXES):
+        # a video's own movements belong to its first seconds
+        return replace(request, options=options)
+    start = liveliest_second(load_speech(request.audio))
+    samples = read_audio(request.audio, SAMPLE_RATE)[round(start * SAMPLE_RATE) :][: round(TRIAL_SECONDS * SAMPLE_RATE)]
+    path = services.visitor_folder(visitor) / f"trial-{secrets.token_hex(4)}.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(SAMPLE_RATE)
+        sound.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return replace(request, audio=str(path), options=options)
+
+
+def liveliest_second(speech: "Speech") -> float:
+    """The second at which the trial's length of a recording has most speech and most change of loudness."""
+    from facegen.talk.speech import FEATURE_RATE
+
+    voiced = speech.voiced.astype(float)
+    lively = voiced + 4 * np.abs(np.diff(speech.loudness.astype(float), prepend=speech.loudness[:1])) * voiced
+    width = round(TRIAL_SECONDS * FEATURE_RATE)
+    if len(lively) <= width:
+        return 0.0
+    sums = np.convolve(lively, np.ones(width), "valid")
+    return int(sums.argmax()) / FEATURE_RATE
 
 
 def list_engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:

@@ -1,11 +1,10 @@
 """The Talk tab: who speaks, what is said, how lively, a first try of two seconds, and the result with its sound."""
 
-import html
 import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,11 @@ from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize_speech
-from facegen.ui.examples import PORTRAITS, thumbnail
-from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, step
+from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, SPEECH, example_cards
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting, step
 from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
-from facegen.ui.tabs.swap.layout import EXAMPLE_CLICK
 from facegen.ui.tabs.talk import requests as talks
 
 LABELS = {
@@ -46,6 +44,10 @@ VOICES = [
     *(("English", "en"), ("English, American", "en-us"), ("English, a woman's voice", "en+f3"), ("German", "de")),
     *(("French", "fr"), ("Spanish", "es"), ("Italian", "it"), ("Chinese", "cmn"), ("Hindi", "hi"), ("Russian", "ru")),
 ]
+FIRST_WORDS = (
+    "You see an example: Bea, whom facegen drew, says a sentence that a computer spoke. Take her files with one click "
+    "on the left, or add your own."
+)
 LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
 MORE = ("restore", "frame", "face", "seconds", "longest_side", *ENCODING)
 
@@ -89,13 +91,13 @@ class TalkInputs:
 
 def build(services: Services, shell: Shell) -> None:
     """Lay out the tab and wire it."""
-    with gr.Row(equal_height=False, elem_classes="fg-columns"):
+    with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="talk-columns"):
         with gr.Column(scale=5, min_width=300):
             portrait, examples, invent, audio = _ask_files()
             engine, motion, driving, options = _ask_options()
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
-            pictured, result, download = _show_outcome()
+            pictured, result, download = _show_outcome(services)
     inputs = TalkInputs(portrait=portrait, audio=audio, driving=driving, engine=engine, motion=motion, options=options)
     for box, offered in ((engine, talks.list_engines), (motion, talks.list_motion_networks)):
         box.focus(
@@ -105,7 +107,7 @@ def build(services: Services, shell: Shell) -> None:
             show_progress="hidden",
             api_visibility="private",
         )
-    _wire_portrait(services, inputs, examples, status, pictured)
+    _wire_portrait(services, inputs, examples, status, [pictured, result, download])
     _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
 
@@ -115,20 +117,18 @@ def _ask_files() -> tuple[gr.File, gr.HTML, gr.Button, gr.Audio]:
     portrait = gr.File(
         label="Portrait", file_types=[*PICTURE_SUFFIXES, *VIDEO_SUFFIXES], height=130, elem_id="talk-portrait"
     )
-    cards = "".join(
-        f'<button type="button" data-example="{name}"><img src="{thumbnail(name)}" alt="" width="36" height="36">'
-        f"<span>{html.escape(shows)}</span></button>"
-        for name, (_, _, shows) in PORTRAITS.items()
-    )
+    cards = example_cards([(name, title, (name,)) for name, title in PORTRAITS.items()])
     examples = gr.HTML(
-        f'<div class="fg-hint">No picture at hand? Take one of these:</div><div class="fg-examples">{cards}</div>',
+        f'<div class="fg-hint">No files at hand? Take one of these faces, which do not exist, and a sentence:</div>{cards}',
         js_on_load=EXAMPLE_CLICK,
         elem_id="talk-examples",
     )
     can_invent = all(is_present(weight) for weight in (*GENERATOR, DIRECTIONS))
     invent = gr.Button("Or a face that does not exist", size="md", visible=can_invent, elem_id="talk-invent")
     gr.HTML(step(2, "What is said?", "Any recording, in any language: a file, or the microphone."))
-    audio = gr.Audio(label="Sound", sources=["upload", "microphone"], type="filepath", elem_id="talk-audio")
+    audio = gr.Audio(
+        label="Sound", sources=["upload", "microphone"], type="filepath", buttons=["download"], elem_id="talk-audio"
+    )
     if can_synthesize():
         with gr.Accordion("Or have a text read", open=False):
             text = gr.Textbox(label="Text", lines=3, max_length=LONGEST_TEXT, elem_id="talk-text")
@@ -175,49 +175,54 @@ def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ..
 
 
 def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
-    gr.HTML(step(4, "Make it", "Two seconds first, then all of it."))
+    gr.HTML(step(4, "Make it", "The liveliest two seconds first, then all of it."))
+    status = gr.HTML(note(FIRST_WORDS), elem_id="talk-status")
     with gr.Row(elem_classes="fg-buttons"):
         trial = gr.Button("Try 2 s", min_width=80, elem_id="talk-try")
         run = gr.Button("Run", variant="primary", min_width=80, elem_id="talk-run")
-        cancel = gr.Button("Cancel", variant="stop", min_width=80, elem_id="talk-cancel")
-    status = gr.HTML(note("Nothing is running."), elem_id="talk-status")
+        cancel = gr.Button("Cancel", variant="stop", min_width=80, interactive=False, elem_id="talk-cancel")
     return trial, run, cancel, status
 
 
-def _show_outcome() -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
-    with gr.Row():
-        pictured = gr.Image(label="Portrait", interactive=False, height=360, buttons=[], elem_id="talk-pictured")
-        result = gr.Video(label="Result", interactive=False, height=360, buttons=[], elem_id="talk-result")
-    download = gr.DownloadButton(
-        "Download the result", variant="primary", visible=False, min_width=110, elem_id="talk-download"
-    )
+def _show_outcome(services: Services) -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
+    about: dict[str, Any] = {"interactive": False, "height": 360, "min_width": 150, "buttons": []}
+    portrait, talk = str(services.examples.file("bea.jpg")), str(services.examples.file("bea.mp4"))
+    with gr.Row(elem_id="talk-shown"):
+        pictured = gr.Image(portrait, label="Portrait", elem_id="talk-pictured", **about)
+        result = gr.Video(talk, label="Result", elem_id="talk-result", **about)
+    download = gr.DownloadButton("Download the result", value=talk, min_width=110, elem_id="talk-download")
     return pictured, result, download
 
 
 def _wire_portrait(
-    services: Services, inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, pictured: gr.Image
+    services: Services, inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, shown: list[Any]
 ) -> None:
-    @show_errors(2)
+    pictured = shown[0]
+    no_result = (None, gr.DownloadButton(visible=False))
+
+    @show_errors(4)
     def look(portrait: str | None, second: str) -> Any:
         if not portrait:
-            return note("Nothing is running."), None
+            return note("Add a portrait and a sound."), None, *no_result
         words, picture = talks.load_poster(portrait, second)
-        return note(words), picture
+        return note(words), picture, *no_result
 
-    def use_example(event: gr.EventData) -> str:
-        return str(services.examples.file(event.example))
+    @show_errors(3)
+    def use_example(event: gr.EventData) -> Any:
+        files = services.examples.file(f"{event.example}.jpg"), services.examples.file(SPEECH)
+        return gr.skip(), *(str(path) for path in files)
 
     second = inputs.option("frame")
     for moment in (inputs.portrait.change, second.blur, second.submit):
         moment(
             look,
             [inputs.portrait, second],
-            [status, pictured],
+            [status, *shown],
             show_progress="minimal",
             show_progress_on=pictured,
             api_visibility="private",
         )
-    examples.click(use_example, None, inputs.portrait, api_visibility="private")
+    examples.click(use_example, None, [status, inputs.portrait, inputs.audio], api_visibility="private")
 
 
 def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status: gr.HTML, portrait: gr.File) -> None:
@@ -244,24 +249,26 @@ def _wire_run(
     name = gr.State("")
 
     def make_handler(is_trial: bool) -> Callable[..., Any]:
-        @show_errors(4)
+        @show_errors(5)
         async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
             require_consent(consent)
             request = inputs.read(values)
+            yield starting(), gr.skip(), gr.skip(), "", gr.skip()
             if is_trial:
-                request = replace(request, options=replace(request.options, seconds=talks.TRIAL_SECONDS))
+                request = talks.trial(services, visitor, request)
             run = services.start(visitor, TALK, talks.resolve_runs(services, visitor, request))
             async for state in services.watch(run):
-                yield progress_card(state), gr.skip(), gr.skip(), run.name
+                yield progress_card(state), gr.skip(), gr.skip(), run.name, gr.Button(interactive=state.is_active)
             words = progress_card(run.status(), result_words(run))
             made = services.output(run) if run.status().state == "done" else None
             if made is None:
-                yield words, gr.skip(), gr.skip(), run.name
+                yield words, gr.skip(), gr.skip(), run.name, gr.Button(interactive=False)
                 return
             path = services.publish(visitor, made)
             # an animation is no clip that a player takes
             clip = path if path.lower().endswith(VIDEO_SUFFIXES) else None
-            yield words, clip, gr.DownloadButton(value=path, visible=True), run.name
+            download = gr.DownloadButton(value=path, visible=True)
+            yield words, clip, download, run.name, gr.Button(interactive=False)
 
         return make
 
@@ -272,6 +279,6 @@ def _wire_run(
     trial, start, cancel = buttons
     request_inputs = [shell.visitor, shell.consent, *inputs.components]
     private: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-    trial.click(make_handler(True), request_inputs, [*outputs, name], **private)
-    start.click(make_handler(False), request_inputs, [*outputs, name], **private)
+    trial.click(make_handler(True), request_inputs, [*outputs, name, cancel], **private)
+    start.click(make_handler(False), request_inputs, [*outputs, name, cancel], **private)
     cancel.click(stop, [shell.visitor, name], outputs[0], **private)

@@ -1,17 +1,20 @@
-"""A small set of pictures to try a training with, made on the spot from the two portraits that need no download."""
+"""A small set of pictures to try a training with, made on the spot from the examples' portraits."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from facegen.errors import InputError
+from facegen.jobs.process import locked
 from facegen.ui.examples import PORTRAITS, portrait_path
 
-VIEWS = 32
+VIEWS = 16
 """Pictures of each portrait."""
 SIZE = 256
-TASKS = ("parser", "autoencoder")
-"""What such a set suits. It shows that training works; nothing is learnt from two faces that holds for others."""
+TASKS = ("parser", "autoencoder", "restorer")
+"""What such a set suits. It shows that training works; nothing is learnt from four faces that holds for others."""
 
 
 def make_example_set(folder: Path, task: str) -> Path:
@@ -24,17 +27,28 @@ def make_example_set(folder: Path, task: str) -> Path:
     Raises:
         InputError: the set suits no such task.
     """
+    if task not in TASKS:
+        raise InputError(f"Expected {' or '.join(TASKS)} for the example set, found {task}; choose other data.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # two clicks in a row make it once
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        if not folder.is_dir():
+            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            try:
+                _write_set(partial, task)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _write_set(partial: Path, task: str) -> None:
     import cv2
 
     from facegen.faces import FaceAnalyser
     from facegen.faces.align import parse_matrix
     from facegen.media import read_picture, write_picture
 
-    if task not in TASKS:
-        raise InputError(f"Expected {' or '.join(TASKS)} for the example set, found {task}; choose other data.")
-    if folder.is_dir():
-        return folder
-    partial = folder.with_name(f".{folder.name}")
     images = partial / "images" if task == "parser" else partial
     images.mkdir(parents=True, exist_ok=True)
     analyser, random = FaceAnalyser(), np.random.default_rng(0)
@@ -54,8 +68,6 @@ def make_example_set(folder: Path, task: str) -> Path:
             write_picture(images / f"{name}-{number:02d}.png", lit)
     if task == "parser":
         _write_masks(partial / "masks", made)
-    partial.rename(folder)
-    return folder
 
 
 def _write_masks(folder: Path, views: dict[str, np.ndarray]) -> None:

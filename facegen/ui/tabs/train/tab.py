@@ -28,6 +28,22 @@ LABELS = {
     "ema_decay": "Running average",
     "lr_dropout": "lr dropout",
 }
+FIRST_TASK = "parser"
+OUTCOMES = {
+    "saehd": "A swap for two people, with every setting",
+    "dfrf": "One person who says anything, from a video of them",
+    "motion": "Mouths that move to speech as in your clips",
+    "finish": "Light and inner mouth of talking portraits",
+    "generator": "Faces that do not exist, like those of your photographs",
+    "retoucher": "What drawn faces look like as photographs",
+    "attributes": "Reading the five sliders from a picture",
+    "realism": "Telling photographs from drawn faces",
+    "restorer": "Details for small or blurred faces",
+    "parser": "Which part of a picture is skin, hair, eye or lip",
+    "mask": "Masks as you draw them",
+    "autoencoder": "A quick check that training works here",
+}
+"""What a task is good for, in the words of somebody who wants it."""
 _SECONDS = 2.0
 _FACESET_LABELS = ("a: the person in the video", "b: whose face it gets")
 _FOLDER, _UPLOAD = "A folder on this machine", "Upload"
@@ -98,7 +114,10 @@ def build(services: Services, shell: Shell) -> gr.Timer:
     timer = gr.Timer(_SECONDS, active=False)
     two_people.build(services, shell)
     with gr.Row(equal_height=False, elem_classes="fg-columns"):
-        with gr.Column(scale=5, min_width=300):
+        with (
+            gr.Column(scale=5, min_width=300),
+            gr.Accordion("Advanced: any model of facegen, with every setting", open=False, elem_id="train-advanced"),
+        ):
             inputs, about = _ask(services)
             below = _ask_start(services)
             if not services.settings.shared:
@@ -113,11 +132,14 @@ def build(services: Services, shell: Shell) -> gr.Timer:
 
 
 def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
-    tasks = trainings.list_tasks()
-    first = tasks[0]
-    gr.HTML(step(1, "What?", "One of facegen's own models, two people, or a test of this machine."))
+    tasks = sorted(trainings.list_tasks(), key=lambda info: list(OUTCOMES).index(info.name))
+    first = next(info for info in tasks if info.name == FIRST_TASK)
+    gr.HTML(step(1, "What for?", "Each makes one of facegen's own models anew, from your data."))
     task = gr.Radio(
-        [(info.name, info.name) for info in tasks], value=first.name, show_label=False, elem_id="train-task"
+        [(f"{OUTCOMES[info.name]} ({info.name})", info.name) for info in tasks],
+        value=first.name,
+        show_label=False,
+        elem_id="train-task",
     )
     about = gr.HTML(_about(first.name), elem_id="train-about")
     gr.HTML(step(2, "On what?"))

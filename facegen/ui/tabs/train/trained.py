@@ -10,6 +10,7 @@ from facegen import hub
 from facegen.catalog import find_task, find_weight
 from facegen.errors import InputError
 from facegen.jobs import Run
+from facegen.ui.examples import training_rows
 from facegen.ui.services import Services
 from facegen.ui.tabs.train.trainings import has_gpu
 
@@ -30,6 +31,11 @@ def curves(run: Run) -> pandas.DataFrame:
             if number % every == 0 or number == len(points) - 1:
                 rows += [(step, value, name), (step, mean, f"{name}, smoothed")]
     return pandas.DataFrame(rows, columns=["step", "loss", "line"])
+
+
+def example_curves() -> pandas.DataFrame:
+    """Those of the stored example."""
+    return pandas.DataFrame([(s, v, f"loss {n}") for s, n, v in training_rows()], columns=["step", "loss", "line"])
 
 
 def figures(run: Run) -> dict[str, Any]:

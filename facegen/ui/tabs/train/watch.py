@@ -29,7 +29,7 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
     said = gr.HTML()
     # shown only with rows in it: from an empty table the plot would take its numbers for names
     plot = gr.LinePlot(
-        x="step", y="loss", color="line", height=260, show_label=False, visible=False, elem_id="train-plot"
+        trained.example_curves(), x="step", y="loss", color="line", height=260, show_label=False, elem_id="train-plot"
     )
     caption = gr.HTML()
     picture = gr.Image(
@@ -81,7 +81,7 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
     return chosen
 
 
-_NONE_YET = note("No training yet.")
+_NONE_YET = note("No training of yours yet. You see the losses of an example: four minutes on clips of Ada and Bea.")
 _ANSWERS = {
     "save": "A checkpoint and a preview come after the step it is at.",
     "pause": "It writes a checkpoint and ends; Resume goes on from there.",
@@ -94,7 +94,13 @@ _ANSWERS = {
 def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
     """The card, the plot, the log, what all else depends on, and which buttons make sense."""
     if name is None:
-        return _NONE_YET, gr.LinePlot(visible=False), "", "", *(gr.Button(visible=False) for _ in _VERBS)
+        return (
+            _NONE_YET,
+            gr.LinePlot(trained.example_curves(), visible=True),
+            "",
+            "",
+            *(gr.Button(visible=False) for _ in _VERBS),
+        )
     run = services.run(visitor, name)
     status, (newest, _) = run.status(), trained.preview(run)
     words = trained.estimate(run)

@@ -1,0 +1,134 @@
+"""What a page needs beside its widgets: title, description, icon and preview for others, and how it carries on."""
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import FileResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from facegen.ui.examples import FILES
+
+TITLE = "facegen: a studio for synthetic faces"
+DESCRIPTION = (
+    "Swap a face in a video, draw faces that do not exist, make a portrait talk, and train the models behind it: "
+    "on your own machine, marked and signed."
+)
+ICON = Path(__file__).with_name("icon.png")
+PREVIEW = "preview.jpg"
+"""A picture of a result, for those who get a link to the page."""
+
+HEAD = """
+<script>
+(() => {
+  // the button that was refused for want of consent, pressed again once the box is ticked
+  let last = null, pending = null;
+  document.addEventListener('click', (event) => {
+    const button = event.target.closest('button, [data-example]');
+    if (button) last = button;
+  }, true);
+  document.addEventListener('change', (event) => {
+    const box = event.target.closest('#consent');
+    if (!box || !event.target.checked) return;
+    box.classList.remove('missing');
+    const button = pending;
+    pending = null;
+    if (button) setTimeout(() => button.click(), 150);
+  }, true);
+  const isSeen = (element) => {
+    const box = element.getBoundingClientRect();
+    return box.top >= 0 && box.bottom <= window.innerHeight;
+  };
+  const show = (card) => {
+    if (card.dataset.needs === 'consent') {
+      const box = document.querySelector('#consent');
+      pending = last;
+      box.classList.add('missing');
+      if (!isSeen(box)) box.scrollIntoView({block: 'center', behavior: 'smooth'});
+    } else if (card.offsetParent && !isSeen(card)) {
+      card.scrollIntoView({block: 'center', behavior: 'smooth'});
+    }
+  };
+  const shown = new Set();
+  let waits = false;
+  const look = () => {
+    waits = false;
+    for (const card of document.querySelectorAll('.fg-status.notice[data-at]')) {
+      if (shown.has(card.dataset.at)) continue;
+      shown.add(card.dataset.at);
+      show(card);
+    }
+  };
+  new MutationObserver(() => {
+    if (!waits) setTimeout(look, 60);
+    waits = true;
+  }).observe(document.documentElement, {childList: true, subtree: true});
+})();
+</script>
+"""
+
+
+def middleware() -> list[Middleware]:
+    """What lays facegen's own description of the page over Gradio's, and serves the picture of it."""
+    return [Middleware(_Described)]
+
+
+class _Described:
+    """Changes the page's head, and nothing else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "").rstrip("/") if scope["type"] == "http" else None
+        if path == f"/{PREVIEW}":
+            await FileResponse(FILES / PREVIEW)(scope, receive, send)
+        elif path == "":
+            await self.app(scope, receive, _Head(send, _address(scope)))
+        else:
+            await self.app(scope, receive, send)
+
+
+def _address(scope: Scope) -> str:
+    headers = Headers(scope=scope)
+    scheme = headers.get("x-forwarded-proto", scope.get("scheme", "http"))
+    return html.escape(f"{scheme}://{headers.get('host', '')}", quote=True)
+
+
+class _Head:
+    """Holds a page back until it is whole, and sends it with its head changed."""
+
+    def __init__(self, send: Send, address: str) -> None:
+        self._send, self._address = send, address
+        self._start: dict[str, Any] = {}
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = dict(message)
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        headers = MutableHeaders(raw=list(self._start["headers"]))
+        if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
+            self._body = describe(self._body.decode(), self._address).encode()
+            headers["content-length"] = str(len(self._body))
+        await self._send({**self._start, "headers": headers.raw})
+        await self._send({**message, "body": self._body})
+
+
+def describe(page: str, address: str) -> str:
+    """The page (HTML) with facegen's title, description and picture in place of Gradio's."""
+    picture = f"{address}/{PREVIEW}"
+    own = (
+        f'<title>{TITLE}</title><meta name="description" content="{DESCRIPTION}" />'
+        f'<meta property="og:title" content="{TITLE}" /><meta property="og:type" content="website" />'
+        f'<meta property="og:description" content="{DESCRIPTION}" /><meta property="og:image" content="{picture}" />'
+        '<meta name="twitter:card" content="summary_large_image" />'
+    )
+    theirs = r"<meta\s+(?:property=\"og:|name=\"(?:twitter:|description\"))[^>]*>|<title>[^<]*</title>"
+    return re.sub(theirs, "", page).replace("</head>", f"{own}</head>", 1)

@@ -1,0 +1,45 @@
+"""What a sentence of the backends says to somebody in a browser: no path of the server, no command line."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from facegen.config import home
+
+_COMMAND = re.compile(r"(?<![\w-])--[a-z][\w-]*|\bfacegen [a-z]+|\bapt-get\b|\bmake install\b")
+_REMEDIES = (
+    (r"add --data DIR|name it with --data(?: DIR)?", "choose the data under «On what?»"),
+    (r"see: facegen runs list", "choose one in the Runs tab"),
+    (r"name a picture with --source", "add a picture of the face"),
+    (r"(?:choose )?--source-face(?: N)? \(?(0 to \d+)(, from left to right)?\)?", r"choose face \1\2 under «Faces»"),
+    (r"give --portrait, or --engine dfrf:RUN for a trained person", "choose a portrait, or a trained person"),
+    (r"choose --engine autoencoder:RUN or dfm:FILE", "choose one under «What draws the face»"),
+    (r"add --sweep mouth", "choose one slider of the sweep"),
+    (r"install it \(apt-get install espeak-ng\) or give a recording", "give a recording"),
+    (r"(?:use|make one with): facegen faceset extract", "cut faces out in the Faceset tab"),
+    (r"train one with: facegen train mask", "train one in the Train tab"),
+    (r"(?:or )?run: facegen weights (?:fetch|reset) \S+(?: --accept-licence)?", "ask whoever runs this studio"),
+    (r"made by «facegen generate dataset»", "made under «Prepare a dataset»"),
+    (r"run make install again", "ask whoever runs this studio"),
+)
+"""What the command line is told to do, and what the page has for it."""
+
+
+def for_browser(sentence: str) -> str:
+    """The sentence with remedies that the page has, and with names of files in place of paths."""
+    words = sentence
+    for pattern, remedy in _REMEDIES:
+        words = re.sub(pattern, remedy, words)
+    if _COMMAND.search(words):
+        # a remedy that only a command line has; what was expected and found stays
+        kept = [part for part in words.split("; ") if not _COMMAND.search(part)]
+        words = f"{'; '.join(kept)}." if kept else re.sub(r"\s*\(?" + _COMMAND.pattern, "", words)
+    words = words.replace("..", ".") if words.endswith("..") else words
+    return _without_paths(words)
+
+
+def _without_paths(words: str) -> str:
+    roots = {str(home()), tempfile.gettempdir(), str(Path(__file__).resolve().parents[2]), str(Path.home())}
+    for root in sorted((root for root in roots if len(root) > 1), key=len, reverse=True):
+        words = re.sub(re.escape(root) + r"(?:/[^/\s'\"»;,]*)*?/?([^/\s'\"»;,]*)(?=[\s'\"»;,.]|$)", r"\1", words)
+    return words

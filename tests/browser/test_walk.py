@@ -1,0 +1,153 @@
+"""A visitor's walk: each tab opens on a finished result, one click takes the example, one more makes it anew.
+
+With FACEGEN_PICTURES=FOLDER (`make pictures`) it leaves the screenshots of the documentation there.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import WAIT_MS
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+SIZES = {"wide": (1440, 900, "light"), "phone": (390, 844, "light"), "dark": (1440, 900, "dark")}
+PICTURES = os.environ.get("FACEGEN_PICTURES")
+STILL_SECONDS = 2.0
+"""The longest that nothing may move on the screen while something is being made."""
+RESULTS = {
+    "Swap": "#swap-compare img",
+    "Generate": "#generate-face img",
+    "Talk": "#talk-shown video",
+    "Faceset": "#faceset-gallery img",
+    "Train": "#flow-preview img",
+    "Verify": "#verify-example img",
+}
+"""Tab -> the finished result on which it opens."""
+
+WATCH = """(selector) => {
+  const seen = {still: 0, since: performance.now(), text: ''};
+  window.fgSeen = seen;
+  seen.timer = setInterval(() => {
+    const now = performance.now(), text = document.querySelector(selector)?.innerHTML ?? '';
+    const isMoving = document.getAnimations().some((a) => a.playState === 'running') || text !== seen.text;
+    if (isMoving) seen.since = now;
+    seen.text = text;
+    seen.still = Math.max(seen.still, now - seen.since);
+  }, 50);
+}"""
+STOP = "() => { clearInterval(window.fgSeen.timer); return window.fgSeen.still / 1000; }"
+
+
+class Walk:
+    """One page, the clicks on it, and what it leaves for the documentation."""
+
+    def __init__(self, page: Page, size: str) -> None:
+        self.page, self.size = page, size
+        self.clicks = 0
+        self.frames: list[bytes] = []
+
+    def open(self, tab: str) -> None:
+        """Open a tab, which shows a finished result at once."""
+        self.page.get_by_role("tab", name=tab, exact=True).first.click()
+        self.page.evaluate("window.scrollTo(0, 0)")
+        self.clicks = 0
+        if tab in RESULTS:
+            expect(self.page.locator(RESULTS[tab]).first).to_be_in_viewport(timeout=WAIT_MS)
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= SIZES[self.size][0]
+
+    def click(self, selector: str) -> None:
+        """Click something that the visitor sees."""
+        self.page.locator(selector).click()
+        self.clicks += 1
+
+    def make(self, selector: str, status: str, done: Locator) -> None:
+        """Press what makes something; all the while something moves, and its status is in sight."""
+        self.page.evaluate(WATCH, status)
+        self.click(selector)
+        expect(self.page.locator(status)).to_be_in_viewport(timeout=WAIT_MS)
+        self.keep_frame()
+        expect(done).to_be_visible(timeout=WAIT_MS)
+        assert self.page.evaluate(STOP) <= STILL_SECONDS
+        assert self.clicks <= 2
+
+    def keep_frame(self) -> None:
+        """A picture of the animation."""
+        if PICTURES and self.size == "wide":
+            self.frames.append(self.page.screenshot())
+
+    def picture(self, name: str) -> None:
+        """A screenshot for the documentation."""
+        if PICTURES:
+            suffix = "" if self.size == "wide" else f"-{self.size}"
+            self.page.wait_for_timeout(600)
+            path = Path(PICTURES) / f"studio-{name}{suffix}.jpg"
+            self.page.screenshot(path=path, type="jpeg", quality=72)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_tab_from_a_finished_result_to_one_of_ones_own(size: str, open_page: Callable[..., Page]) -> None:
+    walk = Walk(open_page(*SIZES[size]), size)
+    page = walk.page
+    walk.open("Swap")
+    walk.picture("swap")
+    walk.keep_frame()
+    page.locator("#consent input").check()
+    walk.click("[data-example=ada_to_bea]")
+    expect(page.locator("#swap-target-words .fg-status")).to_be_visible(timeout=WAIT_MS)
+    walk.keep_frame()
+    walk.make("#swap-run", "#swap-status", page.locator("#swap-status [data-state=done]"))
+    expect(page.locator("#swap-result video")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#swap-cancel")).to_be_disabled()
+    walk.keep_frame()
+
+    walk.open("Generate")
+    expect(page.locator("#generate-status")).to_contain_text("Seed 107", timeout=WAIT_MS)
+    walk.make("#generate-dice", "#generate-face", page.locator("#generate-history img").first)
+    walk.picture("generate")
+    walk.keep_frame()
+
+    walk.open("Talk")
+    walk.picture("talk")
+    walk.click("#talk-examples [data-example=bea]")
+    expect(page.locator("#talk-status")).to_contain_text("portrait is loaded", timeout=WAIT_MS)
+    walk.make("#talk-try", "#talk-status", page.locator("#talk-status [data-state=done]"))
+    expect(page.locator("#talk-result video")).to_be_visible(timeout=WAIT_MS)
+    walk.keep_frame()
+
+    walk.open("Faceset")
+    walk.picture("faceset")
+    walk.open("Train")
+    walk.picture("train")
+    walk.click("#flow-example [data-example]")
+    expect(page.locator("#flow-status")).to_contain_text("example is loaded", timeout=WAIT_MS)
+
+    walk.open("Verify")
+    expect(page.locator("#verify-report [data-verdict]")).to_contain_text("facegen", timeout=WAIT_MS)
+    walk.picture("verify")
+    for tab in ("Runs", "Models"):
+        walk.open(tab)
+        walk.picture(tab.lower())
+    if walk.frames:
+        animate([Image.open(io.BytesIO(frame)) for frame in walk.frames])
+
+
+def animate(frames: list[Image.Image]) -> None:
+    """The walk as a small animation, 720 pixels wide."""
+    small = [frame.convert("RGB").resize((720, 450), Image.Resampling.LANCZOS) for frame in frames]
+    path = Path(str(PICTURES)) / "studio.webp"
+    small[0].save(path, save_all=True, append_images=small[1:], duration=1600, loop=0, quality=70, method=6)
+
+
+def test_the_page_says_what_it_is_and_carries_no_share_button(open_page: Callable[..., Page]) -> None:
+    page = open_page(1440, 900)
+    assert "facegen" in page.title()
+    head = page.request.get(page.url)
+    assert "Gradio" not in "".join(line for line in head.text().split("</head>")[0].splitlines() if "<meta" in line)
+    assert 'name="description"' in head.text()
+    assert page.request.get(f"{page.url}preview.jpg").headers["content-type"] == "image/jpeg"
+    assert page.locator("[aria-label*=hare], [title*=hare]").count() == 0
