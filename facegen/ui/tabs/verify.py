@@ -23,7 +23,7 @@ _CAVEAT = (
 def build(services: Services, tab: gr.Tab) -> None:
     """Lay out the tab and wire it; it opens on a picture of the examples, whose report is made when the tab is."""
     example = str(services.examples.file(PREVIEW))
-    with gr.Row():
+    with gr.Row(elem_id="verify-columns"):
         with gr.Column(scale=1, min_width=300):
             file = gr.File(
                 label="A picture or video", file_types=[*PICTURE_SUFFIXES, *VIDEO_SUFFIXES], elem_id="verify-file"

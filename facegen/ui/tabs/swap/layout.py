@@ -163,8 +163,8 @@ class Outcome:
         return [gr.Row(visible=is_clip), *shown, hidden, download, gr.Button(visible=is_clip)]
 
 
-def ask_files() -> tuple[gr.Gallery, gr.File, gr.HTML, gr.HTML]:
-    """The sources, the target, the examples and a line about the target."""
+def ask_files() -> tuple[gr.Gallery, gr.HTML, gr.File, gr.HTML, gr.HTML]:
+    """The sources and a line about them, the target, the examples and a line about the target."""
     gr.HTML(step(1, "Whose face?", "One sharp picture is enough; several of the same person look better."))
     sources = gr.Gallery(
         label="Source pictures",
@@ -179,6 +179,7 @@ def ask_files() -> tuple[gr.Gallery, gr.File, gr.HTML, gr.HTML]:
         buttons=[],
         elem_id="swap-sources",
     )
+    source_words = gr.HTML(elem_id="swap-source-words")
     gr.HTML(step(2, "Into what?", "A video or a picture."))
     target = gr.File(
         label="Target video or picture",
@@ -190,7 +191,7 @@ def ask_files() -> tuple[gr.Gallery, gr.File, gr.HTML, gr.HTML]:
     cards = example_cards([(example.name, example.title, example.pictured) for example in EXAMPLES])
     hint = '<div class="fg-hint">No files at hand? Take an example (nobody in it exists):</div>'
     examples = gr.HTML(hint + cards, js_on_load=EXAMPLE_CLICK, elem_id="swap-examples")
-    return sources, target, examples, target_words
+    return sources, source_words, target, examples, target_words
 
 
 def ask_people() -> tuple[gr.Button, gr.State, list[gr.Column], list[gr.Image], tuple[gr.Dropdown, ...]]:

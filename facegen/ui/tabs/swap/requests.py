@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facegen.errors import InputError, NoFaceError
+from facegen.facesets.choices import PERSON_LIMIT
 from facegen.jobs import Run
 from facegen.swap.jobs import PATCHES
 from facegen.swap.options import SwapOptions
@@ -156,6 +157,31 @@ def preview(services: Services, swap_request: SwapRequest, frame: int) -> tuple[
     begun = time.perf_counter()
     before, after = services.pipeline().preview(swap_request, frame_index=frame)
     return before, after, time.perf_counter() - begun
+
+
+def describe_sources(services: Services, pictures: Sequence[str]) -> str:
+    """What should be known of the source pictures before they are used: that they show different people; else nothing.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    from facegen import media
+    from facegen.faces.recognise import distance
+
+    if len(pictures) < 2:
+        return ""
+    analyser, people = services.pipeline().analyser, []
+    for path in pictures:
+        image_rgb = media.read_picture(path)
+        for face in analyser.embed(image_rgb, analyser.detect(image_rgb, max_faces=1)):
+            if face.embedding is not None and all(distance(face.embedding, known) > PERSON_LIMIT for known in people):
+                people.append(face.embedding)
+    if len(people) < 2:
+        return ""
+    count = "two" if len(people) == 2 else str(len(people))
+    return (
+        f"These are {count} people: give each a face under «Who in it?», or remove one; together they make a mixture."
+    )
 
 
 def result_frames(target: str, result: str, frame: int = 0) -> tuple[np.ndarray, np.ndarray]:

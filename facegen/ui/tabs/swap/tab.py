@@ -19,7 +19,7 @@ def build(services: Services, shell: Shell) -> None:
     """Lay out the tab and wire it."""
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="swap-columns"):
         with gr.Column(scale=5, min_width=300):
-            sources, target, examples, target_words = layout.ask_files()
+            sources, source_words, target, examples, target_words = layout.ask_files()
             engine, renew, file = merge.ask_engine()
             find, person_ids, cards, thumbnails, people = layout.ask_people()
             start, end, options = layout.ask_options()
@@ -36,6 +36,7 @@ def build(services: Services, shell: Shell) -> None:
     person_widgets = [person_ids, *cards, *thumbnails, *people]
     limits = [target_words, frame, start, end, compare]
     _wire_files(services, inputs, examples, limits, person_widgets, status, outcome)
+    _wire_sources(services, inputs, source_words)
     _wire_people(services, shell, inputs, find, person_widgets, status)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
     merge.wire_merge(services, shell, merging, renew, target, status, live)
@@ -73,6 +74,18 @@ def _wire_files(
     )
     target.change(outcome.hide, None, outcome.components, show_progress="hidden", api_visibility="private")
     examples.click(use_example, None, [status, inputs.sources, target], api_visibility="private")
+
+
+def _wire_sources(services: Services, inputs: Inputs, words: gr.HTML) -> None:
+    @show_errors(1)
+    def look(sources: Any) -> str:
+        said = swaps.describe_sources(services, [path for path, _ in sources or ()])
+        return note(said) if said else ""
+
+    inputs.sources.change(
+        look, inputs.sources, words, show_progress="hidden", trigger_mode="always_last",
+        concurrency_id="look", api_visibility="private",
+    )  # fmt: skip
 
 
 def _wire_people(
