@@ -11,7 +11,10 @@ _REMEDIES = (
     (r"add --data DIR|name it with --data(?: DIR)?", "choose the data under «On what?»"),
     (r"see: facegen runs list", "choose one in the Runs tab"),
     (r"name a picture with --source", "add a picture of the face"),
-    (r"(?:choose )?--source-face(?: N)? \(?(0 to \d+)(, from left to right)?\)?", r"choose face \1\2 under «Faces»"),
+    (
+        r"(?:choose one with |choose )?--source-face(?: N)? \(?(0 to \d+)(, from left to right)?\)?",
+        r"choose face \1\2 under «Faces»",
+    ),
     (r"give --portrait, or --engine dfrf:RUN for a trained person", "choose a portrait, or a trained person"),
     (r"choose --engine autoencoder:RUN or dfm:FILE", "choose one under «What draws the face»"),
     (r"add --sweep mouth", "choose one slider of the sweep"),

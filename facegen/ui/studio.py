@@ -13,7 +13,8 @@ from facegen.errors import ResourceError
 from facegen.ui import endpoints, page, theme
 from facegen.ui.handlers import CONSENT, Shell
 from facegen.ui.services import Services, StudioSettings, Visitor
-from facegen.ui.tabs import faceset, generate, models, runs, swap, talk, train, verify
+from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, train, verify
+from facegen.ui.tabs.train.trainings import is_limited
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CACHE_SECONDS = (3600, 86400)
@@ -39,6 +40,9 @@ def _page(services: Services) -> gr.Blocks:
                 faces = generate.build(services, shell, generate_tab)
             with gr.Tab("Talk", id="talk"):
                 talk.build(services, shell)
+            if not is_limited(services):
+                with gr.Tab("Live", id="live"):
+                    live.build(services, shell)
             with gr.Tab("Faceset", id="faceset"):
                 faceset_timer = faceset.build(services, shell)
             with gr.Tab("Train", id="train"):

@@ -11,6 +11,7 @@ from facegen.swap.request import SwapRequest
 from facegen.ui.examples import EXAMPLE_CLICK, EXAMPLES, SWAP, Examples, example_cards
 from facegen.ui.handlers import note, step
 from facegen.ui.options import ENCODING, Widgets, widgets
+from facegen.ui.presets import reset_button
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.merge import Merging
@@ -224,6 +225,7 @@ def ask_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
     for title, names in {**GROUPS, "File": more}.items():
         with gr.Accordion(title, open=False):
             made.append(widgets(SwapOptions, names, labels=LABELS, choices=CHOICES))
+            reset_button(made[-1])
     return start, end, tuple(made)
 
 

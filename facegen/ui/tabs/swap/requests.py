@@ -170,7 +170,8 @@ def describe_sources(services: Services, pictures: Sequence[str]) -> str:
 
     if len(pictures) < 2:
         return ""
-    analyser, people = services.pipeline().analyser, []
+    analyser = services.pipeline().analyser
+    people: list[np.ndarray] = []
     for path in pictures:
         image_rgb = media.read_picture(path)
         for face in analyser.embed(image_rgb, analyser.detect(image_rgb, max_faces=1)):

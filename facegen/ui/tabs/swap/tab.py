@@ -8,9 +8,11 @@ import gradio as gr
 
 from facegen.jobs import Run
 from facegen.swap.jobs import SWAP
+from facegen.swap.request import SwapRequest
+from facegen.ui import presets
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.swap import layout, merge
+from facegen.ui.tabs.swap import batch, layout, merge
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Inputs, Outcome
 
@@ -23,12 +25,14 @@ def build(services: Services, shell: Shell) -> None:
             engine, renew, file = merge.ask_engine()
             find, person_ids, cards, thumbnails, people = layout.ask_people()
             start, end, options = layout.ask_options()
+            presets.build(services, shell, "swap", options)
         with gr.Column(scale=6, min_width=300):
             with gr.Column(elem_id="swap-look"):
                 frame, preview, compare = layout.show_preview(services.examples)
                 merging = merge.ask_merge(engine, file)
             run, queue, cancel, status = layout.ask_run()
             outcome = layout.show_outcome(services.examples)
+            many = gr.Column()
     inputs = Inputs(
         sources=sources, target=target, start=start, end=end, person_ids=person_ids, people=people, options=options,
         merging=merging,
@@ -38,6 +42,15 @@ def build(services: Services, shell: Shell) -> None:
     _wire_files(services, inputs, examples, limits, person_widgets, status, outcome)
     _wire_sources(services, inputs, source_words)
     _wire_people(services, shell, inputs, find, person_widgets, status)
+    place = inputs.components.index(target)
+
+    def request_for(visitor: Visitor, path: str, values: tuple[Any, ...]) -> SwapRequest:
+        # trim and people belong to the one target above
+        others = (*values[:place], path, 0.0, 0.0, [], *values[place + 4 :])
+        return inputs.read(services, visitor, others)
+
+    with many:
+        batch.build(services, shell, inputs.components, request_for)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
     merge.wire_merge(services, shell, merging, renew, target, status, live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)

@@ -19,9 +19,11 @@ from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize_speech
+from facegen.ui import presets
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, SPEECH, example_cards
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting, step
 from facegen.ui.options import ENCODING, Widgets, widgets
+from facegen.ui.presets import reset_button
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
 from facegen.ui.tabs.talk import requests as talks
@@ -95,6 +97,7 @@ def build(services: Services, shell: Shell) -> None:
         with gr.Column(scale=5, min_width=300):
             portrait, examples, invent, audio = _ask_files()
             engine, motion, driving, options = _ask_options()
+            presets.build(services, shell, "talk", options)
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
             pictured, result, download = _show_outcome(services)
@@ -150,6 +153,7 @@ def _read(text: str, voice: str) -> Any:
 def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ...]]:
     gr.HTML(step(3, "How lively?", "The defaults are good; another seed gives other movements."))
     lively = widgets(TalkOptions, LIVELINESS, labels=LABELS, prefix="talk")
+    reset_button(lively)
     engine = gr.Dropdown(
         [("Portrait: one picture, at once", PORTRAIT)],
         value=PORTRAIT,
@@ -171,6 +175,7 @@ def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ..
         gr.HTML('<div class="fg-hint">Head, lids and brows are taken from this video instead of being invented.</div>')
     with gr.Accordion("Picture and file", open=False):
         more = widgets(TalkOptions, MORE, labels=LABELS, prefix="talk")
+        reset_button(more)
     return engine, motion, driving, (lively, more)
 
 

@@ -1,0 +1,119 @@
+"""The Live tab: the face of a picture on what the visitor's own camera shows, as quickly as the machine can."""
+
+import threading
+import time
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from facegen.errors import InputError
+from facegen.swap.live import LiveSwap
+from facegen.swap.options import SwapOptions
+from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, example_cards
+from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
+from facegen.ui.services import Services, Visitor
+
+_EVERY_SECONDS = 0.08
+_LONGEST_SECONDS = 600
+_SPOKEN_EVERY = 5
+"""Frames between two updates of the words."""
+
+
+class LiveDesk:
+    """The live swaps of the visitors, one each, forgotten with the visit."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._swaps: dict[str, tuple[str, LiveSwap]] = {}
+        self._lock = threading.Lock()
+
+    def frame(self, visitor: Visitor, source: str, image_rgb: np.ndarray) -> tuple[np.ndarray, LiveSwap]:
+        """The next frame with the source's face, and the swap that made it.
+
+        Raises:
+            NoFaceError: no face in the source.
+        """
+        with self._lock:
+            known = self._swaps.get(visitor.mark)
+            if known is None or known[0] != source:
+                pipeline = self._services.pipeline()
+                known = source, LiveSwap([source], pipeline.analyser, pipeline.engine(SwapOptions()))
+                self._swaps = {**self._swaps, visitor.mark: known}
+        return known[1](image_rgb), known[1]
+
+    def forget(self, visitor: Visitor) -> None:
+        """Let a visitor's swap go."""
+        with self._lock:
+            self._swaps.pop(visitor.mark, None)
+
+
+def build(services: Services, shell: Shell) -> None:
+    """Lay out the tab and wire it."""
+    desk = LiveDesk(services)
+    first = str(services.examples.file("ada.jpg"))
+    with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="live-columns"):
+        with gr.Column(scale=5, min_width=300):
+            gr.HTML(step(1, "Whose face?", "One sharp picture from the front."))
+            source = gr.Image(
+                first,
+                label="The face",
+                type="filepath",
+                sources=["upload"],
+                height=200,
+                buttons=[],
+                elem_id="live-source",
+            )
+            cards = example_cards([(name, title, (name,)) for name, title in PORTRAITS.items()])
+            examples = gr.HTML(
+                f'<div class="fg-hint">Or one of these, who do not exist:</div>{cards}',
+                js_on_load=EXAMPLE_CLICK,
+                elem_id="live-examples",
+            )
+            gr.HTML(step(2, "Your camera", "Press its record button; nothing is kept or sent anywhere."))
+            camera = gr.Image(
+                label="Camera", sources=["webcam"], streaming=True, type="numpy", height=260, buttons=[],
+                elem_id="live-camera",
+            )  # fmt: skip
+        with gr.Column(scale=6, min_width=300):
+            gr.HTML(step(3, "You, with that face"))
+            words = gr.HTML(note(_FIRST_WORDS), elem_id="live-status")
+            result = gr.Image(
+                label="Live", interactive=False, format="jpeg", streaming=True, height=440, buttons=["fullscreen"],
+                elem_id="live-result",
+            )  # fmt: skip
+
+    @show_errors(3)
+    def swap(
+        visitor: Visitor, consent: bool, path: str | None, image_rgb: np.ndarray | None, times: list[float]
+    ) -> Any:
+        if image_rgb is None:
+            return gr.skip(), gr.skip(), []
+        require_consent(consent)
+        if not path:
+            raise InputError("Expected a picture of the face, found none; add one.")
+        made, live = desk.frame(visitor, path, image_rgb)
+        times = [*times, time.monotonic()][-20:]
+        if len(times) % _SPOKEN_EVERY and len(times) < 20:
+            return gr.skip(), made, times
+        rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+        return note(f"{rate:.0f} frames/s; a frame takes {1000 * live.seconds:.0f} ms here."), made, times
+
+    def use_example(event: gr.EventData) -> str:
+        return str(services.examples.file(f"{event.example}.jpg"))
+
+    seen = gr.State([])
+    camera.stream(
+        swap,
+        [shell.visitor, shell.consent, source, camera, seen],
+        [words, result, seen],
+        stream_every=_EVERY_SECONDS,
+        time_limit=_LONGEST_SECONDS,
+        concurrency_limit=1,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    examples.click(use_example, None, source, show_progress="hidden", api_visibility="private")
+
+
+_FIRST_WORDS = "The face of the picture goes onto yours as you move. The models load with the first frame."
