@@ -20,7 +20,7 @@ from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import Sliders
 from facegen.media import read_frame_at, read_picture, side_by_side, write_picture
-from facegen.provenance import Claims, sign
+from facegen.provenance import Claims, mark_picture, sign
 from facegen.swap import SwapPipeline
 from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.options import SwapOptions
@@ -132,7 +132,7 @@ def make_training(work: Path) -> None:
     preview = max(run.path.rglob("previews/[0-9]*.jpg"))
     # three quarters of its size are enough for the eye
     small = cv2.resize(read_picture(preview), None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
-    write_picture(FILES / "training.jpg", small)
+    write_picture(FILES / "training.jpg", mark_picture(small))
     sign(FILES / "training.jpg", Claims(job="swap", engine="saehd"))
 
 
@@ -146,7 +146,7 @@ def make_preview() -> None:
     row = np.concatenate([cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC) for part in parts], 1)
     sheet = np.full((450, 3 * side, 3), (250, 249, 246), np.uint8)
     sheet[75:375] = row
-    write_picture(FILES / "preview.jpg", sheet)
+    write_picture(FILES / "preview.jpg", mark_picture(sheet))
     sign(FILES / "preview.jpg", Claims(job="swap", engine="mesh"))
 
 

@@ -14,7 +14,7 @@ from tests.studio_process import StudioProcess
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 WAIT_MS = 120_000
-TABS = ("Swap", "Generate", "Talk", "Faceset", "Train", "Runs", "Models", "Verify")
+TABS = ("Swap", "Generate", "Talk", "Live", "Faceset", "Train", "Runs", "Models", "Verify")
 
 
 def _open_tab(page: Page, name: str) -> None:
@@ -55,7 +55,7 @@ def test_a_swap_of_the_example_from_click_to_download(
     expect(page.locator("#swap-status [data-state=done]")).to_be_visible(timeout=WAIT_MS)
     expect(page.locator("#swap-cancel")).to_be_disabled()
     page.locator("#swap-preview").click()
-    expect(page.locator("#swap-status")).to_contain_text("Frame 42, made in", timeout=WAIT_MS)
+    expect(page.locator("#swap-status")).to_contain_text("Frame 43, made in", timeout=WAIT_MS)
     page.locator("#swap-find").click()
     expect(page.locator("#swap-status")).to_contain_text("One person found", timeout=WAIT_MS)
     expect(page.locator(".fg-person:visible")).to_have_count(1)
@@ -63,13 +63,13 @@ def test_a_swap_of_the_example_from_click_to_download(
     page.locator("#swap-run").click()
     expect(page.locator("#swap-status [data-state=running] [role=progressbar]")).to_be_visible(timeout=WAIT_MS)
     expect(page.locator("#swap-status [data-state=running]")).to_contain_text("frames/s", timeout=WAIT_MS)
-    expect(page.locator("#swap-status [data-state=done]")).to_contain_text("85 frames, 85 faces", timeout=WAIT_MS)
+    expect(page.locator("#swap-status [data-state=done]")).to_contain_text("86 frames, 86 faces", timeout=WAIT_MS)
     expect(page.locator("#swap-original video")).to_be_visible(timeout=WAIT_MS)
     expect(page.locator("#swap-result video")).to_be_visible()
     with page.expect_download() as download:
         page.locator("#swap-download").click()
     download.value.save_as(tmp_path / "result.mp4")
-    assert media.probe(tmp_path / "result.mp4").frame_count == 85
+    assert media.probe(tmp_path / "result.mp4").frame_count == 86
 
 
 def test_cancel_really_stops_the_process_and_the_runs_tab_cleans_up(
