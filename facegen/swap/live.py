@@ -45,7 +45,7 @@ class LiveSwap:
         self, sources: Sequence[str], analyser: FaceAnalyser, engine: Engine, options: SwapOptions | None = None
     ) -> None:
         self._analyser, self._engine, self._options = analyser, engine, options or SwapOptions(occlusion=False)
-        self._identity = engine.prepare(load_sources(sources, analyser))
+        self._identity = engine.prepare(load_sources(sources, analyser).pictures)
         self._face: Face | None = None
         self._previous: Any = None
         self._statistics: deque[Any] = deque(maxlen=_MEMORY)

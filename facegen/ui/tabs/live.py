@@ -84,7 +84,7 @@ def build(services: Services, shell: Shell) -> None:
             )  # fmt: skip
 
     @show_errors(3)
-    def swap(
+    def swap_frame(
         visitor: Visitor, consent: bool, path: str | None, image_rgb: np.ndarray | None, times: list[float]
     ) -> Any:
         if image_rgb is None:
@@ -104,7 +104,7 @@ def build(services: Services, shell: Shell) -> None:
 
     seen = gr.State([])
     camera.stream(
-        swap,
+        swap_frame,
         [shell.visitor, shell.consent, source, camera, seen],
         [words, result, seen],
         stream_every=_EVERY_SECONDS,
