@@ -283,12 +283,14 @@ footer .divider { display: none; }
 }
 @media (max-width: 640px) {
   /* what was made comes first, as it does on a wide screen */
-  #swap-columns, #talk-columns, #faceset-columns, #flow-columns, #verify-columns { gap: 14px !important; }
+  #swap-columns, #talk-columns, #faceset-columns, #flow-columns, #verify-columns, #live-columns { gap: 14px !important; }
   #swap-columns > .column, #talk-columns > .column, #faceset-columns > .column, #flow-columns > .column,
-  #verify-columns > .column, #swap-look {
+  #verify-columns > .column, #live-columns > .column, #swap-look {
     display: contents; }
-  #swap-compare, #talk-shown, #faceset-gallery, #flow-preview, #verify-example, #verify-report { order: -1; }
+  #swap-compare, #talk-shown, #faceset-gallery, #flow-preview, #verify-example, #verify-report, #live-status,
+  #live-result { order: -1; }
   #talk-shown .block { height: 190px !important; }
+  #live-result { height: 280px !important; }
   #flow-preview { height: 230px !important; }
   #swap-compare { height: 270px !important; }
   #faceset-gallery { height: 220px !important; }

@@ -24,6 +24,7 @@ RESULTS = {
     "Swap": "#swap-compare img",
     "Generate": "#generate-face img",
     "Talk": "#talk-shown video",
+    "Live": "#live-result img",
     "Faceset": "#faceset-gallery img",
     "Train": "#flow-preview img",
     "Verify": "#verify-example img",
@@ -122,6 +123,8 @@ def test_every_tab_from_a_finished_result_to_one_of_ones_own(size: str, open_pag
     expect(page.locator("#talk-result video")).to_be_visible(timeout=WAIT_MS)
     walk.keep_frame()
 
+    walk.open("Live")
+    walk.picture("live")
     walk.open("Faceset")
     walk.picture("faceset")
     walk.open("Train")

@@ -64,7 +64,8 @@ def test_a_preview_and_the_people_of_a_clip(
     shown, made = media.read_picture(before), media.read_picture(after)
     assert shown.shape == made.shape == (256, 256, 3)
     assert (shown != made).any()
-    assert (shown[-40:] == made[-40:]).all()
+    # below the chin, in the example that fills its frame
+    assert (shown[-20:] == made[-20:]).all()
     pictures, people = client.predict(target=handle_file(files[1]), consent=True, api_name="/find_people")
     assert [person["share"] for person in people] == [1.0]
     assert len(pictures) == 1

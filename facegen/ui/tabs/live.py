@@ -13,7 +13,9 @@ from facegen.swap.options import SwapOptions
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, example_cards
 from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
 from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.swap import requests as swaps
 
+_MOST_AT_ONCE = 4
 _EVERY_SECONDS = 0.08
 _LONGEST_SECONDS = 600
 _SPOKEN_EVERY = 5
@@ -21,7 +23,7 @@ _SPOKEN_EVERY = 5
 
 
 class LiveDesk:
-    """The live swaps of the visitors, one each, forgotten with the visit."""
+    """The live swaps of the latest visitors, one each."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -39,13 +41,9 @@ class LiveDesk:
             if known is None or known[0] != source:
                 pipeline = self._services.pipeline()
                 known = source, LiveSwap([source], pipeline.analyser, pipeline.engine(SwapOptions()))
-                self._swaps = {**self._swaps, visitor.mark: known}
+                others = {mark: swap for mark, swap in self._swaps.items() if mark != visitor.mark}
+                self._swaps = {**dict([*others.items()][-_MOST_AT_ONCE + 1 :]), visitor.mark: known}
         return known[1](image_rgb), known[1]
-
-    def forget(self, visitor: Visitor) -> None:
-        """Let a visitor's swap go."""
-        with self._lock:
-            self._swaps.pop(visitor.mark, None)
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -79,6 +77,7 @@ def build(services: Services, shell: Shell) -> None:
             gr.HTML(step(3, "You, with that face"))
             words = gr.HTML(note(_FIRST_WORDS), elem_id="live-status")
             result = gr.Image(
+                swaps.example_frames(services.examples)[1],
                 label="Live", interactive=False, format="jpeg", streaming=True, height=440, buttons=["fullscreen"],
                 elem_id="live-result",
             )  # fmt: skip
