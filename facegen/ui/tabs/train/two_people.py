@@ -51,9 +51,10 @@ def build(services: Services, shell: Shell) -> None:
                 )
             with gr.Row():
                 minutes = gr.Slider(
-                    1, 600, value=45, step=1, label="Minutes to train", min_width=420, elem_id="flow-minutes",
+                    1, 600, value=45, step=1, label="Minutes to train", min_width=220, elem_id="flow-minutes",
                     info="45 minutes on two cores make a likeness; a GPU does in minutes what a CPU does in hours.",
                 )  # fmt: skip
+            with gr.Row():
                 preset = gr.Dropdown(list(PRESETS), value=SwapTrainRequest.preset, label="Preset", min_width=160)
                 fresh = gr.Checkbox(
                     label="Begin with nothing",
