@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 ROOMS = (
     {"errors"},
-    {"config", "device"},
+    {"config", "device", "graph"},
     {"encoding"},
     {"hub", "media"},
     {"jobs"},

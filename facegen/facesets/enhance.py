@@ -33,23 +33,23 @@ def _restorer() -> Restorer:
 
 
 def enhance_face(image_rgb: np.ndarray, points5: np.ndarray, strength: float) -> np.ndarray:
-    """(S, S, 3) uint8: the picture with its face restored; what lies outside of the restorer's frame stays.
+    """(H, W, 3) uint8: the picture with its face restored; what lies outside of the restorer's frame stays.
 
     Args:
-        image_rgb: (S, S, 3) uint8.
+        image_rgb: (H, W, 3) uint8.
         points5: (5, 2) the points of the face in it.
         strength: 0 leaves it, 1 is all the restorer does.
     """
     matrix = align.similarity(points5[:2], EYES, _SIDE)
     with _lock:
         made = _restorer().restore(align.warp(image_rgb, matrix, _SIDE)[None], strength)[0]
-    side = image_rgb.shape[0]
+    size = image_rgb.shape[1::-1]
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    back = cv2.warpAffine(made, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    back = cv2.warpAffine(made, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     frame: np.ndarray = np.zeros((_SIDE, _SIDE), np.float32)
     frame[12:-12, 12:-12] = 1
     frame = cv2.GaussianBlur(frame, (0, 0), 5)
-    share = cv2.warpAffine(frame, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)[..., None]
+    share = cv2.warpAffine(frame, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)[..., None]
     return np.clip(back * share + image_rgb * (1 - share) + 0.5, 0, 255).astype(np.uint8)
 
 

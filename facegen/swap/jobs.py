@@ -57,4 +57,10 @@ SWAP_TRAIN = Job(
 JOBS = (SWAP, SWAP_TRAIN)
 
 ANALYSES = Cache(name="analyses", summary="Faces found in the clips of swaps.", most_entries=20)
-CACHES = (ANALYSES,)
+HARMONIZATION_PAIRS = Cache(
+    name="harmonization-pairs",
+    summary="Drawn faces and real ones that «train harmonization» learns from.",
+    most_entries=1000,
+    most_bytes=20_000_000_000,
+)
+CACHES = (ANALYSES, HARMONIZATION_PAIRS)

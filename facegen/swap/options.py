@@ -41,6 +41,12 @@ class SwapOptions(EncodeOptions):
     colour: float = _strength(1.0)
     """How closely skin tone and lighting follow the clip."""
 
+    finish: float = _strength(1.0)
+    """How far the learned harmonization changes the new face's light, shine and detail to those of the clip."""
+
+    restore: float = _strength(0.0)
+    """How far the embedded restorer redraws the details of the new face: for small and soft faces; slow."""
+
     sharpness_match: float = _strength(1.0)
     """How closely the sharpness of the new face follows the clip (focus and motion blur)."""
 

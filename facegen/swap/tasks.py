@@ -181,4 +181,29 @@ SAEHD = TaskInfo(
     used_in="swap",
 )
 
-TASKS = (SAEHD,)
+HARMONIZATION = TaskInfo(
+    name="harmonization",
+    summary="Learns what a swapped face must become to stand in its frame's light: its `--finish`.",
+    needs="A folder of pictures of people (sub-folders are searched).",
+    typical_time="an hour on 2 CPU cores for 3,000 pictures, half of it to draw the pairs",
+    path="facegen.swap.harmonization.task:HarmonizationTask",
+    presets={
+        "default": (
+            "steps=6000",
+            "batch_size=16",
+            "optimiser.name=adam",
+            "optimiser.rate=0.002",
+            "optimiser.schedule=cosine",
+            "optimiser.warmup_steps=50",
+            "optimiser.clip_norm=5",
+            "ema_decay=0.99",
+            "save_every=200",
+        ),
+        "tiny": ("steps=4", "batch_size=2", "save_every=4", "log_every=1", "task.per_picture=1"),
+    },
+    example_data="portraits/synthetic",
+    used_in="swap",
+    replaces={"harmonization.safetensors": "harmonization"},
+)
+
+TASKS = (SAEHD, HARMONIZATION)

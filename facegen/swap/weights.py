@@ -1,4 +1,4 @@
-"""The model files of the swap: the `mesh` engine is geometry and needs none; trained swaps begin with a pretrained model."""
+"""The model files of the swap: the harmonization of the mesh engine, and the model that trained swaps begin with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,17 @@ AUTOENCODER = tuple(
     for number, (sha256, size) in enumerate(_SHA256, 1)
 )
 """The files of the pretrained liae-ud of 128 pixels; its settings lie beside them."""
-WEIGHTS: tuple[WeightFile, ...] = AUTOENCODER
+HARMONIZATION = WeightFile(
+    name="harmonization",
+    source=Bundled(),
+    filename="swap/harmonization.safetensors",
+    sha256="4bc8e749a1e028430228e8e093fc6092af5c9e1361408e0678b9b3b58b4ae25c",
+    size=1178896,
+    licence="computer-made faces and CC0 portraits",
+    card="swap/README.md",
+)
+"""The network that relights the drawing of the mesh engine."""
+WEIGHTS: tuple[WeightFile, ...] = (*AUTOENCODER, HARMONIZATION)
 
 
 def pretrained_folder() -> Path:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import Face, blend, light, mesh
+from facegen.faces.face import points5_of
 from facegen.faces.mesh import Array
 from facegen.media import Patch
 from facegen.swap.engines.eyes import recolour_irises
@@ -29,6 +30,8 @@ from facegen.swap.engines.texture import (
     unwrap_texture,
 )
 from facegen.swap.engines.warp import eye_mouth_mask, interpolate_vertices, remap, warp_field
+from facegen.swap.harmonization.harmonizer import Harmonizer
+from facegen.swap.harmonization.inputs import HarmonizationInput, Square, apply_fields
 from facegen.swap.options import SwapOptions
 
 WORK_SIZE = 512
@@ -87,6 +90,7 @@ class MeshStatistics:
         saturation: factor on the texture's saturation, see `_relative_saturation`.
         excess: how many times sharper the texture is than the target.
         grain: standard deviation of the target's noise, 0..255.
+        fields: (FIELD, FIELD, 4) of the finish, see `swap.harmonization`; nothing where it is off.
         visibility: (S, S) uint8 of the mask; nothing when it is not known, or is that of the frame before.
     """
 
@@ -94,6 +98,7 @@ class MeshStatistics:
     saturation: float
     excess: float
     grain: float
+    fields: Array | None
     visibility: np.ndarray | None
 
 
@@ -126,6 +131,7 @@ class MeshEngine:
 
     def __init__(self) -> None:
         self._occlusion = OcclusionDetector()
+        self._harmonizer: Harmonizer | None = None
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
@@ -165,14 +171,34 @@ class MeshEngine:
         statistics = MeshStatistics(
             gain=gain,
             saturation=saturation,
+            fields=None,
             excess=blend.sharpness(cv2.extractChannel(albedo, 1), inner)
             / max(blend.sharpness(light.to_log(target_luma), inner), 1e-3),
             grain=blend.measure_grain(target_luma, inner),
             visibility=mask.visibility if mask is not None and mask.is_measured else None,
         )
-        return MeshPrediction(
+        prediction = MeshPrediction(
             crop=crop, shape=shape, albedo=albedo, depth=depth, irises=texture.irises, statistics=statistics
         )
+        if options.finish == 0:
+            return prediction
+        fields = self._harmonize(prediction, options)
+        return dataclasses.replace(prediction, statistics=dataclasses.replace(statistics, fields=fields))
+
+    def _harmonize(self, prediction: MeshPrediction, options: SwapOptions) -> Array:
+        """The fields of the finish for a drawing in its frame, scaled by their strength."""
+        if self._harmonizer is None:
+            self._harmonizer = Harmonizer.load()
+        crop, statistics = prediction.crop, prediction.statistics
+        inputs = HarmonizationInput.of(
+            relight(prediction, statistics, options),
+            prediction.depth > 0,
+            crop.image_rgb,
+            crop.points[: mesh.VERTEX_COUNT],
+            prediction.shape[: mesh.VERTEX_COUNT],
+            crop.warp_visibility(crop.mask.visibility if crop.mask is not None else None),
+        )
+        return self._harmonizer.predict(inputs) * np.float32(options.finish)
 
     def smooth(self, window: Sequence[MeshStatistics], centre: int, options: SwapOptions) -> MeshStatistics:
         """See `Engine.smooth`: a Gaussian mean over the frames around."""
@@ -187,6 +213,9 @@ class MeshEngine:
             saturation=float(weights @ [frame.saturation for frame in window]),
             excess=float(weights @ [frame.excess for frame in window]),
             grain=float(weights @ [frame.grain for frame in window]),
+            fields=None
+            if options.finish == 0
+            else np.tensordot(weights, np.stack([frame.fields for frame in window if frame.fields is not None]), 1),
             visibility=visibility,
         )
 
@@ -197,10 +226,10 @@ class MeshEngine:
         crop, shape = prediction.crop, prediction.shape[: mesh.VERTEX_COUNT]
         size = crop.image_rgb.shape[:2]
         width = float(np.ptp(shape[:, 0]))
-        grey = np.full((3, 3), (1 - statistics.saturation) / 3, np.float32)
-        albedo = cv2.transform(prediction.albedo, grey + np.eye(3, dtype=np.float32) * statistics.saturation)
-        relit = np.clip(light.from_log(albedo + interpolate_vertices(statistics.gain, shape, size)), 0, 255)
-        relit = blend.blurred_to(relit, 1 + (statistics.excess - 1) * options.sharpness_match)
+        drawn = relight(prediction, statistics, options)
+        if statistics.fields is not None:
+            drawn = apply_fields(drawn, statistics.fields, Square.of(size), width)
+        relit = np.clip(light.from_log(drawn), 0, 255)
         relit += blend.grain(size, statistics.grain * options.grain_match, seed)
         field, reach = warp_field(crop.points[: mesh.VERTEX_COUNT], shape, size)
         warped = remap(crop.image_rgb, field).astype(np.float32)
@@ -213,7 +242,22 @@ class MeshEngine:
             visible = remap(visible, field)
             wide, narrow = wide * visible, narrow * visible
         result = blend.two_bands(warped, face, wide, narrow, width * 0.03)
+        if options.restore:
+            from facegen.facesets.enhance import enhance_face
+
+            picture = np.clip(result + 0.5, 0, 255).astype(np.uint8)
+            result = enhance_face(picture, points5_of(prediction.shape), options.restore).astype(np.float32)
         return _patch(crop, result, np.minimum(reach * 50, 1))
+
+
+def relight(prediction: MeshPrediction, statistics: MeshStatistics, options: SwapOptions) -> Array:
+    """(h, w, 3) log RGB: the texture in the target's focus, saturation and light, before the finish."""
+    shape = prediction.shape[: mesh.VERTEX_COUNT]
+    size = prediction.crop.image_rgb.shape[:2]
+    grey = np.full((3, 3), (1 - statistics.saturation) / 3, np.float32)
+    albedo = cv2.transform(prediction.albedo, grey + np.eye(3, dtype=np.float32) * statistics.saturation)
+    albedo = blend.blurred_to(albedo, 1 + (statistics.excess - 1) * options.sharpness_match)
+    return albedo + interpolate_vertices(statistics.gain, shape, size)
 
 
 def _crop_face(image_rgb: np.ndarray, face: Face, mask: VisibilityMask | None, work_size: int) -> FaceCrop:
