@@ -39,6 +39,7 @@ OUTCOMES = {
     "attributes": "Reading the five sliders from a picture",
     "realism": "Telling photographs from drawn faces",
     "restorer": "Details for small or blurred faces",
+    "harmonization": "Light, shine and detail of swapped faces",
     "parser": "Which part of a picture is skin, hair, eye or lip",
     "mask": "Masks as you draw them",
     "autoencoder": "A quick check that training works here",
