@@ -126,11 +126,11 @@ def side_by_side(
 
 
 def replace_sound(path: PathLike, sound: PathLike, output: PathLike) -> tuple[str, ...]:
-    """Gives a clip another sound, cut to its length; the picture is copied packet for packet.
+    """Gives a clip another sound, cut to its length; picture and subtitles are copied packet for packet.
 
     Args:
         path: the clip.
-        sound: any file with sound.
+        sound: any file with sound; its first track is copied where the container takes it.
         output: the result.
 
     Returns:
@@ -140,18 +140,10 @@ def replace_sound(path: PathLike, sound: PathLike, output: PathLike) -> tuple[st
         InputError: one of the two cannot be read, or `sound` has none.
         ResourceError: the output cannot be written.
     """
-    from moviepy import AudioFileClip
-
-    info = probe(path)
     with open_input(sound, "a file with sound") as container:
         if not container.streams.audio:
             raise InputError(f"Expected sound, found none in {display_name(sound)}: give a file with a sound track.")
-    with _scratch_folder(output) as (stack, scratch):
-        link = _link_input(scratch, 0, sound)
-        clip = stack.enter_context(AudioFileClip(str(link)))
-        piece = clip.subclipped(0, min(clip.duration, info.duration_seconds))
-        fitted = _write_sound(piece, scratch, output)
-        return copy_with_sound(path, fitted, output)
+    return copy_with_sound(path, sound, output)
 
 
 def _probe_clips(paths: Sequence[PathLike]) -> list[VideoInfo]:

@@ -1,56 +1,57 @@
-"""Copies the sound of some time spans of a file, packet for packet."""
+"""Spans of time of a file, put one after the other: when each of its packets and chapters comes in the output."""
 
 import bisect
 import itertools
-import os
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
 
-import av
-import av.error
+from av.container import InputContainer
 
-from facegen.media.info import read_origin
-from facegen.media.packets import read_packets
-from facegen.media.source import local_url, open_input, translate_read_errors, translate_write_errors
+Span = tuple[Fraction, Fraction]
+"""Begin and end, in seconds of a file."""
+END = Fraction(1 << 40)
+"""Seconds that no file lasts."""
 
 
-def cut_sound(path: str | os.PathLike[str], output: Path, spans: Sequence[tuple[float, float]]) -> None:
-    """Writes all sound streams of `path` without what lies outside `spans`.
+@dataclass(frozen=True)
+class Excerpt:
+    """What is kept of a file."""
 
-    Nothing is encoded again, so a cut falls between two packets, about a fiftieth of a second from the requested time. The
-    first span keeps its start time, and each later one follows the one before it.
+    spans: tuple[Span, ...]
+    """In order, not touching."""
+    start: Fraction = Fraction(0)
+    """When the first span begins in the output, seconds; each later one follows the one before it."""
 
-    Args:
-        path: a file with sound.
-        output: where to; NUT, which takes every codec and keeps exact times.
-        spans: (begin, end) in seconds of the clip, in order, not touching.
+    @cached_property
+    def _starts(self) -> tuple[Fraction, ...]:
+        lengths = (end - begin for begin, end in self.spans[:-1])
+        return tuple(itertools.accumulate(lengths, initial=self.start))
 
-    Raises:
-        InputError: `path` cannot be read.
-        ResourceError: the disk is full or closed to writing.
-    """
-    begins = [begin for begin, _ in spans]
-    earlier = [0.0]
-    for (_, end), (begin, _) in itertools.pairwise(spans):
-        earlier.append(earlier[-1] + begin - end)
-    with open_input(path, "a file with sound") as source, translate_read_errors(path), translate_write_errors(output):
-        streams = [stream for stream in source.streams.audio if stream.codec_context is not None]
-        with av.open(local_url(output), "w", format="nut") as target:
-            target.metadata.update(source.metadata)
-            copies = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in streams}
-            for stream in streams:
-                copies[stream.index].metadata.update(stream.metadata)
-            origin = float(read_origin(source))
-            for packet in read_packets(source, streams, path):
-                if packet.dts is None or packet.pts is None:
-                    continue
-                seconds = float(packet.pts * packet.time_base) - origin
-                span = bisect.bisect_right(begins, seconds) - 1
-                if span < 0 or seconds >= spans[span][1]:
-                    continue
-                offset = round((earlier[span] + origin) / packet.time_base)
-                packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
-                packet.stream = copies[packet.stream.index]
-                with suppress(av.error.InvalidDataError, av.error.ArgumentError):  # a damaged packet is left out
-                    target.mux_one(packet)
+    def shift(self, seconds: Fraction) -> Fraction | None:
+        """How many seconds earlier comes what begins at a time of the file; None where it is left out.
+
+        A first span that begins with the file keeps what lies before time 0, which decoders need.
+        """
+        index = max(bisect.bisect_right(self.spans, seconds, key=lambda span: span[0]) - 1, 0)
+        begin, end = self.spans[index]
+        is_before = seconds < begin and begin > 0
+        return None if is_before or seconds >= end else begin - self._starts[index]
+
+    def position(self, seconds: Fraction) -> Fraction:
+        """When a moment of the file comes in the output; of one that is left out, when the next span begins."""
+        return self.start + sum((max(min(seconds, end) - begin, Fraction(0)) for begin, end in self.spans), Fraction(0))
+
+
+def excerpt_chapters(source: InputContainer, excerpt: Excerpt | None) -> list[Any]:
+    """The chapters of a file as libav takes them, those of which nothing is kept left out; None keeps the whole file."""
+    chapters = []
+    for chapter in source.chapters():
+        base = chapter["time_base"] or Fraction(1, 1000)
+        start, end = chapter["start"] * base, chapter["end"] * base
+        if excerpt is not None:
+            start, end = excerpt.position(start), excerpt.position(end)
+        if end > start:
+            chapters.append({**chapter, "start": round(start / base), "end": round(end / base), "time_base": base})
+    return chapters

@@ -10,11 +10,10 @@ from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -23,6 +22,7 @@ from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.animate import write_animation
 from facegen.media.encoders import ANIMATIONS, CONTAINERS, Encoder, find_encoder
+from facegen.media.excerpt import END, Excerpt, Span, excerpt_chapters
 from facegen.media.exif import POSITION_NOTICE
 from facegen.media.extras import copy_extras
 from facegen.media.frame import Frame
@@ -31,7 +31,7 @@ from facegen.media.output import atomic_output, check_output
 from facegen.media.packets import survey_picture
 from facegen.media.segments import SegmentWriter, check_encoder, read_segments
 from facegen.media.source import display_name, local_url, main_video, open_input, translate_write_errors
-from facegen.media.timeline import PacketTimeline
+from facegen.media.timeline import PacketTimeline, last_duration
 from facegen.media.tracks import StreamMapping, container_accepts, copy_stream, open_tracks, plan_tracks, track_packets
 
 # They describe the file they came from, not the one that is written.
@@ -42,6 +42,9 @@ _ITUNES_TAGS = _FILE_TAGS | {
     *("lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc"),
     "creation_time",
 }
+
+_EARLY = Fraction(1, 2)
+"""Seconds by which sound may end before the picture without a word."""
 
 
 def check_video_output(
@@ -138,6 +141,7 @@ def join_segments(
     encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
     is_trimmed: bool = False,
     is_own_sound: bool = True,
+    spans: Sequence[Span] = (),
     frame_count: int | None = None,
     metadata: Mapping[str, str] | None = None,
     keep_position: bool = True,
@@ -154,6 +158,8 @@ def join_segments(
             that begin between it and the end of the last frame are kept.
         is_own_sound: `sound_from` is what the frames came from, so that both share their times; otherwise the sound begins
             with the first frame, which becomes time zero.
+        spans: what the frames show of `sound_from`, where parts between them were left out; sound, subtitles and chapters
+            follow.
         frame_count: how many frames the segments should hold; a notice says when some could not be decoded.
         metadata: tags added to those of `sound_from`.
         keep_position: keep the tags of `sound_from` that say where it was recorded.
@@ -183,7 +189,9 @@ def join_segments(
     timeline = PacketTimeline(segments, like)
     shift = timeline.start if is_trimmed or not is_own_sound else Fraction(0)
     sound_start = timeline.start if is_own_sound else Fraction(0)
-    window = (sound_start, sound_start + timeline.end - timeline.start) if is_trimmed else None
+    excerpt = Excerpt(((sound_start, sound_start + timeline.end - timeline.start),)) if is_trimmed else None
+    if spans:
+        excerpt = Excerpt(tuple(spans), start=spans[0][0] - shift)
     if frame_count is not None and timeline.frame_count < frame_count:
         notices.append(
             f"{frame_count - timeline.frame_count:,} of {frame_count:,} frames could not be decoded; the frame before each "
@@ -197,6 +205,7 @@ def join_segments(
             container, first.streams.video[0], like, kind, is_clear=encode.transparency and like.has_alpha
         )
         streams: list[Iterator[tuple[Fraction, Packet]]] = [timeline.packets(video, shift)]
+        tracks: list[StreamMapping] = []
         if like.path:
             origin = stack.enter_context(open_input(like.path))
             notices += copy_extras(
@@ -215,12 +224,13 @@ def join_segments(
                 tags = {k: v for k, v in tags.items() if k not in places}
                 notices.append(POSITION_NOTICE)
             container.metadata.update(tags)
-            container.set_chapters(_copy_chapters(source, window))
+            container.set_chapters(excerpt_chapters(source, excerpt))
             tracks, track_notices = open_tracks(source, container, sound_from, kind)
             notices += track_notices
-            streams.append(track_packets(source, tracks, sound_from, window))
+            streams.append(track_packets(source, tracks, sound_from, excerpt))
         container.metadata.update(metadata or {})
-        refused = _mux(container, streams, video)
+        refused, ends = _mux(container, streams, video)
+        notices += _early_ends(tracks, ends, timeline.end - shift)
         container.close()
     if refused:
         notices.append(f"{refused:,} packets of sound or subtitles were refused by the container and left out.")
@@ -259,7 +269,9 @@ def _picture_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder:
 def copy_with_sound(
     path: str | os.PathLike[str], sound_from: str | os.PathLike[str], output: str | os.PathLike[str]
 ) -> tuple[str, ...]:
-    """Writes the picture of `path`, packet for packet, with the sound of another file.
+    """Writes picture and subtitles of `path`, packet for packet, with the first sound track of another file.
+
+    The sound begins with the first frame, and ends with the last one at the latest.
 
     Returns:
         Notices: what could not be kept as it was, one sentence each.
@@ -270,48 +282,65 @@ def copy_with_sound(
     """
     target = check_video_output(output)
     kind = CONTAINERS[target.suffix.lower()]
+    info, survey = probe(path), survey_picture(path)
+    start = survey.times[0] * survey.time_base
+    end = (survey.times[-1] + last_duration(survey.times, info)) * survey.time_base
     with ExitStack() as stack, atomic_output(output) as temporary:
         picture = stack.enter_context(open_input(path))
         source = main_video(picture, path)
-        # the new sound begins with the first frame
-        survey = survey_picture(path)
-        window = (survey.times[0] * survey.time_base, Fraction(1 << 40))
         if not container_accepts(kind, source):
             codec = source.codec_context.codec.canonical_name
             raise InputError(
                 f"Expected an output that takes {codec}, found {display_name(output)}: choose .mkv instead."
             )
         sound = stack.enter_context(open_input(sound_from, "a file with sound"))
-        container = av.open(
-            local_url(temporary), "w", format=kind, container_options=_container_options(kind, probe(path))
-        )
+        container = av.open(local_url(temporary), "w", format=kind, container_options=_container_options(kind, info))
         stack.callback(_close_quietly, container)
         container.metadata.update({k: v for k, v in picture.metadata.items() if k not in _FILE_TAGS})
-        container.set_chapters(_copy_chapters(picture, window))
+        whole, heard = Excerpt(((start, END),)), Excerpt(((Fraction(0), end - start),))
+        container.set_chapters(excerpt_chapters(picture, whole))
         copy = copy_stream(container, source)
         video = StreamMapping(source=source, target=copy, how="copy")
-        tracks, notices = open_tracks(sound, container, sound_from, kind)
+        tracks, notices = open_tracks(sound, container, sound_from, kind, "first sound")
+        texts, text_notices = open_tracks(picture, container, path, kind, "subtitles")
         streams = (
-            track_packets(picture, [video], path, window),
-            track_packets(sound, tracks, sound_from),
+            track_packets(picture, [video, *texts], path, whole),
+            track_packets(sound, tracks, sound_from, heard),
         )
         _mux(container, streams, copy)
         container.close()
-    return (*survey.notices, *notices)
+    return (*survey.notices, *notices, *text_notices)
 
 
-def _mux(container: OutputContainer, streams: Iterable[Iterator[tuple[Fraction, Packet]]], video: Stream) -> int:
-    """Writes packets in the order of their times; returns how many of other streams than the picture were refused."""
-    refused = 0
+def _mux(
+    container: OutputContainer, streams: Iterable[Iterator[tuple[Fraction, Packet]]], video: Stream
+) -> tuple[int, dict[int, Fraction]]:
+    """Writes packets in the order of their times.
+
+    Returns:
+        How many of other streams than the picture were refused; and when the last packet of each stream ends, in seconds.
+    """
+    refused, ends = 0, dict.fromkeys((stream.index for stream in container.streams), Fraction(0))
     for _, packet in heapq.merge(*streams, key=lambda item: item[0]):
-        is_picture = packet.stream.index == video.index
+        index, end = packet.stream.index, ((packet.pts or 0) + (packet.duration or 0)) * packet.time_base
         try:
             container.mux_one(packet)
+            ends[index] = end
         except (av.error.InvalidDataError, av.error.ArgumentError):
-            if is_picture:
+            if index == video.index:
                 raise
             refused += 1
-    return refused
+    return refused, ends
+
+
+def _early_ends(tracks: Iterable[StreamMapping], ends: Mapping[int, Fraction], picture_end: Fraction) -> list[str]:
+    """Says of each sound track that ends well before the picture by how much it does."""
+    heard = [picture_end - ends[track.target.index] for track in tracks if track.source.type == "audio"]
+    return [
+        f"Sound track {number} ends {float(rest):.1f} s before the picture."
+        for number, rest in enumerate(heard, 1)
+        if rest > _EARLY
+    ]
 
 
 def _container_options(kind: str, like: VideoInfo) -> dict[str, str]:
@@ -340,20 +369,6 @@ def _copy_video_stream(
     if is_clear and context.name.startswith(("vp9", "libvpx")):
         stream.metadata["alpha_mode"] = "1"
     return stream
-
-
-def _copy_chapters(source: InputContainer, window: tuple[Fraction, Fraction] | None) -> list[Any]:
-    chapters = []
-    shift = window[0] if window is not None else Fraction(0)
-    for chapter in source.chapters():
-        base = chapter["time_base"] or Fraction(1, 1000)
-        start, end = chapter["start"] * base, chapter["end"] * base
-        if window is not None:
-            start, end = max(start, window[0]), min(end, window[1])
-        if end > start:
-            ticks = {"start": round((start - shift) / base), "end": round((end - shift) / base)}
-            chapters.append({**chapter, **ticks, "time_base": base})
-    return chapters
 
 
 def _close_quietly(container: OutputContainer) -> None:

@@ -12,6 +12,8 @@ from av.packet import Packet
 _LOUDEST = 1e6
 """Samples of floating point beyond this, 1 being full scale, are no sound (nor are NaN and infinity): silence is heard."""
 
+_FLOATS = {"pcm_f32le": "<f4", "pcm_f64le": "<f8", "pcm_f32be": ">f4", "pcm_f64be": ">f8"}
+
 
 class SoundDecoder:
     """Decodes the packets of one stream in order; a packet that is damaged beyond decoding is left out.
@@ -85,6 +87,16 @@ def silent_frames(like: av.AudioFrame, start: int, end: int) -> Iterator[av.Audi
             plane.update(bytes(plane.buffer_size))
         frame.sample_rate, frame.pts, frame.time_base = like.sample_rate, first, Fraction(1, like.sample_rate)
         yield frame
+
+
+def silence_non_numbers(packet: Packet) -> bytes | None:
+    """The content of a packet of bare floating-point samples with silence where they are no sound; None where all are."""
+    kind = _FLOATS.get(packet.stream.codec_context.name) if packet.stream.type == "audio" else None
+    if kind is None:
+        return None
+    samples = np.frombuffer(bytes(packet), kind, packet.size // np.dtype(kind).itemsize)
+    is_sound = np.abs(samples) < _LOUDEST
+    return None if is_sound.all() else np.where(is_sound, samples, 0).astype(kind).tobytes()
 
 
 def _with_finite_samples(frame: av.AudioFrame) -> av.AudioFrame:

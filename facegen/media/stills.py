@@ -96,7 +96,8 @@ def folder_to_video(
         folder: the pictures; the first one sets the size, others are brought to it.
         output: the video; see `write_video`.
         rate: frames a second; None takes the times of `frames.json` where it is there, else 25.
-        sound_from: a file whose sound is added.
+        sound_from: a file whose sound is added, from its beginning; of the clip that the stills came from, what was heard
+            with them.
         encode: codec, quality, effort.
         on_progress: called with the share done.
 
@@ -108,11 +109,17 @@ def folder_to_video(
         ResourceError: the output cannot be written.
     """
     pictures = _list_pictures(Path(folder))
-    times, time_base = _read_times(Path(folder), pictures, rate)
+    times, time_base, source_name = _read_times(Path(folder), pictures, rate)
     first = read_picture(pictures[0])
     height, width = first.shape[:2]
     step = times[1] - times[0] if len(times) > 1 else round(Fraction(1, 25) / time_base)
     span = (times[-1] - times[0] + step) * time_base
+    is_piece = False
+    if sound_from is not None and Path(sound_from).name == source_name:
+        all_times, base = frame_times(sound_from)
+        is_piece = times[0] * time_base > all_times[0] * base or (times[-1] + step) * time_base < all_times[-1] * base
+    else:
+        times = [tick - times[0] for tick in times]
     like = make_video_info(width, height, Fraction(len(times)) / span, time_base)
 
     def frames() -> Iterator[Frame]:
@@ -124,7 +131,7 @@ def folder_to_video(
             if on_progress is not None:
                 on_progress((position + 1) / len(pictures), f"{position + 1} of {len(pictures)} pictures")
 
-    return write_video(output, frames(), like, sound_from=sound_from, encode=encode)
+    return write_video(output, frames(), like, sound_from=sound_from, encode=encode, is_trimmed=is_piece)
 
 
 def make_video_info(width: int, height: int, frame_rate: Fraction, time_base: Fraction) -> VideoInfo:
@@ -188,7 +195,8 @@ def _list_pictures(folder: Path) -> list[Path]:
     return sorted(pictures, key=lambda file: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", file.name)])
 
 
-def _read_times(folder: Path, pictures: list[Path], rate: float | None) -> tuple[list[int], Fraction]:
+def _read_times(folder: Path, pictures: list[Path], rate: float | None) -> tuple[list[int], Fraction, str]:
+    """When each picture is shown, the unit of these times, and the name of the clip that they are times of."""
     listing = folder / TIMES_FILE
     if rate is None and listing.is_file():
         try:
@@ -203,6 +211,6 @@ def _read_times(folder: Path, pictures: list[Path], rate: float | None) -> tuple
             ) from error
         if ticks != sorted(set(ticks)):
             raise InputError(f"Expected growing times in {TIMES_FILE}, found others: delete that file or give a rate.")
-        return [tick - ticks[0] for tick in ticks], base
+        return ticks, base, str(about.get("source", ""))
     each = 1 / Fraction(25 if rate is None else rate).limit_denominator(1001)
-    return list(range(len(pictures))), each
+    return list(range(len(pictures))), each, ""

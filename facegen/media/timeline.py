@@ -39,7 +39,7 @@ class PacketTimeline:
             while position - depth >= 0 and self._pts[position - depth] > tick:
                 depth += 1
         self._depth = depth
-        self._last_duration = _last_duration(self._pts, like)
+        self._last_duration = last_duration(self._pts, like)
         # Readers of mp4 add up the steps of decoding time, so these must span as much time as the frames are shown.
         span = self._pts[-1] + self._last_duration - self._pts[-1 - depth] - self._duration(coded[-1])
         self._lead = max(span, depth)
@@ -75,7 +75,7 @@ class PacketTimeline:
         return self._pts[index] - tick if index < len(self._pts) else self._last_duration
 
 
-def _last_duration(shown_ticks: list[int], like: VideoInfo) -> int:
+def last_duration(shown_ticks: Sequence[int], like: VideoInfo) -> int:
     """How long the last frame stays: as in the source, else as long as the frame before."""
     step = shown_ticks[-1] - shown_ticks[-2] if len(shown_ticks) > 1 else round(1 / (like.frame_rate * like.time_base))
     step = max(step, 1)

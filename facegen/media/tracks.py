@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Literal
 
 import av
 import av.error
@@ -17,13 +18,17 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from facegen.media.excerpt import Excerpt
 from facegen.media.info import has_free_times, read_origin
 from facegen.media.packets import read_packets
-from facegen.media.sound import SoundDecoder, SoundResampler, silent_frames
+from facegen.media.sound import SoundDecoder, SoundResampler, silence_non_numbers, silent_frames
 from facegen.media.source import Nowhere, check_readable, file_key, open_input, translate_read_errors
 
 BIT_RATE = 192_000
 """Bits a second of sound that had to be encoded again."""
+
+Wanted = Literal["all", "first sound", "subtitles"]
+"""Which streams of a file are kept: sound and subtitles, or some of them."""
 
 _WORST = 0.25
 """Share of damaged packets up to which the others are copied; beyond it the sound is encoded again."""
@@ -69,12 +74,15 @@ class _Trial:
         return len(self.refused) <= self.count * _WORST
 
 
-def plan_tracks(path: str | os.PathLike[str], kind: str) -> tuple[tuple[TrackPlan, ...], tuple[str, ...]]:
+def plan_tracks(
+    path: str | os.PathLike[str], kind: str, wanted: Wanted = "all"
+) -> tuple[tuple[TrackPlan, ...], tuple[str, ...]]:
     """Finds out what becomes of every sound and subtitle stream of a file in a container, by a dry pass over its packets.
 
     Args:
         path: the file.
         kind: format of the container.
+        wanted: which streams.
 
     Returns:
         The streams that are kept, and a notice for each one that changes or is left out. Kept while the file is the same.
@@ -83,26 +91,24 @@ def plan_tracks(path: str | os.PathLike[str], kind: str) -> tuple[tuple[TrackPla
         InputError: the file cannot be read.
     """
     check_readable(path)
-    return _plan_tracks(file_key(path), kind)
+    return _plan_tracks(file_key(path), kind, wanted)
 
 
 @lru_cache(maxsize=32)
-def _plan_tracks(key: tuple[str, int, int], kind: str) -> tuple[tuple[TrackPlan, ...], tuple[str, ...]]:
+def _plan_tracks(key: tuple[str, int, int], kind: str, wanted: Wanted) -> tuple[tuple[TrackPlan, ...], tuple[str, ...]]:
     path = key[0]
     plans: list[TrackPlan] = []
     notices: list[str] = []
     with open_input(path, "a file with sound") as source, translate_read_errors(path, "a file with sound"):
-        copies = [
-            stream
-            for stream in (*source.streams.audio, *source.streams.subtitles)
-            if stream.codec_context is not None and _can_copy(kind, stream)
-        ]
+        sounds = () if wanted == "subtitles" else source.streams.audio[: 1 if wanted == "first sound" else None]
+        texts = () if wanted == "first sound" else source.streams.subtitles
+        copies = [s for s in (*sounds, *texts) if s.codec_context is not None and _can_copy(kind, s)]
         trials = _try_packets(source, copies, path, kind)
-        for number, stream in enumerate(source.streams.audio, 1):
+        for number, stream in enumerate(sounds, 1):
             plan, notice = _plan_sound(stream, trials.get(stream.index), kind, path)
             plans += [plan] if plan else []
             notices += [f"Sound track {number} {notice}"] if notice else []
-        for number, text in enumerate(source.streams.subtitles, 1):
+        for number, text in enumerate(texts, 1):
             plan = _plan_subtitles(text, trials.get(text.index), kind)
             plans += [plan] if plan else []
             notices += [] if plan else [f"Subtitle track {number} was left out: {kind} does not take its kind."]
@@ -185,7 +191,11 @@ def _try_packets(source: InputContainer, streams: list[Stream], path: str, kind:
 
 
 def open_tracks(
-    source: InputContainer, target: OutputContainer, path: str | os.PathLike[str], kind: str
+    source: InputContainer,
+    target: OutputContainer,
+    path: str | os.PathLike[str],
+    kind: str,
+    wanted: Wanted = "all",
 ) -> tuple[list[StreamMapping], tuple[str, ...]]:
     """Makes a stream in `target` (a container of `kind`) for every sound and subtitle stream of `source` that is kept.
 
@@ -194,11 +204,12 @@ def open_tracks(
         target: the container that is written.
         path: of `source`.
         kind: format of the container.
+        wanted: which streams.
 
     Returns:
         The tracks, and a notice for each stream that changes or is left out.
     """
-    plans, notices = plan_tracks(path, kind)
+    plans, notices = plan_tracks(path, kind, wanted)
     tracks = []
     for plan in plans:
         stream = source.streams[plan.index]
@@ -217,7 +228,7 @@ def track_packets(
     source: InputContainer,
     tracks: list[StreamMapping],
     path: str | os.PathLike[str],
-    window: tuple[Fraction, Fraction] | None = None,
+    excerpt: Excerpt | None = None,
 ) -> Iterator[tuple[Fraction, Packet]]:
     """Yields the packets of `tracks`, ready for the muxer, with their times in seconds.
 
@@ -225,7 +236,7 @@ def track_packets(
         source: the open file.
         tracks: from `open_tracks`.
         path: of `source`, for messages.
-        window: first and last second to keep, the first becoming 0; a packet belongs where it begins.
+        excerpt: what is kept of the file; a packet belongs where it begins.
 
     Raises:
         InputError: the file is damaged.
@@ -234,7 +245,7 @@ def track_packets(
         return
     origin = read_origin(source)
     by_index = {track.source.index: track for track in tracks}
-    encoders = {track.source.index: _Encoder(track, origin, window) for track in tracks if track.how == "encode"}
+    encoders = {track.source.index: _Encoder(track, origin, excerpt) for track in tracks if track.how == "encode"}
     counts = dict.fromkeys(by_index, -1)
     with translate_read_errors(path, "a file with sound"):
         for packet in read_packets(source, [track.source for track in tracks], path):
@@ -246,23 +257,22 @@ def track_packets(
                 continue
             elif packet.dts is not None:
                 tick = packet.pts if packet.pts is not None else packet.dts
-                if _is_within(tick * packet.time_base - origin, window):
-                    yield _retime(packet, track, round(_time_offset(origin, window) / packet.time_base))
+                shift = _shift(tick * packet.time_base - origin, excerpt)
+                if shift is not None:
+                    yield _retime(packet, track, round((origin + shift) / packet.time_base))
         for encoder in encoders.values():
             yield from encoder.finish()
 
 
-def _is_within(time: Fraction, window: tuple[Fraction, Fraction] | None) -> bool:
-    return window is None or window[0] <= time < window[1]
-
-
-def _time_offset(origin: Fraction, window: tuple[Fraction, Fraction] | None) -> Fraction:
-    return origin if window is None else origin + window[0]
+def _shift(time: Fraction, excerpt: Excerpt | None) -> Fraction | None:
+    return Fraction(0) if excerpt is None else excerpt.shift(time)
 
 
 def _retime(packet: Packet, track: StreamMapping, offset: int) -> tuple[Fraction, Packet]:
     if track.how != "copy":
-        packet = _convert_text(packet, track.how)
+        packet = _with_data(packet, _convert_text(bytes(packet), track.how))
+    elif (samples := silence_non_numbers(packet)) is not None:
+        packet = _with_data(packet, samples)
     if packet.pts is not None:
         packet.pts -= offset
     assert packet.dts is not None
@@ -271,30 +281,32 @@ def _retime(packet: Packet, track: StreamMapping, offset: int) -> tuple[Fraction
     return packet.dts * packet.time_base, packet
 
 
-def _convert_text(packet: Packet, how: str) -> Packet:
+def _convert_text(data: bytes, how: str) -> bytes:
     """The same line of text: mov_text puts two bytes of length before it (and styles after it), SubRip nothing.
 
     An empty mov_text packet only ends the line before it; SubRip has none, so that the caller leaves it out.
     """
-    data = bytes(packet)
     if how == "to_srt":
         (length,) = struct.unpack(">H", data[:2])
-        data = data[2 : 2 + length]
-    else:
-        data = struct.pack(">H", len(data)) + data
-    text = Packet(data)
-    text.pts, text.dts, text.duration, text.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
-    return text
+        return data[2 : 2 + length]
+    return struct.pack(">H", len(data)) + data
+
+
+def _with_data(packet: Packet, data: bytes) -> Packet:
+    """A packet with other content at the same time."""
+    copy = Packet(data)
+    copy.pts, copy.dts, copy.duration, copy.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    return copy
 
 
 class _Encoder:
     """Decodes sound that the container does not accept and encodes it."""
 
-    def __init__(self, track: StreamMapping, origin: Fraction, window: tuple[Fraction, Fraction] | None) -> None:
+    def __init__(self, track: StreamMapping, origin: Fraction, excerpt: Excerpt | None) -> None:
         assert isinstance(track.source, AudioStream)
         assert isinstance(track.target, AudioStream)
         self._source, self._target = track.source, track.target
-        self._origin, self._window = origin, window
+        self._origin, self._excerpt = origin, excerpt
         context = self._target.codec_context
         self._decoder = SoundDecoder(self._source)
         self._resampler = SoundResampler(
@@ -307,8 +319,9 @@ class _Encoder:
         for frame in self._decoder.decode(packet):
             assert frame.pts is not None
             assert frame.time_base is not None
-            if _is_within(frame.pts * frame.time_base - self._origin, self._window):
-                frame.pts -= round(_time_offset(self._origin, self._window) / frame.time_base)
+            shift = _shift(frame.pts * frame.time_base - self._origin, self._excerpt)
+            if shift is not None:
+                frame.pts -= round((self._origin + shift) / frame.time_base)
                 yield from self._encode(self._resampler.resample(frame))
 
     def finish(self) -> Iterator[tuple[Fraction, Packet]]:

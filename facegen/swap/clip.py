@@ -1,6 +1,5 @@
 """A clip as the first pass leaves it, and its second pass, written in segments, so that it resumes where it was cut off."""
 
-import tempfile
 from collections.abc import Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
@@ -11,7 +10,6 @@ from facegen import media, provenance
 from facegen.device import use_one_thread
 from facegen.faces import ClipAnalysis
 from facegen.jobs.progress import Progress
-from facegen.media.excerpt import cut_sound
 from facegen.media.journal import Journal
 from facegen.swap.assignment import FaceAssignment, SourceAssignment
 from facegen.swap.engines.protocol import Engine
@@ -120,32 +118,18 @@ class ClipSwap:
         """
         options, timeline = self.plan.options, self.plan.timeline
         is_trimmed = options.start_seconds > 0 or options.end_seconds is not None
-        if timeline.is_kept.all() or not self.info.audio:
-            return media.join_segments(
-                self.journal.segments,
-                output,
-                like=self.info,
-                sound_from=self.plan.target,
-                encode=options,
-                is_trimmed=is_trimmed,
-                frame_count=int(timeline.is_kept.sum()),
-                metadata=_NOTICE,
-                keep_position=options.keep_position,
-            )
-        with tempfile.TemporaryDirectory(dir=self.journal.folder.parent) as folder:
-            sound = Path(folder) / "sound.nut"
-            cut_sound(self.plan.target, sound, timeline.kept_spans())
-            return media.join_segments(
-                self.journal.segments,
-                output,
-                like=self.info,
-                sound_from=sound,
-                encode=options,
-                is_trimmed=is_trimmed,
-                frame_count=int(timeline.is_kept.sum()),
-                metadata=_NOTICE,
-                keep_position=options.keep_position,
-            )
+        return media.join_segments(
+            self.journal.segments,
+            output,
+            like=self.info,
+            sound_from=self.plan.target,
+            encode=options,
+            is_trimmed=is_trimmed,
+            spans=() if timeline.is_kept.all() else timeline.kept_spans(),
+            frame_count=int(timeline.is_kept.sum()),
+            metadata=_NOTICE,
+            keep_position=options.keep_position,
+        )
 
     def _context_of(self, begin: int) -> int:
         """Where to start decoding, so that frame `begin` comes out as in an uninterrupted run."""

@@ -60,12 +60,11 @@ class SwapTimeline:
     def _shifts(self) -> np.ndarray:
         return np.concatenate([[0], np.cumsum(np.diff(self.ticks) * ~self.is_kept)])
 
-    def kept_spans(self) -> list[tuple[float, float]]:
+    def kept_spans(self) -> list[tuple[Fraction, Fraction]]:
         """Begin and end of every part of the target that is in the result, seconds, in order."""
         edges = np.flatnonzero(np.diff(np.concatenate([[False], self.is_kept, [False]]).astype(np.int8)))
-        unit = float(self.time_base)
         return [
-            (float(self.ticks[begin]) * unit, float(self.ticks[end]) * unit)
+            (int(self.ticks[begin]) * self.time_base, int(self.ticks[end]) * self.time_base)
             for begin, end in zip(edges[::2], edges[1::2], strict=True)
         ]
 

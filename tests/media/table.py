@@ -75,7 +75,12 @@ def replace_sound(source: Path, output: Path) -> tuple[str, ...]:
 
 def other_words(source: Path, output: Path) -> tuple[str, ...]:
     """`facegen video replace-sound` with the input as picture."""
-    return media.replace_sound(source, write_wave(output.parent / "words.wav", babble(1.2)), output)
+    return _of_the_input(media.replace_sound(source, write_wave(output.parent / "words.wav", babble(1.2)), output))
+
+
+def _of_the_input(notices: tuple[str, ...]) -> tuple[str, ...]:
+    # of the words themselves, which are bare samples, it is said that they are encoded
+    return tuple(text for text in notices if "pcm_s16le" not in text)
 
 
 def hear(source: Path, output: Path) -> tuple[str, ...]:
@@ -114,8 +119,7 @@ def talk(source: Path, output: Path) -> tuple[str, ...]:
     """Other words for the person in the input."""
     sound = write_wave(output.parent / "words.wav", babble(1.2))
     request = TalkRequest(portrait=str(source), audio=str(sound), output=str(output))
-    # of the words themselves, which are bare samples, it is said that they are encoded
-    return tuple(text for text in TalkPipeline(analyser=_analyser())(request).notices if "pcm_s16le" not in text)
+    return _of_the_input(TalkPipeline(analyser=_analyser())(request).notices)
 
 
 def speak(source: Path, output: Path) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Edits with moviepy, denoising, and stills there and back."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,26 @@ def test_stills_there_and_back_keep_every_time(tmp_path: Path) -> None:
         assert np.abs(a.image_rgb.astype(float) - b.image_rgb).mean() < 6
 
 
+def test_stills_and_the_sound_of_their_clip_stay_in_step(tmp_path: Path) -> None:
+    clip, stills = named("late_start").write(tmp_path), tmp_path / "stills"
+    frames_to_folder(clip, stills)
+    folder_to_video(stills, tmp_path / "back.mp4", sound_from=clip)
+    assert shown_times(tmp_path / "back.mp4") == shown_times(clip)
+    for (time, data), (before, same) in zip(*sound_packets(tmp_path / "back.mp4"), *sound_packets(clip), strict=True):
+        assert data == same
+        assert abs(time - before) < 0.001
+    clip = LONG.write(tmp_path)
+    frames_to_folder(clip, tmp_path / "piece", start_seconds=0.4, end_seconds=0.8)
+    folder_to_video(tmp_path / "piece", tmp_path / "out.mp4", sound_from=clip)
+    assert shown_times(tmp_path / "out.mp4")[0] == 0
+    all_packets = {data: time for time, data in sound_packets(clip)[0]}
+    (packets,) = sound_packets(tmp_path / "out.mp4")
+    assert len(packets) >= 18
+    assert all(abs(all_packets[data] - time - Fraction(2, 5)) < 0.001 for time, data in packets)
+    folder_to_video(tmp_path / "piece", tmp_path / "silent.mp4")
+    assert shown_times(tmp_path / "silent.mp4")[0] == 0
+
+
 def test_stills_at_a_rate_size_and_kind(tmp_path: Path) -> None:
     clip = LONG.write(tmp_path)
     assert frames_to_folder(clip, tmp_path / "a", rate=5, longest_side=32, suffix=".jpg") == 8
@@ -208,8 +229,6 @@ def test_a_listing_that_does_not_fit_is_said(tmp_path: Path) -> None:
 
 
 def test_a_made_video_says_its_colours(tmp_path: Path) -> None:
-    from fractions import Fraction
-
     like = make_video_info(64, 48, Fraction(25), Fraction(1, 25))
     frames = (
         Frame.from_picture(gradient_rgb(48, 64, n / 8), index=n, pts=n, time_base=Fraction(1, 25)) for n in range(8)

@@ -7,9 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from facegen.media import probe, read_audio, read_frames, write_video
+from facegen.media import SegmentWriter, join_segments, probe, read_audio, read_frames, replace_sound, write_video
 from tests.media.clips import Clip, named
-from tests.media.reading import sound_packets, sound_samples, subtitle_lines
+from tests.media.reading import shown_times, sound_packets, sound_samples, subtitle_lines
 
 LINES = ((0.0, 0.1, "One"), (0.1, 0.1, "Two, naïve"), (0.24, 0.2, "Three\nlines"))
 
@@ -97,3 +97,53 @@ def test_samples_survive_a_copy(tmp_path: Path) -> None:
     clip = named("plain").write(tmp_path)
     write_video(tmp_path / "out.mp4", read_frames(clip), probe(clip), sound_from=clip)
     assert np.array_equal(sound_samples(clip), sound_samples(tmp_path / "out.mp4"))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_subtitles_and_chapters_follow_frames_that_are_left_out(suffix: str, tmp_path: Path) -> None:
+    """Frames 3 to 6, from 0.12 to 0.28 s, are left out."""
+    clip = with_subtitles(named("plain").write(tmp_path), tmp_path / "text.mp4", "mov_text")
+    info, output, step = probe(clip), tmp_path / f"out{suffix}", Fraction(1, 25)
+    kept = [frame for frame in read_frames(clip) if not 3 <= frame.index < 7]
+    gap = round(4 * step / info.time_base)
+    with SegmentWriter(tmp_path / "segments", like=info) as writer:
+        for frame in kept:
+            writer.write(frame if frame.index < 3 else frame.replace(pts=frame.pts - gap))
+    spans = [(0 * step, 3 * step), (7 * step, 12 * step)]
+    join_segments(writer.segments, output, like=info, sound_from=clip, spans=spans)
+    assert [float(time) for time in shown_times(output)] == pytest.approx([n / 25 for n in range(8)], abs=0.001)
+    assert [time for time, text in subtitle_lines(output) if text.strip("\0")] == pytest.approx([0.0, 0.1], abs=0.002)
+    with av.open(str(output)) as container:
+        chapters = [
+            (float(c["start"] * c["time_base"]), float(c["end"] * c["time_base"]), c["metadata"]["title"])
+            for c in container.chapters()
+        ]
+    assert [title for *_, title in chapters] == ["First", "Second"]
+    assert [time for begin, end, _ in chapters for time in (begin, end)] == pytest.approx(
+        [0, 0.12, 0.12, 0.32], abs=1e-3
+    )
+    assert len(read_audio(output)) / 16000 == pytest.approx(0.32, abs=0.05)
+
+
+def test_sound_that_ends_before_the_picture_is_said(tmp_path: Path) -> None:
+    short = named("plain").write(tmp_path)
+    clip = Clip(name="long", pts=tuple(range(0, 30 * 512, 512)), sound=()).write(tmp_path)
+    notices = write_video(tmp_path / "out.mp4", read_frames(clip), probe(clip), sound_from=short)
+    assert notices == ("Sound track 1 ends 0.7 s before the picture.",)
+
+
+def test_bare_samples_that_are_no_numbers_are_copied_as_silence(tmp_path: Path) -> None:
+    samples = np.full(24000, 0.25, "<f4")
+    samples[3000], samples[4000:4100] = np.inf, np.nan
+    sound = tmp_path / "holes.mkv"
+    with av.open(str(sound), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+    for suffix in (".mkv", ".mp4"):
+        replace_sound(named("silent").write(tmp_path), sound, tmp_path / f"out{suffix}")
+        assert np.abs(sound_samples(tmp_path / f"out{suffix}")).max() < 0.4
+    heard = sound_samples(tmp_path / "out.mkv").ravel()
+    assert probe(tmp_path / "out.mkv").audio[0].codec == "pcm_f32le"
+    assert np.array_equal(heard, np.where(np.isfinite(samples), samples, 0)[: heard.size])
