@@ -40,6 +40,8 @@ MAX_COMPARISONS = 16 * (2 * POSITIONS + 2)
 """The most comparisons in one file: 16 for each frame or mean of frames."""
 
 _OWN_THRESHOLD = 5.0
+_OWN_SHARE = 0.75
+"""Least part of the payload's strength that the own id explains; another that differs in 5 of 32 bits explains 0.69."""
 _FRAMES, _EVERY = 16, 2
 
 
@@ -135,12 +137,20 @@ def _z_score(values: NDArray[np.float32]) -> float:
 
 
 def _read_id(values: NDArray[np.float32], own_id: int | None) -> int | None:
-    """The id in the cells: the own one if the payload's cells alone confirm it, else one whose check bits agree."""
+    """The id in the cells: the own one if the payload's cells alone confirm it, else one whose check bits agree.
+
+    A strong mark of another installation shares about half its bits with the own id, some of them by chance more; the own
+    id is confirmed only where it explains the cells about as well as the bits that are read from them.
+    """
     slot = payload_slots(*values.shape)
     carries = slot >= 0
-    if own_id is not None and _z_score((values * payload_signs(own_id, *values.shape))[carries]) > _OWN_THRESHOLD:
-        return own_id
-    return decode_payload(np.bincount(slot[carries], weights=values[carries], minlength=PAYLOAD_BITS) > 0)
+    sums = np.bincount(slot[carries], weights=values[carries], minlength=PAYLOAD_BITS)
+    if own_id is not None:
+        own = values * payload_signs(own_id, *values.shape)
+        is_explained = float(own[carries].sum()) >= _OWN_SHARE * float(np.abs(sums).sum())
+        if _z_score(own[carries]) > _OWN_THRESHOLD and is_explained:
+            return own_id
+    return decode_payload(sums > 0)
 
 
 @dataclass(frozen=True, kw_only=True)

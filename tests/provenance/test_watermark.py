@@ -121,6 +121,12 @@ def test_an_installation_knows_its_own_mark_and_no_other(marked: np.ndarray) -> 
     assert detect_mark(luma, PAYLOAD ^ 0xFFFFFF).payload == PAYLOAD
 
 
+def test_a_strong_mark_of_another_installation_is_never_taken_for_the_own(marked: np.ndarray) -> None:
+    luma = to_canonical_grid(marked)
+    numbers = (int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:3], "big") for number in range(40))
+    assert {detect_mark(luma, own).payload for own in numbers} == {PAYLOAD}
+
+
 def test_it_survives_brightness_and_contrast(marked: np.ndarray) -> None:
     changed = np.clip(marked.astype(np.float32) * 0.8 + 30, 0, 255).astype(np.uint8)
     assert payload(changed) == PAYLOAD
