@@ -2,7 +2,8 @@
 
 The fields of a request, and of the dataclasses inside it, become options of their names; the docstring under a field is
 its help. Metadata says the rest: `flag` another name, `alias` one more, `short` a letter, `metavar` what follows, `argument` that it has no
-name. A field with several values is repeated; one with values by key is written as KEY=VALUE.
+name. A field with several values is repeated; one with values by key is written as KEY=VALUE. The options of a dataclass inside a
+request begin with its `prefix`, where it has one.
 """
 
 import dataclasses
@@ -45,16 +46,22 @@ class Field:
     default: Any
     """MISSING where it must be given."""
     help: str
+    prefix: str = ""
+    """Stands before its name, where the dataclass that it belongs to has one."""
 
     @property
     def name(self) -> str:
         """What the value is called among the command's parameters."""
-        return self.path[-1]
+        return self.prefix + self.path[-1]
 
     @property
     def flag(self) -> str:
         """How the option is typed."""
-        return "--" + str(self.metadata.get("flag", self.name)).replace("_", "-")
+        return self.flag_of(self.metadata.get("flag", self.path[-1]))
+
+    def flag_of(self, name: str) -> str:
+        """A name of the option as it is typed."""
+        return "--" + f"{self.prefix}{name}".replace("_", "-")
 
     @property
     def is_repeated(self) -> bool:
@@ -79,21 +86,26 @@ class Door:
     verbose: bool
 
 
-def fields_of(cls: type, path: tuple[str, ...] = ()) -> Iterator[Field]:
+def fields_of(cls: type, path: tuple[str, ...] = (), prefix: str = "") -> Iterator[Field]:
     """The options of a request, those of the dataclasses inside it after its own."""
     hints, about = typing.get_type_hints(cls), field_help(cls)
     nested = []
     for item in dataclasses.fields(cls):
         hint = hints[item.name]
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            nested.append((hint, (*path, item.name)))
+            nested.append((hint, (*path, item.name), item.metadata.get("prefix", "")))
             continue
         default = item.default_factory() if item.default_factory is not MISSING else item.default
         yield Field(
-            path=(*path, item.name), hint=hint, metadata=item.metadata, default=default, help=about.get(item.name, "")
+            path=(*path, item.name),
+            hint=hint,
+            metadata=item.metadata,
+            default=default,
+            help=about.get(item.name, ""),
+            prefix=prefix,
         )
-    for hint, inner in nested:
-        yield from fields_of(hint, inner)
+    for hint, inner, own_prefix in nested:
+        yield from fields_of(hint, inner, own_prefix)
 
 
 def job_command(
@@ -262,11 +274,11 @@ def _put(values: Values, item: Field, typed: Any) -> None:
     for name in item.path[:-1]:
         values = values.setdefault(name, {})
     if item.is_by_key:
-        values[item.name] = by_key(item, typed or [])
+        values[item.path[-1]] = by_key(item, typed or [])
     elif item.is_repeated:
-        values[item.name] = tuple(typed) if typed else item.default if item.default is not MISSING else ()
+        values[item.path[-1]] = tuple(typed) if typed else item.default if item.default is not MISSING else ()
     else:
-        values[item.name] = typed
+        values[item.path[-1]] = typed
 
 
 def by_key(item: Field, entries: list[str]) -> dict[Any, Any]:
@@ -308,7 +320,7 @@ def _parameter(item: Field) -> inspect.Parameter:
     else:
         short = [f"-{item.metadata['short']}"] if "short" in item.metadata else []
         flag = f"{item.flag}/--no-{item.flag[2:]}" if item.hint is bool else item.flag
-        alias = [f"--{item.metadata['alias']}"] if "alias" in item.metadata else []
+        alias = [item.flag_of(item.metadata["alias"])] if "alias" in item.metadata else []
         option = typer.Option(flag, *alias, *short, help=text, metavar=metavar)
     return inspect.Parameter(
         item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option]

@@ -13,7 +13,14 @@ import numpy as np
 from facegen.config import check
 from facegen.errors import InputError
 from facegen.faces import weights
-from facegen.faces.detect import CenterFaceDetector, Detection, Detector, non_maximum_suppression, overlap
+from facegen.faces.detect import (
+    CenterFaceDetector,
+    Detection,
+    Detector,
+    detect_in_tiles,
+    non_maximum_suppression,
+    overlap,
+)
 from facegen.faces.face import Face, box_of, points5_of
 from facegen.faces.landmark import Mesh, MeshFinder
 from facegen.faces.recognise import Recogniser
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
     from facegen.faces.parse.parser import FaceParser
 
 _POOR_SCORE = 0.6
+_LARGEST_WHOLE = 4096
+"""Long side up to which pictures, those of cameras and of films in 4K, are looked at as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +45,8 @@ class AnalyserConfig:
     """Long side at which a picture is looked at first."""
     small_faces_px: int = field(default=1280, metadata={"min": 0, "max": 4096, "step": 32})
     """Long side of a second look at larger pictures, for small and many faces; 0 for none."""
+    tile_px: int = field(default=2560, metadata={"min": 0, "max": 8192, "step": 32})
+    """Side of the tiles in which pictures beyond 4096 pixels are looked at once more, for small faces; 0 for none."""
     min_score: float = field(default=0.5, metadata={"min": 0.1, "max": 0.95, "step": 0.05})
     """Faces that are less sure than this are dropped."""
     min_face_px: int = field(default=16, metadata={"min": 8, "max": 256, "step": 1})
@@ -144,6 +155,9 @@ class FaceAnalyser:
         found = self.detector.detect(image_rgb, config.working_px)
         if is_thorough and config.small_faces_px > config.working_px and long_side > config.working_px * 1.2:
             found = non_maximum_suppression(found + self.detector.detect(image_rgb, config.small_faces_px))
+            if config.tile_px and long_side > _LARGEST_WHOLE:
+                tiles = detect_in_tiles(self.detector, image_rgb, config.tile_px, config.small_faces_px)
+                found = non_maximum_suppression(found + tiles)
         return [d for d in found if d.score >= config.min_score and d.size_px >= config.min_face_px]
 
     def fit_face(self, image_rgb: np.ndarray, detection: Detection) -> Face | None:

@@ -9,6 +9,7 @@ are taken out of the graph's inputs (so that it may fold and fuse them) and its 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -57,6 +58,33 @@ def non_maximum_suppression(detections: list[Detection], max_overlap: float = 0.
         if all(overlap(candidate.box_xyxy, other.box_xyxy) <= max_overlap for other in kept):
             kept.append(candidate)
     return kept
+
+
+def detect_in_tiles(detector: Detector, image_rgb: np.ndarray, tile_px: int, long_side_px: int) -> list[Detection]:
+    """The small faces of a large picture: those of tiles that overlap by more than their size.
+
+    Args:
+        detector: looks at each tile.
+        image_rgb: (H, W, 3) uint8.
+        tile_px: side of a tile, pixels of the image; tiles overlap by an eighth of it, the largest face that is found.
+        long_side_px: size at which a tile is looked at.
+    """
+    largest = tile_px // 8
+    found = []
+    for top, bottom in _tile_edges(image_rgb.shape[0], tile_px, largest):
+        for left, right in _tile_edges(image_rgb.shape[1], tile_px, largest):
+            moved = np.array([left, top], np.float32)
+            for seen in detector.detect(image_rgb[top:bottom, left:right], long_side_px):
+                if seen.size_px <= largest:
+                    box, points = seen.box_xyxy + np.tile(moved, 2), seen.points5 + moved
+                    found.append(Detection(box_xyxy=box, points5=points, score=seen.score))
+    return found
+
+
+def _tile_edges(length: int, tile_px: int, margin_px: int) -> list[tuple[int, int]]:
+    count = max(1, math.ceil((length - margin_px) / (tile_px - margin_px)))
+    begins = np.linspace(0, max(0, length - tile_px), count).round().astype(int)
+    return [(int(begin), int(min(begin + tile_px, length))) for begin in begins]
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

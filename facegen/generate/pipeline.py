@@ -203,6 +203,10 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         values = [replace(sliders, **{name: float(v)}) for v in np.linspace(0, 1, steps)]
         return self.draw(latents.take([0] * steps), values, retouch=retouch)
 
+    def check(self, request: GenerateRequest) -> None:
+        """Refuse a film whose encoder does not fit its kind of file."""
+        media.find_encoder(request.encode, f"film.{request.encode.file_type}")
+
     def work(self, request: GenerateRequest, run: Run | None, progress: Progress) -> GenerateResult:
         """Writes the pictures of a request.
 
@@ -261,7 +265,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
             picture = self._picture(one, sliders, request)
             files.append(self._write(folder / f"{number:04d}.png", picture, request, sliders, seed))
             if request.film:
-                files.append(self._film(folder / f"{number:04d}.mp4", one, sliders, request))
+                files.append(self._film(folder / f"{number:04d}.{request.encode.file_type}", one, sliders, request))
             if on_progress:
                 on_progress((number + 1) / len(latents), f"{number + 1} of {len(latents)} faces")
         return files
@@ -280,6 +284,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         described = to_dict(replace(request, sliders=sliders, given=NAMES, output=""))
         described["options"] |= {"seed": seed, "count": 1, "best_of": 1}
         described["edit"] = Path(request.edit).name
+        del described["encode"]  # of the film, not of the picture
         metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(described)}
         marked = provenance.mark_picture(picture)
         provenance.write_signed(
@@ -307,7 +312,9 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         provenance.write_signed(
             path,
             _claims(request),
-            lambda place: media.write_video(place, frames, info, metadata={"comment": provenance.NOTICE}),
+            lambda place: media.write_video(
+                place, frames, info, encode=request.encode, metadata={"comment": provenance.NOTICE}
+            ),
         )
         return path
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from facegen.config import check
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.jobs.files import INPUT, OUTPUT
@@ -51,7 +52,9 @@ class GenerateRequest:
     sweep: tuple[str, ...] = field(default=(), metadata={"metavar": "SLIDER"})
     """Let this slider go from 0 to 1: a strip; given twice, a square."""
     film: bool = False
-    """Write a sweep of one slider as an MP4 too."""
+    """Write a sweep of one slider as a video too, an MP4 unless --film-file-type says otherwise."""
+    encode: EncodeOptions = field(default_factory=EncodeOptions, metadata={"prefix": "film_"})
+    """How the film is encoded."""
     edit: str = field(default="", metadata={**INPUT, "metavar": "PHOTO"})
     """A photograph whose face is drawn instead of a new one."""
     given: tuple[str, ...] = NAMES
@@ -65,6 +68,8 @@ class GenerateRequest:
             raise InputError(f"Expected one or two different sliders to sweep, found {', '.join(self.sweep)}.")
         if self.film and len(self.sweep) != 1:
             raise InputError("Expected a sweep of one slider for a film, found none or two; add --sweep mouth.")
+        if self.encode.transparency:
+            raise InputError("Expected a film without transparency, as faces have none, found it on; leave it out.")
         if self.edit and not Path(self.edit).is_file():
             raise InputError(f"Expected a photograph at {self.edit}, found no file there; check the path.")
 

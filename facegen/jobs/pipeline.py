@@ -78,6 +78,7 @@ class Pipeline(ABC, Generic[Q, R]):
             ResourceError: a place cannot be written, the disk is full, or another process works in the folder.
             Cancelled: somebody stopped the work; what was finished is kept in the run folder.
         """
+        Progress(on_progress).report(0.0, "Checking the input")
         self.check(request)
         if run is None and self.job.is_run_kept:
             run = self.job.create_run(request)

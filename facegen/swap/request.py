@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facegen import __version__
 from facegen.config import check, to_dict
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.faces.weights import resolve_detector
 from facegen.jobs.cache import file_fingerprint
@@ -114,7 +115,7 @@ class SwapTrainRequest:
     target: str = field(metadata={**INPUT, "flag": "merge"})
     """The video that gets the face."""
     output: str = field(default="", metadata={**OUTPUT, "short": "o"})
-    """The result (nothing: merged.mp4 in the run folder)."""
+    """The result (nothing: merged.mp4, or of --merge-file-type, in the run folder)."""
     preset: str = "small-128"
     """Preset of the training «saehd»."""
     fresh: bool = False
@@ -127,6 +128,8 @@ class SwapTrainRequest:
     """Cut faces out of every so many frames."""
     merge: str = field(default="", metadata={"flag": "merge-settings"})
     """How the face is merged, such as «mode=seamless, mask=hull»; else sharp and mesh-guided."""
+    encode: EncodeOptions = field(default_factory=EncodeOptions, metadata={"prefix": "merge_"})
+    """How the result is encoded."""
 
     def __post_init__(self) -> None:
         check(self)

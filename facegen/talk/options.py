@@ -55,6 +55,9 @@ class TalkOptions(EncodeOptions):
     motion: str = field(default="", metadata=model_of(""))
     """A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in)."""
 
+    keep_position: bool = False
+    """Keep where the sound was recorded (GPS), as files of phones say it."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         EngineName.parse(self.engine)

@@ -91,7 +91,7 @@ class SegmentRecorder:
                 is_own_sound=False,
                 frame_count=frame_count,
                 metadata={"comment": provenance.NOTICE},
-                keep_position=False,
+                keep_position=request.options.keep_position,
             )
 
         engine = EngineName.parse(request.options.engine)

@@ -1,5 +1,6 @@
 """Faces found in pictures at every angle, recognised, and none where there are none."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -51,3 +52,15 @@ def test_noise_holds_no_face(analyser: FaceAnalyser) -> None:
 def test_wrong_arrays_are_refused(analyser: FaceAnalyser) -> None:
     with pytest.raises(InputError, match="uint8"):
         analyser.detect(np.zeros((8, 8, 3), np.float32))
+
+
+def test_a_small_face_is_found_beside_a_large_one(analyser: FaceAnalyser) -> None:
+    head = portrait_rgb()[:301, 70:371]
+    side = float(analyser.detect(head)[0].size_px)
+    picture = np.full((2600, 4400, 3), 128, np.uint8)
+    picture[:2600, :2600] = cv2.resize(head, (2600, 2600))
+    small = cv2.resize(head, None, fx=30 / side, fy=30 / side, interpolation=cv2.INTER_AREA)
+    picture[1200 : 1200 + len(small), 3600 : 3600 + len(small[0])] = small
+    sizes = [face.size_px for face in analyser.detect(picture)]
+    assert len(sizes) == 2
+    assert sizes[1] == pytest.approx(30, abs=4)

@@ -12,6 +12,7 @@ from facegen import config
 from facegen.catalog import JOBS, find_job, find_task
 from facegen.cli import build_app
 from facegen.cli.command import render
+from facegen.encoding import EncodeOptions
 from facegen.errors import Cancelled, InputError
 from facegen.facesets.choices import ExtractOptions, ExtractRequest
 from facegen.generate.request import DatasetRequest, GenerateOptions, GenerateRequest
@@ -50,7 +51,14 @@ REQUESTS: tuple[tuple[str, Any], ...] = (
     ),
     (
         "swap-train",
-        SwapTrainRequest(person_a=(FILE,), person_b=(HOSTILE, FILE), target=FILE, fresh=True, changes=("lr=1e-4",)),
+        SwapTrainRequest(
+            person_a=(FILE,),
+            person_b=(HOSTILE, FILE),
+            target=FILE,
+            fresh=True,
+            changes=("lr=1e-4",),
+            encode=EncodeOptions(encoder="h265", crf=12, preset="slow"),
+        ),
     ),
     (
         "talk",
@@ -74,6 +82,7 @@ REQUESTS: tuple[tuple[str, Any], ...] = (
             more={"smile": 1.5, "age": -0.25},
             sweep=("mouth",),
             film=True,
+            encode=EncodeOptions(file_type="gif", crf=30),
         ),
     ),
     ("generate", GenerateRequest(output="faces", edit=FILE, given=("eyes",))),

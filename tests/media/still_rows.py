@@ -210,7 +210,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         input="film that says where it was recorded",
-        result="the place left out of swaps (without --keep-position) and talks",
+        result="the place left out of swaps and talks without --keep-position",
         said="Where it was recorded is left out",
         make=_clip_with_place,
         check=_keeps_title,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from facegen.config import read_json, write_json
+from facegen import media
+from facegen.config import read_json, to_dict, write_json
 from facegen.errors import Cancelled, InputError
 from facegen.jobs import Progress, Run
+from facegen.jobs.files import check_output_file
 from facegen.jobs.pipeline import Pipeline
 from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.request import SwapTrainRequest, SwapTrainResult
@@ -26,6 +28,14 @@ class SwapTrainPipeline(Pipeline[SwapTrainRequest, SwapTrainResult]):
 
     job = SWAP_TRAIN
 
+    def check(self, request: SwapTrainRequest) -> None:
+        """Refuse a target that cannot be merged into, and an output that cannot be written, before the training."""
+        if request.output:
+            check_output_file(request, tuple(media.CONTAINERS))
+        info = media.probe(request.target)
+        media.find_encoder(request.encode, request.output or SWAP_TRAIN.result_name(request), info)
+        media.check_animation(request.output or SWAP_TRAIN.result_name(request), info.duration_seconds)
+
     def work(self, request: SwapTrainRequest, run: Run | None, progress: Progress) -> SwapTrainResult:
         """Extract, clean, mask, train and merge.
 
@@ -34,7 +44,7 @@ class SwapTrainPipeline(Pipeline[SwapTrainRequest, SwapTrainResult]):
             Cancelled: somebody stopped the work; what was finished is kept.
         """
         assert run is not None
-        output = request.output or str(run.results / "merged.mp4")
+        output = request.output or str(run.results / SWAP_TRAIN.result_name(request))
         steps = _Steps(run.path, request, self.on_line, progress.report)
         faces_a = steps.extract("a", request.person_a, 0.0, 0.1)
         faces_b = steps.extract("b", request.person_b, 0.1, 0.2)
@@ -134,6 +144,11 @@ class _Steps:
 
         if not (self.run / OPTIONS_FILE).is_file():
             save_merge_options(parse_merge_options(DEFAULT_MERGE), self.run)
-        options = SwapOptions(engine=f"autoencoder:{self.run.absolute()}", merge=self.options.merge, faces="largest")
+        options = SwapOptions(
+            engine=f"autoencoder:{self.run.absolute()}",
+            merge=self.options.merge,
+            faces="largest",
+            **to_dict(self.options.encode),
+        )
         request = SwapRequest(target=target, output=output, options=options)
         return SwapPipeline()(request, on_progress=self._progress_between(low, high)).frames

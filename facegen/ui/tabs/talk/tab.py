@@ -40,6 +40,7 @@ LABELS = {
     "face": "Which face of the picture",
     "seconds": "Only the first seconds",
     "longest_side": "Longest side (pixels)",
+    "keep_position": "Keep where it was recorded",
     **ENCODING,
 }
 VOICES = [
@@ -51,7 +52,7 @@ FIRST_WORDS = (
     "on the left, or add your own."
 )
 LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
-MORE = ("restore", "frame", "face", "seconds", "longest_side", *ENCODING)
+MORE = ("restore", "frame", "face", "seconds", "longest_side", "keep_position", *ENCODING)
 
 
 @dataclass(frozen=True, kw_only=True)
