@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,17 @@ def swap(source: Path, output: Path) -> tuple[str, ...]:
     return pipeline(request).notices
 
 
+def swap_at_once(source: Path, output: Path) -> tuple[str, ...]:
+    """Two swaps of the input at once, of one pipeline; their results are equal."""
+    outputs = (output, output.with_name(f"second{output.suffix}"))
+    with ThreadPoolExecutor(2) as pool:
+        notices, others = pool.map(swap, (source, source), outputs)
+    assert notices == others
+    for one, other in zip(*map(media.read_frames, outputs), strict=True):
+        assert np.array_equal(one.image_rgb, other.image_rgb)
+    return notices
+
+
 def source(source: Path, output: Path) -> tuple[str, ...]:
     """A swap with the input as source."""
     target = write_portrait(output.parent / "target.png")
@@ -144,6 +156,7 @@ JOBS: dict[str, Callable[[Path, Path], tuple[str, ...]]] = {
     "hear": hear,
     "picture": picture,
     "swap": swap,
+    "at-once": swap_at_once,
     "source": source,
     "talk": talk,
     "speak": speak,

@@ -1,6 +1,6 @@
 """Every clip and picture that people really have: each row of the tables in docs/media.md is tried.
 
-A new row goes to the module of its table (`timing_rows.py`, `still_rows.py`, `colour_rows.py`) and to docs/media.md.
+A new row goes to the module of its table (`timing_rows.py`, `container_rows.py`, `still_rows.py`, `colour_rows.py`) and to docs/media.md.
 """
 
 import re
@@ -10,11 +10,12 @@ import pytest
 
 from facegen.errors import InputError
 from tests.conftest import REPOSITORY
-from tests.media import colour_rows, still_rows, timing_rows
+from tests.media import colour_rows, container_rows, still_rows, timing_rows
 from tests.media.table import JOBS, Row
 
 TABLES = {
     "Times, sound and damage": timing_rows.ROWS,
+    "Containers and names": container_rows.ROWS,
     "Stills, transparency and names": still_rows.ROWS,
     "Colour and geometry": colour_rows.ROWS,
 }
