@@ -23,7 +23,7 @@ ROOMS = (
     {"facesets"},
     {"swap", "generate", "talk"},
     {"catalog"},
-    {"worker"},
+    {"api", "worker"},
     {"cli"},
     {"ui"},
     {"app"},

@@ -20,9 +20,10 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
-from facegen.config import field_help, to_dict
+from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Job, OnProgress, Run
+from facegen.jobs.fields import Field, fields_of
 from facegen.jobs.files import paths
 from facegen.jobs.job import Result
 
@@ -35,47 +36,6 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Field:
-    """One option of a job's command."""
-
-    path: tuple[str, ...]
-    """Names of the fields from the request to the value."""
-    hint: Any
-    """Its type."""
-    metadata: Mapping[str, Any]
-    default: Any
-    """MISSING where it must be given."""
-    help: str
-    prefix: str = ""
-    """Stands before its name, where the dataclass that it belongs to has one."""
-
-    @property
-    def name(self) -> str:
-        """What the value is called among the command's parameters."""
-        return self.prefix + self.path[-1]
-
-    @property
-    def flag(self) -> str:
-        """How the option is typed."""
-        return self.flag_of(self.metadata.get("flag", self.path[-1]))
-
-    def flag_of(self, name: str) -> str:
-        """A name of the option as it is typed."""
-        return "--" + f"{self.prefix}{name}".replace("_", "-")
-
-    @property
-    def is_repeated(self) -> bool:
-        """Whether the option may be given several times."""
-        return get_origin(self.hint) is tuple or self.is_by_key
-
-    @property
-    def is_by_key(self) -> bool:
-        """Whether each value is written as KEY=VALUE."""
-        origin = get_origin(self.hint)
-        return isinstance(origin, type) and issubclass(origin, Mapping)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Door:
     """How a command runs its job."""
 
@@ -84,28 +44,6 @@ class Door:
     consent: bool
     as_json: bool
     verbose: bool
-
-
-def fields_of(cls: type, path: tuple[str, ...] = (), prefix: str = "") -> Iterator[Field]:
-    """The options of a request, those of the dataclasses inside it after its own."""
-    hints, about = typing.get_type_hints(cls), field_help(cls)
-    nested = []
-    for item in dataclasses.fields(cls):
-        hint = hints[item.name]
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            nested.append((hint, (*path, item.name), item.metadata.get("prefix", "")))
-            continue
-        default = item.default_factory() if item.default_factory is not MISSING else item.default
-        yield Field(
-            path=(*path, item.name),
-            hint=hint,
-            metadata=item.metadata,
-            default=default,
-            help=about.get(item.name, ""),
-            prefix=prefix,
-        )
-    for hint, inner, own_prefix in nested:
-        yield from fields_of(hint, inner, own_prefix)
 
 
 def job_command(

@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from facegen.cli.command import Door, Values, build, fields_of, job_command, own_arguments, run_job
+from facegen.cli.command import Door, Values, build, job_command, own_arguments, run_job
 from facegen.errors import InputError
 from facegen.generate.jobs import DATASET, GENERATE
 from facegen.generate.request import GenerateRequest
 from facegen.generate.sliders import NAMES
+from facegen.jobs.fields import fields_of
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
 

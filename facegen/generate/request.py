@@ -52,7 +52,7 @@ class GenerateRequest:
     sweep: tuple[str, ...] = field(default=(), metadata={"metavar": "SLIDER"})
     """Let this slider go from 0 to 1: a strip; given twice, a square."""
     film: bool = False
-    """Write a sweep of one slider as a video too, an MP4 unless --film-file-type says otherwise."""
+    """Write a sweep of one slider as a video too, an MP4 unless another `film_file_type` is chosen."""
     encode: EncodeOptions = field(default_factory=EncodeOptions, metadata={"prefix": "film_"})
     """How the film is encoded."""
     edit: str = field(default="", metadata={**INPUT, "metavar": "PHOTO"})

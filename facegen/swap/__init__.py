@@ -11,7 +11,10 @@ Importing this package is cheap: names are loaded on first use.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+from facegen import CallableRoom
 
 if TYPE_CHECKING:
     from facegen.swap.options import SwapOptions
@@ -29,6 +32,10 @@ _HOME = {
 }
 
 __all__ = ["SwapOptions", "SwapPipeline", "SwapRequest", "SwapResult", "contact_sheet", "write_contact_sheet"]
+
+
+# facegen.swap(...) is the function of facegen/api.py
+sys.modules[__name__].__class__ = CallableRoom
 
 
 def __getattr__(name: str) -> Any:

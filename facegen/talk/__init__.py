@@ -6,7 +6,10 @@ Importing this package is cheap: names are loaded on first use.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+from facegen import CallableRoom
 
 if TYPE_CHECKING:
     from facegen.talk.options import TalkOptions
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
 _HOME = {"TalkOptions": "options", "TalkPipeline": "pipeline", "TalkRequest": "request", "TalkResult": "request"}
 
 __all__ = ["TalkOptions", "TalkPipeline", "TalkRequest", "TalkResult"]
+
+
+# facegen.talk(...) is the function of facegen/api.py
+sys.modules[__name__].__class__ = CallableRoom
 
 
 def __getattr__(name: str) -> Any:
