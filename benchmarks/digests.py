@@ -23,7 +23,8 @@ from typing import Any
 
 from benchmarks.digest_inputs import digest_files, write_inputs, write_signing_key
 from benchmarks.report import RESULTS, processor, table
-from facegen.config import read_json, write_json
+from facegen.config import write_json
+from facegen.json_file import read_json
 
 REFERENCE = RESULTS / "digests.json"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

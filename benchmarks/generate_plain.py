@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facegen.config import override, read_json, write_json
+from facegen.config import override, write_json
 from facegen.generate.dataset.packed import SIDE, PackedFaces
 from facegen.generate.tasks import GENERATOR
+from facegen.json_file import read_json
 from facegen.training.augment import to_float
 from facegen.training.loop import Trainer
 from facegen.training.settings import TrainSettings

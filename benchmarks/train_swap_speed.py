@@ -97,7 +97,8 @@ def _random_people(resolution: int, seed: int) -> PersonFaces:
 
 def _compare(path: Path) -> None:
     """Says how many times the peers' speed this is, each divided by its machine's yardstick of that hour."""
-    from facegen.config import read_json, write_json
+    from facegen.config import write_json
+    from facegen.json_file import read_json
 
     content = read_json(path)
     yardstick = content["machine"]["yardstick"]["conv_steps_per_s"] / PEER_YARDSTICK

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from facegen.errors import InputError, ResourceError
+from facegen.json_file import JsonLines, parse_json, read_json, read_json_lines
 
 T = TypeVar("T")
 
@@ -35,20 +36,6 @@ def home() -> Path:
     """The user's facegen folder: $FACEGEN_HOME or ~/.facegen. It holds weights/ and runs/ and need not exist yet."""
     named = os.environ.get("FACEGEN_HOME", "")
     return Path(named).expanduser().absolute() if named else Path.home() / ".facegen"
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        InputError: the file is missing or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"Expected a JSON file at {path}, found nothing there; check the path.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"Expected readable JSON in {path}, but {error}; restore or delete the file.") from error
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -160,6 +147,36 @@ def load(cls: type[T], path: Path) -> T:
         raise InputError(f"{path}: {error}") from error
 
 
+def load_lines(cls: type, path: Path) -> JsonLines:
+    """The lines of a log as they are; one that does not fit `cls` counts as damaged.
+
+    Args:
+        cls: a dataclass that says which keys a line must or may have and of what type; further keys are left alone.
+        path: a file of JSON lines; a missing one has none.
+
+    Raises:
+        InputError: the file cannot be read at all.
+    """
+    hints = typing.get_type_hints(cls)
+    needed = {
+        item.name
+        for item in dataclasses.fields(cls)
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    }
+
+    def fits(row: dict[str, Any]) -> bool:
+        try:
+            for key in hints.keys() & row.keys():
+                _typed(hints[key], row[key], key)
+        except InputError:
+            return False
+        return needed <= row.keys()
+
+    found = read_json_lines(path)
+    rows = [row for row in found.rows if fits(row)]
+    return JsonLines(rows, found.damaged + len(found.rows) - len(rows))
+
+
 def check(config: Any) -> None:
     """Hold every field against the `min` and `max` of its metadata; meant for `__post_init__`.
 
@@ -223,8 +240,8 @@ def _from_text(hint: Any, text: str) -> Any:
     if hint is str or (typing.get_origin(hint) is Literal and text in typing.get_args(hint)):
         return text
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return parse_json(text, "a setting")
+    except InputError:
         lowered = text.lower()
         return {"true": True, "false": False, "none": None}.get(lowered, text)
 

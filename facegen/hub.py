@@ -22,8 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from facegen.config import home, read_json, write_json
+from facegen.config import from_dict, home, to_dict, write_json
 from facegen.errors import InputError, ResourceError, WeightsError
+from facegen.json_file import read_object
 
 PERMISSIVE_LICENCES = frozenset(
     {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "ISC", "Unlicense", "CC0-1.0", "CC-BY-4.0"}
@@ -111,7 +112,7 @@ def locate(weight: WeightFile) -> Path:
 def is_present(weight: WeightFile) -> bool:
     """Whether `fetch` would answer without the network; sizes are compared, digests are left to `fetch`."""
     if custom := custom_file(weight):
-        return Path(custom["path"]).is_file()
+        return Path(custom.path).is_file()
     try:
         path = locate(weight)
     except WeightsError:
@@ -126,14 +127,15 @@ def is_accepted(weight: WeightFile) -> bool:
     if not weight.needs_acceptance:
         return True
     path = weights_home() / "accepted.json"
-    return path.exists() and read_json(path).get(weight.name, {}).get("licence") == weight.licence
+    entry = read_object(path, is_optional=True).get(weight.name)
+    return isinstance(entry, dict) and entry.get("licence") == weight.licence
 
 
 def accept_licence(weight: WeightFile) -> None:
     """Remember that the user accepted the licence of this file."""
     with _lock(weights_home() / ".locks" / "accepted.json"):
         path = weights_home() / "accepted.json"
-        accepted = read_json(path) if path.exists() else {}
+        accepted = read_object(path, is_optional=True)
         accepted[weight.name] = {"licence": weight.licence, "accepted": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         write_json(path, accepted)
 
@@ -167,9 +169,27 @@ def fetch(weight: WeightFile, accept_licence: bool = False) -> Path:
     return path
 
 
-def custom_file(weight: WeightFile) -> dict[str, str] | None:
-    """The custom file that replaces this one: "path", "sha256", "origin" and "since"; None without one."""
-    return _read_custom().get(weight.name)
+@dataclass(frozen=True, kw_only=True)
+class CustomFile:
+    """A custom file in the place of one of the catalog, as own.json lists it; `origin` is for people to read."""
+
+    path: str
+    sha256: str
+    origin: str
+    since: str
+
+
+def custom_file(weight: WeightFile) -> CustomFile | None:
+    """The custom file that replaces this one; None without one.
+
+    Raises:
+        InputError: own.json is damaged.
+    """
+    entry = _read_custom().get(weight.name)
+    try:
+        return None if entry is None else from_dict(CustomFile, entry)
+    except InputError as error:
+        raise InputError(f"{weights_home() / 'own.json'}: {error}") from error
 
 
 def use_custom(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
@@ -201,7 +221,7 @@ def use_custom(weight: WeightFile, path: Path, *, origin: str = "") -> Path:
         except OSError as error:
             raise ResourceError(f"Cannot store {copy}: {error.strerror}; free some space.") from error
         since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        entry = {"path": str(copy), "sha256": digest, "origin": origin or str(path), "since": since}
+        entry = to_dict(CustomFile(path=str(copy), sha256=digest, origin=origin or str(path), since=since))
         write_json(weights_home() / "own.json", {**_read_custom(), weight.name: entry})
     return copy
 
@@ -234,14 +254,13 @@ def use_default(weight: WeightFile) -> None:
     shutil.rmtree(weights_home() / "own" / weight.name, ignore_errors=True)
 
 
-def _read_custom() -> dict[str, dict[str, str]]:
-    path = weights_home() / "own.json"
-    return read_json(path) if path.exists() else {}
+def _read_custom() -> dict[str, Any]:
+    return read_object(weights_home() / "own.json", is_optional=True)
 
 
-def _check_custom(weight: WeightFile, custom: dict[str, str]) -> Path:
-    path = Path(custom["path"])
-    if not path.is_file() or sha256_of(path) != custom["sha256"]:
+def _check_custom(weight: WeightFile, custom: CustomFile) -> Path:
+    path = Path(custom.path)
+    if not path.is_file() or sha256_of(path) != custom.sha256:
         raise WeightsError(
             f"Expected your own model in the place of {weight.name} at {path}, found it gone or changed; go back to "
             f"the one of facegen with: facegen weights reset {weight.name}"
@@ -285,7 +304,12 @@ def _fetch_from_hub(weight: WeightFile, source: Hub, accept: bool) -> Path:
 
 def _read_lock() -> dict[str, dict[str, Any]]:
     path = weights_home() / "lock.json"
-    return read_json(path) if path.exists() else {}
+    found = read_object(path, is_optional=True)
+    if not all(isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in found.values()):
+        raise InputError(
+            f"Expected a SHA-256 for each file in {path}, found something else; restore or delete the file."
+        )
+    return found
 
 
 def _entry(path: Path, sha256: str) -> dict[str, Any]:

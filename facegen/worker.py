@@ -21,7 +21,7 @@ def main() -> None:
     with exit_codes():
         run = Run.open(sys.argv[1])
         try:
-            job = find_job(run.kind)
+            job = find_job(run.record().kind)
             request = job.read_request(run)
             pipeline = job.load_pipeline()()
         except FacegenError as error:

@@ -222,7 +222,7 @@ def test_an_own_file_takes_a_place_and_gives_it_back(tmp_path: Path) -> None:
     own.unlink()
     assert hub.fetch(weight).read_bytes() == mine
     assert hub.is_present(weight)
-    assert (hub.custom_file(weight) or {})["origin"] == "a test"
+    assert hub.custom_file(weight).origin == "a test"
     hub.use_default(weight)
     assert hub.fetch(weight) == hub.locate(weight)
     assert hub.custom_file(weight) is None

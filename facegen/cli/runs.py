@@ -38,6 +38,8 @@ def show(name: Name, as_json: AsJson = False) -> None:
     """Show the request of a run and how it stands."""
     run = find_run(name)
     described = {**_describe(run), "request": run.request, "command": _command(run)}
+    if damaged := run.read_stats().damaged:
+        described["damaged_lines"] = damaged
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from facegen import hub
+from facegen.config import to_dict
 from facegen.hub import Bundled, Hub, Package, WeightFile
 
 app = typer.Typer(help="List and fetch model files.", no_args_is_help=True)
@@ -77,11 +78,12 @@ def reset(
 
 
 def _describe(weight: WeightFile) -> dict[str, Any]:
+    custom = hub.custom_file(weight)
     return {
         "name": weight.name,
         "source": _source_in_words(weight.source),
         "is_present": hub.is_present(weight),
-        "own": hub.custom_file(weight),
+        "own": None if custom is None else to_dict(custom),
         "is_accepted": hub.is_accepted(weight),
         "size": weight.size,
         "sha256": weight.sha256,

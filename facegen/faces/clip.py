@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from facegen.array_file import read_arrays
 from facegen.errors import InputError
 from facegen.faces import expression, skin
 from facegen.faces.analyse import FaceAnalyser
@@ -123,9 +123,8 @@ class ClipAnalysis:
             InputError: the file is none, or of another version.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls._from_arrays({name: file[name] for name in file.files})
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            return cls._from_arrays(read_arrays(Path(path)))
+        except (InputError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise InputError(
                 f"Expected an analysis of version {VERSION} in {Path(path).name}, found something else ({error}); "
                 "delete it and analyse the clip again."

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from facegen import media
-from facegen.config import read_json, to_dict, write_json
+from facegen.config import to_dict, write_json
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import Face, FaceAnalyser, analyse_clip, distance
 from facegen.facesets import crop
@@ -27,6 +27,7 @@ from facegen.facesets.jobs import EXTRACT
 from facegen.facesets.record import FaceRecord
 from facegen.jobs import Progress, Run
 from facegen.jobs.pipeline import Pipeline
+from facegen.json_file import read_object
 from facegen.media.packets import survey_picture
 
 PIECE_FRAMES = 1000
@@ -170,7 +171,7 @@ class _Extraction:
         self.left_out: dict[str, int] = {}
         self.skipped: list[str] = []
         self.state_path = folder / STATE / "extract.json"
-        self.state: dict[str, Any] = read_json(self.state_path) if self.state_path.exists() else {}
+        self.state: dict[str, Any] = read_object(self.state_path, is_optional=True)
         records = Faceset.open(folder).records if (folder / METADATA).exists() else ()
         self._check_fits(records)
         self.known = {record.stem for record in records}

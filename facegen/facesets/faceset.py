@@ -54,7 +54,7 @@ def read_records(path: Path) -> list[FaceRecord]:
                 continue
             try:
                 records.append(FaceRecord.from_json(orjson.loads(line)))
-            except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+            except (ValueError, InputError) as error:
                 raise InputError(
                     f"Expected JSON in line {number} of {path}, but {error}; restore the metadata or delete that line."
                 ) from error

@@ -7,7 +7,6 @@ out of the video or folder that it describes.
 from __future__ import annotations
 
 import ast
-import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -25,12 +24,16 @@ from facegen.faces import align
 from facegen.facesets import pickled
 from facegen.facesets.faceset import Faceset, OnProgress, in_order, resize_picture
 from facegen.facesets.record import FaceRecord
+from facegen.json_file import parse_json
 from facegen.media import atomic_output
 
 CHUNK = "faceswap"
 _VERSION = 2.4
 _THUMB = 96
 _LARGEST_MASK = 4096
+_SMALL_BYTES = 64 << 20
+_MOST_RATIO = 200
+"""A larger alignment file unpacks to at most so many times its size."""
 _MASK_PREFERENCE = ("bisenet-fp_face", "vgg-obstructed", "vgg-clear", "unet-dfl", "custom", "extended", "components")
 
 
@@ -48,7 +51,7 @@ def read_png_data(path: Path) -> dict[str, Any] | None:
     if not isinstance(text, str):
         return None
     try:
-        data = json.loads(text) if text.lstrip().startswith('{"') else ast.literal_eval(text)
+        data = parse_json(text, path.name) if text.lstrip().startswith('{"') else ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise InputError(
             f"Expected plain data in {path.name}, found something else ({error}); it was refused."
@@ -80,7 +83,10 @@ def read_fsa(path: Path) -> list[FsaFace]:
     """
     reader = zlib.decompressobj()
     try:
-        raw = reader.decompress(path.read_bytes(), pickled.MOST_BYTES)
+        packed = path.read_bytes()
+        raw = reader.decompress(packed, min(pickled.MOST_BYTES, max(_SMALL_BYTES, _MOST_RATIO * len(packed))))
+        if not reader.eof:
+            raise InputError(f"Expected a whole alignment file at {path}, found it cut off, or a bomb; it was refused.")
     except zlib.error as error:
         raise InputError(f"Expected a faceswap alignment file at {path}, found something else ({error}).") from error
     content = pickled.loads(raw, path.name)

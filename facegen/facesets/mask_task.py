@@ -25,6 +25,7 @@ from facegen.faces.parse.parser import SIZE as PARSE_SIZE
 from facegen.faces.weights import PARSER
 from facegen.facesets.faceset import Faceset
 from facegen.facesets.record import BRUSH, FaceRecord
+from facegen.json_file import parse_json
 from facegen.training.augment import (
     AffineRange,
     add_noise,
@@ -229,4 +230,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], ParserNetConfig]:
     except (SafetensorError, OSError) as error:
         raise InputError(f"Expected the weights of a mask in {path}, but {error}; train it again.") from error
     plain = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
-    return plain, from_dict(ParserNetConfig, json.loads(about)) if about else ParserNetConfig()
+    return plain, from_dict(ParserNetConfig, parse_json(about, path.name)) if about else ParserNetConfig()

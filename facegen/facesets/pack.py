@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from facegen.media import atomic_output
 SHARD_BYTES = 256_000_000
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _MASK = "mask.png"
+_MOST_BYTES = 512 << 20
+"""A face's picture or metadata is smaller."""
 
 
 def pack(
@@ -86,12 +89,16 @@ class PackedFaceset:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = list(paths)
-        self._files = [os.open(path, os.O_RDONLY) for path in self._paths]
+        self._files: list[int] = []
         self.records: tuple[FaceRecord, ...] = ()
         self._images: list[_Place] = []
         self._masks: list[_Place | None] = []
-        for number, path in enumerate(self._paths):
-            self._index(number, path)
+        try:
+            for number, path in enumerate(self._paths):
+                self._index(number, path)
+        except BaseException:
+            self.close()
+            raise
 
     def __len__(self) -> int:
         return len(self.records)
@@ -113,17 +120,19 @@ class PackedFaceset:
         masks: dict[str, _Place] = {}
         records: dict[str, FaceRecord] = {}
         try:
+            self._files.append(os.open(path, os.O_RDONLY))
             with tarfile.open(path, "r:") as archive:
                 for entry in archive:
                     key, _, kind = entry.name.partition(".")
-                    place = _Place(shard=number, offset=entry.offset_data, size=entry.size)
+                    place = self._place(number, entry)
                     if kind == "json":
                         records[key] = FaceRecord.from_json(orjson.loads(self._read(place)))
                     elif kind == _MASK:
                         masks[key] = place
                     elif kind in _IMAGES:
                         images[key] = place
-        except (tarfile.TarError, orjson.JSONDecodeError, EOFError) as error:
+        # a header with impossible numbers or dates is a ValueError, an OverflowError or a RecursionError of tarfile
+        except (tarfile.TarError, EOFError, ValueError, TypeError, OverflowError, OSError, RecursionError) as error:
             raise InputError(
                 f"Expected a readable tar shard at {path}, but {error}; pack the faceset again."
             ) from error
@@ -131,6 +140,14 @@ class PackedFaceset:
         self.records += tuple(records[key] for key in whole)
         self._images += [images[key] for key in whole]
         self._masks += [masks.get(key) for key in whole]
+
+    def _place(self, shard: int, entry: tarfile.TarInfo) -> _Place:
+        size = os.fstat(self._files[shard]).st_size
+        if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or entry.issparse():
+            raise ValueError(f"{entry.name!r:.80} is no plain file")
+        if not 0 <= entry.size <= size - entry.offset_data or entry.size > _MOST_BYTES:
+            raise ValueError(f"{entry.name!r:.80} is larger than it can be")
+        return _Place(shard=shard, offset=entry.offset_data, size=entry.size)
 
     def _read(self, place: _Place) -> bytes:
         return os.pread(self._files[place.shard], place.size, place.offset)
@@ -146,22 +163,30 @@ class PackedFaceset:
 
     def picture(self, number: int) -> np.ndarray:
         """(S, S, 3) uint8 RGB."""
-        with Image.open(io.BytesIO(self.picture_bytes(number))) as image:
-            return np.asarray(image.convert("RGB"))
+        return _decode(self.picture_bytes(number), "RGB", self.records[number].file_name)
 
     def mask(self, number: int) -> np.ndarray | None:
         """(S, S) uint8; None where there is none."""
         data = self.mask_bytes(number)
         if data is None:
             return None
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("L"))
+        return _decode(data, "L", f"the mask of {self.records[number].file_name}")
 
     def close(self) -> None:
         """Closes the shards."""
         for handle in self._files:
             os.close(handle)
         self._files = []
+
+
+def _decode(data: bytes, mode: str, name: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert(mode))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"Expected a picture as {name!r} in the shards, but {error}; pack the faceset again."
+        ) from error
 
 
 def unpack(packed: Path, output: Path, on_progress: OnProgress | None = None) -> Faceset:
@@ -199,7 +224,10 @@ def unpack(packed: Path, output: Path, on_progress: OnProgress | None = None) ->
     try:
         for _ in in_order(range(len(faces)), write, on_progress, "Unpacking faces"):
             pass
+        write_records(output / METADATA, faces.records)
+    except BaseException:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
     finally:
         faces.close()
-    write_records(output / METADATA, faces.records)
     return Faceset(output, faces.records)

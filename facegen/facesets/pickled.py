@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,6 +26,10 @@ from facegen.errors import InputError
 MOST_BYTES = 1 << 30
 """A pickle larger than this is refused."""
 _MOST_ITEMS = 50_000_000
+_MOST_DEPTH = 100
+_COPIED_BYTES = 16 << 20
+"""Values may be copied out of a pickle up to this, or to four times its size."""
+_DTYPE = re.compile(r"[<>|=]?[?biufcSUV]\d{0,4}")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ def _reconstruct(*_arguments: Any) -> _RawArray:
 
 
 def _dtype(text: Any, *_arguments: Any) -> np.dtype:
+    if not isinstance(text, np.dtype) and not (isinstance(text, str) and _DTYPE.fullmatch(text)):
+        raise InputError("numpy arrays of something else than numbers")
     made = np.dtype(text)
     if made.hasobject:
         raise InputError("numpy arrays of objects")
@@ -62,6 +69,15 @@ def _dtype(text: Any, *_arguments: Any) -> np.dtype:
 
 def _scalar(dtype: Any, data: Any = b"") -> Any:
     return np.frombuffer(_bytes(data), _dtype(dtype), 1)[0].item()
+
+
+def _pairs(items: list[Any]) -> dict[Any, Any]:
+    """A dictionary of keys and values by turns; a key of keys of keys could take for ever to be looked up."""
+    for key in items[::2]:
+        parts = key if isinstance(key, tuple) else (key,)
+        if not all(isinstance(part, (str, bytes, int, float, type(None))) for part in parts):
+            raise ValueError("a key is no text and no number")
+    return dict(zip(items[::2], items[1::2], strict=True))
 
 
 def _bytes(data: Any) -> bytes:
@@ -86,7 +102,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "__builtin__.bytearray": lambda data=b"", *_: _bytes(data),
     "builtins.set": lambda items=(): list(items),
     "__builtin__.set": lambda items=(): list(items),
-    "collections.OrderedDict": lambda items=(): dict(items),
+    "collections.OrderedDict": lambda items=(): _pairs([part for key, value in items for part in (key, value)]),
 }
 for _core in ("numpy.core", "numpy._core"):
     _CALLS[f"{_core}.multiarray._reconstruct"] = _reconstruct
@@ -108,15 +124,18 @@ def loads(data: bytes, where: str) -> Any:
         raise InputError(
             f"Expected less than {MOST_BYTES >> 20} MB of plain data in {where}, found more; it was refused."
         )
-    machine = _Machine(where)
+    machine = _Machine(where, max(_COPIED_BYTES, 4 * len(data)))
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
             if opcode.name == "STOP":
-                return _resolve(machine.stack.pop())
+                return _resolve(machine.stack.pop(), {})[0]
             machine.step(opcode.name, argument)
     except InputError:
         raise
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, StopIteration, struct.error) as error:
+    except (
+        *(LookupError, ValueError, TypeError, AttributeError, RecursionError, StopIteration, struct.error),
+        *(OverflowError, MemoryError),
+    ) as error:
         raise InputError(f"Expected readable data in {where}, found it damaged ({error}); it was refused.") from error
     raise InputError(f"Expected readable data in {where}, found it cut off; it was refused.")
 
@@ -143,8 +162,9 @@ def expecting(where: str) -> Iterator[None]:
 class _Machine:
     """Stack and memo of the pickle's little language."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, most_copied: int) -> None:
         self.where = where
+        self.left_to_copy = most_copied
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.steps = 0
@@ -203,9 +223,21 @@ class _Machine:
         if not isinstance(called, _Name) or not isinstance(arguments, tuple):
             raise self._refusal("a call of something unnamed")
         try:
-            self.stack.append(_CALLS[called.plain](*arguments))
+            self.push_copy(_CALLS[called.plain](*arguments))
         except InputError as error:
             raise self._refusal(str(error)) from error
+
+    def push_copy(self, value: Any) -> None:
+        self.count_copy(value)
+        self.stack.append(value)
+
+    def count_copy(self, value: Any) -> None:
+        """Refuses a pickle that copies its values over and over, which a few bytes of it can ask for."""
+        size = value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
+        size += 64 * len(value) if isinstance(value, (list, dict)) else 0
+        self.left_to_copy -= size
+        if self.left_to_copy < 0:
+            raise ValueError("it holds too much")
 
     def build(self) -> None:
         """Gives a new array, or a dtype, its state."""
@@ -216,6 +248,7 @@ class _Machine:
                 raise self._refusal("numpy arrays of objects")
             order: Any = "F" if is_fortran else "C"
             target.value = np.frombuffer(_bytes(data), _dtype(dtype)).reshape(shape, order=order).copy()
+            self.count_copy(target.value)
         elif isinstance(target, np.dtype):
             order_mark = state[1] if len(state) > 1 else "="
             if order_mark in ("<", ">", "="):
@@ -225,6 +258,7 @@ class _Machine:
             raise self._refusal(f"the state of a {type(target).__name__}")
 
     def _replace(self, old: Any, new: Any) -> None:
+        self.steps += len(self.memo)
         for key, value in self.memo.items():
             if value is old:
                 self.memo[key] = new
@@ -236,8 +270,7 @@ class _Machine:
         target = self.stack[-1]
         if not isinstance(target, dict):
             raise self._refusal(f"items set on a {type(target).__name__}")
-        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            target[key] = value
+        target.update(_pairs(pairs))
 
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
@@ -273,7 +306,7 @@ _STRUCTURE: dict[str, Callable[[_Machine, Any], Any]] = {
     "TUPLE2": lambda m, _: m.push_tuple(2),
     "TUPLE3": lambda m, _: m.push_tuple(3),
     "LIST": lambda m, _: m.stack.append(m.since_mark()),
-    "DICT": lambda m, _: m.stack.append(dict(zip(*[iter(m.since_mark())] * 2, strict=True))),
+    "DICT": lambda m, _: m.stack.append(_pairs(m.since_mark())),
     "APPEND": lambda m, _: m.extend([m.stack.pop()]),
     "APPENDS": lambda m, _: m.extend(m.since_mark()),
     "ADDITEMS": lambda m, _: m.extend(m.since_mark()),
@@ -289,31 +322,33 @@ _STRUCTURE: dict[str, Callable[[_Machine, Any], Any]] = {
 }
 
 
-def _resolve(value: Any, seen: dict[int, Any] | None = None) -> Any:
-    """The value with finished arrays in place of what they were made from; what is shared is settled once."""
-    seen = {} if seen is None else seen
+def _resolve(value: Any, seen: dict[int, tuple[Any, int] | None], depth: int = 0) -> tuple[Any, int]:
+    """The value with finished arrays in place of what they were made from, and how many items it has when written out.
+
+    What is shared is settled once, but counts each time: whoever walks through the value meets it so often.
+    """
     if isinstance(value, _RawArray):
         if value.value is None:
             raise ValueError("an array has no content")
-        return value.value
+        value = value.value
     if not isinstance(value, (dict, list, tuple)):
-        return value
+        return value, 1 + (len(value) if isinstance(value, (str, bytes)) else getattr(value, "nbytes", 0)) // 1024
     if id(value) in seen:
-        if seen[id(value)] is None:
+        found = seen[id(value)]
+        if found is None:
             raise ValueError("it contains itself")
-        return seen[id(value)]
-    if len(seen) > _MOST_ITEMS:
-        raise ValueError("it holds too much")
+        return found
+    if depth > _MOST_DEPTH:
+        raise ValueError("it is nested too deeply")
     seen[id(value)] = None
-    made: Any
-    if isinstance(value, dict):
-        made = {key: _resolve(item, seen) for key, item in value.items()}
-    elif isinstance(value, list):
-        made = [_resolve(item, seen) for item in value]
-    else:
-        made = tuple(_resolve(item, seen) for item in value)
-    seen[id(value)] = made
-    return made
+    parts = [_resolve(item, seen, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
+    count = 1 + sum(size for _, size in parts)
+    if count > _MOST_ITEMS:
+        raise ValueError("it holds too much")
+    items = [item for item, _ in parts]
+    made: Any = dict(zip(value, items, strict=True)) if isinstance(value, dict) else type(value)(items)
+    seen[id(value)] = made, count
+    return made, count
 
 
 def dumps(value: Any) -> bytes:

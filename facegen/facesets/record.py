@@ -175,6 +175,16 @@ class FaceRecord:
         Raises:
             InputError: it is no record, a name leads out of the faceset, or an array has another shape than it must.
         """
+        try:
+            return cls._from_json(data)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            name = data["file_name"]
+            raise InputError(
+                f"Expected other values for {name!r:.80} in metadata.jsonl, but {error}; restore the metadata."
+            ) from error
+
+    @classmethod
+    def _from_json(cls, data: Any) -> FaceRecord:
         if not isinstance(data, dict) or not isinstance(data.get("file_name"), str):
             raise InputError("Expected an object with a file_name in every line of metadata.jsonl, found another.")
         for name in ("file_name", "mask_file_name"):

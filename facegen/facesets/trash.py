@@ -31,21 +31,30 @@ class TrashedFace:
 
 
 def list_trash(folder: Path) -> list[TrashedFace]:
-    """What lies in the trash of a faceset, oldest first."""
+    """What lies in the trash of a faceset, oldest first.
+
+    Raises:
+        InputError: a line of its index is damaged; the sentence says which.
+    """
     path = folder / TRASH / _INDEX
     if not path.is_file():
         return []
     found = []
-    for line in path.read_bytes().splitlines():
-        data = orjson.loads(line)
-        found.append(
-            TrashedFace(
-                record=FaceRecord.from_json(data["record"]),
-                reason=data["reason"],
-                batch=data["batch"],
-                index=data["place"],
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            data = orjson.loads(line)
+            found.append(
+                TrashedFace(
+                    record=FaceRecord.from_json(data["record"]),
+                    reason=str(data["reason"]),
+                    batch=int(data["batch"]),
+                    index=int(data["place"]),
+                )
             )
-        )
+        except (ValueError, TypeError, KeyError, OverflowError, InputError) as error:
+            raise InputError(
+                f"Expected a face in line {number} of {path}, but {error}; restore the file or delete that line."
+            ) from error
     return found
 
 

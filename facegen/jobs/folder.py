@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,8 @@ import psutil
 from facegen import config
 from facegen.errors import InputError, ResourceError
 from facegen.jobs.cache import size_bytes
-from facegen.jobs.process import RunStatus, locked
+from facegen.jobs.process import LATEST, RunStatus, locked, opening
+from facegen.json_file import JsonLines, read_object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,25 @@ class RunRecord:
     """The job's request as plain JSON: enough to run it, and what `resume` runs."""
     owner: str = ""
     """The visitor whose run it is; empty where a person's own command line or program began it."""
-    created: float = 0.0
+    created: float = field(default=0.0, metadata={"min": 0.0, "max": LATEST})
     """Seconds since 1970."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StatsLine:
+    """What a line of `stats.jsonl` holds, beside the figures of its job."""
+
+    time: float
+    """Seconds since 1970."""
+    memory_bytes: int
+    """Of the process that works."""
+    progress: float = 0.0
+    """0 to 1."""
+
+
+DAMAGED = "damaged"
+"""The kind of a run whose request cannot be read."""
+REQUEST = "request.json"
 _RESULT = "result.json"
 
 
@@ -52,28 +68,31 @@ class RunFolder:
 
     @property
     def kind(self) -> str:
-        """Name of the job: «swap», «train»."""
-        return self._record().kind
+        """Name of the job: «swap», «train»; «damaged» where request.json cannot be read."""
+        return self._record_or_none().kind
 
     @property
     def request(self) -> dict[str, Any]:
-        """The request as plain JSON."""
-        return self._record().request
+        """The request as plain JSON; empty where it cannot be read."""
+        return self._record_or_none().request
 
     @property
     def owner(self) -> str:
         """The visitor whose run it is, or nothing."""
-        return self._record().owner
+        return self._record_or_none().owner
 
     @property
     def created(self) -> float:
         """When it was made, seconds since 1970."""
-        return self._record().created
+        return self._record_or_none().created
 
     @property
     def can_run(self) -> bool:
-        """Whether its request can be run; not that of a folder which an earlier facegen began."""
-        return "argv" not in config.read_json(self.path / "request.json")
+        """Whether its request can be run; not that of a damaged folder, nor of one that an earlier facegen began."""
+        try:
+            return "argv" not in read_object(self.path / REQUEST)
+        except InputError:
+            return False
 
     @property
     def results(self) -> Path:
@@ -86,16 +105,19 @@ class RunFolder:
 
     def keep_request(self, request: dict[str, Any]) -> None:
         """Write what the run is to do, plain JSON, in place of what stood there."""
-        config.save(self.path / "request.json", dataclasses.replace(self._record(), request=request))
+        config.save(self.path / REQUEST, dataclasses.replace(self.record(), request=request))
 
     def keep_result(self, result: dict[str, Any]) -> None:
         """Write the job's result, plain JSON, before the run ends: whoever sees the end finds it."""
         config.write_json(self.path / _RESULT, result)
 
     def result(self) -> dict[str, Any]:
-        """What `keep_result` kept; empty where there is nothing yet."""
-        file = self.path / _RESULT
-        return config.read_json(file) if file.exists() else {}
+        """What `keep_result` kept; empty where there is nothing yet.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        return read_object(self.path / _RESULT, is_optional=True)
 
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of what the process printed; a progress line shows only as it stood last."""
@@ -108,12 +130,12 @@ class RunFolder:
         return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")[-lines - 1 :]).strip("\n")
 
     def stats(self) -> list[dict[str, Any]]:
-        """All complete lines of stats.jsonl."""
-        path = self.path / "stats.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # after a crash the last line may be cut
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        """All whole lines of stats.jsonl."""
+        return self.read_stats().rows
+
+    def read_stats(self) -> JsonLines:
+        """All whole lines of stats.jsonl, and how many damaged ones were skipped."""
+        return config.load_lines(StatsLine, self.path / "stats.jsonl")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -121,8 +143,10 @@ class RunFolder:
 
         Raises:
             InputError: another process holds it.
+            ResourceError: the folder cannot be written.
         """
-        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        with opening(self.path / ".lock"):
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,10 +169,15 @@ class RunFolder:
         except OSError as error:
             raise ResourceError(f"Cannot write {self.path}: {error.strerror}; free some space and resume.") from error
 
-    def _record(self) -> RunRecord:
-        path = self.path / "request.json"
-        data = config.read_json(path)
-        if isinstance(data, dict) and "argv" in data and isinstance(data.get("request"), dict):
+    def record(self) -> RunRecord:
+        """What request.json holds.
+
+        Raises:
+            InputError: it is missing or damaged, or of a newer facegen.
+        """
+        path = self.path / REQUEST
+        data = read_object(path)
+        if "argv" in data and isinstance(data.get("request"), dict):
             # written before jobs were declared: it can be listed and deleted
             data = {key: value for key, value in data.items() if key not in ("argv", "resume_argv")}
             data["owner"] = str(data["request"].get("visitor", ""))
@@ -156,6 +185,24 @@ class RunFolder:
             return config.from_dict(RunRecord, data)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+
+    def damage(self) -> str:
+        """What is wrong with request.json, in a sentence; empty where it can be read."""
+        try:
+            self.record()
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def _record_or_none(self) -> RunRecord:
+        """What request.json holds, or a record of a damaged run, which can be seen and deleted, and nothing else."""
+        try:
+            return self.record()
+        except InputError:
+            try:
+                return RunRecord(kind=DAMAGED, request={}, created=self.path.stat().st_mtime)
+            except OSError:  # deleted in the meantime
+                return RunRecord(kind=DAMAGED, request={})
 
     @property
     def _cancel_path(self) -> Path:

@@ -86,7 +86,7 @@ class Job(Generic[Q, R]):
         Raises:
             InputError: it was written by another version, or does not fit.
         """
-        return from_dict(self.request, run.request)
+        return from_dict(self.request, run.record().request)
 
     def read_result(self, run: Run) -> R | None:
         """The result of a run, once there is one."""

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,9 @@ import psutil
 from facegen.errors import ResourceError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
+MOST_PID = 2**31 - 1
+LATEST = 4e10
+"""A time beyond, seconds since 1970 (the year 3237), is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,29 +26,34 @@ class RunStatus:
     """How a run stands."""
 
     state: State
-    progress: float = 0.0
+    progress: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
     """0 to 1."""
     text: str = ""
     """What it is doing, or the sentence it ended with."""
     rate: str | None = None
     """With its unit, such as «24.1 frames/s»."""
-    eta_seconds: float | None = None
+    eta_seconds: float | None = field(default=None, metadata={"min": 0.0})
     """Time left, as the last half minute suggests."""
-    pid: int | None = None
+    pid: int | None = field(default=None, metadata={"min": 1, "max": MOST_PID})
     """The process that does the work."""
-    process_created: float | None = None
+    process_created: float | None = field(default=None, metadata={"min": 0.0, "max": LATEST})
     """When that process began, seconds since 1970: tells it from a later one that was given the same number."""
-    group: int | None = None
+    group: int | None = field(default=None, metadata={"min": 2, "max": MOST_PID})
     """The process group that `Run.start` gave the run; None where a terminal or the studio itself does the work."""
     is_enqueued: bool = False
     """Whether the queue may start it."""
-    updated: float = 0.0
+    updated: float = field(default=0.0, metadata={"min": 0.0, "max": LATEST})
     """Seconds since 1970."""
 
     @property
     def is_active(self) -> bool:
         """Whether the run is queued or running."""
         return self.state in ("queued", "running")
+
+
+def is_waiting(status: RunStatus) -> bool:
+    """Whether the queue will start the run."""
+    return status.state == "queued" and status.is_enqueued
 
 
 def launch(argv: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
@@ -129,9 +137,29 @@ def _is_running(process: psutil.Process) -> bool:
 
 
 @contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Say what is wrong with the place of a file that the body opens for writing.
+
+    Raises:
+        ResourceError: the body met an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot write {path}: {error.strerror}; free some space or choose another place."
+        ) from error
+
+
+@contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, waiting for it; it goes with the process, however that ends."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    """Hold an exclusive lock on `path`, waiting for it; it goes with the process, however that ends.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    with opening(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,28 +1,28 @@
 """All runs of one root folder, and their queue: one runs, the others wait for it in the order they came."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
-from facegen.errors import FacegenError, InputError
-from facegen.jobs.process import locked
+from facegen.errors import FacegenError, InputError, ResourceError
+from facegen.jobs.folder import REQUEST
+from facegen.jobs.process import is_waiting, locked
 from facegen.jobs.run import Run, runs_home
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
 
 def list_runs(root: Path | None = None) -> list[Run]:
-    """All runs in `root` (facegen's home by default), newest first; unreadable folders are left out."""
+    """All runs in `root` (facegen's home by default), newest first; damaged ones too, so that they can be deleted."""
     root = root or runs_home()
     if not root.is_dir():
         return []
-    dated = []
-    for path in root.iterdir():
-        run = Run(path)
-        try:
-            dated.append((run.created, run.name, run))
-        except InputError:
-            continue
+    dated = [(run.created, run.name, run) for run in map(Run, root.iterdir()) if _is_run(run.path)]
     return [run for _, _, run in sorted(dated, key=lambda item: item[:2], reverse=True)]
+
+
+def _is_run(path: Path) -> bool:
+    return _NAME.fullmatch(path.name) is not None and any((path / name).is_file() for name in (REQUEST, "status.json"))
 
 
 def find_run(name: str, root: Path | None = None) -> Run:
@@ -32,19 +32,23 @@ def find_run(name: str, root: Path | None = None) -> Run:
         InputError: there is none of that name.
     """
     root = root or runs_home()
-    if not _NAME.fullmatch(name) or not (root / name / "request.json").is_file():
+    if not _NAME.fullmatch(name) or not _is_run(root / name):
         raise InputError(f"Expected the name of a run, found {name!r}; see: facegen runs list")
-    return Run.open(root / name)
+    return Run((root / name).absolute())
 
 
 def start_queued(root: Path | None = None) -> Run | None:
-    """Start the oldest queued run if nothing is running in `root`; whoever watches the runs calls this now and then.
+    """Start the run that waits longest if nothing is running in `root`; whoever watches the runs calls this now and then.
 
     Several watchers may do so at once: one of them starts the run. Runs that were not enqueued are left alone; one that
-    cannot be started has failed, with the reason, and the next has its turn.
+    cannot be started has failed, with the reason, and the next has its turn. Where not even that can be written, as the
+    disk is full, all go on waiting.
 
     Returns:
         The run that was started, or None.
+
+    Raises:
+        ResourceError: the folder cannot be written.
     """
     root = root or runs_home()
     if not root.is_dir():
@@ -53,12 +57,13 @@ def start_queued(root: Path | None = None) -> Run | None:
         standing = [(run, run.status()) for run in list_runs(root)]
         if any(status.state == "running" for _, status in standing):
             return None
-        for run, status in reversed(standing):
-            if status.state == "queued" and status.is_enqueued:
-                try:
-                    run.start()
-                except FacegenError as error:
+        waiting = [(status.updated, run.name, run) for run, status in standing if is_waiting(status)]
+        for _, _, run in sorted(waiting, key=lambda item: item[:2]):
+            try:
+                run.start()
+            except FacegenError as error:
+                with suppress(ResourceError):
                     run.fail(str(error))
-                    continue
-                return run
+                continue
+            return run
     return None

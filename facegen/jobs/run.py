@@ -18,16 +18,20 @@ import psutil
 from facegen import config
 from facegen.errors import Cancelled, FacegenError, InputError, ResourceError
 from facegen.jobs.folder import RunFolder, RunRecord
-from facegen.jobs.process import RunStatus, State, created_at, is_alive, launch, locked, stop
+from facegen.jobs.process import RunStatus, State, created_at, is_alive, is_waiting, launch, locked, stop
 from facegen.jobs.progress import Pace
 
 DIED = "The process ended without a word (killed, out of memory, or the machine restarted); resume goes on from there."
+DISK_FULL = "The process ended as the disk is full; free some space, and resume goes on from there."
 WORKER = (sys.executable, "-m", "facegen.worker")
 """The program that a run is started with; the run's folder follows as its argument."""
 STATS_SECONDS = 10.0
 """No more than this passes between two lines of stats.jsonl."""
 
 _WRITE_SECONDS = 0.5
+_FULL_BYTES = 1 << 20
+"""With less of it free, a disk counts as full."""
+_WAITS = "Waiting for its turn."
 
 _watchers: dict[int | None, threading.Thread] = {}
 """By process group: the threads that wait for the processes that this one started."""
@@ -100,25 +104,24 @@ class Run(RunFolder):
         return cls(path)
 
     def enqueue(self) -> None:
-        """Leave the start to `start_queued`.
+        """Leave the start to `start_queued`, after those that wait already; one that waits keeps its turn.
 
         Raises:
-            InputError: the run is running.
+            InputError: the run is running, is damaged, or an earlier facegen began it.
+            ResourceError: the folder cannot be written.
         """
-        self._check_at_rest()
-        self._change(lambda _: RunStatus(state="queued", text="Waiting for its turn.", is_enqueued=True))
+        self._check_startable()
+        if not is_waiting(self._read_status()):
+            self._change(lambda old: RunStatus(state="queued", progress=old.progress, text=_WAITS, is_enqueued=True))
 
     def start(self) -> None:
         """Run the request now, as a process of its own that outlives this one.
 
         Raises:
-            InputError: the run is already running, or an earlier facegen began it.
+            InputError: the run is already running, is damaged, or an earlier facegen began it.
             ResourceError: the program cannot be started.
         """
-        if not self.can_run:
-            raise InputError(
-                f"Expected a run with a request of this facegen, found {self.name} of an earlier one; begin it again."
-            )
+        self._check_startable()
         self._launch((*WORKER, str(self.path)))
 
     def resume(self) -> None:
@@ -130,7 +133,12 @@ class Run(RunFolder):
         """
         self.start()
 
-    def _check_at_rest(self) -> None:
+    def _check_startable(self) -> None:
+        self.record()
+        if not self.can_run:
+            raise InputError(
+                f"Expected a run with a request of this facegen, found {self.name} of an earlier one; begin it again."
+            )
         if self.status().state == "running":
             raise InputError(f"Expected {self.name} to be at rest, found it running; cancel it first or wait.")
 
@@ -141,10 +149,26 @@ class Run(RunFolder):
             if watcher := _watchers.get(status.group):
                 watcher.join(timeout=5.0)  # it knows the exit code, which says more than that the process is gone
             try:
-                status = self._change(_dead_if_gone)
+                status = self._change(self._dead_if_gone)
             except ResourceError:  # a full disk does not keep the status from being returned
-                status = _dead_if_gone(status)
+                status = self._dead_if_gone(status)
+        if status.state in ("queued", "done") and (damage := self.damage()):
+            status = dataclasses.replace(status, state="failed", text=damage)
         return status
+
+    def _dead_if_gone(self, now: RunStatus) -> RunStatus:
+        """The status, failed if its process is gone."""
+        if now.state != "running" or is_alive(now):
+            return now
+        return dataclasses.replace(now, state="failed", text=self._reason_of_death(), eta_seconds=None)
+
+    def _reason_of_death(self) -> str:
+        """Why a process may have ended that could not say so itself."""
+        try:
+            is_full = shutil.disk_usage(self.path).free < _FULL_BYTES
+        except OSError:
+            is_full = False
+        return DISK_FULL if is_full else DIED
 
     def cancel(self, grace_seconds: float = 10.0) -> RunStatus:
         """Stop the run, and wait until it has stopped.
@@ -258,22 +282,27 @@ class Run(RunFolder):
             self.log_stats(progress=progress, rate=rate, eta_seconds=eta, **figures)
 
     def _launch(self, argv: tuple[str, ...]) -> None:
-        self._check_at_rest()
         with self.lock():
             self._cancel_path.unlink(missing_ok=True)
         # The status is held until the process is on record, so that the process's own first word comes after ours.
         with locked(self.path / ".status.lock"):
+            before = self._read_status()
+            self._write_status(before)  # a full disk is met before there is a process
             process = launch(argv, self.path / "log.txt")
-            self._write_status(
-                RunStatus(
-                    state="running",
-                    progress=self._read_status().progress,
-                    text="Starting.",
-                    pid=process.pid,
-                    process_created=created_at(process.pid),
-                    group=process.pid,
-                )
+            started = RunStatus(
+                state="running",
+                progress=before.progress,
+                text="Starting.",
+                pid=process.pid,
+                process_created=created_at(process.pid),
+                group=process.pid,
             )
+            try:
+                self._write_status(started)
+            except ResourceError:
+                stop(started, 0.0)  # nobody would know of it
+                process.wait()
+                raise
             watcher = threading.Thread(target=self._watch, args=(process,), name=f"watch-{self.name}", daemon=True)
             watcher.start()
             _watchers[process.pid] = watcher
@@ -288,13 +317,17 @@ class Run(RunFolder):
             if code == 0:
                 return dataclasses.replace(now, state="done", progress=1.0, text="Done.", eta_seconds=None)
             if code < 0:
-                return dataclasses.replace(now, state="failed", text=DIED, eta_seconds=None)
+                return dataclasses.replace(now, state="failed", text=self._reason_of_death(), eta_seconds=None)
             words = self.log_tail(1) or f"The process ended with exit code {code}; see the log."
             return dataclasses.replace(now, state="failed", text=words, eta_seconds=None)
 
-        if self.path.exists():
-            self._change(ended)
-        _watchers.pop(process.pid, None)
+        try:
+            if self.path.exists():
+                self._change(ended)
+        except ResourceError:
+            return  # `status` says that the disk is full
+        finally:
+            _watchers.pop(process.pid, None)
 
     def _begin(self) -> None:
         above = {os.getpgid(0), *(parent.pid for parent in psutil.Process().parents())}
@@ -338,10 +371,3 @@ class Run(RunFolder):
                 return False
             time.sleep(0.05)
         return True
-
-
-def _dead_if_gone(now: RunStatus) -> RunStatus:
-    """The status, failed if its process is gone."""
-    if now.state != "running" or is_alive(now):
-        return now
-    return dataclasses.replace(now, state="failed", text=DIED, eta_seconds=None)

@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
-from facegen.config import read_json, write_json
+from facegen.config import write_json
+from facegen.errors import InputError
+from facegen.json_file import read_object
 from facegen.media.segments import last_index, list_segments
 
 
@@ -22,8 +24,11 @@ class Journal:
         """
         self._path = folder / "journal.json"
         self.folder = folder / "segments"
-        entry = read_json(self._path) if self._path.exists() else {}
-        if entry.get("key") != key:
+        try:
+            entry = read_object(self._path, is_optional=True)
+        except InputError:  # damaged: nothing of it can be trusted, and the work begins again
+            entry = {}
+        if entry.get("key") != key or not isinstance(entry.get("is_complete"), bool):
             shutil.rmtree(self.folder, ignore_errors=True)
             entry = {"key": key, "is_complete": False}
             write_json(self._path, entry)

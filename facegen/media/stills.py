@@ -13,6 +13,7 @@ import numpy as np
 
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError, ResourceError
+from facegen.json_file import read_object
 from facegen.media.color import BT709
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo
@@ -200,11 +201,11 @@ def _read_times(folder: Path, pictures: list[Path], rate: float | None) -> tuple
     listing = folder / TIMES_FILE
     if rate is None and listing.is_file():
         try:
-            about = json.loads(listing.read_text(encoding="utf-8"))
+            about = read_object(listing)
             by_name = {item["file"]: int(item["pts"]) for item in about["frames"]}
             ticks = [by_name[picture.name] for picture in pictures]
             base = Fraction(*about["time_base"])
-        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (InputError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise InputError(
                 f"Expected {TIMES_FILE} to list every picture in {display_name(folder)}, found it does not: "
                 "delete that file or give a rate."

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facegen import hub
-from facegen.config import from_dict, read_json
+from facegen.config import from_dict
 from facegen.errors import InputError, WeightsError
+from facegen.json_file import read_object
 from facegen.media.source import file_key
 from facegen.talk.engines import MOTION_FILE, find_motion
 from facegen.talk.rig import MOTION_RATE, RIG_SIZE, load_rig
@@ -154,8 +155,8 @@ def _load_run(folder: str, _weights_key: tuple[str, int, int]) -> MotionModel:
     from facegen.talk.encoder import load_encoder
     from facegen.talk.motion_network import MotionNetConfig
 
-    settings = read_json(Path(folder) / "motion.json")
-    config = from_dict(MotionNetConfig, settings["network"])
+    settings = read_object(Path(folder) / "motion.json")
+    config = from_dict(MotionNetConfig, settings.get("network"))
     encoder = None if config.encoder == "none" else load_encoder(config.encoder)
     return MotionModel(_load_network(Path(folder) / MOTION_FILE, config), encoder)
 

@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from facegen.config import read_json
 from facegen.errors import InputError, ResourceError, TrainingError
+from facegen.json_file import read_object
 
 FORMAT = 1
 PREFIX = "step-"
@@ -49,13 +49,31 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     """All complete checkpoints of a run's `checkpoints` folder, oldest first."""
     found = []
     for path in sorted(folder.glob(f"{PREFIX}*")):
-        state = read_json(path / "state.json")
+        state = _read_state(path)
         if state.get("format", 0) > FORMAT:
             raise InputError(
                 f"Expected a checkpoint of format {FORMAT} or older in {path}, found {state['format']}; update facegen."
             )
         found.append(Checkpoint(folder=path, state=state))
     return found
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    path = folder / "state.json"
+    state = read_object(path)
+    for name, kinds in (
+        ("step", int),
+        ("format", int),
+        ("measure", (int, float, type(None))),
+        ("elapsed", (int, float)),
+    ):
+        if not isinstance(state.get(name, 0), kinds):
+            raise InputError(
+                f"Expected {name} as a number in {path}, found {state[name]!r:.60}; delete that folder and resume."
+            )
+    if state.get("step", -1) < 0:
+        raise InputError(f"Expected the step of a checkpoint in {path}, found none; delete that folder and resume.")
+    return state
 
 
 def best(checkpoints: list[Checkpoint]) -> Checkpoint | None:
@@ -79,7 +97,7 @@ def write_checkpoint(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], 
     partial = folder / f".partial-{os.getpid()}"
     full_state = {"format": FORMAT, **state}
     if final.exists():
-        return Checkpoint(folder=final, state=read_json(final / "state.json"))
+        return Checkpoint(folder=final, state=_read_state(final))
     try:
         remove_partial(folder)
         partial.mkdir(parents=True)

@@ -6,11 +6,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facegen.config import load_lines
 from facegen.errors import InputError
 from facegen.training.settings import TrainSettings
 
@@ -39,13 +41,30 @@ def send_command(folder: Path, command: str) -> None:
     (folder / f"{command}.control").touch()
 
 
+@dataclass(frozen=True, kw_only=True)
+class LossLine:
+    """What a line of losses.jsonl holds."""
+
+    step: int
+    """Steps done."""
+    time: float = 0.0
+    """Seconds since 1970."""
+    progress: float = 0.0
+    """Share of the training that is done."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Means since the last line, by name."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """Figures on held-back data, by name."""
+    rate: float = 0.0
+    """Learning rate."""
+    steps_per_second: float = 0.0
+    waiting_share: float = 0.0
+    """Share of the time spent waiting for data."""
+
+
 def read_losses(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's losses.jsonl: each has "step", and either "losses" with rate and speed, or "measures"."""
-    path = folder / "losses.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # after a crash the last line may be cut
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    return load_lines(LossLine, folder / "losses.jsonl").rows
 
 
 def smooth_curve(values: Sequence[float]) -> list[float]:

@@ -6,12 +6,14 @@ stands in the request of the visitor's run.
 
 import asyncio
 import hashlib
+import json
 import os
 import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ import numpy as np
 
 from facegen.catalog import find_job
 from facegen.config import home
-from facegen.errors import InputError
+from facegen.errors import FacegenError, InputError
 from facegen.hub import WeightFile
 from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, start_queued
 from facegen.jobs.files import link_or_copy, paths
@@ -88,7 +90,12 @@ class Services:
 
     def _keep_queue(self) -> None:
         while not self._closing.wait(_QUEUE_SECONDS):
-            start_queued()
+            try:
+                start_queued()
+            except FacegenError:
+                continue  # a full disk: those that wait go on waiting
+            except Exception:
+                traceback.print_exc()  # a bug is to be seen, and must not end the turns of all others
 
     def start(self, visitor: Visitor, job: Job[Q, R], request: Q) -> Run:
         """Put a request into the queue as a run of its own; its files stay with the run, so that it can be resumed later.
@@ -102,8 +109,17 @@ class Services:
         return run
 
     def start_next(self) -> None:
-        """Start the oldest queued run now, if nothing else is running."""
+        """Start the run that waits longest now, if nothing else is running."""
         start_queued()
+
+    def resume(self, run: Run) -> None:
+        """Let a run that was cut off wait for its turn again, after those that wait already.
+
+        Raises:
+            InputError: it is running, is damaged, or an earlier facegen began it.
+        """
+        run.enqueue()
+        self.start_next()
 
     def results(self, run: Run) -> list[Path]:
         """The files that a run made for people: those in its results, or where a command line had them written."""
@@ -130,13 +146,23 @@ class Services:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
 
-    def data_folder(self, visitor: Visitor) -> Path:
-        """A new folder for the visitor's data that a run needs for longer than the visit."""
-        return home() / "data" / f"{visitor.mark}-{secrets.token_hex(4)}"
+    def data_folder(self, visitor: Visitor, upload: Sequence[str] = ()) -> Path:
+        """A folder for the visitor's data that a run needs for longer than the visit: a new one, or that of an upload."""
+        stamps = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in upload]
+        name = hashlib.sha256(repr(stamps).encode()).hexdigest()[:12] if upload else secrets.token_hex(4)
+        return home() / "data" / f"{visitor.mark}-{name}"
+
+    def remove_unused_data(self, visitor: Visitor) -> None:
+        """Remove the visitor's data that no run needs."""
+        used = json.dumps([run.request for run in list_runs() if run.owner == visitor.mark])
+        for folder in (home() / "data").glob(f"{visitor.mark}-*"):
+            if folder.name not in used:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def forget(self, visitor: Visitor) -> None:
         """Remove what a visit left behind; runs stay."""
         shutil.rmtree(self.folder / "visitors" / visitor.mark, ignore_errors=True)
+        self.remove_unused_data(visitor)
 
     def publish(self, visitor: Visitor, path: Path) -> str:
         """Make a result readable for the visitor's browser, which is shown temporary files and nothing else."""

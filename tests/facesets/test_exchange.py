@@ -53,6 +53,24 @@ def test_a_value_that_doubles_and_doubles_stays_small() -> None:
     pickled.loads(bomb, "bomb.pak")
 
 
+BIT = b"K\x01"
+NESTED = b"(" + BIT + BIT + b"lq\x00" + b"".join(b"0(h%ch%clq%c" % (n, n, n + 1) for n in range(60))
+KEYS = b"(" + BIT + BIT + b"tq\x00" + b"".join(b"0(h%ch%ctq%c" % (n, n, n + 1) for n in range(60))
+COPIES = (
+    b"(B" + (1 << 20).to_bytes(4, "little") + bytes(1 << 20) + b"tq\x000" + b"c__builtin__\nbytearray\nh\x00R0" * 9000
+)
+DEEP = b"(" * 1 + b"l" + b"".join(b"q\x00(h\x00l" for _ in range(900))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "bomb", [NESTED, b"}(" + KEYS + b"K\x01u", COPIES + b"N", DEEP], ids=["value", "key", "copies", "deep"]
+)
+def test_a_value_that_would_grow_without_end_is_refused(bomb: bytes) -> None:
+    with pytest.raises(InputError, match="was refused"):
+        pickled.loads(bomb + b".", "bomb.pak")
+
+
 def test_plain_data_comes_back() -> None:
     value = {
         "a": [1, -5, 2**40, 1.5, None, True, False],

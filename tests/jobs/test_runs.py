@@ -322,10 +322,19 @@ def test_damaged_files_do_not_hide_the_other_runs() -> None:
     fine, unreadable, damaged = (Run.create("swap", {"index": index}) for index in range(3))
     (unreadable.path / "request.json").write_text("{")
     (damaged.path / "status.json").write_text('{"state": "dancing"}')
-    assert {run.name for run in list_runs()} == {fine.name, damaged.name}
+    assert {run.name: run.kind for run in list_runs()} == {
+        fine.name: "swap",
+        damaged.name: "swap",
+        unreadable.name: "damaged",
+    }
     assert damaged.status().state == "failed"
     assert "'dancing'" in damaged.status().text
+    assert find_run(unreadable.name).status().state == "failed"
+    assert "restore or delete" in unreadable.status().text
+    with pytest.raises(InputError, match="restore or delete"):
+        unreadable.resume()
     damaged.delete()
+    find_run(unreadable.name).delete()
     assert [run.name for run in list_runs()] == [fine.name]
 
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facegen.config import read_json
 from facegen.errors import Cancelled, InputError, TrainingError
 from facegen.faces.autoencoder import AutoencoderTask
+from facegen.json_file import read_json
 from facegen.training import checkpoint as files
 from facegen.training.logger import read_losses, send_command
 from facegen.training.loop import Trainer

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from facegen.catalog import TASKS, find_task
 from facegen.cli import build_app
-from facegen.config import read_json, save, to_dict
+from facegen.config import save, to_dict
 from facegen.errors import InputError, TrainingError
 from facegen.jobs import Run
+from facegen.json_file import read_json
 from facegen.training.compare import compare
 from facegen.training.finder import _suggest, find_rate
 from facegen.training.info import TaskInfo

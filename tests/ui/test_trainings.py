@@ -167,7 +167,17 @@ def test_uploads_are_unpacked_within_their_folder(pictures: Path, tmp_path: Path
     for wrong, words in ((bad, "inside the archive"), (empty, "found none"), (broken, "zip archive")):
         with pytest.raises(InputError, match=words):
             trainings.unpack(tmp_path / wrong.stem, [str(wrong)])
+        assert not (tmp_path / wrong.stem).exists()
     assert not (tmp_path / "0.png").exists()
+
+
+def test_an_upload_is_unpacked_once_and_goes_with_a_refusal(services: Services, pictures: Path) -> None:
+    visitor, upload = Visitor(), [str(pictures / "0.png")]
+    place = trainings.data_folder(services, visitor, None, upload)
+    assert trainings.data_folder(services, visitor, None, upload) == place
+    with pytest.raises(InputError, match="something to train"):
+        trainings.start(services, visitor, trainings.TrainForm(task="nothing", preset="tiny", data=place))
+    assert not Path(place).exists()
 
 
 def test_an_example_set_is_made_on_the_spot(services: Services, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from facegen.device import is_gpu_in_sight, onnx_session, usable_cores
 from facegen.errors import InputError, WeightsError
 from facegen.faces.parse import CLASSES, ParserNetConfig
 from facegen.faces.weights import PARSER
+from facegen.json_file import parse_json
 
 SIZE = 256
 """Side of the crops, pixels; `align.parse_matrix` gives the matrix from an image to them."""
@@ -138,7 +138,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], ParserNetConfig]:
         with safe_open(path, "numpy") as file:
             about = (file.metadata() or {}).get("network")
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return weights, from_dict(ParserNetConfig, json.loads(about)) if about else ParserNetConfig()
+        return weights, from_dict(ParserNetConfig, parse_json(about, path.name)) if about else ParserNetConfig()
     except (SafetensorError, ValueError, InputError) as error:
         raise _wrong_weights(path) from error
 

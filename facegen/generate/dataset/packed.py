@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegen.config import read_json, write_json
+from facegen.array_file import check_shapes, read_array
+from facegen.config import load, write_json
 from facegen.errors import InputError
 from facegen.faces.parse import GLASSES, HAT
 from facegen.generate.sliders import DRAWN, NAMES
@@ -25,6 +26,27 @@ _DARK_CHIN_SHARE = 0.05
 """Share of a dataset whose chins are darkest."""
 _MIN_ACCESSORY_SHARE = 0.002
 """Share of the picture that glasses or headgear have at least."""
+
+
+_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "pictures": (None, None, SIDE, SIDE, 3),
+    "drawn": (None, None, 5),
+    "measured": (None, None, 5),
+    "canonical": (None, SIDE, SIDE, 5),
+    "flows": (None, None, 64, 64, 2),
+    "shapes": (None, 468, 3),
+    "mean_shape": (468, 3),
+    "large": (None, 2 * SIDE, 2 * SIDE, 3),
+    "classes": (None, 19),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Index:
+    """What `dataset.json` holds."""
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,21 +95,20 @@ class PackedFaces:
                 f"Expected a folder made by «facegen generate dataset», found no {(missing or ['dataset.json'])[0]} in "
                 f"{folder}; make one first."
             )
-        about = read_json(folder / "dataset.json")
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-        count = len(about["names"])
-        uneven = [name for name, array in arrays.items() if len(array) != count]
+        about = load(_Index, folder / "dataset.json")
+        present = [*ARRAYS, *(name for name in _OPTIONAL if (folder / f"{name}.npy").is_file())]
+        arrays = {name: read_array(folder / f"{name}.npy", is_mapped=True) for name in present}
+        arrays["mean_shape"] = read_array(folder / "mean_shape.npy")
+        check_shapes(folder, arrays, {name: _SHAPES[name] for name in arrays})
+        count = len(about.names)
+        uneven = [name for name in present if len(arrays[name]) != count]
+        if not uneven and len(about.groups) != count:
+            raise InputError(f"Expected {count} groups in {folder}, found {len(about.groups)}; make the dataset again.")
         if uneven:
             raise InputError(
                 f"Expected {count} faces in {folder}, found {len(arrays[uneven[0]])} in {uneven[0]}.npy; make it again."
             )
-        return cls(
-            names=tuple(about["names"]),
-            groups=tuple(about["groups"]),
-            mean_shape=np.load(folder / "mean_shape.npy"),
-            **arrays,
-            **{n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in _OPTIONAL if (folder / f"{n}.npy").is_file()},
-        )
+        return cls(names=about.names, groups=about.groups, **arrays)
 
     def write(self, folder: Path) -> None:
         """Writes the folder that `read` opens."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -229,21 +229,28 @@ def read_labels(path: Path) -> dict[str, np.ndarray]:
     columns = ("eyes", "mouth", "hair_color", "background", "head")
     if not path.is_file():
         raise InputError(f"Expected a CSV of labels at {path}, found no file there; check the path.")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in ("name", *columns) if c not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"Expected the columns name, {', '.join(columns)} in {path}, found no {missing[0]}.")
-        labels = {}
-        for row in reader:
-            try:
-                values = np.array([float(row[c]) if row[c] else np.nan for c in columns], np.float32)
-            except ValueError as error:
-                raise InputError(f"Expected numbers in {path}, but {error} for {row['name']}.") from error
-            if np.nanmin(np.append(values, 0)) < 0 or np.nanmax(np.append(values, 0)) > 1:
-                raise InputError(f"Expected labels between 0 and 1 in {path}, found others for {row['name']}.")
-            labels[row["name"]] = values
-    return labels
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = [c for c in ("name", *columns) if c not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"Expected the columns name, {', '.join(columns)} in {path}, found no {missing[0]}.")
+            return {row["name"]: _label_values(path, row, columns) for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"Expected a CSV of labels in UTF-8 at {path}, but {error}; save it again as one.") from error
+
+
+def _label_values(path: Path, row: dict[str, str], columns: Sequence[str]) -> np.ndarray:
+    """(5,) float32, NaN where a field is empty."""
+    name = row["name"]
+    try:
+        values = np.array([float(row[c]) if row[c] else np.nan for c in columns], np.float32)
+    except ValueError as error:
+        raise InputError(f"Expected numbers in {path}, but {error} for {name}.") from error
+    given = values[~np.isnan(values)]
+    if ((given < 0) | (given > 1)).any():
+        raise InputError(f"Expected labels between 0 and 1 in {path}, found others for {name}.")
+    return values
 
 
 def _write(path: Path, picture: np.ndarray) -> None:

@@ -19,13 +19,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facegen.config import read_json
 from facegen.errors import FacegenError, WeightsError
 from facegen.generate.frame.repaint import HAIR_COLOURS, HAIR_LUMINANCES, LUMINANCE
 from facegen.generate.frame.variants import CANONICAL_BACKGROUND, CANONICAL_HAIR
 from facegen.generate.model.cells import DepthwiseCell, Down, LatentGroup, ResidualCell, Up
 from facegen.generate.model.prior import MAPS, TEXTURE, LinearPrior
 from facegen.generate.sliders import DRAWN, NAMES
+from facegen.json_file import read_object
 
 SIDE = 128
 FLOW_UNIT = 256
@@ -291,9 +291,9 @@ def load_vae(folder: Path) -> VaeNetwork:
     """
     index = folder / "diffusion_pytorch_model.safetensors.index.json"
     try:
-        config = read_json(folder / "config.json")
+        config = read_object(folder / "config.json")
         files = (
-            set(read_json(index)["weight_map"].values())
+            set(read_object(index)["weight_map"].values())
             if index.is_file()
             else {f"{index.name.split('.')[0]}.safetensors"}
         )

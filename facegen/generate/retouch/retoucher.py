@@ -8,7 +8,6 @@ same steps imports scipy.stats, which takes as long as torch).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +25,7 @@ from facegen.device import choose_device, is_bfloat16_fast
 from facegen.errors import WeightsError
 from facegen.generate.dataset.packed import SIDE
 from facegen.generate.weights import RETOUCHER
+from facegen.json_file import parse_json
 from facegen.restore.checkpoint import load_frozen
 from facegen.restore.unet import UNet
 
@@ -71,7 +71,7 @@ class RetoucherConfig:
             raise WeightsError(
                 f"Expected the retoucher's weights in {path}, but {error}; install them again."
             ) from error
-        return from_dict(cls, json.loads(config))
+        return from_dict(cls, parse_json(config, path.name))
 
     @property
     def side(self) -> int:

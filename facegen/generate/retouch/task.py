@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facegen.array_file import read_array
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.generate.dataset.packed import HELD_OUT_SHARE, SIDE, PackedFaces
@@ -163,7 +164,7 @@ def _load_drawings(
         partial = path.with_suffix(".partial.npy")
         np.save(partial, drawn)
         partial.replace(path)
-    return np.load(path, mmap_mode="r")
+    return read_array(path, is_mapped=True)
 
 
 def _draw_faces(canonical: np.ndarray, sliders: list[Sliders], generator: FaceGenerator) -> np.ndarray:

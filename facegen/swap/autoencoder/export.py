@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from facegen.config import from_dict, read_json, to_dict, write_json
+from facegen.config import load, to_dict, write_json
 from facegen.errors import InputError
+from facegen.json_file import read_object
 from facegen.media import atomic_output
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
@@ -119,7 +120,7 @@ def load_model(path: Path) -> tuple[SaehdModel, SaehdOptions]:
         InputError: there is none, or its files do not belong together.
     """
     folder = find_export(path)
-    options = from_dict(SaehdOptions, read_json(folder / SETTINGS))
+    options = load(SaehdOptions, folder / SETTINGS)
     model = SaehdModel(options)
     _load(model, folder)
     return model.eval().requires_grad_(False), options
@@ -133,7 +134,7 @@ def load_weights(path: Path, model: SaehdModel) -> bool:
     """
     folder = find_export(path)
     _load(model, folder)
-    return bool(read_json(folder / SETTINGS).get("pretrain"))
+    return bool(read_object(folder / SETTINGS).get("pretrain"))
 
 
 def _load(model: SaehdModel, folder: Path) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facegen import media
-from facegen.config import read_json, to_dict, write_json
+from facegen.config import to_dict, write_json
 from facegen.errors import Cancelled, InputError
 from facegen.jobs import Progress, Run
 from facegen.jobs.files import check_output_file
 from facegen.jobs.pipeline import Pipeline
+from facegen.json_file import read_object
 from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.request import SwapTrainRequest, SwapTrainResult
 from facegen.swap.tasks import SAEHD
@@ -69,7 +70,8 @@ class _Steps:
         self.run, self.options, self.on_line, self.report = run, options, on_line, report
         run.mkdir(parents=True, exist_ok=True)
         path = run / STATE_FILE
-        self.done: list[str] = read_json(path)["done"] if path.exists() else []
+        done = read_object(path, is_optional=True).get("done", [])
+        self.done: list[str] = [str(step) for step in done] if isinstance(done, list) else []
         self.resumed: list[str] = []
 
     def _progress_between(self, low: float, high: float) -> Callable[[float, str], None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from facegen.config import check, from_dict, override, read_json, save
+from facegen.config import check, load, override, save
 from facegen.errors import InputError
 from facegen.swap.options import SwapOptions
 
@@ -107,7 +107,7 @@ def parse_merge_options(text: str, run: Path | None = None) -> MergeOptions:
         InputError: an unknown key, or a value that does not fit.
     """
     kept = run / OPTIONS_FILE if run is not None else None
-    base = from_dict(MergeOptions, read_json(kept)) if kept is not None and kept.is_file() else MergeOptions()
+    base = load(MergeOptions, kept) if kept is not None and kept.is_file() else MergeOptions()
     return _override(base, text)
 
 
@@ -145,7 +145,7 @@ def apply_clip_options(options: SwapOptions, clip: str) -> SwapOptions:
     kept = clip_options_path(Path(run), clip)
     if kind != "autoencoder" or not kept.is_file():
         return options
-    merged = _override(from_dict(MergeOptions, read_json(kept)), options.merge)
+    merged = _override(load(MergeOptions, kept), options.merge)
     return replace(options, merge=format_merge_options(merged))
 
 

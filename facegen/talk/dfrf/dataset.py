@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from facegen.errors import InputError
+from facegen.json_file import read_object
 from facegen.talk.dfrf.audio import MouthRegression, select_windows
 from facegen.talk.dfrf.expression import standardize
 from facegen.talk.dfrf.folder import STEPS, PreparedFolder
@@ -201,8 +201,11 @@ class SceneDataset:
         self.held_out = range(train_frames, scene.state.frame_count)
         is_blink = scene.upper_face[:train_frames, 0] > _BLINK_DEVIATIONS
         self._frames = np.repeat(np.arange(train_frames), np.where(is_blink, _BLINK_REPEATS, 1))
-        rows = json.loads((scene.folder.path / "transforms_train.json").read_text(encoding="utf-8"))["frames"]
-        self._boxes = {row["img_id"]: (row["face_rect"], row["lip_rect"]) for row in rows}
+        path = scene.folder.path / "transforms_train.json"
+        try:
+            self._boxes = {row["img_id"]: (row["face_rect"], row["lip_rect"]) for row in read_object(path)["frames"]}
+        except (KeyError, TypeError) as error:
+            raise InputError(f"Expected frames with their boxes in {path}, found others; prepare it again.") from error
 
     def __len__(self) -> int:
         return len(self._frames)

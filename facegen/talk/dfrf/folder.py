@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from facegen import config, media
+from facegen.array_file import read_array, read_arrays
 from facegen.errors import InputError
 
 STEPS = ("sound", "frames", "landmarks", "parsing", "background", "layers", "track", "surface", "cameras")
@@ -79,12 +80,18 @@ class PreparedFolder:
 
     def read_landmarks(self, index: int) -> np.ndarray:
         """(68, 2) pixels of a frame, `ori_imgs/N.lms`."""
-        return np.loadtxt(self.path / "ori_imgs" / f"{index}.lms")
+        path = self.path / "ori_imgs" / f"{index}.lms"
+        try:
+            points = np.loadtxt(path, max_rows=69)
+        except (OSError, ValueError) as error:
+            raise InputError(f"Expected 68 points in {path}, but {error}; prepare the video again.") from error
+        if points.shape != (68, 2):
+            raise InputError(f"Expected 68 points in {path}, found shape {points.shape}; prepare the video again.")
+        return points
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
         """The arrays of one of the `.npz` files; nothing in them is pickled."""
-        with np.load(self.path / name) as file:
-            return {key: file[key] for key in file.files}
+        return read_arrays(self.path / name)
 
     def write_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Writes an `.npz` file, whole or not at all."""
@@ -93,4 +100,4 @@ class PreparedFolder:
 
     def read_audio_features(self) -> np.ndarray:
         """(N, ROWS_PER_FRAME, FEATURE_SIZE) float32 audio features of each frame, `aud.npy`."""
-        return np.load(self.path / "aud.npy").astype(np.float32)
+        return read_array(self.path / "aud.npy").astype(np.float32)

@@ -10,6 +10,7 @@ import torch
 
 from facegen import config
 from facegen.errors import InputError, WeightsError
+from facegen.json_file import read_object
 from facegen.talk.dfrf.audio import extract_features, select_windows
 from facegen.talk.dfrf.dataset import Scene
 from facegen.talk.dfrf.expression import UPPER_FACE
@@ -31,7 +32,8 @@ def find_field(run: Path) -> tuple[Path, Path]:
         InputError: it is neither, or not finished.
     """
     if (run / "field" / "person.json").exists():
-        return run / "field", Path(config.read_json(run / "field" / "person.json")["prepared"])
+        prepared = read_object(run / "field" / "person.json").get("prepared")
+        return run / "field", Path(str(prepared))
     final = run / "exports" / "final"
     if (final / "field.json").exists():
         people = prepare_people(Path(read_request(run).data))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facegen.array_file import read_arrays
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.faces.clip import VERSION as ANALYSIS
@@ -103,10 +104,9 @@ def load_pairs(path: Path, analyser: FaceAnalyser, every: int) -> dict[str, np.n
             contents: dict[str, Any] = pack_pairs(pairs) if pairs else {}
             np.savez(file, **contents)
 
-    with np.load(
+    return read_arrays(
         FINISH_PAIRS.get(FINISH_PAIRS.path(file_fingerprint(path), _VERSION, ANALYSIS, every, suffix=".npz"), make)
-    ) as kept:
-        return dict(kept)
+    )
 
 
 def join_pairs(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -32,9 +32,9 @@ def endpoints(services: Services) -> list[Endpoint]:
         return describe_run(run)
 
     def run_resume(visitor: Visitor, name: str) -> Any:
-        """Let a run that was cut off go on where it was."""
+        """Let a run that was cut off go on where it was, once it is its turn."""
         run = services.run(visitor, name)
-        run.resume()
+        services.resume(run)
         return describe_run(run)
 
     def run_delete(visitor: Visitor, name: str, confirm: bool) -> Any:

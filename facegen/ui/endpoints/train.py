@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from facegen.catalog import find_task
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
@@ -25,8 +26,9 @@ def endpoints(services: Services) -> list[Endpoint]:
         its machine instead. `settings` are key: value as `--set` takes them.
         """
         require_consent(consent)
-        place = trainings.data_folder(services, visitor, folder, data)
         changes = tuple(f"{key}={value}" for key, value in plain_dict(settings, "settings").items())
+        find_task(task)  # no such training: nothing is unpacked
+        place = trainings.data_folder(services, visitor, folder, data)
         form = trainings.TrainForm(task=task, preset=preset, data=place, changes=changes)
         run = trainings.start(services, visitor, form)
         return {**_standing(run), "command": trainings.format_command(form)}

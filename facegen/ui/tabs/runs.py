@@ -68,10 +68,10 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     @show_errors(1)
     def act(visitor: Visitor, name: str, verb: str) -> str:
         run = services.run(visitor, name)
-        if verb == "start":
+        if verb == "start" and not services.settings.shared:
             run.start()
         else:
-            run.resume() if verb == "resume" else run.cancel()
+            run.cancel() if verb == "cancel" else services.resume(run)
         return note(f"{name}: {verb} was requested.")
 
     @show_errors(3)
@@ -149,7 +149,8 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
         return gr.Column(visible=False), "", "", "", *[gr.skip() for _ in range(4)]
     run = services.run(visitor, name)
     status = run.status()
-    wanted = (status.is_active, not status.is_active and run.can_run, status.state == "queued" and run.can_run)
+    is_startable = status.state == "queued" and run.can_run and not services.settings.shared
+    wanted = (status.is_active, not status.is_active and run.can_run, is_startable)
     buttons = [gr.Button(visible=is_wanted) for is_wanted in (*wanted, status.state != "running")]
     ended = "" if status.state != "done" else trained.summary(run)
     return (

@@ -6,10 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.config import read_json
 from facegen.generate.jobs import DATASET
 from facegen.generate.request import DatasetRequest
 from facegen.jobs import Run
+from facegen.json_file import read_json
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train.trainings import data_folder

@@ -112,7 +112,7 @@ def place(services: Services, run: Run) -> Place:
     if services.settings.shared:
         return Place(words=f"Download it; at home, facegen weights use {weight} {name} makes it the {weight}.")
     own = hub.custom_file(find_weight(weight))
-    if own and own["origin"] == run.name:
+    if own and own.origin == run.name:
         return Place(words=f"It is the {weight} of the {tab} tab now.", weight=weight, is_in_use=True)
     return Place(words=f"It can be the {weight} of the {tab} tab.", weight=weight)
 

@@ -3,20 +3,20 @@
 import secrets
 import shlex
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 import facegen
+from facegen.archive import unpack_zip
 from facegen.catalog import TASKS, find_task
 from facegen.cli.train import command_words
 from facegen.config import field_help, home, override, to_dict
-from facegen.errors import InputError, ResourceError
-from facegen.jobs import Run
+from facegen.errors import FacegenError, InputError, ResourceError
+from facegen.jobs import Run, start_queued
 from facegen.jobs.files import link_into
 from facegen.training.info import TaskInfo
 from facegen.training.jobs import TRAIN
@@ -192,8 +192,16 @@ def start(services: Services, visitor: Visitor, form: TrainForm) -> Run:
     Raises:
         InputError: a setting does not fit, the data folder is missing, or the visitor of a limited studio has a
             training already.
-        ResourceError: memory or disk do not suffice.
+        ResourceError: memory or disk do not suffice. An upload that was unpacked for it is removed.
     """
+    try:
+        return _start(services, visitor, form)
+    except FacegenError:
+        services.remove_unused_data(visitor)
+        raise
+
+
+def _start(services: Services, visitor: Visitor, form: TrainForm) -> Run:
     check(services, form)
     request = _request(form)
     busy = [run for run in trainings(services, visitor) if run.status().is_active]
@@ -209,30 +217,21 @@ def unpack(folder: Path, paths: Sequence[str]) -> Path:
     """Put uploaded pictures, or the pictures in an uploaded .zip with their folders, into `folder`.
 
     Raises:
-        InputError: no picture is among them, or the archive is damaged or leads outside.
+        InputError: no picture is among them, or the archive is damaged or leads outside. The folder is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for path in map(Path, paths):
-        if path.suffix.lower() != ".zip":
-            link_into(path, folder)
-            continue
-        try:
-            with zipfile.ZipFile(path) as archive:
-                _extract(archive, folder)
-        except zipfile.BadZipFile:
-            raise InputError(f"Expected a zip archive, found something else in {path.name!r}; pack it again.") from None
-    if not any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.rglob("*")):
-        raise InputError("Expected pictures, or a .zip of a folder with pictures, found none in the upload.")
+    try:
+        for path in map(Path, paths):
+            if path.suffix.lower() == ".zip":
+                unpack_zip(path, folder, (*PICTURE_SUFFIXES, ".tsv", ".json"))
+            else:
+                link_into(path, folder)
+        if not any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.rglob("*")):
+            raise InputError("Expected pictures, or a .zip of a folder with pictures, found none in the upload.")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
-
-
-def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
-    for entry in archive.infolist():
-        name = PurePosixPath(entry.filename)
-        if name.is_absolute() or ".." in name.parts:
-            raise InputError(f"Expected names inside the archive's folder, found {entry.filename!r}; pack it again.")
-        if not entry.is_dir() and name.suffix.lower() in (*PICTURE_SUFFIXES, ".tsv", ".json"):
-            archive.extract(entry, folder)
 
 
 def data_folder(services: Services, visitor: Visitor, folder: str | None, upload: Sequence[str] | None) -> str:
@@ -242,7 +241,10 @@ def data_folder(services: Services, visitor: Visitor, folder: str | None, upload
         InputError: neither is given, the folder is missing or empty, or the upload holds no picture.
     """
     if upload:
-        return str(unpack(services.data_folder(visitor), upload))
+        place = services.data_folder(visitor, upload)
+        if not place.is_dir():
+            unpack(place.with_name(f"{place.name}.{secrets.token_hex(4)}.part"), upload).rename(place)
+        return str(place)
     if services.settings.shared:
         raise InputError("Expected an upload on this shared studio, found none; upload pictures or a .zip of them.")
     if not folder or not Path(folder).expanduser().is_dir():
@@ -283,7 +285,8 @@ def act(run: Run, verb: str) -> None:
     from facegen.training.logger import send_command
 
     if verb == "resume":
-        run.resume()
+        run.enqueue()
+        start_queued()
         return
     if verb not in _VERBS:
         raise InputError(f"Expected one of {', '.join([*_VERBS, 'resume'])}, found {verb!r}; choose one of these.")
