@@ -11,6 +11,7 @@ import pytest
 
 from facegen import config
 from facegen.errors import InputError, ResourceError
+from facegen.json_file import read_json
 
 
 class Border(StrEnum):
@@ -144,7 +145,7 @@ def test_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         config.write_json(path, {"a": float("inf")})
     with pytest.raises(ResourceError, match="Cannot write"):
         config.write_json(path / "below", {"a": 2})
-    assert config.read_json(path) == {"a": 1}
+    assert read_json(path) == {"a": 1}
     assert [item.name for item in tmp_path.iterdir()] == ["status.json"]
 
 

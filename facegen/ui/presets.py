@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.config import read_json
 from facegen.errors import InputError
+from facegen.json_file import read_object
 from facegen.ui.handlers import Shell, note, show_errors
 from facegen.ui.options import Widgets, parse
 from facegen.ui.services import Services, Visitor
@@ -78,7 +78,7 @@ def build(services: Services, shell: Shell, job: str, groups: Sequence[Widgets])
 
     @show_errors(1 + len(components))
     def take(path: str) -> Any:
-        settings = read_json(Path(path))
+        settings = read_object(Path(path))
         if not set(settings) & set(names):
             raise InputError(f"Expected options of {job} in {Path(path).name}, found none; choose another file.")
         return note(f"The options of {Path(path).name} are set."), *_values(settings)
