@@ -44,19 +44,25 @@ class Door:
     consent: bool
     as_json: bool
     verbose: bool
+    retries: int = 0
+    """How often a file of several that failed is tried again."""
+    summary: Path | None = None
+    """Where the summary of several files goes."""
 
 
 def job_command(
-    job: Job[Q, R], *, without: tuple[str, ...] = ()
+    job: Job[Q, R], *, without: tuple[str, ...] = (), takes_many: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., Any]]:
     """Makes a command of a function `(values, door, **own_options)`.
 
     Args:
         job: whose request the options come from.
         without: fields that the function takes in its own way.
+        takes_many: whether it works on several files (`facegen/cli/many.py`).
     """
     offered = [item for item in fields_of(job.request) if item.name not in without]
-    door_options = [item for name, item in _DOOR.items() if name != "consent" or job.consent]
+    left_out = {*(() if job.consent else ("consent",)), *(() if takes_many else ("retries", "summary"))}
+    door_options = [item for name, item in _DOOR.items() if name not in left_out]
 
     def decorate(function: Callable[..., None]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -279,6 +285,15 @@ _DOOR = {
     "as_json": _door_option("as_json", bool, False, typer.Option("--json", help="Print a summary as JSON.")),
     "verbose": _door_option(
         "verbose", bool, False, typer.Option("--verbose", help="Also print how long each stage took.")
+    ),
+    "retries": _door_option(
+        "retries", int, 1, typer.Option("--retries", min=0, max=10, help="Of several files, try what failed again.")
+    ),
+    "summary": _door_option(
+        "summary",
+        Path | None,
+        None,
+        typer.Option("--summary", metavar="CSV", help="Of several files, how each went; with it, what is done stays."),
     ),
 }
 

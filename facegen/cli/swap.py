@@ -7,15 +7,24 @@ from typing import Annotated
 import typer
 
 from facegen.cli.command import Door, Values, ask_consent, build, job_command, run_job
+from facegen.cli.many import Files, run_many
 from facegen.errors import InputError
+from facegen.jobs.batch import expand_files
+from facegen.jobs.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.request import SwapRequest
 
 
-@job_command(SWAP, without=("people", "person"))
+@job_command(SWAP, without=("people", "person", "target"), takes_many=True)
 def swap(
     values: Values,
     door: Door,
+    target: Annotated[
+        list[str],
+        typer.Option(
+            "--target", "-t", help="The video or picture that gets the face; may be repeated, or be a folder of such."
+        ),
+    ],
     person: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,18 +43,28 @@ def swap(
     """Put a face into a video or a picture.
 
     A swap that was cut off, even by `kill -9`, goes on where it was when the same command is given again.
+    Of several targets, one that fails does not stop the others; --output is then a folder, or a pattern such as
+    {stem}-{source}.mp4 (also {suffix}, {number}).
     `facegen swap train --help` says how to train a model for two people and merge it.
     """
     _assign_people(values, person or [])
-    request = build(SWAP, values)
-    if request.options.engine.startswith("autoencoder:"):
-        from facegen.swap.merge.options import apply_clip_options
+    files = expand_files(target, (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES))
+    source = next(iter(values["sources"]), "") or values["options"]["engine"].partition(":")[2]
 
-        request = replace(request, options=apply_clip_options(request.options, request.target))
-    if preview is not None:
-        _preview(request, preview, door)
+    def make(file: str, output: str) -> SwapRequest:
+        request = build(SWAP, {**values, "target": file, "output": output})
+        if request.options.engine.startswith("autoencoder:"):
+            from facegen.swap.merge.options import apply_clip_options
+
+            request = replace(request, options=apply_clip_options(request.options, request.target))
+        return request
+
+    if preview is None:
+        run_many(SWAP, Files(files=files, given=target, source=source, output=values["output"]), make, door)
+    elif len(files) == 1:
+        _preview(make(files[0], values["output"]), preview, door)
     else:
-        run_job(SWAP, request, door)
+        raise InputError(f"Expected one target for a preview, found {len(files)}; choose one of them.")
 
 
 def _assign_people(values: Values, entries: Sequence[str]) -> None:

@@ -5,35 +5,51 @@ from typing import Annotated
 import typer
 
 from facegen.cli.command import Door, Values, build, job_command, run_job
+from facegen.cli.many import Files, run_many
 from facegen.errors import InputError
+from facegen.jobs.batch import expand_files
+from facegen.jobs.files import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from facegen.talk.jobs import TALK, TALK_TRAIN
+from facegen.talk.request import TalkRequest
 
 
-@job_command(TALK, without=("audio",))
+@job_command(TALK, without=("audio",), takes_many=True)
 def talk(
     values: Values,
     door: Door,
     audio: Annotated[
-        str, typer.Option("--audio", "-a", help="What is said: a sound file, or a video with sound.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            "--audio",
+            "-a",
+            help="What is said: a sound file, or a video with sound; may be repeated, or be a folder of such.",
+        ),
+    ] = None,
     text: Annotated[str, typer.Option(help="What is said, read aloud by espeak-ng where it is installed.")] = "",
     voice: Annotated[str, typer.Option(help="Its voice: en, de, fr, en-us+f3.")] = "en",
 ) -> None:
     """Make a portrait speak, or give a person in a video other words.
 
     A talk that was cut off, even by `kill -9`, goes on where it was when the same command is given again.
+    Of several sounds, one that fails does not stop the others; --output is then a folder, or a pattern such as
+    {stem}-{source}.mp4 (also {number}).
     «facegen talk train --video FILE» trains a field of one person, which --engine dfrf:RUN then makes speak.
     """
     if bool(audio) == bool(text):
         raise InputError("Expected what is said as --audio or as --text, found both or none; give one of the two.")
-    request = build(TALK, {**values, "audio": audio or "read aloud"})
     if text:
-        from dataclasses import replace
-
+        build(TALK, {**values, "audio": "read aloud"})  # what is wrong is said before anything is read
         from facegen.talk.text_to_speech import synthesize_speech
 
-        request = replace(request, audio=str(synthesize_speech(text, voice)))
-    run_job(TALK, request, door)
+        audio = [str(synthesize_speech(text, voice))]
+    given = audio or []
+
+    def make(file: str, output: str) -> TalkRequest:
+        return build(TALK, {**values, "audio": file, "output": output})
+
+    files = expand_files(given, (*SOUND_SUFFIXES, *VIDEO_SUFFIXES))
+    source = values["portrait"] or values["options"]["engine"].partition(":")[2]
+    run_many(TALK, Files(files=files, given=given, source=source, output=values["output"]), make, door)
 
 
 train_app = typer.Typer(help="Train a person's own field from a video.", no_args_is_help=True)

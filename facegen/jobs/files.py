@@ -29,6 +29,13 @@ INPUT: Mapping[str, Any] = {"file": "input"}
 """Metadata of a field that names files or folders that are read; staged into the run of a browser's visitor."""
 OUTPUT: Mapping[str, Any] = {"file": "output"}
 """Metadata of a field that names the file or folder that is written."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif")
+"""Of files that are taken for pictures where a folder is given or a browser offers files; others are looked into."""
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv", ".3gp", ".ogv", ".dv", ".mxf"),
+)
+SOUND_SUFFIXES = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wma", ".aiff", ".aif", ".amr")
 _NAME_LENGTH = 80
 
 

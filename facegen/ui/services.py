@@ -26,6 +26,8 @@ from facegen.config import home
 from facegen.errors import FacegenError, InputError
 from facegen.hub import WeightFile
 from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, start_queued
+from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
+from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from facegen.jobs.files import link_or_copy, paths
 from facegen.jobs.pipeline import Models
 from facegen.swap.jobs import SWAP
@@ -36,11 +38,6 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".gif")
-VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
-    *(".wmv", ".flv", ".3gp", ".ogv", ".dv", ".mxf"),
-)
 _QUEUE_SECONDS = 1.0
 _WATCH_SECONDS = 0.4
 

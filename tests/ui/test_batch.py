@@ -24,6 +24,8 @@ def test_each_target_has_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "a&lt;b&gt;.mp4" in table
     assert "Expected a video" in table
     assert batch._results(services, visitor, rows) == []
+    summary = Path(batch._summary(services, visitor, rows)).read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[2] for line in summary] == ["state", "queued", "refused"]
     run.delete()
     assert 'data-state="deleted"' in batch._table(services, visitor, rows)
     assert list_runs() == []

@@ -3,11 +3,12 @@
 import html
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
 from facegen.errors import FacegenError, InputError
+from facegen.jobs.batch import BatchRow, BatchState, write_summary
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest
 from facegen.ui.handlers import Shell, note, progress_bar, require_consent, show_errors
@@ -16,7 +17,7 @@ from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visi
 
 MOST = 50
 _SECONDS = 1.0
-_REFUSED = "refused"
+_REFUSED: Literal["refused"] = "refused"
 MakeRequest = Callable[[Visitor, str, tuple[Any, ...]], SwapRequest]
 """The request that the tab's widgets say, for another target."""
 
@@ -71,7 +72,7 @@ def build(services: Services, shell: Shell, inputs: list[Any], make_request: Mak
         states = [_state(services, visitor, row)[0] for row in rows]
         is_active = any(state in ("queued", "running") for state in states)
         is_retry = not is_active and any(state in ("failed", "cancelled", _REFUSED) for state in states)
-        made = [] if is_active else _results(services, visitor, rows)
+        made = [] if is_active else [*_results(services, visitor, rows), _summary(services, visitor, rows)]
         return (
             _table(services, visitor, rows),
             gr.Timer(active=is_active),
@@ -86,7 +87,7 @@ def build(services: Services, shell: Shell, inputs: list[Any], make_request: Mak
     timer.tick(follow, [shell.visitor, queued], [words, timer, retry, results], trigger_mode="once", **quiet)
 
 
-def _state(services: Services, visitor: Visitor, row: tuple[str, str, str]) -> tuple[str, float, str]:
+def _state(services: Services, visitor: Visitor, row: tuple[str, str, str]) -> tuple[BatchState, float, str]:
     """State, progress and words of a target."""
     _, name, refusal = row
     if not name:
@@ -121,3 +122,14 @@ def _results(services: Services, visitor: Visitor, rows: list[tuple[str, str, st
     ]
     outputs = [services.output(run) for run in done]
     return [services.publish(visitor, path) for path in outputs if path is not None]
+
+
+def _summary(services: Services, visitor: Visitor, rows: list[tuple[str, str, str]]) -> str:
+    """How each target went, as a CSV file."""
+    path = services.visitor_folder(visitor) / "summary.csv"
+    lines = []
+    for file, run, refusal in rows:
+        state, _, words = _state(services, visitor, (file, run, refusal))
+        lines.append(BatchRow(file=Path(file).name, output=run, state=state, text=words))
+    write_summary(path, lines)
+    return str(path)

@@ -1,0 +1,158 @@
+"""Several files for one command: `--target A --target B`, or a folder; their outputs by a pattern, one after another.
+
+Models stay loaded from file to file. With `--summary FILE` the same command does what is left: files that stand in it as
+done, whose request and content are the same and whose results still are there, are not done again.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from facegen.cli.command import Door, ask_consent, progress_bar, report, run_job
+from facegen.errors import FacegenError, InputError, ResourceError
+from facegen.jobs import Job, OnProgress
+from facegen.jobs.batch import (
+    PLACEHOLDERS,
+    BatchRow,
+    check_outputs,
+    is_folder_name,
+    name_output,
+    read_done,
+    run_batch,
+    write_summary,
+)
+from facegen.jobs.job import Result
+
+Q = TypeVar("Q")
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What a command works on."""
+
+    files: Sequence[str]
+    given: Sequence[str]
+    """What was typed: the files themselves, or folders of them."""
+    source: str
+    """What is put into them, for their results' names."""
+    output: str
+    """A file; for several a folder or a pattern."""
+
+    @property
+    def are_many(self) -> bool:
+        """Whether a folder or several files were given."""
+        return list(self.files) != list(self.given) or len(self.files) > 1
+
+
+def run_many(job: Job[Q, R], files: Files, make: Callable[[str, str], Q], door: Door) -> None:
+    """Runs a job on one file or on several.
+
+    Args:
+        job: the job.
+        files: what was typed.
+        make: makes a request of a file and its output.
+        door: how the command runs it.
+
+    Raises:
+        InputError: the outputs overwrite each other, or nothing could be done at all.
+    """
+    if not files.are_many:
+        (file,) = files.files
+        default = job.result_name(make(file, files.output)) if "{suffix}" in files.output else ""
+        output = name_output(files.output, file=file, source=files.source, number=1, default=default)
+        run_job(job, make(file, output), door)
+        return
+    if door.run is not None:
+        raise InputError("Expected no --run for several files, found one; leave it out, each has a run of its own.")
+    ask_consent(job, door)
+    requests = _requests(job, files, make)
+    done = read_done(door.summary) if door.summary is not None else {}
+    rows = [BatchRow(file=file, output=output) for file, output, _ in requests]
+    if door.summary is not None:
+        rows = [_row(job, row, request, done) for row, (_, _, request) in zip(rows, requests, strict=True)]
+    work = _worker(job, requests, door)
+
+    def tell(standing: list[BatchRow]) -> None:
+        if door.summary is not None:
+            write_summary(door.summary, standing)
+
+    tell(rows)
+    with progress_bar() as on_progress:
+        rows = run_batch(rows, lambda index: work(index, on_progress), retries=door.retries, on_change=tell)
+    for row in rows:
+        if row.state != "done" and door.as_json:
+            typer.echo(json.dumps({"file": row.file, "state": row.state, "text": row.text}, ensure_ascii=False))
+        elif row.state != "done":
+            typer.echo(f"{row.state.capitalize()} {row.file}: {row.text}", err=True)
+    bad = sum(row.state != "done" for row in rows)
+    typer.echo(f"{len(rows) - bad} of {len(rows)} files done.", err=True)
+    if bad:
+        raise typer.Exit(2)
+
+
+def _requests(job: Job[Q, R], files: Files, make: Callable[[str, str], Q]) -> list[tuple[str, str, Q | FacegenError]]:
+    """Each file with its output and its request, or with what is wrong with it."""
+    is_folder = is_folder_name(files.output)
+    if not is_folder and not any(part in files.output for part in ("{stem}", "{number}")):
+        raise InputError(
+            f"Expected a folder or a pattern with {PLACEHOLDERS} as output of {len(files.files)} files, found "
+            f"{files.output!r}; write for example {{stem}}-{{source}}{Path(files.output).suffix}."
+        )
+    made: list[tuple[str, str, Q | FacegenError]] = []
+    for number, file in enumerate(files.files, 1):
+        output = ""
+        try:
+            default = job.result_name(make(file, files.output))
+            pattern = str(Path(files.output) / default) if is_folder else files.output
+            output = name_output(pattern, file=file, source=files.source, number=number, default=default)
+            made.append((file, output, make(file, output)))
+        except FacegenError as error:
+            made.append((file, output, error))
+    check_outputs(files.files, [output for _, output, _ in made if output])
+    return made
+
+
+def _row(job: Job[Q, R], row: BatchRow, request: Q | FacegenError, done: Mapping[str, str]) -> BatchRow:
+    """The row with the key of its request, and done where an earlier call did the same."""
+    key = ""
+    if not isinstance(request, FacegenError) and job.key is not None:
+        with suppress(FacegenError, OSError):  # the work itself says what is wrong with the file
+            key = job.key(request)
+    if key in done:
+        return replace(row, key=key, state="done", text=done[key])
+    return replace(row, key=key)
+
+
+def _worker(
+    job: Job[Q, R], requests: Sequence[tuple[str, str, Q | FacegenError]], door: Door
+) -> Callable[[int, OnProgress | None], str]:
+    """What does the file of an index, with models that stay loaded."""
+    pipeline = job.load_pipeline()(on_line=functools.partial(typer.echo, err=True))
+
+    def work(index: int, on_progress: OnProgress | None) -> str:
+        file, output, request = requests[index]
+        if isinstance(request, FacegenError):
+            raise request
+        folder = Path(output).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResourceError(f"Expected a folder that can be made at {folder}, but {error.strerror}.") from error
+        about = f"{Path(file).name}, {index + 1} of {len(requests)}"
+
+        def tell(fraction: float, text: str) -> None:
+            if on_progress is not None:
+                on_progress((index + fraction) / len(requests), f"{about}: {text}")
+
+        result = pipeline(request, on_progress=tell)
+        report(job, result, door)
+        return result.summary
+
+    return work
