@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import ResourceError
-from facegen.ui import endpoints, page, theme
+from facegen.ui import endpoints, languages, page, theme
 from facegen.ui.handlers import CONSENT, Shell
 from facegen.ui.services import Services, StudioSettings, Visitor
 from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, train, verify
@@ -115,7 +115,8 @@ def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
         "max_file_size": f"{services.settings.max_upload_mb}mb",
         "theme": theme.studio_theme(),
         "css": theme.CSS,
-        "head": page.HEAD,
+        "head": languages.LANGUAGE + page.HEAD,
+        "i18n": languages.translations(),
         "favicon_path": page.ICON,
         "app_kwargs": {"middleware": page.middleware()},
         "footer_links": ["api"],

@@ -21,9 +21,9 @@ def build(services: Services, shell: Shell, chosen: gr.Dropdown, words: gr.HTML)
     with gr.Accordion("Draw masks", open=False, elem_id="brush"):
         gr.HTML(f'<div class="fg-hint">{HINT}</div>')
         with gr.Row(elem_classes="fg-buttons"):
-            before = gr.Button("◀", min_width=60)
+            before = gr.Button("◀ Face before", min_width=110)
             number = gr.Number(0, label="Face", precision=0, minimum=0, min_width=90, elem_id="brush-number")
-            after = gr.Button("▶", min_width=60, elem_id="brush-next")
+            after = gr.Button("Next face ▶", min_width=110, elem_id="brush-next")
             keep = gr.Button("Keep this mask", variant="primary", min_width=120, elem_id="brush-keep")
         red, green, blue = mask_drawing.COLOUR
         editor = gr.ImageEditor(

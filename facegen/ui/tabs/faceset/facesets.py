@@ -23,6 +23,41 @@ if TYPE_CHECKING:
 PAGE = 48
 """Faces shown at once."""
 _THUMBNAIL = 112
+FACE_TYPES = {
+    "half": "Half: brows to mouth",
+    "mid_full": "Middle: brows to chin",
+    "full": "Full: most of the forehead to the chin",
+    "whole_face": "Whole face: forehead to below the chin",
+    "head": "Head: with all of the hair",
+}
+"""How much of a head a crop shows."""
+ORDERS = {
+    "final": "Best mix of views and sharpness (final)",
+    "blur": "Sharpness",
+    "motion-blur": "Motion blur",
+    "yaw": "Turned left to right (yaw)",
+    "pitch": "Looks up to down (pitch)",
+    "roll": "Tilt (roll)",
+    "size": "Size in the source",
+    "brightness": "Brightness",
+    "hue": "Hue",
+    "black": "Share of black",
+    "hist": "Alike in colour (hist)",
+    "hist-dissim": "Least alike in colour first (hist-dissim)",
+    "difference": "Alike in pixels",
+    "name": "File name",
+    "distance": "Nearest to the reference person",
+    "identity": "Person by person",
+}
+"""Orders in plain words."""
+REASONS = {
+    "other-person": "Other people",
+    "duplicate": "Doubles",
+    "blurred": "Blurred",
+    "misaligned": "Badly aligned",
+    "covered": "Covered faces",
+}
+"""Why a face may not belong, in plain words."""
 
 
 @dataclass(frozen=True, kw_only=True)

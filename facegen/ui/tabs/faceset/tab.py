@@ -1,12 +1,12 @@
 """The Faceset tab: cut faces out of videos, look at them, sort, clean, mask, take them away."""
 
-import html
 from typing import Any
 
 import gradio as gr
 
 from facegen.errors import InputError
 from facegen.facesets.choices import CLEAN_REASONS, MASKS, SORT_KEYS, ExtractOptions
+from facegen.jobs.job import count_text
 from facegen.ui.examples import EXAMPLE_CLICK, FACESET, example_cards
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors, step
 from facegen.ui.options import Widgets, widgets
@@ -16,7 +16,11 @@ from facegen.ui.tabs.faceset import facesets as work
 
 MATTER = ("face_type", "size", "every", "min_face_px")
 MORE = ("min_sharpness", "max_faces", "person_distance", "format", "jpeg_quality", "detector")
-LABELS = {"face_type": "How much is shown", "every": "Every so many frames", "min_face_px": "Smallest face (pixels)"}
+LABELS = {"face_type": "How much is shown", "every": "Every so many frames", "min_face_px": "Smallest face (pixels)",
+    "min_sharpness": "Least sharpness", "max_faces": "Most faces of a picture", "person_distance": "How alike a person must be",
+    "format": "Pictures are kept as", "jpeg_quality": "JPEG quality", "detector": "Face detector",
+}  # fmt: skip
+_MASKS = {"hull": "Outline of the face (hull)", "parser": "Skin, eyes and mouth (face parser)"}
 _FIRST_WORDS = "You see an example: faces cut out of a clip of two people whom facegen drew. Nobody in it exists."
 _SECONDS = 1.5
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -54,7 +58,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                 height=150,
                 elem_id="faceset-person",
             )
-            basic = widgets(ExtractOptions, MATTER, labels=LABELS)
+            basic = widgets(ExtractOptions, MATTER, labels=LABELS, choices={"face_type": work.FACE_TYPES})
             with gr.Accordion("More", open=False):
                 others = gr.File(
                     label="Nobody who looks like these (pictures; may be left out)",
@@ -63,24 +67,30 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                     height=150,
                     elem_id="faceset-others",
                 )
-                more = widgets(ExtractOptions, MORE, labels={})
+                more = widgets(ExtractOptions, MORE, labels=LABELS)
             status = gr.HTML(note("Add videos or pictures, or take the example."), elem_id="faceset-status")
             extract = gr.Button("Cut faces out", variant="primary", elem_id="faceset-extract")
         with gr.Column(scale=3, min_width=300):
             gr.HTML(step(2, "Look and sort"))
             with gr.Row():
                 chosen = gr.Dropdown([], label="Faceset", scale=2, min_width=160, elem_id="faceset-chosen")
-                key = gr.Dropdown(list(SORT_KEYS), value="blur", label="Order", min_width=120, elem_id="faceset-key")
-                count = gr.Number(2000, label="«final» keeps", precision=0, minimum=1, min_width=110)
+                key = gr.Dropdown(
+                    [(work.ORDERS[key], key) for key in SORT_KEYS],
+                    value="blur",
+                    label="Order",
+                    min_width=120,
+                    elem_id="faceset-key",
+                )
+                count = gr.Number(2000, label="Faces kept by the best mix", precision=0, minimum=1, min_width=110)
             with gr.Row(elem_classes="fg-buttons"):
                 sort = gr.Button("Sort", min_width=90, elem_id="faceset-sort")
-                before = gr.Button("◀", min_width=60)
-                after = gr.Button("▶", min_width=60)
-                about = gr.Button("Spread", min_width=90, elem_id="faceset-info")
+                before = gr.Button("◀ Page before", min_width=110)
+                after = gr.Button("Next page ▶", min_width=110)
+                about = gr.Button("Show distribution", min_width=90, elem_id="faceset-info")
             words = gr.HTML(note(_FIRST_WORDS), elem_id="faceset-words")
             gallery = _gallery("Faces", "faceset-gallery", first=_example_faces(services))
             spread = gr.Image(
-                label="Spread", show_label=False, visible=False, interactive=False, buttons=["fullscreen"]
+                label="Distribution", show_label=False, visible=False, interactive=False, buttons=["fullscreen"]
             )
             clean, mask, take = _tools()
             brush.build(services, shell, chosen, words)
@@ -119,21 +129,25 @@ def _tools() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The widgets of cleaning, of masks, and of taking the faces away."""
     gr.HTML(step(3, "Clean", "See what does not belong; click a face to keep or drop it."))
     clean: dict[str, Any] = {
-        "reasons": gr.CheckboxGroup(list(CLEAN_REASONS), value=list(CLEAN_REASONS), label="Look for"),
+        "reasons": gr.CheckboxGroup(
+            [(work.REASONS[reason], reason) for reason in CLEAN_REASONS], value=list(CLEAN_REASONS), label="Look for"
+        ),
     }
     with gr.Row(elem_classes="fg-buttons"):
-        clean["propose"] = gr.Button("Propose", min_width=100, elem_id="faceset-propose")
+        clean["propose"] = gr.Button("Find what does not belong", min_width=160, elem_id="faceset-propose")
         clean["drop"] = gr.Button("Move to the trash", variant="stop", min_width=130, elem_id="faceset-drop")
         clean["undo"] = gr.Button("Undo", min_width=80, elem_id="faceset-undo")
     clean["gallery"] = _gallery("Proposed for the trash", "faceset-proposals", is_visible=False)
     gr.HTML(step(4, "Mask and take away"))
-    mask: dict[str, Any] = {"kind": gr.Radio(list(MASKS), value="parser", label="Masks by")}
+    mask: dict[str, Any] = {
+        "kind": gr.Radio([(_MASKS[kind], kind) for kind in MASKS], value="parser", label="Masks by")
+    }
     with gr.Row(elem_classes="fg-buttons"):
         mask["make"] = gr.Button("Make masks", min_width=110, elem_id="faceset-mask")
         mask["remove"] = gr.Button("Remove masks", min_width=110)
     take = {
         "pack": gr.Button("Pack for download", elem_id="faceset-pack"),
-        "files": gr.File(label="Tar shards", visible=False, interactive=False, file_count="multiple"),
+        "files": gr.File(label="Archives (.tar)", visible=False, interactive=False, file_count="multiple"),
     }
     return clean, mask, take
 
@@ -146,8 +160,16 @@ def _page(services: Services, visitor: Visitor, name: str | None, number: int, s
     last = max(0, (len(faceset) - 1) // work.PAGE)
     number = min(max(number, 0), last)
     where = f", page {number + 1} of {last + 1}" if last else ""
-    kind = f"{faceset.face_type.replace('_', ' ')}, {faceset.records[0].size} px" if len(faceset) else "empty"
-    return note(f"{said} {len(faceset)} faces, {kind}{where}.".strip()), work.page(faceset, number), number
+    kind = (
+        f"{work.FACE_TYPES[faceset.face_type].partition(':')[0]}, {faceset.records[0].size} px"
+        if len(faceset)
+        else "empty"
+    )
+    return (
+        note(f"{said} {count_text(len(faceset), 'face')}, {kind}{where}.".strip()),
+        work.page(faceset, number),
+        number,
+    )
 
 
 def _wire_extraction(
@@ -234,7 +256,7 @@ def _wire_looking(
         trash.move(faceset, found.dropped, [f"sort by {by}"] * len(found.dropped))
         faceset.rename_in_order(found.records)
         gone = f" {len(found.dropped)} went to the trash (Undo brings them back)." if found.dropped else ""
-        return _page(services, visitor, name, 0, f"Sorted by {by}.{gone}")
+        return _page(services, visitor, name, 0, f"Sorted: {work.ORDERS[by]}.{gone}")
 
     @show_errors(3)
     def turn(visitor: Visitor, name: str, number: int, way: int) -> Any:
@@ -274,12 +296,12 @@ def _wire_cleaning(
         changed = work.toggle(found, int(event.index))
         left = sum(not proposal.is_kept for proposal in changed)
         tiles = work.draw_proposals(work.open_faceset(services, visitor, name), changed)
-        return note(f"{left} faces would go."), changed, tiles
+        return note(f"{count_text(left, 'face')} would go."), changed, tiles
 
     @show_errors(5)
     def drop(visitor: Visitor, name: str, found: list[work.Proposal]) -> Any:
         if not found:
-            raise InputError("Expected proposals, found none; press Propose first.")
+            raise InputError("Expected proposals, found none; press «Find what does not belong» first.")
         _, count = work.drop(work.open_faceset(services, visitor, name), found)
         return *_page(services, visitor, name, 0, f"{count} went to the trash (Undo brings them back)."), [], _none()
 
@@ -288,7 +310,7 @@ def _wire_cleaning(
         from facegen.facesets import trash
 
         _, count = trash.restore(work.open_faceset(services, visitor, name))
-        return *_page(services, visitor, name, 0, f"{count} faces are back."), [], _none()
+        return *_page(services, visitor, name, 0, f"{count_text(count, 'face')} back."), [], _none()
 
     shown_too = [pages["words"], proposals, clean["gallery"]]
     clean["propose"].click(propose, [shell.visitor, chosen, clean["reasons"]], shown_too, **_BUSY)
@@ -312,19 +334,19 @@ def _wire_masks(
         from facegen.facesets import mask as masking
 
         faceset = masking.apply(work.open_faceset(services, visitor, name), kind)
-        return _page(services, visitor, name, 0, f"Masks by {kind} on {len(faceset)} faces.")
+        return _page(services, visitor, name, 0, f"Masks on {count_text(len(faceset), 'face')}.")
 
     @show_errors(3)
     def remove(visitor: Visitor, name: str) -> Any:
         from facegen.facesets import mask as masking
 
         _, count = masking.remove(work.open_faceset(services, visitor, name))
-        return _page(services, visitor, name, 0, f"{count} masks removed.")
+        return _page(services, visitor, name, 0, f"{count_text(count, 'mask')} removed.")
 
     @show_errors(2)
     def pack(visitor: Visitor, name: str) -> Any:
         made = work.archive(services, visitor, work.open_faceset(services, visitor, name))
-        said = f"Packed into {len(made)} tar shard{'s' if len(made) != 1 else ''}: {html.escape(name)}."
+        said = f"Packed into {count_text(len(made), 'archive')}: {name}."
         return note(said), gr.File(made, visible=True)
 
     mask["make"].click(make, [shell.visitor, chosen, mask["kind"]], made, **_BUSY)

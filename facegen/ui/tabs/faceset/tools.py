@@ -1,10 +1,10 @@
 """The part of the Faceset tab that makes facesets of others: people apart, sizes, restored faces, other programs."""
 
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
-from facegen.facesets.choices import EXPORTS, FaceTypeName
+from facegen.facesets.choices import EXPORTS
 from facegen.ui.handlers import Shell, note, show_errors
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import copies
@@ -28,7 +28,7 @@ def build(services: Services, shell: Shell, chosen: gr.Dropdown, words: gr.HTML)
         with gr.Row():
             size = gr.Slider(32, 1024, value=128, step=16, label="Pixels", min_width=150)
             kind = gr.Dropdown(
-                [("As it is", ""), *[(text.replace("_", " "), text) for text in get_args(FaceTypeName)]],
+                [("As it is", ""), *[(title, name) for name, title in work.FACE_TYPES.items()]],
                 value="",
                 label="How much is shown",
                 min_width=150,

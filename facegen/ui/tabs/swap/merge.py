@@ -24,8 +24,41 @@ LABELS = {
     "hist_threshold": "Highlights that are left (hist-match)",
     "morph": "From A to B (amp models)",
 }
+CHOICES = {
+    "mode": {
+        "original": "Leave the frame (original)",
+        "overlay": "Blend (overlay)",
+        "hist-match": "Blend, brightness matched (hist-match)",
+        "seamless": "Blend gradients (seamless)",
+        "seamless-hist-match": "Blend gradients, brightness matched",
+        "raw-rgb": "The model's picture alone (raw-rgb)",
+        "raw-predict": "The model's crop alone (raw-predict)",
+        "mesh-guided": "Shape and eyes of the frame (mesh-guided)",
+        "mask": "The mask alone, for compositors",
+    },
+    "mask": {
+        "full": "The whole crop (full)",
+        "hull": "Outline of the face (hull)",
+        "learned-prd": "As the model learnt B's face (prd)",
+        "learned-dst": "As the model learnt A's face (dst)",
+        "learned-prd*dst": "Where both agree (prd*dst)",
+        "learned-prd+dst": "Either of both (prd+dst)",
+        "parser": "Skin, eyes and mouth as the face parser sees them",
+        "parser*learned": "Face parser and model agree",
+        "own": "A mask that you trained (own)",
+    },
+    "colour": {
+        "none": "None",
+        "rct": "Mean and contrast of each colour (RCT)",
+        "lct": "Colours and how they go together (LCT)",
+        "mkl": "Smallest change of all colours (MKL)",
+        "idt": "The whole distribution, step by step (IDT)",
+        "sot": "The whole distribution, sorted (SOT)",
+    },
+}
+"""Choices in plain words, the field's own names beside them."""
 HINT = (
-    "A model trained for two people (Train tab, or facegen swap train) knows whose face it draws: no source picture is "
+    "A model trained for two people (Train tab) knows whose face it draws: no source picture is "
     "needed. The settings of its merge appear below the frame."
 )
 
@@ -91,7 +124,7 @@ def ask_merge(engine: gr.Dropdown, file: gr.File) -> Merging:
     with gr.Column(visible=False, elem_id="swap-merge") as column:
         gr.HTML('<div class="fg-hint">The frame above follows these settings.</div>')
         with gr.Group():
-            matter = widgets(MergeOptions, MATTER, labels=LABELS, prefix="merge")
+            matter = widgets(MergeOptions, MATTER, labels=LABELS, choices=CHOICES, prefix="merge")
         with gr.Accordion("More", open=False):
             more = widgets(MergeOptions, MORE, labels=LABELS, prefix="merge")
             own_mask = gr.Dropdown(

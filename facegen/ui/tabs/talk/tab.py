@@ -159,7 +159,7 @@ def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ..
         [("Portrait: one picture, at once", PORTRAIT)],
         value=PORTRAIT,
         label="Who draws",
-        info="A person trained in the Train tab (dfrf), or by «facegen talk train», brings their own head.",
+        info="A person trained in the Train tab (dfrf) brings their own head.",
         filterable=False,
         elem_id="talk-engine",
     )

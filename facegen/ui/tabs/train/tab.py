@@ -46,7 +46,7 @@ OUTCOMES = {
 }
 """What a task is good for, in the words of somebody who wants it."""
 _SECONDS = 2.0
-_FACESET_LABELS = ("a: the person in the video", "b: whose face it gets")
+_FACESET_LABELS = ("Person A: who is in the video", "Person B: whose face it gets")
 _FOLDER, _UPLOAD = "A folder on this machine", "Upload"
 _FACESET = "Facesets"
 _EXAMPLE, _MADE = "Local example data", "Example set, made here"

@@ -1,0 +1,67 @@
+"""The tables of the languages: complete, alike, and with the same places for what differs."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+
+from facegen.ui.languages import LANGUAGES, read_table, translations
+from facegen.ui.studio import build_studio
+
+UNCHANGED = re.compile(r"[a-z0-9_.*+:=/-]+|[a-z]+( by name|: .*)|Ada|Bea|Carl|Dan")
+"""Names of codecs, presets and people, and of the arguments of endpoints."""
+PLACES = re.compile(r"\{\d\}")
+
+
+class Texts(HTMLParser):
+    """The texts that a piece of HTML shows, but for code."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._code = 0
+        self.feed(words)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._code += tag in ("code", "pre")
+        self.found += [value for name, value in attrs if name == "data-label" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._code -= tag in ("code", "pre")
+
+    def handle_data(self, data: str) -> None:
+        if not self._code:
+            self.found.append(data)
+
+
+def texts() -> Iterator[str]:
+    """Every text of the page, as it stands in the code."""
+    for block in build_studio().blocks.values():
+        kind = type(block).__name__
+        yield from (getattr(block, name, None) or "" for name in ("label", "info", "placeholder"))
+        if kind in ("Button", "UploadButton", "DownloadButton"):
+            yield block.value or ""
+        if kind == "HTML" and block.elem_id != "models-list":
+            yield from Texts(block.value or "").found
+        if kind in ("Dropdown", "Radio", "CheckboxGroup"):
+            yield from (choice[0] for choice in block.choices)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_tables_have_the_same_texts_and_places(language: str) -> None:
+    table = read_table(language)
+    assert set(table) == set(read_table("de"))
+    assert [key for key, words in table.items() if not words.strip()] == []
+    assert [key for key, words in table.items() if set(PLACES.findall(key)) != set(PLACES.findall(words))] == []
+    assert translations().translations_dict[language] == table
+
+
+def test_every_text_of_the_page_has_its_translation() -> None:
+    table = read_table("de")
+    patterns = [
+        re.compile(PLACES.sub("(.+?)", re.escape(key).replace(r"\{", "{").replace(r"\}", "}"))) for key in table
+    ]
+    wanted = {" ".join(text.split()) for text in texts() if isinstance(text, str) and re.search("[A-Za-z]", text)}
+    missing = [text for text in wanted if text not in table and not UNCHANGED.fullmatch(text)]
+    assert [text for text in missing if not any(pattern.fullmatch(text) for pattern in patterns)] == []
