@@ -62,8 +62,41 @@ HEAD = """
       show(card);
     }
   };
+  // names for what Gradio leaves without one, for those who hear the page
+  const named = (element, words) => {
+    if (words && element.getAttribute('aria-label') !== words) element.setAttribute('aria-label', words);
+  };
+  const name = () => {
+    const text = (element) => (element?.textContent ?? '').trim().replace(/\\s+/g, ' ');
+    const title = (element) => text(element.closest('.block')?.querySelector('[data-testid=block-label], label > span'));
+    for (const box of document.querySelectorAll('button.upload-container')) {
+      named(box, [title(box), text(box)].filter(Boolean).join(': '));
+    }
+    for (const file of document.querySelectorAll('input[type=file]')) named(file, title(file) || text(file.closest('button')));
+    for (const image of document.querySelectorAll('.image-container > button')) named(image, title(image) || 'Image');
+    for (const canvas of document.querySelectorAll('.block canvas')) {
+      canvas.setAttribute('role', 'img');
+      named(canvas, title(canvas) || 'Image');
+    }
+    for (const empty of document.querySelectorAll('div.empty[aria-label]')) empty.setAttribute('role', 'img');
+  };
+  // Enter in a box of text or a number presses the main button of what the box belongs to
+  const written = 'input[type=text], input[type=number], input:not([type]), textarea[rows="1"]';
+  document.addEventListener('keydown', (event) => {
+    const box = event.target;
+    if (event.key !== 'Enter' || event.isComposing || !box.matches?.(written)) return;
+    if (box.closest('.fg-buttons') || box.getAttribute('role') === 'combobox' || box.closest('[role=listbox]')) return;
+    for (let part = box.parentElement; part; part = part.parentElement) {
+      const button = [...part.querySelectorAll('button.primary:not([disabled])')].find((one) => one.offsetParent);
+      if (!button) continue;
+      event.preventDefault();
+      box.blur();
+      setTimeout(() => button.click(), 50);
+      return;
+    }
+  });
   new MutationObserver(() => {
-    if (!waits) setTimeout(look, 60);
+    if (!waits) setTimeout(() => { look(); name(); }, 60);
     waits = true;
   }).observe(document.documentElement, {childList: true, subtree: true});
 })();

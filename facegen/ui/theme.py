@@ -125,8 +125,8 @@ def studio_theme() -> gr.themes.Base:
         button_medium_text_weight="600",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_dark="*primary_500",
-        button_primary_background_fill_hover_dark="*primary_400",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="white",
         button_primary_border_color="*primary_600",
         button_secondary_background_fill="white",
@@ -240,6 +240,13 @@ table.fg-table, .fg-table thead, .fg-table tbody, .fg-table tr { border: 0 !impo
 
 input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-600) !important; }
 .tab-container button { font-weight: 600 !important; }
+.tab-container button.selected { color: var(--primary-600) !important; }
+.dark .tab-container button.selected { color: var(--primary-300) !important; }
+/* whoever goes by keyboard sees where; a ring outside of the control, and inside where its box would cut it off */
+:is(button, a, input, textarea, select, summary, canvas, [tabindex], [role="tab"]):focus-visible {
+  outline: 3px solid var(--primary-500) !important; outline-offset: 2px !important; }
+:is(.image-container button, .upload-container, .tab-container button, .wrap input, textarea):focus-visible {
+  outline-offset: -3px !important; }
 .fg-link { background: none; border: 0; padding: 0; font: inherit; font-weight: 600; color: var(--primary-700);
   cursor: pointer; text-align: left; overflow-wrap: anywhere; }
 .fg-link:hover { text-decoration: underline; }

@@ -1,18 +1,21 @@
 """A real Chromium, a real studio, and a page that notes whom it asks."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.studio_process import StudioProcess, studio_process
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 WAIT_MS = 120_000
+AXE_VERSION = "4.14.1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--headless",
@@ -66,8 +69,8 @@ def open_page(chromium: "Browser", studio: StudioProcess) -> Iterator[Callable[.
         if message.type == "error":
             failed.append(message.text)
 
-    def open_at(width: int = 1280, height: int = 900, scheme: str = "light") -> "Page":
-        page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    def open_at(width: int = 1280, height: int = 900, scheme: str = "light", locale: str = "en-US") -> "Page":
+        page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, locale=locale)
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: failed.append(str(error)))
         page.on("console", listen)
@@ -81,3 +84,19 @@ def open_page(chromium: "Browser", studio: StudioProcess) -> Iterator[Callable[.
         page.close()
     assert [url for url in asked if not url.startswith((studio.url, "data:", "blob:"))] == []
     assert failed == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which npm keeps in build/ from the first time on."""
+    folder = REPOSITORY / "build" / "npm"
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("no npm here; install nodejs and npm")
+        command = [npm, "install", "--no-save", "--silent", "--prefix", str(folder), f"axe-core@{AXE_VERSION}"]
+        folder.mkdir(parents=True, exist_ok=True)
+        if subprocess.run(command, capture_output=True, timeout=120, check=False).returncode:
+            pytest.skip(f"npm cannot bring axe-core {AXE_VERSION} here")
+    return script.read_text(encoding="utf-8")
