@@ -307,9 +307,10 @@ def copy_with_sound(
             track_packets(picture, [video, *texts], path, whole),
             track_packets(sound, tracks, sound_from, heard),
         )
-        _mux(container, streams, copy)
+        _, ends = _mux(container, streams, copy)
+        early = _early_ends(tracks, ends, end - start)
         container.close()
-    return (*survey.notices, *notices, *text_notices)
+    return (*survey.notices, *notices, *text_notices, *early)
 
 
 def _mux(

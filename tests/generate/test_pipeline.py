@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facegen.encoding import EncodeOptions
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import distance
 from facegen.generate.attributes.measure import measure_faces
@@ -88,3 +89,10 @@ def test_directions_change_the_face(pipeline: GeneratePipeline, name: str) -> No
         pipeline.directions.apply(face, {"tail": 1.0})
     with pytest.raises(InputError, match="between -6 and 6"):
         pipeline.directions.apply(face, {name: 400.0})
+
+
+def test_a_film_that_its_encoder_does_not_fit_is_refused_first(pipeline: GeneratePipeline, tmp_path: Path) -> None:
+    encode = EncodeOptions(encoder="vp9", file_type="mov")
+    with pytest.raises(InputError, match="VP9"):
+        pipeline(GenerateRequest(output=str(tmp_path / "a"), sweep=("mouth",), film=True, encode=encode))
+    assert not (tmp_path / "a").exists()

@@ -128,7 +128,7 @@ def test_an_output_may_be_its_own_source(tmp_path: Path) -> None:
 def test_hostile_names_of_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     source = NOISY.write(tmp_path)
-    for name in ("-y.mp4", "http:x.mp4", "line\nbreak.mp4", "%03d.mp4", "a|b.mkv"):
+    for name in ("-y.mp4", "http:x.mp4", "line\nbreak.mp4", "%03d.mp4", "a|b.mkv", "顔" * 83 + "aa.mp4"):
         for write in (video, edited, new_sound):
             write(source, Path(name))
             assert np.ptp(next(read_frames(name)).image_rgb) > 50

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from facegen.cli import build_app
-from facegen.errors import Cancelled
+from facegen.encoding import EncodeOptions
+from facegen.errors import Cancelled, InputError
+from facegen.media import probe
 from facegen.swap.autoencoder.training import SwapTrainPipeline
 from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.merge.options import parse_merge_options
@@ -37,13 +39,23 @@ def test_three_videos_become_one(videos: tuple[Path, Path], tmp_path: Path) -> N
     a, b = videos
     words = ["--person-a", a, "--person-b", b, "--merge", a, "--preset", "tiny", "--every", 1, "--minutes", 0]
     words += [word for change in TINY for word in ("--set", change)]
+    words += ["--merge-file-type", "mov", "--merge-encoder", "h265"]
     made = _run(*words, "--run", tmp_path / "run", "--consent", "--json")
     assert (made["faces_a"], made["faces_b"], made["steps"], made["frames"]) == (10, 10, 4, 10)
-    assert Path(made["output"]).is_file()
+    assert Path(made["output"]).name == "merged.mov"
+    assert probe(made["output"]).codec == "hevc"
     assert (tmp_path / "run" / "people" / "a" / "masks").is_dir()
     again = _run(*words, "--run", tmp_path / "run", "--output", tmp_path / "other.mp4", "--json")
     assert again["resumed"] == ["faces a", "faces b", "training"]
     assert parse_merge_options("", tmp_path / "run").mode == "mesh-guided"
+
+
+def test_what_cannot_be_written_is_refused_before_the_training(videos: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = map(str, videos)
+    request = SwapTrainRequest(person_a=(a,), person_b=(b,), target=a, encode=EncodeOptions(encoder="prores"))
+    with pytest.raises(InputError, match="ProRes"):
+        SwapTrainPipeline()(request, SWAP_TRAIN.create_run(request, path=tmp_path / "run"))
+    assert not (tmp_path / "run" / "people").exists()
 
 
 def test_goes_on_after_a_stop(videos: tuple[Path, Path], tmp_path: Path) -> None:
