@@ -11,6 +11,8 @@ from facegen.errors import InputError
 from facegen.media.info import VideoInfo
 from facegen.media.source import display_name
 
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings to the terminal otherwise
+
 CONTAINERS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
