@@ -16,7 +16,7 @@ second process and writes its status. What status.json says is never taken on tr
 process is gone has failed, whatever killed it.
 """
 
-from facegen.jobs.files import INPUT, OUTPUT, model_of
+from facegen.jobs.files import INPUT, OUTPUT, model_of, settings_of
 from facegen.jobs.job import Job, Result
 from facegen.jobs.process import RunStatus, State
 from facegen.jobs.progress import OnProgress, Progress
@@ -37,5 +37,6 @@ __all__ = [
     "list_runs",
     "model_of",
     "runs_home",
+    "settings_of",
     "start_queued",
 ]

@@ -10,6 +10,8 @@ output: str = field(metadata=OUTPUT)
 engine: str = field(default="mesh", metadata=model_of("dfm:"))
 ```
 
+A field with settings as text, or by name, says which of them are models: `merge: str = field(metadata=settings_of("own_mask"))`.
+
 A field may hold one path, several, several for each key, or nothing ("" or None).
 """
 
@@ -42,6 +44,14 @@ _NAME_LENGTH = 80
 def model_of(*prefixes: str) -> Mapping[str, Any]:
     """Metadata of a field that may name a model's file or run after one of these prefixes, such as «dfm:»."""
     return {"file": "model", "prefixes": prefixes}
+
+
+def settings_of(*names: str) -> Mapping[str, Any]:
+    """Metadata of a field with settings, of which these name a model's file or run.
+
+    The field is a text «key=value, key=value», several texts «key=value», or a mapping of values by key.
+    """
+    return {"file": "model", "settings": names}
 
 
 def paths(request: Any, role: Role = "input") -> tuple[str, ...]:
@@ -77,6 +87,8 @@ def _fields(request: Any) -> tuple[dataclasses.Field[Any], ...]:
 def _map_value(value: Any, metadata: Mapping[str, Any], change: Callable[[str, Role], str]) -> Any:
     if not value:
         return value
+    if "settings" in metadata:
+        return _map_settings(value, metadata["settings"], lambda path: change(path, metadata["file"]))
     if isinstance(value, Mapping):
         return {key: _map_value(item, metadata, change) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -85,6 +97,22 @@ def _map_value(value: Any, metadata: Mapping[str, Any], change: Callable[[str, R
         if value.startswith(prefix):
             return prefix + change(value.removeprefix(prefix), metadata["file"])
     return value
+
+
+def _map_settings(value: Any, names: tuple[str, ...], change: Callable[[str], str]) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: change(item) if key in names and isinstance(item, str) and item else item
+            for key, item in value.items()
+        }
+    if isinstance(value, tuple):
+        return tuple(_map_settings(item, names, change) for item in value)
+    parts = value.split(",")
+    for number, part in enumerate(parts):
+        key, equals, path = part.partition("=")
+        if ".".join(piece.strip() for piece in key.split(".")) in names and path.strip():
+            parts[number] = f"{key}{equals}{change(path.strip())}"
+    return ",".join(parts)
 
 
 def absolute(request: Q) -> Q:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.faces.weights import DETECTORS, DetectorName
-from facegen.jobs.files import model_of
+from facegen.jobs.files import model_of, settings_of
 
 Faces = Literal["all", "largest", "person"]
 NoFace = Literal["keep", "hold", "skip"]
@@ -75,7 +75,7 @@ class SwapOptions(EncodeOptions):
     detector: DetectorName = field(default="embedded", metadata={"choices": DETECTORS})
     """Face detector: `embedded`, `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
 
-    merge: str = ""
+    merge: str = field(default="", metadata=settings_of("own_mask"))
     """How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""
 
     keep_position: bool = False

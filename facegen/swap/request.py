@@ -12,9 +12,10 @@ from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.faces.weights import resolve_detector
 from facegen.jobs.cache import file_fingerprint
-from facegen.jobs.files import INPUT, OUTPUT
+from facegen.jobs.files import INPUT, OUTPUT, settings_of
 from facegen.jobs.job import Result, count_text
 from facegen.swap.options import SwapOptions
+from facegen.training.info import TASK_MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +123,11 @@ class SwapTrainRequest:
     """Begin with nothing instead of the pretrained model (preset small-128)."""
     minutes: float = field(default=45.0, metadata={"min": 0.0, "max": 100_000.0})
     """Time budget of the training; 0 leaves it to the preset's steps."""
-    changes: tuple[str, ...] = field(default=(), metadata={"flag": "set", "metavar": "KEY=VALUE"})
+    changes: tuple[str, ...] = field(default=(), metadata={"flag": "set", "metavar": "KEY=VALUE", **TASK_MODELS})
     """A further setting of the training; may be repeated."""
     every: int = field(default=2, metadata={"min": 1, "max": 1000, "step": 1})
     """Cut faces out of every so many frames."""
-    merge: str = field(default="", metadata={"flag": "merge-settings"})
+    merge: str = field(default="", metadata={"flag": "merge-settings", **settings_of("own_mask")})
     """How the face is merged, such as «mode=seamless, mask=hull»; else sharp and mesh-guided."""
     encode: EncodeOptions = field(default_factory=EncodeOptions, metadata={"prefix": "merge_"})
     """How the result is encoded."""

@@ -14,6 +14,7 @@ from facegen.jobs.files import INPUT, OUTPUT
 from facegen.jobs.job import Result, count_text
 from facegen.talk.engines import MOTION_FILE, EngineName, find_motion
 from facegen.talk.options import TalkOptions
+from facegen.training.info import TASK_MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ class TalkTrainRequest:
     """Only the first so many seconds of the video."""
     train_share: float = field(default=0.6, metadata={"min": 0.1, "max": 1.0})
     """Share of the video, its beginning, that is trained on; the rest is held back for the figures."""
-    changes: tuple[str, ...] = field(default=(), metadata={"flag": "set", "metavar": "KEY=VALUE"})
+    changes: tuple[str, ...] = field(default=(), metadata={"flag": "set", "metavar": "KEY=VALUE", **TASK_MODELS})
     """A further setting of the training; may be repeated."""
 
     def __post_init__(self) -> None:

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from facegen.jobs.files import settings_of
+
 if TYPE_CHECKING:
     from facegen.training.task import Task
+
+_MODELS = ("start", "start_from", "generator")
+TASK_MODELS = settings_of(*_MODELS, *(f"task.{name}" for name in _MODELS))
+"""Metadata of a field with settings of tasks: these name the run or the folder of another model."""
 
 
 @dataclass(frozen=True, kw_only=True)

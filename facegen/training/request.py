@@ -12,7 +12,7 @@ from facegen.config import from_dict, load, override, to_dict
 from facegen.errors import InputError
 from facegen.jobs.files import INPUT, OUTPUT
 from facegen.jobs.job import Result
-from facegen.training.info import TaskInfo
+from facegen.training.info import TASK_MODELS, TaskInfo
 from facegen.training.settings import TrainSettings
 
 TASK_PREFIX = "task."
@@ -34,7 +34,7 @@ class TrainRequest:
     """Where the settings started from."""
     settings: TrainSettings
     """How it is trained."""
-    task_settings: dict[str, Any]
+    task_settings: dict[str, Any] = field(metadata=TASK_MODELS)
     """The task's own settings."""
     search: tuple[str, ...] = ()
     """Train with each of these values instead of once: «key=value,value»."""

@@ -25,13 +25,13 @@ from facegen.catalog import find_job
 from facegen.config import home
 from facegen.errors import FacegenError, InputError
 from facegen.hub import WeightFile
-from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, start_queued
+from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued
 from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
-from facegen.jobs.files import link_or_copy, paths
+from facegen.jobs.files import Role, link_or_copy, map_paths, paths
 from facegen.jobs.pipeline import Models
 from facegen.swap.jobs import SWAP
-from facegen.ui.examples import Examples
+from facegen.ui.examples import FILES, Examples
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
@@ -63,6 +63,9 @@ class StudioSettings:
 
     shared: bool = False
     """Whether several people use it: each then sees only the runs that were begun in the own browser."""
+
+    max_faces: int = 100
+    """The most faces that one request to a shared studio draws: they hold up everybody's faces meanwhile."""
 
     max_upload_mb: int = 2000
     """The largest file that can be uploaded, in megabytes."""
@@ -100,10 +103,45 @@ class Services:
         Raises:
             InputError: a file of it is missing.
         """
-        run = job.create_run(request, owner=visitor.mark, is_staged=True)
+        run = job.create_run(self.admit(visitor, request), owner=visitor.mark, is_staged=True)
         run.enqueue()
         self.start_next()
         return run
+
+    def admit(self, visitor: Visitor, request: Q) -> Q:
+        """The request of one who shares the studio with others, with paths of nothing but what is the visitor's own.
+
+        Every request that comes in passes here before it is looked at. A model is named by one of the visitor's runs (or by
+        a name of facegen's own, which is no path); files are uploads, examples, or lie in the visitor's own folders.
+
+        Raises:
+            InputError: it names something else (the sentence does not tell whether that exists).
+        """
+        if not self.settings.shared:
+            return request
+
+        def own(path: str, role: Role) -> str:
+            if "\0" in path:
+                raise InputError("Expected the name of a file or run, found a zero character in it; write it anew.")
+            if role == "model":
+                place = Path(path).resolve() if "/" in path else runs_home() / path
+                is_run = place.parent == runs_home().resolve() or "/" not in path
+                return str(self.run(visitor, place.name if is_run else path).path)
+            if not self._is_own_file(visitor, Path(path).resolve()):
+                raise InputError(f"Expected a file of yours, found {Path(path).name!r}; upload it first.")
+            return path
+
+        return map_paths(request, own)
+
+    def _is_own_file(self, visitor: Visitor, path: Path) -> bool:
+        """Whether a file or folder, without links in its path, is an upload, an example, or in a folder of the visitor's."""
+        temporary, visitors = self.folder.resolve(), self.folder.resolve() / "visitors"
+        own = [visitors / visitor.mark, home().resolve() / "facesets" / visitor.mark]
+        data = home().resolve() / "data"
+        own += [*data.glob(f"{visitor.mark}-*"), *data.glob("examples-*"), FILES]
+        own += [run.path.resolve() for run in self.runs(visitor)]
+        is_upload = path.is_relative_to(temporary) and path != temporary and not path.is_relative_to(visitors)
+        return is_upload or any(path.is_relative_to(folder) for folder in own)
 
     def start_next(self) -> None:
         """Start the run that waits longest now, if nothing else is running."""

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import ResourceError
-from facegen.ui import endpoints, languages, page, theme
+from facegen.ui import endpoints, hosts, languages, page, theme
 from facegen.ui.handlers import CONSENT, Shell
 from facegen.ui.services import Services, StudioSettings, Visitor
 from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, train, verify
@@ -118,7 +118,9 @@ def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
         "head": languages.LANGUAGE + page.HEAD,
         "i18n": languages.translations(),
         "favicon_path": page.ICON,
-        "app_kwargs": {"middleware": page.middleware()},
+        "app_kwargs": {
+            "middleware": [*hosts.middleware(shared=services.settings.shared, host=host), *page.middleware()]
+        },
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

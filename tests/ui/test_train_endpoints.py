@@ -8,6 +8,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from facegen.jobs import Run
 from tests.factories import gradient_rgb
 from tests.studio_process import StudioProcess, studio_process
 
@@ -42,18 +43,21 @@ def test_a_restarted_studio_finds_the_training_still_running(tmp_path: Path) -> 
         begun = client.predict(**asked, consent=True, api_name="/train_start")
         assert begun["command"].startswith("facegen train autoencoder --preset tiny --data")
         name = begun["run"]
-        pid = _wait(client, name, "running")["pid"]
+        assert not {"pid", "group"} & _wait(client, name, "running").keys()
+        run = Run.open(home / "runs" / name)
+        pid = run.status().pid
         first.process.kill()
         first.process.wait()
 
         client = _client(second, tmp_path)
-        status = _wait(client, name, "running")
-        assert status["pid"] == pid
+        _wait(client, name, "running")
+        assert run.status().pid == pid
         client.predict(name=name, verb="pause", api_name="/train_ask")
         paused = _wait(client, name, "cancelled")
         assert "go on with --resume" in paused["text"]
         client.predict(name=name, verb="resume", api_name="/train_ask")
-        assert _wait(client, name, "running")["pid"] != pid
+        _wait(client, name, "running")
+        assert run.status().pid != pid
         client.predict(name=name, verb="stop", api_name="/train_ask")
         assert _wait(client, name, "done")["figures"]["step"] >= paused["figures"]["step"]
         _, picture, files = client.predict(name=name, api_name="/train_status")

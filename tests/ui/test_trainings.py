@@ -133,9 +133,12 @@ def test_a_shared_machine_without_a_gpu_limits_itself(limited: Services, picture
         with pytest.raises(InputError, match="shared machine"):
             trainings.check(limited, asked(pictures, f"minutes={minutes}"))
     visitor = Visitor()
-    Run.create("train", to_dict(asked(pictures)), owner=visitor.mark)
-    with pytest.raises(InputError, match="your last training"):
+    with pytest.raises(InputError, match="a file of yours"):
         trainings.start(limited, visitor, asked(pictures, "minutes=1"))
+    own = Path(trainings.data_folder(limited, visitor, None, [str(path) for path in sorted(pictures.iterdir())]))
+    Run.create("train", to_dict(asked(own)), owner=visitor.mark)
+    with pytest.raises(InputError, match="your last training"):
+        trainings.start(limited, visitor, asked(own, "minutes=1"))
     with pytest.raises(InputError, match="upload"):
         trainings.data_folder(limited, visitor, str(pictures), None)
 

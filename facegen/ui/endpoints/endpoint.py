@@ -9,6 +9,9 @@ import gradio as gr
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
+from facegen.ui.sentences import for_browser
+
+_INNER = ("pid", "process_created", "group", "is_enqueued")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +41,14 @@ def run_name() -> gr.Textbox:
 
 
 def describe_run(run: Run) -> dict[str, Any]:
-    """How a run stands."""
-    return {"run": run.name, "kind": run.kind, **to_dict(run.status())}
+    """How a run stands, without what only its machine is concerned with."""
+    return {"run": run.name, "kind": run.kind, **describe_status(run)}
+
+
+def describe_status(run: Run) -> dict[str, Any]:
+    """State, progress and words of a run."""
+    status = to_dict(run.status())
+    return {**{key: value for key, value in status.items() if key not in _INNER}, "text": for_browser(status["text"])}
 
 
 def plain_dict(value: Any, what: str) -> dict[str, Any]:

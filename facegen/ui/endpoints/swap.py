@@ -1,15 +1,12 @@
 """Swaps for programs."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from facegen.errors import InputError
-from facegen.jobs.files import Role, map_paths
 from facegen.swap.jobs import SWAP
-from facegen.swap.merge.options import format_merge_options, parse_merge_options
 from facegen.swap.request import SwapRequest
 from facegen.ui.endpoints.endpoint import Endpoint, consent, describe_run, files, plain_dict
 from facegen.ui.handlers import require_consent
@@ -93,19 +90,4 @@ def _request(services: Services, visitor: Visitor, sources: Any, target: Any, op
                 f"Expected people as {{person: [number of a source, ...]}}, found {person!r}: {numbers!r}; "
                 "sources count from 0."
             ) from None
-    request = swaps.request(sources, target, options, chosen)
-    return _with_own_models(services, visitor, request) if services.settings.shared else request
-
-
-def _with_own_models(services: Services, visitor: Visitor, request: SwapRequest) -> SwapRequest:
-    """The request of one who shares a studio, and names models by the own runs, not by paths of its machine."""
-
-    def own_run(path: str, role: Role) -> str:
-        return str(services.run(visitor, path).path) if role == "model" else path
-
-    request = map_paths(request, own_run)
-    merge = parse_merge_options(request.options.merge)
-    if not merge.own_mask:
-        return request
-    merge = replace(merge, own_mask=own_run(merge.own_mask, "model"))
-    return replace(request, options=replace(request.options, merge=format_merge_options(merge)))
+    return services.admit(visitor, swaps.request(sources, target, options, chosen))

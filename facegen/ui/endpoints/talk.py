@@ -10,6 +10,7 @@ from facegen.talk.jobs import TALK
 from facegen.talk.text_to_speech import synthesize_speech
 from facegen.ui.endpoints.endpoint import Endpoint, consent
 from facegen.ui.handlers import require_consent
+from facegen.ui.sentences import for_browser
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.talk import requests as talks
 
@@ -64,4 +65,4 @@ def endpoints(services: Services) -> list[Endpoint]:
 
 def _describe(run: Run) -> dict[str, Any]:
     status = run.status()
-    return {"run": run.name, "state": status.state, "progress": status.progress, "text": status.text}
+    return {"run": run.name, "state": status.state, "progress": status.progress, "text": for_browser(status.text)}

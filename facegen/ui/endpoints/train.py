@@ -5,10 +5,9 @@ from typing import Any
 import gradio as gr
 
 from facegen.catalog import find_task
-from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
-from facegen.ui.endpoints.endpoint import Endpoint, consent, files, plain_dict, run_name
+from facegen.ui.endpoints.endpoint import Endpoint, consent, describe_status, files, plain_dict, run_name
 from facegen.ui.handlers import require_consent
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train import trained, trainings
@@ -77,4 +76,4 @@ def _training(services: Services, visitor: Visitor, name: str) -> Run:
 
 
 def _standing(run: Run) -> dict[str, Any]:
-    return {"run": run.name, "task": run.request.get("task"), **to_dict(run.status())}
+    return {"run": run.name, "task": run.request.get("task"), **describe_status(run)}

@@ -237,7 +237,17 @@ class FaceDesk:
     def write(
         self, services: Services, visitor: Visitor, face: FaceSpec, *, count: int = 1, film: str = ""
     ) -> list[str]:
-        """Signed files of what is shown, in the visitor's own folder: pictures, or the film of a sweep."""
+        """Signed files of what is shown, in the visitor's own folder: pictures, or the film of a sweep.
+
+        Raises:
+            InputError: more faces than a shared studio draws at once.
+        """
+        most = services.settings.max_faces
+        if services.settings.shared and count * face.options.best_of > most:
+            raise InputError(
+                f"Expected at most {most} faces at once in a shared studio (count times best_of), found "
+                f"{count * face.options.best_of}; ask for fewer at a time."
+            )
         folder = services.visitor_folder(visitor) / "faces" / secrets.token_hex(6)
         if count > 1 and face.varied and not face.mix and face.encoded is None:
             seeds = range(face.options.seed, face.options.seed + count)

@@ -141,7 +141,7 @@ def _wire_preview(
     def show_preview(visitor: Visitor, consent: bool, index: float, *values: Any) -> Any:
         require_consent(consent)
         request = inputs.read(services, visitor, values)
-        before, after, seconds = swaps.preview(services, request, int(index))
+        before, after, seconds = swaps.preview(services, services.admit(visitor, request), int(index))
         return note(f"Frame {int(index)}, made in {seconds:.1f} s."), (before, after)
 
     @show_errors(2)

@@ -146,4 +146,4 @@ def draw_preview(services: Services, visitor: Visitor, request: TalkRequest, sec
         InputError: the request cannot be done.
     """
     pipeline = cast("TalkPipeline", services.models.pipeline(TALK))
-    return pipeline.preview(resolve_runs(services, visitor, request), seconds)
+    return pipeline.preview(services.admit(visitor, resolve_runs(services, visitor, request)), seconds)

@@ -258,7 +258,7 @@ def _wire_ask(
     @show_errors(1)
     def check(visitor: Visitor, *values: Any) -> str:
         form = inputs.read(services, visitor, values)
-        return _command(form) + note(trainings.check(services, form))
+        return _command(form) + note(trainings.check(services, form, visitor))
 
     @show_errors(2)
     def begin(visitor: Visitor, consent: bool, *values: Any) -> Any:

@@ -132,8 +132,8 @@ def format_command(form: TrainForm) -> str:
     return shlex.join(["facegen", "train", *command_words(form.task, form.preset, form.data, form.changes)])
 
 
-def check(services: Services, form: TrainForm) -> str:
-    """Hold a training against memory and disk before it starts.
+def check(services: Services, form: TrainForm, visitor: Visitor | None = None) -> str:
+    """Hold a training against memory and disk before it starts, and against what is the visitor's own.
 
     Returns:
         What it needs and what there is, in a sentence.
@@ -150,6 +150,7 @@ def check(services: Services, form: TrainForm) -> str:
         raise InputError(f"Expected a data folder, found {form.data or 'none'}; choose or upload the data first.")
     info = find_task(form.task)
     request = _request(form)
+    request = request if visitor is None else services.admit(visitor, request)
     settings = request.settings
     if is_limited(services) and not 0 < settings.minutes <= SHARED_MINUTES:
         raise InputError(
@@ -202,7 +203,7 @@ def start(services: Services, visitor: Visitor, form: TrainForm) -> Run:
 
 
 def _start(services: Services, visitor: Visitor, form: TrainForm) -> Run:
-    check(services, form)
+    check(services, form, visitor)
     request = _request(form)
     busy = [run for run in trainings(services, visitor) if run.status().is_active]
     if is_limited(services) and busy:
