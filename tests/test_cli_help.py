@@ -1,16 +1,21 @@
 """The command line: help for everything there is, one sentence for what goes wrong, the right exit codes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from facegen import __version__
-from facegen.cli import COMMANDS
+from facegen.cli import COMMANDS, build_app
+from facegen.cli.consent import ask_consent
+from facegen.errors import InputError
 from facegen.jobs import Run
+from facegen.swap.jobs import SWAP
 
 
 def facegen(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,6 +34,41 @@ def test_help_of_each_command(name: str) -> None:
     done = facegen(name, "--help")
     assert done.returncode == 0
     assert f"facegen {name}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("swap",), ("swap", "train"), ("talk",), ("generate",), ("faceset", "extract"), ("train",)]
+)
+def test_no_option_is_cut_at_80_columns(words: tuple[str, ...]) -> None:
+    code = "import sys; from facegen.__main__ import main; main()"
+    command = [sys.executable, "-c", code, *words, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"}, check=True)
+    assert "…" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 200
+    options = typer.main.get_command(build_app(words))
+    for word in words:
+        options = options.commands[word]
+    names = [name for option in options.params if option.param_type_name == "option" for name in option.opts]
+    assert [name for name in names if name not in done.stdout] == []
+
+
+def test_consent_is_asked_on_a_terminal_and_remembered_for_a_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACEGEN_HOME", str(tmp_path / "home"))
+    file = tmp_path / "a.jpg"
+    ask_consent(SWAP, False, [str(file)])
+    assert "--consent" in capsys.readouterr().err
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    answers = [False, True, True]
+    monkeypatch.setattr(typer, "confirm", lambda *_, **__: answers.pop(0))
+    with pytest.raises(InputError, match="consent"):
+        ask_consent(SWAP, False, [str(file)])
+    ask_consent(SWAP, False, [str(file)])
+    # remembered: nobody is asked again
+    ask_consent(SWAP, False, [str(file)])
+    assert answers == []
 
 
 def test_version() -> None:

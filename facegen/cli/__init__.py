@@ -31,6 +31,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
         help="A studio for synthetic faces: swap, talk, train, and look after what they need.",
         no_args_is_help=True,
         add_completion=False,
+        rich_markup_mode=None,  # its boxes cut names of options on narrow terminals
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -20,6 +20,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
+from facegen.cli.consent import ask_consent
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Job, OnProgress, Run
@@ -140,19 +141,13 @@ def _build(cls: type[Q], values: Mapping[str, Any]) -> Q:
 
 def run_job(job: Job[Q, R], request: Q, door: Door) -> R:
     """Runs a job as a command does: with a bar, its consent said, its result printed."""
-    ask_consent(job, door)
+    ask_consent(job, door.consent, paths(request))
     run = job.open_run(request, door.run) if door.run is not None else None
     pipeline = job.load_pipeline()(on_line=functools.partial(typer.echo, err=True))
     with progress_bar() as on_progress:
         result = pipeline(request, run=run, on_progress=on_progress)
     report(job, result, door)
     return result
-
-
-def ask_consent(job: Job[Any, Any], door: Door) -> None:
-    """Reminds whoever did not say `--consent` of what the job asks for."""
-    if job.consent and not door.consent:
-        typer.echo(f"{job.consent} (say --consent).", err=True)
 
 
 def report(job: Job[Any, R], result: R, door: Door) -> None:

@@ -19,6 +19,7 @@ from facegen.facesets.choices import (
     CleanOptions,
 )
 from facegen.facesets.jobs import EXTRACT
+from facegen.jobs.job import count_text
 
 if TYPE_CHECKING:
     from facegen.facesets.faceset import Faceset
@@ -65,7 +66,7 @@ def sort(
             value = f"{order.values[place]:9.3f}  " if order.values else ""
             typer.echo(f"{place:5}  {value}{record.file_name}")
     moved = f", {len(order.dropped)} to the trash" if order.dropped else ""
-    typer.echo(f"{'Would sort' if dry_run else 'Sorted'} {len(records)} faces by {by}{moved}.", err=True)
+    typer.echo(f"{'Would sort' if dry_run else 'Sorted'} {count_text(len(records), 'face')} by {by}{moved}.", err=True)
 
 
 @app.command()
@@ -93,7 +94,7 @@ def cluster(
         )
         return
     for number, group in enumerate(groups):
-        typer.echo(f"Person {number}: {len(group)} faces, such as {', '.join(_names(group)[:3])}")
+        typer.echo(f"Person {number}: {count_text(len(group), 'face')}, such as {', '.join(_names(group)[:3])}")
 
 
 @app.command()
@@ -124,22 +125,28 @@ def clean(
     faceset = open_faceset(folder)
     if empty_trash:
         count = len(trash.list_trash(folder)) if dry_run else trash.empty(folder)
-        said(as_json, f"{count} faces {'would be ' if dry_run else ''}deleted for good.", deleted=count)
+        said(as_json, f"{count_text(count, 'face')} {'would be ' if dry_run else ''}deleted for good.", deleted=count)
         return
     if undo or restore:
         if dry_run:
             said(
-                as_json, f"{len(trash.list_trash(folder))} faces lie in the trash.", trash=len(trash.list_trash(folder))
+                as_json,
+                f"{count_text(len(trash.list_trash(folder)), 'face')} in the trash.",
+                trash=len(trash.list_trash(folder)),
             )
             return
         faceset, count = trash.restore(faceset, restore or None)
-        said(as_json, f"{count} faces are back, {len(faceset)} in all.", restored=count, faces=len(faceset))
+        said(as_json, f"{count_text(count, 'face')} back, {len(faceset)} in all.", restored=count, faces=len(faceset))
         return
     if missing:
         count = len(faceset.missing())
         if not dry_run:
             faceset, count = trash.forget_missing(faceset)
-        said(as_json, f"{count} faces without a picture {'would be ' if dry_run else ''}forgotten.", forgotten=count)
+        said(
+            as_json,
+            f"{count_text(count, 'face')} without a picture {'would be ' if dry_run else ''}forgotten.",
+            forgotten=count,
+        )
         return
     doomed: list[tuple[FaceRecord, str, float]]
     if drop:
@@ -161,7 +168,7 @@ def clean(
     for record, why, value in doomed:
         typer.echo(f"{why:13} {value:8.3f}  {record.file_name}")
     verb = "would go" if dry_run else "went"
-    typer.echo(f"{len(doomed)} of {len(faceset)} faces {verb} to the trash (back with --undo).", err=True)
+    typer.echo(f"{len(doomed)} of {count_text(len(faceset), 'face')} {verb} to the trash (back with --undo).", err=True)
 
 
 @app.command()
@@ -189,15 +196,23 @@ def mask(
     masked = sum(record.mask_file_name is not None for record in faceset.records)
     if remove:
         count = masked if dry_run else masking.remove(faceset)[1]
-        said(as_json, f"{count} masks {'would be ' if dry_run else ''}deleted.", removed=count)
+        said(as_json, f"{count_text(count, 'mask')} {'would be ' if dry_run else ''}deleted.", removed=count)
         return
     with progress_bar() as on_progress:
         if fetch is not None:
             count = masked if dry_run else masking.fetch(faceset, fetch, on_progress)
-            said(as_json, f"{count} faces with masks {'would be ' if dry_run else ''}copied to {fetch}.", fetched=count)
+            said(
+                as_json,
+                f"{count_text(count, 'face')} with masks {'would be ' if dry_run else ''}copied to {fetch}.",
+                fetched=count,
+            )
             return
         if dry_run:
-            said(as_json, f"{len(faceset)} faces would get masks, {masked} have some now.", masked=len(faceset))
+            said(
+                as_json,
+                f"{count_text(len(faceset), 'face')} to get masks, {masked} with some now.",
+                masked=len(faceset),
+            )
             return
         faceset = masking.apply(faceset, by, on_progress)
     if sheet is not None:
@@ -205,7 +220,7 @@ def mask(
         from facegen.media import write_picture
 
         write_picture(sheet, draw_sheet(faceset))
-    said(as_json, f"{len(faceset)} faces have masks by {by}.", masked=len(faceset))
+    said(as_json, f"{count_text(len(faceset), 'face')} with masks by {by}.", masked=len(faceset))
 
 
 @app.command()
@@ -222,11 +237,17 @@ def resize(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(as_json, f"{len(faceset)} faces would be written with {size} pixels to {output}.", faces=len(faceset))
+        said(
+            as_json,
+            f"{count_text(len(faceset), 'face')} would be written with {size} pixels to {output}.",
+            faces=len(faceset),
+        )
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, size=size, face_type=face_type, on_progress=on_progress)
-    said(as_json, f"{made.faces} faces of {made.size} pixels in {made.folder}.", **dataclasses.asdict(made))
+    said(
+        as_json, f"{count_text(made.faces, 'face')} of {made.size} pixels in {made.folder}.", **dataclasses.asdict(made)
+    )
 
 
 @app.command()
@@ -242,11 +263,11 @@ def enhance(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(as_json, f"{len(faceset)} faces would be restored into {output}.", faces=len(faceset))
+        said(as_json, f"{count_text(len(faceset), 'face')} would be restored into {output}.", faces=len(faceset))
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, strength=strength, on_progress=on_progress)
-    said(as_json, f"{len(made)} faces restored in {output}.", faces=len(made))
+    said(as_json, f"{count_text(len(made), 'face')} restored in {output}.", faces=len(made))
 
 
 @app.command()
@@ -262,13 +283,13 @@ def pack(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(as_json, f"{len(faceset)} faces would be packed into {output}.", faces=len(faceset))
+        said(as_json, f"{count_text(len(faceset), 'face')} would be packed into {output}.", faces=len(faceset))
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, shard_bytes=shard_mb * 1_000_000, on_progress=on_progress)
     said(
         as_json,
-        f"{len(faceset)} faces in {len(made)} tar file{'s' if len(made) != 1 else ''} in {output}.",
+        f"{count_text(len(faceset), 'face')} in {len(made)} tar file{'s' if len(made) != 1 else ''} in {output}.",
         shards=[str(path) for path in made],
     )
 
@@ -286,11 +307,11 @@ def unpack(
 
     if dry_run:
         count = len(PackedFaceset.open(packed))
-        said(as_json, f"{count} faces would be unpacked to {output}.", faces=count)
+        said(as_json, f"{count_text(count, 'face')} would be unpacked to {output}.", faces=count)
         return
     with progress_bar() as on_progress:
         faceset = work(packed, output, on_progress)
-    said(as_json, f"{len(faceset)} faces in {output}.", faces=len(faceset))
+    said(as_json, f"{count_text(len(faceset), 'face')} in {output}.", faces=len(faceset))
 
 
 @app.command()
@@ -305,11 +326,16 @@ def metadata(
 
     if action == "save":
         count = keeping.save(open_faceset(folder), file)
-        said(as_json, f"The metadata of {count} faces is in {file}.", faces=count)
+        said(as_json, f"The metadata of {count_text(count, 'face')} is in {file}.", faces=count)
     elif action == "restore":
         faceset, unknown = keeping.restore(folder, file)
-        more = f"; {len(unknown)} pictures are not known to it, such as {unknown[0]}" if unknown else ""
-        said(as_json, f"{len(faceset)} faces have their metadata back{more}.", faces=len(faceset), unknown=unknown)
+        more = f"; {count_text(len(unknown), 'picture')} unknown to it, such as {unknown[0]}" if unknown else ""
+        said(
+            as_json,
+            f"{count_text(len(faceset), 'face')} with their metadata back{more}.",
+            faces=len(faceset),
+            unknown=unknown,
+        )
     else:
         raise InputError(f"Expected save or restore, found {action!r}; write one of them after metadata.")
 

@@ -9,6 +9,7 @@ import typer
 
 from facegen.cli.command import progress_bar
 from facegen.facesets.choices import EXPORTS
+from facegen.jobs.job import count_text
 
 if TYPE_CHECKING:
     from facegen.facesets import Faceset
@@ -44,7 +45,7 @@ def import_(
     if not as_json:
         for line in made.refused:
             typer.echo(line, err=True)
-    said(as_json, f"{made.faces} faces of {made.kind} in {made.folder}.", **dataclasses.asdict(made))
+    said(as_json, f"{count_text(made.faces, 'face')} of {made.kind} in {made.folder}.", **dataclasses.asdict(made))
 
 
 def export(
@@ -59,11 +60,11 @@ def export(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(as_json, f"{len(faceset)} faces would be written as {kind} to {output}.", faces=len(faceset))
+        said(as_json, f"{count_text(len(faceset), 'face')} would be written as {kind} to {output}.", faces=len(faceset))
         return
     with progress_bar() as on_progress:
         count = exchange.export_faces(faceset, output, kind, on_progress)  # type: ignore[arg-type]
-    said(as_json, f"{count} faces written as {kind} to {output}.", faces=count)
+    said(as_json, f"{count_text(count, 'face')} written as {kind} to {output}.", faces=count)
 
 
 def open_faceset(folder: Path) -> "Faceset":

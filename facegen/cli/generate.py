@@ -1,11 +1,12 @@
 """`facegen generate`: faces that do not exist, with five sliders; and the dataset they are learnt from."""
 
+from itertools import count
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from facegen.cli.command import Door, Values, build, job_command, own_arguments, run_job
-from facegen.errors import InputError
 from facegen.generate.jobs import DATASET, GENERATE
 from facegen.generate.request import GenerateRequest
 from facegen.generate.sliders import NAMES
@@ -24,7 +25,12 @@ def generate(
     values: Values,
     door: Door,
     context: typer.Context,
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder that gets 0000.png and so on.")] = "",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", help="Folder that gets 0000.png and so on; faces, faces-2 and so on where it is not said."
+        ),
+    ] = "",
     eyes: Annotated[float | None, _slider("How far the eyes are open (0.8).")] = None,
     mouth: Annotated[float | None, _slider("How far the mouth is open (0.1).")] = None,
     hair: Annotated[float | None, _slider("How dark the hair is (0.75).")] = None,
@@ -37,13 +43,18 @@ def generate(
     """
     if context.invoked_subcommand is not None:
         return
-    if not output:
-        raise InputError("Expected a folder for the pictures, found none given; add --output DIR.")
+    output = output or _free_folder()
     typed = {"eyes": eyes, "mouth": mouth, "hair": hair, "background": background, "head": head}
     sliders = {name: value for name, value in typed.items() if value is not None}
     # in a photograph the sliders that were not given stay as they are
     given = tuple(sliders) if values["edit"] else NAMES
     run_job(GENERATE, build(GENERATE, {**values, "output": output, "sliders": sliders, "given": given}), door)
+
+
+def _free_folder() -> str:
+    """The first of faces, faces-2 and so on that is not there yet."""
+    names = (f"faces-{number}" if number > 1 else "faces" for number in count(1))
+    return next(name for name in names if not Path(name).exists())
 
 
 def arguments(request: GenerateRequest) -> list[str]:

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import typer
 
-from facegen.cli.command import Door, ask_consent, progress_bar, report, run_job
+from facegen.cli.command import Door, progress_bar, report, run_job
+from facegen.cli.consent import ask_consent
 from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs import Job, OnProgress
 from facegen.jobs.batch import (
@@ -27,6 +28,7 @@ from facegen.jobs.batch import (
     run_batch,
     write_summary,
 )
+from facegen.jobs.files import paths
 from facegen.jobs.job import Result
 
 Q = TypeVar("Q")
@@ -71,8 +73,8 @@ def run_many(job: Job[Q, R], files: Files, make: Callable[[str, str], Q], door: 
         return
     if door.run is not None:
         raise InputError("Expected no --run for several files, found one; leave it out, each has a run of its own.")
-    ask_consent(job, door)
     requests = _requests(job, files, make)
+    ask_consent(job, door.consent, (path for _, _, request in requests for path in paths(request)))
     done = read_done(door.summary) if door.summary is not None else {}
     rows = [BatchRow(file=file, output=output) for file, output, _ in requests]
     if door.summary is not None:

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from facegen.cli.command import Door, Values, ask_consent, build, job_command, run_job
+from facegen.cli.command import Door, Values, build, job_command, run_job
+from facegen.cli.consent import ask_consent
 from facegen.cli.many import Files, run_many
 from facegen.errors import InputError
 from facegen.jobs.batch import expand_files
-from facegen.jobs.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from facegen.jobs.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, paths
 from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.request import SwapRequest
 
@@ -85,7 +86,7 @@ def _preview(request: SwapRequest, count: int, door: Door) -> None:
     from facegen.cli.command import progress_bar
     from facegen.swap import SwapPipeline, write_contact_sheet
 
-    ask_consent(SWAP, door)
+    ask_consent(SWAP, door.consent, paths(request))
     with progress_bar() as on_progress:
         write_contact_sheet(SwapPipeline(), request, count, on_progress)
     typer.echo(f"Wrote {request.output}", err=True)

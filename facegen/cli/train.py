@@ -40,7 +40,9 @@ def train(
         list[str] | None, typer.Option(metavar="KEY=A,B", help="Train with each of these values; repeatable.")
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Trainings that --search may do.")] = 10,
-    output: Annotated[Path, typer.Option(help="Where «compare» and «export» write.")] = Path("train-output"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where «compare» and «export» write.")] = Path(
+        "train-output"
+    ),
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Train a model, and stop with Ctrl-C whenever you like: --resume goes on from the last checkpoint."""
