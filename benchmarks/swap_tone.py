@@ -94,18 +94,19 @@ def main(arguments: list[str]) -> None:
 
 def proving_pairs() -> Iterator[tuple[str, str]]:
     """(clip, source) below the material's folder that nothing was chosen on."""
-    return itertools.product(PROVING_CLIPS, map(_portrait, PROVING_SOURCES))
+    return itertools.product(PROVING_CLIPS, map(portrait, PROVING_SOURCES))
 
 
 def tuning_pairs() -> Iterator[tuple[str, str]]:
     """(clip, source) that constants were chosen on, with those of hard_pairs.tsv."""
-    yield from itertools.product(TUNING_CLIPS, map(_portrait, TUNING_SOURCES))
+    yield from itertools.product(TUNING_CLIPS, map(portrait, TUNING_SOURCES))
     with swap_clips.material("hard_pairs.tsv").open() as file:
         for row in csv.DictReader(file, delimiter="\t"):
             yield row["target"], row["source"]
 
 
-def _portrait(name: str) -> str:
+def portrait(name: str) -> str:
+    """Where one of portraits/synthetic lies below the material's folder."""
     folder = "portraits/synthetic"
     (path,) = swap_clips.material(folder).glob(f"{name}_1024.*")
     return f"{folder}/{path.name}"
