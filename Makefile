@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 7860
 NAME ?= all
+MINUTES ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
 APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help app install test check bench pictures examples clean
+.PHONY: help app install test check bench pictures examples fuzz clean
 
 help:
 	@echo "make app      start the studio on http://127.0.0.1:$(PORT) (PORT=...)"
@@ -21,6 +22,7 @@ help:
 	@echo "make check    ruff and mypy"
 	@echo "make bench    measure (NAME=... for one benchmark)"
 	@echo "make pictures take the screenshots of README and docs anew (examples: what the studio shows first)"
+	@echo "make fuzz     damage files of each kind and hold the readers against them (MINUTES=...)"
 	@echo "make clean    remove .venv and caches"
 
 app: install
@@ -45,6 +47,9 @@ pictures: $(VENV)/.installed-dev
 
 examples: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_examples.py
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -W ignore -m tests.fuzz $(MINUTES)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -185,9 +185,13 @@ def _translate_errors(where: str) -> Iterator[None]:
         RuntimeError,
         ValueError,
     ) as error:
-        raise InputError(f"Expected a whole zip archive, found {where!r} damaged ({error}); pack it again.") from error
+        raise InputError(
+            f"Expected a whole zip archive, found {where!r} damaged ({str(error)[:100]}); pack it again."
+        ) from error
     except OSError as error:  # bz2, too, says so of damaged data
-        raise InputError(f"Expected a readable zip archive, but {where!r} is not ({error}); pack it again.") from error
+        raise InputError(
+            f"Expected a readable zip archive, but {where!r} is not ({str(error)[:100]}); pack it again."
+        ) from error
 
 
 def _existing(folder: Path) -> Path:

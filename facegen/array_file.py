@@ -1,5 +1,6 @@
 """Reads numpy's files that a crash, another program or a stranger may have damaged; nothing in them is unpickled."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -76,7 +77,8 @@ def _translate_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, EOFError, KeyError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
         raise _damaged(path, error) from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    # numpy reads a header as Python's own literal
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, tokenize.TokenError) as error:
         raise _damaged(path, error) from error
 
 

@@ -101,10 +101,14 @@ def from_dict(cls: type[T], data: Any) -> T:
     declared: int | None = getattr(cls, "FORMAT", None)
     found = None if declared is None else values.pop("format", declared)
     if declared is not None and (not isinstance(found, int) or found > declared):
-        raise InputError(f"Expected {name} of format {declared} or older, found {found}; update facegen to read it.")
+        raise InputError(
+            f"Expected {name} of format {declared} or older, found {found!s:.60}; update facegen to read it."
+        )
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - set(fields)):
-        raise InputError(f"Expected only settings that {name} has, found {unknown[0]!r}; it has: {', '.join(fields)}.")
+        raise InputError(
+            f"Expected only settings that {name} has, found {unknown[0]!r:.60}; it has: {', '.join(fields)}."
+        )
     hints = typing.get_type_hints(cls)
     given = {key: _typed(hints[key], value, f"{name}.{key}") for key, value in values.items()}
     missing = [
@@ -256,7 +260,7 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         if value in arguments and not (isinstance(value, bool) and not any(item is value for item in arguments)):
             return value
-        raise InputError(f"{where} must be one of {', '.join(map(repr, arguments))}, but got {value!r}.")
+        raise InputError(f"{where} must be one of {', '.join(map(repr, arguments))}, but got {value!r:.60}.")
     if origin in (tuple, list) and isinstance(value, (list, tuple)):
         return _typed_sequence(origin, arguments, value, where)
     if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
@@ -297,7 +301,7 @@ def _typed_mapping(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
         try:
             keys[key_type(key)] = _typed(item_type, item, where)
         except ValueError:
-            raise InputError(f"{where} must have keys of type {key_type.__name__}, but got {key!r}.") from None
+            raise InputError(f"{where} must have keys of type {key_type.__name__}, but got {key!r:.60}.") from None
     return keys
 
 
@@ -309,7 +313,7 @@ def _typed_plain(hint: type, value: Any, where: str) -> Any:
             return hint(value)
         except ValueError:
             choices = ", ".join(repr(item.value) for item in hint)
-            raise InputError(f"{where} must be one of {choices}, but got {value!r}.") from None
+            raise InputError(f"{where} must be one of {choices}, but got {value!r:.60}.") from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Path and isinstance(value, str):

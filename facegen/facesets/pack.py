@@ -134,7 +134,7 @@ class PackedFaceset:
         # a header with impossible numbers or dates is a ValueError, an OverflowError or a RecursionError of tarfile
         except (tarfile.TarError, EOFError, ValueError, TypeError, OverflowError, OSError, RecursionError) as error:
             raise InputError(
-                f"Expected a readable tar shard at {path}, but {error}; pack the faceset again."
+                f"Expected a readable tar shard at {path}, but {str(error)[:200]}; pack the faceset again."
             ) from error
         whole = [key for key in images if key in records]
         self.records += tuple(records[key] for key in whole)

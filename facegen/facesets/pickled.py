@@ -136,7 +136,9 @@ def loads(data: bytes, where: str) -> Any:
         *(LookupError, ValueError, TypeError, AttributeError, RecursionError, StopIteration, struct.error),
         *(OverflowError, MemoryError),
     ) as error:
-        raise InputError(f"Expected readable data in {where}, found it damaged ({error}); it was refused.") from error
+        raise InputError(
+            f"Expected readable data in {where}, found it damaged ({str(error)[:100]}); it was refused."
+        ) from error
     raise InputError(f"Expected readable data in {where}, found it cut off; it was refused.")
 
 
