@@ -63,6 +63,12 @@ def test_thumbnails_are_inside_the_page() -> None:
     assert thumbnail("ada").startswith("data:image/jpeg;base64,")
 
 
+def test_names_of_the_last_release_still_give_an_example(tmp_path: Path) -> None:
+    examples = Examples(tmp_path)
+    assert examples.files("collins_to_hopper") == examples.files("ada_to_bea")
+    assert examples.files("hopper_to_collins") == examples.files("dan_to_carl")
+
+
 def test_an_unknown_example_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ada_to_bea"):
         Examples(tmp_path).files("../../etc/passwd")

@@ -71,6 +71,10 @@ EXAMPLES = (
 )
 
 
+_FORMER_NAMES = {"collins_to_hopper": "ada_to_bea", "hopper_to_collins": "dan_to_carl"}
+"""Names that `/example` had before, kept for one release."""
+
+
 def portrait_path(name: str) -> Path:
     """The stored file of a portrait."""
     return FILES / f"{name}.jpg"
@@ -89,6 +93,7 @@ class Examples:
         Raises:
             InputError: there is no example of that name.
         """
+        name = _FORMER_NAMES.get(name, name)
         found = next((example for example in EXAMPLES if example.name == name), None)
         if found is None:
             known = ", ".join(example.name for example in EXAMPLES)

@@ -150,7 +150,8 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
     run = services.run(visitor, name)
     status = run.status()
     is_startable = status.state == "queued" and run.can_run and not services.settings.shared
-    wanted = (status.is_active, not status.is_active and run.can_run, is_startable)
+    is_resumable = status.state in ("cancelled", "failed") and run.can_run
+    wanted = (status.is_active, is_resumable, is_startable)
     buttons = [gr.Button(visible=is_wanted) for is_wanted in (*wanted, status.state != "running")]
     ended = "" if status.state != "done" else trained.summary(run)
     return (
