@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from facegen.catalog import JOBS, TASKS
 from facegen.errors import FacegenError, InputError
 from facegen.facesets.choices import ExtractRequest
-from facegen.generate.request import DatasetRequest, GenerateRequest
+from facegen.generate.request import DatasetRequest, GenerateOptions, GenerateRequest
 from facegen.jobs import Run
 from facegen.jobs.files import map_paths
 from facegen.swap.options import SwapOptions
@@ -28,6 +28,7 @@ from facegen.training.request import TrainRequest
 from facegen.training.settings import TrainSettings
 from facegen.ui import hosts
 from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
 
 MINE = Visitor("mine")
 
@@ -131,6 +132,12 @@ def test_what_is_the_visitors_own_is_reached(services: Services) -> None:
     assert admitted.merge == f"mode=seamless, own_mask={run.path}, blur=3"
     again = services.admit(MINE, SwapRequest(target=str(upload), output="", options=admitted)).options
     assert again == admitted
+
+
+def test_one_request_does_not_hold_up_everybodys_faces(services: Services) -> None:
+    face = FaceSpec(options=GenerateOptions(best_of=2))
+    with pytest.raises(InputError, match="at most 100 faces at once"):
+        FaceDesk(services.models).write(services, MINE, face, count=51)
 
 
 PLAIN = {
