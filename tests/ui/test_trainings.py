@@ -183,6 +183,14 @@ def test_an_upload_is_unpacked_once_and_goes_with_a_refusal(services: Services, 
     assert not Path(place).exists()
 
 
+def test_example_sets_of_two_kinds_of_pictures_and_of_clips(tmp_path: Path) -> None:
+    folder = make_example_set(tmp_path / "realism", "realism")
+    kinds = {path.parent.name for path in folder.rglob("*.png")}
+    assert kinds == {"photographs", "generated"}
+    clips = make_example_set(tmp_path / "motion", "motion")
+    assert {path.name for path in clips.iterdir()} == {"ada.mp4", "bea.mp4", "carl.mp4"}
+
+
 def test_an_example_set_is_made_on_the_spot(services: Services, tmp_path: Path) -> None:
     folder = make_example_set(tmp_path / "home" / "examples", "parser")
     data, skipped = read_labelled(folder, 256)
@@ -193,7 +201,7 @@ def test_an_example_set_is_made_on_the_spot(services: Services, tmp_path: Path) 
     plain = make_example_set(tmp_path / "plain", "autoencoder")
     assert len(list(plain.glob("*.png"))) == 64
     with pytest.raises(InputError, match="choose other data"):
-        make_example_set(tmp_path / "other", "motion")
+        make_example_set(tmp_path / "other", "generator")
 
 
 @pytest.mark.timeout(120)

@@ -161,7 +161,7 @@ def _page(services: Services, visitor: Visitor, name: str | None, number: int, s
     number = min(max(number, 0), last)
     where = f", page {number + 1} of {last + 1}" if last else ""
     kind = (
-        f"{work.FACE_TYPES[faceset.face_type].partition(':')[0]}, {faceset.records[0].size} px"
+        f"{work.FACE_TYPES[faceset.face_type].partition(':')[0].lower()}, {faceset.records[0].size} px"
         if len(faceset)
         else "empty"
     )
@@ -256,7 +256,7 @@ def _wire_looking(
         trash.move(faceset, found.dropped, [f"sort by {by}"] * len(found.dropped))
         faceset.rename_in_order(found.records)
         gone = f" {len(found.dropped)} went to the trash (Undo brings them back)." if found.dropped else ""
-        return _page(services, visitor, name, 0, f"Sorted: {work.ORDERS[by]}.{gone}")
+        return _page(services, visitor, name, 0, f"Sorted by {work.ORDERS[by].lower()}.{gone}")
 
     @show_errors(3)
     def turn(visitor: Visitor, name: str, number: int, way: int) -> Any:
@@ -334,7 +334,7 @@ def _wire_masks(
         from facegen.facesets import mask as masking
 
         faceset = masking.apply(work.open_faceset(services, visitor, name), kind)
-        return _page(services, visitor, name, 0, f"Masks on {count_text(len(faceset), 'face')}.")
+        return _page(services, visitor, name, 0, f"Masks by {kind} on {count_text(len(faceset), 'face')}.")
 
     @show_errors(3)
     def remove(visitor: Visitor, name: str) -> Any:

@@ -8,12 +8,18 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.jobs.process import locked
-from facegen.ui.examples import PORTRAITS, portrait_path
+from facegen.ui.examples import FILES, PORTRAITS, portrait_path
 
 VIEWS = 16
 """Pictures of each portrait."""
 SIZE = 256
-TASKS = ("parser", "autoencoder", "restorer")
+CLIPS = {
+    "motion": ("ada.mp4", "bea.mp4", "carl.mp4"),
+    "finish": ("ada.mp4", "bea.mp4", "carl.mp4"),
+    "dfrf": ("bea.mp4",),
+}
+"""Task that learns from clips -> stored ones of people who talk."""
+TASKS = ("parser", "autoencoder", "restorer", "realism", "harmonization", *CLIPS)
 """What such a set suits. It shows that training works; nothing is learnt from four faces that holds for others."""
 
 
@@ -22,7 +28,8 @@ def make_example_set(folder: Path, task: str) -> Path:
 
     Args:
         folder: made, if it is not there; used as it is, if it is.
-        task: one of `TASKS`; for the parser, masks as the bundled parser sees them are added.
+        task: one of `TASKS`; for the parser, masks as the bundled parser sees them are added; for realism, half of the
+            people stand for photographs.
 
     Raises:
         InputError: the set suits no such task.
@@ -35,7 +42,10 @@ def make_example_set(folder: Path, task: str) -> Path:
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
             try:
-                _write_set(partial, task)
+                for name in CLIPS.get(task, ()):
+                    shutil.copyfile(FILES / name, partial / name)
+                if task not in CLIPS:
+                    _write_set(partial, task)
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -49,11 +59,13 @@ def _write_set(partial: Path, task: str) -> None:
     from facegen.faces.align import parse_matrix
     from facegen.media import read_picture, write_picture
 
-    images = partial / "images" if task == "parser" else partial
-    images.mkdir(parents=True, exist_ok=True)
+    places = {"parser": ("images",), "realism": ("photographs", "generated")}.get(task, ("",))
+    for place in places:
+        (partial / place).mkdir(exist_ok=True)
     analyser, random = FaceAnalyser(), np.random.default_rng(0)
     made: dict[str, np.ndarray] = {}
-    for name in PORTRAITS:
+    for order, name in enumerate(PORTRAITS):
+        images = partial / places[order % len(places)]
         portrait = read_picture(portrait_path(name))
         face = analyser.detect(portrait, max_faces=1)[0]
         for number in range(VIEWS):
