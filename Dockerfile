@@ -18,6 +18,9 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir -r requirements.txt
 COPY . .
 RUN pip install --no-cache-dir --no-deps -e .
+# pip compiles what it installs; whoever runs facegen cannot write its bytecode here, and would compile it at every start.
+# hadolint ignore=DL3059
+RUN python -m compileall -q facegen app.py
 
 # Inside the container every interface is the container's own; what the outside sees is decided by docker run -p.
 ENV FACEGEN_HOME=/data \

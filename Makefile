@@ -68,12 +68,14 @@ $(VENV)/.libraries: | $(BIN)/uv
 	else echo "OpenCV and MediaPipe may not load; run: sudo apt-get install $(LIBRARIES)"; fi
 	@touch $@
 
+# bytecode is compiled now: the first command of each kind would pay for it otherwise
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/uv $(VENV)/.libraries
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -e .
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt -e .
+	$(BIN)/python -m compileall -q facegen
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[dev]'
 	@touch $@
 
 .PHONY: chromium

@@ -36,6 +36,13 @@ def test_it_installs_the_pinned_requirements_and_nothing_else() -> None:
     assert "-r requirements.txt -e ." in MAKEFILE
 
 
+def test_bytecode_is_compiled_at_install() -> None:
+    assert any(run.startswith("python -m compileall") for run in arguments_of("RUN"))
+    assert "--no-compile" not in TEXT
+    assert MAKEFILE.count("uv pip install") == MAKEFILE.count("--compile-bytecode") == 2
+    assert "-m compileall -q facegen" in MAKEFILE
+
+
 def test_it_needs_the_same_libraries() -> None:
     libraries = re.search(r"^LIBRARIES := (.+)$", MAKEFILE, re.MULTILINE)
     assert libraries is not None

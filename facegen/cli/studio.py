@@ -8,7 +8,19 @@ import typer
 
 
 def studio(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 serves the whole network.")] = "127.0.0.1",
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="own|shared|space",
+            help="Whom it is for: limits, tabs, host (default: own; space on a Space of Hugging Face).",
+        ),
+    ] = "",
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to listen on; 0.0.0.0 serves the whole network (default: the profile's, 127.0.0.1)."
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
     shared: Annotated[
         bool | None,
@@ -16,9 +28,23 @@ def studio(
             "--shared/--own", help="Whether each visitor sees only the own runs (default: when others can reach it)."
         ),
     ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Change a limit of the profile, such as clip_seconds=120, max_upload_mb=500, runs_at_once=2, keep_hours=48; "
+            "may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the studio in the browser until it is stopped with Ctrl-C."""
-    settings = {"GRADIO_SERVER_NAME": host, "GRADIO_SERVER_PORT": str(port)}
+    settings = {"GRADIO_SERVER_PORT": str(port)}
+    if host is not None or not profile:
+        settings["GRADIO_SERVER_NAME"] = host or "127.0.0.1"
+    if profile:
+        settings["FACEGEN_PROFILE"] = profile
+    if limit:
+        settings["FACEGEN_LIMITS"] = ";".join(limit)
     if shared is not None:
         settings["FACEGEN_SHARED"] = str(int(shared))
     # The browser's room lies to the right of this one and may not be imported here: it takes over the process.

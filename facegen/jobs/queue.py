@@ -37,8 +37,8 @@ def find_run(name: str, root: Path | None = None) -> Run:
     return Run((root / name).absolute())
 
 
-def start_queued(root: Path | None = None) -> Run | None:
-    """Start the run that waits longest if nothing is running in `root`; whoever watches the runs calls this now and then.
+def start_queued(root: Path | None = None, *, at_once: int = 1) -> Run | None:
+    """Start the run that waits longest if fewer than `at_once` are running in `root`; whoever watches the runs calls this now and then.
 
     Several watchers may do so at once: one of them starts the run. Runs that were not enqueued are left alone; one that
     cannot be started has failed, with the reason, and the next has its turn. Where not even that can be written, as the
@@ -55,7 +55,7 @@ def start_queued(root: Path | None = None) -> Run | None:
         return None
     with locked(root / ".queue.lock"):
         standing = [(run, run.status()) for run in list_runs(root)]
-        if any(status.state == "running" for _, status in standing):
+        if sum(status.state == "running" for _, status in standing) >= at_once:
             return None
         waiting = [(status.updated, run.name, run) for run, status in standing if is_waiting(status)]
         for _, _, run in sorted(waiting, key=lambda item: item[:2]):

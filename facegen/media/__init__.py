@@ -1,6 +1,6 @@
 """Pictures, video and sound in and out. Images are RGB uint8 (H, W, 3); YUV and BGR stay inside this room."""
 
-from facegen.media.audio import read_audio, read_audio_windows
+from facegen.media.audio import read_audio, read_audio_windows, stated_seconds
 from facegen.media.color import VideoColor
 from facegen.media.denoise import denoise
 from facegen.media.edit import join, replace_sound, side_by_side, trim
@@ -55,6 +55,7 @@ __all__ = [
     "read_still",
     "replace_sound",
     "side_by_side",
+    "stated_seconds",
     "tint_patch",
     "trim",
     "write_deep_picture",

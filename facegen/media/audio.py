@@ -54,6 +54,12 @@ def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> np.ndarray:
     return np.concatenate([*read_audio_windows(path, rate), np.zeros(0, np.float32)])
 
 
+def stated_seconds(path: str | os.PathLike[str]) -> float:
+    """How long a sound (or a video) says it is, without decoding it; 0 where it does not say."""
+    with open_input(path, "sound") as container:
+        return (container.duration or 0) / av.time_base
+
+
 def _decode(path: str | os.PathLike[str], rate: int) -> Iterator[np.ndarray]:
     with open_input(path, "sound") as container, translate_read_errors(path, "sound"):
         if not container.streams.audio or container.streams.audio[0].codec_context is None:

@@ -12,10 +12,10 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -32,6 +32,7 @@ from facegen.jobs.files import Role, link_or_copy, map_paths, paths
 from facegen.jobs.pipeline import Models
 from facegen.swap.jobs import SWAP
 from facegen.ui.examples import FILES, Examples
+from facegen.ui.profile import Profile, check_load, check_size
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
@@ -40,6 +41,7 @@ Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
 _QUEUE_SECONDS = 1.0
 _WATCH_SECONDS = 0.4
+_DELETION_SECONDS = 600.0
 
 
 class Visitor:
@@ -57,30 +59,17 @@ class Visitor:
         return Visitor()
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudioSettings:
-    """How a studio is served."""
-
-    shared: bool = False
-    """Whether several people use it: each then sees only the runs that were begun in the own browser."""
-
-    max_faces: int = 100
-    """The most faces that one request to a shared studio draws: they hold up everybody's faces meanwhile."""
-
-    max_upload_mb: int = 2000
-    """The largest file that can be uploaded, in megabytes."""
-
-
 class Services:
     """The backends of one studio."""
 
-    def __init__(self, settings: StudioSettings | None = None) -> None:
-        self.settings = settings or StudioSettings()
+    def __init__(self, settings: Profile | None = None) -> None:
+        self.settings = settings or Profile()
         self.folder = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.mkdtemp(prefix="facegen-studio-")).absolute()
         self.examples = Examples(self.folder / "examples")
         self.models = Models()
         """What the studio keeps loaded for previews and slider faces; it holds nothing of a visitor."""
         self._closing = threading.Event()
+        self._next_deletion = 0.0
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
@@ -91,19 +80,35 @@ class Services:
     def _keep_queue(self) -> None:
         while not self._closing.wait(_QUEUE_SECONDS):
             try:
-                start_queued()
+                start_queued(at_once=self.settings.runs_at_once)
+                self._delete_old()
             except FacegenError:
                 continue  # a full disk: those that wait go on waiting
             except Exception:
                 traceback.print_exc()  # a bug is to be seen, and must not end the turns of all others
 
+    def _delete_old(self) -> None:
+        """Delete the runs of visitors that ended longer ago than the profile keeps them."""
+        hours = self.settings.keep_hours
+        if not hours or time.monotonic() < self._next_deletion:
+            return
+        self._next_deletion = time.monotonic() + _DELETION_SECONDS
+        for run in list_runs():
+            status = run.status()
+            if run.owner and not status.is_active and time.time() - status.updated > hours * 3600:
+                with suppress(InputError):  # it was taken up again just now
+                    run.delete()
+
     def start(self, visitor: Visitor, job: Job[Q, R], request: Q) -> Run:
         """Put a request into the queue as a run of its own; its files stay with the run, so that it can be resumed later.
 
         Raises:
-            InputError: a file of it is missing.
+            InputError: a file of it is missing, or it is beyond the limits of the studio's profile.
         """
-        run = job.create_run(self.admit(visitor, request), owner=visitor.mark, is_staged=True)
+        request = self.admit(visitor, request)
+        active = [run for run in list_runs() if run.status().is_active] if self.settings.limits() else []
+        check_load(self.settings, sum(run.owner == visitor.mark for run in active), len(active))
+        run = job.create_run(request, owner=visitor.mark, is_staged=True)
         run.enqueue()
         self.start_next()
         return run
@@ -115,9 +120,10 @@ class Services:
         a name of facegen's own, which is no path); files are uploads, examples, or lie in the visitor's own folders.
 
         Raises:
-            InputError: it names something else (the sentence does not tell whether that exists).
+            InputError: it names something else (the sentence does not tell whether that exists), or a clip beyond the limits.
         """
         if not self.settings.shared:
+            check_size(self.settings, request)
             return request
 
         def own(path: str, role: Role) -> str:
@@ -131,7 +137,9 @@ class Services:
                 raise InputError(f"Expected a file of yours, found {Path(path).name!r}; upload it first.")
             return path
 
-        return map_paths(request, own)
+        request = map_paths(request, own)
+        check_size(self.settings, request)
+        return request
 
     def _is_own_file(self, visitor: Visitor, path: Path) -> bool:
         """Whether a file or folder, without links in its path, is an upload, an example, or in a folder of the visitor's."""
@@ -145,7 +153,7 @@ class Services:
 
     def start_next(self) -> None:
         """Start the run that waits longest now, if nothing else is running."""
-        start_queued()
+        start_queued(at_once=self.settings.runs_at_once)
 
     def resume(self, run: Run) -> None:
         """Let a run that was cut off wait for its turn again, after those that wait already.

@@ -11,17 +11,17 @@ import gradio as gr
 
 from facegen.errors import ResourceError
 from facegen.ui import endpoints, hosts, languages, page, theme
-from facegen.ui.handlers import CONSENT, Shell
-from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.handlers import CONSENT, Shell, note
+from facegen.ui.profile import TABS, Profile, choose_profile, for_host
+from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, train, verify
 from facegen.ui.tabs.train.trainings import is_limited
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CACHE_SECONDS = (3600, 86400)
 """How often the temporary files are looked through, and how old they may become."""
 
 
-def build_studio(settings: StudioSettings | None = None) -> gr.Blocks:
+def build_studio(settings: Profile | None = None) -> gr.Blocks:
     """The page with all its tabs; needs neither weights nor network."""
     _own_temporary_folder()
     return _page(Services(settings))
@@ -33,25 +33,28 @@ def _page(services: Services) -> gr.Blocks:
         gr.HTML(theme.HEADER)
         consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
         shell = Shell(visitor=visitor, consent=consent)
+        if limits := services.settings.limits():
+            gr.HTML(note(f"Limits of this studio: {'; '.join(limits)}."), elem_id="limits")
+        is_there = {tab: tab in services.settings.tabs for tab in TABS}
         with gr.Tabs(overflow_behavior="wrap") as tabs:
-            with gr.Tab("Swap", id="swap"):
+            with gr.Tab("Swap", id="swap", visible=is_there["swap"]):
                 swap.build(services, shell)
-            with gr.Tab("Generate", id="generate") as generate_tab:
+            with gr.Tab("Generate", id="generate", visible=is_there["generate"]) as generate_tab:
                 faces = generate.build(services, shell, generate_tab)
-            with gr.Tab("Talk", id="talk"):
+            with gr.Tab("Talk", id="talk", visible=is_there["talk"]):
                 talk.build(services, shell)
-            if not is_limited(services):
+            if is_there["live"] and not is_limited(services):
                 with gr.Tab("Live", id="live"):
                     live.build(services, shell)
-            with gr.Tab("Faceset", id="faceset"):
+            with gr.Tab("Faceset", id="faceset", visible=is_there["faceset"]):
                 faceset_timer = faceset.build(services, shell)
-            with gr.Tab("Train", id="train"):
+            with gr.Tab("Train", id="train", visible=is_there["train"]):
                 train_timer = train.build(services, shell)
-            with gr.Tab("Runs", id="runs") as runs_tab:
+            with gr.Tab("Runs", id="runs", visible=is_there["runs"]) as runs_tab:
                 runs_timer = runs.build(services, shell, runs_tab)
-            with gr.Tab("Models", id="models") as models_tab:
+            with gr.Tab("Models", id="models", visible=is_there["models"]) as models_tab:
                 models.build(services, models_tab)
-            with gr.Tab("Verify", id="verify") as verify_tab:
+            with gr.Tab("Verify", id="verify", visible=is_there["verify"]) as verify_tab:
                 verify.build(services, verify_tab)
         timers = [faceset_timer, train_timer, runs_timer]
         tabs.select(_only_when_seen, None, timers, show_progress="hidden", api_visibility="private")
@@ -66,23 +69,30 @@ def _only_when_seen(event: gr.SelectData) -> list[gr.Timer]:
 
 
 def launch(
-    host: str = "127.0.0.1", port: int = 7860, *, shared: bool | None = None, prevent_thread_lock: bool = False
+    host: str = "",
+    port: int = 7860,
+    *,
+    shared: bool | None = None,
+    profile: Profile | None = None,
+    prevent_thread_lock: bool = False,
 ) -> gr.Blocks:
     """Serve the studio until it is stopped.
 
     Args:
-        host: the address to listen on; on another than this machine's own, the studio counts as shared.
+        host: the address to listen on, the profile's where there is none; on another than this machine's own, the studio counts
+            as shared.
         port: the port; 0 takes a free one.
-        shared: whether each visitor sees only the own runs; None decides by `host` and by whether this is a Space.
+        shared: whether each visitor sees only the own runs; None decides by the profile and by `host`.
+        profile: limits and tabs.
         prevent_thread_lock: return at once (for tests).
 
     Raises:
         ResourceError: the port is taken, or the machine does not answer.
     """
-    if shared is None:
-        shared = host not in _LOOPBACK or "SPACE_ID" in os.environ
+    profile = profile or choose_profile()
+    host = host or profile.host
     _own_temporary_folder()
-    services = Services(StudioSettings(shared=shared))
+    services = Services(for_host(profile, host, shared))
     studio = _page(services)
     port = port or _free_port(host)
     studio.queue(default_concurrency_limit=4, max_size=64)
@@ -110,7 +120,7 @@ def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
     return {
         "server_name": host,
         "server_port": port,
-        "share": False,
+        "share": services.settings.share,
         "allowed_paths": [],
         "max_file_size": f"{services.settings.max_upload_mb}mb",
         "theme": theme.studio_theme(),

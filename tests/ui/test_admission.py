@@ -27,7 +27,8 @@ from facegen.training.info import TASK_MODELS
 from facegen.training.request import TrainRequest
 from facegen.training.settings import TrainSettings
 from facegen.ui import hosts
-from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.profile import Profile
+from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
 
 MINE = Visitor("mine")
@@ -36,7 +37,7 @@ MINE = Visitor("mine")
 @pytest.fixture
 def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    return Services(StudioSettings(shared=True))
+    return Services(Profile(shared=True))
 
 
 def requests(path: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.facesets.jobs import EXTRACT
-from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.profile import Profile
+from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import facesets
 
 
@@ -16,7 +17,7 @@ def _faceset(folder: Path) -> None:
 
 
 def test_visitors_of_a_shared_studio_see_their_own(facegen_home: Path) -> None:
-    services = Services(StudioSettings(shared=True))
+    services = Services(Profile(shared=True))
     ann, bob = Visitor(), Visitor()
     _faceset(facesets.faceset_path(services, ann, "ann s faces"))
     assert facesets.names(services, ann) == ["ann s faces"]

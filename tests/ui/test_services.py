@@ -12,13 +12,14 @@ from facegen.jobs import Run
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest, SwapResult
 from facegen.ui.handlers import require_consent
-from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.profile import Profile
+from facegen.ui.services import Services, Visitor
 
 
 @pytest.fixture
 def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
-    return Services(StudioSettings(shared=True))
+    return Services(Profile(shared=True))
 
 
 def _run_of(visitor: Visitor) -> Run:
@@ -42,7 +43,7 @@ def test_a_shared_studio_shows_each_visitor_the_own_runs(services: Services) -> 
 
 
 def test_an_own_studio_shows_all_runs() -> None:
-    services = Services(StudioSettings(shared=False))
+    services = Services(Profile(shared=False))
     _run_of(Visitor())
     Run.create("train", {"task": "parser"})
     assert len(services.runs(Visitor())) == 2

@@ -9,7 +9,8 @@ from facegen import media
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.talk.jobs import TALK
-from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.profile import Profile
+from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.talk import requests as talks
 from tests.factories import moving_portrait, write_clip, write_portrait
 from tests.talk.sounds import babble, write_wave
@@ -18,7 +19,7 @@ from tests.talk.sounds import babble, write_wave
 @pytest.fixture
 def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
-    return Services(StudioSettings(shared=True))
+    return Services(Profile(shared=True))
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from facegen.training.jobs import TRAIN
 from facegen.training.logger import COMMANDS
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
-from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.profile import Profile
+from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import facesets
 from facegen.ui.tabs.train import tab as train
 from facegen.ui.tabs.train import trained, trainings
@@ -277,7 +278,7 @@ def test_using_is_undone_by_asking_again(services: Services) -> None:
 
 
 def test_visitors_of_a_shared_studio_do_not_change_its_models(services: Services) -> None:
-    services.settings = StudioSettings(shared=True)
+    services.settings = Profile(shared=True)
     run = exported_parser(ParserTask(network=ParserNetConfig.tiny()))
     with pytest.raises(InputError, match="weights use parser"):
         trained.use(services, run)

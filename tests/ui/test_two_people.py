@@ -11,7 +11,8 @@ from facegen.jobs.files import paths
 from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.merge.options import MergeOptions, parse_merge_options
 from facegen.swap.request import SwapTrainRequest
-from facegen.ui.services import Services, StudioSettings, Visitor
+from facegen.ui.profile import Profile
+from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap import trained as trained_swaps
 from facegen.ui.tabs.train import two_people
@@ -60,7 +61,7 @@ def test_every_video_is_needed(missing: str, clip: str) -> None:
 
 
 def test_models_are_offered_to_their_visitor_alone(trained: Run) -> None:
-    shared = Services(StudioSettings(shared=True))
+    shared = Services(Profile(shared=True))
     names = {who: [value for _, value in trained_swaps.list_models(shared, Visitor(who))] for who in ("v", "w")}
     assert names == {"v": ["", trained.name], "w": [""]}
     with pytest.raises(InputError):
@@ -99,7 +100,7 @@ def test_a_trained_mask_is_named_by_its_run(services: Services, trained: Run, cl
     kept = trained_swaps.load_options(services, visitor, trained.name)
     assert kept.own_mask == str(mask.path.absolute())
     assert trained_swaps.own_masks(services, visitor, kept) == ([mask.name], mask.name)
-    shared = Services(StudioSettings(shared=True))
+    shared = Services(Profile(shared=True))
     for name in (mask.name, str(mask.path)):
         with pytest.raises(InputError, match="one of your runs|run"):
             trained_swaps.merge_text(shared, other, {**settings, "own_mask": name})
