@@ -174,7 +174,8 @@ def progress_bar(fraction: float) -> str:
     """A bar, `fraction` (0..1) of it filled (HTML)."""
     percent = f"{min(max(fraction, 0.0), 1.0) * 100:.1f}"
     return (
-        f'<div class="fg-bar" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}">'
+        '<div class="fg-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{percent}">'
         f'<i style="width:{percent}%"></i></div>'
     )
 
