@@ -27,10 +27,10 @@ LIGHT = 1.0
 """Largest change of log RGB by the network."""
 SOFTER, FINER = -1.8, 0.4
 """Least and largest log factor on fine detail."""
-FEATURE_CELLS, LIGHT_CELLS = 3.0, 4.0
+FEATURE_CELLS, LIGHT_CELLS = 6.0, 4.0
 """Standard deviations of the blurs that tell slow light from features, and by which slow light is compared with the target's,
 cells of the fields."""
-BRIGHTENED, DARKENED, FOLLOWED, DETAIL = 0.0, 0.4, 0.4, 0.6
+BRIGHTENED, DARKENED, FOLLOWED, DETAIL = 0.0, 0.3, 0.4, 0.6
 """How far smaller brightening and darkening are used, how far slow light follows the target's own, and how much fine detail
 there may be by its own: chosen by eye and by the distance to the source, see `benchmarks.swap_tone`."""
 _QUIET = 0.004
