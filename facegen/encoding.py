@@ -8,7 +8,7 @@ from facegen.errors import InputError
 
 EncoderName = Literal["auto", "h264", "h265", "vp9", "av1", "prores"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
-FileType = Literal["mp4", "mov", "mkv", "webm", "gif", "webp"]
+FileType = Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 """Effort of an encoder, the quickest first."""
 

@@ -19,7 +19,8 @@ app = typer.Typer(
 
 Clip = Annotated[Path, typer.Argument(help="A video.")]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="The result: .mp4, .m4v, .mov, .mkv, .webm, .gif or .webp.")
+    Path,
+    typer.Option("--output", "-o", help="The result: .mp4, .m4v, .mov, .mkv, .webm, .gif, .webp or .zip (pictures)."),
 ]
 Start = Annotated[float, typer.Option(min=0.0, help="Seconds to leave out at the start.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -9,7 +9,7 @@ import av.filter
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.deinterlace import build_graph, pull_frames
-from facegen.media.encoders import find_encoder
+from facegen.media.encoders import check_animation, find_encoder
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.join import check_video_output, write_video
@@ -50,6 +50,7 @@ def denoise(
     info = probe(path)
     check_video_output(output)
     find_encoder(encode, output, info)
+    check_animation(output, info.duration_seconds)
     frames = _filter_frames(read_frames(path, keeps_alpha=encode.transparency), _noise_filters(info, strength))
     reported = report_frames(frames, info.frame_count, on_progress)
     return write_video(output, reported, info, sound_from=path, encode=encode)

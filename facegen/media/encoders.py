@@ -21,12 +21,16 @@ CONTAINERS = {
     ".webm": "webm",
     ".gif": "gif",
     ".webp": "webp",
+    ".zip": "zip",
 }
 """Endings of the name of an output, and the container that each means."""
 ANIMATIONS = ("gif", "webp")
 """Containers of short clips without sound, written from segments without loss."""
-LONGEST_ANIMATION = 60.0
-"""Seconds of the longest animation: one of a minute is larger than an hour of video."""
+SEQUENCE = "zip"
+"""The archive of numbered pictures, written from segments without loss, too."""
+LONGEST = dict.fromkeys(ANIMATIONS, 60.0) | {SEQUENCE: 600.0}
+"""Seconds of the longest animation and sequence: an animation of a minute is larger than an hour of video, a sequence of
+ten minutes in 1920 x 1080 takes some 40 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,8 @@ class Encoder:
     """Those with transparency."""
     is_square: bool = False
     """Frames are brought to square pixels: neither the codec nor, as it is written here, the container states others."""
+    is_lossless: bool = False
+    """Loses nothing, whatever quality is asked for; only of H.264."""
     segments: str = "nut"
     """Format of its segments: NUT, which keeps exact times, where it takes the codec."""
 
@@ -69,6 +75,8 @@ class Encoder:
 
     def options(self, encode: EncodeOptions, like: VideoInfo) -> dict[str, str]:
         """Options of libav for a quality on the scale of x264 and an effort in its words."""
+        if self.is_lossless:
+            return {"qp": "0", "preset": encode.preset}
         crf, effort = encode.crf, PRESETS.index(encode.preset)
         light = like.light
         if self.codec == "libx264":
@@ -144,10 +152,12 @@ ENCODERS = {
 _FFV1 = Encoder(
     title="FFV1",
     codec="ffv1",
-    containers=ANIMATIONS,
+    containers=(*ANIMATIONS, SEQUENCE),
     formats=("yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le"),
     clear_formats=("yuva420p", "yuva444p10le"),
 )
+_LOSSLESS_H264 = replace(ENCODERS["h264"], containers=(SEQUENCE,), is_lossless=True)
+"""Of a sequence: FFV1 does not say where chroma samples lie, by which pixels differ from those of a film."""
 
 
 def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: VideoInfo | None = None) -> Encoder:
@@ -158,7 +168,9 @@ def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: Vi
     """
     output = Path(output)
     kind = CONTAINERS[output.suffix.lower()]
-    if kind in ANIMATIONS:
+    if kind == SEQUENCE and not encode.transparency:
+        return _LOSSLESS_H264
+    if kind in _FFV1.containers:
         return _FFV1
     name = encode.encoder
     if name == "auto":
@@ -182,12 +194,13 @@ def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: Vi
 
 
 def check_animation(output: str | os.PathLike[str], seconds: float) -> None:
-    """Refuses an animation that is too long, before its frames are made.
+    """Refuses an animation or sequence that is too long, before its frames are made.
 
     Raises:
-        InputError: it is longer than `LONGEST_ANIMATION`.
+        InputError: it is longer than `LONGEST` says.
     """
-    if CONTAINERS.get(Path(output).suffix.lower()) in ANIMATIONS and seconds > LONGEST_ANIMATION:
+    longest = LONGEST.get(CONTAINERS.get(Path(output).suffix.lower(), ""))
+    if longest is not None and seconds > longest:
         raise InputError(
-            f"Expected at most {LONGEST_ANIMATION:.0f} s for {display_name(output)}, found {seconds:.0f} s: trim it, or choose .mp4."
+            f"Expected at most {longest:.0f} s for {display_name(output)}, found {seconds:.0f} s: trim it, or choose .mp4."
         )

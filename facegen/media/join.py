@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.animate import write_animation
-from facegen.media.encoders import ANIMATIONS, CONTAINERS, Encoder, find_encoder
+from facegen.media.encoders import ANIMATIONS, CONTAINERS, SEQUENCE, Encoder, find_encoder
 from facegen.media.excerpt import END, Excerpt, Span, excerpt_chapters
 from facegen.media.exif import POSITION_NOTICE
 from facegen.media.extras import copy_extras
@@ -30,6 +30,7 @@ from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
 from facegen.media.packets import survey_picture
 from facegen.media.segments import SegmentWriter, check_encoder, read_segments
+from facegen.media.sequence import SOUND_KIND, write_sequence
 from facegen.media.source import display_name, local_url, main_video, open_input, translate_write_errors
 from facegen.media.timeline import PacketTimeline, last_duration
 from facegen.media.tracks import StreamMapping, container_accepts, copy_stream, open_tracks, plan_tracks, track_packets
@@ -78,7 +79,9 @@ def check_video_output(
         check_encoder(info, encode, find_encoder(encode, target, info))
         survey_picture(picture_from)
     kind = CONTAINERS[target.suffix.lower()]
-    if sound_from is not None and kind not in ANIMATIONS:
+    if sound_from is not None and kind == SEQUENCE:
+        plan_tracks(sound_from, SOUND_KIND, "first sound")
+    elif sound_from is not None and kind not in ANIMATIONS:
         plan_tracks(sound_from, kind)
     return target
 
@@ -181,15 +184,16 @@ def join_segments(
     notices = _picture_notices(kind, like, encode, encoder)
     like = encoder.written_like(like)
     notices += survey_picture(like.path).notices if like.path else ()
+    comment = (metadata or {}).get("comment", "")
     if kind in ANIMATIONS:
-        comment = (metadata or {}).get("comment", "")
         with atomic_output(output) as temporary:
             frames = partial(read_segments, segments, like)
             return (*notices, *write_animation(temporary, kind, frames, crf=encode.crf, comment=comment))
     timeline = PacketTimeline(segments, like)
+    is_trimmed = is_trimmed or kind == SEQUENCE  # its first frame is shown at 0
     shift = timeline.start if is_trimmed or not is_own_sound else Fraction(0)
-    sound_start = timeline.start if is_own_sound else Fraction(0)
-    excerpt = Excerpt(((sound_start, sound_start + timeline.end - timeline.start),)) if is_trimmed else None
+    sound_start, length = timeline.start if is_own_sound else Fraction(0), timeline.end - timeline.start
+    excerpt = Excerpt(((sound_start, sound_start + length),)) if is_trimmed else None
     if spans:
         excerpt = Excerpt(tuple(spans), start=spans[0][0] - shift)
     if frame_count is not None and timeline.frame_count < frame_count:
@@ -197,6 +201,13 @@ def join_segments(
             f"{frame_count - timeline.frame_count:,} of {frame_count:,} frames could not be decoded; the frame before each "
             "is shown longer."
         )
+    if kind == SEQUENCE:
+        with atomic_output(output) as temporary:
+            pictures = read_segments(segments, like)
+            notices += write_sequence(
+                temporary, pictures, length=length, sound_from=sound_from, excerpt=excerpt, comment=comment
+            )
+        return tuple(notices)
     with ExitStack() as stack, atomic_output(output) as temporary:
         container = av.open(local_url(temporary), "w", format=kind, container_options=_container_options(kind, like))
         stack.callback(_close_quietly, container)
@@ -251,7 +262,7 @@ def _picture_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder:
     notices = []
     if like.has_alpha and not encode.transparency:
         notices.append("Its transparency was laid on white (--transparency keeps it in .webm and .mov).")
-    if kind in ANIMATIONS:
+    if kind in (*ANIMATIONS, SEQUENCE):
         return [
             *notices,
             *(["High dynamic range was brought to that of an ordinary screen."] if like.color.hdr else []),

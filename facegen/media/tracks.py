@@ -56,7 +56,7 @@ class TrackPlan:
     index: int
     """Of the stream in its file."""
     how: str
-    """`copy`, `encode` (sound to AAC, in WebM to Opus), `to_srt` or `to_mov_text` (the same text in another packet format)."""
+    """`copy`, `encode` (sound to AAC, in WebM to Opus, in WAV to samples), `to_srt` or `to_mov_text` (the same text in another packet format)."""
     refused: frozenset[int] = frozenset()
     """Packets, counted from 0, that the container does not take: they are damaged, and left out."""
 
@@ -127,6 +127,8 @@ def _plan_sound(stream: AudioStream, trial: _Trial | None, kind: str, path: str)
         return None, "cannot be decoded and was left out."
     codec = stream.codec_context.codec.canonical_name
     mixed = " and mixed to stereo" if stream.codec_context.channels > 2 else ""
+    if kind == "wav":
+        return TrackPlan(index=stream.index, how="encode"), "was mixed to stereo." if mixed else None
     if trial is not None:
         reason = f"{len(trial.refused):,} of its {trial.count:,} packets are damaged"
     elif container_accepts(kind, stream):
@@ -163,8 +165,13 @@ def _is_decodable(path: str, index: int) -> bool:
 
 
 def _can_copy(kind: str, stream: Stream) -> bool:
-    # bare samples in mp4 are not played by browsers; some without a layout of channels cannot be finished
-    return container_accepts(kind, stream) and not (isinstance(stream, AudioStream) and _is_pcm_in_mp4(kind, stream))
+    # bare samples in mp4 are not played by browsers; some without a layout of channels cannot be finished;
+    # of a sequence of pictures the sound is samples of one kind
+    return (
+        kind != "wav"
+        and container_accepts(kind, stream)
+        and not (isinstance(stream, AudioStream) and _is_pcm_in_mp4(kind, stream))
+    )
 
 
 def _try_packets(source: InputContainer, streams: list[Stream], path: str, kind: str) -> dict[int, _Trial]:
@@ -354,8 +361,8 @@ class _Encoder:
 
 def container_accepts(kind: str, stream: Stream) -> bool:
     """True when a container of `kind` accepts the packets of `stream`, by writing a header to memory."""
-    trial = av.open(Nowhere(), "w", format=kind)
     try:
+        trial = av.open(Nowhere(), "w", format=kind)
         trial.add_stream_from_template(stream, opaque=True)
         trial.start_encoding()
     except (ValueError, av.error.FFmpegError):
@@ -382,8 +389,11 @@ def _copy_tags(copy: Stream, stream: Stream) -> Stream:
 def _add_encoded_stream(target: OutputContainer, stream: AudioStream, kind: str) -> Stream:
     rate = stream.codec_context.sample_rate
     codec, rates = ("libopus", (48000,)) if kind == "webm" else ("aac", _AAC_RATES)
+    if kind == "wav":
+        codec, rates = "pcm_s16le", (rate,)
     copy = target.add_stream(codec, rate=rate if rate in rates else 48000)
     assert isinstance(copy, AudioStream)
     copy.codec_context.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-    copy.codec_context.bit_rate = BIT_RATE
+    if kind != "wav":
+        copy.codec_context.bit_rate = BIT_RATE
     return _copy_tags(copy, stream)
