@@ -225,7 +225,7 @@ def _wire_run(
 def _frames(services: Services, run: Run, target: str) -> Any:
     """The middle of what a run made, for the comparison; what is shown stays where it made nothing."""
     made = services.output(run)
-    if made is None:
+    if made is None or made.suffix == ".zip":
         return gr.skip()
     return swaps.result_frames(target, str(made), swaps.describe(target).frames // 2)
 
