@@ -28,7 +28,7 @@ def swap(
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ] = ...,
     transparency: bool = ...,
-    file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp"] = ...,
+    file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     faces: Literal["all", "largest", "person"] = ...,
     person: int = ...,
     source_face: int | None = ...,
@@ -113,7 +113,7 @@ def generate(
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ] = ...,
     film_transparency: bool = ...,
-    film_file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp"] = ...,
+    film_file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
 ) -> list[Image.Image]:
     """Draw faces that do not exist, and return them as RGB pictures of Pillow, watermarked.
 
@@ -158,7 +158,7 @@ def talk(
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
     ] = ...,
     transparency: bool = ...,
-    file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp"] = ...,
+    file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     mouth: float = ...,
     head: float = ...,
     eyes: float = ...,
