@@ -4,6 +4,7 @@ import io
 import os
 import wave
 import zipfile
+import zlib
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -13,13 +14,15 @@ import numpy as np
 from av.audio.stream import AudioStream
 from PIL import Image, PngImagePlugin
 
+from facegen.errors import InputError
 from facegen.media.excerpt import Excerpt
 from facegen.media.frame import Frame
-from facegen.media.source import Nowhere, open_input
+from facegen.media.source import Nowhere, check_readable, display_name, open_input
 from facegen.media.tracks import open_tracks, track_packets
 
 SOUND_KIND = "wav"
 """Format of the sound in the archive: bare samples of 16 bit."""
+_LARGEST_PICTURE = 512 << 20
 
 
 def write_sequence(
@@ -63,6 +66,25 @@ def write_sequence(
             archive.writestr(zipfile.ZipInfo(f"{index:06d}.png"), buffer.getbuffer())
         archive.writestr(zipfile.ZipInfo("times.csv"), "\n".join([*times, ""]))
         return () if sound_from is None else _write_sound(archive, sound_from, excerpt, length)
+
+
+def read_first_picture(path: str | os.PathLike[str]) -> bytes:
+    """The file `000000.png` of a sequence.
+
+    Raises:
+        InputError: it is no sequence of pictures.
+    """
+    try:
+        with zipfile.ZipFile(check_readable(path)) as archive:
+            item = archive.getinfo("000000.png")
+            if item.file_size <= _LARGEST_PICTURE:
+                return archive.read(item)
+    except (OSError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"Expected a sequence of pictures as facegen writes it, found {display_name(path)}, which holds no whole "
+            "000000.png: unpack it and give a picture."
+        ) from error
+    raise InputError(f"Expected pictures of at most 512 MB, found a larger one in {display_name(path)}: scale it.")
 
 
 def _write_sound(

@@ -1,11 +1,13 @@
 """The provenance report of a file: credentials, watermark and notice, and a verdict from all three."""
 
 import os
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from facegen.media import is_picture
+from facegen.media.sequence import read_first_picture
 from facegen.provenance.credentials import Credentials, has_notice, read_credentials
 from facegen.provenance.detection import MAX_COMPARISONS, THRESHOLD, MarkSearch, search_picture, search_video
 from facegen.provenance.keys import read_key
@@ -122,7 +124,7 @@ class Report:
 
 
 def verify(path: str | os.PathLike[str]) -> Report:
-    """Checks a picture or video for credentials, watermark and notice.
+    """Checks a picture, video or sequence of pictures (its first one) for credentials, watermark and notice.
 
     Raises:
         InputError: it is no picture or video, or it is damaged.
@@ -130,7 +132,13 @@ def verify(path: str | os.PathLike[str]) -> Report:
     key = read_key()
     own_id = None if key is None else key.installation_id
     is_still = is_picture(path)
-    search = search_picture(path, own_id) if is_still else search_video(path, own_id)
+    if Path(path).suffix.lower() == ".zip":
+        with tempfile.TemporaryDirectory() as folder:
+            first = Path(folder) / "first.png"
+            first.write_bytes(read_first_picture(path))
+            search = search_picture(first, own_id)
+    else:
+        search = search_picture(path, own_id) if is_still else search_video(path, own_id)
     payload = None if search.best is None else search.best.payload
     return Report(
         path=os.fspath(path),

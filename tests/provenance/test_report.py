@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facegen.errors import InputError
-from facegen.media import read_picture, write_picture
+from facegen.media import probe, read_frames, read_picture, write_picture, write_video
 from facegen.provenance import NOTICE, Claims, get_installation_key, mark_picture, sign, verify
 from tests.provenance.conftest import encode, reencode
 
@@ -82,6 +82,17 @@ def test_another_installations_output_is_told_apart(marked: Path, monkeypatch: p
     assert report.verdict == "marked"
     assert not report.is_mark_ours
     assert "another installation" in "\n".join(report.lines())
+
+
+def test_a_sequence_of_pictures_is_proven_by_what_lies_beside_it(marked_clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "frames.zip"
+    write_video(path, read_frames(marked_clip), probe(marked_clip), metadata={"comment": NOTICE})
+    assert (verify(path).verdict, verify(path).has_notice) == ("marked", True)
+    sign(path, SWAP)
+    assert (verify(path).kind, verify(path).verdict) == ("video", "made here")
+    path.write_bytes(b"PK")
+    with pytest.raises(InputError, match="Expected a sequence"):
+        verify(path)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
