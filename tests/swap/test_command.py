@@ -152,7 +152,7 @@ def test_a_bad_target_is_one_sentence(
         (huge, "12,000 x 9,000"),
         (faceless_picture, "Expected a face in the source"),
         (five_faces, "found 5; choose one with --source-face N (0 to 4, from left to right)"),
-        (Path.mkdir, "Expected pictures in the source folder"),
+        (Path.mkdir, "Expected pictures that can be read in the source folder"),
         (lambda path: path, "found nothing at"),
     ],
     ids=["empty", "text", "one pixel", "huge", "no face", "five faces", "empty folder", "missing"],

@@ -1,5 +1,6 @@
 """A talk from what the widgets hold to the command that does it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,8 @@ def test_the_request_has_all_that_was_chosen(
 ) -> None:
     me = Visitor("me")
     monkeypatch.setattr(services, "start_next", lambda: None)
+    # only uploads of the visitor's own are admitted
+    portrait, sound, clip = (str(shutil.copy(path, services.folder)) for path in (portrait, sound, clip))
     mine = trained("train", me, "exports/final/motion.safetensors")
     settings = {"motion": mine.name, "still": True, "blink": False, "seed": 3.0, "face": "1", "mouth": 0.8}
     asked = talks.resolve_runs(services, me, talks.make_request(portrait, sound, settings, clip))
