@@ -63,12 +63,13 @@ def test_the_wheel_holds_the_package_and_its_weights_alone(wheel: Path) -> None:
         path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "weights").rglob("*") if path.is_file()
     }
     modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "facegen").rglob("*.py")}
-    stored = REPOSITORY / "facegen" / "ui" / "examples" / "files"
-    examples = {path.relative_to(REPOSITORY).as_posix() for path in stored.iterdir()}
+    page = REPOSITORY / "facegen" / "ui"
+    stored = [*(page / "examples" / "files").iterdir(), *(page / "languages").glob("*.json")]
     assert {name for name in names if ".dist-info/" not in name} == {
         "facegen/py.typed",
+        "facegen/api.pyi",
         "facegen/ui/icon.png",
-        *examples,
+        *(path.relative_to(REPOSITORY).as_posix() for path in stored),
         *modules,
         *(f"facegen/{name}" for name in weights),
     }

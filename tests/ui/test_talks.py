@@ -83,6 +83,7 @@ def test_the_request_has_all_that_was_chosen(
     me = Visitor("me")
     monkeypatch.setattr(services, "start_next", lambda: None)
     # only uploads of the visitor's own are admitted
+    services.folder.mkdir(exist_ok=True)
     portrait, sound, clip = (str(shutil.copy(path, services.folder)) for path in (portrait, sound, clip))
     mine = trained("train", me, "exports/final/motion.safetensors")
     settings = {"motion": mine.name, "still": True, "blink": False, "seed": 3.0, "face": "1", "mouth": 0.8}
