@@ -182,7 +182,8 @@ class MeshEngine:
         )
         if options.finish == 0:
             return prediction
-        fields = self._harmonize(prediction, options)
+        # light changes slowly and is smoothed over time: the second frame of a pair takes what the first one has
+        fields = self._harmonize(prediction, options) if previous is None else previous.statistics.fields
         return dataclasses.replace(prediction, statistics=dataclasses.replace(statistics, fields=fields))
 
     def _harmonize(self, prediction: MeshPrediction, options: SwapOptions) -> Array:
