@@ -55,6 +55,10 @@ def _crops(pipeline: SwapPipeline, clip: str, count: int) -> list[dict[str, np.n
     """A real crop and two swapped ones of so many frames of a clip."""
     path = str(swap_clips.material(clip))
     analysis = pipeline.find_people(path)
+    engine, identities = pipeline.engine(SwapOptions()), {}
+    for name in PROVING_SOURCES:
+        source = str(swap_clips.material(portrait(name)))
+        identities[name] = engine.prepare(load_sources([source], pipeline.analyser).pictures)
     known = [index for index in range(analysis.frame_count) if largest(analysis, index) is not None]
     crops = []
     for turn, place in enumerate(np.linspace(0, len(known) - 1, count + 2)[1:-1].astype(int)):
@@ -62,12 +66,10 @@ def _crops(pipeline: SwapPipeline, clip: str, count: int) -> list[dict[str, np.n
         face = largest(analysis, index)
         assert face is not None
         image = next(iter(media.read_frames(path, start_index=index))).image_rgb
-        source = str(swap_clips.material(portrait(PROVING_SOURCES[turn % len(PROVING_SOURCES)])))
+        identity = identities[PROVING_SOURCES[turn % len(PROVING_SOURCES)]]
         crop = {"real": _crop(image, face)}
         for finish in (0, 1):
             options = SwapOptions(finish=finish)
-            engine = pipeline.engine(options)
-            identity = engine.prepare(load_sources([source], pipeline.analyser).pictures)
             swapped = swap_image(image, [FaceAssignment(track=0, face=face, identity=identity)], engine, options)
             crop[f"finish {finish}"] = _crop(swapped, face)
         crops.append(crop)

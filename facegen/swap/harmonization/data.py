@@ -80,7 +80,7 @@ def load_pairs(pictures: Sequence[Path], per_picture: int) -> Iterator[tuple[Pat
     """
     from safetensors.torch import load_file
 
-    draw = partial(_load_shard, per_picture=per_picture)
+    draw = partial(_load_shard, per_picture=per_picture, analyser=FaceAnalyser(), engine=MeshEngine())
     with ThreadPoolExecutor(usable_cores()) as pool:
         shards = [pictures[start : start + _AT_ONCE] for start in range(0, len(pictures), _AT_ONCE)]
         for path in pool.map(draw, shards):
@@ -89,21 +89,23 @@ def load_pairs(pictures: Sequence[Path], per_picture: int) -> Iterator[tuple[Pat
                 yield path, pack
 
 
-def _load_shard(pictures: Sequence[Path], per_picture: int) -> Path:
+def _load_shard(pictures: Sequence[Path], *, per_picture: int, analyser: FaceAnalyser, engine: MeshEngine) -> Path:
     keys = [file_fingerprint(path) for path in pictures]
 
     def make(temporary: Path) -> None:
         from safetensors.torch import save_file
 
-        pairs = list(_draw(pictures, per_picture, seed=int(keys[0][:8], 16)))
+        pairs = list(_draw(pictures, per_picture, analyser, engine, seed=int(keys[0][:8], 16)))
         save_file(pack_pairs(pairs) if pairs else {"empty": torch.zeros(1)}, temporary)
 
     return HARMONIZATION_PAIRS.get(HARMONIZATION_PAIRS.path(_VERSION, per_picture, *keys, suffix=".safetensors"), make)
 
 
-def _draw(pictures: Sequence[Path], per_picture: int, seed: int) -> Iterator[HarmonizationPair]:
+def _draw(
+    pictures: Sequence[Path], per_picture: int, analyser: FaceAnalyser, engine: MeshEngine, seed: int
+) -> Iterator[HarmonizationPair]:
     """The pairs of some pictures; the other person of each is one of them."""
-    analyser, engine, random = FaceAnalyser(), MeshEngine(), np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     usable = []
     for path in pictures:
         try:
