@@ -45,6 +45,8 @@ CHOICES = {
 GROUPS = {
     "Faces": ("faces", "source_face", "when_no_face", "detector"),
     "Look": (
+        "finish",
+        "restore",
         "face_shape",
         "colour",
         "mask_feather",
