@@ -13,12 +13,12 @@ LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
 APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help app install test check bench pictures examples fuzz clean
+.PHONY: help app install test test-slow check bench pictures examples fuzz clean
 
 help:
 	@echo "make app      start the studio on http://127.0.0.1:$(PORT) (PORT=...)"
 	@echo "make install  set up .venv, whose facegen is the command (PYTHON=...)"
-	@echo "make test     run the tests"
+	@echo "make test     run the tests, without the long ones (test-slow runs those)"
 	@echo "make check    ruff and mypy"
 	@echo "make bench    measure (NAME=... for one benchmark)"
 	@echo "make pictures take the screenshots of README and docs anew (examples: what the studio shows first)"
@@ -30,9 +30,11 @@ app: install
 
 install: $(VENV)/.installed
 
-test: $(VENV)/.installed-dev
+test: SPEED := not slow
+test-slow: SPEED := slow
+test test-slow: $(VENV)/.installed-dev
 	@command -v chromium >/dev/null || $(MAKE) --no-print-directory chromium
-	$(BIN)/python -m pytest -rs $(TESTS)
+	$(BIN)/python -m pytest -rs -m "$(SPEED)" $(TESTS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
