@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -59,6 +60,19 @@ class Visitor:
         return Visitor()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Begun:
+    """What a visitor asked for, as it was asked: the run itself names the copies of its files."""
+
+    mark: str
+    job: str
+    request: object
+    run: Run
+
+    def is_for(self, visitor: Visitor, job: Job[Q, R], request: object) -> bool:
+        return (self.mark, self.job, self.request) == (visitor.mark, job.name, request)
+
+
 class Services:
     """The backends of one studio."""
 
@@ -70,6 +84,8 @@ class Services:
         """What the studio keeps loaded for previews and slider faces; it holds nothing of a visitor."""
         self._closing = threading.Event()
         self._next_deletion = 0.0
+        self._begun: list[_Begun] = []
+        self._begins = threading.Lock()
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
@@ -103,13 +119,23 @@ class Services:
         """Put a request into the queue as a run of its own; its files stay with the run, so that it can be resumed later.
 
         Raises:
-            InputError: a file of it is missing, or it is beyond the limits of the studio's profile.
+            InputError: a file of it is missing, it is beyond the limits of the studio's profile, or a run of the same request
+                waits or works already (a button was pressed twice).
         """
         request = self.admit(visitor, request)
-        active = [run for run in list_runs() if run.status().is_active] if self.settings.limits() else []
-        check_load(self.settings, sum(run.owner == visitor.mark for run in active), len(active))
-        run = job.create_run(request, owner=visitor.mark, is_staged=True)
-        run.enqueue()
+        with self._begins:
+            self._begun = [begun for begun in self._begun if begun.run.status().is_active]
+            for begun in self._begun:
+                if begun.is_for(visitor, job, request):
+                    raise InputError(
+                        f"Expected something new to do, found this at work already as {begun.run.name}; wait for it, or "
+                        "cancel it first."
+                    )
+            active = [run for run in list_runs() if run.status().is_active] if self.settings.limits() else []
+            check_load(self.settings, sum(run.owner == visitor.mark for run in active), len(active))
+            run = job.create_run(request, owner=visitor.mark, is_staged=True)
+            run.enqueue()
+            self._begun.append(_Begun(mark=visitor.mark, job=job.name, request=request, run=run))
         self.start_next()
         return run
 

@@ -85,7 +85,7 @@ def test_a_visitor_has_a_share_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> 
 
     services.start(first, SWAP, request())
     with pytest.raises(InputError, match="at most 1 runs of yours"):
-        services.start(first, SWAP, request())
+        services.start(first, SWAP, request(end_seconds=0.5))
     services.start(second, SWAP, request())
     with pytest.raises(InputError, match="come back later"):
         services.start(Visitor(), SWAP, request())

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest, SwapResult
+from facegen.ui.examples import FILES
 from facegen.ui.handlers import require_consent
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
@@ -85,6 +87,38 @@ def test_watching_ends_with_the_run(services: Services) -> None:
         return [status.state async for status in services.watch(run)]
 
     assert asyncio.run(states()) == ["cancelled"]
+
+
+def test_the_same_request_is_at_work_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    services, visitor = Services(), Visitor()
+    monkeypatch.setattr(services, "start_next", lambda: None)
+    ada, bea = str(FILES / "ada.jpg"), str(FILES / "bea.jpg")
+
+    def request(target: str) -> SwapRequest:
+        return SwapRequest(sources=(ada,), target=target, output="")
+
+    begun: list[Run] = []
+    refusals: list[str] = []
+
+    def click() -> None:
+        try:
+            begun.append(services.start(visitor, SWAP, request(bea)))
+        except InputError as error:
+            refusals.append(str(error))
+
+    threads = [threading.Thread(target=click) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(begun) == 1
+    assert refusals == [
+        f"Expected something new to do, found this at work already as {begun[0].name}; wait for it, or cancel it first."
+    ] * 3
+    services.start(Visitor(), SWAP, request(bea))
+    services.start(visitor, SWAP, request(ada))
+    begun[0].cancel()
+    services.start(visitor, SWAP, request(bea))
 
 
 def test_the_file_of_a_run_is_found_where_the_command_line_wrote_it(tmp_path: Path) -> None:

@@ -270,10 +270,11 @@ def faceset_folder(services: Services, visitor: Visitor, task: str, names: Seque
     folders = [facesets.open_faceset(services, visitor, name).folder.resolve() for name in wanted]
     if count == 1:
         return str(folders[0])
-    pair = services.data_folder(visitor)
-    pair.mkdir(parents=True)
+    pair = services.data_folder(visitor, [str(folder) for folder in folders])
+    pair.mkdir(parents=True, exist_ok=True)
     for letter, folder in zip("ab", folders, strict=True):
-        (pair / letter).symlink_to(folder)
+        if not (pair / letter).is_symlink():
+            (pair / letter).symlink_to(folder)
     return str(pair)
 
 
