@@ -8,7 +8,7 @@ import pytest
 from facegen import hub
 from facegen.catalog import TASKS, WEIGHTS, find_task, find_weight
 from facegen.errors import InputError
-from facegen.hub import Bundled, Hub, WeightFile
+from facegen.hub import JOBS, MAIN, SETS, Bundled, Hub, WeightFile
 from tests.conftest import REPOSITORY
 
 every_weight = pytest.mark.parametrize("weight", WEIGHTS, ids=lambda weight: weight.name)
@@ -27,8 +27,14 @@ def test_entry_is_complete(weight: WeightFile) -> None:
     assert not PurePosixPath(weight.filename).is_absolute()
     assert ".." not in PurePosixPath(weight.filename).parts
     assert weight.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", weight.sha256)
+    assert weight.purpose
+    assert weight.jobs
+    assert set(weight.jobs) <= set(JOBS)
+    assert set(weight.sets) <= set(SETS)
     if isinstance(weight.source, Hub):
-        assert re.fullmatch(r"[0-9a-f]{40}", weight.source.revision)
+        assert weight.source.revision == MAIN or re.fullmatch(r"[0-9a-f]{40}", weight.source.revision)
+        assert weight.is_permissive or weight.terms.endswith(".")
+        assert weight.is_permissive or "best-permissive" not in weight.sets
     else:
         assert weight.sha256 is not None
     if isinstance(weight.source, Bundled):

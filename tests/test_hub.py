@@ -36,6 +36,8 @@ def hub_file(**changes: object) -> WeightFile:
         size=len(CONTENT),
         licence="MIT",
         card="https://huggingface.co/somebody/model",
+        purpose="does something",
+        jobs=("swap",),
     )
     return dataclasses.replace(weight, **changes)
 

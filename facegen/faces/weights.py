@@ -19,6 +19,8 @@ CENTERFACE = WeightFile(
     size=7304518,
     licence="MIT",
     card="https://github.com/Star-Clouds/CenterFace",
+    purpose="finds faces",
+    jobs=("swap", "generate", "talk", "faceset"),
 )
 FACE_LANDMARKER = WeightFile(
     name="face-landmarker",
@@ -28,6 +30,8 @@ FACE_LANDMARKER = WeightFile(
     size=3758596,
     licence="Apache-2.0",
     card="https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker",
+    purpose="478 points, expression and pose of a face",
+    jobs=("swap", "generate", "talk", "faceset"),
 )
 DLIB_RECOGNITION = WeightFile(
     name="dlib-recognition",
@@ -37,6 +41,8 @@ DLIB_RECOGNITION = WeightFile(
     size=22466066,
     licence="CC0-1.0",
     card="https://github.com/davisking/dlib-models",
+    purpose="tells people apart",
+    jobs=("swap", "talk", "faceset"),
 )
 EXPRESSIONS = WeightFile(
     name="face-expressions",
@@ -46,6 +52,8 @@ EXPRESSIONS = WeightFile(
     size=14120,
     licence="Apache-2.0",
     card="faces/README.md",
+    purpose="shapes of the 52 expressions",
+    jobs=("swap", "talk"),
 )
 
 # facexlib publishes its files on GitHub; this repository of the Hub holds the same bytes
@@ -59,6 +67,8 @@ FACEXLIB_RETINAFACE = WeightFile(
     size=109497761,
     licence="MIT",
     card=_FACEXLIB_CARD,
+    purpose="finds small, turned and covered faces",
+    jobs=("swap", "faceset"),
 )
 FACEXLIB_FAN = WeightFile(
     name="facexlib-fan",
@@ -68,6 +78,8 @@ FACEXLIB_FAN = WeightFile(
     size=None,
     licence="MIT",
     card=_FACEXLIB_CARD,
+    purpose="68 points of a face",
+    jobs=("swap", "faceset"),
 )
 FACEXLIB_PARSENET = WeightFile(
     name="facexlib-parsenet",
@@ -77,6 +89,8 @@ FACEXLIB_PARSENET = WeightFile(
     size=85331193,
     licence="MIT",
     card=_FACEXLIB_CARD,
+    purpose="tells skin, hair, eyes and lips apart, in 512 pixels",
+    jobs=("swap", "faceset"),
 )
 
 PARSER = WeightFile(
@@ -87,6 +101,8 @@ PARSER = WeightFile(
     size=3484150,
     licence="CelebAMask-HQ terms: non-commercial research",
     card="parser/README.md",
+    purpose="tells skin, hair, eyes and lips apart",
+    jobs=("swap", "generate", "talk", "faceset"),
 )
 WEIGHTS: tuple[WeightFile, ...] = (
     CENTERFACE,

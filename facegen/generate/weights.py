@@ -22,6 +22,8 @@ GENERATOR = (
         size=6909146,
         licence=_LICENCE,
         card="generate/README.md",
+        purpose="draws faces that do not exist, first part",
+        jobs=("generate",),
     ),
     WeightFile(
         name="generator-2",
@@ -31,6 +33,8 @@ GENERATOR = (
         size=3934306,
         licence=_LICENCE,
         card="generate/README.md",
+        purpose="draws faces that do not exist, second part",
+        jobs=("generate",),
     ),
 )
 """The generator's two files, as diffusers shards them."""
@@ -42,6 +46,8 @@ ATTRIBUTES = WeightFile(
     size=3272940,
     licence=_LICENCE,
     card="generate/README.md",
+    purpose="measures the attributes behind the five sliders",
+    jobs=("generate",),
 )
 DIRECTIONS = WeightFile(
     name="directions",
@@ -51,6 +57,8 @@ DIRECTIONS = WeightFile(
     size=18920,
     licence=_LICENCE,
     card="generate/README.md",
+    purpose="what each slider of a face moves",
+    jobs=("generate",),
 )
 REALISM = WeightFile(
     name="realism",
@@ -60,6 +68,8 @@ REALISM = WeightFile(
     size=1047842,
     licence=_LICENCE,
     card="generate/README.md",
+    purpose="tells drawn faces from photographs",
+    jobs=("generate",),
 )
 RETOUCHER = WeightFile(
     name="retoucher",
@@ -69,6 +79,8 @@ RETOUCHER = WeightFile(
     size=1925728,
     licence=_LICENCE,
     card="generate/README.md",
+    purpose="fine detail of drawn faces",
+    jobs=("generate",),
 )
 WEIGHTS = (*GENERATOR, ATTRIBUTES, DIRECTIONS, REALISM, RETOUCHER)
 

