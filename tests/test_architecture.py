@@ -15,7 +15,7 @@ ROOMS = (
     {"errors"},
     {"json_file", "archive", "array_file"},
     {"config", "device", "graph"},
-    {"encoding"},
+    {"encoding", "inference"},
     {"hub", "media"},
     {"jobs"},
     {"training"},

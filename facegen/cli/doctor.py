@@ -58,6 +58,7 @@ def _contents(cache: Cache) -> str:
 def _examine(device: str) -> dict[str, dict[str, Any]]:
     from facegen.catalog import CACHES, WEIGHTS
     from facegen.device import inspect_device
+    from facegen.inference import try_accelerators
 
     found = inspect_device(device)
     home = config.home()
@@ -70,6 +71,7 @@ def _examine(device: str) -> dict[str, dict[str, Any]]:
             "cores": f"{found.cores}, torch uses {found.threads}",
             "memory free": f"{found.memory_free_bytes / 1e9:.1f} of {found.memory_bytes / 1e9:.1f} GB",
         },
+        "accelerators of ONNX networks, in the order in which they are tried": try_accelerators(),
         "storage": {"home": str(home), "disk free": f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"},
         "caches (--empty-caches deletes them)": {cache.name: _contents(cache) for cache in CACHES},
         "encoders": {name: "yes" if is_there else "no" for name, is_there in _encoders().items()},

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from facegen.config import to_dict
+from facegen.inference.usage import watch_networks
 from facegen.jobs.files import absolute
 from facegen.jobs.job import Job, Result
 from facegen.jobs.progress import OnProgress, Progress
@@ -83,10 +84,10 @@ class Pipeline(ABC, Generic[Q, R]):
         if run is None and self.job.is_run_kept:
             run = self.job.create_run(request)
         if run is None and self.job.key is None:
-            return self.work(request, None, Progress(on_progress))
+            return self._watched_work(request, None, Progress(on_progress))
         folder = run if run is not None else self.job.own_run(request)
         with folder.work():
-            result = self.work(request, folder, Progress(on_progress, folder))
+            result = self._watched_work(request, folder, Progress(on_progress, folder))
             result = replace(result, run=str(folder.path))
             folder.keep_result(to_dict(absolute(result)))
             folder.last_text = result.summary
@@ -101,6 +102,18 @@ class Pipeline(ABC, Generic[Q, R]):
         Raises:
             InputError: the request cannot be done.
         """
+
+    def _watched_work(self, request: Q, run: Run | None, progress: Progress) -> R:
+        """Do the job; what networks of ONNX files ran on is printed, and a fall to the CPU is part of the result."""
+
+        def tell(line: str) -> None:
+            self.on_line(line)
+            if run is not None:
+                run.write_log(line)
+
+        with watch_networks(tell) as usage:
+            result = self.work(request, run, progress)
+        return replace(result, notices=(*result.notices, *usage.notices)) if usage.notices else result
 
     @abstractmethod
     def work(self, request: Q, run: Run | None, progress: Progress) -> R:

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from facegen.errors import InputError
+from facegen.errors import InputError, WeightsError
 from facegen.facesets import crop
+from facegen.inference import OnnxNetwork
 
 Array = np.ndarray
 
@@ -62,22 +63,20 @@ class DfmPredictor:
     """A `.dfm` file, of this project or of DeepFaceLab."""
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
         if not path.is_file():
             raise InputError(f"Expected a .dfm file at {path}, found none; check the path.")
         try:
-            available = onnxruntime.get_available_providers()
-            providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
-            self._session = onnxruntime.InferenceSession(str(path), providers=providers)
-        except Exception as error:  # ONNX Runtime raises kinds of its own, which have no common base
-            raise InputError(f"Expected a .dfm file at {path}, found one that cannot be read ({error}).") from error
-        inputs = {item.name: item.shape for item in self._session.get_inputs()}
+            self._network = OnnxNetwork(path, name=path.name)
+        except WeightsError as error:
+            raise InputError(
+                f"Expected a .dfm file at {path}, found one that cannot be read; export it again."
+            ) from error
+        inputs = self._network.inputs
         shape = inputs.get("in_face:0", ())
         if len(shape) != 4 or not isinstance(shape[1], int):
             raise InputError(f"Expected a .dfm with the input in_face:0 in {path}, found {', '.join(inputs)}.")
         self.resolution, self._has_morph = shape[1], "morph_value:0" in inputs
-        face_type = self._session.get_modelmeta().custom_metadata_map.get("face_type", "")
+        face_type = self._network.metadata.get("face_type", "")
         self.face_type = face_type if face_type in crop.FACE_TYPES else "whole_face"
 
     def __call__(self, face_rgb: Array, morph: float) -> tuple[Array, Array, Array]:
@@ -86,5 +85,5 @@ class DfmPredictor:
         if self._has_morph:
             feeds["morph_value:0"] = np.array([morph], np.float32)
         names = ["out_celeb_face:0", "out_celeb_face_mask:0", "out_face_mask:0"]
-        face, mask, own_mask = self._session.run(names, feeds)
+        face, mask, own_mask = self._network.run(feeds, names)
         return np.ascontiguousarray(face[0, ..., ::-1]), mask[0, ..., 0], own_mask[0, ..., 0]

@@ -1,0 +1,51 @@
+"""A small network tried on each accelerator: what this machine really has."""
+
+import time
+
+import numpy as np
+
+from facegen.inference.accelerators import ACCELERATORS, accelerator_order
+from facegen.inference.network import OnnxNetwork
+
+_CHANNELS, _SIDE_PX, _CALLS = 32, 128, 5
+
+
+def try_accelerators() -> dict[str, str]:
+    """What came of three convolutions on each accelerator that this system can have, by its title, in words."""
+    model = _small_network()
+    order = accelerator_order()
+    names = [*order, *(name for name, each in ACCELERATORS.items() if name not in order and each.is_possible())]
+    return {ACCELERATORS[name].title: _try(name, model, is_used=name in order) for name in names}
+
+
+def _try(name: str, model: bytes, *, is_used: bool) -> str:
+    network = OnnxNetwork(model, name="trial", order=tuple(dict.fromkeys((name, "cpu"))))
+    picture = np.full((1, 3, _SIDE_PX, _SIDE_PX), 0.5, np.float32)
+    network.run({"picture": picture})
+    started = time.perf_counter()
+    for _ in range(_CALLS):
+        network.run({"picture": picture})
+    if network.accelerator.name != name:
+        return f"no: {network.obstacles[0][1]}"
+    milliseconds = (time.perf_counter() - started) / _CALLS * 1000
+    return f"works, {milliseconds:.1f} ms a trial" + ("" if is_used else "; used where FACEGEN_ACCELERATORS names it")
+
+
+def _small_network() -> bytes:
+    import onnx
+
+    from facegen.graph import GraphWriter
+
+    writer = GraphWriter({})
+    x, channels = "picture", 3
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        kernel = rng.normal(0, 0.1, (_CHANNELS, channels, 3, 3)).astype(np.float32)
+        x, channels = writer.relu(writer.convolve(x, kernel, np.zeros(_CHANNELS, np.float32))), _CHANNELS
+    output = writer.node("Identity", x)
+    shape = [1, channels, _SIDE_PX, _SIDE_PX]
+    return writer.serialise(
+        "trial",
+        [onnx.helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, [1, 3, _SIDE_PX, _SIDE_PX])],
+        [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, shape)],
+    )
