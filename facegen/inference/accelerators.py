@@ -82,7 +82,7 @@ ACCELERATORS = {
             name="tensorrt",
             title="TensorRT (NVIDIA)",
             provider="TensorrtExecutionProvider",
-            package="onnxruntime-gpu and tensorrt",
+            package="onnxruntime-gpu and tensorrt-cu13",
             library="onnxruntime_providers_tensorrt",
             is_automatic=False,  # it compiles a network for minutes before its first call
             is_half_fast=True,
@@ -231,7 +231,9 @@ def missing_library(accelerator: Accelerator) -> str:
             for path in paths:
                 ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         except OSError as error:
-            return str(error)
+            return str(error).replace(
+                ": cannot open shared object file: No such file or directory", " is not installed"
+            )
     return ""
 
 

@@ -141,7 +141,7 @@ class OnnxNetwork:
                             f"Expected an ONNX network in {self.name}, found one that cannot be read "
                             f"({_first_line(error)}); fetch it again."
                         ) from error
-                    reason = _first_line(error)
+                    reason = missing_library(self.accelerator) or _first_line(error)
                 else:
                     if self.accelerator.provider in self._session.get_providers():
                         self._ran_on = ""
