@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from facegen.errors import InputError, ResourceError
+from facegen.system import read_at
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2}
 _PART_BYTES = 200
@@ -79,7 +80,7 @@ def _check_directory(handle: int, where: str, limits: ArchiveLimits) -> None:
     """Refuse a directory with too many entries before it is read into memory."""
     size = os.fstat(handle).st_size
     length = min(size, 65_557)
-    tail = os.pread(handle, length, size - length)
+    tail = read_at(handle, length, size - length)
     place = tail.rfind(b"PK\5\6")
     if place < 0 or len(tail) < place + 22:
         raise InputError(f"Expected a zip archive, found something else in {where!r}; pack it again.")

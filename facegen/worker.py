@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from facegen.errors import Cancelled, FacegenError
+from facegen.system import STOP_SIGNALS
 
 
 def main() -> None:
@@ -33,7 +34,8 @@ def main() -> None:
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Leave the process with 2 and one sentence for an expected error, with 130 when the user or SIGTERM stopped it."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
     try:
         yield
     except (Cancelled, KeyboardInterrupt):

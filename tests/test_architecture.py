@@ -13,6 +13,7 @@ from tests.conftest import REPOSITORY
 
 ROOMS = (
     {"errors"},
+    {"system"},
     {"json_file", "archive", "array_file"},
     {"config", "device", "graph"},
     {"encoding", "inference"},

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from facegen.system import replace_process
+
 
 def studio(
     profile: Annotated[
@@ -48,4 +50,4 @@ def studio(
     if shared is not None:
         settings["FACEGEN_SHARED"] = str(int(shared))
     # The browser's room lies to the right of this one and may not be imported here: it takes over the process.
-    os.execve(sys.executable, [sys.executable, "-m", "facegen.ui"], {**os.environ, **settings})
+    replace_process([sys.executable, "-m", "facegen.ui"], {**os.environ, **settings})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from facegen.faces.recognise import chip
 from facegen.facesets.choices import PERSON_LIMIT
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, write_records
 from facegen.facesets.record import FaceRecord
+from facegen.system import link_or_copy
 
 DENSE = 3000
 """Up to so many faces every pair is looked at; above, faces that are nearly the same are joined first."""
@@ -139,14 +138,7 @@ def split_people(faceset: Faceset, groups: Sequence[Sequence[FaceRecord]], outpu
         for record in group:
             for name in filter(None, (record.file_name, record.mask_file_name)):
                 (folder / name).parent.mkdir(exist_ok=True)
-                _link(faceset.folder / name, folder / name)
+                link_or_copy(faceset.folder / name, folder / name)
         write_records(folder / METADATA, group)
         made.append(folder)
     return made
-
-
-def _link(origin: Path, target: Path) -> None:
-    try:
-        os.link(origin, target)
-    except OSError:
-        shutil.copy2(origin, target)

@@ -22,6 +22,7 @@ from facegen.errors import InputError, ResourceError
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, in_order, write_records
 from facegen.facesets.record import FaceRecord
 from facegen.media import atomic_output
+from facegen.system import open_binary, read_at
 
 SHARD_BYTES = 256_000_000
 _IMAGES = ("jpg", "jpeg", "png", "webp")
@@ -120,7 +121,7 @@ class PackedFaceset:
         masks: dict[str, _Place] = {}
         records: dict[str, FaceRecord] = {}
         try:
-            self._files.append(os.open(path, os.O_RDONLY))
+            self._files.append(open_binary(path))
             with tarfile.open(path, "r:") as archive:
                 for entry in archive:
                     key, _, kind = entry.name.partition(".")
@@ -150,7 +151,7 @@ class PackedFaceset:
         return _Place(shard=shard, offset=entry.offset_data, size=entry.size)
 
     def _read(self, place: _Place) -> bytes:
-        return os.pread(self._files[place.shard], place.size, place.offset)
+        return read_at(self._files[place.shard], place.size, place.offset)
 
     def picture_bytes(self, number: int) -> bytes:
         """A face's picture as it lies in the shard."""

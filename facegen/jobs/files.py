@@ -17,12 +17,12 @@ A field may hold one path, several, several for each key, or nothing ("" or None
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from facegen.errors import InputError
+from facegen.system import link_or_copy
 
 Q = TypeVar("Q")
 Role = Literal["input", "output", "model"]
@@ -143,14 +143,6 @@ def _staged(originals: tuple[str, ...], folder: Path) -> Iterator[tuple[str, str
             continue
         # a folder for each, as two uploads may have the same name
         yield path, str(link_into(Path(path), folder / str(number)))
-
-
-def link_or_copy(origin: Path, place: Path) -> None:
-    """Give a file a second name, or copy it where the file system cannot; its time of change stays."""
-    try:
-        os.link(origin, place)
-    except OSError:
-        shutil.copy2(origin, place)
 
 
 def link_into(origin: Path, folder: Path) -> Path:

@@ -1,9 +1,7 @@
 """The files of a run folder: its request, its status, what was printed, and the lock."""
 
 import dataclasses
-import fcntl
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from facegen.errors import InputError, ResourceError
 from facegen.jobs.cache import size_bytes
 from facegen.jobs.process import LATEST, RunStatus, locked, opening
 from facegen.json_file import JsonLines, read_object
+from facegen.system import lock_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +50,7 @@ class StatsLine:
 DAMAGED = "damaged"
 """The kind of a run whose request cannot be read."""
 REQUEST = "request.json"
+LOCK = ".lock"
 _RESULT = "result.json"
 
 
@@ -146,18 +146,17 @@ class RunFolder:
             ResourceError: the folder cannot be written.
         """
         with opening(self.path / ".lock"):
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                release = lock_file(self.path / LOCK, waits=False)
             except BlockingIOError:
                 raise InputError(
                     f"Expected the run folder {self.path} to be free, found another process working in it; wait for it "
                     "or cancel it."
                 ) from None
+        try:
             yield
         finally:
-            os.close(handle)
+            release()
 
     def log_stats(self, **figures: Any) -> None:
         """Append one line of figures to stats.jsonl, with the time and this process's memory."""

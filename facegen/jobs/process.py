@@ -1,8 +1,6 @@
 """How a run stands, and the process behind it: start, recognise, stop, wait."""
 
-import fcntl
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +12,7 @@ from typing import Literal
 import psutil
 
 from facegen.errors import ResourceError
+from facegen.system import lock_file, own_group, terminate_group
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 MOST_PID = 2**31 - 1
@@ -69,8 +68,8 @@ def launch(argv: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                **own_group(),
             )
     except OSError as error:
         raise ResourceError(f"Cannot start {argv[0]}: {error.strerror}; run make install again.") from error
@@ -98,7 +97,7 @@ def is_alive(status: RunStatus) -> bool:
 
 
 def stop(status: RunStatus, grace_seconds: float) -> None:
-    """End a run that has a process group: SIGTERM to the group, then SIGKILL to all that is left of it.
+    """End a run that has a process group: the group is asked to end, then all that is left of it is killed.
 
     Worker processes with groups of their own (torch's launcher makes such) are stopped by their launcher, or killed.
     """
@@ -107,7 +106,7 @@ def stop(status: RunStatus, grace_seconds: float) -> None:
     try:
         leader = psutil.Process(status.group if psutil.pid_exists(status.group) else status.pid)
         family = [leader, *leader.children(recursive=True)]
-        os.killpg(status.group, signal.SIGTERM)
+        terminate_group(status.group)
     except (psutil.NoSuchProcess, ProcessLookupError):
         return
     family = _still_alive_after(family, grace_seconds)
@@ -159,9 +158,8 @@ def locked(path: Path) -> Iterator[None]:
         ResourceError: it cannot be written.
     """
     with opening(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        release = lock_file(path)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        release()

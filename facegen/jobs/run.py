@@ -17,9 +17,10 @@ import psutil
 
 from facegen import config
 from facegen.errors import Cancelled, FacegenError, InputError, ResourceError
-from facegen.jobs.folder import RunFolder, RunRecord
+from facegen.jobs.folder import LOCK, RunFolder, RunRecord
 from facegen.jobs.process import RunStatus, State, created_at, is_alive, is_waiting, launch, locked, stop
 from facegen.jobs.progress import Pace
+from facegen.system import process_group
 
 DIED = "The process ended without a word (killed, out of memory, or the machine restarted); resume goes on from there."
 DISK_FULL = "The process ended as the disk is full; free some space, and resume goes on from there."
@@ -212,7 +213,10 @@ class Run(RunFolder):
         with self.lock():
             if self.status().state == "running":
                 raise InputError(f"Expected {self.name} to have ended, found it running; cancel it first.")
-            shutil.rmtree(self.path)
+            for path in self.path.iterdir():
+                if path.name != LOCK:  # Windows removes no file that is open
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.rmtree(self.path)
 
     @contextmanager
     def work(self) -> Iterator["Run"]:
@@ -330,7 +334,7 @@ class Run(RunFolder):
             _watchers.pop(process.pid, None)
 
     def _begin(self) -> None:
-        above = {os.getpgid(0), *(parent.pid for parent in psutil.Process().parents())}
+        above = {process_group(), *(parent.pid for parent in psutil.Process().parents())}
 
         def running(old: RunStatus) -> RunStatus:
             return RunStatus(

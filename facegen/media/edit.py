@@ -22,6 +22,7 @@ from facegen.media.join import check_video_output, copy_with_sound, write_video
 from facegen.media.output import OnProgress
 from facegen.media.read import read_frames
 from facegen.media.source import check_readable, display_name, open_input, translate_write_errors
+from facegen.system import link_path
 
 PathLike = str | os.PathLike[str]
 
@@ -181,7 +182,7 @@ def _scratch_folder(output: PathLike) -> Iterator[tuple[ExitStack, Path]]:
 def _link_input(scratch: Path, number: int, path: PathLike) -> Path:
     """A link with a plain name: moviepy parses what ffmpeg prints, where a hostile name could fake any line."""
     link = scratch / f"input{number}"
-    link.symlink_to(check_readable(path).resolve())
+    link_path(check_readable(path).resolve(), link)
     return link
 
 

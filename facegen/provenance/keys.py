@@ -86,9 +86,9 @@ def _write_once(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o700)
+        # which the owner alone may read
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".installation.", suffix=".part")
         temporary = Path(name)
-        os.fchmod(handle, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(text)
             file.flush()

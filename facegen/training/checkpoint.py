@@ -22,6 +22,7 @@ from torch import Tensor
 
 from facegen.errors import InputError, ResourceError, TrainingError
 from facegen.json_file import read_object
+from facegen.system import sync
 
 FORMAT = 1
 PREFIX = "step-"
@@ -105,9 +106,9 @@ def write_checkpoint(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], 
             save_file({k: v.detach().contiguous().cpu() for k, v in values.items()}, partial / f"{name}.safetensors")
         (partial / "state.json").write_text(json.dumps(full_state, indent=1), encoding="utf-8")
         for file in partial.iterdir():
-            _sync(file)
+            sync(file)
         partial.rename(final)
-        _sync(folder)
+        sync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ResourceError(
@@ -188,11 +189,3 @@ def load_weights(model: torch.nn.Module, weights: Mapping[str, Tensor], where: P
             f"({wrong[0]} differs); start a new run or give its own settings."
         )
     model.load_state_dict(dict(weights))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list
 
 from facegen.config import to_dict, write_json
 from facegen.errors import Cancelled, InputError, ResourceError, TrainingError
+from facegen.system import STOP_SIGNALS
 from facegen.training import checkpoint as files
 from facegen.training.loader import BatchLoader
 from facegen.training.logger import TrainLogger
@@ -299,12 +300,13 @@ def _discard_line(_line: str) -> None:
 
 @contextmanager
 def _stop_on_sigterm(stop: threading.Event) -> Iterator[None]:
-    """While inside, SIGTERM requests a stop with a checkpoint instead of ending the process."""
+    """While inside, SIGTERM (Ctrl-Break on Windows) requests a stop with a checkpoint instead of ending the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -29,9 +29,10 @@ from facegen.hub import WeightFile
 from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued
 from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
-from facegen.jobs.files import Role, link_or_copy, map_paths, paths
+from facegen.jobs.files import Role, map_paths, paths
 from facegen.jobs.pipeline import Models
 from facegen.swap.jobs import SWAP
+from facegen.system import link_or_copy
 from facegen.ui.examples import FILES, Examples
 from facegen.ui.profile import Profile, check_load, check_size
 

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from facegen.errors import InputError
-from facegen.jobs.files import link_or_copy
+from facegen.system import link_or_copy
 
 FILES = Path(__file__).parent / "files"
 

@@ -13,7 +13,7 @@ import gradio as gr
 from facegen.generate.request import GenerateOptions
 from facegen.generate.weights import DIRECTIONS, GENERATOR
 from facegen.hub import is_present
-from facegen.jobs.files import link_or_copy
+from facegen.system import link_or_copy
 from facegen.talk.engines import PORTRAIT
 from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions

@@ -18,6 +18,7 @@ from facegen.config import field_help, home, override, to_dict
 from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs import Run, start_queued
 from facegen.jobs.files import link_into
+from facegen.system import link_path
 from facegen.training.info import TaskInfo
 from facegen.training.jobs import TRAIN
 from facegen.training.request import TASK_PREFIX
@@ -273,8 +274,8 @@ def faceset_folder(services: Services, visitor: Visitor, task: str, names: Seque
     pair = services.data_folder(visitor, [str(folder) for folder in folders])
     pair.mkdir(parents=True, exist_ok=True)
     for letter, folder in zip("ab", folders, strict=True):
-        if not (pair / letter).is_symlink():
-            (pair / letter).symlink_to(folder)
+        if not (pair / letter).exists():
+            link_path(folder, pair / letter)
     return str(pair)
 
 
