@@ -10,7 +10,8 @@ from facegen.facesets.tasks import TASKS as FACESETS_TASKS
 from facegen.generate.jobs import JOBS as GENERATE_JOBS
 from facegen.generate.tasks import TASKS as GENERATE_TASKS
 from facegen.generate.weights import WEIGHTS as GENERATE_WEIGHTS
-from facegen.hub import WeightFile
+from facegen.hub import JOBS as JOB_NAMES
+from facegen.hub import SETS, WeightFile
 from facegen.jobs.cache import Cache
 from facegen.jobs.job import Job
 from facegen.restore.tasks import TASKS as RESTORE_TASKS
@@ -71,6 +72,26 @@ def find_weight(name: str) -> WeightFile:
             return weight
     names = ", ".join(weight.name for weight in WEIGHTS)
     raise InputError(f"Expected the name of a model file, found {name!r}; choose from {names}.")
+
+
+def find_weights(
+    *, job: str | None = None, set_name: str | None = None, permissive_only: bool = False
+) -> tuple[WeightFile, ...]:
+    """The model files that a job can use, that belong to a set, that everybody may use for anything.
+
+    Raises:
+        InputError: there is no such job or set.
+    """
+    for kind, name, known in (("job", job, JOB_NAMES), ("set", set_name, tuple(SETS))):
+        if name is not None and name not in known:
+            raise InputError(f"Expected a {kind} of {', '.join(known)}, found {name!r}; choose one of these.")
+    return tuple(
+        weight
+        for weight in WEIGHTS
+        if (job is None or job in weight.jobs)
+        and (set_name is None or set_name in weight.sets)
+        and (weight.is_permissive or not permissive_only)
+    )
 
 
 def find_task(name: str) -> TaskInfo:

@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub on 127.0.0.1: HEAD and GET of resolve URLs, ranges, digests, its ways of going wrong; commits."""
+"""A small Hugging Face Hub on 127.0.0.1: resolve URLs with redirects, ranges and digests, commits, and ways of going wrong."""
 
 import base64
 import hashlib
@@ -29,6 +29,16 @@ class SmallHub(ThreadingHTTPServer):
         """How many of the next downloads break off in the middle."""
         self.sends_half = False
         """Whether every download politely sends half of the file."""
+        self.failing_answers = 0
+        """How many of the next requests are answered «service unavailable»."""
+        self.token = ""
+        """Without it in its header, a request is answered 401."""
+        self.redirects_to = ""
+        """Address of the server to which files are redirected, as the Hub's large files are; its paths are the same."""
+        self.gate: threading.Event | None = None
+        """Downloads wait for it in the middle."""
+        self.tokens: list[str | None] = []
+        """The authorisation of each request."""
         self.requests: list[tuple[str, str, str | None]] = []
         """Method, path and Range of everything asked."""
 
@@ -95,6 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         self.server.requests.append((self.command, self.path, self.headers.get("Range")))
+        self.server.tokens.append(self.headers.get("Authorization"))
+        if self.server.failing_answers:
+            self.server.failing_answers -= 1
+            return self._refuse(503, "")
+        if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            return self._refuse(401, "RepoNotFound")
         owner, name, verb, revision, *rest = [*self.path.lstrip("/").split("/"), "", "", "", ""]
         repo = f"{owner}/{name}"
         path = f"{repo}/{'/'.join(part for part in rest if part)}"
@@ -110,7 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int, code: str) -> None:
         self.send_response(status)
-        self.send_header("X-Error-Code", code)
+        if code:
+            self.send_header("X-Error-Code", code)
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -121,6 +138,15 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             etag = hashlib.sha256(content).hexdigest()
         size = len(content)
+        if self.server.redirects_to:
+            self.send_response(302)
+            self.send_header("Location", self.server.redirects_to + self.path)
+            self.send_header("X-Linked-ETag", f'"{etag}"')
+            self.send_header("X-Linked-Size", str(size))
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if with_body and self.server.wrong_answers:
             self.server.wrong_answers -= 1
             content = bytes(byte ^ 0xFF for byte in content)
@@ -146,6 +172,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             self.close_connection = True
             return
+        if self.server.gate is not None:
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.server.gate.wait(20)
+            body = body[len(body) // 2 :]
         self.wfile.write(body)
 
 

@@ -1,33 +1,42 @@
 """Three sources of weights, and a small Hub on 127.0.0.1 that is present, missing, cut short, wrong or gone."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
+import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from facegen import hub
-from facegen.errors import InputError, ResourceError, WeightsError
-from facegen.hub import Bundled, Hub, Package, WeightFile
+from facegen.errors import Cancelled, InputError, ResourceError, WeightsError
+from facegen.hub import MAIN, Bundled, Hub, Package, WeightFile
 from tests.small_hub import COMMIT, SmallHub, running_hub
 
 CONTENT = bytes(range(256)) * 64
+CONTENT_BYTES = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture
-def small_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+def small_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SmallHub]:
     with running_hub() as server:
         server.files["somebody/model/nets/model.safetensors"] = CONTENT
         monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "no-cache"))
         yield server
 
 
-def hub_file(**changes: object) -> WeightFile:
+def hub_file(**changes: Any) -> WeightFile:
     weight = WeightFile(
         name="model",
         source=Hub("somebody/model", COMMIT),
@@ -98,29 +107,174 @@ def test_wrong_bytes_twice_are_refused_and_removed(small_hub: SmallHub, facegen_
     assert kept_files(facegen_home) == []
 
 
-def test_broken_connection_is_resumed_where_it_broke(small_hub: SmallHub) -> None:
-    content = bytes(11 << 20) + bytes(range(256)) * (11 << 12)  # the library writes and counts pieces of 10 MiB
+def large_file(small_hub: SmallHub, **changes: Any) -> WeightFile:
+    """A file of several of the pieces of 1 MiB in which downloads are written and counted."""
+    content = bytes(range(256)) * (4 << 12)
     small_hub.files["somebody/model/nets/model.safetensors"] = content
+    return hub_file(sha256=hashlib.sha256(content).hexdigest(), size=len(content), **changes)
+
+
+def ranges(small_hub: SmallHub) -> list[str | None]:
+    return [asked for method, _, asked in small_hub.requests if method == "GET"]
+
+
+def test_broken_connection_is_resumed_where_it_broke(small_hub: SmallHub) -> None:
+    weight = large_file(small_hub)
     small_hub.broken_answers = 1
-    weight = hub_file(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-    assert hub.fetch(weight).stat().st_size == len(content)
-    assert [asked for method, _, asked in small_hub.requests if method == "GET"] == [None, f"bytes={10 << 20}-"]
+    assert hub.fetch(weight).stat().st_size == weight.size
+    assert ranges(small_hub) == [None, f"bytes={2 << 20}-"]
 
 
-def test_short_file_is_refused_and_cleaned_away(small_hub: SmallHub, facegen_home: Path) -> None:
+def test_short_file_is_refused_and_never_taken_for_whole(small_hub: SmallHub, facegen_home: Path) -> None:
     small_hub.sends_half = True
     with pytest.raises(WeightsError, match="cut short"):
         hub.fetch(hub_file())
     assert kept_files(facegen_home) == []
-    assert not list((facegen_home / "weights").rglob("*.incomplete"))
+    assert hub.state_of(hub_file()) == "partial"
+    small_hub.sends_half = False
+    assert hub.fetch(hub_file()).read_bytes() == CONTENT
+    assert not list((facegen_home / "weights").rglob("*.part"))
 
 
-def test_leftovers_of_a_killed_download_are_removed(small_hub: SmallHub, facegen_home: Path) -> None:
-    leftover = facegen_home / "weights" / "somebody--model" / COMMIT / ".cache" / "x.1234.incomplete"
-    leftover.parent.mkdir(parents=True)
-    leftover.write_bytes(b"half")
-    hub.fetch(hub_file())
-    assert not leftover.exists()
+def test_what_was_stopped_is_taken_up_where_it_stopped(small_hub: SmallHub) -> None:
+    weight, seen = large_file(small_hub), list[int]()
+
+    def stop(done: int, total: int | None) -> None:
+        assert total == weight.size
+        seen.append(done)
+        if done >= 3 << 20:
+            raise Cancelled("Cancelled.")
+
+    with pytest.raises(Cancelled):
+        hub.fetch(weight, on_bytes=stop)
+    assert not hub.is_present(weight)
+    assert hub.partial_bytes(weight) == seen[-2] == 2 << 20
+    hub.fetch(weight, on_bytes=lambda done, total: seen.append(done))
+    assert ranges(small_hub)[-1] == f"bytes={2 << 20}-"
+    assert seen[-3:] == [2 << 20, 3 << 20, 4 << 20]
+
+
+def test_those_who_ask_at_once_share_a_download(small_hub: SmallHub) -> None:
+    gate = small_hub.gate = threading.Event()
+    weight = large_file(small_hub)
+    half, waited, paths = threading.Event(), list[int](), list[Path]()
+
+    def first(done: int, total: int | None) -> None:
+        if done >= 2 << 20:
+            half.set()
+
+    def second(done: int, total: int | None) -> None:
+        waited.append(done)
+        if done:
+            gate.set()
+
+    threads = [threading.Thread(target=lambda: paths.append(hub.fetch(weight, on_bytes=first)))]
+    threads[0].start()
+    assert half.wait(10)
+    threads.append(threading.Thread(target=lambda: paths.append(hub.fetch(weight, on_bytes=second))))
+    threads[1].start()
+    for thread in threads:
+        thread.join(20)
+    assert paths == [hub.locate(weight)] * 2
+    assert small_hub.downloads == 1
+    assert waited[0] > 0
+
+
+def test_a_hub_out_of_order_is_asked_again(small_hub: SmallHub) -> None:
+    small_hub.failing_answers = 1
+    assert hub.fetch(hub_file()).read_bytes() == CONTENT
+
+
+def test_a_hub_that_stays_out_of_order_is_one_sentence(small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_hub.failing_answers = 100
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(WeightsError, match="status 503; try again later"):
+        hub.fetch(hub_file())
+
+
+def test_a_full_disk_is_noticed_before_the_download(small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=CONTENT_BYTES // 2))
+    with pytest.raises(ResourceError, match="MB of free disk"):
+        hub.fetch(hub_file())
+    assert small_hub.downloads == 0
+
+
+def test_a_disk_that_fills_up_gets_its_room_back(small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(done: int, total: int | None) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(ResourceError, match="No space left"):
+        hub.fetch(hub_file(), on_bytes=fill)
+    assert hub.state_of(hub_file()) == "absent"
+
+
+def test_a_token_goes_to_the_hub_and_not_to_where_its_files_lie(
+    small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_hub.token = "hf_secret"
+    with pytest.raises(WeightsError, match="found nothing there"):
+        hub.fetch(hub_file())
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with running_hub() as storage:
+        storage.files.update(small_hub.files)
+        small_hub.redirects_to = storage.endpoint.replace("127.0.0.1", "localhost")
+        assert hub.fetch(hub_file()).read_bytes() == CONTENT
+        assert storage.downloads == 1
+        assert set(storage.tokens) == {None}
+
+
+def hub_cache(folder: Path, content: bytes, revision: str = COMMIT) -> Path:
+    """A cache as the Hub's own library lays it out, with one file; returns its blob."""
+    repository = folder / "hub" / "models--somebody--model"
+    blob = repository / "blobs" / hashlib.sha256(CONTENT).hexdigest()
+    shown = repository / "snapshots" / COMMIT / "nets" / "model.safetensors"
+    for path in (blob, shown, repository / "refs" / "main"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    blob.write_bytes(content)
+    shown.symlink_to(blob)
+    (repository / "refs" / "main").write_text(COMMIT)
+    return blob
+
+
+@pytest.mark.parametrize("sha256", [SHA256, None], ids=["known", "unknown"])
+@pytest.mark.parametrize("revision", [COMMIT, MAIN])
+def test_what_lies_in_the_hubs_own_cache_is_not_downloaded_again(
+    small_hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sha256: str | None, revision: str
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    blob = hub_cache(tmp_path / "hf", CONTENT)
+    weight = hub_file(sha256=sha256, source=Hub("somebody/model", revision))
+    assert hub.is_present(weight)
+    path = hub.fetch(weight)
+    assert path.samefile(blob)
+    assert small_hub.requests == []
+    assert hub.verify(weight) == ""
+    assert hub.remove(weight) == 0
+    assert blob.read_bytes() == CONTENT
+
+
+def test_a_cache_with_wrong_bytes_is_left_alone(
+    small_hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    hub_cache(tmp_path / "hf", CONTENT[::-1])
+    assert hub.fetch(hub_file()).read_bytes() == CONTENT
+    assert small_hub.downloads == 1
+
+
+def test_a_file_is_verified_and_removed(small_hub: SmallHub) -> None:
+    weight = hub_file()
+    assert hub.verify(weight) == ""
+    path = hub.fetch(weight)
+    assert hub.verify(weight) == ""
+    stamp = path.stat()
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert "run: facegen weights fetch model" in hub.verify(weight)
+    assert hub.remove(weight) == len(CONTENT)
+    assert hub.state_of(weight) == "absent"
+    with pytest.raises(InputError, match="came with the installation"):
+        hub.remove(hub_file(source=Package("typer"), filename="typer/py.typed"))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +314,7 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_licence_is_accepted_once_by_name(small_hub: SmallHub, facegen_home: Path) -> None:
     weight = hub_file(licence="research only")
-    with pytest.raises(WeightsError, match="facegen weights fetch model --accept-licence"):
+    with pytest.raises(WeightsError, match="facegen weights accept model"):
         hub.fetch(weight)
     assert small_hub.requests == []
     hub.fetch(weight, accept_licence=True)

@@ -90,6 +90,5 @@ def _encoders() -> dict[str, bool]:
 
 
 def _state(weight: hub.WeightFile) -> str:
-    if not hub.is_present(weight):
-        return "absent"
-    return f"present, {hub.locate(weight).stat().st_size / 1e6:.1f} MB"
+    size = f", {weight.size / 1e6:.1f} MB" if weight.size else ""
+    return hub.state_of(weight) + (size if hub.is_present(weight) else "")

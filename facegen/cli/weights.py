@@ -1,55 +1,149 @@
-"""`facegen weights`: which model files there are, where they come from, and under which licence."""
+"""`facegen weights`: which model files there are, where they come from, under which licence; to fetch, verify, remove them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from facegen import hub
+from facegen.cli.command import progress_bar
 from facegen.config import to_dict
+from facegen.errors import InputError, WeightsError
 from facegen.hub import Bundled, Hub, Package, WeightFile
 
-app = typer.Typer(help="List and fetch model files.", no_args_is_help=True)
+app = typer.Typer(help="List, fetch, verify and remove model files.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_all(as_json: AsJson = False) -> None:
-    """List every model file with its source and licence."""
-    from facegen.catalog import WEIGHTS
+def list_all(
+    job: Annotated[str | None, typer.Option(help=f"Those that one job can use: {', '.join(hub.JOBS)}.")] = None,
+    set_name: Annotated[str | None, typer.Option("--set", help=f"Those of a set: {', '.join(hub.SETS)}.")] = None,
+    permissive: Annotated[
+        bool, typer.Option("--permissive", help="Those that everybody may use for anything.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List model files: what each is for, state, size, licence and source."""
+    from facegen.catalog import find_weights
 
-    described = [_describe(weight) for weight in WEIGHTS]
+    described = [_describe(weight) for weight in find_weights(job=job, set_name=set_name, permissive_only=permissive)]
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return
     for item in described:
-        state = "own" if item["own"] else "present" if item["is_present"] else "absent"
         size = f"{item['size'] / 1e6:.1f} MB" if item["size"] else "?"
-        typer.echo(f"{item['name']:22} {state:8} {size:>9}  {item['source']:40} {item['licence']}")
+        typer.echo(
+            f"{item['name']:22} {item['state']:8} {size:>9}  {item['purpose']}; {item['licence']}; {item['source']}"
+        )
 
 
 @app.command()
 def fetch(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Names as «facegen weights list» shows them; all if none.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names as «facegen weights list» shows them.")] = None,
+    set_name: Annotated[str | None, typer.Option("--set", help=f"All of a set: {', '.join(hub.SETS)}.")] = None,
     accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Accept the licence of the files named; asked once for each.")
+        bool, typer.Option("--accept-licence", help="Accept the licences of the files named; asked once for each.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch model files and check their SHA-256."""
-    from facegen.catalog import WEIGHTS, find_weight
+    """Fetch model files and check their SHA-256; what was interrupted is taken up where it stopped."""
+    from facegen.catalog import find_weight, find_weights
 
+    if bool(names) == bool(set_name) or (set_name and accept_licence):
+        raise InputError(
+            "Expected names of model files, or --set and a name; licences are accepted by the names of their files; see: "
+            "facegen weights list"
+        )
+    wanted = [find_weight(name) for name in names] if names else find_weights(set_name=set_name)
+    if not accept_licence:
+        _require_accepted(wanted)
     paths = {}
-    for weight in [find_weight(name) for name in names] if names else WEIGHTS:
-        paths[weight.name] = str(hub.fetch(weight, accept_licence))
+    for weight in wanted:
+        with progress_bar() as show:
+            transfer = hub.Transfer(weight.name, weight.size)
+
+            def tell(done: int, size: int | None, transfer: hub.Transfer = transfer, show: Any = show) -> None:
+                transfer(done, size)
+                if show is not None:
+                    show(transfer.fraction, transfer.text)
+
+            paths[weight.name] = str(hub.fetch(weight, accept_licence, tell))
         if not as_json:
             typer.echo(f"{weight.name:22} {paths[weight.name]}")
     if as_json:
         typer.echo(json.dumps(paths, indent=2))
+
+
+def _require_accepted(weights: Sequence[WeightFile]) -> None:
+    """Before anything is fetched, say which licences are to be accepted.
+
+    Raises:
+        WeightsError: one or more are.
+    """
+    waiting = [weight for weight in weights if not hub.is_accepted(weight)]
+    if waiting:
+        reasons = "".join(f"\n  {_terms(weight)}" for weight in waiting)
+        names = " ".join(weight.name for weight in waiting)
+        raise WeightsError(
+            f"Expected accepted licences, found these that are not yet:{reasons}\nrun: facegen weights accept {names}"
+        )
+
+
+@app.command()
+def accept(
+    names: Annotated[list[str], typer.Argument(help="Names as «facegen weights list» shows them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Accept the licences of model files, each by its name: kept until its wording changes."""
+    from facegen.catalog import find_weight
+
+    weights = [find_weight(name) for name in names]
+    for weight in weights:
+        if not as_json:
+            typer.echo(_terms(weight))
+        if weight.needs_acceptance:
+            hub.accept_licence(weight)
+    if as_json:
+        typer.echo(json.dumps({weight.name: weight.licence for weight in weights}))
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names as «facegen weights list» shows them; all that are here if none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read model files anew and check their SHA-256; exit code 1 where one is wrong."""
+    from facegen.catalog import WEIGHTS, find_weight
+
+    wanted = (
+        [find_weight(name) for name in names] if names else [each for each in WEIGHTS if hub.state_of(each) != "absent"]
+    )
+    wrong = {weight.name: hub.verify(weight) for weight in wanted}
+    if as_json:
+        typer.echo(json.dumps(wrong, indent=2))
+    else:
+        for name, reason in wrong.items():
+            typer.echo(f"{name:22} {reason or 'as it should be'}")
+    if any(wrong.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(help="Names as «facegen weights list» shows them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Remove downloaded model files; what came with facegen stays."""
+    from facegen.catalog import find_weight
+
+    freed = {weight.name: hub.remove(weight) for weight in [find_weight(name) for name in names]}
+    typer.echo(json.dumps(freed) if as_json else f"Freed {sum(freed.values()) / 1e6:.1f} MB.")
 
 
 @app.command()
@@ -77,22 +171,32 @@ def reset(
     typer.echo(json.dumps({name: None}) if as_json else f"{name} is facegen's own again.")
 
 
+def _terms(weight: WeightFile) -> str:
+    return " ".join(filter(None, (f"{weight.name}: {weight.licence}.", weight.terms, weight.licence_link)))
+
+
 def _describe(weight: WeightFile) -> dict[str, Any]:
     custom = hub.custom_file(weight)
     return {
         "name": weight.name,
+        "purpose": weight.purpose,
+        "jobs": weight.jobs,
+        "sets": weight.sets,
         "source": _source_in_words(weight.source),
+        "state": hub.state_of(weight),
         "is_present": hub.is_present(weight),
         "own": None if custom is None else to_dict(custom),
         "is_accepted": hub.is_accepted(weight),
         "size": weight.size,
         "sha256": weight.sha256,
         "licence": weight.licence,
+        "licence_url": weight.licence_link,
+        "terms": weight.terms,
         "card": weight.card,
     }
 
 
 def _source_in_words(source: Bundled | Package | Hub) -> str:
     if isinstance(source, Hub):
-        return f"Hub, {source.repo_id}"
+        return f"Hub, {source.repo_id}@{source.revision[:12]}"
     return f"package {source.distribution}" if isinstance(source, Package) else "bundled"

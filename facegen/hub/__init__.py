@@ -10,8 +10,11 @@ This room alone talks to the Hub.
 
 from facegen.hub.custom import CustomFile, custom_file, use_custom, use_default
 from facegen.hub.digest import sha256_of
+from facegen.hub.download import OnBytes
 from facegen.hub.fetch import fetch, is_present
 from facegen.hub.licences import accept_licence, is_accepted
+from facegen.hub.transfer import Transfer
+from facegen.hub.upkeep import State, partial_bytes, remove, state_of, verify
 from facegen.hub.weight_file import (
     JOBS,
     MAIN,
@@ -19,7 +22,9 @@ from facegen.hub.weight_file import (
     SETS,
     Bundled,
     Hub,
+    JobName,
     Package,
+    SetName,
     WeightFile,
     bundled_weights,
     locate,
@@ -34,7 +39,12 @@ __all__ = [
     "Bundled",
     "CustomFile",
     "Hub",
+    "JobName",
+    "OnBytes",
     "Package",
+    "SetName",
+    "State",
+    "Transfer",
     "WeightFile",
     "accept_licence",
     "bundled_weights",
@@ -43,8 +53,12 @@ __all__ = [
     "is_accepted",
     "is_present",
     "locate",
+    "partial_bytes",
+    "remove",
     "sha256_of",
+    "state_of",
     "use_custom",
     "use_default",
+    "verify",
     "weights_home",
 ]

@@ -1,70 +1,221 @@
-"""Downloads one file from the Hub: the only module that talks to it.
+"""Downloads one file from the Hub, or takes it out of the Hub's own cache: the only module that talks to it.
 
-Pinned revisions, HF_ENDPOINT and HF_HUB_OFFLINE honoured, no telemetry.
+Pinned revisions; HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE honoured; no telemetry. A download goes
+into a file beside its place and is taken up there again after whatever interrupted it: the library's own function for
+files deletes what it has when it is interrupted, so its function for one address is called here.
 """
 
 import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 from facegen.errors import ResourceError, WeightsError
-from facegen.hub.weight_file import Hub, WeightFile, weights_home
+from facegen.hub.digest import matches
+from facegen.hub.weight_file import Hub, WeightFile, locate
+
+OnBytes = Callable[[int, int | None], None]
+"""`on_bytes(bytes that are here, bytes in all where known)`; what it raises stops the download, which can be taken up again."""
+
+_CHUNK_BYTES = 1 << 20
+_RETRIES = 4
+"""How often a Hub that answers with an error of its own is asked again, after 0.5, 1, 2 and 4 seconds."""
+_SPARE_BYTES = 64 << 20
+"""What stays free on the disk."""
 
 
-def download(weight: WeightFile, source: Hub, path: Path) -> str:
+def endpoint() -> str:
+    """The address of the Hub: $HF_ENDPOINT, or huggingface.co."""
+    from huggingface_hub import constants
+
+    return os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+
+
+def hub_cache() -> Path:
+    """Where the Hub's own library keeps what other programs downloaded: $HF_HUB_CACHE, or hub/ of $HF_HOME."""
+    if named := os.environ.get("HF_HUB_CACHE"):
+        return Path(named).expanduser()
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    return Path(os.environ.get("HF_HOME") or default).expanduser() / "hub"
+
+
+def cached_file(weight: WeightFile, source: Hub) -> Path | None:
+    """The file in the Hub's own cache, whose name in its folder of blobs is its digest; None where it is not there.
+
+    The layout is that of huggingface_hub, whose import takes half a second.
+    """
+    repository = hub_cache() / f"models--{source.repo_id.replace('/', '--')}"
+    reference = repository / "refs" / source.revision
+    commit = reference.read_text().strip() if reference.is_file() else source.revision
+    path = repository / "snapshots" / commit / weight.filename
+    return path if path.is_file() else None
+
+
+def link_cached(weight: WeightFile, source: Hub, path: Path, expected: str | None) -> bool:
+    """Put a file of the Hub's own cache at `path` without a second copy where the disk allows it; False where it has none.
+
+    Args:
+        weight: the file.
+        source: its repository.
+        path: where it goes.
+        expected: its SHA-256, where known; else the digest in the cache's own name of it is checked.
+    """
+    cached = cached_file(weight, source)
+    if cached is None:
+        return False
+    stated = Path(os.readlink(cached)).name if cached.is_symlink() else ""
+    wanted = expected or stated
+    if len(wanted) not in (40, 64) or not matches(cached, wanted):
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    try:
+        os.link(cached.resolve(), path)
+    except OSError:
+        path.symlink_to(cached.resolve())
+    return True
+
+
+def partial_files(weight: WeightFile) -> list[Path]:
+    """What interrupted downloads of a file left, to be taken up again."""
+    path = locate(weight)
+    return sorted(path.parent.glob(f".{path.name}.*.part")) if path.parent.is_dir() else []
+
+
+def download(weight: WeightFile, source: Hub, path: Path, on_bytes: OnBytes | None) -> str:
     """Download one file and return the digest the Hub states for it: SHA-256, or git's SHA-1 for small files.
 
-    A connection that breaks is resumed where it broke, a few times; what a killed download left behind is removed.
+    Raises:
+        WeightsError: the Hub cannot be reached, or does not give the file.
+        ResourceError: the disk is full, or facegen's home cannot be written.
     """
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    import httpx2
-    from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, get_hf_file_metadata, get_token, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils._headers import build_hf_headers
 
     # The library reads these once, at its import, which another package may have caused before us.
     constants.HF_HUB_DISABLE_TELEMETRY = True
+    constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES
     where = f"the model {weight.name} ({source.repo_id}/{weight.filename})"
-    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES or constants.HF_HUB_OFFLINE:
         raise WeightsError(f"Cannot download {where} because HF_HUB_OFFLINE is set; unset it or place the file: {path}")
-    root = weights_home() / source.repo_id.replace("/", "--") / source.revision
-    for leftover in (root / ".cache").rglob("*.incomplete"):
-        leftover.unlink(missing_ok=True)
-    try:
-        url = hf_hub_url(source.repo_id, weight.filename, revision=source.revision, endpoint=endpoint)
-        stated = get_hf_file_metadata(url, endpoint=endpoint).etag
-        if stated is None or len(stated) not in (40, 64):
-            raise WeightsError(f"{endpoint} states no digest for {where}, so its bytes cannot be checked; use the Hub.")
-        hf_hub_download(
-            source.repo_id,
-            weight.filename,
-            revision=source.revision,
-            endpoint=endpoint,
-            local_dir=root,
-            force_download=True,
+    with _translated_errors(where, source):
+        url = hf_hub_url(source.repo_id, weight.filename, revision=source.revision, endpoint=endpoint())
+        stated = _retried(lambda: get_hf_file_metadata(url, token=get_token(), endpoint=endpoint()))
+        if stated.etag is None or len(stated.etag) not in (40, 64):
+            raise WeightsError(
+                f"{endpoint()} states no digest for {where}, so its bytes cannot be checked; use the Hub."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{stated.etag[:16]}.part")
+        for leftover in partial_files(weight):
+            if leftover != partial:
+                leftover.unlink(missing_ok=True)
+        _check_space(where, path.parent, (stated.size or 0) - (partial.stat().st_size if partial.exists() else 0))
+
+        def transfer() -> None:
+            with partial.open("ab") as file:
+                here = file.tell()
+                http_get(
+                    url,
+                    file,
+                    resume_size=here,
+                    headers=build_hf_headers(token=get_token()),
+                    expected_size=stated.size,
+                    displayed_filename=path.name,
+                    tqdm_class=_make_meter(on_bytes, stated.size),
+                )
+
+        try:
+            _retried(transfer)
+        except OSError as error:
+            if error.errno is not None:
+                partial.unlink(missing_ok=True)  # the disk is full: let it have the room
+            raise
+        partial.replace(path)
+    return stated.etag
+
+
+def _make_meter(on_bytes: OnBytes | None, size: int | None) -> type[Any]:
+    """A class in the place of tqdm's bar that passes on how many bytes are here."""
+
+    class Meter:
+        def __init__(self, *_: object, initial: int = 0, **__: object) -> None:
+            self.n = initial
+            self.update(0)
+
+        def update(self, count: int = 1) -> None:
+            self.n += count
+            if on_bytes is not None:
+                on_bytes(self.n, size)
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    return Meter
+
+
+def _retried(call: Callable[[], Any]) -> Any:
+    """What a call gives; asked again where the Hub answers with an error of its own."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for retry in range(_RETRIES + 1):
+        try:
+            return call()
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500 or retry == _RETRIES:
+                raise
+            time.sleep(0.5 * 2**retry)
+    raise AssertionError("unreachable")
+
+
+def _check_space(where: str, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed + _SPARE_BYTES > free:
+        raise ResourceError(
+            f"Expected {needed / 1e6:.0f} MB of free disk for {where}, found {free / 1e6:.0f} MB in {folder}; free some "
+            "space or set FACEGEN_HOME."
         )
+
+
+@contextmanager
+def _translated_errors(where: str, source: Hub) -> Iterator[None]:
+    import httpx2
+    from huggingface_hub import errors
+
+    try:
+        yield
     except errors.GatedRepoError as error:
         raise WeightsError(
-            f"The Hub gives {where} only to accounts that were let in; ask on {endpoint}/{source.repo_id} and log in "
+            f"The Hub gives {where} only to accounts that were let in; ask on {endpoint()}/{source.repo_id} and log in "
             "with: hf auth login"
         ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
         raise WeightsError(
-            f"Expected {where} at revision {source.revision} on {endpoint}, found nothing there; update facegen or "
+            f"Expected {where} at revision {source.revision} on {endpoint()}, found nothing there; update facegen or "
             "choose another model."
         ) from error
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        remedy = "try again later" if status >= 500 else "log in with: hf auth login"
+        raise WeightsError(f"{endpoint()} refused {where} with status {status}; {remedy}.") from error
     except (httpx2.HTTPError, errors.LocalEntryNotFoundError, ConnectionError) as error:
         raise WeightsError(
-            f"Cannot reach {endpoint} for {where} ({type(error).__name__}); check the network, or go on with the "
-            "bundled models."
+            f"Cannot reach {endpoint()} for {where} ({type(error).__name__}); check the network and try again, which goes "
+            "on where it stopped, or go on with the bundled models."
         ) from error
     except OSError as error:
         if error.errno is not None:
             raise ResourceError(
-                f"Cannot store {where} in {root}: {error.strerror}; free some space or set FACEGEN_HOME."
+                f"Cannot store {where}: {error.strerror}; free some space or set FACEGEN_HOME to another place."
             ) from error
-        raise WeightsError(f"The download of {where} was cut short; try again.") from error
-    except ValueError as error:
-        # With force_download, the library wraps a failed look-up in a ValueError.
         raise WeightsError(
-            f"Cannot reach {endpoint} for {where} ({type(error.__cause__ or error).__name__}); check the network."
+            f"The download of {where} was cut short; try again, which goes on where it stopped."
         ) from error
-    return stated

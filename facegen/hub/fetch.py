@@ -1,12 +1,13 @@
 """A path to a model file whose bytes were checked."""
 
+from functools import partial
 from pathlib import Path
 
 from facegen.config import write_json
 from facegen.errors import WeightsError
 from facegen.hub.custom import check_custom, custom_file
-from facegen.hub.digest import git_digest, hold_lock, lock_entry, read_lock, sha256_of
-from facegen.hub.download import download
+from facegen.hub.digest import hold_lock, lock_entry, lock_path, matches, read_lock, sha256_of
+from facegen.hub.download import OnBytes, cached_file, download, link_cached, partial_files
 from facegen.hub.licences import accept_licence as remember_licence
 from facegen.hub.licences import is_accepted
 from facegen.hub.weight_file import Hub, Package, WeightFile, locate, weights_home
@@ -20,17 +21,21 @@ def is_present(weight: WeightFile) -> bool:
         path = locate(weight)
     except WeightsError:
         return False
-    if not path.is_file():
-        return False
-    return weight.size is None or path.stat().st_size == weight.size
+    if isinstance(weight.source, Hub) and not path.is_file():
+        path = cached_file(weight, weight.source) or path
+    return path.is_file() and weight.size in (None, path.stat().st_size)
 
 
-def fetch(weight: WeightFile, accept_licence: bool = False) -> Path:
+def fetch(weight: WeightFile, accept_licence: bool = False, on_bytes: OnBytes | None = None) -> Path:
     """A path to the file, its SHA-256 checked; a Hub file is downloaded if it is not there yet.
+
+    One that other programs have in the Hub's own cache is taken from there. A download that was interrupted is taken up
+    where it stopped; whoever asks for a file that is being downloaded waits for that download.
 
     Args:
         weight: the file.
         accept_licence: accept a licence that asks for acceptance, now and for later.
+        on_bytes: told how far a download is, also one of another process; what it raises stops this one.
 
     Raises:
         WeightsError: the file is missing, changed or cut short, the Hub cannot be reached, or the licence was not
@@ -40,7 +45,7 @@ def fetch(weight: WeightFile, accept_licence: bool = False) -> Path:
     if custom := custom_file(weight):
         return check_custom(weight, custom)
     if isinstance(weight.source, Hub):
-        return _fetch_from_hub(weight, weight.source, accept_licence)
+        return _fetch_from_hub(weight, weight.source, accept_licence, on_bytes)
     path = locate(weight)
     if not path.is_file():
         remedy = "run make install again" if isinstance(weight.source, Package) else "restore it from the repository"
@@ -54,41 +59,51 @@ def fetch(weight: WeightFile, accept_licence: bool = False) -> Path:
     return path
 
 
-def _fetch_from_hub(weight: WeightFile, source: Hub, accept: bool) -> Path:
+def _fetch_from_hub(weight: WeightFile, source: Hub, accept: bool, on_bytes: OnBytes | None) -> Path:
     if accept and not is_accepted(weight):
         remember_licence(weight)
     if not is_accepted(weight):
         raise WeightsError(
-            f"The model {weight.name} is under «{weight.licence}», which was not accepted yet; read {weight.card} and "
-            f"run: facegen weights fetch {weight.name} --accept-licence"
+            f"The model {weight.name} is under «{weight.licence}», which was not accepted yet. {weight.terms} Read "
+            f"{weight.licence_link} and run: facegen weights accept {weight.name}"
         )
-    path = locate(weight)
-    key = f"{source.repo_id}@{source.revision}/{weight.filename}"
-    with hold_lock(weights_home() / ".locks" / weight.name):
+    path, key = locate(weight), lock_key(weight, source)
+    waiting = partial(_report_other_download, weight, on_bytes) if on_bytes else None
+    with hold_lock(lock_path(weight), waiting):
         entry = read_lock().get(key, {})
         expected = weight.sha256 or entry.get("sha256")
         if expected is not None and path.is_file() and entry == lock_entry(path, expected):
             return path
         if expected is None or not path.is_file() or sha256_of(path) != expected:
-            expected = _download_checked(weight, source, path, expected)
+            is_linked = link_cached(weight, source, path, expected)
+            expected = sha256_of(path) if is_linked else _download_checked(weight, source, path, expected, on_bytes)
         with hold_lock(weights_home() / ".locks" / "lock.json"):
             write_json(weights_home() / "lock.json", {**read_lock(), key: lock_entry(path, expected)})
     return path
 
 
-def _download_checked(weight: WeightFile, source: Hub, path: Path, expected: str | None) -> str:
+def lock_key(weight: WeightFile, source: Hub) -> str:
+    """The key of a file in the lock file."""
+    return f"{source.repo_id}@{source.revision}/{weight.filename}"
+
+
+def _report_other_download(weight: WeightFile, on_bytes: OnBytes) -> None:
+    """Say how far the download of another process or thread is."""
+    on_bytes(sum(path.stat().st_size for path in partial_files(weight)), weight.size)
+
+
+def _download_checked(
+    weight: WeightFile, source: Hub, path: Path, expected: str | None, on_bytes: OnBytes | None
+) -> str:
     """Download to `path` and return its SHA-256; wrong bytes are asked for once more, then refused and removed."""
-    for attempt in (1, 2):
+    for _ in range(2):
         path.unlink(missing_ok=True)
-        stated = download(weight, source, path)
+        stated = download(weight, source, path, on_bytes)
+        if matches(path, expected or stated):
+            return sha256_of(path)
         digest = sha256_of(path)
-        wanted = expected or stated
-        if wanted == (digest if len(wanted) == 64 else git_digest(path)):
-            return digest
         path.unlink()
-        if attempt == 2:
-            break
     raise WeightsError(
-        f"Expected the model {weight.name} with digest {wanted}, found {digest} twice in what the Hub sent; the file or "
-        "the connection was tampered with, so nothing was kept."
+        f"Expected the model {weight.name} with digest {expected or stated}, found {digest} twice in what the Hub sent; the "
+        "file or the connection was tampered with, so nothing was kept."
     )

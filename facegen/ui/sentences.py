@@ -21,7 +21,7 @@ _REMEDIES = (
     (r"install it \(apt-get install espeak-ng\) or give a recording", "give a recording"),
     (r"(?:use|make one with): facegen faceset extract", "cut faces out in the Faceset tab"),
     (r"train one with: facegen train mask", "train one in the Train tab"),
-    (r"(?:or )?run: facegen weights (?:fetch|reset) \S+(?: --accept-licence)?", "ask whoever runs this studio"),
+    (r"(?:or )?run: facegen weights (?:accept|fetch|reset) \S+", "ask whoever runs this studio"),
     (r"made by «facegen generate dataset»", "made under «Prepare a dataset»"),
     (r"run make install again", "ask whoever runs this studio"),
 )

@@ -1,0 +1,102 @@
+"""`facegen weights` with a Hub file in the catalog and a small Hub that has it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from facegen import catalog, hub
+from facegen.cli import build_app
+from facegen.errors import InputError, WeightsError
+from facegen.hub import Hub, WeightFile
+from tests.small_hub import COMMIT, SmallHub, running_hub
+
+CONTENT = bytes(range(256)) * 64
+
+
+def weight(name: str, licence: str = "MIT", terms: str = "") -> WeightFile:
+    return WeightFile(
+        name=name,
+        source=Hub("somebody/models", COMMIT),
+        filename=f"{name}.onnx",
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        size=len(CONTENT),
+        licence=licence,
+        card="https://huggingface.co/somebody/models",
+        purpose="does something",
+        jobs=("talk",),
+        terms=terms,
+        sets=("fast",),
+    )
+
+
+FREE, STRICT = weight("free"), weight("strict", "research only", "Its author allows research alone.")
+
+
+@pytest.fixture(autouse=True)
+def small_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SmallHub]:
+    monkeypatch.setattr(catalog, "WEIGHTS", (*catalog.WEIGHTS, FREE, STRICT))
+    with running_hub() as server:
+        server.files |= {f"somebody/models/{name}.onnx": CONTENT for name in ("free", "strict")}
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "no-cache"))
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        yield server
+
+
+def run(*words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(build_app(("weights",)), ["weights", *words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def listed(*words: str) -> dict[str, dict[str, object]]:
+    return {item["name"]: item for item in json.loads(run("list", "--json", *words).stdout)}
+
+
+def test_the_list_is_filtered() -> None:
+    assert {"free", "strict"} < set(listed())
+    assert set(listed("--set", "fast", "--job", "talk", "--permissive")) >= {"free"}
+    assert "strict" not in listed("--permissive")
+    assert "parser" not in listed("--permissive")
+    assert "free" not in listed("--job", "generate")
+    with pytest.raises(InputError, match="best-permissive, best, fast"):
+        run("list", "--set", "slow")
+    assert listed()["free"]["licence_url"] == "https://spdx.org/licenses/MIT.html"
+
+
+def test_a_file_is_fetched_verified_and_removed(small_hub: SmallHub) -> None:
+    assert listed()["free"]["state"] == "absent"
+    run("fetch", "free")
+    assert listed()["free"]["state"] == "present"
+    assert "as it should be" in run("verify", "free").stdout
+    hub.locate(FREE).write_bytes(CONTENT[::-1])
+    assert "Expected SHA-256" in run("verify", code=1).stdout
+    assert json.loads(run("remove", "free", "--json").stdout) == {"free": len(CONTENT)}
+    assert listed()["free"]["state"] == "absent"
+    with pytest.raises(InputError, match="stays"):
+        run("remove", "parser")
+
+
+def test_a_set_waits_for_its_licences_accepted_by_name(small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "WEIGHTS", (FREE, STRICT))
+    with pytest.raises(WeightsError, match="strict: research only. Its author allows research alone") as refusal:
+        run("fetch", "--set", "fast")
+    assert str(refusal.value).endswith("run: facegen weights accept strict")
+    assert small_hub.requests == []
+    assert "research alone" in run("accept", "strict").stdout
+    run("fetch", "--set", "fast")
+    assert small_hub.downloads == 2
+
+
+def test_a_licence_is_not_accepted_for_what_is_not_named() -> None:
+    for words in ([], ["--accept-licence"], ["--set", "fast", "--accept-licence"]):
+        with pytest.raises(InputError, match="names of model files"):
+            run("fetch", *words)
+    run("fetch", "strict", "--accept-licence")
+    assert hub.is_accepted(STRICT)
