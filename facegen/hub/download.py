@@ -16,6 +16,7 @@ from typing import Any, Self
 from facegen.errors import ResourceError, WeightsError
 from facegen.hub.digest import matches
 from facegen.hub.weight_file import Hub, WeightFile, locate
+from facegen.system import link_path
 
 OnBytes = Callable[[int, int | None], None]
 """`on_bytes(bytes that are here, bytes in all where known)`; what it raises stops the download, which can be taken up again."""
@@ -75,7 +76,7 @@ def link_cached(weight: WeightFile, source: Hub, path: Path, expected: str | Non
     try:
         os.link(cached.resolve(), path)
     except OSError:
-        path.symlink_to(cached.resolve())
+        link_path(cached.resolve(), path)
     return True
 
 
