@@ -19,6 +19,7 @@ from facegen.faces.face import points5_of
 from facegen.faces.mesh import Array
 from facegen.media import Patch
 from facegen.swap.engines.eyes import recolour_irises
+from facegen.swap.engines.folds import expression_strengths, unshared_folds
 from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility
 from facegen.swap.engines.shape import transfer_shape
 from facegen.swap.engines.texture import (
@@ -144,7 +145,7 @@ class MeshEngine:
                 # hair casts a soft shadow below it, which is no skin either
                 reach = round(float(np.ptp(crop.points[:, 0])) * 0.03) + 1
                 visible = cv2.erode(visible, np.ones((reach, 1), np.uint8), anchor=(0, reach - 1))
-            textures.append(unwrap_texture(crop.image_rgb, crop.points, visible, pose_features(face)))
+            textures.append(unwrap_texture(crop.image_rgb, crop.points, visible, face))
         return build_identity(textures, [face for _, face in pictures])
 
     def predict(
@@ -163,7 +164,8 @@ class MeshEngine:
         crop = _crop_face(image_rgb, face, mask, WORK_SIZE)
         texture = _select_texture(identity, face)
         shape = transfer_shape(crop.points, face, identity.rest_shape, options.face_shape)
-        albedo, covered = _rasterise_texture(shape[: mesh.VERTEX_COUNT], texture, crop.image_rgb.shape[:2])
+        folds = unshared_folds(texture.expressions, expression_strengths(face))
+        albedo, covered = _rasterise_texture(shape[: mesh.VERTEX_COUNT], texture, folds, crop.image_rgb.shape[:2])
         depth = blend.depth_of(covered)
         inner = depth > 1 + 0.05 * float(np.ptp(shape[:, 0]))
         target_luma = crop.image_rgb[..., 1].astype(np.float32)
@@ -298,6 +300,8 @@ def _select_texture(identity: Identity, face: Face) -> FaceTexture:
         vertex_albedo=a.vertex_albedo + (b.vertex_albedo - a.vertex_albedo) * share,
         tone=a.tone + (b.tone - a.tone) * share,
         pose_features=a.pose_features,
+        folds=a.folds + (b.folds - a.folds) * share,
+        expressions=a.expressions + (b.expressions - a.expressions) * share,
         irises=a.irises,
     )
 
@@ -335,15 +339,30 @@ def _relative_saturation(target_tone: Array, source_tone: Array) -> float:
     return float(np.clip((target / (source + 1e-3)) ** SATURATION_EXPONENT, 0.1, 1))
 
 
-def _rasterise_texture(shape: Array, texture: FaceTexture, size_hw: tuple[int, int]) -> tuple[Array, np.ndarray]:
-    """(h, w, 3) float32 log albedo of the texture on the target's mesh, and (h, w) bool where the mesh is."""
+def _rasterise_texture(
+    shape: Array, texture: FaceTexture, folds: Array, size_hw: tuple[int, int]
+) -> tuple[Array, np.ndarray]:
+    """(h, w, 3) float32 log albedo of the texture on the target's mesh, and (h, w) bool where the mesh is.
+
+    Args:
+        shape: (468, 3) pixels.
+        texture: the source's.
+        folds: (468,) 0..1 how much of its folds is left out.
+        size_hw: of the crop.
+    """
     texels = TEXTURE_SIZE / max(float(np.ptp(shape[:, 0])), 1)
     level = min(int(np.log2(max(texels, 1)) + 0.3), len(texture.albedo_log) - 1)
     albedo = texture.albedo_log[level]
     texels_xy = mesh.topology().uv * np.float32(albedo.shape[0]) - np.float32(0.5)
-    coordinates, covered = mesh.rasterise(shape, np.column_stack([texels_xy, np.zeros(len(shape))]), size_hw)
-    map_x, map_y, _ = cv2.split(coordinates)
-    return cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), covered
+    coordinates, covered = mesh.rasterise(shape, np.column_stack([texels_xy, folds]), size_hw)
+    map_x, map_y, share = cv2.split(coordinates)
+    drawn = cv2.remap(albedo, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if folds.any():
+        scale = texture.folds.shape[0] / albedo.shape[0]
+        map_x, map_y = ((places + 0.5) * scale - 0.5 for places in (map_x, map_y))
+        relief = cv2.remap(texture.folds, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        drawn = drawn - relief * share[..., None]
+    return drawn, covered
 
 
 def _patch(crop: FaceCrop, result: Array, alpha: Array) -> Patch:

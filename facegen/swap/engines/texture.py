@@ -12,6 +12,7 @@ from facegen.faces import Face, expression, light, mesh
 from facegen.faces.blend import gaussian_blur
 from facegen.faces.mesh import Array
 from facegen.swap.engines.eyes import iris_colours
+from facegen.swap.engines.folds import expression_strengths, measure_folds
 
 TEXTURE_SIZE = 768
 BRIGHTER, DARKER, TINT = 0.5, 0.5, 0.1
@@ -34,6 +35,8 @@ class FaceTexture:
         vertex_albedo: (468, 3) smoothed log albedo at the vertices.
         tone: (3,) log RGB of the person's skin in ambient light.
         pose_features: (5,) see `pose_features`; the textures nearest to the target's are rendered.
+        folds: (F, F, 3) relief of the skin, see `measure_folds`.
+        expressions: (2,) what folds it, see `expression_strengths`.
         irises: colours of the eyes, see `iris_colours`.
     """
 
@@ -41,6 +44,8 @@ class FaceTexture:
     vertex_albedo: Array
     tone: Array
     pose_features: Array
+    folds: Array
+    expressions: Array
     irises: tuple[Array | None, Array | None]
 
 
@@ -64,14 +69,14 @@ def pose_features(face: Face) -> Array:
     return np.array([face.yaw_deg / 20, face.pitch_deg / 20, face.blendshape("jawOpen"), smile, blink], np.float32)
 
 
-def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, features: Array) -> FaceTexture:
+def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, face: Face) -> FaceTexture:
     """Unwrap one picture and remove its shading.
 
     Args:
         image_rgb: (h, w, 3) uint8, the face's surroundings, no larger than the texture.
         points: (478, 3) in its pixels.
         visible: (h, w) visibility of each pixel, 0..1, or nothing if it is not known.
-        features: from `pose_features`.
+        face: the face in the whole picture.
     """
     irises = iris_colours(image_rgb, points)
     points = points[: mesh.VERTEX_COUNT]
@@ -106,7 +111,9 @@ def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, 
         albedo_log=tuple(pyramid),
         vertex_albedo=vertex_albedo,
         tone=shading.harmonics[0].copy(),
-        pose_features=features,
+        pose_features=pose_features(face),
+        folds=measure_folds(albedo),
+        expressions=expression_strengths(face),
         irises=irises,
     )
 
