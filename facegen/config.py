@@ -229,14 +229,14 @@ def override(config: T, settings: Iterable[str]) -> T:
         if not equals:
             raise InputError(f"Expected a setting as key=value, found {setting!r}; write it as {setting}=VALUE.")
         cls: Any = type(config)
-        place, *rest = (part.strip() for part in key.split("."))
-        target, hints, place = data, typing.get_type_hints(cls), _current_name(cls, place)
+        name, *rest = (part.strip() for part in key.split("."))
+        target, hints, name = data, typing.get_type_hints(cls), _current_name(cls, name)
         for part in rest:
-            if not isinstance(target.get(place), dict) or not dataclasses.is_dataclass(hints.get(place)):
-                raise InputError(f"Expected a group of settings at {place!r}, found none; the setting was {setting!r}.")
-            cls = hints[place]
-            target, hints, place = target[place], typing.get_type_hints(cls), _current_name(cls, part)
-        target[place] = _from_text(hints.get(place), text.strip())
+            if not isinstance(target.get(name), dict) or not dataclasses.is_dataclass(hints.get(name)):
+                raise InputError(f"Expected a group of settings at {name!r}, found none; the setting was {setting!r}.")
+            cls = hints[name]
+            target, hints, name = target[name], typing.get_type_hints(cls), _current_name(cls, part)
+        target[name] = _from_text(hints.get(name), text.strip())
     return from_dict(type(config), data)
 
 

@@ -216,7 +216,7 @@ def _by_presence(tracks: list[Track], labels: list[int]) -> list[int]:
     for track, label in zip(tracks, labels, strict=True):
         heights = [float(sample.box_xyxy[3] - sample.box_xyxy[1]) for sample in track.samples]
         presence[label] = presence.get(label, 0.0) + sum(heights)
-    rank = {label: place for place, label in enumerate(sorted(presence, key=lambda label: -presence[label]))}
+    rank = {label: index for index, label in enumerate(sorted(presence, key=lambda label: -presence[label]))}
     return [rank[label] for label in labels]
 
 

@@ -137,10 +137,10 @@ def in_whole_image(matrix: np.ndarray, to_crop: np.ndarray, size_hw: tuple[int, 
     Returns:
         (4, 4) float32.
     """
-    rotation, place = matrix[:3, :3].astype(np.float64), matrix[:3, 3].astype(np.float64)
-    depth = max(-place[2], 1e-3)
+    rotation, translation = matrix[:3, :3].astype(np.float64), matrix[:3, 3].astype(np.float64)
+    depth = max(-translation[2], 1e-3)
     crop_focal = _CROP_PX / 2 / _TAN_HALF_FOV
-    crop_xy = np.array([place[0], -place[1]]) / depth * crop_focal + (_CROP_PX - 1) / 2
+    crop_xy = np.array([translation[0], -translation[1]]) / depth * crop_focal + (_CROP_PX - 1) / 2
     x, y = align.apply(align.invert(to_crop).astype(np.float64), crop_xy)
     crop_per_image = math.hypot(float(to_crop[0, 0]), float(to_crop[1, 0]))
     height, width = size_hw
@@ -150,7 +150,7 @@ def in_whole_image(matrix: np.ndarray, to_crop: np.ndarray, size_hw: tuple[int, 
     cos, sin = math.cos(-roll), math.sin(-roll)
     roll_back = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     result = np.eye(4, dtype=np.float32)
-    result[:3, :3] = roll_back @ _turn_to_axis(place) @ rotation
+    result[:3, :3] = roll_back @ _turn_to_axis(translation) @ rotation
     result[:3, 3] = (
         (x - (width - 1) / 2) * whole_depth / focal,
         -(y - (height - 1) / 2) * whole_depth / focal,
@@ -159,9 +159,9 @@ def in_whole_image(matrix: np.ndarray, to_crop: np.ndarray, size_hw: tuple[int, 
     return result
 
 
-def _turn_to_axis(place: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation that brings the direction of `place` towards the camera's axis, -z, by `_LINE_OF_SIGHT_SHARE`."""
-    direction = place / max(float(np.linalg.norm(place)), 1e-9)
+def _turn_to_axis(translation: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation that brings the direction of `translation` towards the camera's axis, -z, by `_LINE_OF_SIGHT_SHARE`."""
+    direction = translation / max(float(np.linalg.norm(translation)), 1e-9)
     cross = np.cross(direction, [0.0, 0.0, -1.0])
     sine = float(np.linalg.norm(cross))
     angle = math.atan2(sine, -float(direction[2]))

@@ -181,9 +181,9 @@ def _smooth_poses(matrices: np.ndarray, seconds: np.ndarray, strength: float) ->
     u, _, vt = np.linalg.svd(columns.reshape(-1, 3, 3).astype(np.float64))
     result = matrices.copy()
     result[:, :3, :3] = u @ vt
-    place = matrices[:, :3, 3]
-    noise = np.abs(np.median(place[:, 2])) * _PLACE_NOISE
-    result[:, :3, 3] = smooth_signal(place, seconds, LOCAL_SECONDS * strength, noise)
+    translation = matrices[:, :3, 3]
+    noise = np.abs(np.median(translation[:, 2])) * _PLACE_NOISE
+    result[:, :3, 3] = smooth_signal(translation, seconds, LOCAL_SECONDS * strength, noise)
     return result
 
 

@@ -82,15 +82,15 @@ def _others(records: Sequence[FaceRecord], limit: float) -> tuple[list[FaceRecor
     vectors = cluster.embeddings_of(records)
     labels = cluster.people(vectors, limit)
     centre = np.nanmean(vectors[labels == 0], axis=0)
-    others = [int(place) for place in np.flatnonzero(labels != 0) if np.isfinite(vectors[place]).all()]
+    others = [int(index) for index in np.flatnonzero(labels != 0) if np.isfinite(vectors[index]).all()]
     return [records[p] for p in others], "other-person", [float(np.linalg.norm(vectors[p] - centre)) for p in others]
 
 
 def _above(
     records: Sequence[FaceRecord], reason: str, values: Sequence[float], limit: float
 ) -> tuple[list[FaceRecord], str, list[float]]:
-    places = [place for place, value in enumerate(values) if value > limit]
-    return [records[p] for p in places], reason, [values[p] for p in places]
+    indices = [index for index, value in enumerate(values) if value > limit]
+    return [records[p] for p in indices], reason, [values[p] for p in indices]
 
 
 def _doubles(records: Sequence[FaceRecord], bits: int) -> tuple[list[FaceRecord], str, list[float]]:
@@ -99,15 +99,15 @@ def _doubles(records: Sequence[FaceRecord], bits: int) -> tuple[list[FaceRecord]
     order = np.argsort([-record.sharpness for record in records], kind="stable")
     kept = np.zeros((len(records), 64), np.float32)
     count, doubles, values = 0, [], []
-    for place in order:
-        if not records[place].phash:
+    for index in order:
+        if not records[index].phash:
             continue
-        own = hashes[place]
+        own = hashes[index]
         # bits that differ: ones of the one and not of the other, either way
         apart = own.sum() + kept[:count].sum(1) - 2 * kept[:count] @ own if count else np.array([64.0])
         nearest = float(apart.min())
         if nearest <= bits:
-            doubles.append(int(place))
+            doubles.append(int(index))
             values.append(nearest)
         else:
             kept[count] = own

@@ -49,18 +49,18 @@ def split_jpeg(data: bytes, where: str) -> tuple[bytes, bytes | None]:
     """
     if data[:2] != b"\xff\xd8":
         raise InputError(f"Expected a JPEG file in {where}, found another kind; save it again as JPEG.")
-    kept, found, place = [data[:2]], None, 2
-    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
-        length = struct.unpack(">H", data[place + 2 : place + 4])[0]
-        segment = data[place : place + 2 + length]
-        if data[place + 1] == _APP15 and found is None:
+    kept, found, offset = [data[:2]], None, 2
+    while offset + 4 <= len(data) and data[offset] == 0xFF and data[offset + 1] != 0xDA:
+        length = struct.unpack(">H", data[offset + 2 : offset + 4])[0]
+        segment = data[offset : offset + 2 + length]
+        if data[offset + 1] == _APP15 and found is None:
             found = segment[4:]
         else:
             kept.append(segment)
-        place += 2 + length
-    if place >= len(data):
+        offset += 2 + length
+    if offset >= len(data):
         raise InputError(f"Expected a whole JPEG file in {where}, found it cut off; copy it again.")
-    return b"".join([*kept, data[place:]]), found
+    return b"".join([*kept, data[offset:]]), found
 
 
 def read_jpeg(data: bytes, name: str, where: str) -> DflFace:
@@ -211,9 +211,9 @@ def jpeg_of(faceset: Faceset, record: FaceRecord) -> tuple[bytes, dict[str, Any]
         segment = pickled.dumps(data)
     plain, _ = split_jpeg(raw, record.file_name)
     # after APP0, where the file has one: readers expect that first
-    place = 2 + 2 + struct.unpack(">H", plain[4:6])[0] if plain[2:4] == b"\xff\xe0" else 2
+    offset = 2 + 2 + struct.unpack(">H", plain[4:6])[0] if plain[2:4] == b"\xff\xe0" else 2
     marked = b"\xff\xef" + struct.pack(">H", len(segment) + 2) + segment
-    return plain[:place] + marked + plain[place:], data
+    return plain[:offset] + marked + plain[offset:], data
 
 
 def export_jpegs(faceset: Faceset, output: Path, on_progress: OnProgress | None = None) -> int:

@@ -237,10 +237,10 @@ def export_fsa(faceset: Faceset, output: Path) -> list[Path]:
             thumb = cv2.imencode(".jpg", small)[1].reshape(-1)
             entry["faces"].append({**_alignment(faceset, record), "thumb": thumb})
         content = {"__meta__": {"version": _VERSION}, "__data__": frames}
-        place = (
+        path = (
             output if len(by_source) == 1 else output.with_name(f"{output.stem}_{Path(source).stem or 'pictures'}.fsa")
         )
-        with atomic_output(place) as temporary:
+        with atomic_output(path) as temporary:
             temporary.write_bytes(zlib.compress(pickled.dumps(content)))
-        made.append(place)
+        made.append(path)
     return made

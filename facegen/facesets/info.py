@@ -124,8 +124,8 @@ def _heat(pen: ImageDraw.ImageDraw, info: FacesetInfo, box: tuple[int, int, int,
     for row, pitch in enumerate((PITCH_EDGES[:-1] + 5)[::-1]):
         pen.text((x0 - 8, y0 + (row + 0.5) * cell_h), f"{pitch:+d}" if pitch else "0", _FAINT, _font(12), anchor="rm")
     for column, yaw in enumerate(YAW_EDGES[:-1] + 5):
-        place = (x0 + (column + 0.5) * cell_w, y0 + height + 10)
-        pen.text(place, f"{yaw:+d}" if yaw else "0", _FAINT, _font(12), anchor="mm")
+        position = (x0 + (column + 0.5) * cell_w, y0 + height + 10)
+        pen.text(position, f"{yaw:+d}" if yaw else "0", _FAINT, _font(12), anchor="mm")
     pen.text((x0 + width / 2, y0 + height + 30), "yaw: image's left to right", _FAINT, _font(13), anchor="mm")
     pen.text((x0 - 50, y0 - 2), "up", _FAINT, _font(13))
     pen.text((x0 - 50, y0 + height - 14), "down", _FAINT, _font(13))
@@ -176,10 +176,10 @@ def sheet(faceset: Faceset, count: int = 24, side: int = 128, columns: int = 8) 
     """(H, W, 3) uint8 RGB contact sheet of faces taken evenly over the order; masks are drawn in where there are any."""
     from facegen.facesets.mask import overlay
 
-    places = np.unique(np.linspace(0, len(faceset) - 1, min(count, len(faceset))).round().astype(int))
+    indices = np.unique(np.linspace(0, len(faceset) - 1, min(count, len(faceset))).round().astype(int))
     tiles = []
-    for place in places:
-        record = faceset.records[place]
+    for index in indices:
+        record = faceset.records[index]
         image, mask = faceset.picture(record), faceset.mask(record)
         tiles.append(resize_picture(overlay(image, mask) if mask is not None else image, side))
     blank = np.full((side, side, 3), 255, np.uint8)

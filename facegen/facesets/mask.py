@@ -107,12 +107,12 @@ def _mask_function(kind: str) -> tuple[Callable[[FaceRecord, np.ndarray], np.nda
         return lambda record, image_rgb: hull_mask(record, image_rgb.shape[0]), kind
     if kind == "parser":
         return parse_mask, kind
-    name, _, place = kind.partition(":")
-    if name != TRAINED or not place:
+    name, _, path = kind.partition(":")
+    if name != TRAINED or not path:
         raise InputError(f"Expected masks by {', '.join(KINDS)} or trained:RUN, found {kind!r}; choose one of these.")
     from facegen.facesets.mask_task import TrainedMask
 
-    return TrainedMask(Path(place)), TRAINED
+    return TrainedMask(Path(path)), TRAINED
 
 
 def set_drawn_mask(faceset: Faceset, record: FaceRecord, mask: np.ndarray) -> Faceset:

@@ -199,9 +199,9 @@ class _Machine:
 
     def since_mark(self) -> list[Any]:
         """Takes everything above the topmost mark, and the mark."""
-        place = next(i for i in range(len(self.stack) - 1, -1, -1) if isinstance(self.stack[i], _Mark))
-        items = self.stack[place + 1 :]
-        del self.stack[place:]
+        mark = next(i for i in range(len(self.stack) - 1, -1, -1) if isinstance(self.stack[i], _Mark))
+        items = self.stack[mark + 1 :]
+        del self.stack[mark:]
         return items
 
     def push_named(self, text: str) -> None:

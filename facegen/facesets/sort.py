@@ -39,8 +39,8 @@ def _by(value: Callable[[FaceRecord], float], *, is_rising: bool = False) -> Cal
     return order
 
 
-def _make_order(records: Sequence[FaceRecord], values: np.ndarray, places: np.ndarray) -> Order:
-    return Order(records=tuple(records[p] for p in places), values=tuple(float(values[p]) for p in places))
+def _make_order(records: Sequence[FaceRecord], values: np.ndarray, indices: np.ndarray) -> Order:
+    return Order(records=tuple(records[p] for p in indices), values=tuple(float(values[p]) for p in indices))
 
 
 def _by_name(faceset: Faceset, _count: int, _on_progress: OnProgress | None) -> Order:
@@ -108,23 +108,23 @@ def _features(
 def _chain_nearest(faceset: Faceset, features: np.ndarray) -> Order:
     """A walk through all features that always steps to the nearest one left."""
     left = np.arange(len(features))
-    place = int(np.linalg.norm(features - features.mean(0), axis=1).argmin())
+    index = int(np.linalg.norm(features - features.mean(0), axis=1).argmin())
     walk, gaps = [], []
     rest, squares = features.copy(), (features * features).sum(1)
     gap = 0.0
     while True:
-        walk.append(int(left[place]))
+        walk.append(int(left[index]))
         gaps.append(gap)
-        here = rest[place].copy()
+        here = rest[index].copy()
         # the last one takes the place of the one that goes, so that nothing is shifted
         for array in (left, rest, squares):
-            array[place] = array[-1]
+            array[index] = array[-1]
         left, rest, squares = left[:-1], rest[:-1], squares[:-1]
         if not len(left):
             break
         apart = squares - 2 * (rest @ here)
-        place = int(apart.argmin())
-        gap = float(np.sqrt(max(0.0, apart[place] + here @ here)))
+        index = int(apart.argmin())
+        gap = float(np.sqrt(max(0.0, apart[index] + here @ here)))
     return Order(records=tuple(faceset.records[p] for p in walk), values=tuple(gaps))
 
 
@@ -156,27 +156,27 @@ def _final(faceset: Faceset, count: int, on_progress: OnProgress | None) -> Orde
     while len(kept) < count:
         row = [queue[rank] for queue in queues if rank < len(queue)]
         # where not all fit any more, the sharper ones do
-        row = sorted(row, key=lambda place: -records[place].sharpness)[: count - len(kept)]
+        row = sorted(row, key=lambda index: -records[index].sharpness)[: count - len(kept)]
         kept += row
         rank += 1
     chosen = set(kept)
     return Order(
-        records=tuple(records[place] for place in sorted(chosen, key=lambda p: (bins[p], records[p].pitch_deg))),
-        dropped=tuple(record for place, record in enumerate(records) if place not in chosen),
+        records=tuple(records[index] for index in sorted(chosen, key=lambda p: (bins[p], records[p].pitch_deg))),
+        dropped=tuple(record for index, record in enumerate(records) if index not in chosen),
     )
 
 
-def _best_first(records: Sequence[FaceRecord], places: np.ndarray, histograms: np.ndarray) -> list[int]:
+def _best_first(records: Sequence[FaceRecord], indices: np.ndarray, histograms: np.ndarray) -> list[int]:
     """The faces of one bin of yaw: pitches in turn, the sharpest of each first, strange colours before usual ones."""
-    if not len(places):
+    if not len(indices):
         return []
-    distances = _mean_distances(histograms[places])
-    sharp = np.array([records[place].sharpness for place in places])
+    distances = _mean_distances(histograms[indices])
+    sharp = np.array([records[index].sharpness for index in indices])
     # sharpness decides; strangeness moves a face by at most a tenth
     scores = sharp * (1 + 0.1 * distances / max(float(distances.max()), 1e-9))
     by_pitch: dict[int, list[int]] = {}
     for index in np.argsort(-scores, kind="stable"):
-        by_pitch.setdefault(round(records[places[index]].pitch_deg / 4), []).append(int(places[index]))
+        by_pitch.setdefault(round(records[indices[index]].pitch_deg / 4), []).append(int(indices[index]))
     groups = sorted(by_pitch.values(), key=len)
     longest = max(map(len, groups))
     return [group[rank] for rank in range(longest) for group in groups if rank < len(group)]

@@ -288,7 +288,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(described)}
         marked = provenance.mark_picture(picture)
         provenance.write_signed(
-            path, _claims(request), lambda place: media.write_picture(place, marked, metadata=metadata)
+            path, _claims(request), lambda temporary: media.write_picture(temporary, marked, metadata=metadata)
         )
         return path
 
@@ -312,8 +312,8 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         provenance.write_signed(
             path,
             _claims(request),
-            lambda place: media.write_video(
-                place, frames, info, encode=request.encode, metadata={"comment": provenance.NOTICE}
+            lambda temporary: media.write_video(
+                temporary, frames, info, encode=request.encode, metadata={"comment": provenance.NOTICE}
             ),
         )
         return path

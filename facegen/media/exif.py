@@ -1,4 +1,4 @@
-"""EXIF of a photograph: date and camera are kept, the place only where that is asked for, all else is left out.
+"""EXIF of a photograph: date and camera are kept, the position only where that is asked for, all else is left out.
 
 Left out are, above all, the thumbnail, which shows the face as it was, and the maker's notes, serial numbers and names of
 owners, which no reader of the result needs.
@@ -26,14 +26,14 @@ _KEPT = frozenset(
 
 
 def read_exif(image: Image.Image) -> Mapping[int, Any]:
-    """Date, camera and place of an open picture by tag; the two nested directories as mappings under their own tags."""
+    """Date, camera and position of an open picture by tag; the two nested directories as mappings under their own tags."""
     try:
         exif = image.getexif()
         kept = _select(exif, _KEPT)
         if details := _select(exif.get_ifd(_DETAILS), _KEPT):
             kept[_DETAILS] = details
-        if place := dict(exif.get_ifd(_PLACE)):
-            kept[_PLACE] = place
+        if position := dict(exif.get_ifd(_PLACE)):
+            kept[_PLACE] = position
     except (OSError, ValueError, SyntaxError, TypeError, KeyError):
         # broken EXIF is common and harmless
         return {}
@@ -41,7 +41,7 @@ def read_exif(image: Image.Image) -> Mapping[int, Any]:
 
 
 def make_exif(tags: Mapping[int, Any], *, keep_position: bool) -> tuple[Image.Exif, tuple[str, ...]]:
-    """EXIF to write, upright, from the tags of `read_exif`; and a notice where the place is left out."""
+    """EXIF to write, upright, from the tags of `read_exif`; and a notice where the position is left out."""
     exif, notices = Image.Exif(), []
     for tag, value in tags.items():
         if tag == _PLACE and not keep_position:

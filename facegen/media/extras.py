@@ -69,9 +69,9 @@ def copy_extras(
 
 
 def _time_code(source: InputContainer, picture: VideoStream) -> str:
-    places = [picture.metadata, *(stream.metadata for stream in source.streams.data), source.metadata]
-    tags = ({key.lower(): value for key, value in place.items()} for place in places)
-    return next((place["timecode"] for place in tags if "timecode" in place), "")
+    holders = [picture.metadata, *(stream.metadata for stream in source.streams.data), source.metadata]
+    tags = ({key.lower(): value for key, value in holder.items()} for holder in holders)
+    return next((holder["timecode"] for holder in tags if "timecode" in holder), "")
 
 
 def shift_time_code(code: str, seconds: Fraction, frame_rate: Fraction) -> str:

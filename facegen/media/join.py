@@ -231,8 +231,8 @@ def join_segments(
         if sound_from is not None:
             source = stack.enter_context(open_input(sound_from, "a file with sound"))
             tags = {k: v for k, v in source.metadata.items() if k not in _FILE_TAGS}
-            if not keep_position and (places := [key for key in tags if _is_position(key)]):
-                tags = {k: v for k, v in tags.items() if k not in places}
+            if not keep_position and (positions := [key for key in tags if _is_position(key)]):
+                tags = {k: v for k, v in tags.items() if k not in positions}
                 notices.append(POSITION_NOTICE)
             container.metadata.update(tags)
             container.set_chapters(excerpt_chapters(source, excerpt))

@@ -138,8 +138,8 @@ def _decode(
             if tick < times[0]:
                 continue
             # frames that could not be decoded leave out their index
-            place = bisect.bisect_left(times, tick, index)
-            index = place if place < len(times) and times[place] == tick else index
+            nearest = bisect.bisect_left(times, tick, index)
+            index = nearest if nearest < len(times) and times[nearest] == tick else index
             if end_seconds is not None and tick * clock.time_base + _SLACK >= end_seconds:
                 break
             if index >= target and (index - target) % every == 0:

@@ -51,5 +51,5 @@ def pretrained_folder() -> Path:
     """
     from facegen import hub
 
-    places = [Path(hub.fetch(weight)) for weight in AUTOENCODER]
-    return places[0].parent
+    paths = [Path(hub.fetch(weight)) for weight in AUTOENCODER]
+    return paths[0].parent

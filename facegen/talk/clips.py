@@ -87,8 +87,8 @@ def analyse_video(
         ).save(temporary)
 
     key = (file_fingerprint(path), VERSION, bool(smoothing), *info.conversions)
-    place = CLIP_ANALYSES.path(*key, suffix=".npz")
-    return ClipAnalysis.load(CLIP_ANALYSES.get(place, make))
+    path = CLIP_ANALYSES.path(*key, suffix=".npz")
+    return ClipAnalysis.load(CLIP_ANALYSES.get(path, make))
 
 
 def track_mouth(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.ndarray]:

@@ -82,9 +82,9 @@ class FaceParser:
         for start in range(0, len(crops_rgb), AT_ONCE):
             probabilities = self._network(np.ascontiguousarray(crops_rgb[start : start + AT_ONCE]))
             for number, picture in enumerate(probabilities, start):
-                for place, group in enumerate(groups):
+                for index, group in enumerate(groups):
                     # probabilities are enlarged, not logits, so that borders stay smooth
-                    cv2.resize(picture[list(group)].sum(0), (SIZE, SIZE), dst=found[number, place])
+                    cv2.resize(picture[list(group)].sum(0), (SIZE, SIZE), dst=found[number, index])
         return found
 
 

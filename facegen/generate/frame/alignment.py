@@ -81,10 +81,10 @@ def parse_aligned(analyser: FaceAnalyser, pictures: list[np.ndarray], faces: lis
     crops = np.stack([align.warp(p, m, PARSE_SIZE) for p, m in zip(pictures, matrices, strict=True)])
     found = analyser.parser.parse(crops).astype(np.float32)
     maps = np.empty((len(pictures), SIZE, SIZE, found.shape[1]), np.float16)
-    for place, (probabilities, matrix) in enumerate(zip(found, matrices, strict=True)):
+    for index, (probabilities, matrix) in enumerate(zip(found, matrices, strict=True)):
         stacked = np.ascontiguousarray(probabilities.transpose(1, 2, 0))
         back = align.invert(matrix)
         for first in range(0, stacked.shape[2], 4):  # OpenCV warps up to four channels at once
             part = cv2.warpAffine(stacked[:, :, first : first + 4], back, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE)
-            maps[place, :, :, first : first + 4] = part.reshape(SIZE, SIZE, -1)
+            maps[index, :, :, first : first + 4] = part.reshape(SIZE, SIZE, -1)
     return maps

@@ -196,8 +196,8 @@ def _border_points() -> np.ndarray:
 
 @functools.cache
 def _grid(size: int) -> np.ndarray:
-    places = (np.arange(size) + 0.5) * (SIZE / size) - 0.5
-    x, y = np.meshgrid(places, places)
+    centres = (np.arange(size) + 0.5) * (SIZE / size) - 0.5
+    x, y = np.meshgrid(centres, centres)
     return np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
 
 

@@ -17,9 +17,9 @@ OUTLINE_CM = 0.7
 """How far the outline may go; a vertex inside may go as much further as it is away from it."""
 
 _GAPS = tuple(
-    (ring[place], ring[-place % len(ring)])
+    (ring[index], ring[-index % len(ring)])
     for ring, corner in ((mesh.LIPS_INNER, 10), (mesh.EYE_LEFT, 8), (mesh.EYE_RIGHT, 8))
-    for place in range(1, corner)
+    for index in range(1, corner)
 )
 """Vertices that face each other across an opening."""
 
