@@ -1,34 +1,67 @@
-"""The process that works on a run: `python -m facegen.worker FOLDER` reads its request, runs the job, keeps the result."""
+"""The process that works on a run: `python -m facegen.worker FOLDER` reads its request, runs the job, keeps the result.
+
+`python -m facegen.worker --spare` loads models and waits until it is told the folder (`facegen/jobs/spare.py`).
+"""
 
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from facegen.errors import Cancelled, FacegenError
 from facegen.system import STOP_SIGNALS
 
+if TYPE_CHECKING:
+    from facegen.jobs.pipeline import Models
+
 
 def main() -> None:
-    """Run the request of the folder that is named on the command line."""
-    from facegen.catalog import find_job
-    from facegen.config import to_dict
+    """Run the request of the folder that is named on the command line, or by whoever keeps this process waiting."""
     from facegen.device import keep_memory_flat
-    from facegen.jobs import Run
+    from facegen.jobs.pipeline import Models
+    from facegen.jobs.spare import ARGUMENT
 
     keep_memory_flat()
     with exit_codes():
-        run = Run.open(sys.argv[1])
-        try:
-            job = find_job(run.record().kind)
-            request = job.read_request(run)
-            pipeline = job.load_pipeline()()
-        except FacegenError as error:
-            run.fail(str(error))
-            raise
-        print(json.dumps(to_dict(pipeline(request, run)), ensure_ascii=False))
+        models = Models()
+        _work(_wait(models) if sys.argv[1] == ARGUMENT else Path(sys.argv[1]), models)
+
+
+def _work(folder: Path, models: "Models") -> None:
+    from facegen.catalog import find_job
+    from facegen.config import to_dict
+    from facegen.jobs import Run
+
+    run = Run.open(folder)
+    try:
+        job = find_job(run.record().kind)
+        request = job.read_request(run)
+        pipeline = models.pipeline(job)
+    except FacegenError as error:
+        run.fail(str(error))
+        raise
+    print(json.dumps(to_dict(pipeline(request, run)), ensure_ascii=False))
+
+
+def _wait(models: "Models") -> Path:
+    """Load what is asked for until a run is named."""
+    import torch  # noqa: F401  # takes longest, and every job needs it
+
+    from facegen.catalog import find_job
+    from facegen.config import from_dict
+    from facegen.jobs.run import WORKER
+    from facegen.jobs.spare import wait_for_run
+
+    def load(name: str, request: Mapping[str, Any]) -> None:
+        with suppress(FacegenError):  # a run that cannot load them says it
+            job = find_job(name)
+            models.pipeline(job).warm_up(from_dict(job.request, request))
+
+    return wait_for_run(load, WORKER)
 
 
 @contextmanager

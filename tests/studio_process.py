@@ -37,8 +37,9 @@ def studio_process(home: Path, *flags: str) -> Iterator[StudioProcess]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
-        for left in psutil.process_iter(["cmdline"]):
-            if any(str(home) in word for word in left.info["cmdline"] or ()):
+        for left in psutil.process_iter(["cmdline", "environ"]):
+            is_worker = "facegen.worker" in (left.info["cmdline"] or ())
+            if is_worker and (left.info["environ"] or {}).get("FACEGEN_HOME") == str(home):
                 left.kill()
 
 

@@ -56,6 +56,11 @@ class ExtractPipeline(Pipeline[ExtractRequest, ExtractResult]):
 
     job = EXTRACT
 
+    def warm_up(self, request: ExtractRequest) -> None:
+        """Load the models by a look at the first picture."""
+        image, analyser = media.read_picture(request.inputs[0]), self.models.get(FaceAnalyser)
+        analyser.embed(image, analyser.detect(image, 1))
+
     def work(self, request: ExtractRequest, run: Run | None, progress: Progress) -> ExtractResult:
         """Cut the faces out."""
         result = extract(

@@ -104,9 +104,9 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
 
         return Directions.load()
 
-    def warm_up(self) -> None:
-        """Loads the models that the first picture needs."""
-        self.draw(self.sample([0]), Sliders())
+    def warm_up(self, request: GenerateRequest) -> None:
+        """Load the models by drawing the first picture."""
+        self.draw(self.sample([request.options.seed]), request.sliders)
 
     def sample(self, seeds: Sequence[int], temperature: float = 0.8) -> Latents:
         """Samples new faces (`FaceGenerator.sample`)."""

@@ -115,6 +115,9 @@ class Pipeline(ABC, Generic[Q, R]):
             result = self.work(request, run, progress)
         return replace(result, notices=(*result.notices, *usage.notices)) if usage.notices else result
 
+    def warm_up(self, request: Q) -> None:
+        """Load the models that a request needs, by doing what is quick of it; what it takes to make them ready stays loaded."""
+
     @abstractmethod
     def work(self, request: Q, run: Run | None, progress: Progress) -> R:
         """Do the job.

@@ -8,6 +8,7 @@ from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs.folder import REQUEST
 from facegen.jobs.process import is_waiting, locked
 from facegen.jobs.run import Run, runs_home
+from facegen.jobs.spare import SpareWorker
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
@@ -37,12 +38,17 @@ def find_run(name: str, root: Path | None = None) -> Run:
     return Run((root / name).absolute())
 
 
-def start_queued(root: Path | None = None, *, at_once: int = 1) -> Run | None:
+def start_queued(root: Path | None = None, *, at_once: int = 1, spare: SpareWorker | None = None) -> Run | None:
     """Start the run that waits longest if fewer than `at_once` are running in `root`; whoever watches the runs calls this now and then.
 
     Several watchers may do so at once: one of them starts the run. Runs that were not enqueued are left alone; one that
     cannot be started has failed, with the reason, and the next has its turn. Where not even that can be written, as the
     disk is full, all go on waiting.
+
+    Args:
+        root: the folder of all runs.
+        at_once: how many may work at the same time.
+        spare: whose waiting process is used where one waits.
 
     Returns:
         The run that was started, or None.
@@ -60,7 +66,7 @@ def start_queued(root: Path | None = None, *, at_once: int = 1) -> Run | None:
         waiting = [(status.updated, run.name, run) for run, status in standing if is_waiting(status)]
         for _, _, run in sorted(waiting, key=lambda item: item[:2]):
             try:
-                run.start()
+                run.start(spare)
             except FacegenError as error:
                 with suppress(ResourceError):
                     run.fail(str(error))

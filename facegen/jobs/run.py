@@ -20,6 +20,7 @@ from facegen.errors import Cancelled, FacegenError, InputError, ResourceError
 from facegen.jobs.folder import LOCK, RunFolder, RunRecord
 from facegen.jobs.process import RunStatus, State, created_at, is_alive, is_waiting, launch, locked, stop
 from facegen.jobs.progress import Pace
+from facegen.jobs.spare import SpareWorker
 from facegen.system import process_group
 
 DIED = "The process ended without a word (killed, out of memory, or the machine restarted); resume goes on from there."
@@ -115,15 +116,18 @@ class Run(RunFolder):
         if not is_waiting(self._read_status()):
             self._change(lambda old: RunStatus(state="queued", progress=old.progress, text=_WAITS, is_enqueued=True))
 
-    def start(self) -> None:
+    def start(self, spare: SpareWorker | None = None) -> None:
         """Run the request now, as a process of its own that outlives this one.
+
+        Args:
+            spare: whose waiting process works on it, where one waits.
 
         Raises:
             InputError: the run is already running, is damaged, or an earlier facegen began it.
             ResourceError: the program cannot be started.
         """
         self._check_startable()
-        self._launch((*WORKER, str(self.path)))
+        self._launch(spare)
 
     def resume(self) -> None:
         """Run the request again after a crash, a cancel or a restart; the job itself goes on from its journal.
@@ -285,14 +289,15 @@ class Run(RunFolder):
         if figures or now - self._stats_written >= STATS_SECONDS:
             self.log_stats(progress=progress, rate=rate, eta_seconds=eta, **figures)
 
-    def _launch(self, argv: tuple[str, ...]) -> None:
+    def _launch(self, spare: SpareWorker | None) -> None:
         with self.lock():
             self._cancel_path.unlink(missing_ok=True)
         # The status is held until the process is on record, so that the process's own first word comes after ours.
         with locked(self.path / ".status.lock"):
             before = self._read_status()
             self._write_status(before)  # a full disk is met before there is a process
-            process = launch(argv, self.path / "log.txt")
+            waiting = spare.take(self.path) if spare is not None else None
+            process = waiting or launch((*WORKER, str(self.path)), self.path / "log.txt")
             started = RunStatus(
                 state="running",
                 progress=before.progress,

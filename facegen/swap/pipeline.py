@@ -78,6 +78,10 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
                 request.output, picture_from=request.target, sound_from=request.target, encode=request.options
             )
 
+    def warm_up(self, request: SwapRequest) -> None:
+        """Load the models by a preview."""
+        self.preview(request, frame_index=0)
+
     def work(self, request: SwapRequest, run: Run | None, progress: Progress) -> SwapResult:
         """Swap a picture or a clip, or write its patches."""
         assert run is not None

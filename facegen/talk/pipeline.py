@@ -66,6 +66,10 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
         frame = clip.frame(index, None if background is None else media.read_frame_at(background, index=index))
         return frame.image_rgb
 
+    def warm_up(self, request: TalkRequest) -> None:
+        """Load the models by a preview."""
+        self.preview(request, 0.0)
+
     def work(self, request: TalkRequest, run: Run | None, progress: Progress) -> TalkResult:
         """Make a talk, or go on with one that was cut off."""
         assert run is not None

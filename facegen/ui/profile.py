@@ -41,6 +41,8 @@ class Profile:
     """Runs of everybody that wait or work."""
     runs_per_visitor: int = field(default=0, metadata={"min": 0, "max": 100_000})
     """Runs of one visitor that wait or work."""
+    spare_worker: bool = True
+    """Whether a process waits for the next run with its models loaded (about 1 GB), so that a short run begins at once."""
     keep_hours: float = _limit(0.0)
     """How long the ended runs of visitors are kept, with their files."""
     tabs: tuple[str, ...] = TABS

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import numpy as np
-
 from facegen.catalog import find_job
 from facegen.config import home
 from facegen.errors import FacegenError, InputError
@@ -31,10 +29,13 @@ from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from facegen.jobs.files import Role, map_paths, paths
 from facegen.jobs.pipeline import Models
+from facegen.jobs.run import WORKER
+from facegen.jobs.spare import SpareWorker
 from facegen.swap.jobs import SWAP
 from facegen.system import link_or_copy
 from facegen.ui.examples import FILES, Examples
 from facegen.ui.profile import Profile, check_load, check_size
+from facegen.ui.warm_up import FIRST, usual_request
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
@@ -83,6 +84,7 @@ class Services:
         self.examples = Examples(self.folder / "examples")
         self.models = Models()
         """What the studio keeps loaded for previews and slider faces; it holds nothing of a visitor."""
+        self._spare = SpareWorker(WORKER)
         self._closing = threading.Event()
         self._next_deletion = 0.0
         self._begun: list[_Begun] = []
@@ -97,12 +99,21 @@ class Services:
     def _keep_queue(self) -> None:
         while not self._closing.wait(_QUEUE_SECONDS):
             try:
-                start_queued(at_once=self.settings.runs_at_once)
+                self.start_next()
+                self._keep_spare()
                 self._delete_old()
             except FacegenError:
                 continue  # a full disk: those that wait go on waiting
             except Exception:
                 traceback.print_exc()  # a bug is to be seen, and must not end the turns of all others
+
+    def _keep_spare(self) -> None:
+        """Keep a process waiting for the next run, unless it would take the time of the one that works."""
+        if not self.settings.spare_worker or self._spare.is_waiting():
+            return
+        active = [status for status in (run.status() for run in list_runs()) if status.is_active]
+        if not active or any(status.state == "queued" for status in active):
+            self._spare.keep()
 
     def _delete_old(self) -> None:
         """Delete the runs of visitors that ended longer ago than the profile keeps them."""
@@ -180,7 +191,7 @@ class Services:
 
     def start_next(self) -> None:
         """Start the run that waits longest now, if nothing else is running."""
-        start_queued(at_once=self.settings.runs_at_once)
+        start_queued(at_once=self.settings.runs_at_once, spare=self._spare)
 
     def resume(self, run: Run) -> None:
         """Let a run that was cut off wait for its turn again, after those that wait already.
@@ -207,6 +218,7 @@ class Services:
     def close(self) -> None:
         """Stop serving; runs go on."""
         self._closing.set()
+        self._spare.close()
 
     # -- visitors ----------------------------------------------------------------------------------------------------
 
@@ -286,10 +298,15 @@ class Services:
         pipeline = self.models.pipeline(SWAP)
         return cast("SwapPipeline", pipeline)
 
+    def open_tab(self, tab: str) -> None:
+        """Have the next worker load what a tab's runs need; a page calls this when the tab is seen."""
+        if usual := usual_request(tab):
+            self._spare.prepare(*usual)
+
     def warm_up(self) -> None:
-        """Load what the first preview needs, in the background; a page calls this when a target is chosen."""
+        """Load what previews of swaps need, in the background; a page calls this when it is there or a target is chosen."""
         if not self.models.is_loaded(SWAP.name):
             threading.Thread(target=self._load, name="studio-warm-up", daemon=True).start()
 
     def _load(self) -> None:
-        self.pipeline().analyser.detect(np.zeros((64, 64, 3), np.uint8))
+        self.pipeline().warm_up(FIRST)

@@ -57,15 +57,21 @@ def _page(services: Services) -> gr.Blocks:
             with gr.Tab("Verify", id="verify", visible=is_there["verify"]) as verify_tab:
                 verify.build(services, verify_tab)
         timers = [faceset_timer, train_timer, runs_timer]
-        tabs.select(_only_when_seen, None, timers, show_progress="hidden", api_visibility="private")
+
+        def open_tab(event: gr.SelectData) -> list[gr.Timer]:
+            services.open_tab(event.value)
+            return [gr.Timer(active=event.value == label) for label in ("Faceset", "Train", "Runs")]
+
+        def warm_up() -> None:
+            services.open_tab("Swap")
+            services.warm_up()
+            faces.warm_up()
+
+        tabs.select(open_tab, None, timers, show_progress="hidden", api_visibility="private")
         endpoints.build(services, visitor)
         # once the page is there: at the start of the studio it would delay it
-        studio.load(faces.warm_up, None, None, show_progress="hidden", api_visibility="private")
+        studio.load(warm_up, None, None, show_progress="hidden", api_visibility="private")
     return studio
-
-
-def _only_when_seen(event: gr.SelectData) -> list[gr.Timer]:
-    return [gr.Timer(active=event.value == label) for label in ("Faceset", "Train", "Runs")]
 
 
 def launch(

@@ -94,7 +94,7 @@ def test_a_visitor_has_a_share_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_several_runs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
-    monkeypatch.setattr(Run, "start", lambda run: started.append(run.name))
+    monkeypatch.setattr(Run, "start", lambda run, spare: started.append(run.name))
     for _ in range(2):
         Run.create("swap", {}).enqueue()
     running = Run.create("swap", {})

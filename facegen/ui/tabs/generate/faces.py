@@ -136,7 +136,8 @@ class FaceDesk:
         from facegen.generate.weights import generator_available
 
         if not self._models.is_loaded(GENERATE.name) and generator_available():
-            threading.Thread(target=lambda: self.pipeline.warm_up(), name="studio-faces", daemon=True).start()
+            request = GenerateRequest(output="")
+            threading.Thread(target=lambda: self.pipeline.warm_up(request), name="studio-faces", daemon=True).start()
 
     def _make(self, seed: int, temperature: float, retouch: bool, changes: Changes) -> "Latents":
         latents = self._apply(self.pipeline.sample([seed], temperature), temperature, changes)
