@@ -175,3 +175,18 @@ def test_a_mask_is_taken_over_only_where_the_face_is_still(engine: MeshEngine, a
     assert np.abs(between - mean).max() <= 1
     sudden = engine.smooth(window, 0, SwapOptions(temporal_smoothing=0)).visibility
     np.testing.assert_array_equal(sudden, first.statistics.visibility)
+
+
+def test_shine_on_the_source_s_lips_stays_no_white_patch(engine: MeshEngine, astronaut: Shown, admiral: Shown) -> None:
+    image, face = astronaut
+    shiny = image.copy()
+    x, y = face.points478[17, :2]
+    cv2.circle(shiny, (round(x), round(y) - 3), 4, (255, 250, 245), -1)
+    plain_patch, shiny_patch = (swapped(engine, (picture, face), admiral) for picture in (image, shiny))
+    lower_lip = admiral[1].points478[17, :2] - [plain_patch.x, plain_patch.y]
+    x0, y0 = (lower_lip - [12, 14]).astype(int)
+    brighter = (
+        shiny_patch.image_rgb[y0 : y0 + 20, x0 : x0 + 24].astype(int)
+        - plain_patch.image_rgb[y0 : y0 + 20, x0 : x0 + 24]
+    )
+    assert 0 < brighter.max() < 45, "the spot was 100 levels brighter than the lip"

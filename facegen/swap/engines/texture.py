@@ -22,6 +22,8 @@ OPEN_MOUTH, LIP_EDGE_PX = 0.02, 2
 COVERED, COVERED_REACH = (0.22, 0.4), 0.08
 """How much darker than skin, log, something is that begins to count, and counts fully, as covering it; and how far around
 it is left out, as a share of the texture's side."""
+LIP_SHINE = 0.25
+"""How far anything on the lips may be brighter than they are, log."""
 PLAIN_SKIN = 120.0
 """Skin darker than this, 0..255, has more contrast in the logarithm than lighter light would show."""
 
@@ -101,6 +103,7 @@ def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, 
     albedo = light.to_log(picture) - shading_log
     weight = weight * (1 - _covered(albedo, weight))
     albedo = _flatten_shading(albedo, weight, shading.harmonics[0])
+    albedo = _flatten_lips(albedo, weight)
     albedo = _inpaint(albedo, weight, inside)
     pyramid = [albedo]
     while pyramid[-1].shape[0] > TEXTURE_SIZE // 8:
@@ -169,6 +172,29 @@ def _flatten_shading(albedo: Array, weight: Array, tone: Array) -> Array:
     deviation = flattened - mean
     tint = deviation - deviation.mean(-1, keepdims=True)
     return mean + (deviation + tint * (contrast**2 - 1)) * contrast
+
+
+def _flatten_lips(albedo: Array, weight: Array) -> Array:
+    """Bring what is far brighter than the lips themselves, their shine and the edge of teeth, nearer to their colour."""
+    lips = _lips()
+    known = (lips > 0.5) & (weight > 0.3)
+    if np.count_nonzero(known) < TEXTURE_SIZE:
+        return albedo
+    offset = albedo - np.median(albedo[known], 0).astype(np.float32)
+    brighter = np.maximum(offset.mean(-1), 1e-3)
+    share = 1 - _soft_limit(brighter, LIP_SHINE) / brighter
+    return albedo - offset * (share * lips)[..., None]
+
+
+@functools.cache
+def _lips() -> Array:
+    """(S, S) 1 where the atlas shows lips, soft at their outer edge."""
+    size = (TEXTURE_SIZE, TEXTURE_SIZE)
+    outer, inner = (
+        mesh.polygon_mask(mesh.topology().uv[list(ring)] * TEXTURE_SIZE, size)
+        for ring in (mesh.LIPS_OUTER, mesh.LIPS_INNER)
+    )
+    return cv2.GaussianBlur((outer & ~inner).astype(np.float32) / 255, (0, 0), TEXTURE_SIZE / 200)
 
 
 @functools.cache
