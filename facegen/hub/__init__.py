@@ -10,7 +10,7 @@ This room alone talks to the Hub.
 
 from facegen.hub.custom import CustomFile, custom_file, use_custom, use_default
 from facegen.hub.digest import sha256_of
-from facegen.hub.download import OnBytes
+from facegen.hub.download import OnBytes, endpoint
 from facegen.hub.fetch import fetch, is_present
 from facegen.hub.licences import accept_licence, is_accepted
 from facegen.hub.transfer import Transfer
@@ -49,6 +49,7 @@ __all__ = [
     "accept_licence",
     "bundled_weights",
     "custom_file",
+    "endpoint",
     "fetch",
     "is_accepted",
     "is_present",

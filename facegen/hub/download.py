@@ -30,9 +30,7 @@ _SPARE_BYTES = 64 << 20
 
 def endpoint() -> str:
     """The address of the Hub: $HF_ENDPOINT, or huggingface.co."""
-    from huggingface_hub import constants
-
-    return os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
 def hub_cache() -> Path:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from facegen.catalog import find_job
 from facegen.config import home
 from facegen.errors import FacegenError, InputError
-from facegen.hub import WeightFile
 from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued
 from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
@@ -33,6 +32,7 @@ from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
 from facegen.swap.jobs import SWAP
 from facegen.system import link_or_copy
+from facegen.ui.downloads import Downloads
 from facegen.ui.examples import FILES, Examples
 from facegen.ui.profile import Profile, check_load, check_size
 from facegen.ui.warm_up import FIRST, usual_request
@@ -85,6 +85,7 @@ class Services:
         self.models = Models()
         """What the studio keeps loaded for previews and slider faces; it holds nothing of a visitor."""
         self._spare = SpareWorker(WORKER)
+        self.downloads = Downloads(self.models.renew)
         self._closing = threading.Event()
         self._next_deletion = 0.0
         self._begun: list[_Begun] = []
@@ -219,6 +220,7 @@ class Services:
         """Stop serving; runs go on."""
         self._closing.set()
         self._spare.close()
+        self.downloads.close()
 
     # -- visitors ----------------------------------------------------------------------------------------------------
 
@@ -286,12 +288,6 @@ class Services:
             await asyncio.sleep(_WATCH_SECONDS if status.is_active else 0)
 
     # -- models and swaps --------------------------------------------------------------------------------------------
-
-    def weights(self) -> tuple[WeightFile, ...]:
-        """Every weight file that facegen knows."""
-        from facegen.catalog import WEIGHTS
-
-        return WEIGHTS
 
     def pipeline(self) -> "SwapPipeline":
         """The swap pipeline for previews."""

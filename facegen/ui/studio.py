@@ -53,14 +53,14 @@ def _page(services: Services) -> gr.Blocks:
             with gr.Tab("Runs", id="runs", visible=is_there["runs"]) as runs_tab:
                 runs_timer = runs.build(services, shell, runs_tab)
             with gr.Tab("Models", id="models", visible=is_there["models"]) as models_tab:
-                models.build(services, models_tab)
+                models_timer = models.build(services, models_tab)
             with gr.Tab("Verify", id="verify", visible=is_there["verify"]) as verify_tab:
                 verify.build(services, verify_tab)
-        timers = [faceset_timer, train_timer, runs_timer]
+        timers = [faceset_timer, train_timer, runs_timer, models_timer]
 
         def open_tab(event: gr.SelectData) -> list[gr.Timer]:
             services.open_tab(event.value)
-            return [gr.Timer(active=event.value == label) for label in ("Faceset", "Train", "Runs")]
+            return [gr.Timer(active=event.value == label) for label in ("Faceset", "Train", "Runs", "Models")]
 
         def warm_up() -> None:
             services.open_tab("Swap")

@@ -1,0 +1,96 @@
+"""The downloads of model files that a studio has under way, for whoever looks at the page."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from facegen import hub
+from facegen.errors import Cancelled, FacegenError
+from facegen.hub import Transfer, WeightFile
+
+_AT_ONCE = 2
+_MOMENT_SECONDS = 3.0
+
+
+class Download:
+    """One file on its way."""
+
+    def __init__(self, weight: WeightFile) -> None:
+        self.weight = weight
+        self.transfer = Transfer(weight.name, weight.size)
+        self.error = ""
+        """Why it ended without the file; «Cancelled.» where somebody stopped it."""
+        self.is_active = True
+        self._stop = threading.Event()
+
+    def cancel(self) -> None:
+        """Stop it at the next bytes; what is here stays, to be taken up again."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Fetch the file."""
+
+        def tell(done: int, size: int | None) -> None:
+            if self._stop.is_set():
+                raise Cancelled("Cancelled.")
+            self.transfer(done, size)
+
+        try:
+            tell(hub.partial_bytes(self.weight), None)
+            hub.fetch(self.weight, on_bytes=tell)
+        except FacegenError as error:
+            self.error = str(error)
+        except BaseException as error:
+            self.error = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self.is_active = False
+
+
+class Downloads:
+    """The downloads since the studio began, by the names of their files; two at once, the others wait."""
+
+    def __init__(self, when_done: Callable[[], None]) -> None:
+        """Begin with none.
+
+        Args:
+            when_done: called after each.
+        """
+        self._when_done = when_done
+        self._found: dict[str, Download] = {}
+        self._lock = threading.Lock()
+        self._last_end = -_MOMENT_SECONDS
+        self._pool = ThreadPoolExecutor(_AT_ONCE, "download")
+
+    def start(self, weights: Iterable[WeightFile]) -> None:
+        """Fetch files whose licences are accepted; those that are here or on their way are left alone."""
+        for weight in weights:
+            with self._lock:
+                before = self._found.get(weight.name)
+                if hub.is_present(weight) or (before is not None and before.is_active):
+                    continue
+                self._found[weight.name] = download = Download(weight)
+            self._pool.submit(self._run, download)
+
+    def _run(self, download: Download) -> None:
+        try:
+            download.run()
+        finally:
+            self._last_end = time.monotonic()
+            self._when_done()
+
+    def get(self, weight: WeightFile) -> Download | None:
+        """The last download of a file; None where there was none."""
+        return self._found.get(weight.name)
+
+    def is_recent(self) -> bool:
+        """Whether one is under way, or ended a moment ago."""
+        is_active = any(download.is_active for download in self._found.values())
+        return is_active or time.monotonic() - self._last_end < _MOMENT_SECONDS
+
+    def close(self) -> None:
+        """Stop all of them."""
+        for download in self._found.values():
+            download.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)

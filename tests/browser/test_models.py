@@ -1,0 +1,66 @@
+"""The Models tab in a real browser: filter, fetch with a bar, stop, go on, licences by name, verify, remove."""
+
+import os
+import threading
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from facegen import hub
+from facegen.ui.studio import launch
+from tests.small_hub import SmallHub
+from tests.ui.test_models import FREE, STRICT, small_hub  # noqa: F401 (the fixture)
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+WAIT_MS = 60_000
+
+
+def test_models_are_found_fetched_and_removed(chromium: Browser, small_hub: SmallHub) -> None:  # noqa: F811
+    gate = small_hub.gate = threading.Event()
+    studio = launch(port=0, prevent_thread_lock=True)
+    try:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(studio.local_url or "")
+        page.get_by_role("tab", name="Models", exact=True).first.click(timeout=WAIT_MS)
+        table, words = page.locator("#models-list"), page.locator("#models-words")
+        expect(table).to_contain_text("parser", timeout=WAIT_MS)
+        page.locator("#models-job input").click()
+        page.get_by_role("option", name="talk").click()
+        expect(table).not_to_contain_text("autoencoder-1", timeout=WAIT_MS)
+        page.locator("#models-permissive input").check()
+        expect(table).not_to_contain_text("strict", timeout=WAIT_MS)
+
+        table.locator("[data-act=fetch][data-name=free]").click()
+        row = table.locator("tr", has_text="free")
+        expect(row).to_contain_text("2.1 of 4.2 MB", timeout=WAIT_MS)
+        table.locator("[data-act=cancel]").click()
+        expect(words).to_contain_text("goes on where it is", timeout=WAIT_MS)
+        gate.set()
+        expect(row).to_contain_text("begun", timeout=WAIT_MS)
+        small_hub.gate = None
+        table.locator("[data-act=fetch][data-name=free]").click()
+        expect(row).to_contain_text("present", timeout=WAIT_MS)
+        table.locator("[data-act=verify][data-name=free]").click()
+        expect(words).to_contain_text("free is as it should be", timeout=WAIT_MS)
+
+        page.locator("#models-permissive input").uncheck()
+        page.locator("#models-set-fast").click()
+        expect(page.locator("#models-terms")).to_contain_text("Its author allows research alone.", timeout=WAIT_MS)
+        page.locator("#models-fetch").click()
+        expect(words).to_contain_text("its box empty", timeout=WAIT_MS)
+        assert not hub.is_present(STRICT)
+        page.locator("#models-accepted input").check()
+        page.locator("#models-fetch").click()
+        expect(table.locator("[data-act=remove][data-name=strict]")).to_be_visible(timeout=WAIT_MS)
+        assert hub.fetch(STRICT).stat().st_size == STRICT.size
+        table.locator("[data-act=remove][data-name=strict]").click()
+        expect(words).to_contain_text("4.2 MB are free again", timeout=WAIT_MS)
+        assert hub.state_of(STRICT) == "absent"
+        assert hub.is_present(FREE)
+        page.locator("#models-accelerators").click()
+        expect(words).to_contain_text("the CPU", timeout=WAIT_MS)
+        if path := os.environ.get("FACEGEN_SEEN"):
+            page.screenshot(path=path, full_page=True)
+        page.close()
+    finally:
+        studio.close()

@@ -1,0 +1,107 @@
+"""The Models tab and its downloads, with files of a small Hub in the catalog."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from facegen import catalog, hub
+from facegen.hub import Hub, WeightFile
+from facegen.ui.downloads import Downloads
+from facegen.ui.profile import PROFILES
+from facegen.ui.services import Services
+from facegen.ui.tabs import models
+from tests.small_hub import COMMIT, SmallHub, running_hub
+
+CONTENT = bytes(range(256)) * (4 << 12)
+
+
+def weight(name: str, licence: str = "MIT", terms: str = "") -> WeightFile:
+    return WeightFile(
+        name=name,
+        source=Hub("somebody/models", COMMIT),
+        filename=f"{name}.onnx",
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        size=len(CONTENT),
+        licence=licence,
+        card="https://huggingface.co/somebody/models",
+        purpose="does something",
+        jobs=("talk",),
+        terms=terms,
+        sets=("fast",),
+    )
+
+
+FREE, STRICT = weight("free"), weight("strict", "research only", "Its author allows research alone.")
+
+
+@pytest.fixture
+def small_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SmallHub]:
+    monkeypatch.setattr(catalog, "WEIGHTS", (*catalog.WEIGHTS, FREE, STRICT))
+    with running_hub() as server:
+        server.files |= {f"somebody/models/{name}.onnx": CONTENT for name in ("free", "strict")}
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "no-cache"))
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        yield server
+
+
+def wait_until_ended(downloads: Downloads, one: WeightFile) -> None:
+    for _ in range(1000):
+        download = downloads.get(one)
+        if download is not None and not download.is_active:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{one.name} goes on and on")
+
+
+def test_a_download_is_stopped_and_taken_up_again(small_hub: SmallHub) -> None:
+    renewed = list[bool]()
+    downloads = Downloads(lambda: renewed.append(True))
+    small_hub.gate = threading.Event()
+    downloads.start((FREE,))
+    downloads.start((FREE,))
+    download = downloads.get(FREE)
+    assert download is not None
+    for _ in range(1000):
+        if download.transfer.done >= 2 << 20:
+            break
+        time.sleep(0.01)
+    download.cancel()
+    small_hub.gate.set()
+    wait_until_ended(downloads, FREE)
+    assert download.error == "Cancelled."
+    assert hub.state_of(FREE) == "partial"
+    small_hub.gate = None
+    downloads.start((FREE,))
+    wait_until_ended(downloads, FREE)
+    assert hub.is_present(FREE)
+    assert small_hub.requests[-1][2] == f"bytes={2 << 20}-"
+    assert downloads.is_recent()
+    downloads.close()
+    assert renewed == [True, True]
+
+
+def test_a_refusal_is_kept_for_the_page(small_hub: SmallHub) -> None:
+    small_hub.files.clear()
+    services = Services(PROFILES["own"])
+    services.downloads.start((FREE, STRICT))
+    for one, reason in ((FREE, "found nothing there"), (STRICT, "not accepted yet")):
+        wait_until_ended(services.downloads, one)
+        assert reason in models._state(services, one)
+    services.close()
+
+
+def test_the_list_offers_what_can_be_done() -> None:
+    own, shared = Services(PROFILES["own"]), Services(PROFILES["shared"])
+    assert 'data-act="fetch"' in models._state(own, FREE)
+    assert "data-act" not in models._state(shared, FREE)
+    assert "data-act" not in models._state(own, catalog.find_weight("parser"))
+    assert "https://spdx.org/licenses/MIT.html" in models._licence(FREE)
+    assert "Its author allows research alone." in models._licence(STRICT)
+    assert COMMIT[:8] in models._origin(FREE)
+    for services in (own, shared):
+        services.close()
