@@ -13,6 +13,7 @@ from facegen.generate.weights import WEIGHTS as GENERATE_WEIGHTS
 from facegen.hub import JOBS as JOB_NAMES
 from facegen.hub import SETS, WeightFile
 from facegen.jobs.cache import Cache
+from facegen.jobs.cluster import CACHES as CLUSTER_CACHES
 from facegen.jobs.job import Job
 from facegen.restore.tasks import TASKS as RESTORE_TASKS
 from facegen.restore.weights import WEIGHTS as RESTORE_WEIGHTS
@@ -37,7 +38,7 @@ JOBS: tuple[Job[Any, Any], ...] = (
     *FACESETS_JOBS,
     *TRAINING_JOBS,
 )
-CACHES: tuple[Cache, ...] = (*SWAP_CACHES, *TALK_CACHES)
+CACHES: tuple[Cache, ...] = (*CLUSTER_CACHES, *SWAP_CACHES, *TALK_CACHES)
 TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *FACESETS_TASKS, *RESTORE_TASKS, *SWAP_TASKS, *GENERATE_TASKS, *TALK_TASKS)
 WEIGHTS: tuple[WeightFile, ...] = (
     *FACES_WEIGHTS,

@@ -31,7 +31,14 @@ ROOMS = (
     {"app"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
-ONLY_IN = {"gradio": {"ui"}, "huggingface_hub": {"hub"}, "typer": {"cli"}, "click": {"cli"}, "argparse": {"cli"}}
+ONLY_IN = {
+    "gradio": {"ui"},
+    "huggingface_hub": {"hub"},
+    "ray": {"jobs"},
+    "typer": {"cli"},
+    "click": {"cli"},
+    "argparse": {"cli"},
+}
 # The two ends of the package: the name and version that all may read, and the door that calls the command line.
 OUTSIDE = {"__init__", "__main__"}
 NAMELESS = {"utils", "util", "helper", "helpers", "common", "misc", "manager", "core"}

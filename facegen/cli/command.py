@@ -13,10 +13,10 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
 
@@ -27,6 +27,9 @@ from facegen.jobs import Job, OnProgress, Run
 from facegen.jobs.fields import Field, fields_of
 from facegen.jobs.files import paths
 from facegen.jobs.job import Result
+
+if TYPE_CHECKING:
+    from facegen.jobs.pipeline import Pipeline
 
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
@@ -49,10 +52,12 @@ class Door:
     """How often a file of several that failed is tried again."""
     summary: Path | None = None
     """Where the summary of several files goes."""
+    cluster: str = ""
+    """The address of machines that share the work; nothing where this one does it."""
 
 
 def job_command(
-    job: Job[Q, R], *, without: tuple[str, ...] = (), takes_many: bool = False
+    job: Job[Q, R], *, without: tuple[str, ...] = (), takes_many: bool = False, takes_cluster: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., Any]]:
     """Makes a command of a function `(values, door, **own_options)`.
 
@@ -60,9 +65,14 @@ def job_command(
         job: whose request the options come from.
         without: fields that the function takes in its own way.
         takes_many: whether it works on several files (`facegen/cli/many.py`).
+        takes_cluster: whether the machines of a cluster can share its work.
     """
     offered = [item for item in fields_of(job.request) if item.name not in without]
-    left_out = {*(() if job.consent else ("consent",)), *(() if takes_many else ("retries", "summary"))}
+    left_out = {
+        *(() if job.consent else ("consent",)),
+        *(() if takes_many else ("retries", "summary")),
+        *(() if takes_cluster else ("cluster",)),
+    }
     door_options = [item for name, item in _DOOR.items() if name not in left_out]
 
     def decorate(function: Callable[..., None]) -> Callable[..., Any]:
@@ -143,11 +153,20 @@ def run_job(job: Job[Q, R], request: Q, door: Door) -> R:
     """Runs a job as a command does: with a bar, its consent said, its result printed."""
     ask_consent(job, door.consent, paths(request))
     run = job.open_run(request, door.run) if door.run is not None else None
-    pipeline = job.load_pipeline()(on_line=functools.partial(typer.echo, err=True))
-    with progress_bar() as on_progress:
+    with load_pipeline(job, door) as pipeline, progress_bar() as on_progress:
         result = pipeline(request, run=run, on_progress=on_progress)
     report(job, result, door)
     return result
+
+
+@contextmanager
+def load_pipeline(job: Job[Q, R], door: Door) -> "Iterator[Pipeline[Q, R]]":
+    """The pipeline of a command, on its cluster where it has one."""
+    from facegen.jobs.cluster import Cluster
+
+    with ExitStack() as stack:
+        more = {"cluster": stack.enter_context(Cluster(door.cluster))} if door.cluster else {}
+        yield job.load_pipeline()(on_line=functools.partial(typer.echo, err=True), **more)
 
 
 def report(job: Job[Any, R], result: R, door: Door) -> None:
@@ -283,6 +302,14 @@ _DOOR = {
     ),
     "retries": _door_option(
         "retries", int, 1, typer.Option("--retries", min=0, max=10, help="Of several files, try what failed again.")
+    ),
+    "cluster": _door_option(
+        "cluster",
+        str,
+        "",
+        typer.Option(
+            "--cluster", metavar="local|ADDRESS", help="Share the work among the machines of a Ray cluster (host:6379)."
+        ),
     ),
     "summary": _door_option(
         "summary",

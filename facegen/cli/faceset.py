@@ -32,7 +32,7 @@ app = typer.Typer(
 
 
 @app.command()
-@job_command(EXTRACT)
+@job_command(EXTRACT, takes_cluster=True)
 def extract(values: Values, door: Door) -> None:
     """Cut faces out of videos and pictures; the same command goes on where it was cut off."""
     run_job(EXTRACT, build(EXTRACT, values), door)

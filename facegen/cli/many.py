@@ -4,17 +4,16 @@ Models stay loaded from file to file. With `--summary FILE` the same command doe
 done, whose request and content are the same and whose results still are there, are not done again.
 """
 
-import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from facegen.cli.command import Door, progress_bar, report, run_job
+from facegen.cli.command import Door, load_pipeline, progress_bar, report, run_job
 from facegen.cli.consent import ask_consent
 from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs import Job, OnProgress
@@ -31,6 +30,11 @@ from facegen.jobs.batch import (
 from facegen.jobs.files import paths
 from facegen.jobs.job import Result
 
+if TYPE_CHECKING:
+    from facegen.jobs.pipeline import Pipeline
+
+MOST_AT_ONCE = 16
+"""Files of a cluster that are in work at a time; what is known of each is kept in memory."""
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
 
@@ -79,15 +83,18 @@ def run_many(job: Job[Q, R], files: Files, make: Callable[[str, str], Q], door: 
     rows = [BatchRow(file=file, output=output) for file, output, _ in requests]
     if door.summary is not None:
         rows = [_row(job, row, request, done) for row, (_, _, request) in zip(rows, requests, strict=True)]
-    work = _worker(job, requests, door)
 
     def tell(standing: list[BatchRow]) -> None:
         if door.summary is not None:
             write_summary(door.summary, standing)
 
     tell(rows)
-    with progress_bar() as on_progress:
-        rows = run_batch(rows, lambda index: work(index, on_progress), retries=door.retries, on_change=tell)
+    with load_pipeline(job, door) as pipeline, progress_bar() as on_progress:
+        work = _worker(job, pipeline, requests, door)
+        at_once = min(MOST_AT_ONCE, pipeline.cluster.cores) if pipeline.cluster is not None else 1
+        rows = run_batch(
+            rows, lambda index: work(index, on_progress), retries=door.retries, at_once=at_once, on_change=tell
+        )
     for row in rows:
         if row.state != "done" and door.as_json:
             typer.echo(json.dumps({"file": row.file, "state": row.state, "text": row.text}, ensure_ascii=False))
@@ -133,10 +140,9 @@ def _row(job: Job[Q, R], row: BatchRow, request: Q | FacegenError, done: Mapping
 
 
 def _worker(
-    job: Job[Q, R], requests: Sequence[tuple[str, str, Q | FacegenError]], door: Door
+    job: Job[Q, R], pipeline: "Pipeline[Q, R]", requests: Sequence[tuple[str, str, Q | FacegenError]], door: Door
 ) -> Callable[[int, OnProgress | None], str]:
     """What does the file of an index, with models that stay loaded."""
-    pipeline = job.load_pipeline()(on_line=functools.partial(typer.echo, err=True))
 
     def work(index: int, on_progress: OnProgress | None) -> str:
         file, output, request = requests[index]

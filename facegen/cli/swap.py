@@ -16,7 +16,7 @@ from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.request import SwapRequest
 
 
-@job_command(SWAP, without=("people", "person", "target"), takes_many=True)
+@job_command(SWAP, without=("people", "person", "target"), takes_many=True, takes_cluster=True)
 def swap(
     values: Values,
     door: Door,

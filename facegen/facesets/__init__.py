@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facegen.facesets.choices import CleanOptions, ExtractOptions, ExtractResult
-    from facegen.facesets.extraction import extract
     from facegen.facesets.faceset import Faceset
+    from facegen.facesets.pipeline import extract
     from facegen.facesets.record import FaceRecord
 
 _HOME = {
@@ -20,7 +20,7 @@ _HOME = {
     "ExtractResult": "choices",
     "FaceRecord": "record",
     "Faceset": "faceset",
-    "extract": "extraction",
+    "extract": "pipeline",
 }
 
 __all__ = ["CleanOptions", "ExtractOptions", "ExtractResult", "FaceRecord", "Faceset", "extract"]

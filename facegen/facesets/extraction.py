@@ -1,4 +1,4 @@
-"""Faces out of videos, folders and pictures into a faceset; goes on where it was cut off."""
+"""The work of an extraction, in pieces: faces found, chosen, cut out, and noted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,13 @@ import orjson
 
 from facegen import media
 from facegen.config import to_dict, write_json
-from facegen.errors import InputError, NoFaceError
+from facegen.errors import InputError
 from facegen.faces import Face, FaceAnalyser, analyse_clip, distance
 from facegen.facesets import crop
-from facegen.facesets.choices import ExtractOptions, ExtractRequest, ExtractResult
-from facegen.facesets.faceset import METADATA, STATE, Faceset, OnProgress, in_order, write_face
-from facegen.facesets.inputs import Input, find_inputs
-from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.choices import ExtractOptions
+from facegen.facesets.faceset import METADATA, STATE, Faceset, in_order, write_face
+from facegen.facesets.inputs import Input
 from facegen.facesets.record import FaceRecord
-from facegen.jobs import Progress, Run
-from facegen.jobs.pipeline import Pipeline
 from facegen.json_file import read_object
 from facegen.media.packets import survey_picture
 
@@ -51,114 +48,22 @@ class _Seen:
     seconds: float | None = None
 
 
-class ExtractPipeline(Pipeline[ExtractRequest, ExtractResult]):
-    """Cuts faces out; see `extract`, whose faceset itself says where to go on."""
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of an input that is done at once."""
 
-    job = EXTRACT
-
-    def warm_up(self, request: ExtractRequest) -> None:
-        """Load the models by a look at the first picture."""
-        image, analyser = media.read_picture(request.inputs[0]), self.models.get(FaceAnalyser)
-        analyser.embed(image, analyser.detect(image, 1))
-
-    def work(self, request: ExtractRequest, run: Run | None, progress: Progress) -> ExtractResult:
-        """Cut the faces out."""
-        result = extract(
-            request.inputs,
-            request.output,
-            request.options,
-            persons=request.persons,
-            others=request.others,
-            analyser=self.models.get(FaceAnalyser),
-            on_progress=progress.report,
-        )
-        return replace(result, notices=result.skipped)
+    place: Input
+    key: str
+    """Of the input as it is now, with the choice of faces."""
+    first: int
+    """Its first frame or picture."""
+    last: int
+    """One more than that of its last."""
+    before: int
+    """Frames and pictures of the inputs before."""
 
 
-def extract(
-    inputs: Sequence[str | Path],
-    output: str | Path,
-    options: ExtractOptions | None = None,
-    *,
-    persons: Sequence[str | Path] = (),
-    others: Sequence[str | Path] = (),
-    analyser: FaceAnalyser | None = None,
-    on_progress: OnProgress | None = None,
-) -> ExtractResult:
-    """Cuts every wanted face out of the inputs.
-
-    Args:
-        inputs: videos, pictures, and folders of both (searched deeply).
-        output: the faceset; a new folder, or one with faces of the same type and size, which are added to.
-        options: how, and which.
-        persons: pictures of the one person whose faces are wanted; none takes everybody.
-        others: pictures of people whose faces are not wanted.
-        analyser: what finds the faces.
-        on_progress: called after every frame; may raise Cancelled, after which the same call goes on.
-
-    Raises:
-        InputError: an input is missing, or the folder holds faces of another type or size.
-        NoFaceError: a reference picture shows no face.
-    """
-    options = options or ExtractOptions()
-    analyser = (analyser or FaceAnalyser()).with_detector(options.detector)
-    places = find_inputs(inputs)
-    unread: list[str] = []
-    wanted, unwanted = (_references(paths, analyser, unread) for paths in (persons, others))
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    work = _Extraction(folder, options, analyser, wanted, unwanted)
-    total = sum(place.length for place in places)
-    before = 0
-    for place in places:
-
-        def report(done: int, words: str, before: int = before) -> None:
-            if on_progress is not None:
-                on_progress(min(1.0, (before + done) / max(total, 1)), words)
-
-        work.take(place, report)
-        before += place.length
-    if not (folder / METADATA).exists():
-        (folder / METADATA).touch()
-    return ExtractResult(
-        folder=str(folder),
-        faces=work.added,
-        looked_at=work.looked_at,
-        left_out=dict(sorted(work.left_out.items())),
-        skipped=(*unread, *work.skipped),
-        total=len(work.known),
-    )
-
-
-def _references(paths: Sequence[str | Path], analyser: FaceAnalyser, unread: list[str]) -> list[np.ndarray]:
-    """Embeddings of the largest face of each picture; a folder counts as the pictures in it.
-
-    Damaged pictures of a folder are skipped, as long as one of it is left; why is added to `unread`.
-    """
-    found: list[np.ndarray] = []
-    for path in map(Path, paths):
-        files = sorted(p for p in path.iterdir() if media.is_picture(p)) if path.is_dir() else [path]
-        count = len(found)
-        for file in files:
-            try:
-                image = media.read_picture(file)
-            except InputError as error:
-                if not path.is_dir():
-                    raise
-                unread.append(str(error))
-                continue
-            faces = analyser.embed(image, analyser.detect(image, 1))
-            if not faces or faces[0].embedding is None:
-                raise NoFaceError(
-                    f"Expected a face in the reference {file.name!r}, found none; choose another picture."
-                )
-            found.append(faces[0].embedding)
-        if len(found) == count:
-            raise InputError(f"Expected pictures that can be read in {path.name!r}, found none; choose another folder.")
-    return found
-
-
-class _Extraction:
+class Extraction:
     """The work on one faceset folder."""
 
     def __init__(
@@ -200,42 +105,44 @@ class _Extraction:
                 f"{wanted[1]} were asked for; choose another folder."
             )
 
-    def take(self, place: Input, report: Callable[[int, str], None]) -> None:
-        """Extracts one input from where it was left."""
-        key = f"{place.key}-{self.choice}"
-        done: dict[str, int] = self.state.setdefault("done", {})
-        begin = done.get(key, 0)
-        if begin >= place.length:
-            self.skipped.append(f"{place.label} was done before; nothing was added for it.")
-            return
-        if place.video is not None:
-            self.skipped += survey_picture(place.video).notices
-        step = PIECE_FRAMES if place.video else PIECE_PICTURES
-        for first in range(begin, place.length, step):
-            last = min(first + step, place.length)
-            seen = (
-                self._of_video(place, place.video, first, last, report)
-                if place.video
-                else self._of_pictures(place, first, last)
-            )
-            with closing(seen):
-                kept = self._keep(seen, first, lambda done: report(done, f"{place.label}: {self.added} faces"))
-            self._note(kept, key, last)
+    def pieces(self, places: Sequence[Input]) -> Iterator[Piece]:
+        """What is left to be done of some inputs."""
+        before = 0
+        for place in places:
+            key = f"{place.key}-{self.choice}"
+            begin = self.state.setdefault("done", {}).get(key, 0)
+            if begin >= place.length:
+                self.skipped.append(f"{place.label} was done before; nothing was added for it.")
+            elif place.video is not None:
+                self.skipped += survey_picture(place.video).notices
+            step = PIECE_FRAMES if place.video else PIECE_PICTURES
+            for first in range(begin, place.length, step):
+                yield Piece(place=place, key=key, first=first, last=min(first + step, place.length), before=before)
+            before += place.length
 
-    def _note(self, kept: list[FaceRecord], key: str, next_frame: int) -> None:
+    def extract(self, piece: Piece, report: Callable[[int, str], None]) -> list[FaceRecord]:
+        """Cuts the faces of a piece out; what is kept of them is not noted yet."""
+        place = piece.place
+
+        def tell(done: int, words: str = "") -> None:
+            report(piece.before + done, words or f"{place.label}: {self.added} faces")
+
+        seen = self._of_video(piece, place.video, tell) if place.video else self._of_pictures(piece)
+        with closing(seen):
+            return self._keep(seen, piece.first, tell)
+
+    def note(self, kept: list[FaceRecord], piece: Piece) -> None:
         """Writes down what a piece brought: first the faces, then how far the work is."""
         with (self.folder / METADATA).open("ab") as file:
             file.write(b"".join(orjson.dumps(record.to_json()) + b"\n" for record in kept))
-        self.state["done"][key] = next_frame
+        self.state["done"][piece.key] = piece.last
         self.state["names"] = self.slugs
         self.state["options"] = to_dict(self.options)
         write_json(self.state_path, self.state)
 
-    def _of_video(
-        self, place: Input, video: Path, first: int, last: int, report: Callable[[int, str], None]
-    ) -> Generator[_Seen]:
-        every, source = self.options.every, place.name_of(video)
-        name = self._slug(video, source)
+    def _of_video(self, piece: Piece, video: Path, report: Callable[[int, str], None]) -> Generator[_Seen]:
+        every, source, first, last = self.options.every, piece.place.name_of(video), piece.first, piece.last
+        name = self.slug(video, source)
         start = -(-first // every) * every
         if start >= last:
             return
@@ -275,23 +182,23 @@ class _Extraction:
                 )
         self.next_track += len(analysis.tracks)
 
-    def _of_pictures(self, place: Input, first: int, last: int) -> Generator[_Seen]:
-        for path in place.pictures[first:last]:
+    def _of_pictures(self, piece: Piece) -> Generator[_Seen]:
+        for path in piece.place.pictures[piece.first : piece.last]:
             try:
                 image = media.read_picture(path)
             except InputError as error:
                 self.skipped.append(str(error))
                 continue
-            source = place.name_of(path)
-            yield _Seen(image_rgb=image, faces=self._looked_at(image), source=source, name=self._slug(path, source))
+            source = piece.place.name_of(path)
+            yield _Seen(image_rgb=image, faces=self._looked_at(image), source=source, name=self.slug(path, source))
 
     def _looked_at(self, image_rgb: np.ndarray) -> list[Face]:
         faces = self.analyser.detect(image_rgb, self.options.max_faces or None)
         large = [face for face in faces if face.size_px >= self.options.min_face_px]
-        self._leave_out("too small", len(faces) - len(large))
+        self.leave_out("too small", len(faces) - len(large))
         return self.analyser.embed(image_rgb, large)
 
-    def _slug(self, path: Path, source: str) -> str:
+    def slug(self, path: Path, source: str) -> str:
         """A name for a source that no other source has."""
         key = str(path.resolve())
         if key not in self.slugs:
@@ -316,19 +223,25 @@ class _Extraction:
                     if reason is None:
                         yield item, place, face
                     else:
-                        self._leave_out(reason, 1)
+                        self.leave_out(reason, 1)
 
-        kept = []
+        kept: list[FaceRecord] = []
         for record in in_order(jobs(), lambda job: self._cut(*job)):
             if record is None:
-                self._leave_out("not sharp", 1)
-            elif record.stem not in self.known:
-                self.known.add(record.stem)
-                kept.append(record)
-                self.added += 1
+                self.leave_out("not sharp", 1)
+            else:
+                self.add(record, kept)
         return kept
 
-    def _leave_out(self, reason: str, count: int) -> None:
+    def add(self, record: FaceRecord, kept: list[FaceRecord]) -> None:
+        """Counts a face among those that are kept, unless it is known already."""
+        if record.stem not in self.known:
+            self.known.add(record.stem)
+            kept.append(record)
+            self.added += 1
+
+    def leave_out(self, reason: str, count: int) -> None:
+        """Counts faces that are not taken."""
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from facegen import media
@@ -25,10 +25,12 @@ class Input:
     """Frames or pictures."""
     base: Path
     """The folder that names are given from."""
+    names: Mapping[Path, str] = field(default_factory=dict)
+    """What sources are called that lie elsewhere."""
 
     def name_of(self, path: Path) -> str:
         """What a source is called: its path below the folder that was named."""
-        return path.relative_to(self.base).as_posix()
+        return self.names.get(path) or path.relative_to(self.base).as_posix()
 
     @property
     def key(self) -> str:

@@ -5,13 +5,16 @@ work ends; given again, it tells what is done already.
 """
 
 import csv
+import functools
 import io
 import os
 import re
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -111,6 +114,7 @@ def run_batch(
     work: Callable[[int], str],
     *,
     retries: int = 1,
+    at_once: int = 1,
     on_change: Callable[[list[BatchRow]], None] = lambda _rows: None,
 ) -> list[BatchRow]:
     """Work on each row that is queued, and again on those that failed, after the rest.
@@ -119,6 +123,7 @@ def run_batch(
         rows: the files.
         work: does the row of an index and returns what was done, in a sentence.
         retries: how often a failed one is tried again; what was refused is not.
+        at_once: rows in work at a time, each in a thread of its own where there are several.
         on_change: called with all rows after each.
 
     Returns:
@@ -127,27 +132,47 @@ def run_batch(
     Raises:
         Cancelled: somebody stopped the work; `KeyboardInterrupt` passes, too.
     """
-    standing = list(rows)
-    for attempt in range(1, retries + 2):
-        waiting = [index for index, row in enumerate(standing) if row.state in ("queued", "failed")]
-        for index in waiting:
-            started = time.perf_counter()
-            row = replace(standing[index], attempts=attempt, state="cancelled", text="Cancelled.")
-            try:
-                row = replace(row, state="done", text=work(index))
-            except Cancelled:
-                raise
-            except (InputError, WeightsError) as error:
-                row = replace(row, state="refused", text=str(error))
-            except FacegenError as error:
-                row = replace(row, state="failed", text=str(error))
-            except Exception as error:
-                traceback.print_exc()
-                row = replace(row, state="failed", text=f"{type(error).__name__}: {error}")
-            finally:
+    standing, changing = list(rows), threading.Lock()
+
+    def do(index: int, attempt: int) -> None:
+        started = time.perf_counter()
+        row = replace(standing[index], attempts=attempt, state="cancelled", text="Cancelled.")
+        try:
+            row = replace(row, state="done", text=work(index))
+        except Cancelled:
+            raise
+        except (InputError, WeightsError) as error:
+            row = replace(row, state="refused", text=str(error))
+        except FacegenError as error:
+            row = replace(row, state="failed", text=str(error))
+        except Exception as error:
+            traceback.print_exc()
+            row = replace(row, state="failed", text=f"{type(error).__name__}: {error}")
+        finally:
+            with changing:
                 standing[index] = replace(row, seconds=round(time.perf_counter() - started, 2))
                 on_change(standing)
+
+    for attempt in range(1, retries + 2):
+        waiting = [index for index, row in enumerate(standing) if row.state in ("queued", "failed")]
+        if at_once == 1:
+            for index in waiting:
+                do(index, attempt)
+        elif waiting:
+            _do_together(waiting, functools.partial(do, attempt=attempt), at_once)
     return standing
+
+
+def _do_together(indices: Sequence[int], do: Callable[[int], None], at_once: int) -> None:
+    pool = ThreadPoolExecutor(at_once, "batch")
+    try:
+        for future in as_completed([pool.submit(do, index) for index in indices]):
+            future.result()
+    except BaseException:
+        # what works is stopped by whoever stopped this: a cluster that is closed
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def summary_csv(rows: Iterable[BatchRow]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from facegen.config import to_dict
 from facegen.inference.usage import watch_networks
+from facegen.jobs.cluster import Cluster
 from facegen.jobs.files import absolute
 from facegen.jobs.job import Job, Result
 from facegen.jobs.progress import OnProgress, Progress
@@ -54,15 +55,23 @@ class Pipeline(ABC, Generic[Q, R]):
 
     job: ClassVar[Job[Any, Any]]
 
-    def __init__(self, *, models: Models | None = None, on_line: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        *,
+        models: Models | None = None,
+        on_line: Callable[[str], None] = print,
+        cluster: Cluster | None = None,
+    ) -> None:
         """Make a pipeline; nothing is loaded yet.
 
         Args:
             models: where models come from and stay; its own where there is none.
             on_line: gets what the job prints, line by line.
+            cluster: machines that share the work, for jobs that can be shared.
         """
         self.models = models or Models()
         self.on_line = on_line
+        self.cluster = cluster
 
     def __call__(self, request: Q, run: Run | None = None, on_progress: OnProgress | None = None) -> R:
         """Do the job, or go on with one that was cut off.

@@ -1,5 +1,6 @@
 """A clip as the first pass leaves it, and its second pass, written in segments, so that it resumes where it was cut off."""
 
+import itertools
 from collections.abc import Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
@@ -85,6 +86,9 @@ class ClipSwap:
     journal: Journal
     """The finished segments, of this process or one before it."""
 
+    installation_id: int | None = None
+    """Whose mark the frames carry; that of this installation where None."""
+
     def render(self, progress: Progress) -> None:
         """Run the second pass from where the journal ends.
 
@@ -97,18 +101,33 @@ class ClipSwap:
         plan = self.plan
         begin = self.journal.next_index(plan.timeline.first)
         if begin < plan.timeline.last and not self.journal.is_complete:
-            with ThreadPoolExecutor(WORKERS, "swap", initializer=use_one_thread) as pool:
-                swapped = swap_frames(
-                    plan.decode(self._context_of(begin)),
-                    lambda frame: plan.assignments(frame.index),
-                    engine=plan.engine,
-                    options=plan.options,
-                    pool=pool,
-                    clock=plan.clock,
-                )
-                with closing(swapped):
-                    self._write(swapped, begin, progress)
+            self.render_span(begin, plan.timeline.last, self.journal.folder, progress)
         self.journal.finish()
+
+    def render_span(self, begin: int, end: int, folder: Path, progress: Progress) -> None:
+        """Write the segments of the frames from `begin` up to, but not including, `end` into a folder.
+
+        Raises:
+            InputError: the target cannot be read.
+            ResourceError: a segment cannot be written.
+        """
+        plan = self.plan
+        with ThreadPoolExecutor(WORKERS, "swap", initializer=use_one_thread) as pool:
+            swapped = swap_frames(
+                self._decode(begin, end),
+                lambda frame: plan.assignments(frame.index),
+                engine=plan.engine,
+                options=plan.options,
+                pool=pool,
+                clock=plan.clock,
+            )
+            with closing(swapped):
+                self._write(swapped, begin, end, folder, progress)
+
+    @property
+    def segment_frames(self) -> int:
+        """Frames of the result in a segment."""
+        return max(8, min(480, round(SEGMENT_SECONDS * float(self.info.frame_rate))))
 
     def join(self, output: Path) -> tuple[str, ...]:
         """Join the segments and the target's sound; returns notices for the user.
@@ -139,19 +158,29 @@ class ClipSwap:
             needed = next((index for index in before if plan.assignments(index)), begin)
         return max(plan.timeline.first, (needed - plan.engine.window_radius) // 2 * 2)
 
-    def _write(self, swapped: Iterator[SwappedFrame], begin: int, progress: Progress) -> None:
-        mark = provenance.Watermark(self.info.size_hw)
+    def _decode(self, begin: int, end: int) -> Iterator[media.Frame]:
+        """The frames of a span with those around it that its pictures depend on."""
+        frames = self.plan.decode(self._context_of(begin))
+        if end >= self.plan.timeline.last:
+            return frames
+        last = end + self.plan.engine.window_radius
+        return itertools.takewhile(lambda frame: frame.index < last, frames)
+
+    def _write(self, swapped: Iterator[SwappedFrame], begin: int, end: int, folder: Path, progress: Progress) -> None:
+        mark = provenance.Watermark(self.info.size_hw, self.installation_id)
         options, timeline, clock, held = self.plan.options, self.plan.timeline, self.plan.clock, None
-        length = max(8, min(480, round(SEGMENT_SECONDS * float(self.info.frame_rate))))
+        is_last = end >= timeline.last
         with media.SegmentWriter(
-            self.journal.folder,
+            folder,
             like=self.info,
             encode=options,
             encoder=media.find_encoder(options, self.output, self.info),
-            segment_frames=length,
+            segment_frames=self.segment_frames,
         ) as writer:
             for item in swapped:
                 frame = item.frame
+                if frame.index >= end and not is_last:
+                    break
                 if item.faces:
                     held = frame
                 elif held is not None and options.when_no_face == "hold":

@@ -15,10 +15,12 @@ from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.cache import file_fingerprint
+from facegen.jobs.cluster import Cluster
 from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
 from facegen.swap import analysis as first_pass
+from facegen.swap import distributed
 from facegen.swap.assignment import SourceAssignment, check_people
 from facegen.swap.clip import ClipPlan, ClipSwap
 from facegen.swap.engines import Engine, make_engine, model_mtime_ns
@@ -47,6 +49,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         *,
         models: Models | None = None,
         on_line: Callable[[str], None] = print,
+        cluster: Cluster | None = None,
         analyser: FaceAnalyser | None = None,
         engine: Engine | None = None,
     ) -> None:
@@ -55,10 +58,11 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         Args:
             models: where models come from and stay.
             on_line: gets what the job prints.
+            cluster: machines that share the work on clips.
             analyser: finds the faces, in place of that of `models`.
             engine: makes the new faces, whatever the options name.
         """
-        super().__init__(models=models, on_line=on_line)
+        super().__init__(models=models, on_line=on_line, cluster=cluster)
         self.analyser = analyser or self.models.get(FaceAnalyser)
         self._engines: dict[str, tuple[int, Engine]] = {}
         self._engine = engine
@@ -149,7 +153,10 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         clip = ClipSwap(plan=plan, output=request.output, info=info, journal=journal)
         resumed = journal.next_index(timeline.first) - timeline.first
         progress.enter(0.3, 0.98, resumed)
-        clip.render(progress)
+        if self.cluster is not None:
+            distributed.render(clip, self.cluster, progress)
+        else:
+            clip.render(progress)
         joining = time.perf_counter()
         progress.enter(0.98, 1.0)
         progress.report(0.0, "Joining picture and sound")
@@ -184,9 +191,12 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         with ThreadPoolExecutor(1, "sources") as beside:
             preparing = beside.submit(self._prepared, request, clock)
             with clock.stage("analyse"):
-                analysis = first_pass.analyse(
-                    request.target, request.analysed_options(), self.analyser, progress, preparing
-                )
+                if self.cluster is not None:
+                    analysis = distributed.analyse(request.target, request.analysed_options(), self.cluster, progress)
+                else:
+                    analysis = first_pass.analyse(
+                        request.target, request.analysed_options(), self.analyser, progress, preparing
+                    )
             engine, assignment = preparing.result()
         check_people(request, analysis)
         is_kept = (

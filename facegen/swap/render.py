@@ -36,8 +36,12 @@ class StageClock:
         try:
             yield
         finally:
-            with self._lock:
-                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+            self.add(name, time.perf_counter() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Count seconds of work for `name`."""
+        with self._lock:
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def iterate(self, name: str, items: Iterable[media.Frame]) -> Iterator[media.Frame]:
         """Yield items, counting the time spent waiting for them."""
