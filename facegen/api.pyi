@@ -22,7 +22,7 @@ def swap(
     on_progress: OnProgress | None = ...,
     people: Mapping[int, AnyPath | Sequence[AnyPath]] = ...,
     patches: bool = ...,
-    encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores"] = ...,
+    encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
     preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
@@ -60,7 +60,7 @@ def swap(
         on_progress: called with the fraction done, 0 to 1, and a text; raising `Cancelled` in it stops the work.
         people: Sources by person of the clip (0 is on screen the longest), in place of sources. People that are not named here keep their face.
         patches: Write the new faces alone into the folder output, for compositors: 16-bit pictures with alpha, and the matrices that lay them into the frames (trained models only).
-        encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing.
+        encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing; those with -gpu are quick on a graphics card, and say so where they fall back to the CPU.
         crf: Quality on the scale of x264, whatever the encoder: lower is better and larger; 18 looks like the original.
         preset: Effort of the encoder, in the words of x264: slower makes smaller files.
         transparency: Keep the transparency of a video (.webm and .mkv with VP9, .mov with ProRes); else it is laid on white.
@@ -107,7 +107,7 @@ def generate(
     temperature: float = ...,
     retouch: bool = ...,
     best_of: int = ...,
-    film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores"] = ...,
+    film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     film_crf: int = ...,
     film_preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
@@ -134,7 +134,7 @@ def generate(
         temperature: Variance of the samples: 0 gives mean faces, 1 the variance of the data.
         retouch: Draw details anew as a photograph has them, at 256 pixels.
         best_of: Seeds tried for each face; the one that looks most like a photograph is kept.
-        film_encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing.
+        film_encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing; those with -gpu are quick on a graphics card, and say so where they fall back to the CPU.
         film_crf: Quality on the scale of x264, whatever the encoder: lower is better and larger; 18 looks like the original.
         film_preset: Effort of the encoder, in the words of x264: slower makes smaller files.
         film_transparency: Keep the transparency of a video (.webm and .mkv with VP9, .mov with ProRes); else it is laid on white.
@@ -152,7 +152,7 @@ def talk(
     consent: bool = ...,
     on_progress: OnProgress | None = ...,
     driving: AnyPath | None = ...,
-    encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores"] = ...,
+    encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
     preset: Literal[
         "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
@@ -184,7 +184,7 @@ def talk(
         consent: whether everyone whose face or voice is used agreed to it; a warning reminds of it otherwise.
         on_progress: called with the fraction done, 0 to 1, and a text; raising `Cancelled` in it stops the work.
         driving: A video whose head and eyes are followed, in place of invented movements.
-        encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing.
+        encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing; those with -gpu are quick on a graphics card, and say so where they fall back to the CPU.
         crf: Quality on the scale of x264, whatever the encoder: lower is better and larger; 18 looks like the original.
         preset: Effort of the encoder, in the words of x264: slower makes smaller files.
         transparency: Keep the transparency of a video (.webm and .mkv with VP9, .mov with ProRes); else it is laid on white.

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from facegen.config import check
 from facegen.errors import InputError
 
-EncoderName = Literal["auto", "h264", "h265", "vp9", "av1", "prores"]
+EncoderName = Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 FileType = Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"]
 PRESETS: tuple[str, ...] = get_args(Preset)
@@ -19,7 +19,8 @@ class EncodeOptions:
 
     encoder: EncoderName = field(default="auto", metadata={"choices": get_args(EncoderName)})
     """Video codec: `auto` is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; `h265`
-    is what televisions play HDR from, `av1` makes the smallest files, `prores` is for editing."""
+    is what televisions play HDR from, `av1` makes the smallest files, `prores` is for editing; those with `-gpu` are quick
+    on a graphics card, and say so where they fall back to the CPU."""
 
     crf: int = field(default=18, metadata={"min": 0, "max": 51, "step": 1, "flag": "quality", "alias": "crf"})
     """Quality on the scale of x264, whatever the encoder: lower is better and larger; 18 looks like the original."""

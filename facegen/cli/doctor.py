@@ -22,7 +22,7 @@ _PACKAGES = (
     "accelerate",
     "diffusers",
 )
-_ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libopus", "h264_nvenc")
+_ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libopus")
 
 
 def doctor(
@@ -74,7 +74,7 @@ def _examine(device: str) -> dict[str, dict[str, Any]]:
         "accelerators of ONNX networks, in the order in which they are tried": try_accelerators(),
         "storage": {"home": str(home), "disk free": f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"},
         "caches (--empty-caches deletes them)": {cache.name: _contents(cache) for cache in CACHES},
-        "encoders": {name: "yes" if is_there else "no" for name, is_there in _encoders().items()},
+        "encoders": _encoders(),
         "model files": {weight.name: _state(weight) for weight in WEIGHTS},
     }
 
@@ -83,10 +83,13 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _PACKAGES}
 
 
-def _encoders() -> dict[str, bool]:
+def _encoders() -> dict[str, str]:
     import av
 
-    return {name: name in av.codecs_available for name in _ENCODERS}
+    from facegen.media.encoders import try_gpu_encoders
+
+    found = {name: "yes" if name in av.codecs_available else "no" for name in _ENCODERS}
+    return found | try_gpu_encoders()
 
 
 def _state(weight: hub.WeightFile) -> str:

@@ -1,10 +1,15 @@
 """The encoders of libav that the choices of `EncodeOptions` mean, and the containers that take them."""
 
+import functools
 import os
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+
+import av
+import av.error
+import av.logging
 
 from facegen.encoding import PRESETS, EncodeOptions
 from facegen.errors import InputError
@@ -53,6 +58,10 @@ class Encoder:
     """Loses nothing, whatever quality is asked for; only of H.264."""
     segments: str = "nut"
     """Format of its segments: NUT, which keeps exact times, where it takes the codec."""
+    is_hardware: bool = False
+    """Whether a graphics card encodes."""
+    fall: str = ""
+    """Why this encoder stands in for that of a graphics card, where it does."""
 
     def pix_fmt(self, like: VideoInfo, *, has_alpha: bool) -> str:
         """The format for a video: 4:2:0 in 8 bit, or 10 where it has more, which plays everywhere.
@@ -78,6 +87,8 @@ class Encoder:
         if self.is_lossless:
             return {"qp": "0", "preset": encode.preset}
         crf, effort = encode.crf, PRESETS.index(encode.preset)
+        if self.is_hardware:
+            return _gpu_options(self.codec, crf, effort)
         light = like.light
         if self.codec == "libx264":
             extra = {"mastering-display": light.mastering, "cll": light.content} if light else {}
@@ -105,6 +116,27 @@ class Encoder:
 def _parameters(name: str, values: dict[str, str]) -> dict[str, str]:
     text = ":".join(f"{key}={value}" for key, value in values.items() if value)
     return {name: text} if text else {}
+
+
+def _gpu_options(codec: str, crf: int, effort: int) -> dict[str, str]:
+    """Options of a graphics card's encoder for a quality on the scale of x264 and an effort of 0 to 8."""
+    shift = 4 if codec.startswith("hevc") else 0
+    quality = str(min(crf * 5, 255) if codec.startswith("av1") else min(crf + shift, 51))
+    match codec.partition("_")[2]:
+        case "nvenc":
+            quality = str(min(crf + shift, 51))
+            return {"preset": f"p{1 + effort * 6 // 8}", "rc": "vbr", "cq": quality, "b": "0", "forced-idr": "1"}
+        case "qsv":
+            return {"global_quality": quality, "preset": PRESETS[min(max(effort, 2), 8)]}
+        case "amf":
+            return {
+                "rc": "cqp",
+                "qp_i": quality,
+                "qp_p": quality,
+                "quality": ("speed", "balanced", "quality")[effort // 3],
+            }
+    lambda_of_one = 118  # libav's scale of `global_quality`; VideoToolbox takes 1 to 100, the best last
+    return {"flags": "+qscale", "global_quality": str(lambda_of_one * max(1, 100 - 2 * (crf + shift)))}
 
 
 def _to_svt(mastering: str) -> str:
@@ -149,6 +181,15 @@ ENCODERS = {
     ),
 }
 """What a user can choose, by name."""
+_KINDS = {
+    "nvenc": ("yuv420p", "p010le"),
+    "videotoolbox": ("nv12", "p010le"),
+    "qsv": ("nv12", "p010le"),
+    "amf": ("nv12", "p010le"),
+}
+"""Makers of graphics cards as libav's encoders end, and the pixel formats these take: NVIDIA, Apple, Intel, AMD."""
+_GPU_CODECS = {"h264-gpu": ("h264", "h264"), "h265-gpu": ("h265", "hevc"), "av1-gpu": ("av1", "av1")}
+"""Those of a graphics card by name: the encoder that stands in for it, and how libav's names of it begin."""
 _FFV1 = Encoder(
     title="FFV1",
     codec="ffv1",
@@ -177,7 +218,7 @@ def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: Vi
         is_deep = like is not None and like.bit_depth > 8 and not encode.transparency
         name = "av1" if kind == "webm" and is_deep else "vp9" if kind == "webm" or encode.transparency else "h264"
         name = "prores" if encode.transparency and kind == "mov" else name
-    encoder = ENCODERS[name]
+    encoder = ENCODERS[_GPU_CODECS[name][0] if name in _GPU_CODECS else name]
     if kind not in encoder.containers:
         endings = [ending for ending, container in CONTAINERS.items() if container in encoder.containers]
         raise InputError(
@@ -189,8 +230,65 @@ def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: Vi
             f"Expected .webm, .mkv or .mov with vp9 or prores for transparency, found {encoder.title} in "
             f"{display_name(output)}: change its ending, or leave --transparency out."
         )
-    states_pixels = kind in ("mp4", "mov") or encoder.codec in ("libx264", "libx265")
+    if name in _GPU_CODECS and like is not None:
+        encoder = _find_gpu_encoder(name, encode, like)
+    states_pixels = kind in ("mp4", "mov") or encoder.codec.startswith(("libx264", "libx265", "h264_", "hevc_"))
     return encoder if states_pixels else replace(encoder, is_square=True)
+
+
+def try_gpu_encoders() -> dict[str, str]:
+    """What a trial frame of 640 x 480 shows of each choice of a graphics card: the encoder that takes it, or why none does."""
+    found = {}
+    for name in _GPU_CODECS:
+        encoder = _first_working(name, EncodeOptions(), is_deep=False, width=640, height=480)
+        found[name] = f"no: {encoder.fall}" if encoder.fall else encoder.codec
+    return found
+
+
+def _find_gpu_encoder(name: str, encode: EncodeOptions, like: VideoInfo) -> Encoder:
+    """The first encoder of a graphics card that takes a trial frame, else the one of the CPU with the reason in `fall`."""
+    if like.width % 2 or like.height % 2 or like.light:
+        why = "they take even sizes alone" if like.width % 2 or like.height % 2 else "they state no mastering display"
+        return replace(ENCODERS[_GPU_CODECS[name][0]], fall=why)
+    return _first_working(name, encode, is_deep=like.bit_depth > 8, width=like.width, height=like.height)
+
+
+def _first_working(name: str, encode: EncodeOptions, *, is_deep: bool, width: int, height: int) -> Encoder:
+    stand_in, codec = _GPU_CODECS[name]
+    software, reasons = ENCODERS[stand_in], []
+    for maker, formats in _KINDS.items():
+        if f"{codec}_{maker}" not in av.codecs_available:
+            continue
+        title = f"{software.title} ({maker})"
+        encoder = replace(software, title=title, codec=f"{codec}_{maker}", formats=formats, is_hardware=True)
+        if not (reason := _try_encoder(encoder, encode, formats[-1 if is_deep else 0], width, height)):
+            return encoder
+        reasons.append(f"{encoder.codec}: {reason}")
+    return replace(software, fall="; ".join(reasons) or "this build of libav has none")
+
+
+@functools.lru_cache(maxsize=64)
+def _try_encoder(encoder: Encoder, encode: EncodeOptions, pix_fmt: str, width: int, height: int) -> str:
+    """Encodes a grey frame; why that fails, in libav's words, empty where it does not."""
+    frame = av.VideoFrame(width, height, pix_fmt)
+    for plane in frame.planes:
+        plane.update(bytes([128]) * plane.buffer_size)
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=True) as said:
+            context = av.VideoCodecContext.create(encoder.codec, "w")
+            assert isinstance(context, av.VideoCodecContext)
+            context.width, context.height, context.pix_fmt = width, height, pix_fmt
+            context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+            context.options = _gpu_options(encoder.codec, encode.crf, PRESETS.index(encode.preset))
+            packets = [*context.encode(frame), *context.encode(None)]
+    except (av.error.FFmpegError, ValueError) as error:
+        return str(said[0][2]).strip() if said else str(error)
+    finally:
+        av.logging.set_level(level)
+    return "" if packets else "it gives nothing for a trial frame"
 
 
 def check_animation(output: str | os.PathLike[str], seconds: float) -> None:

@@ -181,6 +181,8 @@ def join_segments(
         )
     kind = CONTAINERS[target.suffix.lower()]
     encoder = find_encoder(encode, target, like)
+    if encoder.is_hardware or encoder.fall:
+        _check_one_encoder(segments)
     notices = _picture_notices(kind, like, encode, encoder)
     like = encoder.written_like(like)
     notices += survey_picture(like.path).notices if like.path else ()
@@ -257,6 +259,23 @@ def _is_position(tag: str) -> bool:
     return "location" in tag.lower() or "gps" in tag.lower()
 
 
+def _check_one_encoder(segments: Sequence[Path]) -> None:
+    """Refuses segments of two encoders: a work that was interrupted went on where the graphics card was gone, or back.
+
+    Raises:
+        InputError: they cannot be joined.
+    """
+    headers = set()
+    for segment in (segments[0], segments[-1]):
+        with open_input(segment) as container:
+            headers.add(container.streams.video[0].codec_context.extradata)
+    if len(headers) > 1:
+        raise InputError(
+            "Expected segments of one encoder, found some of a graphics card and some of the CPU; begin anew, with --encoder "
+            "h264, h265 or av1."
+        )
+
+
 def _picture_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> list[str]:
     """What becomes of transparency, depth and HDR."""
     notices = []
@@ -270,6 +289,10 @@ def _picture_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder:
     if encoder.is_square and like.size_hw != (like.height, like.width):
         notices.append(
             f"Written in square pixels, {like.size_hw[1]} x {like.size_hw[0]}: {encoder.title} in {kind} has no others."
+        )
+    if encoder.fall:
+        notices.append(
+            f"{encoder.title} was encoded on the CPU, as no encoder of a graphics card works here: {encoder.fall}."
         )
     is_deep = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha).endswith("10le")
     if like.bit_depth > 8 and not is_deep:

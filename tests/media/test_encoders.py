@@ -1,5 +1,6 @@
 """Every encoder into every container that takes it, animations, transparency, and what is refused."""
 
+import dataclasses
 from pathlib import Path
 
 import av
@@ -8,7 +9,17 @@ import pytest
 
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
-from facegen.media import check_animation, find_encoder, frame_times, probe, read_frames, write_video
+from facegen.media import (
+    SegmentWriter,
+    check_animation,
+    encoders,
+    find_encoder,
+    frame_times,
+    join_segments,
+    probe,
+    read_frames,
+    write_video,
+)
 from facegen.media.encoders import ANIMATIONS, CONTAINERS, ENCODERS
 from tests.media.clips import Clip, named
 
@@ -140,3 +151,46 @@ def test_a_long_animation_is_refused() -> None:
     check_animation("out.mp4", 4000)
     with pytest.raises(InputError, match="at most 60 s"):
         check_animation("out.webp", 61)
+
+
+@pytest.mark.parametrize("name", ["h264-gpu", "h265-gpu", "av1-gpu"])
+def test_a_graphics_card_encodes_or_the_cpu_says_why(name: str, tmp_path: Path) -> None:
+    path, output = Clip(name="clip", width=256, height=192).write(tmp_path), tmp_path / "out.mkv"
+    notices = rewrite(path, output, encoder=name)
+    assert probe(output).codec == {"h264": "h264", "h265": "hevc", "av1": "av1"}[name.removesuffix("-gpu")]
+    encoder = find_encoder(EncodeOptions(encoder=name), output, probe(path))
+    assert encoder.is_hardware == (not encoder.fall)
+    told = [notice for notice in notices if "on the CPU, as no encoder of a graphics card works here" in notice]
+    assert len(told) == (not encoder.is_hardware)
+    for old, new in zip(read_frames(path), read_frames(output), strict=True):
+        assert np.abs(old.image_rgb.astype(float) - new.image_rgb).mean() < 6
+
+
+def test_the_first_encoder_that_takes_a_trial_frame_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one that every libav has in the place of a graphics card's, behind one that refuses the format."""
+    monkeypatch.setattr(encoders, "_GPU_CODECS", {"h264-gpu": ("prores", "prores")})
+    monkeypatch.setattr(encoders, "_KINDS", {"aw": ("yuv420p",), "ks": ("yuv422p10le",)})
+    path, output = Clip(name="clip", width=128, height=96).write(tmp_path), tmp_path / "out.mkv"
+    assert rewrite(path, output, encoder="h264-gpu") == rewrite(path, tmp_path / "cpu.mkv", encoder="prores")
+    assert probe(output).codec == "prores"
+
+
+def test_what_a_graphics_card_cannot_write_is_left_to_the_cpu(tmp_path: Path) -> None:
+    path = Clip(name="clip", width=128, height=96).write(tmp_path)
+    odd = dataclasses.replace(probe(path), width=127)
+    assert find_encoder(EncodeOptions(encoder="h264-gpu"), "out.mp4", odd).fall == "they take even sizes alone"
+    with pytest.raises(InputError, match=r"ending in \.mp4"):
+        find_encoder(EncodeOptions(encoder="h264-gpu"), "out.webm")
+
+
+def test_segments_of_two_encoders_are_not_joined(tmp_path: Path) -> None:
+    path = Clip(name="clip", width=128, height=96).write(tmp_path)
+    frames, like = list(read_frames(path)), probe(path)
+    for part, crf in ((frames[:6], 18), (frames[6:], 30)):
+        with SegmentWriter(tmp_path / "segments", like=like, encode=EncodeOptions(crf=crf)) as writer:
+            for frame in part:
+                writer.write(frame)
+    with pytest.raises(InputError, match="begin anew"):
+        join_segments(
+            writer.segments, tmp_path / "out.mp4", like=like, sound_from=None, encode=EncodeOptions(encoder="h264-gpu")
+        )
