@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -13,6 +14,33 @@ PARSE5 = np.array(
     [[97.9, 124.1], [158.1, 124.1], [128.0, 165.4], [100.9, 188.1], [155.1, 188.1]], np.float32
 ) / np.float32(256)
 """(5, 2) in 0..1: where the pictures that the parser was trained on have `Face.points5` (medians over 299 of them)."""
+
+TEMPLATES: Mapping[str, np.ndarray] = {
+    name: np.array(points, np.float32).reshape(5, 2)
+    for name, points in {
+        "arcface-112-v1": (
+            *(0.35473214, 0.45658929, 0.64526786, 0.45658929, 0.5, 0.61154464),
+            *(0.37913393, 0.776875, 0.62086607, 0.776875),
+        ),
+        "arcface-112-v2": (
+            *(0.34191607, 0.46157411, 0.65653393, 0.45983393, 0.500225, 0.64050536),
+            *(0.37097589, 0.82469196, 0.63151696, 0.82325089),
+        ),
+        "arcface-128": (
+            *(0.36167656, 0.40387734, 0.63696719, 0.40235469, 0.50019687, 0.56044219),
+            *(0.38710391, 0.72160547, 0.61507734, 0.72034453),
+        ),
+        "ffhq-512": (
+            *(0.37691676, 0.46864664, 0.62285697, 0.46912813, 0.50123859, 0.61331904),
+            *(0.39308822, 0.725411, 0.61150205, 0.72490465),
+        ),
+        "mtcnn-512": (
+            *(0.36562865, 0.46733799, 0.63305391, 0.46585885, 0.50019127, 0.61942959),
+            *(0.39032951, 0.77598822, 0.62178945, 0.77476328),
+        ),
+    }.items()
+}
+"""(5, 2) in 0..1, by name: where published networks expect eyes, nose and mouth corners in their crops (FaceFusion 3.8)."""
 
 DLIB5 = np.array(
     [

@@ -104,6 +104,15 @@ PARSER = WeightFile(
     purpose="tells skin, hair, eyes and lips apart",
     jobs=("swap", "generate", "talk", "faceset"),
 )
+ARCFACE = WeightFile(
+    name="arcface-w600k",
+    source=Hub("facefusion/models-3.0.0", "728b9659bd9691bf32cbf7f61af478d94b7ba81e"),
+    filename="arcface_w600k_r50.onnx",
+    sha256="f1f79dc3b0b79a69f94799af1fffebff09fbd78fd96a275fd8f0cbbea23270d1",
+    size=174388474,
+    licence="InsightFace: non-commercial research",
+    card="https://huggingface.co/facefusion/models-3.0.0",
+)
 WEIGHTS: tuple[WeightFile, ...] = (
     CENTERFACE,
     FACE_LANDMARKER,
@@ -113,6 +122,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
     FACEXLIB_FAN,
     FACEXLIB_PARSENET,
     PARSER,
+    ARCFACE,
 )
 
 

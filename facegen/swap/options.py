@@ -7,6 +7,7 @@ from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.faces.weights import DETECTORS, DetectorName
 from facegen.jobs.files import model_of, settings_of
+from facegen.swap.oneshot.models import ENGINES, MOST_PIXELS, find_model
 
 Faces = Literal["all", "largest", "person"]
 NoFace = Literal["keep", "hold", "skip"]
@@ -68,9 +69,15 @@ class SwapOptions(EncodeOptions):
     end_seconds: float | None = field(default=None, metadata={"min": 0.0, "max": 86400.0, "step": 0.04})
     """Where it ends (nothing: at the end of the target)."""
 
-    engine: str = field(default="mesh", metadata={"choices": ("mesh",), **model_of(*TRAINED)})
-    """What makes the new face: `mesh` is built in and needs a source; `autoencoder:RUN` (a training of «saehd») and
-    `dfm:FILE` draw the person that they were trained for."""
+    engine: str = field(default="mesh", metadata={"choices": ("mesh", *ENGINES), **model_of(*TRAINED)})
+    """What makes the new face: `mesh` is built in and needs a source; the one-shot models do so once their files are
+    fetched; `autoencoder:RUN` (a training of «saehd») and `dfm:FILE` draw the person that they were trained for."""
+
+    identity_strength: float = _strength(0.5)
+    """How strongly a one-shot model follows the source's identity: below 0.5 mixed with the target's, above exaggerated."""
+
+    pixel_boost: int = field(default=1, metadata={"min": 1, "max": 8, "step": 1})
+    """How many times larger the crop of a one-shot model is than what it was made for: sharper, at the square of the time."""
 
     detector: DetectorName = field(default="embedded", metadata={"choices": DETECTORS})
     """Face detector: `embedded`, `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
@@ -87,6 +94,12 @@ class SwapOptions(EncodeOptions):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
             if choices and value not in choices and not (item.name == "engine" and self.is_trained):
                 raise InputError(f"SwapOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")
+        model = find_model(self.engine)
+        if model is not None and model.size * self.pixel_boost > MOST_PIXELS:
+            raise InputError(
+                f"Expected a pixel boost of at most {MOST_PIXELS // model.size} for the engine {model.name}, which draws "
+                f"{model.size} pixels, found {self.pixel_boost}; choose a smaller one."
+            )
         if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
             raise InputError(
                 f"The end must come after the start, but got {self.start_seconds:g} to {self.end_seconds:g} seconds; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facegen.hub import Bundled, WeightFile
+from facegen.swap.oneshot.models import WEIGHTS as ONESHOT_WEIGHTS
 
 PRETRAINED = "pretrained"
 """What `task.start_from` says for the model below."""
@@ -40,7 +41,7 @@ HARMONIZATION = WeightFile(
     jobs=("swap",),
 )
 """The network that relights the drawing of the mesh engine."""
-WEIGHTS: tuple[WeightFile, ...] = (*AUTOENCODER, HARMONIZATION)
+WEIGHTS: tuple[WeightFile, ...] = (*AUTOENCODER, HARMONIZATION, *ONESHOT_WEIGHTS)
 
 
 def pretrained_folder() -> Path:

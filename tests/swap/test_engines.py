@@ -1,4 +1,4 @@
-"""What `Engine` promises, held by every engine that is built in and by a trained one."""
+"""What `Engine` promises, held by every engine that is built in, by a trained one and by stand-ins of the one-shot models."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -10,14 +10,18 @@ import pytest
 from facegen.faces import Face, FaceAnalyser
 from facegen.media import Patch
 from facegen.swap.engines import Engine, make_engine
+from facegen.swap.oneshot.models import ENGINES
 from facegen.swap.options import SwapOptions
 from tests.factories import moving_portrait
+from tests.swap.oneshot.stand_ins import stand_in_engine
 
 BUILT_IN = next(item for item in fields(SwapOptions) if item.name == "engine").metadata["choices"]
 
 
 @pytest.fixture(scope="module", params=[*BUILT_IN, "autoencoder"])
-def engine(request: pytest.FixtureRequest, trained: Path) -> Engine:
+def engine(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    if request.param in ENGINES:
+        return stand_in_engine(request.param, tmp_path_factory.mktemp("engine"))
     return make_engine(request.param if request.param in BUILT_IN else f"{request.param}:{trained}")
 
 

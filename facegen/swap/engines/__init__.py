@@ -4,6 +4,7 @@ from pathlib import Path
 
 from facegen.errors import InputError
 from facegen.swap.engines.protocol import Engine, Prediction
+from facegen.swap.oneshot.models import ENGINES, find_model
 from facegen.swap.options import TRAINED
 
 __all__ = ["Engine", "Prediction", "make_engine", "model_mtime_ns"]
@@ -24,7 +25,13 @@ def make_engine(name: str) -> Engine:
         from facegen.swap.merge.engine import AutoencoderEngine
 
         return AutoencoderEngine(name)
-    raise InputError(f"The engine must be mesh, autoencoder:RUN or dfm:FILE, but got {name!r}.")
+    if model := find_model(name):
+        from facegen.swap.oneshot.engine import OneShotEngine
+
+        return OneShotEngine(model)
+    raise InputError(
+        f"Expected an engine of mesh, {', '.join(ENGINES)}, autoencoder:RUN or dfm:FILE, found {name!r}; choose one."
+    )
 
 
 def model_mtime_ns(name: str) -> int:

@@ -20,7 +20,7 @@ from facegen.faces.mesh import Array
 from facegen.media import Patch
 from facegen.swap.engines.eyes import recolour_irises
 from facegen.swap.engines.folds import expression_strengths, unshared_folds
-from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility
+from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility, temporal_weights
 from facegen.swap.engines.shape import transfer_shape
 from facegen.swap.engines.texture import (
     TEXTURE_SIZE,
@@ -208,9 +208,7 @@ class MeshEngine:
         visibility = smooth_visibility([frame.visibility for frame in window], centre, options.temporal_smoothing)
         if len(window) == 1 or options.temporal_smoothing == 0:
             return dataclasses.replace(window[centre], visibility=visibility)
-        offsets = np.arange(len(window)) - centre
-        weights = np.exp(-np.square(offsets / (3 * options.temporal_smoothing)) / 2).astype(np.float32)
-        weights /= weights.sum()
+        weights = temporal_weights(len(window), centre, options.temporal_smoothing)
         return MeshStatistics(
             gain=np.tensordot(weights, np.stack([frame.gain for frame in window]), 1),
             saturation=float(weights @ [frame.saturation for frame in window]),

@@ -93,6 +93,14 @@ class OcclusionDetector:
         )
 
 
+def temporal_weights(count: int, centre: int, smoothing: float) -> Array:
+    """(count,) float32 weights of the frames of a window in a Gaussian mean, which sum to 1; `smoothing` above 0, up to 1."""
+    offsets = np.arange(count) - centre
+    weights = np.exp(-np.square(offsets / (3 * smoothing)) / 2).astype(np.float32)
+    weights /= weights.sum()
+    return weights
+
+
 def smooth_visibility(window: Sequence[np.ndarray | None], centre: int, smoothing: float) -> np.ndarray | None:
     """Averages the visibility of a frame over its nearest neighbours only: what occludes a face may move fast.
 

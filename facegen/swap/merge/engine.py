@@ -23,6 +23,7 @@ from facegen.facesets import crop
 from facegen.facesets.crop import warp_black
 from facegen.hub import fetch
 from facegen.media import Patch
+from facegen.swap.engines.warp import warp_back
 from facegen.swap.merge import blending
 from facegen.swap.merge.masks import MaskSource, erode_and_blur
 from facegen.swap.merge.mesh_guided import MeshGuide, blend_mesh_guided, detect_guide
@@ -244,14 +245,9 @@ def _warp_back(prediction: MergePrediction, picture: Array, alpha: Array) -> Pat
     corners = crop.outline(prediction.matrix, side)
     low = np.maximum(np.floor(corners.min(0)).astype(int), 0) // 2 * 2
     high = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, prediction.frame_hw[::-1])
-    width, height = np.maximum(high - low, 1).tolist()
-    matrix = prediction.matrix.copy()
-    matrix[:, 2] += matrix[:, :2] @ low
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    image = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(alpha.astype(np.float32), matrix, (width, height), flags=flags)
+    image, alpha = warp_back(picture, alpha, prediction.matrix, low, high)
     rgb = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
-    return Patch(x=int(low[0]), y=int(low[1]), image_rgb=rgb, alpha=np.clip(alpha, 0, 1))
+    return Patch(x=int(low[0]), y=int(low[1]), image_rgb=rgb, alpha=alpha)
 
 
 def _mask_patch(prediction: MergePrediction, mask: Array) -> Patch:

@@ -1,0 +1,221 @@
+"""The swap engine of one-shot models: one picture of a face is enough, and a network that saw many people draws it.
+
+```
+predict     crop the target by the model's template, run the model (tile by tile for a larger crop), measure both faces
+smooth      average colours, focus, grain and visibility over the track
+composite   match colours, focus and grain; warp back into the frame where the face is seen
+```
+
+All models share this code; what differs is in their records (`models.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from facegen.errors import WeightsError
+from facegen.faces import Face, align, blend, mesh
+from facegen.hub import fetch
+from facegen.media import Patch
+from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility, temporal_weights
+from facegen.swap.engines.warp import warp_back
+from facegen.swap.oneshot.identity import OneShotIdentity, SourceEncoder
+from facegen.swap.oneshot.models import SwapModel
+from facegen.swap.oneshot.network import SwapNetwork
+from facegen.swap.options import SwapOptions
+
+Array = np.ndarray
+MEASURED_PX = 64
+"""Side at which colours are measured."""
+MOST_CONTRAST = 1.25
+"""By how much the contrast of a colour may be raised, or lowered."""
+BORDER = 0.04
+"""Share of the crop over which the new face fades at the crop's own border."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class OneShotStatistics:
+    """Frame statistics, smoothed over time before a face is composited.
+
+    Attributes:
+        colours: (2, 2, 3) mean and standard deviation of RGB, 0..255, in the target's face and in the new one.
+        excess: how many times sharper the new face is than the target.
+        grain: standard deviation of the noise that the target has and the new face lacks, 0..255.
+        visibility: (S, S) uint8 of the mask; nothing when it is not known, or is that of the frame before.
+    """
+
+    colours: Array
+    excess: float
+    grain: float
+    visibility: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class OneShotPrediction:
+    """One face of one frame as the model draws it.
+
+    Attributes:
+        image_rgb: (H, W, 3) uint8 the frame.
+        matrix: (2, 3) from pixels of the frame to those of the crop.
+        drawn: (size, size, 3) float32 RGB 0..255 the new face.
+        outline: (N, 2) the target's face oval in pixels of the crop.
+        mask: visibility of the target; nothing where that is not known.
+        statistics: see there.
+    """
+
+    image_rgb: np.ndarray
+    matrix: Array
+    drawn: Array
+    outline: Array
+    mask: VisibilityMask | None
+    statistics: OneShotStatistics
+
+
+class OneShotEngine:
+    """Swaps with a published network.
+
+    Args:
+        model: its record.
+
+    Raises:
+        WeightsError: one of its files is not on this machine, or holds something else.
+    """
+
+    window_radius = 3
+
+    def __init__(self, model: SwapModel) -> None:
+        self.name = model.name
+        if missing := model.missing:
+            names = [weight.name for weight in missing]
+            raise WeightsError(
+                f"Expected the weights {' and '.join(names)} for the engine {model.name}, found none; fetch them with "
+                f"«facegen weights fetch {names[0]}» or in the tab Models, or choose the engine mesh."
+            )
+        path = fetch(model.weight)
+        self._model = model
+        self._network = SwapNetwork(model, path)
+        self._encoder = SourceEncoder(model, path)
+        self._occlusion = OcclusionDetector()
+
+    def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> OneShotIdentity:
+        """See `Engine.prepare`."""
+        return self._encoder.prepare(pictures)
+
+    def predict(
+        self,
+        image_rgb: np.ndarray,
+        face: Face,
+        identity: OneShotIdentity,
+        options: SwapOptions,
+        previous: OneShotPrediction | None = None,
+    ) -> OneShotPrediction:
+        """See `Engine.predict`."""
+        mask = None
+        if options.occlusion:
+            previous_mask = previous.mask if previous is not None else None
+            mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask)
+        size = self._model.size * options.pixel_boost
+        matrix = align.similarity(face.points5, align.TEMPLATES[self._model.template], size)
+        crop = align.warp(image_rgb, matrix, size)
+        source = self._encoder.balance(identity, image_rgb, face, options.identity_strength)
+        drawn = self._network.swap(crop, source)
+        outline = align.apply(matrix, face.points478[list(mesh.FACE_OVAL), :2]).astype(np.float32)
+        return OneShotPrediction(
+            image_rgb=image_rgb,
+            matrix=matrix,
+            drawn=drawn,
+            outline=outline,
+            mask=mask,
+            statistics=_compare(crop, drawn, outline, mask.visibility if mask and mask.is_measured else None),
+        )
+
+    def smooth(self, window: Sequence[OneShotStatistics], centre: int, options: SwapOptions) -> OneShotStatistics:
+        """See `Engine.smooth`: a Gaussian mean over the frames around."""
+        visibility = smooth_visibility([frame.visibility for frame in window], centre, options.temporal_smoothing)
+        if len(window) == 1 or options.temporal_smoothing == 0:
+            return dataclasses.replace(window[centre], visibility=visibility)
+        weights = temporal_weights(len(window), centre, options.temporal_smoothing)
+        return OneShotStatistics(
+            colours=np.tensordot(weights, np.stack([frame.colours for frame in window]), 1),
+            excess=float(weights @ [frame.excess for frame in window]),
+            grain=float(weights @ [frame.grain for frame in window]),
+            visibility=visibility,
+        )
+
+    def composite(
+        self, prediction: OneShotPrediction, statistics: OneShotStatistics, options: SwapOptions, *, seed: int
+    ) -> Patch:
+        """See `Engine.composite`."""
+        drawn = _match_colours(prediction.drawn, statistics.colours, options.colour)
+        drawn = blend.blurred_to(drawn, 1 + (statistics.excess - 1) * options.sharpness_match)
+        low, high = _frame_box(prediction)
+        picture, alpha = warp_back(
+            drawn, _alpha(prediction, statistics, options), prediction.matrix, low, high, cv2.INTER_CUBIC
+        )
+        if statistics.grain * options.grain_match > 0.1:
+            picture += blend.grain(alpha.shape, statistics.grain * options.grain_match, seed)
+        image_rgb = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        return Patch(x=int(low[0]), y=int(low[1]), image_rgb=image_rgb, alpha=alpha)
+
+
+def _compare(crop_rgb: np.ndarray, drawn: Array, outline: Array, visibility: np.ndarray | None) -> OneShotStatistics:
+    """What the target and the new face differ in, inside the target's outline."""
+    inside = mesh.polygon_mask(outline, crop_rgb.shape[:2])
+    small = cv2.resize(inside, (MEASURED_PX, MEASURED_PX), interpolation=cv2.INTER_AREA)
+    core = (small > 250).view(np.uint8)
+    colours = [_measure_colours(picture, core) for picture in (crop_rgb, drawn)]
+    where = inside > 250
+    target, made = (np.ascontiguousarray(picture[..., 1], np.float32) for picture in (crop_rgb, drawn))
+    grains = blend.measure_grain(target, where), blend.measure_grain(made, where)
+    return OneShotStatistics(
+        colours=np.stack(colours),
+        excess=blend.sharpness(made, where) / max(blend.sharpness(target, where), 1e-3),
+        grain=max(grains[0] ** 2 - grains[1] ** 2, 0.0) ** 0.5,
+        visibility=visibility,
+    )
+
+
+def _measure_colours(picture: np.ndarray, where: np.ndarray) -> Array:
+    """(2, 3) float32 mean and standard deviation of RGB in 0..255."""
+    small = cv2.resize(picture, where.shape[::-1], interpolation=cv2.INTER_AREA)
+    mean, deviation = cv2.meanStdDev(small, mask=where)
+    return np.concatenate([mean.T, deviation.T]).astype(np.float32)
+
+
+def _match_colours(drawn: Array, colours: Array, strength: float) -> Array:
+    """The new face with mean and contrast of each colour as in the target (Reinhard 2001, in RGB)."""
+    (target_mean, target_deviation), (mean, deviation) = colours
+    gain = np.clip(target_deviation / np.maximum(deviation, 1), 1 / MOST_CONTRAST, MOST_CONTRAST)
+    change = np.column_stack([np.diag(1 + (gain - 1) * strength), (target_mean - mean * gain) * strength])
+    matched: Array = cv2.transform(drawn, change)
+    return matched
+
+
+def _alpha(prediction: OneShotPrediction, statistics: OneShotStatistics, options: SwapOptions) -> Array:
+    """(size, size) float32: the smallest of outline, crop and visibility."""
+    size = prediction.drawn.shape[0]
+    depth = blend.depth_of(mesh.polygon_mask(prediction.outline, (size, size)) > 127)
+    width = float(np.ptp(prediction.outline[:, 0]))
+    alpha = blend.ramp(depth, width * (0.05 + 0.25 * options.mask_feather))
+    edge = np.clip((np.minimum(np.arange(size), np.arange(size)[::-1]) - 0.5) / (BORDER * size), 0, 1)
+    alpha = np.minimum(alpha, np.minimum(edge[:, None], edge[None])).astype(np.float32)
+    if statistics.visibility is None or prediction.mask is None:
+        return alpha
+    between = np.vstack([prediction.matrix, [0, 0, 1]]) @ np.vstack([align.invert(prediction.mask.matrix), [0, 0, 1]])
+    visible = cv2.warpAffine(
+        statistics.visibility, between[:2], (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.minimum(alpha, visible.astype(np.float32) / 255)
+
+
+def _frame_box(prediction: OneShotPrediction) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest (x, y) of the frame, even and within it, that the outline reaches."""
+    outline = align.apply(align.invert(prediction.matrix), prediction.outline)
+    height, width = prediction.image_rgb.shape[:2]
+    low = np.clip(np.floor(outline.min(0)).astype(int) - 2, 0, [width - 2, height - 2]) // 2 * 2
+    high = np.clip(np.ceil(outline.max(0)).astype(int) + 2, low + 2, [width, height])
+    return low, high
