@@ -24,9 +24,7 @@ def swap(
     patches: bool = ...,
     encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     transparency: bool = ...,
     file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     faces: Literal["all", "largest", "person"] = ...,
@@ -37,14 +35,18 @@ def swap(
     colour: float = ...,
     finish: float = ...,
     restore: float = ...,
+    enhance: str = ...,
     sharpness_match: float = ...,
     grain_match: float = ...,
     temporal_smoothing: float = ...,
     occlusion: bool = ...,
+    masks: str = ...,
     when_no_face: Literal["keep", "hold", "skip"] = ...,
     start_seconds: float = ...,
     end_seconds: float | None = ...,
     engine: str = ...,
+    identity_strength: float = ...,
+    pixel_boost: int = ...,
     detector: Literal["auto", "embedded", "facexlib"] = ...,
     merge: str = ...,
     keep_position: bool = ...,
@@ -73,14 +75,18 @@ def swap(
         colour: How closely skin tone and lighting follow the clip.
         finish: How far the learned harmonization changes the new face's light, shine and detail to those of the clip.
         restore: How far the embedded restorer redraws the details of the new face: for small and soft faces; slow.
+        enhance: Face enhancers that redraw the new face one after another, with their strengths: «gfpgan-1-4=0.8, restorer=0.3».
         sharpness_match: How closely the sharpness of the new face follows the clip (focus and motion blur).
         grain_match: How much of the clip's noise is given to the new face.
         temporal_smoothing: How calm lighting and borders are from frame to frame.
         occlusion: Leave hands, hair, glasses and microphones in front of the face.
+        masks: Fetched models that tell, beside the embedded parser, what covers the face: «xseg-3, bisenet-34».
         when_no_face: A frame without a face to swap: keep it, hold the last swapped picture, or skip it with its sound.
         start_seconds: Where the result begins in the target.
         end_seconds: Where it ends (nothing: at the end of the target).
-        engine: What makes the new face: mesh is built in and needs a source; autoencoder:RUN (a training of «saehd») and dfm:FILE draw the person that they were trained for.
+        engine: What makes the new face: mesh is built in and needs a source; so do one-shot models such as hyperswap-1a-256 once they are fetched; autoencoder:RUN (a training of «saehd») and dfm:FILE draw whom they were trained for.
+        identity_strength: How strongly a one-shot model follows the source's identity: below 0.5 mixed with the target's, above exaggerated.
+        pixel_boost: How many times larger the crop of a one-shot model is than what it was made for: sharper, at the square of the time.
         detector: Face detector: embedded, facexlib (RetinaFace and FAN), or auto: facexlib if its weights are present.
         merge: How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md.
         keep_position: Keep where the target was recorded (GPS); date and camera are always kept.
@@ -109,9 +115,7 @@ def generate(
     best_of: int = ...,
     film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     film_crf: int = ...,
-    film_preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    film_preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     film_transparency: bool = ...,
     film_file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
 ) -> list[Image.Image]:
@@ -154,9 +158,7 @@ def talk(
     driving: AnyPath | None = ...,
     encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     transparency: bool = ...,
     file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     mouth: float = ...,

@@ -120,3 +120,44 @@ def grain(size_hw: tuple[int, int], deviation: float, seed: int) -> Array:
     tiles = _grain_tiles(1 + -(-max(size_hw) // GRAIN_TILE))
     noise = tiles[top : top + size_hw[0], left : left + size_hw[1]] * np.float32(deviation)
     return cv2.merge([noise] * 3)
+
+
+def warp_back(
+    picture: Array,
+    alpha: Array,
+    matrix: Array,
+    low: np.ndarray,
+    high: np.ndarray,
+    interpolation: int = cv2.INTER_LINEAR,
+) -> tuple[Array, Array]:
+    """A crop of a face in the frame's own pixels.
+
+    Args:
+        picture: (S, S, 3) float32.
+        alpha: (S, S) float32 in [0, 1].
+        matrix: (2, 3) from pixels of the frame to those of the crop.
+        low: (2,) corner of the box of the frame that is wanted, x and y.
+        high: (2,) its far corner.
+        interpolation: of the picture, as OpenCV counts them.
+
+    Returns:
+        The picture, (h, w, 3), and its alpha, (h, w) in [0, 1], of that box.
+    """
+    width, height = np.maximum(high - low, 1).tolist()
+    matrix = matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ low
+    shrunk = int(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if shrunk >= 2:
+        # a crop much larger than the face in the frame: means over whole pixels first, so that nothing is skipped
+        whole = picture.shape[0]
+        side = max(whole // shrunk, 1)
+        picture, alpha = (cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in (picture, alpha))
+        factor = side / whole
+        matrix = matrix * factor
+        matrix[:, 2] += 0.5 * factor - 0.5
+    flags = cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(
+        picture, matrix, (width, height), flags=interpolation | flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    share = cv2.warpAffine(alpha.astype(np.float32), matrix, (width, height), flags=cv2.INTER_LINEAR | flags)
+    return laid, np.clip(share, 0, 1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from facegen.errors import InputError, WeightsError
+from facegen.faces.mask_models import WEIGHTS as MASK_WEIGHTS
 from facegen.hub import Bundled, Hub, Package, WeightFile, is_present
+from facegen.hub.facefusion import INSIGHTFACE, facefusion_file
 
 DetectorName = Literal["auto", "embedded", "facexlib"]
 DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
@@ -104,14 +106,15 @@ PARSER = WeightFile(
     purpose="tells skin, hair, eyes and lips apart",
     jobs=("swap", "generate", "talk", "faceset"),
 )
-ARCFACE = WeightFile(
+ARCFACE = facefusion_file(
+    "3.0.0",
+    "arcface_w600k_r50.onnx",
+    INSIGHTFACE,
     name="arcface-w600k",
-    source=Hub("facefusion/models-3.0.0", "728b9659bd9691bf32cbf7f61af478d94b7ba81e"),
-    filename="arcface_w600k_r50.onnx",
+    purpose="tells one-shot models who a face is",
     sha256="f1f79dc3b0b79a69f94799af1fffebff09fbd78fd96a275fd8f0cbbea23270d1",
     size=174388474,
-    licence="InsightFace: non-commercial research",
-    card="https://huggingface.co/facefusion/models-3.0.0",
+    sets=("best", "fast"),
 )
 WEIGHTS: tuple[WeightFile, ...] = (
     CENTERFACE,
@@ -123,6 +126,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
     FACEXLIB_PARSENET,
     PARSER,
     ARCFACE,
+    *MASK_WEIGHTS,
 )
 
 

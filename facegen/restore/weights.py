@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facegen.hub import Bundled, WeightFile
+from facegen.restore.enhancers import WEIGHTS as ENHANCER_WEIGHTS
 
 RESTORER = WeightFile(
     name="restorer",
@@ -15,4 +16,4 @@ RESTORER = WeightFile(
     purpose="redraws the details of small and soft faces",
     jobs=("swap", "generate", "talk", "faceset"),
 )
-WEIGHTS = (RESTORER,)
+WEIGHTS = (RESTORER, *ENHANCER_WEIGHTS)

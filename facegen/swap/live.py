@@ -15,6 +15,7 @@ from facegen.faces import Face, FaceAnalyser
 from facegen.faces.detect import Detection
 from facegen.provenance import Watermark
 from facegen.swap.engines.protocol import Engine
+from facegen.swap.enhancement import finish_patch
 from facegen.swap.options import SwapOptions
 from facegen.swap.sources import load_sources
 
@@ -69,7 +70,7 @@ class LiveSwap:
             window = list(self._statistics)
             statistics = self._engine.smooth(window, len(window) - 1, self._options)
             patch = self._engine.composite(prediction, statistics, self._options, seed=self._count & 0xFFFF)
-            frame = media.paste_picture(frame, [patch])
+            frame = media.paste_picture(frame, [finish_patch(patch, frame, face.points5, self._options)])
         self._count += 1
         marked = self._mark(frame)
         self.seconds = time.perf_counter() - begun

@@ -5,8 +5,10 @@ from typing import Any, Literal, get_args
 
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
+from facegen.faces.mask_models import MASK_MODELS, parse_masks
 from facegen.faces.weights import DETECTORS, DetectorName
 from facegen.jobs.files import model_of, settings_of
+from facegen.restore.enhancers import ENHANCER_NAMES, parse_chain
 from facegen.swap.oneshot.models import ENGINES, MOST_PIXELS, find_model
 
 Faces = Literal["all", "largest", "person"]
@@ -48,6 +50,9 @@ class SwapOptions(EncodeOptions):
     restore: float = _strength(0.0)
     """How far the embedded restorer redraws the details of the new face: for small and soft faces; slow."""
 
+    enhance: str = field(default="", metadata={"several": ENHANCER_NAMES})
+    """Face enhancers that redraw the new face one after another, with their strengths: «gfpgan-1-4=0.8, restorer=0.3»."""
+
     sharpness_match: float = _strength(1.0)
     """How closely the sharpness of the new face follows the clip (focus and motion blur)."""
 
@@ -60,6 +65,9 @@ class SwapOptions(EncodeOptions):
     occlusion: bool = True
     """Leave hands, hair, glasses and microphones in front of the face."""
 
+    masks: str = field(default="", metadata={"several": tuple(model.name for model in MASK_MODELS)})
+    """Fetched models that tell, beside the embedded parser, what covers the face: «xseg-3, bisenet-34»."""
+
     when_no_face: NoFace = field(default="keep", metadata={"choices": get_args(NoFace)})
     """A frame without a face to swap: `keep` it, `hold` the last swapped picture, or `skip` it with its sound."""
 
@@ -69,9 +77,11 @@ class SwapOptions(EncodeOptions):
     end_seconds: float | None = field(default=None, metadata={"min": 0.0, "max": 86400.0, "step": 0.04})
     """Where it ends (nothing: at the end of the target)."""
 
-    engine: str = field(default="mesh", metadata={"choices": ("mesh", *ENGINES), **model_of(*TRAINED)})
-    """What makes the new face: `mesh` is built in and needs a source; the one-shot models do so once their files are
-    fetched; `autoencoder:RUN` (a training of «saehd») and `dfm:FILE` draw the person that they were trained for."""
+    engine: str = field(
+        default="mesh", metadata={"choices": ("mesh", *ENGINES), "metavar": "NAME", **model_of(*TRAINED)}
+    )
+    """What makes the new face: `mesh` is built in and needs a source; so do one-shot models such as `hyperswap-1a-256` once
+    they are fetched; `autoencoder:RUN` (a training of «saehd») and `dfm:FILE` draw whom they were trained for."""
 
     identity_strength: float = _strength(0.5)
     """How strongly a one-shot model follows the source's identity: below 0.5 mixed with the target's, above exaggerated."""
@@ -94,6 +104,8 @@ class SwapOptions(EncodeOptions):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
             if choices and value not in choices and not (item.name == "engine" and self.is_trained):
                 raise InputError(f"SwapOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")
+        parse_chain(self.enhance)
+        parse_masks(self.masks)
         model = find_model(self.engine)
         if model is not None and model.size * self.pixel_boost > MOST_PIXELS:
             raise InputError(

@@ -13,18 +13,22 @@ import numpy as np
 from facegen import media, provenance
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
+from facegen.faces.mask_models import parse_masks
+from facegen.hub.presence import require
 from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.cluster import Cluster
 from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
+from facegen.restore.enhancers import ENHANCERS, parse_chain
 from facegen.swap import analysis as first_pass
 from facegen.swap import distributed
 from facegen.swap.assignment import SourceAssignment, check_people
 from facegen.swap.clip import ClipPlan, ClipSwap
 from facegen.swap.engines import Engine, make_engine, model_mtime_ns
 from facegen.swap.jobs import SWAP
+from facegen.swap.oneshot.models import find_model
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import StageClock, swap_image
 from facegen.swap.request import SwapRequest, SwapResult, request_key
@@ -69,7 +73,8 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         self._identities: OrderedDict[tuple[object, ...], tuple[Any, tuple[str, ...]]] = OrderedDict()
 
     def check(self, request: SwapRequest) -> None:
-        """Refuse an output that cannot be written."""
+        """Refuse models that are not on this machine, and an output that cannot be written."""
+        require_models(request.options)
         if request.patches:
             from facegen.swap.patches import check_patches
 
@@ -286,6 +291,21 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             while len(self._identities) > _IDENTITIES_KEPT:
                 self._identities.popitem(last=False)
         return self._identities[key]
+
+
+def require_models(options: SwapOptions) -> None:
+    """Refuse a swap whose models were not fetched, before a frame is read.
+
+    Raises:
+        WeightsError: a file is missing.
+    """
+    if model := find_model(options.engine):
+        require(model.weights, f"the engine {model.name}", "the engine mesh")
+    for enhancer in ENHANCERS:
+        if enhancer.name in dict(parse_chain(options.enhance)):
+            require([enhancer.weight], f"the enhancer {enhancer.name}", "another one")
+    for mask in parse_masks(options.masks):
+        require([mask.weight], f"the mask {mask.name}", "no mask")
 
 
 def _check_encoding(request: SwapRequest, info: media.VideoInfo) -> None:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from facegen import media
 from facegen.swap.assignment import FaceAssignment
 from facegen.swap.engines.protocol import Engine, Prediction
+from facegen.swap.enhancement import finish_patch
 from facegen.swap.options import SwapOptions
 from facegen.swap.parallel import ordered_map, sliding_windows
 
@@ -78,6 +79,9 @@ class PredictedFrame:
     statistics: dict[int, object] = field(default_factory=dict)
     """Their smoothed frame statistics, by track."""
 
+    points5: dict[int, np.ndarray] = field(default_factory=dict)
+    """(5, 2) `Face.points5`, by track."""
+
 
 def predict_frames(
     frames: Iterable[media.Frame],
@@ -107,13 +111,15 @@ def predict_frames(
         previous: dict[int, Prediction] = {}
         for frame in pair:
             with clock.stage("predict"):
+                items = assign(frame)
                 previous = {
                     item.track: engine.predict(
                         frame.image_rgb, item.face, item.identity, options, previous=previous.get(item.track)
                     )
-                    for item in assign(frame)
+                    for item in items
                 }
-            predicted.append(PredictedFrame(frame=frame, predictions=previous))
+            points5 = {item.track: item.face.points5 for item in items}
+            predicted.append(PredictedFrame(frame=frame, predictions=previous, points5=points5))
         return predicted
 
     # by their index, so that the pairs are the same wherever reading began
@@ -125,7 +131,7 @@ def predict_frames(
             statistics = {
                 track: engine.smooth(*_track_window(window, centre, track), options) for track in item.predictions
             }
-        yield PredictedFrame(frame=item.frame, predictions=item.predictions, statistics=statistics)
+        yield replace(item, statistics=statistics)
 
 
 def swap_frames(
@@ -142,9 +148,11 @@ def swap_frames(
     def composite(item: PredictedFrame) -> SwappedFrame:
         with clock.stage("composite"):
             patches = [
-                media.tint_patch(
+                finish_patch(
                     engine.composite(prediction, item.statistics[track], options, seed=noise_seed(item.frame, track)),
                     item.frame.image_rgb,
+                    item.points5[track],
+                    options,
                 )
                 for track, prediction in item.predictions.items()
             ]
@@ -167,7 +175,7 @@ def swap_image(
         prediction = engine.predict(image_rgb, item.face, item.identity, options)
         statistics = engine.smooth([prediction.statistics], 0, options)
         patch = engine.composite(prediction, statistics, options, seed=item.track & 0xFFFF)
-        patches.append(media.tint_patch(patch, image_rgb))
+        patches.append(finish_patch(patch, image_rgb, item.face.points5, options))
     return media.paste_picture(image_rgb, patches)
 
 

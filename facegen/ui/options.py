@@ -44,7 +44,7 @@ class Widgets:
 
 
 def parse(cls: type[T], settings: Mapping[str, Any]) -> T:
-    """A config from values as a browser sends them: 3.0 where an integer is meant, "" where nothing is.
+    """A config from values as a browser sends them: 3.0 where an integer is meant, "" where nothing is, lists for text.
 
     Raises:
         InputError: an unknown name, or a value that does not fit its field.
@@ -53,6 +53,8 @@ def parse(cls: type[T], settings: Mapping[str, Any]) -> T:
     values = dict(settings)
     for name in values.keys() & hints.keys():
         kinds, value = _kinds(hints[name]), values[name]
+        if isinstance(value, list) and str in kinds:
+            values[name] = ", ".join(map(str, value))
         if isinstance(value, float) and value.is_integer() and int in kinds and float not in kinds:
             values[name] = int(value)
         if isinstance(value, str) and type(None) in kinds and str not in kinds:
@@ -72,7 +74,7 @@ def widgets(
     """Make a widget for each named field, inside the Blocks that is being built.
 
     Args:
-        cls: a config dataclass whose fields have defaults.
+        cls: a config dataclass whose fields have defaults; metadata `several` lists what a text may name, between commas.
         names: the fields, in the order of the widgets.
         labels: a field's title; its name in plain letters where it is not given.
         first: a config with the first values; the defaults where it is not given.
@@ -97,6 +99,10 @@ def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | 
     if offered:
         shown = [(words[value] if words else str(value), value) for value in offered if not words or value in words]
         return gr.Dropdown(shown, value=default, filterable=len(shown) > 8, **about)
+    if several := item.metadata.get("several"):
+        # in the order in which they are chosen; what is typed may say more than a name
+        chosen = [part.strip() for part in default.split(",") if part.strip()]
+        return gr.Dropdown(list(several), value=chosen, multiselect=True, allow_custom_value=True, **about)
     kinds = _kinds(hint)
     if bool in kinds:
         return gr.Checkbox(value=default, **about)

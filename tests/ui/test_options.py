@@ -27,6 +27,8 @@ class Small:
     """Where it ends."""
     name: str = ""
     """What it is called."""
+    steps: str = field(default="", metadata={"several": ("cut", "wash")})
+    """What is done, in order."""
 
 
 def test_bounds_default_and_help_come_from_the_field() -> None:
@@ -55,6 +57,13 @@ def test_choices_without_words_are_not_offered() -> None:
 def test_a_browser_sends_whole_numbers_as_fractions_and_nothing_as_text() -> None:
     assert parse(Small, {"count": 4.0, "limit": ""}) == Small(count=4)
     assert parse(Small, {"limit": " 7 "}) == Small(limit=7)
+
+
+def test_a_text_of_several_names_is_chosen_in_order() -> None:
+    with gr.Blocks():
+        (steps,) = widgets(Small, ["steps"], labels={}).components
+    assert (steps.multiselect, [value for _, value in steps.choices], steps.value) == (True, ["cut", "wash"], [])
+    assert parse(Small, {"steps": ["wash", "cut=0.5"]}) == Small(steps="wash, cut=0.5")
 
 
 @pytest.mark.parametrize(

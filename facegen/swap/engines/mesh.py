@@ -16,6 +16,7 @@ import numpy as np
 
 from facegen.faces import Face, blend, light, mesh
 from facegen.faces.face import points5_of
+from facegen.faces.mask_models import parse_masks
 from facegen.faces.mesh import Array
 from facegen.media import Patch
 from facegen.swap.engines.eyes import recolour_irises
@@ -160,7 +161,8 @@ class MeshEngine:
         mask = None
         if options.occlusion:
             previous_mask = previous.crop.mask if previous is not None else None
-            mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask)
+            models = parse_masks(options.masks)
+            mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask, models=models)
         crop = _crop_face(image_rgb, face, mask, WORK_SIZE)
         texture = _select_texture(identity, face)
         shape = transfer_shape(crop.points, face, identity.rest_shape, options.face_shape)

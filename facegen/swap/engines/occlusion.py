@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import Face, align, mesh, parse, skin
+from facegen.faces.mask_models import MaskModel, load_mask
 from facegen.faces.mesh import Array
 from facegen.faces.parse.parser import SIZE as PARSE_SIZE
 from facegen.faces.parse.parser import FaceParser, parser_available
@@ -52,7 +53,13 @@ class OcclusionDetector:
         self._parser = FaceParser(threads=1) if parser_available() else None
 
     def detect(
-        self, image_rgb: np.ndarray, face: Face, *, is_target: bool, previous: VisibilityMask | None = None
+        self,
+        image_rgb: np.ndarray,
+        face: Face,
+        *,
+        is_target: bool,
+        previous: VisibilityMask | None = None,
+        models: Sequence[MaskModel] = (),
     ) -> VisibilityMask | None:
         """The visibility mask of a face; None where there is no parser.
 
@@ -61,6 +68,7 @@ class OcclusionDetector:
             face: the face in it.
             is_target: the new face is rendered here, so that its eyes may be seen through clear glasses.
             previous: the mask of the frame before, reused where the face is still.
+            models: mask models of the Hub; what one of them takes for covered is covered.
         """
         if self._parser is None:
             return None
@@ -85,6 +93,9 @@ class OcclusionDetector:
             unlike_skin = skin.occlusion(picture, vertices.astype(np.float32), face.skin)
             if unlike_skin is not None:
                 visibility *= 1 - unlike_skin
+        for model in models:
+            seen, to_seen = load_mask(model).visibility(image_rgb, face.points5)
+            visibility = np.minimum(visibility, _between_crops(seen, to_seen, matrix))
         return VisibilityMask(
             matrix=matrix,
             thumbnail_rgb=thumbnail,
@@ -123,6 +134,15 @@ def smooth_visibility(window: Sequence[np.ndarray | None], centre: int, smoothin
         if weight > 0.02 * weights.sum():
             total += mask * np.float32(weight / weights.sum())
     return (total + 0.5).astype(np.uint8)
+
+
+def _between_crops(mask: Array, its_matrix: Array, matrix: Array) -> Array:
+    """(S, S) a mask in the parser's crop, from its own; each matrix (2, 3) from the frame to a crop."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    between = np.vstack([its_matrix, [0, 0, 1]]) @ np.vstack([align.invert(matrix), [0, 0, 1]])
+    size = (PARSE_SIZE, PARSE_SIZE)
+    moved: Array = cv2.warpAffine(mask, between[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return moved
 
 
 def _is_still(thumbnail: np.ndarray, previous: np.ndarray) -> bool:

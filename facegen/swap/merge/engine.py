@@ -17,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facegen.faces import Face, align, weights
+from facegen.faces import Face, align, blend, weights
 from facegen.faces.landmark import MeshFinder
+from facegen.faces.mask_models import parse_masks
 from facegen.facesets import crop
 from facegen.facesets.crop import warp_black
 from facegen.hub import fetch
 from facegen.media import Patch
-from facegen.swap.engines.warp import warp_back
 from facegen.swap.merge import blending
 from facegen.swap.merge.masks import MaskSource, erode_and_blur
 from facegen.swap.merge.mesh_guided import MeshGuide, blend_mesh_guided, detect_guide
@@ -126,7 +126,8 @@ class AutoencoderEngine:
         matrix = crop.crop_matrix(face.points68, face_type, side, face.yaw_deg)
         frame_crop = warp_black(image_rgb, matrix, side).astype(np.float32) / 255
         masks = _resize(mask_prd, side), _resize(mask_dst, side)
-        mask = self._masks.compute(merge, masks, image_rgb, face, matrix, side)
+        models = parse_masks(options.masks)
+        mask = self._masks.compute(merge, masks, image_rgb, face, matrix, side, models)
         picture = np.clip(_resize(prediction, side), 0, 1)
         strength = max(merge.restore / 100, options.restore)
         if strength:
@@ -245,7 +246,7 @@ def _warp_back(prediction: MergePrediction, picture: Array, alpha: Array) -> Pat
     corners = crop.outline(prediction.matrix, side)
     low = np.maximum(np.floor(corners.min(0)).astype(int), 0) // 2 * 2
     high = np.minimum(np.ceil(corners.max(0)).astype(int) + 1, prediction.frame_hw[::-1])
-    image, alpha = warp_back(picture, alpha, prediction.matrix, low, high)
+    image, alpha = blend.warp_back(picture, alpha, prediction.matrix, low, high)
     rgb = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
     return Patch(x=int(low[0]), y=int(low[1]), image_rgb=rgb, alpha=alpha)
 

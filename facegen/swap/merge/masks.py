@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.faces import Face, align, mesh
+from facegen.faces.mask_models import MaskModel
 from facegen.facesets import quality
 from facegen.facesets.crop import warp_black
 from facegen.swap.engines.occlusion import OcclusionDetector
@@ -40,6 +42,7 @@ class MaskSource:
         face: Face,
         matrix: Array,
         size: int,
+        models: Sequence[MaskModel] = (),
     ) -> Array:
         """The mask that `options.mask` names, (size, size) float32 in [0, 1].
 
@@ -50,6 +53,7 @@ class MaskSource:
             face: the face in it.
             matrix: (2, 3) from pixels of the frame to those of the crop.
             size: side of the crop, pixels.
+            models: mask models of the Hub that the parser's mask is combined with.
 
         Raises:
             InputError: the mask needs a model that is not there.
@@ -70,15 +74,17 @@ class MaskSource:
         elif options.mask == "own":
             mask = self._own(options.own_mask, image_rgb, face, matrix, size)
         else:
-            mask = self._parser(image_rgb, face, matrix, size)
+            mask = self._parser(image_rgb, face, matrix, size, models)
             if options.mask == "parser*learned":
                 mask = mask * prd * dst
         if options.mode == "mesh-guided":
             mask = mask * _hull(face, matrix, size)
         return np.clip(mask, 0, 1).astype(np.float32)
 
-    def _parser(self, image_rgb: np.ndarray, face: Face, matrix: Array, size: int) -> Array:
-        found = self._occlusion.detect(image_rgb, face, is_target=True)
+    def _parser(
+        self, image_rgb: np.ndarray, face: Face, matrix: Array, size: int, models: Sequence[MaskModel]
+    ) -> Array:
+        found = self._occlusion.detect(image_rgb, face, is_target=True, models=models)
         if found is None:
             raise InputError("Expected the face parser's weights for this mask, found none; choose another mask.")
         between = (np.vstack([matrix, [0, 0, 1]]) @ np.vstack([align.invert(found.matrix), [0, 0, 1]]))[:2]

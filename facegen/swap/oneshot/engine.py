@@ -17,12 +17,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from facegen.errors import WeightsError
 from facegen.faces import Face, align, blend, mesh
+from facegen.faces.mask_models import parse_masks
 from facegen.hub import fetch
+from facegen.hub.presence import require
 from facegen.media import Patch
 from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility, temporal_weights
-from facegen.swap.engines.warp import warp_back
 from facegen.swap.oneshot.identity import OneShotIdentity, SourceEncoder
 from facegen.swap.oneshot.models import SwapModel
 from facegen.swap.oneshot.network import SwapNetwork
@@ -89,12 +89,7 @@ class OneShotEngine:
 
     def __init__(self, model: SwapModel) -> None:
         self.name = model.name
-        if missing := model.missing:
-            names = [weight.name for weight in missing]
-            raise WeightsError(
-                f"Expected the weights {' and '.join(names)} for the engine {model.name}, found none; fetch them with "
-                f"«facegen weights fetch {names[0]}» or in the tab Models, or choose the engine mesh."
-            )
+        require(model.weights, f"the engine {model.name}", "the engine mesh")
         path = fetch(model.weight)
         self._model = model
         self._network = SwapNetwork(model, path)
@@ -117,7 +112,8 @@ class OneShotEngine:
         mask = None
         if options.occlusion:
             previous_mask = previous.mask if previous is not None else None
-            mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask)
+            models = parse_masks(options.masks)
+            mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask, models=models)
         size = self._model.size * options.pixel_boost
         matrix = align.similarity(face.points5, align.TEMPLATES[self._model.template], size)
         crop = align.warp(image_rgb, matrix, size)
@@ -153,7 +149,7 @@ class OneShotEngine:
         drawn = _match_colours(prediction.drawn, statistics.colours, options.colour)
         drawn = blend.blurred_to(drawn, 1 + (statistics.excess - 1) * options.sharpness_match)
         low, high = _frame_box(prediction)
-        picture, alpha = warp_back(
+        picture, alpha = blend.warp_back(
             drawn, _alpha(prediction, statistics, options), prediction.matrix, low, high, cv2.INTER_CUBIC
         )
         if statistics.grain * options.grain_match > 0.1:

@@ -5,11 +5,14 @@ Facts of FaceFusion 3.8 and 3.9 (face_swapper), which publishes the files; none 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
 from facegen.faces.weights import ARCFACE
-from facegen.hub import Hub, WeightFile, is_present
+from facegen.hub import WeightFile, is_present
+from facegen.hub.facefusion import APACHE, INSIGHTFACE, NONE_STATED, Terms, facefusion_file
+from facegen.hub.weight_file import SetName
 
 SourceKind = Literal["raw", "normalised", "projected", "converted", "converted-normalised", "picture"]
 """What a model is told of the source: its ArcFace embedding as it is or of length 1, projected by a matrix in the file (the
@@ -19,7 +22,6 @@ MOST_PIXELS = 1024
 """Largest side to which `pixel_boost` may bring a crop."""
 MEAN_HALF = (0.5, 0.5, 0.5)
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_RESEARCH = "ResearchRAIL-MS, whose text is not published: research only"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,61 +66,33 @@ class SwapModel:
         return tuple(weight for weight in self.weights if not is_present(weight))
 
 
-_REVISIONS = {
-    "3.0.0": "728b9659bd9691bf32cbf7f61af478d94b7ba81e",
-    "3.1.0": "c9e3a503d8e84e91c5cd89ee2d510fe5e793e570",
-    "3.3.0": "6271ab1c4619ceb2e534d65e0ec973f22a9aec38",
+_RAIL = Terms("ResearchRAIL-MS", "The licence is named, its text is not published: read it as research only.")
+_NEURALCHEN = Terms("SimSwap, non-commercial", "The authors of SimSwap allow non-commercial use alone.")
+_MAPOOON = Terms("BlendFace, non-commercial", "The authors of BlendFace allow non-commercial use alone.")
+_ALPHAFACE = Terms(
+    "AlphaFace, MIT or non-commercial", "The code is MIT, but FaceFusion calls the weights non-commercial: unresolved."
+)
+_file = functools.partial(facefusion_file, purpose="draws a face from one picture of it")
+
+
+def _converter(kind: str, sha256: str) -> WeightFile:
+    purpose = f"tells {kind} who a face is"
+    return facefusion_file("3.4.0", f"crossface_{kind}.onnx", NONE_STATED, sha256=sha256, purpose=purpose)
+
+
+_GHOST = _converter("ghost", "9ec5862d9ff1f723a7380ea89baf87cddec9c56670d4db766702657939284957")
+_HIFIFACE = _converter("hififace", "dfb75f960cb8ef1967a82838e64963b9ff621c4af3e22f9fda48ad958dddec9a")
+_SIMSWAP = _converter("simswap", "6452a261ec30cc30afdbe4a426d82c3b10a476f2df794e3494071c02574e6829")
+_HYPERSWAP: dict[str, tuple[str, tuple[SetName, ...]]] = {
+    "1a": ("c0e98a8a03a238f461ed3d2570e426b49f46745ee400854a60dceeb70c246add", ("best",)),
+    "1b": ("5124031789c42f71b9558fb71954ef7aedb6da7ed9fac79293e23c61a792a73e", ()),
+    "1c": ("5528c2d76fe9986c99d829278987ef9f3a630cb606db7628d02b57b330f406a5", ()),
 }
-
-
-def _file(
-    release: str, filename: str, *, licence: str, name: str = "", sha256: str | None = None, size: int | None = None
-) -> WeightFile:
-    """A file that FaceFusion publishes; of a release without a known commit the digest alone is held."""
-    repository = f"facefusion/models-{release}"
-    return WeightFile(
-        name=name or filename.removesuffix(".onnx").replace("_", "-"),
-        source=Hub(repository, _REVISIONS.get(release, "main")),
-        filename=filename,
-        sha256=sha256,
-        size=size,
-        licence=licence,
-        card=f"https://huggingface.co/{repository}",
-    )
-
-
-_CONVERTER = "published by FaceFusion without terms"
-_GHOST = _file(
-    "3.4.0",
-    "crossface_ghost.onnx",
-    licence=_CONVERTER,
-    sha256="9ec5862d9ff1f723a7380ea89baf87cddec9c56670d4db766702657939284957",
-)
-_HIFIFACE = _file(
-    "3.4.0",
-    "crossface_hififace.onnx",
-    licence=_CONVERTER,
-    sha256="dfb75f960cb8ef1967a82838e64963b9ff621c4af3e22f9fda48ad958dddec9a",
-    size=22083800,
-)
-_SIMSWAP = _file(
-    "3.4.0",
-    "crossface_simswap.onnx",
-    licence=_CONVERTER,
-    sha256="6452a261ec30cc30afdbe4a426d82c3b10a476f2df794e3494071c02574e6829",
-    size=22083800,
-)
-_HYPERSWAP = {
-    "1a": "c0e98a8a03a238f461ed3d2570e426b49f46745ee400854a60dceeb70c246add",
-    "1b": "5124031789c42f71b9558fb71954ef7aedb6da7ed9fac79293e23c61a792a73e",
-    "1c": "5528c2d76fe9986c99d829278987ef9f3a630cb606db7628d02b57b330f406a5",
-}
-_INSIGHTFACE = "InsightFace: non-commercial research"
 
 MODELS: tuple[SwapModel, ...] = (
     *(
         SwapModel(
-            weight=_file("3.3.0", f"hyperswap_{kind}_256.onnx", licence=_RESEARCH, sha256=sha256, size=402742682),
+            weight=_file("3.3.0", f"hyperswap_{kind}_256.onnx", _RAIL, sha256=sha256, size=402742682, sets=sets),
             template="arcface-128",
             size=256,
             mean=MEAN_HALF,
@@ -126,10 +100,10 @@ MODELS: tuple[SwapModel, ...] = (
             source="normalised",
             is_output_normalised=True,
         )
-        for kind, sha256 in _HYPERSWAP.items()
+        for kind, (sha256, sets) in _HYPERSWAP.items()
     ),
     SwapModel(
-        weight=_file("3.0.0", "inswapper_128.onnx", licence=_INSIGHTFACE),
+        weight=_file("3.0.0", "inswapper_128.onnx", INSIGHTFACE),
         template="arcface-128",
         size=128,
         source="projected",
@@ -137,7 +111,7 @@ MODELS: tuple[SwapModel, ...] = (
     ),
     SwapModel(
         # two registries state different digests for this file, so that of the Hub is taken
-        weight=_file("3.0.0", "inswapper_128_fp16.onnx", licence=_INSIGHTFACE, size=277680829),
+        weight=_file("3.0.0", "inswapper_128_fp16.onnx", INSIGHTFACE, size=277680829, sets=("fast",)),
         template="arcface-128",
         size=128,
         source="projected",
@@ -145,7 +119,7 @@ MODELS: tuple[SwapModel, ...] = (
     ),
     *(
         SwapModel(
-            weight=_file("3.0.0", f"ghost_{number}_256.onnx", licence="Apache-2.0"),
+            weight=_file("3.0.0", f"ghost_{number}_256.onnx", APACHE),
             template="arcface-112-v1",
             size=256,
             mean=MEAN_HALF,
@@ -157,7 +131,7 @@ MODELS: tuple[SwapModel, ...] = (
         for number in (1, 2, 3)
     ),
     SwapModel(
-        weight=_file("3.0.0", "simswap_256.onnx", licence="SimSwap: non-commercial"),
+        weight=_file("3.0.0", "simswap_256.onnx", _NEURALCHEN),
         template="arcface-112-v1",
         size=256,
         mean=_IMAGENET[0],
@@ -170,8 +144,8 @@ MODELS: tuple[SwapModel, ...] = (
         weight=_file(
             "3.0.0",
             "simswap_unofficial_512.onnx",
+            _NEURALCHEN,
             name="simswap-512",
-            licence="SimSwap: non-commercial",
             size=239249034,
         ),
         template="arcface-112-v1",
@@ -184,8 +158,8 @@ MODELS: tuple[SwapModel, ...] = (
         weight=_file(
             "3.1.0",
             "hififace_unofficial_256.onnx",
+            NONE_STATED,
             name="hififace-256",
-            licence="none stated",
             sha256="9de9751617976195114d7f067b9b6cf933748363355cf473cab2da57a739c2ef",
             size=203784742,
         ),
@@ -201,7 +175,7 @@ MODELS: tuple[SwapModel, ...] = (
         weight=_file(
             "3.9.0",
             "alphaface_256.onnx",
-            licence="MIT code, weights called non-commercial by FaceFusion",
+            _ALPHAFACE,
             sha256="efcca3ffa1c28b75a007f689b39f7d4716c02810e7fa72d892e175f0b058a2e2",
             size=555624110,
         ),
@@ -214,7 +188,7 @@ MODELS: tuple[SwapModel, ...] = (
         weight=_file(
             "3.0.0",
             "uniface_256.onnx",
-            licence="none stated",
+            NONE_STATED,
             sha256="eb5ce2af024cddf88ecb93b24e29a6eb44e354aba7d3319e84d29dcd868820f3",
             size=406964143,
         ),
@@ -228,7 +202,7 @@ MODELS: tuple[SwapModel, ...] = (
         is_output_normalised=True,
     ),
     SwapModel(
-        weight=_file("3.0.0", "blendswap_256.onnx", licence="BlendFace: non-commercial"),
+        weight=_file("3.0.0", "blendswap_256.onnx", _MAPOOON),
         template="ffhq-512",
         size=256,
         source="picture",

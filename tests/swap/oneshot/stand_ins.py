@@ -6,63 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from facegen import hub
 from facegen.catalog import find_weight
 from facegen.faces.weights import ARCFACE as ARCFACE_WEIGHT
 from facegen.swap.oneshot.engine import OneShotEngine
 from facegen.swap.oneshot.models import SwapModel, find_model
+from tests.onnx_graph import Graph, colour, dots, number
 from tests.swap.oneshot.facts import FACTS, POINTS, Facts
 
 EMAP = np.random.default_rng(7).normal(0, 0.05, (512, 512)).astype(np.float32)
 """The matrix that the stand-in of inswapper carries."""
 MEANS_TO_EMBEDDING = np.random.default_rng(8).normal(0, 1, (512, 3 * 7 * 7)).astype(np.float32)
 """From means over 16 x 16 pixels to the embedding of the stand-in of ArcFace."""
-
-
-class Graph:
-    """A graph in the making; a method returns the name of what it adds."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def node(self, kind: str, *inputs: str | np.ndarray, **attributes: Any) -> str:
-        """An operator; arrays become constants."""
-        names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
-        name = f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, names, [name], **attributes))
-        return name
-
-    def constant(self, values: np.ndarray) -> str:
-        """A constant tensor."""
-        self.constants.append(numpy_helper.from_array(values, f"c{len(self.constants)}"))
-        return self.constants[-1].name
-
-    def save(
-        self, path: Path, inputs: dict[str, tuple[int | str, ...]], given: str, shape: tuple[int | str, ...]
-    ) -> Path:
-        """Write the graph."""
-        self.nodes.append(helper.make_node("Identity", [given], ["output"]))
-        entries = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, list(sizes)) for name, sizes in inputs.items()
-        ]
-        outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(shape))]
-        graph = helper.make_graph(self.nodes, "stand-in", entries, outputs, self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-        path.write_bytes(model.SerializeToString())
-        return path
-
-
-def _number(value: float) -> np.ndarray:
-    return np.array([value], np.float32)
-
-
-def _colour(values: tuple[float, ...]) -> np.ndarray:
-    return np.array(values, np.float32).reshape(1, 3, 1, 1)
 
 
 Paint = Callable[[Graph, Facts, str], str]
@@ -76,12 +33,12 @@ def target_itself(graph: Graph, facts: Facts, rgb: str) -> str:
 
 def odd_colours(graph: Graph, facts: Facts, rgb: str) -> str:
     """1 - R, G, B / 2: neither channels nor ranges can be mistaken for each other."""
-    return graph.node("Add", graph.node("Mul", rgb, _colour((-1.0, 1.0, 0.5))), _colour((1.0, 0.0, 0.0)))
+    return graph.node("Add", graph.node("Mul", rgb, colour((-1.0, 1.0, 0.5))), colour((1.0, 0.0, 0.0)))
 
 
 def source_shown(graph: Graph, facts: Facts, rgb: str) -> str:
     """Paints what it is told of the source: 16 x 32 grey fields 0.5 + v / 16, or the picture, in the upper left."""
-    base = graph.node("Mul", rgb, _number(0))
+    base = graph.node("Mul", rgb, number(0))
     shown, height = "source", facts.size
     if len(facts.source_shape) == 2:
         fields = graph.node("Reshape", "source", np.array([1, 1, 16, 32]))
@@ -89,7 +46,7 @@ def source_shown(graph: Graph, facts: Facts, rgb: str) -> str:
             "Resize", fields, "", "", np.array([1, 1, facts.size, facts.size]), mode="nearest", nearest_mode="floor",
             coordinate_transformation_mode="asymmetric",
         )  # fmt: skip
-        shown = graph.node("Add", graph.node("Mul", shown, _number(1 / 16)), _number(0.5))
+        shown = graph.node("Add", graph.node("Mul", shown, number(1 / 16)), number(0.5))
     else:
         rest = height - facts.source_shape[2]
         shown = graph.node("Pad", "source", np.array([0, 0, 0, 0, 0, 0, rest, rest]))
@@ -98,21 +55,18 @@ def source_shown(graph: Graph, facts: Facts, rgb: str) -> str:
 
 def template_shown(graph: Graph, facts: Facts, rgb: str) -> str:
     """Black, with a white dot at each of the template's five points."""
-    y, x = np.mgrid[: facts.size, : facts.size]
-    squared = [(x - px) ** 2 + (y - py) ** 2 for px, py in POINTS[facts.points] * facts.size]
-    dots = np.exp(-np.min(squared, axis=0) / (2 * (facts.size * 0.012) ** 2))
-    return graph.node("Add", graph.node("Mul", rgb, _number(0)), dots.astype(np.float32)[None, None])
+    return graph.node("Add", graph.node("Mul", rgb, number(0)), dots(POINTS[facts.points], facts.size))
 
 
 def write_swap_model(name: str, path: Path, paint: Paint = target_itself) -> Path:
     """The stand-in of a swap model."""
     facts, graph = FACTS[name], Graph()
-    rgb = graph.node("Add", graph.node("Mul", "target", _colour(facts.std)), _colour(facts.mean))
+    rgb = graph.node("Add", graph.node("Mul", "target", colour(facts.std)), colour(facts.mean))
     made = paint(graph, facts, rgb)
     if facts.gives_input_range:
-        made = graph.node("Div", graph.node("Sub", made, _colour(facts.mean)), _colour(facts.std))
+        made = graph.node("Div", graph.node("Sub", made, colour(facts.mean)), colour(facts.std))
     if paint is not source_shown:  # every graph takes both of its inputs
-        nothing = graph.node("ReduceSum", graph.node("Mul", "source", _number(0)), keepdims=0)
+        nothing = graph.node("ReduceSum", graph.node("Mul", "source", number(0)), keepdims=0)
         made = graph.node("Add", made, nothing)
     if facts.source == "projected":
         graph.constant(EMAP)
@@ -134,8 +88,8 @@ def write_converter(path: Path) -> Path:
     """The stand-in of a converter: half of the embedding, backwards, and 0.25."""
     graph = Graph()
     turned = graph.node("Gather", "input", np.arange(512)[::-1].copy(), axis=1)
-    halved = graph.node("Mul", turned, _number(0.5))
-    return graph.save(path, {"input": (1, 512)}, graph.node("Add", halved, _number(0.25)), (1, 512))
+    halved = graph.node("Mul", turned, number(0.5))
+    return graph.save(path, {"input": (1, 512)}, graph.node("Add", halved, number(0.25)), (1, 512))
 
 
 def write_all(model: SwapModel, folder: Path, paint: Paint = target_itself) -> dict[str, Path]:

@@ -30,6 +30,10 @@ LABELS = {
     "occlusion": "Hands and hair stay in front",
     "when_no_face": "Frames without a face",
     "detector": "Face detector",
+    "identity_strength": "Strength of the identity",
+    "pixel_boost": "Pixel boost",
+    "enhance": "Face enhancers, in their order",
+    "masks": "More masks",
     "keep_position": "Keep where it was recorded",
     **ENCODING,
 }
@@ -55,6 +59,7 @@ GROUPS = {
         "temporal_smoothing",
         "occlusion",
     ),
+    "Models from the Hub": ("enhance", "masks", "identity_strength", "pixel_boost"),
 }
 ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "engine", "merge")
 """Options without a widget of their own: the people below «Find people», the trim, and what `swap_merge` asks for."""
@@ -107,13 +112,13 @@ class Inputs:
         for group in self.options:
             settings |= group.settings(rest[: len(group.names)])
             rest = rest[len(group.names) :]
-        trained = self.merging.read(services, visitor, rest)
+        engine = self.merging.read(services, visitor, rest)
         pictures = [path for path, _ in sources or ()]
         people = {
             person: [pictures[number] for number in numbers or () if number < len(pictures)]
             for person, numbers in zip(person_ids or (), chosen, strict=False)
         }
-        return swaps.request(pictures, target, settings, people, trained)
+        return swaps.request(pictures, target, settings, people, engine)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,8 +97,8 @@ class Merging:
             InputError: a model is missing, or a value does not fit.
         """
         engine = trained_swaps.engine_of(services, visitor, *values[:2])
-        if not engine:
-            return {}
+        if not engine or not trained_swaps.is_trained(values[0]):
+            return {"engine": engine} if engine else {}
         return {"engine": engine, "merge": trained_swaps.merge_text(services, visitor, self.values(values[2:]))}
 
 
@@ -186,7 +186,7 @@ def wire_merge(
         return (
             note(words),
             gr.File(visible=chosen == trained_swaps.FILE),
-            gr.Column(visible=bool(chosen)),
+            gr.Column(visible=trained_swaps.is_trained(chosen)),
             *[getattr(options, name) for name in names],
             gr.Dropdown(masks, value=mask),
         )

@@ -13,7 +13,7 @@ from facegen.errors import InputError, NoFaceError
 from facegen.facesets.choices import PERSON_LIMIT
 from facegen.jobs import Run
 from facegen.swap.jobs import PATCHES
-from facegen.swap.options import SwapOptions
+from facegen.swap.options import TRAINED, SwapOptions
 from facegen.swap.request import SwapRequest
 from facegen.ui.examples import SWAP, Examples
 from facegen.ui.options import parse
@@ -86,7 +86,7 @@ def request(
     target: str | None,
     settings: Mapping[str, Any],
     people: Mapping[int, Sequence[str]] | None = None,
-    trained: Mapping[str, str] | None = None,
+    engine: Mapping[str, str] | None = None,
 ) -> SwapRequest:
     """A swap request from what the widgets hold; its run gives it an output.
 
@@ -95,14 +95,16 @@ def request(
         target: the video or picture that gets it.
         settings: `SwapOptions` by name; an end at or past that of the clip means all of it.
         people: sources by person of the clip.
-        trained: engine and merge of a model that knows its own person, which needs no sources.
+        engine: what draws the face, where that is not the built-in engine; with the settings of its merge where it is a
+            model that knows its own person, which needs no sources.
 
     Raises:
         InputError: sources or target are missing, or a setting does not fit.
     """
-    if trained:
+    settings = {**settings, **(engine or {})}
+    if str(settings.get("engine", "")).startswith(TRAINED):
         target = required(target, "a target video or picture")
-        options = parse(SwapOptions, _trimmed({**settings, **trained}, target))
+        options = parse(SwapOptions, _trimmed(settings, target))
         return SwapRequest(sources=(), target=target, output="", options=options)
     named = {person: tuple(paths) for person, paths in (people or {}).items() if paths}
     if people and not named:

@@ -1,4 +1,4 @@
-"""Models trained for two people as the Swap tab takes them: which there are, and how their face is merged into the frame."""
+"""What draws the face in the Swap tab: one-shot models, and those trained for two people with the settings of their merge."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ from facegen.swap.merge.options import (
     parse_merge_options,
     save_merge_options,
 )
+from facegen.swap.oneshot.models import ENGINES, MODELS, SwapModel
 from facegen.swap.options import SwapOptions
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
@@ -25,12 +26,22 @@ KINDS = ("train", "swap-train")
 
 
 def list_models(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
-    """(words, value) of what can draw a face: the built-in engine, the visitor's own trainings, a file."""
+    """(words, value) of what can draw a face: the built-in engine, one-shot models, the visitor's own trainings, a file."""
     found: list[tuple[str, str]] = [("Built in: any face, from a picture", MESH)]
+    found += [(_words(model), model.name) for model in MODELS]
     found += [(f"Trained here: {run.name}", run.name) for run in services.runs(visitor) if _has_model(run)]
     if not services.settings.shared:
         found.append(("A .dfm file of yours", FILE))
     return found
+
+
+def _words(model: SwapModel) -> str:
+    return f"{model.name}: fetch it in the tab Models first" if model.missing else model.name
+
+
+def is_trained(chosen: str | None) -> bool:
+    """Whether the drop-down's value names a model that knows its own person, whose face is merged."""
+    return bool(chosen) and chosen not in ENGINES
 
 
 def _has_model(run: Run) -> bool:
@@ -45,6 +56,8 @@ def engine_of(services: Services, visitor: Visitor, chosen: str | None, file: st
     """
     if not chosen:
         return ""
+    if chosen in ENGINES:
+        return chosen
     if chosen != FILE:
         return f"autoencoder:{services.run(visitor, chosen).path.absolute()}"
     if not file or services.settings.shared:
@@ -77,7 +90,7 @@ def own_masks(services: Services, visitor: Visitor, options: MergeOptions) -> tu
 
 def load_options(services: Services, visitor: Visitor, chosen: str | None, clip: str | None = None) -> MergeOptions:
     """The merge settings that were kept beside a model for a clip, else for all, else the defaults."""
-    if not chosen or chosen == FILE:
+    if chosen is None or not is_trained(chosen) or chosen == FILE:
         return MergeOptions()
     place = services.run(visitor, chosen).path
     engine = SwapOptions(engine=f"autoencoder:{place}")
@@ -92,7 +105,7 @@ def save_options(
     Raises:
         InputError: no model that was trained here is chosen, or a value does not fit.
     """
-    if not chosen or chosen == FILE:
+    if chosen is None or not is_trained(chosen) or chosen == FILE:
         raise InputError("Expected a model that was trained here, found none chosen; choose one first.")
     place = services.run(visitor, chosen).path
     save_merge_options(_options(services, visitor, settings), place, clip)
@@ -101,6 +114,6 @@ def save_options(
 
 def has_options(services: Services, visitor: Visitor, chosen: str | None, clip: str | None) -> bool:
     """Whether settings were kept beside a model for a clip."""
-    if not chosen or chosen == FILE or not clip:
+    if chosen is None or not is_trained(chosen) or chosen == FILE or not clip:
         return False
     return clip_options_path(services.run(visitor, chosen).path, clip).is_file()

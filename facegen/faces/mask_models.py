@@ -1,0 +1,182 @@
+"""Mask models of the Hub: occluders (XSeg) and face parsers (BiSeNet), a record each, and the one code path that runs them.
+
+Facts of FaceFusion 3.8 (face_masker), which publishes the files; none of them was run here with its real weights.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from facegen.errors import InputError, WeightsError
+from facegen.hub import WeightFile, fetch
+from facegen.hub.facefusion import MIT, Terms, facefusion_file
+from facegen.hub.presence import require
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FACE_LABELS = (1, 2, 3, 4, 5, 10, 11, 12, 13)
+"""Classes of CelebAMask-HQ over which a new face is drawn: skin, brows, eyes, nose, mouth and lips, not glasses."""
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+BLUR = 5.0
+"""Standard deviation in pixels of the model's size by which a mask is softened; it shrinks by as much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskModel:
+    """One model, with one input.
+
+    An `occluder` goes from (1, size, size, 3) BGR in 0..1 to the visible face, (1, size, size, 1) in 0..1; a `parser` from
+    (1, 3, size, size) RGB, normalised by ImageNet's mean and deviation, to the scores of 19 classes, (1, 19, size, size).
+    """
+
+    weight: WeightFile
+    """Its file; the mask has the same name."""
+    kind: Literal["occluder", "parser"]
+    """What it computes."""
+    template: str
+    """How its crop is aligned, see `faces.align.TEMPLATES`."""
+    size: int
+    """Side of the crop, pixels."""
+
+    @property
+    def name(self) -> str:
+        """What `SwapOptions.masks` calls it."""
+        return self.weight.name
+
+
+_GPL = Terms(
+    "GPL-3.0",
+    "DeepFaceLab's terms, as FaceFusion states them: free for any use, but what contains the file is GPL, too.",
+    "https://spdx.org/licenses/GPL-3.0-only.html",
+)
+_OCCLUDERS = {
+    "xseg_1": ("3.1.0", 70324286, "c4d1498b8a03b5fe2a3a5d2ef2a0402ab03bd51edaf5b2d8d5fb764702a97dd3"),
+    "xseg_2": ("3.1.0", 70324286, "cd9a0879eaf43841d765472cf1f8c330dbf9dcb03da0eace93e95f3bcc399042"),
+    "xseg_3": ("3.2.0", 70327709, "48ccd7e8541e159a5a754ec9e62df2f12065f7df8f9af842c1750342c6533559"),
+}
+_PARSING = "tells skin, hair, eyes and lips apart, in 512 pixels"
+MASK_MODELS: tuple[MaskModel, ...] = (
+    *(
+        MaskModel(
+            weight=facefusion_file(
+                release,
+                f"{stem}.onnx",
+                _GPL,
+                purpose="sees what covers a face",
+                sha256=sha256,
+                size=size,
+                sets=("best",) if stem == "xseg_3" else (),
+            ),
+            kind="occluder",
+            template="dfl-whole-face",
+            size=256,
+        )
+        for stem, (release, size, sha256) in _OCCLUDERS.items()
+    ),
+    MaskModel(
+        weight=facefusion_file("3.1.0", "bisenet_resnet_18.onnx", MIT, name="bisenet-18", purpose=_PARSING),
+        kind="parser",
+        template="ffhq-512",
+        size=512,
+    ),
+    MaskModel(
+        weight=facefusion_file(
+            "3.0.0",
+            "bisenet_resnet_34.onnx",
+            MIT,
+            name="bisenet-34",
+            purpose=_PARSING,
+            sha256="4a0b8c958a3c938913bd06a8365dbb3c8761afba6ecbf0d14b3b1f77eb230c96",
+            size=93632546,
+            sets=("best-permissive", "best"),
+        ),
+        kind="parser",
+        template="ffhq-512",
+        size=512,
+    ),
+)
+WEIGHTS: tuple[WeightFile, ...] = tuple(model.weight for model in MASK_MODELS)
+
+
+class MaskNetwork:
+    """A mask model at work; may be called from several threads at once.
+
+    Args:
+        model: its record.
+
+    Raises:
+        WeightsError: its file is not on this machine, or holds something else.
+    """
+
+    def __init__(self, model: MaskModel) -> None:
+        from facegen.device import onnx_session
+
+        require([model.weight], f"the mask {model.name}", "no mask")
+        path = fetch(model.weight)
+        self._session, self._model = onnx_session(path, 1), model
+        entry, *others = self._session.get_inputs()
+        wanted = [model.size, model.size]
+        sides = list(entry.shape[1:3] if model.kind == "occluder" else entry.shape[2:])
+        if others or sides != wanted:
+            raise WeightsError(
+                f"Expected the model {model.name} with one input of {wanted} pixels in {path}, found {entry.shape}; fetch it "
+                "again."
+            )
+        self._input_name = entry.name
+
+    def visibility(self, image_rgb: np.ndarray, points5: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where a face can be seen.
+
+        Args:
+            image_rgb: (H, W, 3) uint8.
+            points5: (5, 2) `Face.points5`.
+
+        Returns:
+            (size, size) float32 in [0, 1], 1 where the face is uncovered, and the (2, 3) matrix from the image to it.
+        """
+        import cv2
+        import numpy as np
+
+        from facegen.faces import align
+
+        model = self._model
+        matrix = align.similarity(points5, align.TEMPLATES[model.template], model.size)
+        crop = align.warp(image_rgb, matrix, model.size).astype(np.float32) / 255
+        if model.kind == "occluder":
+            (seen,) = self._session.run(None, {self._input_name: np.ascontiguousarray(crop[None, ..., ::-1])})
+            seen = seen.reshape(model.size, model.size)
+        else:
+            mean, deviation = np.array(_IMAGENET, np.float32)
+            tensor = np.ascontiguousarray(((crop - mean) / deviation).transpose(2, 0, 1)[None])
+            seen = np.isin(self._session.run(None, {self._input_name: tensor})[0][0].argmax(0), FACE_LABELS)
+        soft = cv2.GaussianBlur(np.clip(seen, 0, 1).astype(np.float32), (0, 0), BLUR)
+        visible: np.ndarray = (np.clip(soft, 0.5, 1) - 0.5) * 2
+        return visible, matrix
+
+
+@functools.lru_cache(maxsize=64)
+def parse_masks(text: str) -> tuple[MaskModel, ...]:
+    """The mask models that a text such as «xseg-3, bisenet-34» names.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    models = {model.name: model for model in MASK_MODELS}
+    names = dict.fromkeys(filter(None, map(str.strip, text.split(","))))
+    for name in names:
+        if name not in models:
+            raise InputError(f"Expected masks of {', '.join(models)}, found {name!r}; choose some of these.")
+    return tuple(models[name] for name in names)
+
+
+@functools.cache
+def load_mask(model: MaskModel) -> MaskNetwork:
+    """The network of a mask model, loaded once.
+
+    Raises:
+        WeightsError: its file is not on this machine, or holds something else.
+    """
+    return MaskNetwork(model)
