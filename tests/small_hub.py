@@ -12,7 +12,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class SmallHub(ThreadingHTTPServer):
-    """Serves `files` («owner/name/path» to bytes) at the revision COMMIT."""
+    """Serves `files` («owner/name/path» to bytes) at its `revisions`."""
 
     daemon_threads = True
 
@@ -21,6 +21,8 @@ class SmallHub(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.small_files: set[str] = set()
         """Paths that state git's SHA-1, as the Hub does for what is not in large-file storage."""
+        self.revisions = {COMMIT, "main"}
+        """Commits and branches that every repository has."""
         self.gated: set[str] = set()
         """Repositories that answer «ask for access»."""
         self.wrong_answers = 0
@@ -118,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(403, "GatedRepo")
         if not any(known.startswith(repo + "/") for known in self.server.files) or verb != "resolve":
             return self._refuse(404, "RepoNotFound")
-        if revision not in (COMMIT, "main"):
+        if revision not in self.server.revisions:
             return self._refuse(404, "RevisionNotFound")
         if path not in self.server.files:
             return self._refuse(404, "EntryNotFound")

@@ -27,6 +27,7 @@ from tests.swap.oneshot.stand_ins import (
     MEANS_TO_EMBEDDING,
     Paint,
     odd_colours,
+    psnr,
     source_shown,
     stand_in_engine,
     target_itself,
@@ -74,10 +75,6 @@ def expected_source(name: str, embedding: np.ndarray) -> np.ndarray:
         "converted": converted,
         "converted unit": unit(converted),
     }[FACTS[name].source]
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b.astype(float)) ** 2)))
 
 
 def test_every_engine_has_its_facts() -> None:
