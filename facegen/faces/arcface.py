@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facegen.device import onnx_session
 from facegen.errors import WeightsError
 from facegen.faces import align
+from facegen.inference import OnnxNetwork
 
 SIZE = 112
 """Side of the crops, pixels."""
@@ -23,15 +23,15 @@ class ArcFace:
         WeightsError: the file holds another network.
     """
 
-    def __init__(self, path: Path, *, threads: int = 2) -> None:
-        self._session = onnx_session(path, threads)
-        (entry, *others), (given, *_) = self._session.get_inputs(), self._session.get_outputs()
-        if others or list(entry.shape[1:]) != [3, SIZE, SIZE] or given.shape[-1] != DIMENSIONS:
+    def __init__(self, path: Path) -> None:
+        self._network = OnnxNetwork(path, name=path.stem, threads=2)
+        (self._input_name, taken), *others = self._network.inputs.items()
+        given = next(iter(self._network.outputs.values()))
+        if others or taken[1:] != (3, SIZE, SIZE) or given[-1] != DIMENSIONS:
             raise WeightsError(
                 f"Expected an ArcFace network from (N, 3, {SIZE}, {SIZE}) to {DIMENSIONS} numbers in {path}, found "
-                f"{entry.shape} to {given.shape}; fetch it again."
+                f"{taken} to {given}; fetch it again."
             )
-        self._input_name = entry.name
 
     def embed(self, image_rgb: np.ndarray, points5: np.ndarray) -> np.ndarray:
         """(512,) float32, not normalised: who a face is.
@@ -42,8 +42,7 @@ class ArcFace:
         """
         crop = align.warp(image_rgb, align.similarity(points5, TEMPLATE, SIZE), SIZE)
         tensor = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], np.float32) / 127.5 - 1
-        vector: np.ndarray = self._session.run(None, {self._input_name: tensor})[0][0]
-        return vector.astype(np.float32)
+        return self._network.run({self._input_name: tensor})[0][0]
 
 
 def normalise(vector: np.ndarray) -> np.ndarray:

@@ -112,20 +112,17 @@ class MaskNetwork:
     """
 
     def __init__(self, model: MaskModel) -> None:
-        from facegen.device import onnx_session
+        from facegen.inference import OnnxNetwork
 
         require([model.weight], f"the mask {model.name}", "no mask")
         path = fetch(model.weight)
-        self._session, self._model = onnx_session(path, 1), model
-        entry, *others = self._session.get_inputs()
-        wanted = [model.size, model.size]
-        sides = list(entry.shape[1:3] if model.kind == "occluder" else entry.shape[2:])
-        if others or sides != wanted:
+        self._network, self._model = OnnxNetwork(path, name=model.name, threads=1), model
+        (self._input_name, taken), *others = self._network.inputs.items()
+        wanted = (model.size, model.size)
+        if others or (taken[1:3] if model.kind == "occluder" else taken[2:]) != wanted:
             raise WeightsError(
-                f"Expected the model {model.name} with one input of {wanted} pixels in {path}, found {entry.shape}; fetch it "
-                "again."
+                f"Expected the model {model.name} with one input of {wanted} pixels in {path}, found {taken}; fetch it again."
             )
-        self._input_name = entry.name
 
     def visibility(self, image_rgb: np.ndarray, points5: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where a face can be seen.
@@ -146,12 +143,12 @@ class MaskNetwork:
         matrix = align.similarity(points5, align.TEMPLATES[model.template], model.size)
         crop = align.warp(image_rgb, matrix, model.size).astype(np.float32) / 255
         if model.kind == "occluder":
-            (seen,) = self._session.run(None, {self._input_name: np.ascontiguousarray(crop[None, ..., ::-1])})
+            (seen,) = self._network.run({self._input_name: crop[None, ..., ::-1]})
             seen = seen.reshape(model.size, model.size)
         else:
             mean, deviation = np.array(_IMAGENET, np.float32)
-            tensor = np.ascontiguousarray(((crop - mean) / deviation).transpose(2, 0, 1)[None])
-            seen = np.isin(self._session.run(None, {self._input_name: tensor})[0][0].argmax(0), FACE_LABELS)
+            tensor = ((crop - mean) / deviation).transpose(2, 0, 1)[None]
+            seen = np.isin(self._network.run({self._input_name: tensor})[0][0].argmax(0), FACE_LABELS)
         soft = cv2.GaussianBlur(np.clip(seen, 0, 1).astype(np.float32), (0, 0), BLUR)
         visible: np.ndarray = (np.clip(soft, 0.5, 1) - 0.5) * 2
         return visible, matrix

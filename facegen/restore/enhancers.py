@@ -107,12 +107,12 @@ class Enhancer:
     """
 
     def __init__(self, model: EnhancerModel) -> None:
-        from facegen.device import onnx_session
+        from facegen.inference import OnnxNetwork
 
         require([model.weight], f"the enhancer {model.name}", f"the enhancer {RESTORER_NAME}")
         path = fetch(model.weight)
-        self._session = onnx_session(path, 2)
-        shapes = {entry.name: entry.shape for entry in self._session.get_inputs()}
+        self._network = OnnxNetwork(path, name=model.name, threads=2)
+        shapes = self._network.inputs
         wanted = {"input", "weight"} if model.has_fidelity else {"input"}
         if set(shapes) != wanted or list(shapes["input"][1:]) != [3, model.size, model.size]:
             raise WeightsError(
@@ -145,7 +145,7 @@ class Enhancer:
         feeds: dict[str, np.ndarray] = {"input": tensor[None]}
         if self._model.has_fidelity:
             feeds["weight"] = np.array([FIDELITY], np.float64)
-        made = self._session.run(None, feeds)[0][0].astype(np.float32)
+        made = self._network.run(feeds)[0][0]
         change = (np.clip(made, -1, 1) - tensor).transpose(1, 2, 0) * np.float32(127.5 * strength)
         edge = np.clip(np.minimum(np.arange(size), np.arange(size)[::-1]) / np.float32(EDGE * size), 0, 1)
         share = np.minimum(edge[:, None], edge[None]).astype(np.float32)

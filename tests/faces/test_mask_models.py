@@ -101,5 +101,5 @@ def test_names_and_missing_files_are_told(tmp_path: Path) -> None:
         MaskNetwork(MASK_MODELS[0])
     path = Graph().save(tmp_path / "other.onnx", {"input": (1, 64, 64, 3)}, "input", (1, 64, 64, 3))
     hub.use_custom(MASK_MODELS[0].weight, path)
-    with pytest.raises(WeightsError, match=r"\[256, 256\] pixels"):
+    with pytest.raises(WeightsError, match=r"\(256, 256\) pixels"):
         MaskNetwork(MASK_MODELS[0])

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from facegen.device import onnx_session
 from facegen.errors import WeightsError
 from facegen.faces import Face, align
 from facegen.faces.arcface import ArcFace, normalise
 from facegen.faces.weights import ARCFACE
 from facegen.hub import fetch
+from facegen.inference import OnnxNetwork
 from facegen.swap.oneshot.models import SwapModel
 
 Array = np.ndarray
@@ -48,7 +48,8 @@ class SourceEncoder:
     def __init__(self, model: SwapModel, path: Path) -> None:
         self._model = model
         self._recogniser = None if model.source == "picture" else ArcFace(fetch(ARCFACE))
-        self._converter = onnx_session(fetch(model.converter), 1) if model.converter is not None else None
+        converter = model.converter
+        self._converter = OnnxNetwork(fetch(converter), name=converter.name, threads=1) if converter else None
         self._projection = read_projection(path) if model.source == "projected" else None
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> OneShotIdentity:
@@ -84,7 +85,7 @@ class SourceEncoder:
         if self._projection is not None:
             return normalise(embedding) @ self._projection
         if self._converter is not None:
-            embedding = self._converter.run(None, {"input": embedding[None]})[0].reshape(-1)
+            embedding = self._converter.run({"input": embedding[None]})[0].reshape(-1)
         return embedding if self._model.source == "converted" else normalise(embedding)
 
 

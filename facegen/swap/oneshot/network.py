@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from facegen.device import onnx_session
 from facegen.errors import WeightsError
+from facegen.inference import OnnxNetwork
 from facegen.swap.oneshot.models import SwapModel
 
 Array = np.ndarray
-_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+THREADS = 2
+"""CPU cores that one call may use; frames run beside each other."""
 
 
 class SwapNetwork:
@@ -20,16 +21,14 @@ class SwapNetwork:
     Args:
         model: its record.
         path: its file.
-        threads: cores that one run may use.
 
     Raises:
         WeightsError: the file holds another network.
     """
 
-    def __init__(self, model: SwapModel, path: Path, *, threads: int = 2) -> None:
-        self._session = onnx_session(path, threads)
-        self._dtypes = {entry.name: _DTYPES.get(entry.type) for entry in self._session.get_inputs()}
-        shapes = {entry.name: entry.shape for entry in self._session.get_inputs()}
+    def __init__(self, model: SwapModel, path: Path) -> None:
+        self._network = OnnxNetwork(path, name=model.name, threads=THREADS)
+        shapes = self._network.inputs
         wanted = [3, model.size, model.size]
         if set(shapes) != {"source", "target"} or list(shapes["target"][1:]) != wanted:
             raise WeightsError(
@@ -52,20 +51,16 @@ class SwapNetwork:
             (k size, k size, 3) float32 RGB in 0..255.
         """
         times = crop_rgb.shape[0] // self._size
-        tiles = [self._run(tile, source) for tile in split_tiles(crop_rgb, times)]
-        return join_tiles(tiles, times)
-
-    def _run(self, tile_rgb: np.ndarray, source: Array) -> Array:
-        tensor = tile_rgb.transpose(2, 0, 1).astype(np.float32) * self._scale + self._shift
+        tiles = np.stack(split_tiles(crop_rgb, times)).transpose(0, 3, 1, 2)
         feeds = {
-            "target": tensor[None].astype(self._dtypes["target"], copy=False),
-            "source": source[None].astype(self._dtypes["source"], copy=False),
+            "target": tiles.astype(np.float32) * self._scale + self._shift,
+            "source": np.repeat(source[None], len(tiles), axis=0),
         }
-        made = self._session.run(None, feeds)[0][0].astype(np.float32)
+        made = self._network.run(feeds)[0]
         if self._is_output_normalised:
             made = made * self._std + self._mean
-        picture: Array = np.clip(made, 0, 1).transpose(1, 2, 0) * np.float32(255)
-        return np.ascontiguousarray(picture)
+        pictures = np.clip(made, 0, 1).transpose(0, 2, 3, 1) * np.float32(255)
+        return np.ascontiguousarray(join_tiles(list(pictures), times))
 
 
 def split_tiles(crop: np.ndarray, times: int) -> list[np.ndarray]:

@@ -32,6 +32,7 @@ from tests.swap.oneshot.stand_ins import (
     stand_in_engine,
     target_itself,
     template_shown,
+    write_converter,
     write_swap_model,
 )
 
@@ -216,7 +217,10 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="512 x 512"):
         read_projection(write_swap_model("hyperswap-1a-256", path))
     with pytest.raises(WeightsError, match="ArcFace network"):
-        ArcFace(path)
+        ArcFace(write_converter(path))
+    path.write_bytes(b"no network")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        SwapNetwork(model, path)
 
 
 def test_a_boost_beyond_what_a_crop_may_be_is_refused() -> None:
