@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 7860
 NAME ?= all
 MINUTES ?= 10
+RESOLUTION ?= lowest-direct
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
 APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help app install test test-slow check bench pictures examples fuzz clean
+.PHONY: help app install test test-slow check bench pictures examples fuzz lock ends clean
 
 help:
 	@echo "make app      start the studio on http://127.0.0.1:$(PORT) (PORT=...)"
@@ -23,6 +24,8 @@ help:
 	@echo "make bench    measure (NAME=... for one benchmark)"
 	@echo "make pictures take the screenshots of README and docs anew (examples: what the studio shows first)"
 	@echo "make fuzz     damage files of each kind and hold the readers against them (MINUTES=...)"
+	@echo "make ends     try the oldest versions that requirements.txt allows (RESOLUTION=highest: the newest)"
+	@echo "make lock     write requirements.lock anew"
 	@echo "make clean    remove .venv and caches"
 
 app: install
@@ -53,6 +56,15 @@ examples: $(VENV)/.installed-dev
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -W ignore -m tests.fuzz $(MINUTES)
 
+# versions for reproducible installs, of everything that requirements.txt and the extras of dev allow
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" \
+		pyproject.toml --extra dev -o requirements.lock
+
+# the oldest versions that requirements.txt allows (RESOLUTION=highest: the newest) in an environment of their own
+ends: $(BIN)/uv
+	bash tests/ends.sh $(RESOLUTION)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -71,13 +83,13 @@ $(VENV)/.libraries: | $(BIN)/uv
 	@touch $@
 
 # bytecode is compiled now: the first command of each kind would pay for it otherwise
-$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/uv $(VENV)/.libraries
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt -e .
+$(VENV)/.installed: requirements.txt requirements.lock pyproject.toml | $(BIN)/uv $(VENV)/.libraries
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c requirements.lock -e .
 	$(BIN)/python -m compileall -q facegen
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c requirements.lock -e '.[dev]'
 	@touch $@
 
 .PHONY: chromium

@@ -1,13 +1,21 @@
 """The container installs what `make install` does and starts what `make app` does; built only where Docker runs."""
 
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import sysconfig
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.conftest import REPOSITORY
 
@@ -26,18 +34,28 @@ def arguments_of(word: str) -> list[str]:
     return [arguments for name, arguments in instructions() if name == word]
 
 
-def test_it_installs_the_pinned_requirements_and_nothing_else() -> None:
-    assert [run for run in arguments_of("RUN") if "pip install" in run] == [
-        "pip install --no-cache-dir -r requirements.txt",
-        "pip install --no-cache-dir --no-deps -e .",
-    ]
-    requirements = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert all(re.fullmatch(r"[\w.-]+==[\w.+]+", line) for line in requirements if line.strip())
-    assert "-r requirements.txt -e ." in MAKEFILE
+def test_it_installs_what_make_install_does_at_the_versions_of_the_lock() -> None:
+    installs = [run for run in arguments_of("RUN") if "pip install" in run]
+    assert "-c requirements.lock -r requirements.txt" in installs[0]
+    assert installs[1:] == ["pip install --no-cache-dir --no-deps ."]
+    assert "-c requirements.lock -e ." in MAKEFILE
+
+
+def test_the_lock_holds_a_version_of_each_requirement() -> None:
+    """`make lock` writes it; `make ends` tries the other versions that the ranges allow."""
+    pinned = {
+        canonicalize_name(name): version
+        for name, version in re.findall(
+            r"^([\w.-]+)==([^\s;]+)", (REPOSITORY / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    for line in (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").split():
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), line
+        assert "<" in str(requirement.specifier) or "==" in str(requirement.specifier), line
 
 
 def test_bytecode_is_compiled_at_install() -> None:
-    assert any(run.startswith("python -m compileall") for run in arguments_of("RUN"))
     assert "--no-compile" not in TEXT
     assert MAKEFILE.count("uv pip install") == MAKEFILE.count("--compile-bytecode") == 2
     assert "-m compileall -q facegen" in MAKEFILE
@@ -73,7 +91,7 @@ def test_what_is_copied_exists_and_secrets_stay_out() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
     allowed = [line[1:] for line in ignored if line.startswith("!")]
     assert "*" in ignored
-    assert {"app.py", "facegen", "weights", "requirements.txt"} <= set(allowed)
+    assert {"app.py", "facegen", "weights", "requirements.txt", "requirements.lock", "setup.py"} <= set(allowed)
     assert [name for name in allowed if not (REPOSITORY / name).exists()] == []
 
 
@@ -89,6 +107,79 @@ def test_lint() -> None:
         pytest.skip("hadolint is not installed; run make test")
     done = subprocess.run([hadolint, REPOSITORY / "Dockerfile"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_compose_follows_its_specification() -> None:
+    specification = pytest.importorskip("compose_spec")
+    parsed = specification.ComposeSpecification.model_validate(compose())
+    assert set(parsed.services) == {"studio", "studio-cpu"}
+
+
+def test_both_services_hold_their_container_tight() -> None:
+    services = compose()["services"]
+    assert services["studio"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+    assert services["studio-cpu"]["build"]["args"] == {"DEVICE": "cpu"}
+    assert "deploy" not in services["studio-cpu"]
+    assert (REPOSITORY / ".env").read_text(encoding="utf-8").strip() == "COMPOSE_PROFILES=gpu"
+    for service in services.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["ports"] == ["127.0.0.1:7860:7860"]
+        assert {volume.split(":")[1] for volume in service["volumes"]} == {
+            "/data",
+            "/data/weights",
+            "/data/runs",
+            "/data/keys",
+        }
+        assert service["stop_grace_period"] == "1m"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
+def test_the_entry_serves_as_a_user_without_rights(tmp_path: Path) -> None:
+    """The command, its settings, its health check and its end, where it may write nothing but its data and /tmp."""
+    python = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
+    if not python.exists():
+        pytest.skip(f"{python} is not there, and another user may not be let into this interpreter's folder")
+    nobody, data = 65534, tmp_path / "data"
+    data.mkdir()
+    for folder in (data, *tmp_path.parents[:2], tmp_path):
+        folder.chmod(0o755)
+    os.chown(data, nobody, nobody)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    settings = dict(re.findall(r"(\w+)=(\S+)", arguments_of("ENV")[-1]))
+    environment = {
+        **{name: value for name, value in settings.items() if name != "PATH"},
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{sysconfig.get_path('purelib')}",
+        "FACEGEN_HOME": str(data),
+        "GRADIO_SERVER_PORT": port,
+        "FACEGEN_SHARED": "0",
+    }
+    with subprocess.Popen(
+        [python, *json.loads(arguments_of("CMD")[-1])[1:]], cwd=REPOSITORY, env=environment, user=nobody, group=nobody
+    ) as studio:
+        try:
+            check = json.loads(arguments_of("HEALTHCHECK")[0].split("CMD ", 1)[1])
+            command = [sys.executable, *(word.replace("7860", port) for word in check[1:])]
+            for _ in range(240):
+                healthy = subprocess.run(command, capture_output=True, check=False).returncode == 0
+                if healthy or studio.poll() is not None:
+                    break
+                time.sleep(1)
+            assert healthy
+        finally:
+            studio.terminate()
+            code = studio.wait(timeout=120)
+    assert code in (0, 130)
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 import asyncio
 import copy
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
+from facegen.jobs.process import is_waiting
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest, SwapResult
 from facegen.ui.examples import FILES
@@ -133,3 +136,31 @@ def test_the_file_of_a_run_is_found_where_the_command_line_wrote_it(tmp_path: Pa
     assert services.results(run) == [made]
     run.keep_result({"output": 3})
     assert services.results(run) == []
+
+
+def test_a_container_that_ends_lets_runs_save_themselves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The run gets its chance at SIGTERM, and waits for the next start."""
+    program = tmp_path / "worker.py"
+    program.write_text(
+        "import signal, sys, time\n"
+        "from facegen.jobs import Run\n"
+        "from facegen.worker import exit_codes\n"
+        "run = Run.open(sys.argv[1])\n"
+        "with exit_codes(), run.work():\n"
+        "    try:\n"
+        "        (run.path / 'begun').touch()\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        (run.path / 'saved').touch()\n"
+    )
+    monkeypatch.setattr("facegen.jobs.run.WORKER", (sys.executable, str(program)))
+    run = Run.create("swap", {})
+    run.start()
+    while not (run.path / "begun").exists():
+        time.sleep(0.05)
+    Services().close()
+    assert run.status().state == "running"
+    monkeypatch.setenv("FACEGEN_END_RUNS", "1")
+    Services().close()
+    assert (run.path / "saved").exists()
+    assert is_waiting(run.status())

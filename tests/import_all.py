@@ -1,0 +1,22 @@
+"""Imports every module of facegen, builds the page and says with which versions: `python tests/import_all.py`."""
+
+import importlib
+import pkgutil
+from importlib import metadata
+
+import facegen
+
+
+def main() -> None:
+    """Ends with an exception where a module does not import."""
+    for _, name, _ in pkgutil.walk_packages(facegen.__path__, "facegen."):
+        if "__main__" not in name:
+            importlib.import_module(name)
+    from facegen.ui.studio import build_studio
+
+    build_studio()
+    print("page built with", *(f"{name} {metadata.version(name)}" for name in ("torch", "gradio", "numpy")))
+
+
+if __name__ == "__main__":
+    main()
