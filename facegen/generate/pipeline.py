@@ -304,7 +304,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         height, width = pictures.shape[1:3]
         base = Fraction(1, FILM_RATE)
         info = make_video_info(width, height, Fraction(FILM_RATE), base)
-        mark = provenance.Watermark((height, width))
+        mark = provenance.Watermark((height, width), salt=pictures[0].tobytes())
         frames = (
             media.Frame.from_picture(picture, index=i, pts=i, time_base=base).add_luma(mark.luma_delta)
             for i, picture in enumerate(there_and_back)

@@ -99,6 +99,13 @@ class VideoInfo:
         return square_size((self.height, self.width), self.pixel_aspect)
 
     @property
+    def salt(self) -> bytes:
+        """What tells this video from others, whatever its name: its length, size and tags."""
+        return repr(
+            (self.duration_seconds, self.frame_count, self.width, self.height, self.codec, self.metadata)
+        ).encode()
+
+    @property
     def conversions(self) -> tuple[str, ...]:
         """How pictures of it differ from its stored frames: a part of the keys of what is measured on them."""
         kinds = {

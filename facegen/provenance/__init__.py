@@ -9,9 +9,9 @@ from facegen.provenance.credentials import (
     sign,
     write_signed,
 )
-from facegen.provenance.detection import THRESHOLD, MarkScore, MarkSearch, detect_mark
-from facegen.provenance.keys import InstallationKey, get_installation_key, read_key
-from facegen.provenance.report import FALSE_POSITIVE_RATE, Report, verify
+from facegen.provenance.detection import FALSE_POSITIVE_RATE, THRESHOLD, MarkScore, MarkSearch, detect_mark, to_luma
+from facegen.provenance.keys import InstallationKey, MarkKey, get_installation_key, read_key
+from facegen.provenance.report import Report, verify
 from facegen.provenance.watermark import Watermark, mark_picture
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Claims",
     "Credentials",
     "InstallationKey",
+    "MarkKey",
     "MarkScore",
     "MarkSearch",
     "Report",
@@ -32,6 +33,7 @@ __all__ = [
     "read_credentials",
     "read_key",
     "sign",
+    "to_luma",
     "verify",
     "write_signed",
 ]

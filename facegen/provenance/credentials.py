@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,8 @@ NOTICE = f"{_NOTICE_START} {__version__}"
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _SYNTHETIC, _COMPOSITE = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
 _JOB_ASSERTION = "facegen.job"
+MARK_ALGORITHM = "io.github.facegen.watermark.2"
+"""Name of the invisible watermark in the soft binding of a manifest."""
 
 JOBS: Mapping[str, str] = {"swap": _COMPOSITE, "talk": _COMPOSITE, "restore": _COMPOSITE, "generate": _SYNTHETIC}
 """Jobs of facegen, with the IPTC digital source type of their results."""
@@ -181,7 +183,7 @@ def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key:
     info = c2pa.C2paSignerInfo("es256", key.chain_pem.encode(), key.private_pem.encode(), None)
     with ExitStack() as stack:
         context = stack.enter_context(c2pa.Context.from_dict(_OFFLINE))
-        builder = stack.enter_context(_make_builder(file, claims, context))
+        builder = stack.enter_context(_make_builder(file, claims, context, key.installation_id))
         signer = stack.enter_context(c2pa.Signer.from_info(info))
         source = stack.enter_context(file.open("rb"))
         if kind is None:
@@ -193,22 +195,47 @@ def _sign_to(file: Path, temporary: Path, kind: str | None, claims: Claims, key:
         return manifest
 
 
-def _make_builder(file: Path, claims: Claims, context: c2pa.Context) -> c2pa.Builder:
+def _make_builder(file: Path, claims: Claims, context: c2pa.Context, installation_id: int) -> c2pa.Builder:
     """The manifest of a file, with the edited file as parent ingredient (with its own credentials, if it has some).
+
+    Sources that have credentials of their own are ingredients, too.
 
     A parent whose container or credentials cannot be read is no ingredient; its SHA-256 is kept all the same.
     """
+    builder = _add_parent(file, claims, context, installation_id)
+    if builder is None:
+        builder = c2pa.Builder(_manifest(file, claims, "created", installation_id), context)
+    for source in claims.sources:
+        _add_source(builder, Path(source), context)
+    return builder
+
+
+def _add_parent(file: Path, claims: Claims, context: c2pa.Context, installation_id: int) -> c2pa.Builder | None:
     kind = None if claims.parent is None else _content_type(Path(claims.parent))
-    if claims.parent is not None and kind is not None:
-        builder = c2pa.Builder(_manifest(file, claims, "edited"), context)
-        builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
-        try:
-            with Path(claims.parent).open("rb") as stream:
-                builder.add_ingredient_from_stream({"title": "target", "relationship": "parentOf"}, kind, stream)
-            return builder
-        except c2pa.C2paError:
-            builder.close()
-    return c2pa.Builder(_manifest(file, claims, "created"), context)
+    if claims.parent is None or kind is None:
+        return None
+    builder = c2pa.Builder(_manifest(file, claims, "edited", installation_id), context)
+    builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+    try:
+        with Path(claims.parent).open("rb") as stream:
+            builder.add_ingredient_from_stream({"title": "target", "relationship": "parentOf"}, kind, stream)
+        return builder
+    except c2pa.C2paError:
+        builder.close()
+        return None
+
+
+def _add_source(builder: c2pa.Builder, source: Path, context: c2pa.Context) -> None:
+    """Keeps the credentials of a source, if it has some that can be read."""
+    kind = _content_type(source) if source.is_file() else None
+    if kind is None:
+        return
+    with source.open("rb") as stream, suppress(c2pa.C2paError):
+        reader = c2pa.Reader.try_create(kind, stream, context=context)
+        if reader is not None:
+            reader.close()
+            stream.seek(0)
+            builder.add_ingredient_from_stream({"title": "source", "relationship": "componentOf"}, kind, stream)
 
 
 def _content_type(file: Path) -> str | None:
@@ -220,7 +247,7 @@ def _content_type(file: Path) -> str | None:
     return next((kind for sign, kind in _SIGNATURES.items() if re.match(sign, start, re.DOTALL)), None)
 
 
-def _manifest(file: Path, claims: Claims, action: str) -> dict[str, Any]:
+def _manifest(file: Path, claims: Claims, action: str, installation_id: int) -> dict[str, Any]:
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     agent = {"name": "facegen", "version": __version__}
     done = {
@@ -236,11 +263,15 @@ def _manifest(file: Path, claims: Claims, action: str) -> dict[str, Any]:
         for one in group
     ]
     job = {"job": claims.job, "engine": claims.engine, "when": now, "inputs": inputs}
+    marked = {"action": "c2pa.watermarked.bound", "when": now, "softwareAgent": agent}
+    # by this a manifest that was stripped can be found again: it names the mark that the picture itself carries
+    binding = {"alg": MARK_ALGORITHM, "blocks": [{"scope": {}, "value": f"{installation_id:06x}"}]}
     return {
         "claim_generator_info": [agent],
         "title": file.name.encode("utf-8", "replace").decode(),
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [done]}},
+            {"label": "c2pa.actions.v2", "data": {"actions": [done, marked]}},
+            {"label": "c2pa.soft-binding", "data": binding},
             {"label": _JOB_ASSERTION, "data": job},
         ],
     }

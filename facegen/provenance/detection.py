@@ -1,48 +1,59 @@
-"""Detects the watermark: the picture is resampled to the canonical grid and correlated with the published signs.
+"""Finds the watermark in pictures and videos, however they were cropped, scaled, turned or put into a window.
 
-For each cell the amplitude of its wave is measured, compressed so that strong texture does not dominate, and
-multiplied by the published sign. In a picture without the mark the signs have nothing to do with the content, so the
-normalised sum behaves as a draw from the standard normal distribution, whatever the picture shows; `THRESHOLD` lies six
-standard deviations out.
+First the picture is read as it lies, in its eight orientations; then the lattice is searched at all sizes from a third to one
+and a half times the expected one and at turns up to 5.5 degrees, mirrored or not: each candidate is compared at all
+positions at once, and the best are refined. `THRESHOLD` follows from the number of comparisons, see `LOOKS`.
 """
 
+import math
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facegen.media import Frame, frame_times, key_frames, probe, read_frames, read_picture
+from facegen.provenance.first_mark import FIRST_LOOKS, FIRST_THRESHOLD, find_first_mark
+from facegen.provenance.keys import MarkKey
+from facegen.provenance.spectrum import Spectrum, choose_points, examine, fit, move, read_lattice, score_at_origin
 from facegen.provenance.watermark import (
-    PAYLOAD_BITS,
-    STEP,
-    cell_grid,
-    cell_plan,
+    POINTS,
     decode_payload,
     has_room,
-    payload_signs,
-    payload_slots,
-    tile_plan,
-    wave_patterns,
+    key_phases,
+    lattice,
+    published_phases,
+    words,
 )
 
-THRESHOLD = 6.0
-"""A score above this is the mark: of comparisons without the mark, one in 10^9 lies above it (normal distribution)."""
+THRESHOLD = 8.5
+"""A score above this is the mark."""
 
 POSITIONS = 6
 """Positions in a video at which the mark is searched."""
-MAX_COMPARISONS = 16 * (2 * POSITIONS + 2)
-"""The most comparisons in one file: 16 for each frame or mean of frames."""
+LOOKS = 1e9
+"""More comparisons than are ever made in one file: 2 patterns, 2 mirrorings, 50,000 candidates, 64 x 64 positions, and 10 %.
+"""
+FALSE_POSITIVE_RATE = LOOKS * math.exp(-(THRESHOLD**2) / 2) + FIRST_LOOKS * 1e-9
+"""The most unmarked files taken for marked ones, whatever they show: 5 in 10^7 (the second part is the first form's)."""
+_SECRET_THRESHOLD = 3.7
+"""Score of the secret's points alone, at a position that is known: of marks of others, one in 10,000 reaches it (normal distribution)."""
 
-_OWN_THRESHOLD = 5.0
-_OWN_SHARE = 0.75
-"""Least part of the payload's strength that the own id explains; another that differs in 5 of 32 bits explains 0.69."""
+_SCALES = (0.33, 1.5)
+_SCALE_STEP, _TURN_STEP = 0.007, 0.35
+_MOST_TURN = 5.5
+_BATCH = 1000
+_STANDS_OUT = THRESHOLD + 1
+"""The coarse pass ends where a candidate reaches this: its neighbours, tried in the same batch, are refined."""
+_REFINED = 16
 _FRAMES, _EVERY = 16, 2
+_LARGEST_SIDE = 768
+_MIRROR = np.diag([-1.0, 1.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,107 +61,198 @@ class MarkScore:
     """The result of a detection in one picture or in the mean of several frames."""
 
     score: float
-    """Standard deviations above chance, the highest of the eight orientations."""
+    """Standard deviations above chance, the highest of all geometries."""
     payload: int | None
     """The installation's 24-bit id, where the mark was found and can be read."""
+    is_secret: bool
+    """Whether it carries the secret of the key that was searched: nobody else can write that."""
     orientation: str
     """How the picture is turned against the marked one: «upright», «mirrored», «turned 90» and so on."""
+    scale: float
+    """Shorter side of the marked picture against that of this one: 1.4 where 70 % were left by a crop."""
+    turn: float
+    """Degrees by which it is turned beyond its orientation."""
+    form: Literal[1, 2] = 2
+    """2; or 1 for the mark that facegen wrote before."""
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of its form."""
+        return THRESHOLD if self.form == 2 else FIRST_THRESHOLD
 
     @property
     def is_found(self) -> bool:
-        """Whether the score is above `THRESHOLD`."""
-        return self.score > THRESHOLD
+        """Whether the score is above the threshold."""
+        return self.score > self.threshold
 
 
-def to_canonical_grid(image_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The luma of a picture on the canonical grid: (rows * 8, columns * 8) float32.
+@dataclass(frozen=True)
+class _Hit:
+    """One comparison."""
 
-    Args:
-        image_rgb: (H, W, 3) uint8 RGB.
-    """
-    size_hw = (image_rgb.shape[0], image_rgb.shape[1])
-    rows, columns = cell_grid(size_hw)
+    score: float
+    geometry: NDArray[np.float64]
+    position: int
+    grid: int
+    carries: NDArray[np.bool_]
+    orientation: str = "upright"
+    scale: float = 1.0
+    turn: float = 0.0
+
+
+def to_luma(image_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W) float32 luma of an (H, W, 3) uint8 RGB picture, its shorter side at most 768 pixels."""
     luma = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    shrinks = luma.size > rows * columns * STEP * STEP
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(luma, (columns * STEP, rows * STEP), interpolation=interpolation), np.float32)
+    scale = _LARGEST_SIDE / min(luma.shape)
+    if scale >= 1:
+        return luma
+    size_wh = round(luma.shape[1] * scale), round(luma.shape[0] * scale)
+    return np.asarray(cv2.resize(luma, size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def average_on_canonical_grid(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The mean of several frames on the canonical grid.
-
-    The mark is still while the content moves, so the mean keeps the mark and reduces the content.
-
-    Raises:
-        ValueError: there are no images, or their sizes differ.
-    """
-    total: NDArray[np.float32] | None = None
-    count = 0
-    for image in images:
-        luma = to_canonical_grid(image)
-        total = luma if total is None else total + luma
-        count += 1
-    if total is None:
-        raise ValueError("Expected at least one picture, found none.")
-    return total / np.float32(count)
-
-
-def detect_mark(luma: NDArray[np.float32], own_id: int | None = None) -> MarkScore:
-    """Detects the mark in any of eight orientations.
+def detect_mark(luma: NDArray[np.float32], key: MarkKey | None = None, *, thorough: bool = True) -> MarkScore:
+    """Detects the mark in one picture.
 
     Args:
-        luma: (rows * 8, columns * 8) from `to_canonical_grid` or `average_on_canonical_grid`.
-        own_id: an installation's id; its own marks are detected at lower scores, because all their signs are known.
+        luma: (H, W) from `to_luma`, or a mean of such.
+        key: an installation's key; its own marks are detected at lower scores, because all their phases are known.
+        thorough: whether crops, turns and windows are searched, too, where the picture as it lies shows no mark.
     """
-    comparisons = []
-    for mirrored in (False, True):
-        oriented = luma[:, ::-1] if mirrored else luma
+    spectrum = examine(luma)
+    best = _compare_as_it_lies(spectrum, key)
+    if thorough and best.score <= THRESHOLD:
+        best = max(best, _search_geometries(spectrum, key), key=lambda hit: hit.score)
+    return _read_mark(spectrum, best, key)
+
+
+def _patterns(key: MarkKey | None) -> list[tuple[NDArray[np.complex64], NDArray[np.bool_]]]:
+    """Phases that are known, and the points where they are."""
+    known = [(published_phases(), lattice().published)]
+    return known if key is None else [*known, (key_phases(key), np.ones_like(lattice().published))]
+
+
+def _compare_as_it_lies(spectrum: Spectrum, key: MarkKey | None) -> _Hit:
+    """The best of eight orientations, as a small and as a large picture."""
+    quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
+    hits = []
+    for is_mirrored in (False, True):
         for turns in range(4):
-            values = _cell_values(np.ascontiguousarray(np.rot90(oriented, turns)))
-            comparisons.append((_z_score(values[payload_slots(*values.shape) < 0]), mirrored, turns, values))
-            if own_id is not None:
-                comparisons.append((_z_score(values * payload_signs(own_id, *values.shape)), mirrored, turns, values))
-    score, mirrored, turns, values = max(comparisons, key=lambda comparison: comparison[0])
-    words = [word for word, applies in (("mirrored", mirrored), (f"turned {turns * 90}", turns)) if applies]
+            geometry = (_MIRROR if is_mirrored else np.eye(2)) @ np.linalg.matrix_power(quarter, turns)
+            values = read_lattice(spectrum, geometry[None])
+            said = [word for word, applies in (("mirrored", is_mirrored), (f"turned {turns * 90}", turns)) if applies]
+            for phases, points in _patterns(key):
+                for carries in (lattice().coarse, lattice().fine):
+                    found = fit(values, phases, points & carries, 2 * POINTS)
+                    hits.append(
+                        _Hit(
+                            float(found.scores[0]),
+                            geometry,
+                            int(found.positions[0]),
+                            2 * POINTS,
+                            carries,
+                            ", ".join(said) or "upright",
+                        )
+                    )
+    return max(hits, key=lambda hit: hit.score)
+
+
+def _search_geometries(spectrum: Spectrum, key: MarkKey | None) -> _Hit:
+    """The best of all sizes and turns: a coarse pass until something stands out, and a fine one around its best."""
+    height, width = spectrum.size_hw
+    # the longer the picture, the sooner the waves of a slightly wrong size or turn fall out of step
+    length = max(height, width) / min(height, width)
+    scales = np.exp(np.arange(math.log(_SCALES[0]), math.log(_SCALES[1]), _SCALE_STEP / length))
+    turns = np.arange(-_MOST_TURN, _MOST_TURN, _TURN_STEP / length)
+    tried = [_Candidate(m, s, t) for m in (False, True) for s in scales for t in turns]
+    hits = []
+    for pattern in reversed(_patterns(key)):
+        scores, _ = _compare(spectrum, tried, pattern, POINTS)
+        around = [
+            _Candidate(one.is_mirrored, one.scale * np.exp(grown / length), one.turn + turned / length)
+            for one in (tried[index] for index in np.argsort(scores)[-_REFINED:])
+            for grown in np.linspace(-0.005, 0.005, 7)
+            for turned in np.linspace(-0.25, 0.25, 7)
+        ]
+        scores, positions = _compare(spectrum, around, pattern, 2 * POINTS)
+        index = int(scores.argmax())
+        best = around[index]
+        hits.append(
+            _Hit(
+                float(scores[index]),
+                best.geometry(),
+                int(positions[index]),
+                2 * POINTS,
+                choose_points(best.scale * spectrum.shorter),
+                "mirrored" if best.is_mirrored else "upright",
+                float(best.scale),
+                float(best.turn),
+            )
+        )
+        if hits[-1].score > THRESHOLD:
+            break
+    return max(hits, key=lambda hit: hit.score)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One way in which the marked picture may lie in this one."""
+
+    is_mirrored: bool
+    scale: float
+    turn: float
+
+    def geometry(self) -> NDArray[np.float64]:
+        """(2, 2) for `read_lattice`."""
+        cosine, sine = np.cos(np.deg2rad(self.turn)), np.sin(np.deg2rad(self.turn))
+        turned = np.array([[cosine, -sine], [sine, cosine]]) / self.scale
+        return _MIRROR @ turned if self.is_mirrored else turned
+
+
+def _compare(
+    spectrum: Spectrum,
+    tried: Sequence[_Candidate],
+    pattern: tuple[NDArray[np.complex64], NDArray[np.bool_]],
+    grid: int,
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Scores and positions of the candidates, on a coarse grid only of those until one stands out."""
+    phases, points = pattern
+    found = []
+    batch = _BATCH * (POINTS * POINTS) // (grid * grid)
+    for begin in range(0, len(tried), batch):
+        some = tried[begin : begin + batch]
+        values = read_lattice(spectrum, np.array([one.geometry() for one in some]))
+        carries = np.array([choose_points(one.scale * spectrum.shorter) for one in some])
+        found.append(fit(values, phases, points & carries, grid))
+        if grid == POINTS and found[-1].scores.max() > _STANDS_OUT:
+            break
+    return np.concatenate([one.scores for one in found]), np.concatenate([one.positions for one in found])
+
+
+def _read_mark(spectrum: Spectrum, hit: _Hit, key: MarkKey | None) -> MarkScore:
+    """What a hit says: its id, and whether it carries the key's secret."""
+    payload, is_secret = None, False
+    if hit.score > THRESHOLD:
+        values = move(read_lattice(spectrum, hit.geometry[None])[0], hit.position, hit.grid)
+        if key is not None:
+            is_secret = score_at_origin(values, key_phases(key), hit.carries & lattice().secret) > _SECRET_THRESHOLD
+        payload = key.installation_id if is_secret and key is not None else _read_payload(values, hit.carries)
     return MarkScore(
-        score=score,
-        payload=_read_id(values, own_id) if score > THRESHOLD else None,
-        orientation=", ".join(words) or "upright",
+        score=hit.score,
+        payload=payload,
+        is_secret=is_secret,
+        orientation=hit.orientation,
+        scale=hit.scale,
+        turn=hit.turn,
     )
 
 
-def _cell_values(luma: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(rows, columns): correlation of each cell with its published wave and sign, in [-1, 1]."""
-    rows, columns = luma.shape[0] // STEP, luma.shape[1] // STEP
-    signs, waves = (tile_plan(part, rows, columns) for part in cell_plan())
-    cells = luma.reshape(rows, STEP, columns, STEP)
-    amplitudes = np.einsum("rich,wih->wrc", cells, wave_patterns(), optimize=True)
-    # each amplitude is normalised by its neighbourhood, so that many cells decide and not a few edges
-    local = np.stack([cv2.blur(np.abs(amplitude), (5, 5)) for amplitude in amplitudes])
-    compressed = np.tanh(2 * amplitudes / (local + 0.5))
-    return np.take_along_axis(compressed, waves[None], axis=0)[0] * signs
-
-
-def _z_score(values: NDArray[np.float32]) -> float:
-    """Standard deviations of a sum of correlations above chance."""
-    return float(values.sum() / np.sqrt((values**2).sum() + 1e-6))
-
-
-def _read_id(values: NDArray[np.float32], own_id: int | None) -> int | None:
-    """The id in the cells: the own one if the payload's cells alone confirm it, else one whose check bits agree.
-
-    A strong mark of another installation shares about half its bits with the own id, some of them by chance more; the own
-    id is confirmed only where it explains the cells about as well as the bits that are read from them.
-    """
-    slot = payload_slots(*values.shape)
-    carries = slot >= 0
-    sums = np.bincount(slot[carries], weights=values[carries], minlength=PAYLOAD_BITS)
-    if own_id is not None:
-        own = values * payload_signs(own_id, *values.shape)
-        is_explained = float(own[carries].sum()) >= _OWN_SHARE * float(np.abs(sums).sum())
-        if _z_score(own[carries]) > _OWN_THRESHOLD and is_explained:
-            return own_id
-    return decode_payload(sums > 0)
+def _read_payload(values: NDArray[np.complex64], carries: NDArray[np.bool_]) -> int | None:
+    """The id: for each byte the word that fits best; None where the check byte does not agree."""
+    content = []
+    for index in range(4):
+        points = (lattice().byte_of == index) & carries
+        content.append(int((words()[:, points].conj() @ values[points]).real.argmax()))
+    return decode_payload(bytes(content))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +267,7 @@ class MarkSearch:
     """Those of them with the mark."""
 
 
-def search_picture(path: str | os.PathLike[str], own_id: int | None) -> MarkSearch:
+def search_picture(path: str | os.PathLike[str], key: MarkKey | None) -> MarkSearch:
     """Searches a picture.
 
     Raises:
@@ -174,16 +276,20 @@ def search_picture(path: str | os.PathLike[str], own_id: int | None) -> MarkSear
     image = read_picture(path)
     if not has_room((image.shape[0], image.shape[1])):
         return MarkSearch(best=None, positions=0, marked_positions=0)
-    best = detect_mark(to_canonical_grid(image), own_id)
+    luma = to_luma(image)
+    best = detect_mark(luma, key, thorough=False)
+    if not best.is_found:
+        best = _try_first_form([luma], key) or detect_mark(luma, key)
     return MarkSearch(best=best, positions=1, marked_positions=int(best.is_found))
 
 
-def search_video(path: str | os.PathLike[str], own_id: int | None) -> MarkSearch:
+def search_video(path: str | os.PathLike[str], key: MarkKey | None) -> MarkSearch:
     """Searches a video at several positions spread over it.
 
     At each position there are two comparisons: a key frame alone, which encoders keep best and whose mark motion
     compensation has not moved, and the mean of the frames that follow, in which a still mark stands out of moving content.
-    A marked scene among others is found at its own position, a faint mark by the means over all positions.
+    A marked scene among others is found at its own position, a faint mark by the means over all positions. Crops, turns and
+    windows are searched in the mean of everything.
 
     Raises:
         InputError: it cannot be read as a video.
@@ -191,14 +297,25 @@ def search_video(path: str | os.PathLike[str], own_id: int | None) -> MarkSearch
     if not has_room(probe(path).size_hw):
         return MarkSearch(best=None, positions=0, marked_positions=0)
     pairs = list(_sample_video(path))
-    scores = [max((detect_mark(luma, own_id) for luma in pair), key=_score) for pair in pairs]
-    whole = (
-        [detect_mark(np.mean(lumas, axis=0), own_id) for lumas in zip(*pairs, strict=True)] if len(pairs) > 1 else []
-    )
-    return MarkSearch(
-        best=max(scores + whole, key=_score),
-        positions=len(scores),
-        marked_positions=sum(score.is_found for score in scores),
+    scores = [max((detect_mark(luma, key, thorough=False) for luma in pair), key=_score) for pair in pairs]
+    means = [np.mean(lumas, axis=0) for lumas in zip(*pairs, strict=True)]
+    whole = [detect_mark(luma, key, thorough=False) for luma in means] if len(pairs) > 1 else []
+    best = max(scores + whole, key=_score)
+    if not best.is_found:
+        former = _try_first_form([luma for pair in [*pairs, means] for luma in pair], key)
+        best = former or max(best, detect_mark(np.mean(means, axis=0), key), key=_score)
+    marked = sum(score.is_found for score in scores)
+    return MarkSearch(best=best, positions=len(scores), marked_positions=max(marked, int(best.is_found)))
+
+
+def _try_first_form(lumas: Sequence[NDArray[np.float32]], key: MarkKey | None) -> MarkScore | None:
+    """The best score of the mark that facegen wrote before; None where it is not there."""
+    own_id = None if key is None else key.installation_id
+    score, payload, orientation = max((find_first_mark(luma, own_id) for luma in lumas), key=lambda found: found[0])
+    if score <= FIRST_THRESHOLD:
+        return None
+    return MarkScore(
+        score=score, payload=payload, is_secret=False, orientation=orientation, scale=1.0, turn=0.0, form=1
     )
 
 
@@ -206,13 +323,13 @@ def _score(mark: MarkScore) -> float:
     return mark.score
 
 
-def _sample_video(path: str | os.PathLike[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The first frame and the mean frame of each position, on the canonical grid."""
+def _sample_video(path: str | os.PathLike[str]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """The luma of the first frame and of the mean frame at each position."""
     for start in _choose_positions(path):
         frames = cast(Generator[Frame], read_frames(path, start_index=start, every=_EVERY))
         with closing(frames):
-            images = [frame.image_rgb for frame in islice(frames, _FRAMES)]
-        yield to_canonical_grid(images[0]), average_on_canonical_grid(images)
+            lumas = [to_luma(frame.image_rgb) for frame in islice(frames, _FRAMES)]
+        yield lumas[0], np.mean(lumas, axis=0)
 
 
 def _choose_positions(path: str | os.PathLike[str]) -> list[int]:

@@ -17,6 +17,16 @@ _BEGIN, _END = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
 
 
 @dataclass(frozen=True, kw_only=True)
+class MarkKey:
+    """What one installation's mark carries."""
+
+    installation_id: int
+    """0 to 2**24 - 1."""
+    secret: bytes
+    """From this the phases follow that nobody else can write."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class InstallationKey:
     """A private key and its certificates."""
 
@@ -32,6 +42,12 @@ class InstallationKey:
         """24 bits of the root certificate's SHA-256, the payload of the watermark."""
         content = base64.b64decode(self.root_pem.removeprefix(_BEGIN).partition(_END)[0])
         return int.from_bytes(hashlib.sha256(content).digest()[:3], "big")
+
+    @property
+    def mark_key(self) -> MarkKey:
+        """What the watermark carries: the id, and a secret that follows from the private key."""
+        secret = hashlib.sha256(b"facegen watermark" + self.private_pem.encode()).digest()
+        return MarkKey(installation_id=self.installation_id, secret=secret)
 
 
 def key_path() -> Path:

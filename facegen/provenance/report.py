@@ -9,18 +9,17 @@ from typing import Any, Literal
 from facegen.media import is_picture
 from facegen.media.sequence import read_first_picture
 from facegen.provenance.credentials import Credentials, has_notice, read_credentials
-from facegen.provenance.detection import MAX_COMPARISONS, THRESHOLD, MarkSearch, search_picture, search_video
+from facegen.provenance.detection import FALSE_POSITIVE_RATE, MarkScore, MarkSearch, search_picture, search_video
 from facegen.provenance.keys import read_key
 
-FALSE_POSITIVE_RATE = MAX_COMPARISONS * 1e-9
-"""The most unmarked files taken for marked ones, by the normal distribution: one comparison in 10^9 lies above the threshold."""
-
-Verdict = Literal["made here", "marked", "signed elsewhere", "changed", "only says so", "nothing found"]
+Verdict = Literal["made here", "marked here", "marked", "signed elsewhere", "changed", "only says so", "nothing found"]
 
 _VERDICTS: dict[Verdict, str] = {
     "made here": "Made by facegen on this installation: proven by its signature.",
-    "marked": "Made by facegen: it carries facegen's watermark.",
-    "signed elsewhere": "Signed by facegen on another installation, and unchanged since.",
+    "marked here": "Made by facegen on this installation: it carries the watermark with this installation's secret; "
+    "the signature is gone.",
+    "marked": "It carries facegen's watermark. That pattern is published: it says what a file is, and proves no maker.",
+    "signed elsewhere": "Signed by another facegen, and unchanged since; nothing here can check whose key that is.",
     "changed": "It carries facegen's credentials, but they no longer hold, and no watermark was found.",
     "only says so": "It says in its metadata that facegen made it; nothing proves it.",
     "nothing found": "No sign of facegen was found. That does not prove that the file is genuine.",
@@ -47,7 +46,7 @@ class Report:
     search: MarkSearch
     """Whether the watermark was found, and where."""
     is_mark_ours: bool
-    """Whether the watermark carries this installation's id."""
+    """Whether the watermark carries this installation's secret (in its first form, which had none, its id)."""
     has_notice: bool
     """Whether the metadata says «Synthetic: made with facegen»."""
 
@@ -59,15 +58,18 @@ class Report:
         if credentials is not None and credentials.is_intact and credentials.signer == "this installation":
             return "made here"
         if mark is not None and mark.is_found:
-            return "marked"
+            return "marked here" if self.is_mark_ours and mark.form == 2 else "marked"
         if credentials is not None and is_facegen:
             return "signed elsewhere" if credentials.is_intact else "changed"
         return "only says so" if self.has_notice else "nothing found"
 
     @property
     def is_proven(self) -> bool:
-        """Whether an intact signature of facegen or the watermark says that facegen made it."""
-        return self.verdict in ("made here", "marked", "signed elsewhere")
+        """Whether this installation's own key signed it, and it was not changed since.
+
+        Anybody can sign with a fresh key that calls itself facegen, or add the published pattern: neither proves anything.
+        """
+        return self.verdict == "made here"
 
     def lines(self) -> list[str]:
         """The report as sentences, the verdict first."""
@@ -86,9 +88,12 @@ class Report:
             watermark = {
                 "is_found": mark.is_found,
                 "score": round(mark.score, 2),
-                "threshold": THRESHOLD,
+                "threshold": mark.threshold,
                 "false_positive_rate": FALSE_POSITIVE_RATE,
                 "orientation": mark.orientation,
+                "scale": round(mark.scale, 3),
+                "turn_degrees": round(mark.turn, 1),
+                "form": mark.form,
                 "installation": None if mark.payload is None else f"{mark.payload:06x}",
                 "is_this_installation": self.is_mark_ours,
                 "places": self.search.positions,
@@ -108,19 +113,32 @@ class Report:
         mark = self.search.best
         if mark is None:
             return "the picture is too small to carry one."
-        measure = f"score {mark.score:.1f}, threshold {THRESHOLD:g}"
+        measure = f"score {mark.score:.1f}, threshold {mark.threshold:g}"
         if not mark.is_found:
             return f"not found ({measure})."
-        words = [f"found ({measure}; of four million unmarked files at most one would score as high)"]
+        words = [f"found ({measure}; of a million unmarked files less than one would score as high)"]
         if self.search.positions > 1:
             words.append(f"in {self.search.marked_positions} of {self.search.positions} places")
-        if mark.orientation != "upright":
-            words.append(f"the picture is {mark.orientation}")
-        if mark.payload is None:
+        words.extend(_describe_geometry(mark))
+        if self.is_mark_ours:
+            words.append(f"this installation, {mark.payload:06x}")
+        elif mark.payload is None:
             words.append("too faint to read which installation")
         else:
-            words.append(f"{'this' if self.is_mark_ours else 'another'} installation, {mark.payload:06x}")
+            words.append(f"it names the installation {mark.payload:06x}, without a secret that could be checked here")
         return "; ".join(words) + "."
+
+
+def _describe_geometry(mark: MarkScore) -> list[str]:
+    """How the marked picture lies in this one, where it does not fill it upright."""
+    words = [] if mark.orientation == "upright" else [f"the picture is {mark.orientation}"]
+    if mark.scale > 1.02:
+        words.append(f"about {100 / mark.scale:.0f} % of its shorter side are left")
+    elif mark.scale < 0.98:
+        words.append(f"it takes up about {100 * mark.scale:.0f} % of the shorter side")
+    if abs(mark.turn) > 0.5:
+        words.append(f"turned by {abs(mark.turn):.0f} degrees")
+    return words
 
 
 def verify(path: str | os.PathLike[str]) -> Report:
@@ -130,22 +148,27 @@ def verify(path: str | os.PathLike[str]) -> Report:
         InputError: it is no picture or video, or it is damaged.
     """
     key = read_key()
-    own_id = None if key is None else key.installation_id
+    mark_key = None if key is None else key.mark_key
     is_still = is_picture(path)
     if Path(path).suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory() as folder:
             first = Path(folder) / "first.png"
             first.write_bytes(read_first_picture(path))
-            search = search_picture(first, own_id)
+            search = search_picture(first, mark_key)
     else:
-        search = search_picture(path, own_id) if is_still else search_video(path, own_id)
-    payload = None if search.best is None else search.best.payload
+        search = search_picture(path, mark_key) if is_still else search_video(path, mark_key)
+    best = search.best
+    is_ours = (
+        best is not None
+        and mark_key is not None
+        and (best.is_secret if best.form == 2 else best.payload == mark_key.installation_id)
+    )
     return Report(
         path=os.fspath(path),
         kind="picture" if is_still else "video",
         credentials=read_credentials(path),
         search=search,
-        is_mark_ours=payload is not None and payload == own_id,
+        is_mark_ours=is_ours,
         has_notice=has_notice(Path(path)),
     )
 
@@ -156,9 +179,9 @@ def _describe_credentials(credentials: Credentials | None) -> list[str]:
     place = "beside the file (.c2pa)" if credentials.is_side_car else "in the file"
     state = "intact" if credentials.is_intact else f"broken: {credentials.problem}"
     signers = {
-        "this installation": "signed by this installation",
-        "another facegen": "signed with another facegen's own key, which cannot be checked here",
-        "unknown": "the signer is unknown here",
+        "this installation": "signed by this installation, whose certificate is on no public trust list",
+        "another facegen": "signed, but not by this installation; the certificate calls itself facegen and is on no trust list here",
+        "unknown": "signed; the signer is on no trust list here, which says nothing about the signature itself",
     }
     name = f" ({credentials.signer_name})" if credentials.signer_name else ""
     lines = [f"Content credentials {place}: {state}; {signers[credentials.signer]}{name}."]

@@ -1,36 +1,66 @@
-"""The invisible watermark: a fixed faint pattern added to the luma of everything that facegen writes.
+"""The invisible watermark: a faint periodic pattern added to the luma of everything that facegen writes.
 
-The picture is divided into cells, 48 along its shorter side, so that the pattern scales with the picture and survives
-rescaling. A cell holds one of six low-to-middle DCT waves of 8x8 with a fixed pseudo-random sign. Half of the cells
-(a chequerboard) say «made by facegen»; the other half repeat 32 bits: the 24-bit id of the installation and 8 check
-bits, each bit turning the signs of its cells. The waves are those that x264 and JPEG quantise gently. The signs are
-published with this source: the mark tells what a file is to anyone who asks, and is no secret and no proof.
+The pattern repeats twice along the shorter side of a picture, so all of its energy lies on a lattice of frequencies
+(`lattice`), and each point of the lattice says something by its phase. 40 % of the points carry published phases, «made by
+facegen». 40 % carry the id of the installation: each of four bytes (three of the id, one of check bits) chooses one of
+256 published, nearly orthogonal words. 20 % carry phases that follow from the secret of the installation, which nobody can
+write or subtract who has only the source or other installations' files. Where the pattern begins is different in each
+file, so the pattern of one file does not fit another.
+
+Phases survive crops, scaling and turns: these move, stretch and turn the lattice, and `detection` searches for it.
 """
 
 import hashlib
+import hmac
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facegen.provenance.keys import get_installation_key
+from facegen.provenance.keys import MarkKey, get_installation_key
 
-CELLS = 48
-"""Cells along the shorter side of a picture."""
-WAVES = ((1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))
-"""Vertical and horizontal DCT index of the waves."""
-STEP = 8
-"""Samples along a side of a cell on the canonical grid."""
-PAYLOAD_BITS = 32
+TILES = 2
+"""Repetitions of the pattern along the shorter side of a picture."""
+POINTS = 64
+"""Samples along a side of one repetition."""
+_INNER, _OUTER = 5.0, 31.0
+"""Radii of the lattice, in cycles in one repetition."""
+_COARSE, _FINE = 21.0, 8.0
+"""Pictures smaller than `SMALL` carry the points up to the first radius, larger ones those from the second on."""
+SMALL = 320
+"""Shorter side below which only low frequencies are used: at half size and as JPEG the others are gone."""
+SMALLEST = 96
+"""Shorter side below which nothing is added."""
+_PUBLISHED, _BYTE = 0.4, 0.1
+_WORDS = 256
 _PAYLOAD_IDS = 1 << 24
-_PLAN_CELLS = 256
-"""Cells along a side of the fixed plan of signs; wider pictures repeat it."""
-_DEVIATION = 1.0
-"""Standard deviation of the pattern in steps of 255, at 480 lines and above: about 48 dB."""
-_DEVIATION_SMALL = 1.4
-"""The most it rises to in smaller pictures, whose fine waves encoders drop first: about 45 dB."""
+_DEVIATION = 1.9
+"""Standard deviation of the pattern in steps of 255 at 256 lines; it falls with the square root of the size: about 46 dB at 512."""
+_LEAST_DEVIATION = 0.9
+_MOST_DEVIATION = 1.9
+"""No picture is changed by more than this standard deviation: 42.5 dB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lattice:
+    """The frequencies of the pattern and who says what with them."""
+
+    down: NDArray[np.intp]
+    """(K,) vertical frequency in cycles in one repetition."""
+    across: NDArray[np.intp]
+    """(K,) horizontal frequency, not negative: the other half of the plane follows from it."""
+    coarse: NDArray[np.bool_]
+    """(K,) points of small pictures."""
+    fine: NDArray[np.bool_]
+    """(K,) points of large pictures."""
+    published: NDArray[np.bool_]
+    """(K,) points with published phases."""
+    byte_of: NDArray[np.intp]
+    """(K,) which byte of the payload a point carries, 0 to 3; -1 for none."""
+    secret: NDArray[np.bool_]
+    """(K,) points whose phases follow from an installation's secret."""
 
 
 class Watermark:
@@ -38,86 +68,98 @@ class Watermark:
 
     Attributes:
         size_hw: height and width of the displayed picture.
-        payload: the 24-bit id that it carries.
         luma_delta: (H, W) int8, read-only; added to the 8-bit luma (or equally to R, G and B) with saturation;
             all zero where the picture is smaller than 96 pixels, which leaves no room for the mark.
     """
 
-    def __init__(self, size_hw: tuple[int, int], payload: int | None = None) -> None:
+    def __init__(self, size_hw: tuple[int, int], key: MarkKey | None = None, *, salt: bytes = b"") -> None:
         """Builds the pattern for a size.
 
         Args:
             size_hw: height and width in pixels.
-            payload: 0 to 2**24 - 1; this installation's id where None.
+            key: what it carries; this installation's own where None.
+            salt: something of the content of the file; with it the pattern begins elsewhere in each file.
 
         Raises:
             ResourceError: the installation's key, whose id is wanted, cannot be written.
+            ValueError: the id does not fit into 24 bits.
         """
         self.size_hw = size_hw
-        self.payload = get_installation_key().installation_id if payload is None else payload
-        self.luma_delta = _build_delta(size_hw, self.payload)
+        self.luma_delta = _round_delta(size_hw, key or get_installation_key().mark_key, salt)
 
 
-def mark_picture(image_rgb: NDArray[np.uint8], payload: int | None = None) -> NDArray[np.uint8]:
-    """A copy of a picture that carries the mark.
+def mark_picture(image_rgb: NDArray[np.uint8], key: MarkKey | None = None) -> NDArray[np.uint8]:
+    """A copy of a picture that carries the mark, fainter in flat areas and stronger in texture, which hides it.
 
     Args:
         image_rgb: (H, W, 3) uint8 RGB; one smaller than 96 pixels has no room for the mark and comes back as it is.
-        payload: as in `Watermark`.
+        key: as in `Watermark`.
     """
-    delta = Watermark((image_rgb.shape[0], image_rgb.shape[1]), payload).luma_delta[..., None]
-    return np.clip(image_rgb.astype(np.int16) + delta, 0, 255).astype(np.uint8)
-
-
-def cell_grid(size_hw: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of cells of a picture: `CELLS` along the shorter side, nearly square cells."""
-    height, width = size_hw
-    shorter = min(height, width)
-    return max(CELLS, round(CELLS * height / shorter)), max(CELLS, round(CELLS * width / shorter))
-
-
-@lru_cache(maxsize=1)
-def cell_plan() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """The published plan: sign (-1 or 1) and wave number of each cell, both (256, 256).
-
-    SHAKE-256 rather than a random generator: the plan must be the same in every version of every library.
-    """
-    stream = hashlib.shake_256(b"facegen watermark 1").digest(2 * _PLAN_CELLS * _PLAN_CELLS)
-    numbers = np.frombuffer(stream, np.uint8).reshape(2, _PLAN_CELLS, _PLAN_CELLS)
-    signs = (numbers[0] & 1).astype(np.float32) * 2 - 1
-    return signs, (numbers[1] % len(WAVES)).astype(np.intp)
-
-
-def tile_plan(array: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
-    """The upper left part of the plan, repeated where a picture is longer than it."""
-    return array.take(range(rows), axis=0, mode="wrap").take(range(columns), axis=1, mode="wrap")
-
-
-@lru_cache(maxsize=1)
-def wave_patterns() -> NDArray[np.float32]:
-    """(6, 8, 8) DCT waves of unit norm and zero mean, in the order of `WAVES`."""
-    steps = (2 * np.arange(STEP) + 1) * np.pi / (2 * STEP)
-    patterns = np.stack([np.outer(np.cos(steps * down), np.cos(steps * across)) for down, across in WAVES])
-    return (patterns / np.sqrt((patterns**2).sum(axis=(1, 2), keepdims=True))).astype(np.float32)
-
-
-def payload_slots(rows: int, columns: int) -> NDArray[np.int64]:
-    """(rows, columns): the payload bit, 0 to 31, of each cell, or -1 for the cells of the fixed pattern.
-
-    Every 8x8 group of cells holds each bit once.
-    """
-    row, column = np.mgrid[:rows, :columns]
-    bit = (row % 8) * 4 + (column % 8) // 2
-    return np.where((row + column) % 2 == 0, -1, bit)
+    size_hw = (image_rgb.shape[0], image_rgb.shape[1])
+    if not has_room(size_hw):
+        return image_rgb.copy()
+    salt = hashlib.sha256(image_rgb.tobytes()).digest()
+    delta = _build_delta(size_hw, key or get_installation_key().mark_key, salt)
+    delta = delta * _texture_gain(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY).astype(np.float32))
+    delta *= min(1.0, _MOST_DEVIATION / float(delta.std()))
+    return np.clip(image_rgb.astype(np.int16) + np.rint(delta)[..., None].astype(np.int16), 0, 255).astype(np.uint8)
 
 
 def has_room(size_hw: tuple[int, int]) -> bool:
-    """Whether a picture is large enough for the mark: at least two pixels a cell."""
-    return min(size_hw) >= 2 * CELLS
+    """Whether a picture is large enough for the mark."""
+    return min(size_hw) >= SMALLEST
 
 
-def encode_payload(payload: int) -> NDArray[np.bool_]:
-    """The 32 embedded bits: the 24-bit id and its check bits, most significant first.
+@lru_cache(maxsize=1)
+def lattice() -> Lattice:
+    """The published lattice; who says what is drawn by SHAKE-256, which is the same in every version of every library."""
+    down, across = np.mgrid[1 - POINTS // 2 : POINTS // 2, : POINTS // 2]
+    radius = np.hypot(down, across)
+    is_kept = (radius >= _INNER) & (radius <= _OUTER) & ((across > 0) | (down > 0))
+    down, across, radius = down[is_kept], across[is_kept], radius[is_kept]
+    count = len(down)
+    order = np.argsort(_draw(b"facegen watermark 2: roles", count), kind="stable")
+    role = np.empty(count, np.intp)
+    published, byte = round(_PUBLISHED * count), round(_BYTE * count)
+    role[order] = np.clip((np.arange(count) - published) // byte, -1, 4)
+    return Lattice(
+        down=down,
+        across=across,
+        coarse=radius <= _COARSE,
+        fine=radius >= _FINE,
+        published=role == -1,
+        byte_of=np.where((role >= 0) & (role < 4), role, -1),
+        secret=role == 4,
+    )
+
+
+@lru_cache(maxsize=1)
+def published_phases() -> NDArray[np.complex64]:
+    """(K,) unit phasors, those that say «made by facegen»."""
+    return _phasors(_draw(b"facegen watermark 2: phases", len(lattice().down)))
+
+
+@lru_cache(maxsize=1)
+def words() -> NDArray[np.complex64]:
+    """(256, K) unit phasors: the words of which each byte of the payload chooses one."""
+    count = len(lattice().down)
+    return _phasors(_draw(b"facegen watermark 2: words", _WORDS * count)).reshape(_WORDS, count)
+
+
+@lru_cache(maxsize=8)
+def key_phases(key: MarkKey) -> NDArray[np.complex64]:
+    """(K,) unit phasors: all that a mark of this key says."""
+    points = lattice()
+    phases = published_phases().copy()
+    for index, byte in enumerate(encode_payload(key.installation_id)):
+        phases[points.byte_of == index] = words()[byte, points.byte_of == index]
+    secret = _phasors(_draw(b"facegen watermark 2: secret" + key.secret, len(phases)))
+    phases[points.secret] = secret[points.secret]
+    return phases
+
+
+def encode_payload(payload: int) -> bytes:
+    """The four embedded bytes: the 24-bit id, most significant first, and its check byte.
 
     Raises:
         ValueError: the id does not fit.
@@ -125,38 +167,58 @@ def encode_payload(payload: int) -> NDArray[np.bool_]:
     if not 0 <= payload < _PAYLOAD_IDS:
         raise ValueError(f"Expected a payload from 0 to {_PAYLOAD_IDS - 1}, found {payload}.")
     content = payload.to_bytes(3, "big")
-    return np.unpackbits(np.frombuffer(content + _check_bits(content), np.uint8)).astype(bool)
+    return content + _check_byte(content)
 
 
-def payload_signs(payload: int, rows: int, columns: int) -> NDArray[np.float32]:
-    """(rows, columns): -1 for the cells whose bit is 0, which turns their waves, and 1 for all others."""
-    slot = payload_slots(rows, columns)
-    return np.where((slot >= 0) & ~encode_payload(payload)[slot], -1, 1).astype(np.float32)
+def decode_payload(content: bytes) -> int | None:
+    """The id in four received bytes, or None where the check byte does not agree."""
+    return int.from_bytes(content[:3], "big") if _check_byte(content[:3]) == content[3:] else None
 
 
-def decode_payload(bits: NDArray[np.bool_]) -> int | None:
-    """The id in 32 received bits, or None where the check bits do not agree."""
-    word = np.packbits(bits.astype(np.uint8)).tobytes()
-    return int.from_bytes(word[:3], "big") if _check_bits(word[:3]) == word[3:] else None
-
-
-def _check_bits(content: bytes) -> bytes:
+def _check_byte(content: bytes) -> bytes:
     return hashlib.sha256(b"facegen" + content).digest()[:1]
 
 
+def _draw(seed: bytes, count: int) -> NDArray[np.uint16]:
+    return np.frombuffer(hashlib.shake_256(seed).digest(2 * count), "<u2")
+
+
+def _phasors(numbers: NDArray[np.uint16]) -> NDArray[np.complex64]:
+    return np.exp(2j * np.pi * numbers / 65536).astype(np.complex64)
+
+
+def _texture_gain(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) factor of the pattern, from 0.7 in flat areas to 1.6 in strong texture."""
+    side = max(3, min(luma.shape) // 60) | 1
+    detail = luma - cv2.blur(luma, (side, side))
+    # running sums leave tiny negative numbers in flat areas
+    activity = np.sqrt(np.maximum(cv2.blur(detail * detail, (2 * side + 1, 2 * side + 1)), 0))
+    return np.clip(0.7 + 0.06 * activity, 0.7, 1.6).astype(np.float32)
+
+
 @lru_cache(maxsize=8)
-def _build_delta(size_hw: tuple[int, int], payload: int) -> NDArray[np.int8]:
-    rows, columns = cell_grid(size_hw)
-    if not has_room(size_hw):
-        return np.zeros(size_hw, np.int8)
-    signs, waves = (tile_plan(part, rows, columns) for part in cell_plan())
-    signs = signs * payload_signs(payload, rows, columns)
-    cells = signs[..., None, None] * wave_patterns()[waves]
-    canvas = cells.transpose(0, 2, 1, 3).reshape(rows * STEP, columns * STEP)
-    height, width = size_hw
-    shrinks = height * width < canvas.size
-    scaled = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    deviation = np.clip(_DEVIATION * np.sqrt(480 / min(size_hw)), _DEVIATION, _DEVIATION_SMALL)
-    delta = np.rint(scaled * (deviation / scaled.std())).astype(np.int8)
+def _round_delta(size_hw: tuple[int, int], key: MarkKey, salt: bytes) -> NDArray[np.int8]:
+    delta = np.zeros(size_hw, np.int8)
+    if has_room(size_hw):
+        delta = np.rint(_build_delta(size_hw, key, salt)).astype(np.int8)
     delta.flags.writeable = False
     return delta
+
+
+def _build_delta(size_hw: tuple[int, int], key: MarkKey, salt: bytes) -> NDArray[np.float32]:
+    """(H, W) the sum of the lattice's waves, as two matrix products: down the rows, then across the columns."""
+    shorter, points = min(size_hw), lattice()
+    half = POINTS // 2
+    spectrum = np.zeros((POINTS - 1, half), np.complex64)
+    carries = points.coarse if shorter < SMALL else points.fine
+    spectrum[points.down + half - 1, points.across] = key_phases(key) * carries
+    begin = np.frombuffer(hmac.digest(key.secret, b"facegen watermark 2: begin" + salt, "sha256")[:4], "<u2") / 65536
+    rows, columns = (
+        (np.arange(side) + 0.5) * (TILES / shorter) + first for side, first in zip(size_hw, begin, strict=True)
+    )
+    down = np.exp(2j * np.pi * np.outer(rows, np.arange(1 - half, half))).astype(np.complex64)
+    across = np.exp(2j * np.pi * np.outer(np.arange(half), columns)).astype(np.complex64)
+    folded = down @ spectrum
+    delta = folded.real @ across.real - folded.imag @ across.imag
+    deviation = np.clip(_DEVIATION * np.sqrt(256 / shorter), _LEAST_DEVIATION, _MOST_DEVIATION)
+    return np.asarray(delta * (deviation / delta.std()), np.float32)

@@ -86,7 +86,7 @@ class ClipSwap:
     journal: Journal
     """The finished segments, of this process or one before it."""
 
-    installation_id: int | None = None
+    mark_key: provenance.MarkKey | None = None
     """Whose mark the frames carry; that of this installation where None."""
 
     def render(self, progress: Progress) -> None:
@@ -167,7 +167,7 @@ class ClipSwap:
         return itertools.takewhile(lambda frame: frame.index < last, frames)
 
     def _write(self, swapped: Iterator[SwappedFrame], begin: int, end: int, folder: Path, progress: Progress) -> None:
-        mark = provenance.Watermark(self.info.size_hw, self.installation_id)
+        mark = provenance.Watermark(self.info.size_hw, self.mark_key, salt=self.info.salt)
         options, timeline, clock, held = self.plan.options, self.plan.timeline, self.plan.clock, None
         is_last = end >= timeline.last
         with media.SegmentWriter(

@@ -37,8 +37,8 @@ class SharedClip:
     output: str
     """Its suffix names the encoder."""
     info: media.VideoInfo
-    installation_id: int
-    """Of the machine that began, and signs: the watermark names it on whichever machine a segment is made."""
+    mark_key: provenance.MarkKey
+    """Of the machine that began, and signs: its watermark, and not its signing key, on whichever machine a segment is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def render(clip: ClipSwap, cluster: Cluster, progress: Progress) -> None:
         timeline=timeline,
         output=clip.output,
         info=clip.info,
-        installation_id=provenance.Watermark(clip.info.size_hw).payload,
+        mark_key=provenance.get_installation_key().mark_key,
     )
     done = begin
 
@@ -142,7 +142,7 @@ def render_shared(shared: SharedClip, span: tuple[int, int]) -> Segment:
             output=shared.output,
             info=shared.info,
             journal=journal,
-            installation_id=shared.installation_id,
+            mark_key=shared.mark_key,
         )
         clip.render_span(*span, journal.folder, Progress())
         (path,) = journal.segments

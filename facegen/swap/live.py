@@ -96,7 +96,7 @@ class LiveSwap:
 
     def _mark(self, frame: np.ndarray) -> np.ndarray:
         if self._watermark is None or self._watermark.size_hw != frame.shape[:2]:
-            self._watermark = Watermark((frame.shape[0], frame.shape[1]))
+            self._watermark = Watermark((frame.shape[0], frame.shape[1]), salt=frame.tobytes())
         return np.clip(frame.astype(np.int16) + self._watermark.luma_delta[..., None], 0, 255).astype(np.uint8)
 
 

@@ -140,7 +140,7 @@ def _speech_notices(speech: Speech) -> tuple[str, ...]:
 def _mark(clip: TalkClip, first: int, *, keeps_alpha: bool) -> Iterator[media.Frame]:
     """Frames of a talk from `first` on, in order, drawn and watermarked by a few threads."""
     info = clip.info
-    mark = provenance.Watermark(info.video.size_hw)
+    mark = provenance.Watermark(info.video.size_hw, salt=info.video.salt)
 
     def draw(indexed: tuple[int, media.Frame | None]) -> media.Frame:
         return clip.frame(*indexed).add_luma(mark.luma_delta)

@@ -51,3 +51,21 @@ def test_a_bad_file_ends_with_2_and_one_sentence(
     assert shown.out == ""
     assert shown.err.startswith("Expected")
     assert shown.err.count("\n") == 1
+
+
+def test_a_folder_is_reported_file_by_file(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign(picture, Claims(job="generate", engine="nvae"))
+    assert run(monkeypatch, str(picture.parent)) == 0
+    (picture.parent / "deep").mkdir()
+    (picture.parent / "deep" / "no.jpg").write_text("no picture")
+    capsys.readouterr()
+    assert run(monkeypatch, str(picture.parent), "--json") == 2
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["error"].startswith("Expected")
+    assert second["is_proven"]
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, str(tmp_path)) == 2

@@ -1,17 +1,20 @@
 """Signing, and what is left of a signature when somebody touches the file."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
+import c2pa
 import numpy as np
 import pytest
 from PIL import Image
 
 from facegen.errors import InputError
 from facegen.media import read_picture, write_picture
-from facegen.provenance import Claims, read_credentials, sign, write_signed
-from facegen.provenance.credentials import EMBEDDING, JOBS, side_car_path
+from facegen.provenance import Claims, get_installation_key, read_credentials, sign, write_signed
+from facegen.provenance.credentials import EMBEDDING, JOBS, MARK_ALGORITHM, side_car_path
 
 VIDEOS = (".mp4", ".mov", ".m4v")
 PICTURES = tuple(suffix for suffix in EMBEDDING if suffix not in VIDEOS)
@@ -131,6 +134,42 @@ def test_the_parent_is_named_by_its_hash_and_not_by_its_name(clip: Callable[[str
     found = read_credentials(path)
     assert found is not None
     assert (found.is_intact, found.signer) == (True, "this installation")
+
+
+def manifests_of(path: Path) -> tuple[dict[str, Any], int]:
+    """The active manifest as any other reader sees it, and how many there are."""
+    with c2pa.Reader(str(path)) as reader:
+        store = json.loads(reader.json())
+    return store["manifests"][store["active_manifest"]], len(store["manifests"])
+
+
+def test_the_manifest_names_the_mark_that_the_picture_carries(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    path = tmp_path / "picture.png"
+    write_picture(path, frames[0])
+    sign(path, SWAP)
+    manifest, _ = manifests_of(path)
+    data = {assertion["label"]: assertion["data"] for assertion in manifest["assertions"]}
+    assert data["c2pa.soft-binding"]["alg"] == MARK_ALGORITHM
+    assert data["c2pa.soft-binding"]["blocks"][0]["value"] == f"{get_installation_key().installation_id:06x}"
+    assert "c2pa.watermarked.bound" in [action["action"] for action in data["c2pa.actions.v2"]["actions"]]
+
+
+def test_credentials_of_target_and_sources_are_kept(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    target, source, plain, made = (tmp_path / f"{name}.png" for name in ("target", "source", "plain", "made"))
+    for path in (target, source, plain, made):
+        write_picture(path, frames[0])
+    for path in (target, source):
+        sign(path, Claims(job="generate", engine="nvae"))
+    sign(made, Claims(job="swap", engine="mesh", parent=target, sources=(source, plain)))
+    manifest, count = manifests_of(made)
+    assert [(one["title"], one["relationship"]) for one in manifest["ingredients"]] == [
+        ("target", "parentOf"),
+        ("source", "componentOf"),
+    ]
+    assert count == 3
+    credentials = read_credentials(made)
+    assert credentials is not None
+    assert credentials.is_intact
 
 
 def test_signing_twice_leaves_one_valid_signature(clip: Callable[[str], Path]) -> None:

@@ -10,26 +10,32 @@ import pytest
 from skimage import data
 
 from facegen.media import Frame, read_picture
-from facegen.provenance import THRESHOLD, Watermark, detect_mark, get_installation_key, mark_picture
-from facegen.provenance.detection import average_on_canonical_grid, to_canonical_grid
-from facegen.provenance.watermark import CELLS, cell_grid, cell_plan, decode_payload, encode_payload
+from facegen.provenance import (
+    THRESHOLD,
+    MarkKey,
+    MarkScore,
+    Watermark,
+    detect_mark,
+    get_installation_key,
+    mark_picture,
+    to_luma,
+)
+from facegen.provenance.watermark import SMALLEST, decode_payload, encode_payload, lattice, published_phases, words
 from tests.factories import noise_rgb, portrait_rgb
 
 PAYLOAD = 0xC0FFEE
+KEY = MarkKey(installation_id=PAYLOAD, secret=b"ours")
+OTHER = MarkKey(installation_id=0xFACE01, secret=b"theirs")
 
 
-def score(*images: np.ndarray) -> float:
-    return detect_mark(average_on_canonical_grid(images)).score
-
-
-def payload(*images: np.ndarray) -> int | None:
-    return detect_mark(average_on_canonical_grid(images)).payload
+def detect(image: np.ndarray, key: MarkKey | None = KEY, *, thorough: bool = False) -> MarkScore:
+    return detect_mark(to_luma(np.ascontiguousarray(image)), key, thorough=thorough)
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     ok, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
-    return cv2.imdecode(content, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR))
 
 
 def scaled(image: np.ndarray, factor: float) -> np.ndarray:
@@ -44,97 +50,140 @@ def portrait() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def marked(portrait: np.ndarray) -> np.ndarray:
-    return mark_picture(portrait, PAYLOAD)
+    return mark_picture(portrait, KEY)
 
 
 @pytest.mark.parametrize("size_hw", [(96, 96), (240, 426), (512, 512), (720, 1280), (1081, 607), (200, 2000)])
 def test_the_mark_is_faint(size_hw: tuple[int, int]) -> None:
-    delta = Watermark(size_hw, PAYLOAD).luma_delta
+    delta = Watermark(size_hw, KEY).luma_delta
     assert delta.shape == size_hw
     assert delta.dtype == np.int8
     assert not delta.flags.writeable
     psnr = 10 * np.log10(255**2 / (delta.astype(np.float64) ** 2).mean())
-    assert 44 < psnr < 50
-    assert np.abs(delta).max() <= 8
+    assert 42 < psnr < 50
+    assert np.abs(delta).max() <= 12
+
+
+def test_a_marked_picture_stays_above_42_decibels(portrait: np.ndarray, marked: np.ndarray) -> None:
+    assert cv2.PSNR(portrait, marked) > 42
+    noise = noise_rgb(256, 256)
+    assert cv2.PSNR(noise, mark_picture(noise, KEY)) > 42
 
 
 def test_what_is_too_small_stays_as_it_is() -> None:
-    tiny = np.full((2 * CELLS - 1, 300, 3), 128, np.uint8)
-    assert np.array_equal(mark_picture(tiny, PAYLOAD), tiny)
+    tiny = np.full((SMALLEST - 1, 300, 3), 128, np.uint8)
+    assert np.array_equal(mark_picture(tiny, KEY), tiny)
+    assert not Watermark(tiny.shape[:2], KEY).luma_delta.any()
 
 
-def test_the_plan_is_the_published_one() -> None:
-    # Files that are out in the world carry this plan; another one would no longer find their marks.
-    signs, waves = cell_plan()
-    digest = hashlib.sha256(signs.astype(np.int8).tobytes() + waves.astype(np.int8).tobytes()).hexdigest()
-    assert digest == "73b609226ccf4870f765c2bf4ea996b698a83ae10ac9c76077b2af9811f3c45e"
+def test_the_pattern_is_the_published_one() -> None:
+    # Files that are out in the world carry this pattern; another one would no longer find their marks.
+    points, digest = lattice(), hashlib.sha256()
+    for array in (points.down, points.across, points.byte_of, points.published, points.coarse, points.fine):
+        digest.update(array.astype(np.int16).tobytes())
+    for phases in (published_phases(), words()):
+        digest.update(np.rint(np.angle(phases) * 1000).astype(np.int16).tobytes())
+    assert digest.hexdigest() == "bcdd9dc7b676008e83a094fa1ef644ead181f7a735da71c085164d4c40b8c2f1"
 
 
 @pytest.mark.parametrize("value", [0, 1, PAYLOAD, (1 << 24) - 1])
 def test_the_payload_comes_back(value: int) -> None:
-    bits = encode_payload(value)
-    assert bits.shape == (32,)
-    assert decode_payload(bits) == value
+    content = encode_payload(value)
+    assert len(content) == 4
+    assert decode_payload(content) == value
     for wrong in range(24):
-        assert decode_payload(bits ^ (np.arange(32) == wrong)) != value
+        assert decode_payload((int.from_bytes(content, "big") ^ (256 << wrong)).to_bytes(4, "big")) != value
 
 
 @pytest.mark.parametrize("value", [-1, 1 << 24])
 def test_a_payload_that_does_not_fit_is_refused(value: int) -> None:
     with pytest.raises(ValueError, match="Expected a payload"):
-        Watermark((512, 512), value)
+        Watermark((512, 512), MarkKey(installation_id=value, secret=b""))
 
 
-def test_the_installation_is_marked_where_nothing_else_is_said() -> None:
-    assert Watermark((512, 512)).payload == get_installation_key().installation_id
+def test_the_installation_is_marked_where_nothing_else_is_said(portrait: np.ndarray) -> None:
+    found = detect(mark_picture(portrait), get_installation_key().mark_key)
+    assert (found.is_secret, found.payload) == (True, get_installation_key().installation_id)
 
 
 def test_a_marked_picture_is_found(portrait: np.ndarray, marked: np.ndarray) -> None:
-    assert score(portrait) < THRESHOLD
-    assert score(marked) > 15
-    assert payload(marked) == PAYLOAD
+    assert not detect(portrait).is_found
+    assert detect(marked).score > 15
+    assert detect(marked, None).payload == PAYLOAD
 
 
-@pytest.mark.parametrize("quality", [90, 75, 60])
+@pytest.mark.parametrize("quality", [90, 75, 60, 50])
 def test_it_survives_jpeg(marked: np.ndarray, quality: int) -> None:
-    luma = to_canonical_grid(jpeg(marked, quality))
-    assert detect_mark(luma).is_found
-    assert detect_mark(luma, PAYLOAD).payload == PAYLOAD
+    assert detect(jpeg(marked, quality), None).is_found
+    assert detect(jpeg(marked, quality)).payload == PAYLOAD
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.63, 0.8, 1.3, 2.0])
-def test_it_survives_rescaling_and_jpeg(marked: np.ndarray, factor: float) -> None:
-    luma = to_canonical_grid(jpeg(scaled(marked, factor), 85))
-    assert detect_mark(luma, PAYLOAD).is_found
+@pytest.mark.parametrize(("factor", "quality"), [(0.5, 50), (0.63, 85), (1.3, 85), (2.0, 85)])
+def test_it_survives_rescaling_and_jpeg(marked: np.ndarray, factor: float, quality: int) -> None:
+    assert detect(jpeg(scaled(marked, factor), quality)).is_secret
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turns", range(4))
 def test_it_is_found_however_the_picture_is_turned(marked: np.ndarray, mirrored: bool, turns: int) -> None:
-    turned = np.ascontiguousarray(np.rot90(marked[:, ::-1] if mirrored else marked, turns))
-    assert payload(turned) == PAYLOAD
+    turned = np.rot90(marked[:, ::-1] if mirrored else marked, turns)
+    assert detect(turned, None).payload == PAYLOAD
+    assert ("mirrored" in detect(turned).orientation) == mirrored
 
 
-def test_an_installation_knows_its_own_mark_and_no_other(marked: np.ndarray) -> None:
-    luma = to_canonical_grid(marked)
-    assert detect_mark(luma, PAYLOAD).score > detect_mark(luma).score
-    assert detect_mark(luma, PAYLOAD ^ 0xFFFFFF).payload == PAYLOAD
+def test_it_survives_a_crop(marked: np.ndarray) -> None:
+    height, width = marked.shape[:2]
+    found = detect(
+        marked[height // 5 : height // 5 + height * 7 // 10, width // 4 : width // 4 + width * 7 // 10], thorough=True
+    )
+    assert found.is_secret
+    assert found.scale == pytest.approx(1 / 0.7, rel=0.01)
 
 
-def test_a_strong_mark_of_another_installation_is_never_taken_for_the_own(marked: np.ndarray) -> None:
-    luma = to_canonical_grid(marked)
-    numbers = (int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:3], "big") for number in range(40))
-    assert {detect_mark(luma, own).payload for own in numbers} == {PAYLOAD}
+@pytest.mark.parametrize("turn", [-5, 2])
+def test_it_survives_a_turn(marked: np.ndarray, turn: int) -> None:
+    height, width = marked.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1)
+    found = detect(cv2.warpAffine(marked, matrix, (width, height)), thorough=True)
+    assert found.is_secret
+    assert abs(found.turn) == pytest.approx(abs(turn), abs=0.5)
+
+
+def test_it_survives_a_window_around_it(marked: np.ndarray) -> None:
+    screen = np.full((marked.shape[0] * 3 // 2, marked.shape[1] * 5 // 2, 3), 240, np.uint8)
+    screen[40 : 40 + marked.shape[0], 90 : 90 + marked.shape[1]] = marked
+    found = detect(jpeg(screen, 85), thorough=True)
+    assert found.is_secret
+    assert found.scale == pytest.approx(2 / 3, rel=0.01)
+
+
+def test_the_pattern_of_one_file_does_not_erase_that_of_another(portrait: np.ndarray, marked: np.ndarray) -> None:
+    other = portrait[:, ::-1].copy()
+    pattern = mark_picture(other, KEY).astype(np.int16) - other
+    assert detect(np.clip(marked - pattern, 0, 255).astype(np.uint8)).is_secret
+
+
+def test_nobody_else_writes_the_secret(portrait: np.ndarray, marked: np.ndarray) -> None:
+    forged = mark_picture(portrait, MarkKey(installation_id=PAYLOAD, secret=b"a guess"))
+    found = detect(forged)
+    assert found.is_found
+    assert (found.payload, found.is_secret) == (PAYLOAD, False)
+    assert not detect(marked, OTHER).is_secret
+    assert detect(marked, OTHER).payload == PAYLOAD
+
+
+def test_an_installation_sees_its_own_mark_better(marked: np.ndarray) -> None:
+    assert detect(marked).score > detect(marked, None).score
 
 
 def test_it_survives_brightness_and_contrast(marked: np.ndarray) -> None:
     changed = np.clip(marked.astype(np.float32) * 0.8 + 30, 0, 255).astype(np.uint8)
-    assert payload(changed) == PAYLOAD
+    assert detect(changed, None).payload == PAYLOAD
 
 
 def test_it_is_found_on_plain_black_and_white() -> None:
     for level in (0, 128, 255):
-        assert score(mark_picture(np.full((256, 256, 3), level, np.uint8), PAYLOAD)) > THRESHOLD
+        assert detect(mark_picture(np.full((256, 256, 3), level, np.uint8), KEY), None).is_found
 
 
 @pytest.mark.parametrize("name", ["astronaut", "cat", "coffee", "rocket", "chelsea", "retina", "immunohistochemistry"])
@@ -145,36 +194,31 @@ def test_unmarked_pictures_are_not_marked(name: str) -> None:
         image = getattr(data, name)()
     except (OSError, ModuleNotFoundError):
         pytest.skip(f"{name} is not in the installed scikit-image")
-    assert score(image[..., :3]) < THRESHOLD
+    assert not detect(image[..., :3]).is_found
 
 
 def test_flat_and_random_pictures_are_not_marked() -> None:
     noise = noise_rgb(300, 400)
     ramp = np.ascontiguousarray(np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3)))
     for image in (noise, ramp, np.full((256, 256, 3), 77, np.uint8)):
-        assert score(image) < THRESHOLD
+        assert not detect(image, thorough=image is noise).is_found
 
 
 @pytest.mark.data
 def test_unmarked_photographs_are_not_marked(shared_data: Path) -> None:
-    photographs = sorted((shared_data / "faces" / "celebamask" / "images").glob("*.jpg"))[:200]
+    photographs = sorted((shared_data / "faces" / "celebamask" / "images").glob("*.jpg"))[:60]
     photographs += sorted((shared_data / "portraits").rglob("*.jpg"))
-    assert max(score(read_picture(path)) for path in photographs) < THRESHOLD
+    assert max(detect(read_picture(path)).score for path in photographs) < THRESHOLD
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv444p"])
 def test_it_is_added_to_the_luma_of_any_frame(marked: np.ndarray, portrait: np.ndarray, pix_fmt: str) -> None:
     native = Frame.from_picture(portrait, index=0, pts=0, time_base=Fraction(1, 25)).native.reformat(format=pix_fmt)
     frame = Frame(native, index=0, pts=0, time_base=Fraction(1, 25))
-    after = frame.add_luma(Watermark(frame.size_hw, PAYLOAD).luma_delta)
+    after = frame.add_luma(Watermark(frame.size_hw, KEY).luma_delta)
     step = 4 if frame.bit_depth == 10 else 1
     peak = (1 << frame.bit_depth) - 1
-    wanted = frame.planes[0].astype(np.int32) + Watermark(frame.size_hw, PAYLOAD).luma_delta.astype(np.int32) * step
+    wanted = frame.planes[0].astype(np.int32) + Watermark(frame.size_hw, KEY).luma_delta.astype(np.int32) * step
     assert np.array_equal(after.planes[0], np.clip(wanted, 0, peak))
     assert all(np.array_equal(one, other) for one, other in zip(frame.planes[1:], after.planes[1:], strict=True))
-    assert payload(after.image_rgb) == PAYLOAD
-
-
-@pytest.mark.parametrize(("size_hw", "cells"), [((512, 512), (48, 48)), ((360, 640), (48, 85)), ((640, 360), (85, 48))])
-def test_the_grid_follows_the_shape(size_hw: tuple[int, int], cells: tuple[int, int]) -> None:
-    assert cell_grid(size_hw) == cells
+    assert detect(after.image_rgb).payload == PAYLOAD

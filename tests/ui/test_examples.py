@@ -36,7 +36,7 @@ def test_every_example_is_there(example, tmp_path: Path) -> None:
 )
 def test_every_stored_picture_and_clip_says_that_facegen_made_it(name: str) -> None:
     report = verify(FILES / name)
-    assert report.is_proven
+    assert report.verdict in ("marked", "signed elsewhere")
     assert report.credentials is not None
     assert report.credentials.is_intact
 
