@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from facegen.api import extract, generate, swap, talk
+    from facegen.catalog import from_pretrained
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "extract", "generate", "swap", "talk"]
+__all__ = ["__version__", "extract", "from_pretrained", "generate", "swap", "talk"]
 
 # ONNX Runtime reads this when it is imported, and otherwise tells its maker of every start
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -43,4 +44,6 @@ def __getattr__(name: str) -> "Any":
         return _load(f"facegen.{name}")
     if name == "extract":
         return _load("facegen.api").extract
+    if name == "from_pretrained":
+        return _load("facegen.catalog").from_pretrained
     raise AttributeError(f"module 'facegen' has no attribute {name!r}")

@@ -113,3 +113,29 @@ def make_train_pipeline(**options: Any) -> "TrainPipeline":
     from facegen.training.pipeline import TrainPipeline
 
     return TrainPipeline(find_task=find_task, **options)
+
+
+def from_pretrained(repo: str, revision: str = "main") -> Any:
+    """The model of a training that «facegen weights publish» put on the Hub, or into a folder.
+
+    Args:
+        repo: «owner/name» on the Hub, or a folder.
+        revision: commit, branch or tag.
+
+    Returns:
+        A generator as a `FacePipeline` of diffusers, a swap as its model and options, else the task's torch module.
+
+    Raises:
+        InputError: it is no published training.
+        WeightsError: the Hub cannot be reached, or has other bytes than were published.
+    """
+    from pathlib import Path
+
+    from facegen import hub
+    from facegen.json_file import read_object
+    from facegen.training.publishing import load_published
+
+    folder = Path(repo)
+    if (folder / hub.INDEX).is_file():
+        return load_published(folder, read_object(folder / hub.INDEX), find_task)
+    return load_published(*hub.fetch_repository(repo, revision), find_task)

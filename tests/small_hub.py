@@ -71,6 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.command, self.path, None))
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         _, _, kind, *repo = self.path.split("/")
+        if kind != "validate-yaml" and self.server.token not in (self.headers.get("Authorization") or ""):
+            return self._refuse(401, "")
         if kind == "repos":
             said = json.loads(body)
             return self._say({"url": f"{self.server.endpoint}/{said['organization']}/{said['name']}"})

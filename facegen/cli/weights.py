@@ -147,6 +147,45 @@ def remove(
 
 
 @app.command()
+def publish(
+    run: Annotated[str, typer.Argument(help="A training, by the name of its run or its folder.")],
+    repo: Annotated[str, typer.Option(help="Where it goes on the Hub: OWNER/NAME.")],
+    licence: Annotated[str, typer.Option(help="Its licence, as SPDX names it («Apache-2.0»), or in words.")] = "",
+    data: Annotated[str, typer.Option(help="A sentence on what it was trained on, and who agreed to that.")] = "",
+    private: Annotated[bool, typer.Option("--private", help="Nobody else may see it.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Write what would be published into a new folder, and send nothing.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a trained generator, swap, motion network or field on the Hub, with a filled-in model card."""
+    import tempfile
+
+    from facegen.catalog import find_task
+    from facegen.jobs import find_run
+    from facegen.training.publishing import write_repository
+    from facegen.training.request import read_request
+
+    path = Path(run) if (Path(run) / "train.json").is_file() else find_run(run).path
+    request = read_request(path)
+    if folder is not None and folder.exists():
+        raise InputError(f"Expected a new folder, found {folder} there already; choose another.")
+    with tempfile.TemporaryDirectory(prefix="facegen-publish-") as temporary:
+        written = write_repository(
+            path,
+            find_task(request.task),
+            request,
+            folder or Path(temporary) / "repository",
+            repo_id=repo,
+            licence=licence,
+            data=data,
+        )
+        message = f"Publish {request.task}, trained with facegen"
+        place = str(written) if folder else hub.upload_folder(written, repo, message=message, is_private=private)
+    typer.echo(json.dumps({"repo": repo, "url": place}) if as_json else f"{path.name} is at {place}")
+
+
+@app.command()
 def use(
     name: Annotated[str, typer.Argument(help="Name of a model file, as «facegen weights list» shows it.")],
     file: Annotated[Path, typer.Argument(help="A model of your own, such as a training exported.")],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.training.info import TaskInfo
+from facegen.training.info import Publication, TaskInfo
 
 _DATASET = "A folder made by «facegen generate dataset»."
 
@@ -43,6 +43,21 @@ GENERATOR = TaskInfo(
     needs=_DATASET,
     typical_time="hours on 2 CPU cores, an hour on a GPU",
     path="facegen.generate.model.task:GeneratorTask",
+    publication=Publication(
+        usage="""
+from facegen.generate.model.diffusion import FacePipeline
+
+pipeline = FacePipeline.from_pretrained("{repo}")
+for number, picture in enumerate(pipeline(eyes=0.9, mouth=0.5, seed=7, count=4).images):
+    picture.save(f"face-{{number}}.png")
+""",
+        intended="Faces of people who do not exist, for research, art and tests.",
+        limits="Pictures of 128 pixels, made without facegen's retouch, watermark and signature.",
+        tags=("unconditional-image-generation", "diffusers"),
+        library="diffusers",
+        loader="facegen.generate.model.diffusion:FacePipeline.from_pretrained",
+        writer="facegen.generate.model.diffusion:write_pipeline",
+    ),
     presets={
         "default": (
             "steps=12000",

@@ -13,6 +13,7 @@ from facegen.hub.digest import sha256_of
 from facegen.hub.download import OnBytes, endpoint
 from facegen.hub.fetch import fetch, is_present
 from facegen.hub.licences import accept_licence, is_accepted
+from facegen.hub.repository import INDEX, fetch_repository, upload_folder
 from facegen.hub.transfer import Transfer
 from facegen.hub.upkeep import State, partial_bytes, remove, state_of, verify
 from facegen.hub.weight_file import (
@@ -32,6 +33,7 @@ from facegen.hub.weight_file import (
 )
 
 __all__ = [
+    "INDEX",
     "JOBS",
     "MAIN",
     "PERMISSIVE_LICENCES",
@@ -51,6 +53,7 @@ __all__ = [
     "custom_file",
     "endpoint",
     "fetch",
+    "fetch_repository",
     "is_accepted",
     "is_present",
     "locate",
@@ -58,6 +61,7 @@ __all__ = [
     "remove",
     "sha256_of",
     "state_of",
+    "upload_folder",
     "use_custom",
     "use_default",
     "verify",

@@ -33,6 +33,13 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
+def is_offline() -> bool:
+    """Whether $HF_HUB_OFFLINE forbids to ask the Hub."""
+    from huggingface_hub import constants
+
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES or constants.HF_HUB_OFFLINE
+
+
 def hub_cache() -> Path:
     """Where the Hub's own library keeps what other programs downloaded: $HF_HUB_CACHE, or hub/ of $HF_HOME."""
     if named := os.environ.get("HF_HUB_CACHE"):
@@ -100,9 +107,9 @@ def download(weight: WeightFile, source: Hub, path: Path, on_bytes: OnBytes | No
     constants.HF_HUB_DISABLE_TELEMETRY = True
     constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES
     where = f"the model {weight.name} ({source.repo_id}/{weight.filename})"
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES or constants.HF_HUB_OFFLINE:
+    if is_offline():
         raise WeightsError(f"Cannot download {where} because HF_HUB_OFFLINE is set; unset it or place the file: {path}")
-    with _translated_errors(where, source):
+    with translated_errors(where, source):
         url = hf_hub_url(source.repo_id, weight.filename, revision=source.revision, endpoint=endpoint())
         stated = _retried(lambda: get_hf_file_metadata(url, token=get_token(), endpoint=endpoint()))
         if stated.etag is None or len(stated.etag) not in (40, 64):
@@ -185,7 +192,17 @@ def _check_space(where: str, folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def _translated_errors(where: str, source: Hub) -> Iterator[None]:
+def translated_errors(where: str, source: Hub) -> Iterator[None]:
+    """Say errors of the Hub's library in one sentence.
+
+    Args:
+        where: what is wanted, in words.
+        source: from where.
+
+    Raises:
+        WeightsError: the Hub cannot be reached, or refuses.
+        ResourceError: the disk is full, or facegen's home cannot be written.
+    """
     import httpx2
     from huggingface_hub import errors
 

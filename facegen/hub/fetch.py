@@ -67,6 +67,11 @@ def _fetch_from_hub(weight: WeightFile, source: Hub, accept: bool, on_bytes: OnB
             f"The model {weight.name} is under «{weight.licence}», which was not accepted yet. {weight.terms} Read "
             f"{weight.licence_link} and run: facegen weights accept {weight.name}"
         )
+    return fetch_checked(weight, source, on_bytes)
+
+
+def fetch_checked(weight: WeightFile, source: Hub, on_bytes: OnBytes | None) -> Path:
+    """`fetch` for a file of the Hub, whatever its licence."""
     path, key = locate(weight), lock_key(weight, source)
     waiting = partial(_report_other_download, weight, on_bytes) if on_bytes else None
     with hold_lock(lock_path(weight), waiting):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.training.info import TaskInfo
+from facegen.training.info import Publication, TaskInfo
 
 _COMMON = ("optimiser.name=adabelief", "optimiser.rate=5e-5", "optimiser.epsilon_exponent=-12", "save_every=500")
 
@@ -71,6 +71,20 @@ SAEHD = TaskInfo(
     facesets=2,
     typical_time="days on 2 CPU cores at 128 pixels, a night on a GPU; a first likeness at 64 pixels in an hour",
     path="facegen.swap.autoencoder.task:SaehdTask",
+    publication=Publication(
+        usage="""
+import torch
+import facegen
+
+model, options = facegen.from_pretrained("{repo}")
+crops = torch.rand(1, 3, options.resolution, options.resolution)  # A's face, RGB in 0..1, cut as options.face_type says
+faces, masks = model.swap(crops).picture, model.swap(crops).mask
+""",
+        intended="To put the face of one person on another in videos, where both agreed to it. Results say that they are synthetic.",
+        limits="It knows the two people it was trained on, and nobody else.",
+        tags=("face-swap", "image-to-image"),
+        loader="facegen.swap.autoencoder.export:load_model",
+    ),
     presets={
         "default": (*_COMMON, "steps=100000", "batch_size=4"),
         "neuface-224": (

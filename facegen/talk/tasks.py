@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.training.info import TaskInfo
+from facegen.training.info import Publication, TaskInfo
 
 MOTION = TaskInfo(
     name="motion",
@@ -10,6 +10,19 @@ MOTION = TaskInfo(
     needs="A folder of clips of people who speak, with sound (sub-folders are searched).",
     typical_time="15 minutes on 2 CPU cores, measuring 25 short clips included",
     path="facegen.talk.motion_task:MotionTask",
+    publication=Publication(
+        usage="""
+import torch
+import facegen
+from facegen.talk.speech import FEATURES
+
+motion = facegen.from_pretrained("{repo}")
+shapes = motion(torch.zeros(1, FEATURES, 200))  # features of facegen.talk.speech, to the mouth's coefficients
+""",
+        intended="To let portraits speak whose owners agreed to it, and for research on speech and motion.",
+        limits="It moves the mouth alone, in the shapes of facegen's mouth rig.",
+        tags=("talking-head", "audio-to-motion"),
+    ),
     presets={
         "default": (
             "steps=300",
@@ -74,6 +87,18 @@ DFRF = TaskInfo(
     needs="A folder with one video of somebody who speaks, from the front, before a still camera; several make a base.",
     typical_time="45 minutes on 2 CPU cores for a minute of video, preparing it included",
     path="facegen.talk.dfrf.task:DfrfTask",
+    publication=Publication(
+        usage="""
+import facegen
+
+field = facegen.from_pretrained("{repo}")
+# field.render(batch): batches as facegen.talk.dfrf.dataset.Scene makes them of a prepared video of the person
+print(sum(values.numel() for values in field.parameters()))
+""",
+        intended="To let one person speak, who agreed to it, or to begin the training of another person's field.",
+        limits="It draws the person of its data alone, and needs the prepared video, which is not published.",
+        tags=("talking-head", "nerf"),
+    ),
     presets={
         "fast": (
             "steps=20000",

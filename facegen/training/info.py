@@ -12,9 +12,30 @@ from facegen.jobs.files import settings_of
 if TYPE_CHECKING:
     from facegen.training.task import Task
 
-_MODELS = ("start", "start_from", "generator")
-TASK_MODELS = settings_of(*_MODELS, *(f"task.{name}" for name in _MODELS))
+MODELS = ("start", "start_from", "generator")
+"""Settings of tasks that name another model on this machine."""
+TASK_MODELS = settings_of(*MODELS, *(f"task.{name}" for name in MODELS))
 """Metadata of a field with settings of tasks: these name the run or the folder of another model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """How a task's models stand on the Hub."""
+
+    usage: str
+    """A few lines of Python that use one; {repo} is where it stands."""
+    intended: str
+    """What it is for."""
+    limits: str
+    """What it cannot do."""
+    tags: tuple[str, ...] = ()
+    """By which the Hub finds it."""
+    library: str = "facegen"
+    """The library that loads it."""
+    loader: str = ""
+    """«module:function» from the folder to the model; nothing: the task's network with the weights of the one file."""
+    writer: str = ""
+    """«module:function» from the folder of an export to that of the repository; nothing: the files are copied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +62,8 @@ class TaskInfo:
     """The tab that the trained model belongs to."""
     replaces: Mapping[str, str] = field(default_factory=dict)
     """Name of an exported file -> the model file of facegen whose place it can take."""
+    publication: Publication | None = None
+    """How its models are published; None for those that serve facegen alone."""
 
     def load(self) -> type[Task]:
         """Imports the task's class."""

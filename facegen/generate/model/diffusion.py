@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -87,3 +88,8 @@ class FacePipeline(DiffusionPipeline):
         generator = FaceGenerator(self.vae, str(self.device))
         pictures = generator.draw(generator.sample(range(seed, seed + count), temperature), sliders)
         return FacePipelineOutput(images=[Image.fromarray(picture) for picture in pictures])
+
+
+def write_pipeline(exported: Path, folder: Path) -> None:
+    """Writes an exported generator as a pipeline that diffusers knows by its layout: model_index.json and vae/."""
+    FacePipeline(ConditionalVae.from_pretrained(exported)).save_pretrained(folder)
