@@ -112,7 +112,7 @@ def test_the_exact_tree_starts_as_a_space(tmp_path: Path) -> None:
     subprocess.run(["tar", "x", "-C", tree], input=archive, check=True)
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, environment], check=True)
     python = environment / "bin" / "python"
-    install = [uv, "pip", "install", "-q", "--python", python, "-c", "requirements.lock", "-r", "requirements.txt"]
+    install = [uv, "pip", "install", "-q", "--python", str(python), "-c", "requirements.lock", "-r", "requirements.txt"]
     if subprocess.run(install, cwd=tree, check=False).returncode:
         pytest.skip("the package index cannot be reached")
     with socket.create_server(("127.0.0.1", 0)) as listener:

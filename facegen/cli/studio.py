@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,17 @@ def studio(
             "may be repeated.",
         ),
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Serve agents too, at /mcp (Model Context Protocol; needs facegen[mcp]).")
+    ] = False,
+    mcp_folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The one folder whose files agents may name; it gets their results."),
+    ] = None,
+    mcp_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="Let agents name https: URLs of this host; may be repeated (default: none)."),
+    ] = None,
 ) -> None:
     """Serve the studio in the browser until it is stopped with Ctrl-C."""
     settings = {"GRADIO_SERVER_PORT": str(port)}
@@ -47,6 +59,10 @@ def studio(
         settings["FACEGEN_PROFILE"] = profile
     if limit:
         settings["FACEGEN_LIMITS"] = ";".join(limit)
+    if mcp:
+        settings["FACEGEN_MCP"] = "1"
+        settings["FACEGEN_MCP_FOLDER"] = str(mcp_folder or "")
+        settings["FACEGEN_MCP_HOSTS"] = ",".join(mcp_host or [])
     if shared is not None:
         settings["FACEGEN_SHARED"] = str(int(shared))
     # The browser's room lies to the right of this one and may not be imported here: it takes over the process.

@@ -2,12 +2,16 @@
 
 GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it listens (this machine only, port 7860), FACEGEN_PROFILE (own, shared,
 space) and FACEGEN_LIMITS (key=value, separated by semicolons) which limits it has (`facegen/ui/profile.py`), and FACEGEN_SHARED (1 or
-0) whether each visitor sees only the own runs (by default: when others can reach it).
+0) whether each visitor sees only the own runs (by default: when others can reach it). With FACEGEN_MCP=1 it serves agents too, who may
+name files of FACEGEN_MCP_FOLDER and URLs of FACEGEN_MCP_HOSTS (separated by commas).
 """
 
 import os
+from pathlib import Path
 
 from facegen.device import keep_memory_flat
+from facegen.errors import InputError
+from facegen.ui.agents.files import AgentSettings
 from facegen.ui.profile import choose_profile
 from facegen.ui.studio import launch
 from facegen.worker import exit_codes
@@ -22,7 +26,17 @@ def main() -> None:
     with exit_codes():
         settings = [one for one in os.environ.get("FACEGEN_LIMITS", "").split(";") if one.strip()]
         profile = choose_profile(os.environ.get("FACEGEN_PROFILE", ""), settings)
-        launch(host, port, shared=shared, profile=profile)
+        launch(host, port, shared=shared, profile=profile, agents=_agents())
+
+
+def _agents() -> AgentSettings | None:
+    if os.environ.get("FACEGEN_MCP") != "1":
+        return None
+    folder = os.environ.get("FACEGEN_MCP_FOLDER", "")
+    if folder and not Path(folder).is_dir():
+        raise InputError(f"Expected a folder for agents at {folder}, found none; make it or choose another.")
+    hosts = [host.strip().lower() for host in os.environ.get("FACEGEN_MCP_HOSTS", "").split(",") if host.strip()]
+    return AgentSettings(folder=Path(folder).absolute() if folder else None, hosts=hosts)
 
 
 if __name__ == "__main__":

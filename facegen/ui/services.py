@@ -174,7 +174,7 @@ class Services:
                 place = Path(path).resolve() if "/" in path else runs_home() / path
                 is_run = place.parent == runs_home().resolve() or "/" not in path
                 return str(self.run(visitor, place.name if is_run else path).path)
-            if not self._is_own_file(visitor, Path(path).resolve()):
+            if not self.owns(visitor, Path(path).resolve()):
                 raise InputError(f"Expected a file of yours, found {Path(path).name!r}; upload it first.")
             return path
 
@@ -182,7 +182,7 @@ class Services:
         check_size(self.settings, request)
         return request
 
-    def _is_own_file(self, visitor: Visitor, path: Path) -> bool:
+    def owns(self, visitor: Visitor, path: Path) -> bool:
         """Whether a file or folder, without links in its path, is an upload, an example, or in a folder of the visitor's."""
         temporary, visitors = self.folder.resolve(), self.folder.resolve() / "visitors"
         own = [visitors / visitor.mark, home().resolve() / "facesets" / visitor.mark]

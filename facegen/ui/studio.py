@@ -11,6 +11,7 @@ import gradio as gr
 
 from facegen.errors import ResourceError
 from facegen.ui import endpoints, hosts, languages, page, theme
+from facegen.ui.agents.files import AgentSettings
 from facegen.ui.handlers import CONSENT, Shell, note
 from facegen.ui.profile import TABS, Profile, choose_profile, for_host
 from facegen.ui.services import Services, Visitor
@@ -80,6 +81,7 @@ def launch(
     *,
     shared: bool | None = None,
     profile: Profile | None = None,
+    agents: AgentSettings | None = None,
     prevent_thread_lock: bool = False,
 ) -> gr.Blocks:
     """Serve the studio until it is stopped.
@@ -90,6 +92,7 @@ def launch(
         port: the port; 0 takes a free one.
         shared: whether each visitor sees only the own runs; None decides by the profile and by `host`.
         profile: limits and tabs.
+        agents: what agents may reach, where they are served too.
         prevent_thread_lock: return at once (for tests).
 
     Raises:
@@ -103,7 +106,7 @@ def launch(
     port = port or _free_port(host)
     studio.queue(default_concurrency_limit=4, max_size=64)
     try:
-        studio.launch(**_serving(host, port, services), prevent_thread_lock=True)
+        studio.launch(**_serving(host, port, services, agents), prevent_thread_lock=True)
     except OSError as error:
         raise ResourceError(f"Expected port {port} to be free, but {error}; choose another with --port.") from error
     except ValueError as error:
@@ -122,7 +125,12 @@ def launch(
     return studio
 
 
-def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
+def _serving(host: str, port: int, services: Services, agents: AgentSettings | None) -> dict[str, Any]:
+    own = [*hosts.middleware(shared=services.settings.shared, host=host), *page.middleware()]
+    if agents is not None:
+        from facegen.ui.agents.server import middleware
+
+        own.append(middleware(services, agents))
     return {
         "server_name": host,
         "server_port": port,
@@ -134,9 +142,7 @@ def _serving(host: str, port: int, services: Services) -> dict[str, Any]:
         "head": languages.LANGUAGE + page.HEAD,
         "i18n": languages.translations(),
         "favicon_path": page.ICON,
-        "app_kwargs": {
-            "middleware": [*hosts.middleware(shared=services.settings.shared, host=host), *page.middleware()]
-        },
+        "app_kwargs": {"middleware": own},
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,
