@@ -147,6 +147,21 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         with self._lock:
             return encode_photograph(self.generator, image_rgb, self.analyser, name)
 
+    def edit(self, encoded: EncodedPhoto, latents: Latents, sliders: Sliders, *, max_side: int = 0) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: an edited photograph at its own size; what the sliders leave as it was is the photograph, to the bit.
+
+        Args:
+            encoded: the photograph.
+            latents: its face, perhaps changed.
+            sliders: of the edit.
+            max_side: the longest side of the result, for a quick look; 0 for the photograph's own.
+        """
+        from facegen.generate.editing.photograph import render_full_size
+
+        encoded = encoded.shrink(max_side) if max_side else encoded
+        with self._lock, one_torch_thread():
+            return render_full_size(self.generator, self.restorer.restore, encoded, latents, sliders)
+
     def draw(self, latents: Latents, sliders: Sliders | Sequence[Sliders], *, retouch: bool = True) -> np.ndarray:
         """Draws pictures of faces, (B, 256, 256, 3) uint8 RGB; without retouch the generator's output, (B, 128, 128, 3).
 
@@ -218,6 +233,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         started = time.perf_counter()
         folder = Path(request.output)
         options, sliders, notices = request.options, request.sliders, []
+        encoded: EncodedPhoto | None = None
         seeds = list(range(options.seed, options.seed + options.count))
         scores: list[float] = []
         if request.edit:
@@ -227,6 +243,10 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
             latents = encoded.latents
             if options.count > 1 or options.best_of > 1:
                 notices.append("A photograph has one face: one picture was made.")
+            if encoded.limit(sliders) != sliders:
+                notices.append(
+                    f"Hair as dark as this looks like hair down to {encoded.lightest_hair:.2f}; it was drawn so."
+                )
             if still.alpha is not None:
                 notices.append("The photograph's transparency is laid on white.")
         else:
@@ -241,7 +261,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
             raise ResourceError(f"Expected a folder that can be made at {folder}, but {error}.") from error
         if options.retouch:
             latents = self.retouch(latents)
-        files = self.write(latents, request, sliders, seeds, progress.report)
+        files = self.write(latents, request, sliders, seeds, progress.report, encoded)
         return GenerateResult(
             files=tuple(str(file) for file in files),
             seconds=time.perf_counter() - started,
@@ -256,13 +276,20 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         sliders: Sliders,
         seeds: Sequence[int],
         on_progress: OnProgress | None = None,
+        encoded: EncodedPhoto | None = None,
     ) -> list[Path]:
-        """Writes faces into the request's folder as numbered pictures, watermarked and signed; `seeds` goes into their metadata."""
+        """Writes faces into the request's folder as numbered pictures, watermarked and signed; `seeds` goes into their metadata.
+
+        A photograph, where its encoding is given, is written at its own size; sweeps show it in the generator's frame.
+        """
         folder, files = Path(request.output), []
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in zip(range(len(latents)), seeds, strict=False):
             one = latents.take([number])
-            picture = self._picture(one, sliders, request)
+            if encoded is not None and request.options.retouch and not request.sweep:
+                picture = self.edit(encoded, one, sliders)
+            else:
+                picture = self._picture(one, sliders, request)
             files.append(self._write(folder / f"{number:04d}.png", picture, request, sliders, seed))
             if request.film:
                 files.append(self._film(folder / f"{number:04d}.{request.encode.file_type}", one, sliders, request))

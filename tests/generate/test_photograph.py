@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+from facegen.faces import Face, align
 from facegen.generate.editing.photograph import EncodedPhoto
+from facegen.generate.frame.repaint import lightest_hair
 from facegen.generate.pipeline import GeneratePipeline
 from tests.factories import portrait_rgb
 
@@ -62,3 +65,73 @@ def test_several_are_kept_apart(pipeline: GeneratePipeline, encoded: EncodedPhot
     alone = pipeline.draw(encoded.latents, encoded.sliders)[0]
     assert change(drawn[0], alone).max() < 4
     assert change(drawn[0], drawn[1]).mean() > 5
+
+
+@pytest.fixture(scope="module")
+def large(pipeline: GeneratePipeline) -> EncodedPhoto:
+    """A photograph that is larger than the generator's frame, with more than a head in it."""
+    portrait = portrait_rgb()
+    wide = cv2.copyMakeBorder(portrait, 40, 60, 80, 80, cv2.BORDER_REPLICATE)
+    return pipeline.encode(cv2.resize(wide, None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC))
+
+
+def edited(pipeline: GeneratePipeline, photo: EncodedPhoto, **sliders: float) -> np.ndarray:
+    return pipeline.edit(photo, photo.latents, replace(photo.sliders, **sliders))
+
+
+def test_an_edit_goes_back_into_the_untouched_picture(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
+    image = large.image_rgb
+    np.testing.assert_array_equal(edited(pipeline, large), image)
+    width = image.shape[1]
+    opened = edited(pipeline, large, mouth=0.9)
+    assert opened.shape == image.shape
+    np.testing.assert_array_equal(opened[:, : width // 12], image[:, : width // 12])
+    corners = align.apply(align.invert(large.framed.to_frame), np.array([[110, 180], [146, 215]], np.float32)).astype(
+        int
+    )
+    (left, top), (right, bottom) = corners
+    assert change(image, opened)[top:bottom, left:right].mean() > 15
+    looked = pipeline.edit(large, large.latents, replace(large.sliders, mouth=0.9), max_side=300)
+    assert max(looked.shape) == 300
+
+
+def test_another_ground_and_other_hair_reach_the_whole_picture(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
+    image = large.image_rgb
+    face = align.apply(align.invert(large.framed.to_frame), np.array([[110, 110], [150, 170]], np.float32)).astype(int)
+    for sliders in ({"background": 0.95 if large.sliders.background < 0.5 else 0.05}, {"hair": 0.95}):
+        changed = change(image, edited(pipeline, large, **sliders))
+        (left, top), (right, bottom) = face
+        assert changed[top:bottom, left:right].mean() < 2
+        if "background" in sliders:
+            assert changed[:40, :40].mean() > 10
+
+
+def test_eyes_shut(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
+    shut = edited(pipeline, large, eyes=0.0)
+    face = pipeline.analyser.detect(shut, 1)[0]
+    before = pipeline.analyser.detect(large.image_rgb, 1)[0]
+    assert eye_gap(face) < 0.6 * eye_gap(before)
+
+
+def eye_gap(face: Face) -> float:
+    """Height of the eyes over their width."""
+    points = face.points478[:, :2]
+    pairs = ((159, 145, 33, 133), (386, 374, 263, 362))
+    return float(
+        np.mean([np.linalg.norm(points[a] - points[b]) / np.linalg.norm(points[c] - points[d]) for a, b, c, d in pairs])
+    )
+
+
+def test_dark_hair_is_brightened_as_far_as_it_looks_like_hair(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
+    dark = replace(large, lightest_hair=0.4, sliders=replace(large.sliders, hair=0.9))
+    asked = [replace(dark.sliders, hair=hair) for hair in (0.1, 0.4, 0.95)]
+    assert [dark.limit(sliders).hair for sliders in asked] == [0.4, 0.4, 0.95]
+    fair = replace(dark, sliders=replace(large.sliders, hair=0.2))
+    assert fair.limit(replace(fair.sliders, hair=0.2)).hair == 0.2
+    assert lightest_hair(np.full((4, 4, 3), 0.1, np.float32), np.ones((4, 4), np.float32)) == pytest.approx(0.3)
+
+
+def test_a_photograph_without_colour_stays_so(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
+    grey = np.repeat(cv2.cvtColor(large.image_rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    opened = edited(pipeline, replace(large, image_rgb=grey), mouth=0.9)
+    assert np.ptp(opened.astype(int), axis=2).max() <= 2

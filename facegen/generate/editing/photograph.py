@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,8 +12,9 @@ import torch
 from facegen.faces import FaceAnalyser
 from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER, polygon_mask, rasterise
 from facegen.faces.parse import BACKGROUND, HAIR
+from facegen.generate.editing.full_size import FrameEdit, compose, parse_person
 from facegen.generate.frame import geometry, repaint
-from facegen.generate.frame.alignment import SIZE, AlignedFace, align_largest_face, parse_aligned
+from facegen.generate.frame.alignment import SIZE, AlignedFace, align_face, find_largest_face, parse_aligned
 from facegen.generate.frame.variants import (
     CANONICAL,
     FaceSample,
@@ -40,6 +41,10 @@ _LIDS_CLOSED = 0.1
 """Lid gap, in eye widths, below which closing lids are drawn: warped, an eye would collapse to a line."""
 _LID_PX = 9
 """Thickness of drawn lids, pixels."""
+_LASH_PX = 3
+"""Thickness of the line in which closed lids meet, pixels."""
+_STEPS = 8
+"""Iterations of a fixed point that moves by less than a tenth of a pixel in the last one."""
 _DISOCCLUDED = 0.8
 """Disocclusion (`geometry.disocclusion`) from which on a vertex is drawn entirely."""
 
@@ -52,6 +57,33 @@ class EncodedPhoto:
     sliders: Sliders
     """The sliders' values of the photograph as it is."""
     framed: AlignedFace
+    image_rgb: np.ndarray
+    """(H, W, 3) uint8: the photograph."""
+    person: np.ndarray
+    """(h, w, 2) float32 0..1: its hair and its background (`full_size.parse_person`)."""
+
+    lightest_hair: float
+    """The slider's value from which on to the lighter side its hair no longer looks like hair; an edit goes no further."""
+
+    def limit(self, sliders: Sliders) -> Sliders:
+        """The sliders as an edit takes them: hair no lighter than it still looks like hair."""
+        return replace(sliders, hair=max(sliders.hair, min(self.lightest_hair, self.sliders.hair)))
+
+    def shrink(self, max_side: int) -> EncodedPhoto:
+        """The same of a smaller copy of the photograph, where it is longer than `max_side` pixels."""
+        height, width = self.image_rgb.shape[:2]
+        scale = max_side / max(height, width)
+        if scale >= 1:
+            return self
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        matrix = self.framed.to_frame.copy()
+        matrix[:, :2] /= scale
+        return replace(
+            self,
+            framed=replace(self.framed, to_frame=matrix),
+            image_rgb=cv2.resize(self.image_rgb, size, interpolation=cv2.INTER_AREA),
+            person=cv2.resize(self.person, size, interpolation=cv2.INTER_AREA),
+        )
 
 
 def encode_photograph(
@@ -68,7 +100,8 @@ def encode_photograph(
     Raises:
         NoFaceError: there is no face.
     """
-    framed = align_largest_face(image_rgb, analyser, name)
+    face = find_largest_face(image_rgb, analyser, name)
+    framed = align_face(image_rgb, face)
     maps = parse_aligned(analyser, [framed.picture_rgb], [framed.face])[0].astype(np.float32)
     small, large = (
         FaceSample.from_face(framed.picture_rgb, framed.face, maps[..., HAIR], maps[..., BACKGROUND], side)
@@ -79,7 +112,17 @@ def encode_photograph(
     latents = replace(generator.encode_canonical(pixels[None], exact), shapes=small.shape[None])
     sliders = Sliders(**{name: round(value, 2) for name, value in vars(exact).items()})
     photographs = from_photograph(large, latents, sliders, generator.mean_shape)
-    return EncodedPhoto(latents=replace(latents, photographs=photographs), sliders=sliders, framed=framed)
+    person = parse_person(image_rgb, face, analyser)
+    shrunk = cv2.resize(image_rgb, person.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    lightest = DRAWN["hair"].value(repaint.lightest_hair(shrunk, person[..., 0]))
+    return EncodedPhoto(
+        latents=replace(latents, photographs=photographs),
+        sliders=sliders,
+        framed=framed,
+        image_rgb=image_rgb,
+        person=person,
+        lightest_hair=round(max(lightest, 0.0), 2),
+    )
 
 
 def from_photograph(source: FaceSample, latents: Latents, sliders: Sliders, mean_shape: np.ndarray) -> CanonicalPhotos:
@@ -147,11 +190,77 @@ def render_photographs(
         flow = flow_from_canonical(points, latents.shapes[index], generator.mean_shape, SIZE)
         drawn, unchanged, restored = (_resize(p[index]) for p in (drawn_rgb, unchanged_rgb, restored_rgb))
         posed = warp_image(recolour(photographs, index, values), flow)
-        # low frequencies only: high ones differ by the network's noise
-        change = cv2.GaussianBlur(drawn - unchanged, (0, 0), _GRAIN_SIGMA)
         alpha = photographs.share * _visibility(photographs, index, values, points)
-        composites.append(restored + alpha * (posed + change - restored))
+        composites.append(restored + alpha * (posed + _change(drawn, unchanged) - restored))
     return (np.stack(composites).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _change(drawn: np.ndarray, unchanged: np.ndarray) -> np.ndarray:
+    # low frequencies only: high ones differ by the network's noise
+    return cv2.GaussianBlur(drawn - unchanged, (0, 0), _GRAIN_SIGMA)
+
+
+def render_full_size(
+    generator: FaceGenerator,
+    restore: Callable[[np.ndarray], np.ndarray],
+    encoded: EncodedPhoto,
+    latents: Latents,
+    sliders: Sliders,
+) -> np.ndarray:
+    """(H, W, 3) uint8: an edited photograph at its own size, the same to the bit where the sliders change nothing.
+
+    Args:
+        generator: draws what the photograph does not show.
+        restore: makes (1, 256, 256, 3) of a drawing (1, 128, 128, 3), both uint8.
+        encoded: the photograph.
+        latents: its face, perhaps changed.
+        sliders: of the edit.
+    """
+    photographs, source, sliders = latents.photographs, encoded.sliders, encoded.limit(sliders)
+    assert photographs is not None
+    before, after = (replace(latents, texture=one.texture, noises=one.noises) for one in (photographs.latents, latents))
+    shapes = encoded.latents.shapes[0], latents.shapes[0]
+    points = [generator.pose(shape, values) for shape, values in zip(shapes, (source, sliders), strict=True)]
+    flows = [
+        flow_from_canonical(pose, shape, generator.mean_shape, SIZE) for pose, shape in zip(points, shapes, strict=True)
+    ]
+    drawn = generator.draw(after, sliders)
+    unchanged = drawn if torch.equal(before.texture, after.texture) else generator.draw(before, sliders)
+    # lids are closed by warping: at this size their skin and lashes are seen
+    hidden = [
+        1 - _visibility(photographs, 0, v, p, draws_lids=False) for v, p in zip((source, sliders), points, strict=True)
+    ]
+    edit = FrameEdit(
+        offsets=_moved(flows[0], flows[1]),
+        change=_change(_resize(drawn[0]), _resize(unchanged[0])),
+        drawn=_resize(restore(drawn)[0]),
+        alpha=1 - np.maximum(hidden[1] - hidden[0], 0),
+        lashes=_closed_lids(source, sliders, points[1]) if sliders.eyes < source.eyes else None,
+    )
+    recoloured = None
+    if (source.hair, source.background) != (sliders.hair, sliders.background):
+        size = encoded.person.shape[1::-1]
+        small = cv2.resize(encoded.image_rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        whole = replace(photographs, maps=np.dstack([small, encoded.person])[None])
+        recoloured = recolour(whole, 0, sliders) - small
+    edited = compose(encoded.image_rgb, encoded.framed.to_frame, edit, recoloured)
+    tint = measure_tint(encoded.image_rgb)
+    if tint is None:
+        return edited
+    is_changed = (edited != encoded.image_rgb).any(2, keepdims=True)
+    return np.where(is_changed, tint.apply(edited), edited)
+
+
+def _moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """(256, 256, 2): the step from a pixel of an edit to where the photograph shows it, from the flows of both to the canonical frame."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+    grid = np.dstack([x, y])
+    steps = np.zeros_like(grid)
+    for _ in range(_STEPS):  # fixed point of before(x + step) + step = after(x)
+        x, y = (grid + steps).transpose(2, 0, 1)
+        there = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        steps = after - there
+    return steps
 
 
 def keep_tints(pictures_rgb: np.ndarray, photographs: CanonicalPhotos) -> np.ndarray:
@@ -191,20 +300,29 @@ def recolour(photographs: CanonicalPhotos, index: int, sliders: Sliders) -> np.n
     return picture
 
 
-def _visibility(photographs: CanonicalPhotos, index: int, sliders: Sliders, points: np.ndarray) -> np.ndarray:
+def _closed_lids(source: Sliders, sliders: Sliders, points: np.ndarray, width_px: int = _LASH_PX) -> np.ndarray:
+    """(256, 256) float32 0..1: the closed lids of a posed mesh; nothing where the eyes stay open."""
+    gap, source_gap = (DRAWN["eyes"].quantity(values.eyes) for values in (sliders, source))
+    if gap >= min(source_gap, _LIDS_CLOSED):
+        return np.zeros((SIZE, SIZE), np.float32)
+    lids = [_fill(cv2.convexHull(points[list(eye), :2])[:, 0]) for eye in (EYE_LEFT, EYE_RIGHT)]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width_px, width_px))
+    return min(1.0, 1 - gap / _LIDS_CLOSED) * cv2.dilate(np.maximum(*lids), kernel)
+
+
+def _visibility(
+    photographs: CanonicalPhotos, index: int, sliders: Sliders, points: np.ndarray, *, draws_lids: bool = True
+) -> np.ndarray:
     """(256, 256, 1) float32 0..1: where a photograph shows a posed face.
 
-    0 inside a mouth that opens, on lids that close and on cheeks that turn into view.
+    0 inside a mouth that opens, on lids that close and are to be drawn, and on cheeks that turn into view.
     """
     hidden: np.ndarray = np.zeros((SIZE, SIZE), np.float32)
     opened = DRAWN["mouth"].quantity(sliders.mouth) - photographs.lips[index]
     if opened > 0:
         hidden = min(1.0, opened / _LIPS_OPENED) * _fill(points[list(LIPS_INNER), :2])
-    gap, source_gap = (DRAWN["eyes"].quantity(values.eyes) for values in (sliders, photographs.sliders[index]))
-    if gap < min(source_gap, _LIDS_CLOSED):
-        lids = [_fill(cv2.convexHull(points[list(eye), :2])[:, 0]) for eye in (EYE_LEFT, EYE_RIGHT)]
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_LID_PX, _LID_PX))
-        hidden = np.maximum(hidden, min(1.0, 1 - gap / _LIDS_CLOSED) * cv2.dilate(np.maximum(*lids), kernel))
+    if draws_lids:
+        hidden = np.maximum(hidden, _closed_lids(photographs.sliders[index], sliders, points, _LID_PX))
     turned = np.clip(geometry.disocclusion(photographs.latents.shapes[index], points) / _DISOCCLUDED, 0, 1)
     corners = (points + np.array([0.5, 0.5, 0])).astype(np.float32)
     drawn, covered = rasterise(corners, np.repeat(turned[:, None], 3, 1).astype(np.float32), (SIZE, SIZE))

@@ -33,7 +33,12 @@ class AlignedFace:
 
 
 def align_largest_face(image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> AlignedFace:
-    """The largest face of a photograph, aligned and cropped.
+    """The largest face of a photograph, aligned and cropped; see `find_largest_face`."""
+    return align_face(image_rgb, find_largest_face(image_rgb, analyser, name))
+
+
+def find_largest_face(image_rgb: np.ndarray, analyser: FaceAnalyser, name: str = "the picture") -> Face:
+    """The largest face of a photograph.
 
     Args:
         image_rgb: (H, W, 3) uint8.
@@ -46,7 +51,7 @@ def align_largest_face(image_rgb: np.ndarray, analyser: FaceAnalyser, name: str 
     faces = analyser.detect(image_rgb, max_faces=1)
     if not faces or faces[0].size_px < _MIN_SIZE_PX / 2:
         raise NoFaceError(f"Expected a photograph with a face of {_MIN_SIZE_PX} pixels or more, found none in {name}.")
-    return align_face(image_rgb, faces[0])
+    return faces[0]
 
 
 def align_face(image_rgb: np.ndarray, face: Face) -> AlignedFace:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from facegen.generate.pipeline import GeneratePipeline
 
 MOST_AT_ONCE = 16
+_PHOTO_PX = 640
+"""Longest side at which an edited photograph is shown; its file has the photograph's own size."""
 _SHOWN_PX = 384
 _FACES_KEPT = 64
 _SQUARE_STEPS = 5
@@ -178,7 +180,9 @@ class FaceDesk:
         return type(faces[0]).concat(faces)
 
     def picture(self, face: FaceSpec) -> np.ndarray:
-        """(384, 384, 3) uint8 of the face, for the eye."""
+        """uint8 RGB of the face, for the eye: (384, 384, 3), or the whole photograph that is edited."""
+        if face.encoded is not None and face.options.retouch and not face.mix:
+            return self.pipeline.edit(face.encoded, self.latents(face), face.sliders, max_side=_PHOTO_PX)
         return enlarge(self.pipeline.draw(self.latents(face), face.sliders, retouch=face.options.retouch)[0])
 
     def before_and_after(self, face: FaceSpec) -> Retouched:

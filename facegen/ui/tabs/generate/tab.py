@@ -370,4 +370,7 @@ def _caption(spec: FaceSpec) -> str:
 def _words(spec: FaceSpec) -> str:
     who = "Your photograph" if spec.encoded is not None else f"Seed {spec.options.seed}"
     values = ", ".join(f"{name} {value:.2f}" for name, value in zip(NAMES, spec.sliders.values(), strict=True))
-    return html.unescape(f"{who}: {values}")
+    words = html.unescape(f"{who}: {values}")
+    if spec.encoded is not None and spec.encoded.limit(spec.sliders) != spec.sliders:
+        words += f". Hair as dark as this looks like hair down to {spec.encoded.lightest_hair:.2f}; it was drawn so."
+    return words
