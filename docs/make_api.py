@@ -27,6 +27,8 @@ FUNCTIONS: tuple[tuple[Callable[..., Any], Job[Any, Any]], ...] = (
     (api.talk, TALK),
     (api.extract, EXTRACT),
 )
+ENDPOINTS = r"(<!-- endpoints -->\n).*?(<!-- end -->)"
+"""Where the endpoints stand in the page."""
 _HEAD = '''"""Types of facegen/api.py for editors and type checkers. Written by docs/make_api.py from the declarations of jobs."""
 
 import os
@@ -59,6 +61,31 @@ def with_tables(page: str) -> str:
     for name, table in tables().items():
         page = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t + m[2], page, flags=re.S)
     return page
+
+
+def endpoint_table(info: Mapping[str, Any]) -> str:
+    """The named endpoints of the studio, from what `view_api` shows.
+
+    Args:
+        info: `named_endpoints` of `gradio.Blocks.get_api_info`.
+    """
+    rows = []
+    for name, endpoint in sorted(info.items()):
+        rows += [f"**{name}**: {endpoint['description']}", "", "| argument | type | what |", "|---|---|---|"]
+        for item in endpoint["parameters"]:
+            optional = f" Default `{item['parameter_default']!r}`." if item["parameter_has_default"] else ""
+            about = item["type"].get("additional_description", "") + optional
+            rows.append(f"| `{item['parameter_name']}` | {_kind(item)} | {about} |")
+        rows += [f"| answers | {_kind(item)} | {item['type'].get('description', '')} |" for item in endpoint["returns"]]
+        rows.append("")
+    return "\n".join(rows)
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    schema = item["type"]
+    if item["component"] == "Json" and schema.get("properties"):
+        return "object: " + ", ".join(f"`{name}`" for name in schema["properties"])
+    return f"`{item['python_type']['type']}`".replace("|", "\\|")
 
 
 def _keywords(function: Callable[..., Any], job: Job[Any, Any]) -> Iterator[Field]:
@@ -113,7 +140,11 @@ def main() -> None:
     """Writes both files."""
     (REPOSITORY / "facegen" / "api.pyi").write_text(stub(), encoding="utf-8")
     page = REPOSITORY / "docs" / "api.md"
-    page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+    from facegen.ui.studio import build_studio
+
+    text = with_tables(page.read_text(encoding="utf-8"))
+    table = endpoint_table(build_studio().get_api_info()["named_endpoints"])
+    page.write_text(re.sub(ENDPOINTS, lambda found: found[1] + table + found[2], text, flags=re.S), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -141,15 +142,14 @@ def test_both_services_hold_their_container_tight() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
-def test_the_entry_serves_as_a_user_without_rights(tmp_path: Path) -> None:
+def test_the_entry_serves_as_a_user_without_rights(request: pytest.FixtureRequest) -> None:
     """The command, its settings, its health check and its end, where it may write nothing but its data and /tmp."""
     python = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
     if not python.exists():
         pytest.skip(f"{python} is not there, and another user may not be let into this interpreter's folder")
-    nobody, data = 65534, tmp_path / "data"
-    data.mkdir()
-    for folder in (data, *tmp_path.parents[:2], tmp_path):
-        folder.chmod(0o755)
+    # pytest's own folders are closed to other users
+    nobody, data = 65534, Path(tempfile.mkdtemp(prefix="facegen-data-"))
+    request.addfinalizer(lambda: shutil.rmtree(data))
     os.chown(data, nobody, nobody)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])

@@ -1,6 +1,7 @@
 """The page as a whole: it builds from nothing, asks nobody outside, and offers every option and endpoint."""
 
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import fields
@@ -88,3 +89,23 @@ def test_no_component_offers_to_share() -> None:
         names = [button for button in getattr(block, "buttons", None) or [] if isinstance(button, str)]
         assert "share" not in names, f"{type(block).__name__} {getattr(block, 'label', '')}"
         assert getattr(block, "show_share_button", None) is not True
+
+
+def test_endpoints_have_types_and_descriptions_and_stand_in_the_docs(studio) -> None:
+    """`python docs/make_api.py` writes the page."""
+    maker = runpy.run_path(str(REPOSITORY / "docs" / "make_api.py"))
+    info = studio.get_api_info()["named_endpoints"]
+    assert set(info) == ENDPOINTS
+    for name, endpoint in info.items():
+        assert endpoint["description"], name
+        for item in endpoint["parameters"]:
+            assert item["python_type"]["description"], f"{name}: {item['parameter_name']}"
+            assert item["python_type"]["type"] not in ("Any", "dict()", "str | float | bool | list | dict"), name
+        for item in endpoint["returns"]:
+            assert item["type"].get("description"), f"{name} answers {item['label']}"
+            assert item["python_type"]["type"] not in ("Any", "dict()", "str | float | bool | list | dict"), name
+    swap = {item["parameter_name"]: item["type"] for item in info["/swap"]["parameters"]}
+    shape = swap["options"]["properties"]["face_shape"]
+    assert (shape["type"], shape["minimum"], shape["maximum"], shape["default"]) == ("number", 0.0, 1.0, 0.9)
+    page = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
+    assert f"<!-- endpoints -->\n{maker['endpoint_table'](info)}<!-- end -->" in page

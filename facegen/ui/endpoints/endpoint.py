@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
-
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
@@ -23,21 +21,6 @@ class Endpoint:
     outputs: Sequence[Any]
     queue: str = ""
     """Shared by endpoints (and events of the page) that use the same loaded models."""
-
-
-def files(label: str) -> gr.File:
-    """Several files."""
-    return gr.File(label=label, file_count="multiple")
-
-
-def consent() -> gr.Checkbox:
-    """The caller's consent."""
-    return gr.Checkbox(label="consent")
-
-
-def run_name() -> gr.Textbox:
-    """The name of a run."""
-    return gr.Textbox(label="name")
 
 
 def describe_run(run: Run) -> dict[str, Any]:

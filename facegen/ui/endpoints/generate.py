@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import gradio as gr
-
 from facegen.errors import InputError
 from facegen.generate.request import GenerateOptions
 from facegen.generate.sliders import NAMES, Sliders
-from facegen.ui.endpoints.endpoint import Endpoint, consent, files, plain_dict
+from facegen.ui.endpoints.endpoint import Endpoint, plain_dict
+from facegen.ui.endpoints.parameters import NUMBERS, consent, file, files, options, picture, schema_of, text, typed
 from facegen.ui.handlers import require_consent
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
@@ -39,19 +38,29 @@ def endpoints(services: Services) -> list[Endpoint]:
         )
         return desk.picture(face), given
 
-    values = [gr.JSON(label="sliders by name"), gr.JSON(label="options by name"), gr.JSON(label="more by name")]
+    sliders = options(
+        "sliders", "The five sliders by name, 0 to 1; those that are left out keep their defaults.", Sliders
+    )
+    chosen = options(
+        "options", "GenerateOptions by name; those that are left out keep their defaults.", GenerateOptions
+    )
+    values = [sliders, chosen, typed("more", "Further directions by name, about -3 to 3, such as smile.", NUMBERS)]
     return [
-        Endpoint(function=generate, inputs=values, outputs=[files("faces")], queue="faces"),
+        Endpoint(function=generate, inputs=values, outputs=[files("faces", "Signed pictures, PNG.")], queue="faces"),
         Endpoint(
             function=generate_sweep,
-            inputs=[*values, gr.Textbox(label="across"), gr.Textbox(label="down")],
-            outputs=[gr.Image(format="png", buttons=[])],
+            inputs=[
+                *values,
+                text("across", "The slider that goes from 0 to 1 from left to right."),
+                text("down", "The one from top to bottom; nothing for a strip."),
+            ],
+            outputs=[picture("The strip or square.")],
             queue="faces",
         ),
         Endpoint(
             function=generate_edit,
-            inputs=[gr.File(label="photo"), *values[:2], consent()],
-            outputs=[gr.Image(format="png", buttons=[]), gr.JSON()],
+            inputs=[file("photo", "A photograph with a face."), *values[:2], consent()],
+            outputs=[picture("The face as it is drawn."), typed("sliders", "All five sliders.", schema_of(Sliders))],
             queue="faces",
         ),
     ]

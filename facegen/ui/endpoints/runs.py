@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import gradio as gr
-
 from facegen.errors import InputError
-from facegen.ui.endpoints.endpoint import Endpoint, describe_run, files, run_name
+from facegen.ui.endpoints.endpoint import Endpoint, describe_run
+from facegen.ui.endpoints.parameters import NUMBER, STATUS, TEXT, files, flag, run_name, status, typed
 from facegen.ui.services import Services, Visitor
 
 
@@ -45,11 +44,18 @@ def endpoints(services: Services) -> list[Endpoint]:
         run.delete()
         return [describe_run(other) for other in services.runs(visitor)]
 
+    def listed() -> Any:
+        return typed("runs", "Your runs, newest first.", {"type": "array", "items": STATUS})
+
     return [
-        Endpoint(function=runs, outputs=[gr.JSON()]),
-        Endpoint(function=run_status, inputs=[run_name()], outputs=[gr.JSON()]),
-        Endpoint(function=run_result, inputs=[run_name()], outputs=[files("files")]),
-        Endpoint(function=run_cancel, inputs=[run_name()], outputs=[gr.JSON()]),
-        Endpoint(function=run_resume, inputs=[run_name()], outputs=[gr.JSON()]),
-        Endpoint(function=run_delete, inputs=[run_name(), gr.Checkbox(label="confirm")], outputs=[gr.JSON()]),
+        Endpoint(function=runs, outputs=[listed()]),
+        Endpoint(
+            function=run_status,
+            inputs=[run_name()],
+            outputs=[status("How it stands, its size and the end of its log.", size_bytes=NUMBER, log=TEXT)],
+        ),
+        Endpoint(function=run_result, inputs=[run_name()], outputs=[files("files", "What the run made.")]),
+        Endpoint(function=run_cancel, inputs=[run_name()], outputs=[status()]),
+        Endpoint(function=run_resume, inputs=[run_name()], outputs=[status()]),
+        Endpoint(function=run_delete, inputs=[run_name(), flag("confirm", "Must be true.")], outputs=[listed()]),
     ]

@@ -7,8 +7,23 @@ import gradio as gr
 
 from facegen.errors import InputError
 from facegen.swap.jobs import SWAP
+from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
-from facegen.ui.endpoints.endpoint import Endpoint, consent, describe_run, files, plain_dict
+from facegen.ui.endpoints.endpoint import Endpoint, describe_run, plain_dict
+from facegen.ui.endpoints.parameters import (
+    NUMBER,
+    PEOPLE,
+    consent,
+    describe,
+    file,
+    files,
+    number,
+    options,
+    picture,
+    status,
+    text,
+    typed,
+)
 from facegen.ui.handlers import require_consent
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
@@ -18,8 +33,14 @@ def endpoints(services: Services) -> list[Endpoint]:
     """`/swap` waits for the result, `/swap_start` returns at once; previews, people and examples."""
 
     def request() -> list[Any]:
-        people = gr.JSON(label="people: {person: [number of a source, ...]}")
-        return [files("sources"), gr.File(label="target"), gr.JSON(label="options: SwapOptions by name"), people]
+        return [
+            files("sources", "Pictures of the face, or of each face."),
+            file("target", "The video or picture that gets the face."),
+            options("options", "SwapOptions by name; those that are left out keep their defaults.", SwapOptions),
+            typed("people", "Numbers of sources, from 0, by person of the clip; nothing gives everybody all.", PEOPLE),
+        ]
+
+    made = file("result", "What was made, at the end; nothing before.")
 
     async def swap(
         visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool
@@ -61,21 +82,39 @@ def endpoints(services: Services) -> list[Endpoint]:
         return services.examples.files(name)
 
     return [
-        Endpoint(function=swap, inputs=[*request(), consent()], outputs=[gr.JSON(), gr.File()]),
-        Endpoint(function=swap_start, inputs=[*request(), consent()], outputs=[gr.JSON()]),
+        Endpoint(function=swap, inputs=[*request(), consent()], outputs=[status(), made]),
+        Endpoint(function=swap_start, inputs=[*request(), consent()], outputs=[status()]),
         Endpoint(
             function=swap_preview,
-            inputs=[*request(), gr.Number(0, label="frame"), consent()],
-            outputs=[gr.Image(format="png", buttons=[]), gr.Image(format="png", buttons=[])],
+            inputs=[*request(), number("frame", "Which frame of the target, from 0.", 0), consent()],
+            outputs=[picture("The frame before."), picture("The frame after.")],
             queue="look",
         ),
         Endpoint(
             function=find_people,
-            inputs=[gr.File(label="target"), consent(), gr.Textbox("auto", label="detector")],
-            outputs=[gr.Gallery(buttons=[]), gr.JSON()],
+            inputs=[
+                file("target", "A video or picture."),
+                consent(),
+                text("detector", "What finds faces, as in SwapOptions.", "auto"),
+            ],
+            outputs=[
+                describe(gr.Gallery(buttons=[]), "A picture of each person."),
+                typed(
+                    "people",
+                    "Each person's number, and the share of the clip that shows them.",
+                    {
+                        "type": "array",
+                        "items": {"type": "object", "properties": {"person": {"type": "integer"}, "share": NUMBER}},
+                    },
+                ),
+            ],
             queue="look",
         ),
-        Endpoint(function=example, inputs=[gr.Textbox(label="name")], outputs=[files("sources"), gr.File()]),
+        Endpoint(
+            function=example,
+            inputs=[text("name", "The name of an example: «swap» and the like.")],
+            outputs=[files("sources", "Its sources."), file("target", "Its target.")],
+        ),
     ]
 
 

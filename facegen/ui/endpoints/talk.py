@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import gradio as gr
-
 from facegen.jobs import Run
 from facegen.talk.jobs import TALK
+from facegen.talk.options import TalkOptions
 from facegen.talk.text_to_speech import synthesize_speech
-from facegen.ui.endpoints.endpoint import Endpoint, consent
+from facegen.ui.endpoints.endpoint import Endpoint
+from facegen.ui.endpoints.parameters import consent, file, number, options, picture, status, text
 from facegen.ui.handlers import require_consent
 from facegen.ui.sentences import for_browser
 from facegen.ui.services import Services, Visitor
@@ -44,21 +44,29 @@ def endpoints(services: Services) -> list[Endpoint]:
         return services.publish(visitor, synthesize_speech(text, voice))
 
     def request() -> list[Any]:
-        files = [gr.File(label=name) for name in ("portrait", "audio", "driving")]
-        return [*files, gr.JSON(label="options: TalkOptions by name")]
+        return [
+            file("portrait", "A picture of the speaker, or a video of them, in which then only the mouth changes."),
+            file("audio", "What is said: a sound file, or a video with sound."),
+            file("driving", "A video whose head and eyes are followed; nothing for invented movements."),
+            options("options", "TalkOptions by name; those that are left out keep their defaults.", TalkOptions),
+        ]
 
     return [
-        Endpoint(function=talk, inputs=[*request(), consent()], outputs=[gr.JSON(), gr.File()]),
+        Endpoint(
+            function=talk,
+            inputs=[*request(), consent()],
+            outputs=[status(), file("result", "What was made, at the end; nothing before.")],
+        ),
         Endpoint(
             function=talk_preview,
-            inputs=[*request(), gr.Number(0, label="seconds"), consent()],
-            outputs=[gr.Image(format="png", buttons=[])],
+            inputs=[*request(), number("seconds", "Which moment.", 0), consent()],
+            outputs=[picture("What is seen at that moment.")],
             queue="look",
         ),
         Endpoint(
             function=talk_read,
-            inputs=[gr.Textbox(label="text"), gr.Textbox("en", label="voice")],
-            outputs=[gr.File()],
+            inputs=[text("text", "What to say."), text("voice", "As espeak-ng names it: en, de, en-us+f3.", "en")],
+            outputs=[file("audio", "The sound, WAV.")],
         ),
     ]
 

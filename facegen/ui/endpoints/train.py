@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import gradio as gr
-
 from facegen.catalog import find_task
 from facegen.errors import InputError
 from facegen.jobs import Run
-from facegen.ui.endpoints.endpoint import Endpoint, consent, describe_status, files, plain_dict, run_name
+from facegen.training.settings import TrainSettings
+from facegen.ui.endpoints.endpoint import Endpoint, describe_status, plain_dict
+from facegen.ui.endpoints.parameters import TEXT, consent, files, picture, run_name, schema_of, status, text, typed
 from facegen.ui.handlers import require_consent
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train import trained, trainings
@@ -51,20 +51,28 @@ def endpoints(services: Services) -> list[Endpoint]:
         return trained.use(services, _training(services, visitor, name))
 
     request = [
-        gr.Textbox(label="task"),
-        gr.Textbox(label="preset"),
-        files("data"),
-        gr.Textbox(label="folder"),
-        gr.JSON(label="settings: TrainSettings by name, the task's own as task.NAME"),
+        text("task", "What is trained, as `facegen train --help` lists it."),
+        text("preset", "A preset of the task; nothing for its first."),
+        files("data", "Pictures, or a .zip of them."),
+        text("folder", "In place of data, a folder of the studio's machine, where the studio is not shared."),
+        typed(
+            "settings",
+            "TrainSettings by name, the task's own as task.NAME.",
+            {**schema_of(TrainSettings), "additionalProperties": TEXT},
+        ),
         consent(),
     ]
-    status = [gr.JSON(), gr.Image(format="png", buttons=[]), gr.File(file_count="multiple")]
-    verbs = gr.Textbox(label="verb: save, pause, resume, export or stop")
+    standing = [
+        status("How it stands, its last losses and figures by name, and the end of its log.", task=TEXT, log=TEXT),
+        picture("The latest preview."),
+        files("exports", "Files of the exported model."),
+    ]
+    verbs = text("verb", "One of save, pause, resume, export and stop.")
     return [
-        Endpoint(function=train_start, inputs=request, outputs=[gr.JSON()]),
-        Endpoint(function=train_status, inputs=[run_name()], outputs=status),
-        Endpoint(function=train_ask, inputs=[run_name(), verbs], outputs=[gr.JSON()]),
-        Endpoint(function=train_use, inputs=[run_name()], outputs=[gr.Textbox()]),
+        Endpoint(function=train_start, inputs=request, outputs=[status(task=TEXT, command=TEXT)]),
+        Endpoint(function=train_status, inputs=[run_name()], outputs=standing),
+        Endpoint(function=train_ask, inputs=[run_name(), verbs], outputs=[status(task=TEXT)]),
+        Endpoint(function=train_use, inputs=[run_name()], outputs=[text("said", "What was done, in a sentence.")]),
     ]
 
 

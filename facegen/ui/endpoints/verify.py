@@ -1,11 +1,11 @@
 """Verification for programs."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import gradio as gr
-
+from facegen.provenance.report import Verdict
 from facegen.ui.endpoints.endpoint import Endpoint
+from facegen.ui.endpoints.parameters import TEXT, file, typed
 from facegen.ui.services import Services
 from facegen.ui.tabs.verify import verify_file
 
@@ -18,4 +18,21 @@ def endpoints(_services: Services) -> list[Endpoint]:
         report = verify_file(path)
         return {**report.as_dict(), "file": Path(report.path).name}
 
-    return [Endpoint(function=verify, inputs=[gr.File(label="file")], outputs=[gr.JSON()], queue="verify")]
+    sentences = {"type": "array", "items": TEXT}
+    report = {
+        "type": "object",
+        "properties": {
+            "verdict": {"enum": list(get_args(Verdict))},
+            "is_proven": {"type": "boolean"},
+            "lines": sentences,
+        },
+        "additionalProperties": {},
+    }
+    return [
+        Endpoint(
+            function=verify,
+            inputs=[file("file", "A picture or video.")],
+            outputs=[typed("report", "The report: `facegen verify --json`.", report)],
+            queue="verify",
+        )
+    ]
