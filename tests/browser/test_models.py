@@ -2,14 +2,16 @@
 
 import os
 import threading
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from facegen import hub
+from facegen import catalog, hub
 from facegen.ui.studio import launch
+from facegen.ui.tabs.swap import trained
 from tests.small_hub import SmallHub
-from tests.ui.test_models import FREE, STRICT, small_hub  # noqa: F401 (the fixture)
+from tests.ui.test_models import FREE, STRICT, small_hub  # noqa: F401
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 WAIT_MS = 60_000
@@ -61,6 +63,32 @@ def test_models_are_found_fetched_and_removed(chromium: Browser, small_hub: Smal
         expect(words).to_contain_text("the CPU", timeout=WAIT_MS)
         if path := os.environ.get("FACEGEN_SEEN"):
             page.screenshot(path=path, full_page=True)
+        page.close()
+    finally:
+        studio.close()
+
+
+@pytest.mark.usefixtures("small_hub")
+def test_a_choice_that_needs_a_file_fetches_it(chromium: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An enhancer whose file is missing says so below the options; its button fetches it once the licence is accepted."""
+    monkeypatch.setattr(trained, "WEIGHTS", (replace(STRICT, name="gfpgan-1-4"),))
+    monkeypatch.setattr(catalog, "WEIGHTS", trained.WEIGHTS)
+    studio = launch(port=0, prevent_thread_lock=True)
+    try:
+        page = chromium.new_page(viewport={"width": 1280, "height": 1400})
+        page.goto(studio.local_url or "")
+        row, choice = page.locator("#swap-missing"), page.locator("#option-enhance input")
+        page.get_by_role("button", name="Models from the Hub").click(timeout=WAIT_MS)
+        choice.click()
+        page.get_by_role("option", name="gfpgan-1-4").click()
+        expect(row).to_contain_text("needs 1 file from the Hub, 4.2 MB: gfpgan-1-4", timeout=WAIT_MS)
+        expect(row).to_contain_text("Its author allows research alone.")
+        if path := os.environ.get("FACEGEN_SEEN"):
+            page.screenshot(path=path, full_page=True)
+        row.locator("input[type=checkbox]").check()
+        row.locator("#swap-missing-fetch").click()
+        expect(row).to_be_hidden(timeout=WAIT_MS)
+        assert hub.fetch(trained.WEIGHTS[0]).stat().st_size == STRICT.size
         page.close()
     finally:
         studio.close()

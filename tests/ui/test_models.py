@@ -10,6 +10,7 @@ import pytest
 
 from facegen import catalog, hub
 from facegen.hub import Hub, WeightFile
+from facegen.ui import missing
 from facegen.ui.downloads import Downloads
 from facegen.ui.profile import PROFILES
 from facegen.ui.services import Services
@@ -40,7 +41,8 @@ FREE, STRICT = weight("free"), weight("strict", "research only", "Its author all
 
 @pytest.fixture
 def small_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SmallHub]:
-    monkeypatch.setattr(catalog, "WEIGHTS", (*catalog.WEIGHTS, FREE, STRICT))
+    others = [weight for weight in catalog.WEIGHTS if not isinstance(weight.source, Hub)]
+    monkeypatch.setattr(catalog, "WEIGHTS", (*others, FREE, STRICT))
     with running_hub() as server:
         server.files |= {f"somebody/models/{name}.onnx": CONTENT for name in ("free", "strict")}
         monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
@@ -100,8 +102,8 @@ def test_the_list_offers_what_can_be_done() -> None:
     assert 'data-act="fetch"' in models._state(own, FREE)
     assert "data-act" not in models._state(shared, FREE)
     assert "data-act" not in models._state(own, catalog.find_weight("parser"))
-    assert "https://spdx.org/licenses/MIT.html" in models._licence(FREE)
-    assert "Its author allows research alone." in models._licence(STRICT)
+    assert "https://spdx.org/licenses/MIT.html" in missing.licence(FREE)
+    assert "Its author allows research alone." in missing.licence(STRICT)
     assert COMMIT[:8] in models._origin(FREE)
     for services in (own, shared):
         services.close()

@@ -8,10 +8,10 @@ import gradio as gr
 
 from facegen import hub
 from facegen.catalog import find_weight, find_weights
-from facegen.errors import InputError
 from facegen.hub import SETS, WeightFile
 from facegen.inference import try_accelerators
 from facegen.ui.handlers import note, progress_bar, show_errors, size
+from facegen.ui.missing import accept_ticked, licence, licence_list, require_own
 from facegen.ui.services import Services
 
 _SECONDS = 1.0
@@ -66,7 +66,7 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
 
     @show_errors(5)
     def act(job: str, permissive_only: bool, event: gr.EventData) -> Any:
-        _require_own(services)
+        require_own(services)
         weight = find_weight(event.name)
         quiet = (gr.skip(), gr.skip(), gr.skip(), ())
         match event.act:
@@ -83,19 +83,14 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
 
     @show_errors(5)
     def ask_set(name: str) -> Any:
-        _require_own(services)
+        require_own(services)
         return _ask(services, find_weights(set_name=name))
 
     @show_errors(3)
     def begin(names: tuple[str, ...], ticked: list[str]) -> Any:
-        _require_own(services)
+        require_own(services)
         weights = [find_weight(name) for name in names]
-        left = [weight.name for weight in weights if not hub.is_accepted(weight) and weight.name not in ticked]
-        if left:
-            raise InputError(f"Expected the licence of {left[0]} to be accepted, found its box empty; tick it first.")
-        for weight in weights:
-            if weight.needs_acceptance:
-                hub.accept_licence(weight)
+        accept_ticked(weights, ticked)
         services.downloads.start(weights)
         return note("The download has begun."), gr.Column(visible=False), ()
 
@@ -129,11 +124,6 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
     return timer
 
 
-def _require_own(services: Services) -> None:
-    if services.settings.shared:
-        raise InputError("Expected a studio of your own, found a shared one; ask whoever runs it for this model.")
-
-
 def _ask(services: Services, weights: Iterable[WeightFile]) -> tuple[Any, ...]:
     """Begin to fetch what is missing, or ask for the licences that it takes."""
     missing = [weight for weight in weights if not hub.is_present(weight)]
@@ -145,8 +135,7 @@ def _ask(services: Services, weights: Iterable[WeightFile]) -> tuple[Any, ...]:
         services.downloads.start(missing)
         return note("The download has begun."), *hidden
     total = sum(weight.size or 0 for weight in missing)
-    rows = "".join(f"<li><b>{html.escape(weight.name)}</b>: {_licence(weight)}</li>" for weight in waiting)
-    words = f'<div class="fg-hint"><ul>{rows}</ul></div>'
+    words = licence_list(waiting)
     names = [weight.name for weight in waiting]
     asked = note(f"{len(missing)} files, {size(total)}: some are under terms of their own, to be accepted by name.")
     return (
@@ -171,7 +160,7 @@ def _row(services: Services, weight: WeightFile) -> str:
     return (
         f'<tr><td><b>{html.escape(weight.name)}</b><div class="fg-hint">{html.escape(weight.purpose)}</div></td>'
         f"<td>{_state(services, weight)}</td>"
-        f'<td data-label="Licence">{_licence(weight)}</td><td data-label="Size">{amount}</td>'
+        f'<td data-label="Licence">{licence(weight)}</td><td data-label="Size">{amount}</td>'
         f'<td data-label="From">{_origin(weight)}</td></tr>'
     )
 
@@ -201,15 +190,6 @@ def _button(act: str, weight: WeightFile, label: str) -> str:
         f'<button type="button" class="fg-link" data-act="{act}" data-name="{name}" '
         f'aria-label="{label} {name}">{label}</button>'
     )
-
-
-def _licence(weight: WeightFile) -> str:
-    name = html.escape(weight.licence)
-    link = html.escape(weight.licence_link)
-    shown = f'<a href="{link}" target="_blank" rel="noopener">{name}</a>' if link.startswith("https:") else name
-    terms = "" if weight.is_permissive else ' <span class="fg-chip">own terms</span>'
-    reason = f'<div class="fg-hint">{html.escape(weight.terms)}</div>' if weight.terms else ""
-    return shown + terms + reason
 
 
 def _origin(weight: WeightFile) -> str:

@@ -94,11 +94,10 @@ class Inputs:
         own = [self.sources, self.target, self.start, self.end, self.person_ids, *self.people, *groups]
         return [*own, *self.merging.components]
 
-    @property
-    def detector(self) -> Any:
-        """The choice of the face detector."""
-        group = next(group for group in self.options if "detector" in group.names)
-        return group.components[group.names.index("detector")]
+    def option(self, name: str) -> Any:
+        """The component of one option."""
+        group = next(group for group in self.options if name in group.names)
+        return group.components[group.names.index(name)]
 
     def read(self, services: Services, visitor: Visitor, values: Sequence[Any]) -> SwapRequest:
         """The request that the widgets' values say.

@@ -155,7 +155,7 @@ def wire_merge(
     services: Services,
     shell: Shell,
     merging: Merging,
-    renew: gr.Button,
+    renewed: Sequence[Callable[..., Any]],
     target: gr.File,
     status: gr.HTML,
     live: Callable[..., None],
@@ -166,7 +166,7 @@ def wire_merge(
         services: the studio's.
         shell: visitor and consent.
         merging: the widgets.
-        renew: looks for new models.
+        renewed: moments at which new models may be there.
         target: the clip; the settings that were kept for it come back with it.
         status: where words go.
         live: binds an event to a preview of the frame.
@@ -205,7 +205,8 @@ def wire_merge(
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     gr.on(fn=lambda visitor: offer(visitor, None), inputs=[shell.visitor], outputs=merging.engine, **private)
-    renew.click(offer, [shell.visitor, merging.engine], merging.engine, **private)
+    for moment in renewed:
+        moment(offer, [shell.visitor, merging.engine], merging.engine, **private)
     made = [status, merging.file, merging.column, *merging.settings]
     for component, handler in ((merging.engine, choose), (target, recall)):
         component.change(handler, [shell.visitor, merging.engine, target], made, **private)

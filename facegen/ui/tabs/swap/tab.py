@@ -11,10 +11,12 @@ from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest
 from facegen.ui import presets
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting
+from facegen.ui.missing import ask_missing, wire_missing
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import batch, layout, merge
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Inputs, Outcome
+from facegen.ui.tabs.swap.trained import needed_weights
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -23,6 +25,7 @@ def build(services: Services, shell: Shell) -> None:
         with gr.Column(scale=5, min_width=300):
             sources, source_words, target, examples, target_words = layout.ask_files()
             engine, renew, file = merge.ask_engine()
+            missing = ask_missing("swap")
             find, person_ids, cards, thumbnails, people = layout.ask_people()
             start, end, options = layout.ask_options()
             presets.build(services, shell, "swap", options)
@@ -52,7 +55,9 @@ def build(services: Services, shell: Shell) -> None:
     with many:
         batch.build(services, shell, inputs.components, request_for)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
-    merge.wire_merge(services, shell, merging, renew, target, status, live)
+    choices = [engine, *(inputs.option(name) for name in ("detector", "enhance", "masks"))]
+    fetched = wire_missing(services, missing, choices, needed_weights)
+    merge.wire_merge(services, shell, merging, (renew.click, fetched.then), target, status, live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)
 
 
@@ -118,7 +123,7 @@ def _wire_people(
     inputs.sources.change(offer, inputs.sources, list(inputs.people), show_progress="hidden", api_visibility="private")
     find.click(
         show_people,
-        [shell.consent, inputs.target, inputs.detector, inputs.sources],
+        [shell.consent, inputs.target, inputs.option("detector"), inputs.sources],
         [status, *person_widgets],
         show_progress_on=status,
         concurrency_id="look",

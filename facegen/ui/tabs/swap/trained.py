@@ -1,10 +1,13 @@
 """What draws the face in the Swap tab: one-shot models, and those trained for two people with the settings of their merge."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from facegen.catalog import WEIGHTS
 from facegen.errors import InputError
+from facegen.faces.weights import FACEXLIB_FAN, FACEXLIB_RETINAFACE
+from facegen.hub import Hub, WeightFile
 from facegen.jobs import Run
 from facegen.swap.merge.options import (
     MergeOptions,
@@ -14,7 +17,7 @@ from facegen.swap.merge.options import (
     parse_merge_options,
     save_merge_options,
 )
-from facegen.swap.oneshot.models import ENGINES, MODELS, SwapModel
+from facegen.swap.oneshot.models import ENGINES, MODELS, SwapModel, find_model
 from facegen.swap.options import SwapOptions
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
@@ -36,7 +39,19 @@ def list_models(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
 
 
 def _words(model: SwapModel) -> str:
-    return f"{model.name}: fetch it in the tab Models first" if model.missing else model.name
+    return f"{model.name} (to be fetched)" if model.missing else model.name
+
+
+def needed_weights(engine: str | None, detector: str, enhance: Sequence[str], masks: Sequence[str]) -> list[WeightFile]:
+    """The files of the Hub that choices of the tab need; what was typed with a strength, «name=0.8», counts by its name."""
+    model = find_model(engine) if engine in ENGINES else None
+    found = [
+        *(model.weights if model else ()),
+        *((FACEXLIB_RETINAFACE, FACEXLIB_FAN) if detector == "facexlib" else ()),
+    ]
+    names = {weight.name: weight for weight in WEIGHTS if isinstance(weight.source, Hub)}
+    chosen = [part.partition("=")[0].strip() for part in (*(enhance or ()), *(masks or ()))]
+    return [*found, *(names[name] for name in chosen if name in names)]
 
 
 def is_trained(chosen: str | None) -> bool:
