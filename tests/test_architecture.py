@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 ROOMS = (
     {"errors"},
     {"system"},
-    {"json_file", "archive", "array_file"},
+    {"json_file", "archive", "array_file", "guarded"},
     {"config", "device", "graph"},
     {"encoding", "inference"},
     {"hub", "media"},

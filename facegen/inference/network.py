@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facegen.device import usable_cores
-from facegen.errors import WeightsError
+from facegen.errors import InputError, WeightsError
 from facegen.inference.accelerators import (
     ACCELERATORS,
     Accelerator,
@@ -38,7 +38,13 @@ class OnnxNetwork:
     """
 
     def __init__(
-        self, model: Path | bytes, *, name: str, threads: int | None = None, order: Sequence[str] = ()
+        self,
+        model: Path | bytes,
+        *,
+        name: str,
+        threads: int | None = None,
+        order: Sequence[str] = (),
+        most_seconds: float | None = None,
     ) -> None:
         """Load a network.
 
@@ -47,6 +53,7 @@ class OnnxNetwork:
             name: what people call it.
             threads: CPU cores that one call may use, where it runs there; all where nothing is given.
             order: names of accelerators in place of `accelerator_order`, the CPU last.
+            most_seconds: how long one call may take, for files of strangers, whose loops may never end.
 
         Raises:
             WeightsError: it is no network that ONNX Runtime can read.
@@ -54,6 +61,7 @@ class OnnxNetwork:
         self.name = name
         self._model = str(model) if isinstance(model, Path) else model
         self._threads = threads or usable_cores()
+        self._most_seconds = most_seconds
         self._lock = threading.Lock()
         self.obstacles: list[tuple[Accelerator, str]] = []
         """Accelerators that were passed over, each with the reason."""
@@ -90,6 +98,9 @@ class OnnxNetwork:
 
         Returns:
             The outputs, float32 where they are floats.
+
+        Raises:
+            InputError: the call took longer than it may.
         """
         cast = {name: np.ascontiguousarray(value, self._types[name]) for name, value in feeds.items()}
         one_by_one = {name for name in cast if self.inputs[name] and self.inputs[name][0] == 1}
@@ -112,8 +123,10 @@ class OnnxNetwork:
             session = self._session
             try:
                 with nullcontext() if self.accelerator.name == "cpu" else self._lock:
-                    results = session.run(wanted, feeds)
+                    results = self._run_in_time(session, wanted, feeds)
                 break
+            except InputError:
+                raise
             except Exception as error:  # ONNX Runtime's kinds have no common base
                 with self._lock:
                     if session is not self._session:
@@ -126,6 +139,30 @@ class OnnxNetwork:
             self._ran_on = self._ask_session()
         report_run(self)
         return [np.asarray(each, np.float32) if each.dtype.kind == "f" else each for each in results]
+
+    def _run_in_time(
+        self, session: "InferenceSession", wanted: list[str], feeds: dict[str, np.ndarray]
+    ) -> Sequence[np.ndarray]:
+        """Run a session, ended from another thread where it takes longer than it may."""
+        if self._most_seconds is None:
+            return session.run(wanted, feeds)
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        watch = threading.Timer(self._most_seconds, setattr, (options, "terminate", True))
+        watch.daemon = True
+        watch.start()
+        try:
+            return session.run(wanted, feeds, options)
+        except Exception as error:  # ONNX Runtime's kinds have no common base
+            if not options.terminate:
+                raise
+            raise InputError(
+                f"Expected a call of {self.name} to end within {self._most_seconds:g} seconds, found it still busy; use another "
+                "model."
+            ) from error
+        finally:
+            watch.cancel()
 
     def _start_next(self) -> None:
         """Make a session on the next accelerator that takes the network."""

@@ -1,9 +1,11 @@
 """A small network tried on each accelerator: what this machine really has."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 
+from facegen.errors import InputError
 from facegen.inference.accelerators import ACCELERATORS, accelerator_order
 from facegen.inference.network import OnnxNetwork
 
@@ -49,3 +51,30 @@ def _small_network() -> bytes:
         [onnx.helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, [1, 3, _SIDE_PX, _SIDE_PX])],
         [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, shape)],
     )
+
+
+def try_network(path: str) -> dict[str, list[int | str | None]]:
+    """Load an ONNX file and run it once on zeros, for a process with limits: a file of strangers may never end.
+
+    Args:
+        path: the file; sides that it leaves open count as 1.
+
+    Returns:
+        Its inputs by name, with their shapes.
+
+    Raises:
+        WeightsError: it cannot be read.
+        InputError: it cannot be run.
+    """
+    network = OnnxNetwork(Path(path), name=Path(path).name, order=("cpu",))
+    feeds = {
+        name: np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32)
+        for name, shape in network.inputs.items()
+    }
+    try:
+        network.run(feeds)
+    except Exception as error:  # ONNX Runtime's kinds have no common base
+        raise InputError(
+            f"Expected a network that runs in {Path(path).name}, found one that does not ({str(error)[:160]}); export it again."
+        ) from error
+    return {name: list(shape) for name, shape in network.inputs.items()}

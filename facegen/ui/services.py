@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from facegen.catalog import find_job
 from facegen.config import home
 from facegen.errors import FacegenError, InputError
+from facegen.guarded import Limits, run_guarded
 from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued
 from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
+from facegen.jobs.files import SOUND_SUFFIXES, Role, map_paths, paths
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
-from facegen.jobs.files import Role, map_paths, paths
 from facegen.jobs.pipeline import Models
 from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
@@ -45,6 +46,8 @@ R = TypeVar("R", bound=Result)
 _QUEUE_SECONDS = 1.0
 _WATCH_SECONDS = 0.4
 _DELETION_SECONDS = 600.0
+_UPLOAD = Limits(memory_mb=2000, cpu_seconds=30, wall_seconds=45.0)
+"""What opening an upload may take."""
 _END_SECONDS = 40.0
 """How long a run that a container ends may take to save itself; compose.yaml leaves a minute in all."""
 
@@ -91,6 +94,7 @@ class Services:
         self._closing = threading.Event()
         self._next_deletion = 0.0
         self._begun: list[_Begun] = []
+        self._tried: set[tuple[str, int, int]] = set()
         self._begins = threading.Lock()
 
     # -- the queue ---------------------------------------------------------------------------------------------------
@@ -179,8 +183,26 @@ class Services:
             return path
 
         request = map_paths(request, own)
+        for path in paths(request):
+            self._try_upload(Path(path))
         check_size(self.settings, request)
         return request
+
+    def _try_upload(self, path: Path) -> None:
+        """Open an upload where it can do no harm before this process opens it, once.
+
+        Raises:
+            InputError: it cannot be opened within the limits.
+        """
+        suffix = path.suffix.lower()
+        is_sound = suffix in SOUND_SUFFIXES
+        if not path.is_file() or not (is_sound or suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)):
+            return
+        stamp = (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        if stamp not in self._tried and not path.is_relative_to(FILES):
+            kind = "sound" if is_sound else "picture or video"
+            run_guarded("facegen.media.trial:try_media", str(path), kind, what=repr(path.name), limits=_UPLOAD)
+        self._tried.add(stamp)
 
     def owns(self, visitor: Visitor, path: Path) -> bool:
         """Whether a file or folder, without links in its path, is an upload, an example, or in a folder of the visitor's."""

@@ -27,6 +27,7 @@ from facegen.training.info import TASK_MODELS
 from facegen.training.request import TrainRequest
 from facegen.training.settings import TrainSettings
 from facegen.ui import hosts
+from facegen.ui.examples import FILES
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
@@ -124,7 +125,7 @@ def test_what_is_the_visitors_own_is_reached(services: Services) -> None:
     run = Run.create("train", {}, owner=MINE.mark)
     upload = services.folder / "0123abcd" / "face.jpg"
     upload.parent.mkdir(parents=True)
-    upload.write_bytes(b"1")
+    upload.write_bytes((FILES / "ada.jpg").read_bytes())
     for path in (str(upload), str(services.visitor_folder(MINE) / "faces"), str(services.examples.file("ada.jpg"))):
         assert services.admit(MINE, SwapRequest(sources=(path,), target=path, output="")).target == path
     options = SwapOptions(engine=f"autoencoder:{run.name}", merge=f"mode=seamless, own_mask={run.name}, blur=3")
@@ -133,6 +134,14 @@ def test_what_is_the_visitors_own_is_reached(services: Services) -> None:
     assert admitted.merge == f"mode=seamless, own_mask={run.path}, blur=3"
     again = services.admit(MINE, SwapRequest(target=str(upload), output="", options=admitted)).options
     assert again == admitted
+
+
+def test_an_upload_that_cannot_be_opened_is_refused_before_the_studio_opens_it(services: Services) -> None:
+    upload = services.folder / "0123abcd" / "clip.mp4"
+    upload.parent.mkdir(parents=True)
+    upload.write_bytes(b"no video")
+    with pytest.raises(InputError, match="Expected"):
+        services.admit(MINE, SwapRequest(target=str(upload), output=""))
 
 
 def test_one_request_does_not_hold_up_everybodys_faces(services: Services) -> None:

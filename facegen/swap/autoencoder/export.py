@@ -121,8 +121,12 @@ def load_model(path: Path) -> tuple[SaehdModel, SaehdOptions]:
     """
     folder = find_export(path)
     options = load(SaehdOptions, folder / SETTINGS)
+    # on the meta device a network has shapes and no memory: settings of gigabytes beside small weights are never built
+    with torch.device("meta"):
+        expected = SaehdModel(options).autoencoder_state()
+    weights = _read_weights(expected, folder)
     model = SaehdModel(options)
-    _load(model, folder)
+    model.load_state_dict(weights, strict=False)
     return model.eval().requires_grad_(False), options
 
 
@@ -133,16 +137,20 @@ def load_weights(path: Path, model: SaehdModel) -> bool:
         InputError: there is no model, or one of another shape.
     """
     folder = find_export(path)
-    _load(model, folder)
+    model.load_state_dict(_read_weights(model.autoencoder_state(), folder), strict=False)
     return bool(read_object(folder / SETTINGS).get("pretrain"))
 
 
-def _load(model: SaehdModel, folder: Path) -> None:
+def _read_weights(expected: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """The weights of an export, full precision.
+
+    Raises:
+        InputError: they cannot be read, or they are those of another network.
+    """
     try:
         weights = _read_shards(folder)
     except (OSError, SafetensorError) as error:
         raise InputError(f"Expected weights in {folder}, but {error}; export the training again.") from error
-    expected = model.autoencoder_state()
     differing = sorted(set(expected) ^ set(weights)) or [
         name for name in expected if expected[name].shape != weights[name].shape
     ]
@@ -151,7 +159,7 @@ def _load(model: SaehdModel, folder: Path) -> None:
             f"Expected weights of this shape in {folder}, found those of another ({differing[0]} differs); give the "
             "training the settings of the model that it starts from."
         )
-    model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
+    return {name: value.float() for name, value in weights.items()}
 
 
 class _DfmGraph(nn.Module):

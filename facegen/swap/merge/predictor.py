@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -9,9 +10,24 @@ import numpy as np
 
 from facegen.errors import InputError, WeightsError
 from facegen.facesets import crop
+from facegen.guarded import run_guarded
 from facegen.inference import OnnxNetwork
 
 Array = np.ndarray
+
+
+MOST_SECONDS = 30.0
+"""How long a model of others may take for one face."""
+
+
+@lru_cache(maxsize=64)
+def _try_once(path: Path, _changed_ns: int, _size: int) -> None:
+    """Open a file of others where it can do no harm, once as long as it stays as it is.
+
+    Raises:
+        InputError: it cannot be opened, never ends or needs too much memory.
+    """
+    run_guarded("facegen.inference.trial:try_network", str(path), what=path.name)
 
 
 class Predictor(Protocol):
@@ -65,8 +81,10 @@ class DfmPredictor:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise InputError(f"Expected a .dfm file at {path}, found none; check the path.")
+        status = path.stat()
         try:
-            self._network = OnnxNetwork(path, name=path.name)
+            _try_once(path, status.st_mtime_ns, status.st_size)
+            self._network = OnnxNetwork(path, name=path.name, most_seconds=MOST_SECONDS)
         except WeightsError as error:
             raise InputError(
                 f"Expected a .dfm file at {path}, found one that cannot be read; export it again."

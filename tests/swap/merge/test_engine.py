@@ -1,5 +1,6 @@
 """Trained models on disk and in videos."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from facegen.cli import build_app
 from facegen.errors import InputError
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
-from facegen.swap.autoencoder.export import load_model, write_dfm, write_onnx
+from facegen.swap.autoencoder.export import SETTINGS, find_export, load_model, write_dfm, write_onnx
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
 from facegen.swap.engines import make_engine
@@ -38,6 +39,26 @@ def test_a_run_holds_what_a_swap_needs(trained: Path) -> None:
     assert list((trained / "previews").glob("*.jpg"))
     with pytest.raises(InputError, match="export"):
         load_model(trained / "previews")
+
+
+def test_settings_of_a_larger_network_than_the_weights_are_refused_before_it_is_built(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(find_export(trained), folder)
+    settings = json.loads((folder / SETTINGS).read_text())
+    (folder / SETTINGS).write_text(json.dumps({**settings, "resolution": 640, "ae_dims": 1024, "e_dims": 256}))
+    allocated: list[torch.device] = []
+    build = SaehdModel.__init__
+
+    def watched(self: SaehdModel, options: SaehdOptions) -> None:
+        build(self, options)
+        allocated.extend({value.device for value in self.parameters()})
+
+    monkeypatch.setattr(SaehdModel, "__init__", watched)
+    with pytest.raises(InputError, match="those of another"):
+        load_model(folder)
+    assert allocated == [torch.device("meta")]
 
 
 @pytest.mark.parametrize(("is_half", "most"), [(False, 1e-3), (True, 1e-2)])
