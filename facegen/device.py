@@ -6,12 +6,13 @@ torch is imported inside the functions: the command line imports this module to 
 import os
 import platform
 import random
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from facegen.errors import InputError, ResourceError
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
     import torch
     from onnxruntime import InferenceSession
+
+
+T = TypeVar("T")
+DEVICE_VARIABLE = "FACEGEN_DEVICE"
+OUT_OF_MEMORY = (
+    "The memory of the device does not suffice for this; end what else uses it, or use --device cpu: the same command goes on "
+    "where it was."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +51,20 @@ class DeviceReport:
     """How much of it is free now."""
 
 
+def wanted_device() -> str:
+    """What `--device`, or FACEGEN_DEVICE, names for everything that was not given a device of its own; «auto» by default.
+
+    Raises:
+        InputError: it names none.
+    """
+    name = os.environ.get(DEVICE_VARIABLE, "").strip().lower() or "auto"
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise InputError(f"Expected a device such as auto, cpu, cuda, cuda:1 or mps, found {name!r}; choose one.")
+    return name
+
+
 def choose_device(name: str = "auto") -> "torch.device":
-    """The device called `name`: «auto» (CUDA, then Apple's MPS, then CPU), «cpu», «cuda», «cuda:1», «mps».
+    """The device called `name`: «auto» (`wanted_device`, else CUDA, then Apple's MPS, then CPU), «cpu», «cuda», «cuda:1», «mps».
 
     Raises:
         InputError: the name is no device.
@@ -51,6 +72,8 @@ def choose_device(name: str = "auto") -> "torch.device":
     """
     import torch
 
+    if name == "auto":
+        name = wanted_device()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -65,8 +88,53 @@ def choose_device(name: str = "auto") -> "torch.device":
 
 
 def is_gpu_in_sight() -> bool:
-    """Whether there may be a GPU that torch can use; does not import torch, which takes seconds."""
+    """Whether there may be a GPU that torch can use and may; does not import torch, which takes seconds."""
+    if wanted_device() == "cpu":
+        return False
     return sys.platform != "linux" or any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or ONNX Runtime says that a device's memory does not suffice."""
+    words = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, RuntimeError | MemoryError) and any(
+        sign in words for sign in ("outofmemory", "out of memory", "failed to allocate memory", "memoryerror")
+    )
+
+
+def in_batches(work: Callable[[range], T], count: int, size: int) -> list[T]:
+    """The results of `work` on the indices below `count`, in batches; one that a device's memory cannot hold is halved.
+
+    Args:
+        work: gets consecutive indices; called again for the first half of them where memory did not suffice.
+        count: how many indices there are.
+        size: of a batch, as long as memory suffices.
+
+    Raises:
+        ResourceError: memory does not suffice for one.
+    """
+    results: list[T] = []
+    start = 0
+    while start < count:
+        indices = range(start, min(start + size, count))
+        try:
+            results.append(work(indices))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(indices) == 1:
+                raise ResourceError(OUT_OF_MEMORY) from error
+            size = len(indices) // 2
+            _give_memory_back()
+            continue
+        start = indices.stop
+    return results
+
+
+def _give_memory_back() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def is_bfloat16_fast(device: "torch.device") -> bool:

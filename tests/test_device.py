@@ -43,3 +43,49 @@ def test_report_comes_from_a_run() -> None:
 @pytest.mark.gpu
 def test_report_of_a_card() -> None:
     assert device.inspect_device("cuda").device == "cuda:0"
+
+
+def test_one_setting_reaches_torch_and_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
+    from facegen.inference.accelerators import ACCELERATORS, accelerator_order
+
+    monkeypatch.setenv(device.DEVICE_VARIABLE, "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device.choose_device() == torch.device("cpu")
+    assert not device.is_gpu_in_sight()
+    assert accelerator_order() == ("cpu",)
+    monkeypatch.setenv(device.DEVICE_VARIABLE, "cuda:1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device.choose_device() == torch.device("cuda:1")
+    assert accelerator_order() == ("cuda", "cpu")
+    assert ACCELERATORS["cuda"].options() == {"device_id": "1"}
+    assert device.choose_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv(device.DEVICE_VARIABLE, "toaster")
+    with pytest.raises(InputError, match="found 'toaster'"):
+        device.choose_device()
+
+
+def test_a_batch_that_memory_cannot_hold_is_halved() -> None:
+    tried: list[range] = []
+
+    def work(indices: range) -> list[int]:
+        tried.append(indices)
+        if len(indices) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return [index * index for index in indices]
+
+    squares = [square for batch in device.in_batches(work, 9, 8) for square in batch]
+    assert squares == [index * index for index in range(9)]
+    assert [len(indices) for indices in tried] == [8, 4, 2, 2, 2, 2, 1]
+
+
+def test_memory_that_cannot_hold_one_is_a_sentence() -> None:
+    def never(_indices: range) -> None:
+        raise RuntimeError("MPS backend out of memory")
+
+    def bug(_indices: range) -> None:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(ResourceError, match="use --device cpu"):
+        device.in_batches(never, 4, 4)
+    with pytest.raises(RuntimeError, match="shapes"):
+        device.in_batches(bug, 4, 4)

@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import json
+import os
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ import typer
 
 from facegen.cli.consent import ask_consent
 from facegen.config import to_dict
+from facegen.device import DEVICE_VARIABLE, wanted_device
 from facegen.errors import InputError
 from facegen.jobs import Job, OnProgress, Run
 from facegen.jobs.fields import Field, fields_of
@@ -79,12 +81,24 @@ def job_command(
         @functools.wraps(function)
         def call(**typed: Any) -> None:
             values = _take_values(offered, typed)
+            use_device(typed.pop("device"))
             door = Door(**{"consent": True, **{item.name: typed.pop(item.name) for item in door_options}})
             function(values, door, **typed)
 
-        return _with_parameters(call, function, offered, door_options, ("values", "door"))
+        return _with_parameters(call, function, offered, [*door_options, DEVICE_OPTION], ("values", "door"))
 
     return decorate
+
+
+def use_device(name: str) -> None:
+    """Let every network of this process, and of those that it starts, run on a device; «auto» leaves it as it was.
+
+    Raises:
+        InputError: the name is no device.
+    """
+    if name != "auto":
+        os.environ[DEVICE_VARIABLE] = name
+    wanted_device()
 
 
 def with_options(cls: type, *, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., Any]]:
@@ -289,6 +303,16 @@ def _door_option(name: str, hint: Any, default: Any, option: Any) -> inspect.Par
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option])
 
 
+DEVICE_OPTION = _door_option(
+    "device",
+    str,
+    "auto",
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda:N|mps",
+        help="What computes the networks, here and in what this starts (default: FACEGEN_DEVICE, else a GPU where there is one).",
+    ),
+)
 _DOOR = {
     "run": _door_option(
         "run", Path | None, None, typer.Option("--run", help="Folder to work in, kept. Default: its own, removed.")

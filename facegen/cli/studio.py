@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from facegen.cli.command import use_device
 from facegen.system import replace_process
 
 
@@ -39,6 +40,10 @@ def studio(
             "may be repeated.",
         ),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(metavar="auto|cpu|cuda:N|mps", help="What computes the networks, in the studio and in its runs."),
+    ] = "auto",
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Serve agents too, at /mcp (Model Context Protocol; needs facegen[mcp]).")
     ] = False,
@@ -59,6 +64,7 @@ def studio(
         settings["FACEGEN_PROFILE"] = profile
     if limit:
         settings["FACEGEN_LIMITS"] = ";".join(limit)
+    use_device(device)
     if mcp:
         settings["FACEGEN_MCP"] = "1"
         settings["FACEGEN_MCP_FOLDER"] = str(mcp_folder or "")

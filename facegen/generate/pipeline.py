@@ -15,7 +15,7 @@ import numpy as np
 
 from facegen import media, provenance
 from facegen.config import to_dict
-from facegen.device import one_torch_thread
+from facegen.device import in_batches, one_torch_thread
 from facegen.errors import ResourceError
 from facegen.generate.jobs import GENERATE
 from facegen.generate.request import GenerateOptions, GenerateRequest, GenerateResult
@@ -171,17 +171,17 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
 
         requested = [sliders] * len(latents) if isinstance(sliders, Sliders) else list(sliders)
         latents = self.retouch(latents) if retouch else latents
-        batches = []
-        for start in range(0, len(latents), _BATCH_SIZE):
-            indices = range(start, min(start + _BATCH_SIZE, len(latents)))
+
+        def draw_batch(indices: range) -> np.ndarray:
             part, values = latents.take(indices), [requested[index] for index in indices]
             with self._lock, one_torch_thread():
                 drawn = self.generator.draw(part, values)
             drawn = self._render_photographs(drawn, part, values) if retouch else drawn
             if part.photographs is not None and not part.photographs.is_retouch:
                 drawn = keep_tints(drawn, part.photographs)
-            batches.append(drawn)
-        return np.concatenate(batches)
+            return drawn
+
+        return np.concatenate(in_batches(draw_batch, len(latents), _BATCH_SIZE))
 
     def _render_photographs(self, drawn_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
         """(B, 256, 256, 3) uint8: the faces' photographs posed and recoloured, with restored drawings where they show nothing."""

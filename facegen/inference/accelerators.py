@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from facegen.config import home
+from facegen.device import wanted_device
 from facegen.errors import InputError
 
 ORDER_VARIABLE = "FACEGEN_ACCELERATORS"
+_OF_DEVICE = {"cpu": "cpu", "cuda": "cuda", "mps": "coreml"}
+"""The accelerator of a device of torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +60,15 @@ def engine_cache() -> Path:
     return home() / "cache" / "accelerators"
 
 
+def _cuda_options() -> dict[str, str]:
+    return {"device_id": wanted_device().partition(":")[2] or "0"}
+
+
 def _tensorrt_options() -> dict[str, str]:
     folder = engine_cache() / "tensorrt"
     folder.mkdir(parents=True, exist_ok=True)
     return {
+        **_cuda_options(),
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": "1",
@@ -96,6 +104,7 @@ ACCELERATORS = {
             library="onnxruntime_providers_cuda",
             device_file="/dev/nvidiactl",
             is_half_fast=True,
+            options=_cuda_options,
         ),
         Accelerator(
             name="migraphx",
@@ -152,7 +161,7 @@ ACCELERATORS = {
 
 
 def accelerator_order() -> tuple[str, ...]:
-    """Names of the accelerators to be tried, the CPU last: those of `FACEGEN_ACCELERATORS`, else the automatic ones.
+    """Names of the accelerators to be tried, the CPU last: those of `FACEGEN_ACCELERATORS`, else of `--device`, else the automatic ones.
 
     Raises:
         InputError: the variable names none of `ACCELERATORS`.
@@ -163,6 +172,8 @@ def accelerator_order() -> tuple[str, ...]:
             raise InputError(
                 f"Expected accelerators of {', '.join(ACCELERATORS)} in {ORDER_VARIABLE}, found {name!r}; correct it."
             )
+    if not wanted and (device := wanted_device()) != "auto":
+        wanted = [_OF_DEVICE[device.partition(":")[0]]]
     if not wanted:
         wanted = [each.name for each in ACCELERATORS.values() if each.is_automatic and each.is_possible()]
     return tuple(dict.fromkeys((*wanted, "cpu")))

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from facegen.config import to_dict
+from facegen.device import OUT_OF_MEMORY, is_out_of_memory
+from facegen.errors import ResourceError
 from facegen.inference.usage import watch_networks
 from facegen.jobs.cluster import Cluster
 from facegen.jobs.files import absolute
@@ -121,7 +123,12 @@ class Pipeline(ABC, Generic[Q, R]):
                 run.write_log(line)
 
         with watch_networks(tell) as usage:
-            result = self.work(request, run, progress)
+            try:
+                result = self.work(request, run, progress)
+            except (RuntimeError, MemoryError) as error:
+                if is_out_of_memory(error):
+                    raise ResourceError(OUT_OF_MEMORY) from error
+                raise
         return replace(result, notices=(*result.notices, *usage.notices)) if usage.notices else result
 
     def warm_up(self, request: Q) -> None:

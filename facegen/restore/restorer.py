@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen import hub, media
-from facegen.device import choose_device, is_bfloat16_fast
+from facegen.device import choose_device, in_batches, is_bfloat16_fast
 from facegen.errors import InputError
 from facegen.restore.checkpoint import load_frozen
 from facegen.restore.unet import UNet
@@ -91,13 +91,9 @@ class Restorer:
         restored_rgb = np.empty((len(pictures_rgb), SIZE, SIZE, 3), np.uint8)
         shrinks = pictures_rgb.shape[1] > SIZE
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        for start in range(0, len(pictures_rgb), _BATCH_SIZE):
-            batch = np.stack(
-                [
-                    cv2.resize(p, (SIZE, SIZE), interpolation=interpolation)
-                    for p in pictures_rgb[start : start + _BATCH_SIZE]
-                ]
-            )
+
+        def restore_batch(indices: range) -> None:
+            batch = np.stack([cv2.resize(pictures_rgb[i], (SIZE, SIZE), interpolation=interpolation) for i in indices])
             inputs = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).float().div(255)
             with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
                 restored = self._network(inputs)
@@ -106,7 +102,9 @@ class Restorer:
                 zip(batch, blended.permute(0, 2, 3, 1).cpu().numpy(), strict=True)
             ):
                 tint = media.measure_tint(before)
-                restored_rgb[start + number] = after if tint is None else tint.apply(after)
+                restored_rgb[indices.start + number] = after if tint is None else tint.apply(after)
+
+        in_batches(restore_batch, len(pictures_rgb), _BATCH_SIZE)
         return restored_rgb
 
 

@@ -1,6 +1,7 @@
 """The bundled generator through its one door."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,10 +10,11 @@ import pytest
 from PIL import Image
 
 from facegen.encoding import EncodeOptions
-from facegen.errors import InputError, NoFaceError
+from facegen.errors import InputError, NoFaceError, ResourceError
 from facegen.faces import distance
 from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.editing.directions import NAMES as DIRECTIONS
+from facegen.generate.model.latents import Latents
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import NAMES, Sliders
@@ -96,3 +98,28 @@ def test_a_film_that_its_encoder_does_not_fit_is_refused_first(pipeline: Generat
     with pytest.raises(InputError, match="VP9"):
         pipeline(GenerateRequest(output=str(tmp_path / "a"), sweep=("mouth",), film=True, encode=encode))
     assert not (tmp_path / "a").exists()
+
+
+def test_a_card_that_is_too_small_for_a_batch_draws_the_same_faces_in_smaller_ones(
+    pipeline: GeneratePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where not even one fits, the command ends with a sentence and writes nothing."""
+    import torch
+
+    latents = pipeline.sample([1, 2, 3])
+    together = pipeline.draw(latents, Sliders(), retouch=False)
+    draw, most = pipeline.generator.draw, 1
+
+    def small(part: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
+        if len(part) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return draw(part, sliders)
+
+    monkeypatch.setattr(pipeline.generator, "draw", small)
+    difference = pipeline.draw(latents, Sliders(), retouch=False).astype(int) - together
+    assert np.abs(difference).max() <= 1
+    most = 0
+    output = tmp_path / "faces"
+    with pytest.raises(ResourceError, match="use --device cpu"):
+        pipeline(GenerateRequest(output=str(output), sliders=Sliders(), options=GenerateOptions(retouch=False)))
+    assert not list(output.glob("*.png"))
