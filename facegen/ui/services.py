@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
+_NOT_IN_BROWSERS = (".heic", ".heif", ".tif", ".tiff")
 _QUEUE_SECONDS = 1.0
 _WATCH_SECONDS = 0.4
 _DELETION_SECONDS = 600.0
@@ -294,6 +295,23 @@ class Services:
         if not shown.exists():
             shown.parent.mkdir(exist_ok=True)
             link_or_copy(path, shown)
+        return str(shown)
+
+    def browser_picture(self, visitor: Visitor, path: str) -> str:
+        """A picture as every browser shows it: itself, or a JPEG of the same size in the visitor's folder for HEIC and TIFF.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        if not path.lower().endswith(_NOT_IN_BROWSERS):
+            return path
+        from facegen import media
+
+        digest = hashlib.sha256(f"{path} {os.stat(path).st_mtime_ns}".encode()).hexdigest()[:16]
+        shown = self.visitor_folder(visitor) / digest / f"{Path(path).stem}.jpg"
+        if not shown.exists():
+            shown.parent.mkdir(exist_ok=True)
+            media.write_picture(shown, media.read_picture(path))
         return str(shown)
 
     # -- runs --------------------------------------------------------------------------------------------------------

@@ -7,8 +7,12 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from pillow_heif import register_heif_opener
 
+from facegen import media
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
@@ -164,3 +168,17 @@ def test_a_container_that_ends_lets_runs_save_themselves(monkeypatch: pytest.Mon
     Services().close()
     assert (run.path / "saved").exists()
     assert is_waiting(run.status())
+
+
+@pytest.mark.parametrize("suffix", ["heic", "tiff"])
+def test_pictures_that_browsers_do_not_show_are_shown_as_jpeg(services: Services, tmp_path: Path, suffix: str) -> None:
+    visitor, picture = Visitor(), media.read_picture(FILES / "ada.jpg")
+    register_heif_opener()
+    path = tmp_path / f"ada.{suffix}"
+    Image.fromarray(picture).save(path)
+    shown = Path(services.browser_picture(visitor, str(path)))
+    assert shown.is_relative_to(services.visitor_folder(visitor))
+    assert shown.name == "ada.jpg"
+    assert np.abs(media.read_picture(shown).astype(int) - picture).mean() < 5
+    assert services.browser_picture(visitor, str(path)) == str(shown)
+    assert services.browser_picture(visitor, str(FILES / "ada.jpg")) == str(FILES / "ada.jpg")

@@ -106,7 +106,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
             )
     _wire_live(desk, inputs, (dice, lock, drop), face, status, tab)
     _wire_history(desk, inputs, face, history_state, history, dice)
-    _wire_photo(desk, shell, inputs, drop, forget, face, status)
+    _wire_photo(services, desk, shell, inputs, drop, forget, face, status)
     _wire_more(desk, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
     _wire_files(services, shell, desk, inputs, save, several, across, status)
     return desk
@@ -259,25 +259,38 @@ def _wire_history(
 
 
 def _wire_photo(
-    desk: FaceDesk, shell: Shell, inputs: Inputs, drop: gr.Image, forget: gr.Button, face: gr.Image, status: gr.HTML
+    services: Services,
+    desk: FaceDesk,
+    shell: Shell,
+    inputs: Inputs,
+    drop: gr.Image,
+    forget: gr.Button,
+    face: gr.Image,
+    status: gr.HTML,
 ) -> None:
-    @show_errors(8)
-    def encode(consent: bool, path: str, *values: Any) -> Any:
+    @show_errors(9)
+    def encode(visitor: Visitor, consent: bool, path: str, *values: Any) -> Any:
         require_consent(consent)
+        shown = services.browser_picture(visitor, path)
         encoded = desk.encode(path)
         spec = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
         words = note("The photograph as it is; move the sliders.")
-        return words, (path, encoded), desk.picture(spec), *encoded.sliders.values()
+        drawn = desk.picture(spec)
+        return words, (path, encoded), drawn, *encoded.sliders.values(), shown if shown != path else gr.skip()
 
-    outputs = [status, inputs.photo, face, *inputs.sliders]
-    drop.upload(encode, [shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **_SLOW)
+    outputs = [status, inputs.photo, face, *inputs.sliders, drop]
+    drop.upload(
+        encode, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **_SLOW
+    )
 
-    def carry_on(consent: bool, path: str | None, *values: Any) -> Any:
+    def carry_on(visitor: Visitor, consent: bool, path: str | None, *values: Any) -> Any:
         """A photograph that waited for consent."""
         waits = consent and path and inputs.read(values).encoded is None
-        return encode(consent, path, *values) if waits else [gr.skip() for _ in outputs]
+        return encode(visitor, consent, path, *values) if waits else [gr.skip() for _ in outputs]
 
-    shell.consent.change(carry_on, [shell.consent, drop, *inputs.components], outputs, show_progress="hidden", **_SLOW)
+    shell.consent.change(
+        carry_on, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress="hidden", **_SLOW
+    )
     for event in (forget.click, drop.clear):
         event(lambda: None, None, inputs.photo, show_progress="hidden", api_visibility="private").then(
             lambda *values: desk.picture(inputs.read(values)), inputs.components, face, **_LIVE

@@ -43,7 +43,7 @@ def build(services: Services, shell: Shell) -> None:
     person_widgets = [person_ids, *cards, *thumbnails, *people]
     limits = [target_words, frame, start, end, compare]
     _wire_files(services, inputs, examples, limits, person_widgets, status, outcome)
-    _wire_sources(services, inputs, source_words)
+    _wire_sources(services, shell, inputs, source_words)
     _wire_people(services, shell, inputs, find, person_widgets, status)
     place = inputs.components.index(target)
 
@@ -94,15 +94,17 @@ def _wire_files(
     examples.click(use_example, None, [status, inputs.sources, target], api_visibility="private")
 
 
-def _wire_sources(services: Services, inputs: Inputs, words: gr.HTML) -> None:
-    @show_errors(1)
-    def look(sources: Any) -> str:
-        said = swaps.describe_sources(services, [path for path, _ in sources or ()])
-        return note(said) if said else ""
+def _wire_sources(services: Services, shell: Shell, inputs: Inputs, words: gr.HTML) -> None:
+    @show_errors(2)
+    def look(visitor: Visitor, sources: Any) -> Any:
+        paths = [path for path, _ in sources or ()]
+        shown = [services.browser_picture(visitor, path) for path in paths]
+        said = swaps.describe_sources(services, shown)
+        return note(said) if said else "", shown if shown != paths else gr.skip()
 
     inputs.sources.change(
-        look, inputs.sources, words, show_progress="hidden", trigger_mode="always_last",
-        concurrency_id="look", api_visibility="private",
+        look, [shell.visitor, inputs.sources], [words, inputs.sources], show_progress="hidden",
+        trigger_mode="always_last", concurrency_id="look", api_visibility="private",
     )  # fmt: skip
 
 
