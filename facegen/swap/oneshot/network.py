@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from facegen.errors import WeightsError
@@ -35,10 +36,11 @@ class SwapNetwork:
                 f"Expected the model {model.name} with the inputs source and target {wanted} in {path}, found {shapes}; "
                 "fetch it again."
             )
-        self._size, self._is_output_normalised = model.size, model.is_output_normalised
-        self._mean, self._std = (np.array(values, np.float32).reshape(3, 1, 1) for values in (model.mean, model.std))
-        # from pixels to what the network takes in one multiplication and one addition
-        self._scale, self._shift = 1 / (255 * self._std), -self._mean / self._std
+        self._size = model.size
+        # plane by plane, from pixels to what the network takes and back: a multiplication and an addition each
+        self._taken = [(1 / (255 * std), -mean / std) for mean, std in zip(model.mean, model.std, strict=True)]
+        given = zip(model.mean, model.std, strict=True) if model.is_output_normalised else ((0.0, 1.0),) * 3
+        self._given = [(255 * std, 255 * mean) for mean, std in given]
 
     def swap(self, crop_rgb: np.ndarray, source: Array) -> Array:
         """The crop with the new face.
@@ -51,16 +53,23 @@ class SwapNetwork:
             (k size, k size, 3) float32 RGB in 0..255.
         """
         times = crop_rgb.shape[0] // self._size
-        tiles = np.stack(split_tiles(crop_rgb, times)).transpose(0, 3, 1, 2)
-        feeds = {
-            "target": tiles.astype(np.float32) * self._scale + self._shift,
-            "source": np.repeat(source[None], len(tiles), axis=0),
-        }
-        made = self._network.run(feeds)[0]
-        if self._is_output_normalised:
-            made = made * self._std + self._mean
-        pictures = np.clip(made, 0, 1).transpose(0, 2, 3, 1) * np.float32(255)
-        return np.ascontiguousarray(join_tiles(list(pictures), times))
+        tiles = split_tiles(crop_rgb, times)
+        targets = np.empty((len(tiles), 3, self._size, self._size), np.float32)
+        for target, tile in zip(targets, tiles, strict=True):
+            for plane, pixels, (scale, shift) in zip(target, cv2.split(tile), self._taken, strict=True):
+                np.multiply(pixels, np.float32(scale), out=plane, dtype=np.float32)
+                plane += np.float32(shift)
+        made = self._network.run({"target": targets, "source": np.repeat(source[None], len(tiles), axis=0)})[0]
+        return join_tiles([self._picture(planes) for planes in made], times)
+
+    def _picture(self, planes: Array) -> Array:
+        """(size, size, 3) RGB in 0..255 of the network's (3, size, size)."""
+        scaled = (
+            plane * np.float32(scale) + np.float32(shift)
+            for plane, (scale, shift) in zip(planes, self._given, strict=True)
+        )
+        picture: Array = cv2.merge([np.clip(plane, 0, 255) for plane in scaled])
+        return picture
 
 
 def split_tiles(crop: np.ndarray, times: int) -> list[np.ndarray]:
