@@ -24,9 +24,7 @@ def swap(
     patches: bool = ...,
     encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     transparency: bool = ...,
     file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     faces: Literal["all", "largest", "person"] = ...,
@@ -49,7 +47,7 @@ def swap(
     engine: str = ...,
     identity_strength: float = ...,
     pixel_boost: int = ...,
-    detector: Literal["auto", "embedded", "facexlib"] = ...,
+    detector: Literal["auto", "embedded", "facexlib", "yunet", "scrfd", "yoloface"] = ...,
     merge: str = ...,
     keep_position: bool = ...,
 ) -> SwapResult:
@@ -89,7 +87,7 @@ def swap(
         engine: What makes the new face: mesh is built in and needs a source; so do one-shot models such as hyperswap-1a-256 once they are fetched; autoencoder:RUN (a training of «saehd») and dfm:FILE draw whom they were trained for.
         identity_strength: How strongly a one-shot model follows the source's identity: below 0.5 mixed with the target's, above exaggerated.
         pixel_boost: How many times larger the crop of a one-shot model is than what it was made for: sharper, at the square of the time.
-        detector: Face detector: embedded, facexlib (RetinaFace and FAN), or auto: facexlib if its weights are present.
+        detector: Face detector: embedded, one whose weights were fetched, or auto: facexlib if its weights are present.
         merge: How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md.
         keep_position: Keep where the target was recorded (GPS); date and camera are always kept.
 
@@ -117,9 +115,7 @@ def generate(
     best_of: int = ...,
     film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     film_crf: int = ...,
-    film_preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    film_preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     film_transparency: bool = ...,
     film_file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
 ) -> list[Image.Image]:
@@ -162,9 +158,7 @@ def talk(
     driving: AnyPath | None = ...,
     encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     transparency: bool = ...,
     file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     mouth: float = ...,
@@ -232,7 +226,7 @@ def extract(
     person_distance: float = ...,
     format: Literal["jpg", "png"] = ...,
     jpeg_quality: int = ...,
-    detector: Literal["auto", "embedded", "facexlib"] = ...,
+    detector: Literal["auto", "embedded", "facexlib", "yunet", "scrfd", "yoloface"] = ...,
     debug: bool = ...,
 ) -> ExtractResult:
     """Cut faces out of videos and pictures into a faceset; the same call goes on where it was cut off.
@@ -252,7 +246,7 @@ def extract(
         person_distance: Faces nearer than this to a reference picture are that person.
         format: How pictures are kept.
         jpeg_quality: Quality of JPEG pictures.
-        detector: Face detector: embedded, facexlib (RetinaFace and FAN), or auto: facexlib if its weights are present.
+        detector: Face detector: embedded, one whose weights were fetched, or auto: facexlib if its weights are present.
         debug: Also keep each source picture, small, with the points and the outline of the crop drawn in.
 
     Raises:

@@ -31,19 +31,22 @@ class Graph:
         self,
         path: Path,
         inputs: dict[str, tuple[int | str, ...]],
-        given: str,
-        shape: tuple[int | str, ...],
+        given: str | list[str],
+        shape: tuple[int | str, ...] | None,
         doubles: tuple[str, ...] = (),
     ) -> Path:
-        """Write the graph, whose output is `given`; inputs are float32 but for `doubles`."""
-        self.nodes.append(helper.make_node("Identity", [given], ["output"]))
+        """Write the graph, whose outputs are `given`, all of one shape; inputs are float32 but for `doubles`."""
+        names = [given] if isinstance(given, str) else given
+        made = [f"output{index or ''}" for index in range(len(names))]
+        self.nodes += [helper.make_node("Identity", [name], [out]) for name, out in zip(names, made, strict=True)]
         entries = [
             helper.make_tensor_value_info(
                 name, TensorProto.DOUBLE if name in doubles else TensorProto.FLOAT, list(sizes)
             )
             for name, sizes in inputs.items()
         ]
-        outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(shape))]
+        sizes = None if shape is None else list(shape)
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes) for name in made]
         graph = helper.make_graph(self.nodes, "stand-in", entries, outputs, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
         path.write_bytes(model.SerializeToString())

@@ -40,7 +40,7 @@ class AnalyserConfig:
     """How faces are looked for."""
 
     detector: weights.DetectorName = field(default="embedded", metadata={"choices": weights.DETECTORS})
-    """`embedded` (CenterFace), `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
+    """Face detector: `embedded`, one whose weights were fetched, or `auto`: facexlib if its weights are present."""
     working_px: int = field(default=640, metadata={"min": 128, "max": 2048, "step": 32})
     """Long side at which a picture is looked at first."""
     small_faces_px: int = field(default=1280, metadata={"min": 0, "max": 4096, "step": 32})
@@ -92,7 +92,12 @@ class FaceAnalyser:
 
     @cached_property
     def detector(self) -> Detector:
-        """CenterFace or RetinaFace."""
+        """CenterFace, RetinaFace or one of the Hub."""
+        name = weights.resolve_detector(self.config.detector)
+        if name not in ("embedded", "facexlib"):
+            from facegen.faces.onnx_detectors import OnnxDetector
+
+            return OnnxDetector(name)
         if self.is_facexlib:
             from facegen.faces.facexlib_backend import RetinaFaceDetector
 

@@ -97,6 +97,32 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return max(shared / (area_a + area_b - shared), 0.7 * shared / max(min(area_a, area_b), 1e-6))
 
 
+def fit_canvas(
+    image_rgb: np.ndarray, long_side_px: int, stride: int, fixed_hw: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture in the upper left of a canvas, shrunk in its own proportions, black around it.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        long_side_px: it is shrunk to this long side first if it is larger.
+        stride: the canvas's sides are multiples of it.
+        fixed_hw: height and width of the canvas where a network takes no other.
+
+    Returns:
+        The canvas, (h, w, 3) uint8, and the factors of x and y from its pixels to those of the picture, (2,) float32.
+    """
+    height, width = image_rgb.shape[:2]
+    scale = min(1.0, long_side_px / max(height, width))
+    if fixed_hw is not None:
+        scale = min(scale, fixed_hw[0] / height, fixed_hw[1] / width)
+    # rounding up to the stride by padding, not stretching, keeps faces in proportion
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    size_hw = fixed_hw or (-new_h % stride + new_h, -new_w % stride + new_w)
+    canvas = np.zeros((*size_hw, 3), np.uint8)
+    cv2.resize(image_rgb, (new_w, new_h), dst=canvas[:new_h, :new_w], interpolation=cv2.INTER_AREA)
+    return canvas, np.array([width / new_w, height / new_h], np.float32)
+
+
 class CenterFaceDetector:
     """CenterFace on ONNX Runtime; may be called from several threads at once."""
 
@@ -120,17 +146,10 @@ class CenterFaceDetector:
             long_side_px: the image is shrunk to this long side first if it is larger; a larger size finds smaller faces
                 (down to about 10 px of that size) and costs in proportion to its square.
         """
-        height, width = image_rgb.shape[:2]
-        scale = min(1.0, long_side_px / max(height, width))
-        # rounding up to the stride by padding, not stretching, keeps faces in proportion
-        new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
-        padded_w, padded_h = -new_w % STRIDE + new_w, -new_h % STRIDE + new_h
-        canvas = np.zeros((padded_h, padded_w, 3), np.uint8)
-        cv2.resize(image_rgb, (new_w, new_h), dst=canvas[:new_h, :new_w], interpolation=cv2.INTER_AREA)
+        canvas, stretch = fit_canvas(image_rgb, long_side_px, STRIDE)
         tensor = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], dtype=np.float32)
         heatmap, log_size, offset, points = (o[0] for o in self._session.run(None, {self._input_name: tensor}))
         found = self._decode(heatmap[0], log_size, offset, points)
-        stretch = np.array([width / new_w, height / new_h], np.float32)
         return [
             Detection(box_xyxy=d.box_xyxy * np.tile(stretch, 2), points5=d.points5 * stretch, score=d.score)
             for d in non_maximum_suppression(found)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from facegen.errors import InputError, WeightsError
+from facegen.errors import InputError
 from facegen.faces.mask_models import WEIGHTS as MASK_WEIGHTS
 from facegen.hub import Bundled, Hub, Package, WeightFile, is_present
-from facegen.hub.facefusion import INSIGHTFACE, facefusion_file
+from facegen.hub.facefusion import INSIGHTFACE, Terms, facefusion_file
+from facegen.hub.presence import require
 
-DetectorName = Literal["auto", "embedded", "facexlib"]
+DetectorName = Literal["auto", "embedded", "facexlib", "yunet", "scrfd", "yoloface"]
 DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
-"""`embedded`: CenterFace. `facexlib`: RetinaFace, with FAN for 68 landmarks. `auto`: facexlib if its weights are present."""
+"""`embedded`: CenterFace. `facexlib`: RetinaFace, with FAN for 68 landmarks. `auto`: facexlib if its weights are present.
+The others are fetched from the Hub."""
 
 CENTERFACE = WeightFile(
     name="centerface",
@@ -116,6 +118,46 @@ ARCFACE = facefusion_file(
     size=174388474,
     sets=("best", "fast"),
 )
+YUNET = WeightFile(
+    name="yunet",
+    source=Hub("opencv/face_detection_yunet", "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310"),
+    filename="face_detection_yunet_2023mar.onnx",
+    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    size=232589,
+    licence="MIT",
+    card="https://huggingface.co/opencv/face_detection_yunet",
+    purpose="finds faces, small and quick",
+    jobs=("swap", "faceset"),
+    sets=("fast", "best-permissive"),
+)
+SCRFD = WeightFile(
+    name="scrfd-10g",
+    source=Hub("fal/AuraFace-v1", "af6d057c9b0ec4071d4c49c80e3539258798b609"),
+    filename="scrfd_10g_bnkps.onnx",
+    sha256="5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
+    size=16923827,
+    licence=INSIGHTFACE.licence,
+    card="https://huggingface.co/fal/AuraFace-v1",
+    purpose="finds small, turned and covered faces",
+    jobs=("swap", "faceset"),
+    terms="InsightFace's file, whatever the repository says: for non-commercial research alone.",
+    licence_url=INSIGHTFACE.url,
+    sets=("best",),
+)
+YOLOFACE = facefusion_file(
+    "3.0.0",
+    "yoloface_8n.onnx",
+    Terms(
+        "GPL-3.0 or AGPL-3.0",
+        "FaceFusion states GPL-3.0, Ultralytics asks for AGPL-3.0: what contains the file, or serves it, comes under it.",
+        "https://github.com/derronqi/yolov8-face",
+    ),
+    name="yoloface-8n",
+    purpose="finds small, turned and covered faces",
+    jobs=("swap", "faceset"),
+    sha256="821cdbb1e65fbbabdde7dd0933f754797a343e56fd962729c61ffcefcd135929",
+    size=12659761,
+)
 WEIGHTS: tuple[WeightFile, ...] = (
     CENTERFACE,
     FACE_LANDMARKER,
@@ -126,23 +168,34 @@ WEIGHTS: tuple[WeightFile, ...] = (
     FACEXLIB_PARSENET,
     PARSER,
     ARCFACE,
+    YUNET,
+    SCRFD,
+    YOLOFACE,
     *MASK_WEIGHTS,
 )
 
 
-def resolve_detector(name: str) -> Literal["embedded", "facexlib"]:
+def _files_of(detector: str) -> tuple[WeightFile, ...]:
+    """What a detector needs beyond what comes with facegen."""
+    files: dict[str, tuple[WeightFile, ...]] = {
+        "facexlib": (FACEXLIB_RETINAFACE, FACEXLIB_FAN),
+        "yunet": (YUNET,),
+        "scrfd": (SCRFD,),
+        "yoloface": (YOLOFACE,),
+    }
+    return files.get(detector, ())
+
+
+def resolve_detector(name: str) -> Literal["embedded", "facexlib", "yunet", "scrfd", "yoloface"]:
     """The detector that a name of `DETECTORS` stands for on this machine.
 
     Raises:
         InputError: no such detector.
-        WeightsError: facexlib's weights are not present.
+        WeightsError: its weights are not present.
     """
     if name not in DETECTORS:
         raise InputError(f"Expected a detector of {', '.join(DETECTORS)}, found {name!r}; choose one of these.")
-    missing = [weight.name for weight in (FACEXLIB_RETINAFACE, FACEXLIB_FAN) if not is_present(weight)]
-    if name == "facexlib" and missing:
-        raise WeightsError(
-            f"Expected the weights {' and '.join(missing)} for the detector facexlib, found none; fetch them with "
-            f"«facegen weights fetch {missing[0]}», or choose the detector embedded."
-        )
-    return "embedded" if name == "embedded" or missing else "facexlib"
+    if name == "auto":
+        return "facexlib" if all(map(is_present, _files_of("facexlib"))) else "embedded"
+    require(_files_of(name), f"the detector {name}", "the detector embedded")
+    return name

@@ -53,7 +53,7 @@ class ExtractOptions:
     jpeg_quality: int = field(default=95, metadata={"min": 50, "max": 100, "step": 1})
     """Quality of JPEG pictures."""
     detector: DetectorName = field(default="embedded", metadata={"choices": DETECTORS})
-    """Face detector: `embedded`, `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
+    """Face detector: `embedded`, one whose weights were fetched, or `auto`: facexlib if its weights are present."""
     debug: bool = False
     """Also keep each source picture, small, with the points and the outline of the crop drawn in."""
 

@@ -90,7 +90,7 @@ class SwapOptions(EncodeOptions):
     """How many times larger the crop of a one-shot model is than what it was made for: sharper, at the square of the time."""
 
     detector: DetectorName = field(default="embedded", metadata={"choices": DETECTORS})
-    """Face detector: `embedded`, `facexlib` (RetinaFace and FAN), or `auto`: facexlib if its weights are present."""
+    """Face detector: `embedded`, one whose weights were fetched, or `auto`: facexlib if its weights are present."""
 
     merge: str = field(default="", metadata=settings_of("own_mask"))
     """How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""

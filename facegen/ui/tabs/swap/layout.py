@@ -44,6 +44,9 @@ CHOICES = {
         "auto": "facexlib if its weights are present",
         "embedded": "Bundled (CenterFace)",
         "facexlib": "facexlib (RetinaFace)",
+        "yunet": "YuNet",
+        "scrfd": "SCRFD",
+        "yoloface": "YOLOv8-face",
     },
 }
 GROUPS = {
