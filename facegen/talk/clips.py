@@ -87,8 +87,7 @@ def analyse_video(
         ).save(temporary)
 
     key = (file_fingerprint(path), VERSION, bool(smoothing), *info.conversions)
-    path = CLIP_ANALYSES.path(*key, suffix=".npz")
-    return ClipAnalysis.load(CLIP_ANALYSES.get(path, make))
+    return ClipAnalysis.load(CLIP_ANALYSES.get(CLIP_ANALYSES.path(*key, suffix=".npz"), make))
 
 
 def track_mouth(analysis: ClipAnalysis, times: np.ndarray) -> tuple[MouthTrack, np.ndarray]:
