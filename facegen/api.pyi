@@ -202,7 +202,7 @@ def talk(
         frame: Of a video, only the picture at this second speaks (nothing: the video itself gets other words).
         seconds: Only the first so many seconds (nothing: all of the sound).
         longest_side: A larger portrait is made smaller to this many pixels.
-        engine: What draws the speaker: portrait is built in and needs one picture; dfrf:RUN is a person's own field.
+        engine: What draws the speaker: portrait is built in and needs one picture; dfrf:RUN is a person's own field; wav2lip and wav2lip-gan move the lips of a video, and are fetched before.
         motion: A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in).
         keep_position: Keep where the sound was recorded (GPS), as files of phones say it.
 

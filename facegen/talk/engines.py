@@ -7,6 +7,7 @@ from pathlib import Path
 
 from facegen.errors import InputError
 from facegen.jobs import find_run
+from facegen.talk.lipsync.models import LIPSYNC
 
 PORTRAIT = "portrait"
 """Draws from one picture, or changes the mouth of a person in a video; it is built in."""
@@ -25,7 +26,7 @@ class EngineName:
     """The parts of an engine's name, `KIND` or `KIND:RUN`."""
 
     kind: str
-    """`PORTRAIT` or `FIELD`."""
+    """`PORTRAIT`, `FIELD`, or a name of `LIPSYNC`."""
     run: str = ""
     """The training that it draws with, by the path of its run folder or by the run's name; empty for a built-in engine."""
 
@@ -37,8 +38,11 @@ class EngineName:
             InputError: there is no such engine.
         """
         kind, _, run = text.partition(":")
-        if text != PORTRAIT and not (kind == FIELD and run):
-            raise InputError(f"Expected the engine portrait or dfrf:RUN, found {text!r}; choose one of these.")
+        if text not in (PORTRAIT, *LIPSYNC) and not (kind == FIELD and run):
+            raise InputError(
+                f"Expected the engine portrait or dfrf:RUN, or for a video {' or '.join(LIPSYNC)}, found {text!r}; choose one "
+                "of these."
+            )
         return cls(kind, run)
 
     def __str__(self) -> str:
@@ -47,7 +51,7 @@ class EngineName:
     @property
     def needs_portrait(self) -> bool:
         """Whether it draws from the picture or video of a request; else it brings its own person."""
-        return self.kind == PORTRAIT
+        return self.kind != FIELD
 
     def weights(self) -> list[Path]:
         """The files of a training that decide what is drawn; none for a built-in engine.

@@ -50,7 +50,8 @@ class TalkOptions(EncodeOptions):
     """A larger portrait is made smaller to this many pixels."""
 
     engine: str = field(default="portrait", metadata=model_of("dfrf:"))
-    """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field."""
+    """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field;
+    `wav2lip` and `wav2lip-gan` move the lips of a video, and are fetched before."""
 
     motion: str = field(default="", metadata=model_of(""))
     """A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from facegen.hub import Bundled, Hub, WeightFile
+from facegen.talk.lipsync.models import LIPSYNC
 
 _TERMS = "VASA-1 demo clips (no licence stated): research; GRID corpus: CC BY 4.0"
 
@@ -64,4 +65,4 @@ ENCODERS = {
     ),
 }
 """Speech encoders that a motion network can be trained with; fetched when one is."""
-WEIGHTS = (RIG, MOTION, FINISH, *ENCODERS.values())
+WEIGHTS = (RIG, MOTION, FINISH, *ENCODERS.values(), *LIPSYNC.values())

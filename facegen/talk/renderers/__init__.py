@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.jobs.progress import OnProgress
 from facegen.media import is_picture
 from facegen.talk.engines import FIELD, EngineName
+from facegen.talk.lipsync.models import LIPSYNC
 from facegen.talk.renderers.protocol import DrivingSignals, TalkClip, TalkInfo, TalkRenderer
 from facegen.talk.request import TalkRequest
 
@@ -19,8 +21,13 @@ _LOADED = 2
 
 
 def choose_renderer(request: TalkRequest) -> type[TalkRenderer]:
-    """The kind of renderer that a request asks for, by its engine and by what its portrait is."""
-    if EngineName.parse(request.options.engine).kind == FIELD:
+    """The kind of renderer that a request asks for, by its engine and by what its portrait is.
+
+    Raises:
+        InputError: the engine moves lips of videos, and the portrait is a picture.
+    """
+    engine = EngineName.parse(request.options.engine).kind
+    if engine == FIELD:
         from facegen.talk.renderers.field import FieldRenderer
 
         return FieldRenderer
@@ -28,6 +35,10 @@ def choose_renderer(request: TalkRequest) -> type[TalkRenderer]:
         from facegen.talk.renderers.dubbing import DubbingRenderer
 
         return DubbingRenderer
+    if engine in LIPSYNC:
+        raise InputError(
+            f"Expected a video as portrait for the engine {engine}, found a picture; choose the engine portrait."
+        )
     from facegen.talk.renderers.portrait import PortraitRenderer
 
     return PortraitRenderer

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from facegen import media
 from facegen.errors import InputError, NoFaceError
-from facegen.faces import ClipAnalysis, Face, FaceAnalyser, align, mesh, parse
-from facegen.faces.parse.parser import SIZE as PARSE_SIZE
+from facegen.faces import ClipAnalysis, Face, FaceAnalyser, mesh
 from facegen.faces.parse.parser import FaceParser, parser_available
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.progress import OnProgress
 from facegen.media import Patch
 from facegen.talk.clips import analyse_video
+from facegen.talk.engines import EngineName
 from facegen.talk.finish.finisher import Finisher
+from facegen.talk.lipsync.models import LIPSYNC
 from facegen.talk.motion import MotionFrame
 from facegen.talk.portrait.face_rig import FaceRig
 from facegen.talk.portrait.head_mesh import HeadMesh
 from facegen.talk.portrait.model import PortraitModel
 from facegen.talk.portrait.mouth_interior import MouthInterior
 from facegen.talk.portrait.renderer import MeshRenderer
+from facegen.talk.renderers.occlusion import find_occlusion
 from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
 from facegen.talk.request import TalkRequest
 from facegen.talk.rig import MouthRig, load_rig
@@ -32,7 +35,16 @@ Array = np.ndarray
 
 _SAMPLES = 9
 """Frames from which the inside of the mouth is estimated."""
-_UNCOVERED = (*parse.FACE, parse.NECK, parse.HAIR)
+
+
+class Speaker(Protocol):
+    """Draws the mouth of a person, frame by frame."""
+
+    def drive(self, signals: DrivingSignals, times: Array) -> Array:
+        """What drives the mouth at (N,) seconds, a row a frame."""
+
+    def patch(self, image_rgb: np.ndarray, face: Face, mouth: Array) -> Patch | None:
+        """The changed part of a frame, driven by a row of `drive`; None where nothing changes."""
 
 
 class DubbingRenderer:
@@ -45,7 +57,7 @@ class DubbingRenderer:
         speaker: what is the same in every frame.
     """
 
-    def __init__(self, path: str, analysis: ClipAnalysis, person: int, speaker: DubbedPerson) -> None:
+    def __init__(self, path: str, analysis: ClipAnalysis, person: int, speaker: Speaker) -> None:
         self._path, self._analysis, self._person, self._speaker = path, analysis, person, speaker
 
     @classmethod
@@ -63,8 +75,8 @@ class DubbingRenderer:
 
     @classmethod
     def key(cls, request: TalkRequest) -> tuple[object, ...]:
-        """The video and the person."""
-        return request.portrait, file_fingerprint(request.portrait), request.options.face
+        """The video, the person, and what draws their mouth."""
+        return request.portrait, file_fingerprint(request.portrait), request.options.face, request.options.engine
 
     @classmethod
     def load(cls, request: TalkRequest, analyser: FaceAnalyser, on_progress: OnProgress) -> DubbingRenderer:
@@ -77,6 +89,10 @@ class DubbingRenderer:
         path = request.portrait
         analysis = analyse_video(Path(path), analyser, on_progress, smoothing=1.0)
         person = _choose_person(analysis, request.options.face, path)
+        if (engine := EngineName.parse(request.options.engine).kind) in LIPSYNC:
+            from facegen.talk.lipsync.person import LipSyncPerson
+
+            return cls(path, analysis, person, LipSyncPerson(engine))
         samples = [
             (media.read_frame_at(path, index=index).image_rgb, _face_of(analysis, index, person))
             for index in _sample_frames(analysis, person)
@@ -96,10 +112,10 @@ class DubbingRenderer:
             notices = (f"The sound is longer than the video and ends with it, after {times[-1] - times[0]:.1f} s.",)
         times = times - times[0]
         info = TalkInfo(video=media.probe(self._path), times=times, background=self._path, notices=notices)
-        return DubbingClip(self, signals.mouth(times), info)
+        return DubbingClip(self, self._speaker.drive(signals, times), info)
 
     def patch(self, background: media.Frame, mouth: Array) -> Patch | None:
-        """What changes in a frame whose mouth is to be as (K,) coefficients say; None where the person is not in it."""
+        """What changes in a frame, driven by a row of `Speaker.drive`; None where the person is not in it."""
         face = _face_of(self._analysis, background.index, self._person)
         return None if face is None else self._speaker.patch(background.image_rgb, face, mouth)
 
@@ -144,35 +160,24 @@ class DubbedPerson:
         interior = MouthInterior(white=white, teeth=None, softness_cm=softness)
         return cls(mouth_rig=mouth_rig, interior=interior, mouth_scale=mouth_scale, parser=parser)
 
-    def patch(self, image_rgb: np.ndarray, face: Face, coefficients: Array) -> Patch | None:
+    def drive(self, signals: DrivingSignals, times: Array) -> Array:
+        """(N, K) coefficients of the mouth rig."""
+        return signals.mouth(times)
+
+    def patch(self, image_rgb: np.ndarray, face: Face, mouth: Array) -> Patch | None:
         """The changed part of a frame whose mouth is to be as (K,) coefficients say; None where nothing changes."""
         points = face.points478[: mesh.VERTEX_COUNT]
         head = HeadMesh.of(points)
         rig = FaceRig.of(head.pose.to_canonical(points), self.mouth_rig, self.mouth_scale)
         portrait = PortraitModel.of_frame(image_rgb, head, rig, self.interior)
         renderer = MeshRenderer(portrait, [Finisher.load().post_process(portrait)])
-        drawn, changed, box = renderer.draw_changes(MotionFrame.of_mouth(coefficients))
+        drawn, changed, box = renderer.draw_changes(MotionFrame.of_mouth(mouth))
         if not changed.any():
             return None
         alpha = cv2.GaussianBlur(cv2.dilate(changed.astype(np.float32), np.ones((5, 5), np.uint8)), (0, 0), 1.5)
         if self.parser is not None:
-            alpha = alpha * (1 - _occlusion(image_rgb, face, self.parser)[box.region])
+            alpha = alpha * (1 - find_occlusion(image_rgb, face, self.parser)[box.region])
         return Patch(x=box.x0, y=box.y0, image_rgb=drawn, alpha=alpha)
-
-
-def _occlusion(image_rgb: np.ndarray, face: Face, parser: FaceParser) -> Array:
-    """(H, W) 0..1: what stands before the face, such as a hand or a microphone; it stays in front."""
-    matrix = align.parse_matrix(face, PARSE_SIZE)
-    visible = parser.class_probability(align.warp(image_rgb, matrix, PARSE_SIZE)[None], _UNCOVERED)[0]
-    outline = face.points478[list(mesh.FACE_OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
-    inside: Array = mesh.polygon_mask(outline, (PARSE_SIZE, PARSE_SIZE)).astype(np.float32) / 255
-    # the outline itself is uncertain, and the open mouth is dark
-    inside = cv2.erode(inside, np.ones((13, 13), np.uint8))
-    hidden = np.clip((0.6 - cv2.GaussianBlur(visible, (0, 0), 2)) / 0.3, 0, 1) * inside
-    solid = cv2.morphologyEx(hidden, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
-    spread = cv2.GaussianBlur(cv2.dilate(solid, np.ones((7, 7), np.uint8)), (0, 0), 2)
-    size = image_rgb.shape[1::-1]
-    return cv2.warpAffine(spread, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def _sample_frames(analysis: ClipAnalysis, person: int) -> list[int]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from facegen.hub import WeightFile, is_present
 from facegen.talk.engines import FIELD, PORTRAIT, EngineName, has_field, has_motion
 from facegen.talk.jobs import TALK
+from facegen.talk.lipsync.models import LIPSYNC
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.ui.options import parse
@@ -89,12 +91,22 @@ def liveliest_second(speech: "Speech") -> float:
 
 
 def list_engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
-    """Label and name of every engine that a visitor may use: the portrait, and the fields that the visitor trained."""
+    """Label and name of every engine that a visitor may use: the portrait, models that move lips, and the visitor's fields."""
     trained = [run for run in services.runs(visitor) if run.kind in ("train", "talk-train") and has_field(run.path)]
     return [
         ("Portrait: one picture, at once", PORTRAIT),
+        *((f"Lips of a video: {_words(weight)}", name) for name, weight in LIPSYNC.items()),
         *((f"Trained person: {run.name}", str(EngineName(FIELD, run.name))) for run in trained),
     ]
+
+
+def _words(weight: WeightFile) -> str:
+    return weight.name if is_present(weight) else f"{weight.name} (to be fetched)"
+
+
+def needed_weights(engine: str) -> tuple[WeightFile, ...]:
+    """The files of the Hub that an engine of the tab needs."""
+    return (LIPSYNC[engine],) if engine in LIPSYNC else ()
 
 
 def list_motion_networks(services: Services, visitor: Visitor) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize
 from facegen.ui import presets
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, SPEECH, example_cards
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting, step
+from facegen.ui.missing import ask_missing, wire_missing
 from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.presets import reset_button
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
@@ -98,6 +99,7 @@ def build(services: Services, shell: Shell) -> None:
         with gr.Column(scale=5, min_width=300):
             portrait, examples, invent, audio = _ask_files()
             engine, motion, driving, options = _ask_options()
+            missing = ask_missing("talk")
             presets.build(services, shell, "talk", options)
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
@@ -111,6 +113,7 @@ def build(services: Services, shell: Shell) -> None:
             show_progress="hidden",
             api_visibility="private",
         )
+    wire_missing(services, missing, [engine], talks.needed_weights)
     _wire_portrait(services, inputs, examples, status, [pictured, result, download])
     _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
@@ -159,7 +162,7 @@ def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ..
         [("Portrait: one picture, at once", PORTRAIT)],
         value=PORTRAIT,
         label="Who draws",
-        info="A person trained in the Train tab (dfrf) brings their own head.",
+        info="A person trained in the Train tab (dfrf) brings their own head; Wav2Lip moves the lips of a video.",
         filterable=False,
         elem_id="talk-engine",
     )
