@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from facegen.provenance.watermark import POINTS, SMALL, TILES, lattice
@@ -80,6 +79,8 @@ def _transform(detail: NDArray[np.float32]) -> NDArray[np.complex64]:
 
     About that origin turns and scales leave the phases of the lattice alone.
     """
+    import scipy.fft  # only who verifies needs it, and it takes a third of a second
+
     height, width = detail.shape
     canvas = np.zeros(_canvas_hw((height, width)), np.float32)
     canvas[:height, :width] = detail
@@ -88,12 +89,16 @@ def _transform(detail: NDArray[np.float32]) -> NDArray[np.complex64]:
 
 
 def _transform_back(spectrum: NDArray[np.complex64], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    import scipy.fft
+
     height, width = size_hw
     canvas = np.roll(scipy.fft.ifft2(spectrum, workers=2).real, (height // 2, width // 2), (0, 1))
     return np.asarray(canvas[:height, :width], np.float32)
 
 
 def _canvas_hw(size_hw: tuple[int, int]) -> tuple[int, int]:
+    import scipy.fft
+
     rows, columns = (scipy.fft.next_fast_len(int(length * _SPARE) + 1) for length in size_hw)
     return rows, columns
 
@@ -135,6 +140,8 @@ def fit(
         used: (K,) or (N, K): the points that the pattern says something with.
         grid: positions along a side of one repetition.
     """
+    import scipy.fft
+
     points = lattice()
     products = values * (np.conj(phases) * used)
     sums = np.zeros((len(values), grid, grid // 2 + 1), np.complex64)
