@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import ResourceError
-from facegen.ui import endpoints, hosts, languages, page, theme
+from facegen.ui import endpoints, hosts, languages, page, theme, zero_gpu
 from facegen.ui.agents.files import AgentSettings
 from facegen.ui.handlers import CONSENT, Shell, note
 from facegen.ui.profile import TABS, Profile, choose_profile, for_host
@@ -101,7 +101,9 @@ def launch(
     profile = profile or choose_profile()
     host = host or profile.host
     _own_temporary_folder()
+    zero_gpu.keep_to_cpu()
     services = Services(for_host(profile, host, shared))
+    zero_gpu.face_drawer(services.models)
     studio = _page(services)
     port = port or _free_port(host)
     studio.queue(default_concurrency_limit=4, max_size=64)

@@ -21,6 +21,7 @@ from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.jobs.pipeline import Models
 from facegen.ui.services import Services, Visitor
+from facegen.ui.zero_gpu import face_drawer
 
 if TYPE_CHECKING:
     from facegen.generate.editing.photograph import EncodedPhoto
@@ -274,7 +275,7 @@ class FaceDesk:
             latents = self.latents(face, count)
             made = [str(path) for path in self.pipeline.write(latents, request, face.sliders, seeds)]
         else:
-            made = list(self.pipeline(request).files)
+            made = list(face_drawer(self._models)(request).files)
         return [_rename(Path(path), face) for path in made] if count == 1 and not film else made
 
     def write_zip(self, services: Services, visitor: Visitor, face: FaceSpec, count: int) -> str:
