@@ -10,6 +10,7 @@ from facegen import media
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.talk.jobs import TALK
+from facegen.talk.lipsync.models import LIPSYNC
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.talk import requests as talks
@@ -67,8 +68,8 @@ def test_own_trainings_are_offered_and_others_are_refused(
     theirs = trained("train", other, "exports/final/motion.safetensors")
     field = trained("talk-train", other, "field/field.json")
     assert [name for _, name in talks.list_motion_networks(services, me)] == ["", mine.name]
-    assert [name for _, name in talks.list_engines(services, me)] == ["portrait"]
-    assert [name for _, name in talks.list_engines(services, other)] == ["portrait", f"dfrf:{field.name}"]
+    assert [name for _, name in talks.list_engines(services, me)] == ["portrait", *LIPSYNC]
+    assert [name for _, name in talks.list_engines(services, other)] == ["portrait", *LIPSYNC, f"dfrf:{field.name}"]
     for settings in ({"motion": theirs.name}, {"motion": str(theirs.path)}, {"engine": f"dfrf:{field.name}"}):
         asked = talks.make_request(portrait, sound, settings)
         with pytest.raises(InputError, match="Expected the name of"):
