@@ -1,12 +1,14 @@
-"""All runs of one root folder, and their queue: one runs, the others wait for it in the order they came."""
+"""All runs of one root folder, and their queue: one runs, the others wait for it in turns."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs.folder import REQUEST
-from facegen.jobs.process import is_waiting, locked
+from facegen.jobs.process import RunStatus, is_waiting, locked
 from facegen.jobs.run import Run, runs_home
 from facegen.jobs.spare import SpareWorker
 
@@ -38,6 +40,31 @@ def find_run(name: str, root: Path | None = None) -> Run:
     return Run((root / name).absolute())
 
 
+def order_turns(standing: Sequence[tuple[Run, RunStatus]]) -> list[Run]:
+    """The waiting runs in the order of their turns: fair between owners, and as they came for each of them.
+
+    An owner's second run waits until each owner that waits has had a first turn; runs at work count as turns.
+
+    Args:
+        standing: all runs with how they stand.
+    """
+    turns = Counter(run.owner for run, status in standing if status.state == "running")
+    waiting = [(status.updated, run.name, run) for run, status in standing if is_waiting(status)]
+    ordered = []
+    for updated, name, run in sorted(waiting, key=lambda item: item[:2]):
+        ordered.append((turns[run.owner], updated, name, run))
+        turns[run.owner] += 1
+    return [run for *_, run in sorted(ordered, key=lambda item: item[:3])]
+
+
+def turns_before(run: Run, root: Path | None = None) -> int:
+    """How many runs work or have their turn before a waiting one."""
+    standing = [(other, other.status()) for other in list_runs(root)]
+    names = [other.name for other in order_turns(standing)]
+    at_work = sum(status.state == "running" for _, status in standing)
+    return at_work + (names.index(run.name) if run.name in names else 0)
+
+
 def start_queued(root: Path | None = None, *, at_once: int = 1, spare: SpareWorker | None = None) -> Run | None:
     """Start the run that waits longest if fewer than `at_once` are running in `root`; whoever watches the runs calls this now and then.
 
@@ -63,8 +90,7 @@ def start_queued(root: Path | None = None, *, at_once: int = 1, spare: SpareWork
         standing = [(run, run.status()) for run in list_runs(root)]
         if sum(status.state == "running" for _, status in standing) >= at_once:
             return None
-        waiting = [(status.updated, run.name, run) for run, status in standing if is_waiting(status)]
-        for _, _, run in sorted(waiting, key=lambda item: item[:2]):
+        for run in order_turns(standing):
             try:
                 run.start(spare)
             except FacegenError as error:

@@ -43,6 +43,12 @@ class Profile:
     """Runs of one visitor that wait or work."""
     spare_worker: bool = True
     """Whether a process waits for the next run with its models loaded (about 1 GB), so that a short run begins at once."""
+    events_per_visitor: int = field(default=0, metadata={"min": 0, "max": 100_000})
+    """Buttons, sliders and previews of one visitor that wait or are at work: 64 of everybody have room."""
+    uploads_per_visitor_mb: int = field(default=0, metadata={"min": 0, "max": 100_000_000})
+    """What one visitor may upload within `keep_hours` (a day where there are none), in megabytes."""
+    upload_files_per_visitor: int = field(default=0, metadata={"min": 0, "max": 10_000_000})
+    """How many uploads that may be."""
     keep_hours: float = _limit(0.0)
     """How long the ended runs of visitors are kept, with their files."""
     tabs: tuple[str, ...] = TABS
@@ -61,6 +67,7 @@ class Profile:
             (self.megapixels, f"{self.megapixels:g} megapixels a frame"),
             (self.shared, f"{self.max_upload_mb} MB a file"),
             (self.shared, f"{self.max_faces} faces at a time"),
+            (self.uploads_per_visitor_mb, f"{self.uploads_per_visitor_mb} MB of uploads of yours in all"),
             (self.runs_per_visitor, f"{self.runs_per_visitor} runs of yours at a time"),
             (self.queue_length, f"{self.queue_length} runs of everybody"),
             (self.keep_hours, f"results are deleted {self.keep_hours:g} hours after their end"),
@@ -77,6 +84,9 @@ PROFILES: Mapping[ProfileName, Profile] = {
         megapixels=8.9,
         queue_length=100,
         runs_per_visitor=10,
+        events_per_visitor=16,
+        uploads_per_visitor_mb=20_000,
+        upload_files_per_visitor=5000,
         keep_hours=168,
     ),
     "space": Profile(
@@ -87,6 +97,9 @@ PROFILES: Mapping[ProfileName, Profile] = {
         megapixels=2.1,
         queue_length=30,
         runs_per_visitor=3,
+        events_per_visitor=12,
+        uploads_per_visitor_mb=1000,
+        upload_files_per_visitor=300,
         keep_hours=24,
         tabs=tuple(tab for tab in TABS if tab not in ("live", "faceset")),
     ),

@@ -5,30 +5,34 @@ stands in the request of the visitor's run.
 """
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from facegen.catalog import find_job
 from facegen.config import home
 from facegen.errors import FacegenError, InputError
 from facegen.guarded import Limits, run_guarded
-from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued
+from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued, turns_before
 from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from facegen.jobs.files import SOUND_SUFFIXES, Role, map_paths, paths
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from facegen.jobs.pipeline import Models
+from facegen.jobs.process import is_waiting
 from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
 from facegen.swap.jobs import SWAP
@@ -36,6 +40,7 @@ from facegen.system import link_or_copy
 from facegen.ui.downloads import Downloads
 from facegen.ui.examples import FILES, Examples
 from facegen.ui.profile import Profile, check_load, check_size
+from facegen.ui.visitors import Visitor as Visitor
 from facegen.ui.warm_up import FIRST, usual_request
 
 if TYPE_CHECKING:
@@ -44,6 +49,8 @@ if TYPE_CHECKING:
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
 _NOT_IN_BROWSERS = (".heic", ".heif", ".tif", ".tiff")
+_DATA = re.compile(r"[0-9a-f]{24}-[0-9a-f]+")
+"""Names of folders with a visitor's data."""
 _QUEUE_SECONDS = 1.0
 _WATCH_SECONDS = 0.4
 _DELETION_SECONDS = 600.0
@@ -51,21 +58,6 @@ _UPLOAD = Limits(memory_mb=2000, cpu_seconds=30, wall_seconds=45.0)
 """What opening an upload may take."""
 _END_SECONDS = 40.0
 """How long a run that a container ends may take to save itself; compose.yaml leaves a minute in all."""
-
-
-class Visitor:
-    """Who is asking: an unguessable token. Gradio copies a state's initial value for each visit: a new one."""
-
-    def __init__(self, token: str | None = None) -> None:
-        self.token = token or secrets.token_urlsafe(18)
-
-    @property
-    def mark(self) -> str:
-        """What runs carry to be recognised as this visitor's; the token cannot be had from it."""
-        return hashlib.sha256(self.token.encode()).hexdigest()[:24]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Visitor":
-        return Visitor()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +87,7 @@ class Services:
         self._closing = threading.Event()
         self._next_deletion = 0.0
         self._begun: list[_Begun] = []
+        self._visits: Counter[str] = Counter()
         self._tried: set[tuple[str, int, int]] = set()
         self._begins = threading.Lock()
 
@@ -134,6 +127,15 @@ class Services:
             if run.owner and not status.is_active and time.time() - status.updated > hours * 3600:
                 with suppress(InputError):  # it was taken up again just now
                     run.delete()
+        self._delete_old_data(hours * 3600)
+
+    def _delete_old_data(self, seconds: float) -> None:
+        """Delete data of visitors that no run needs, also of those whose visit a killed studio never ended."""
+        used = json.dumps([run.request for run in list_runs()])
+        for folder in (home() / "data").glob("*-*"):
+            is_visitors = _DATA.fullmatch(folder.name) is not None
+            if is_visitors and folder.name not in used and time.time() - folder.stat().st_mtime > seconds:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def start(self, visitor: Visitor, job: Job[Q, R], request: Q) -> Run:
         """Put a request into the queue as a run of its own; its files stay with the run, so that it can be resumed later.
@@ -283,9 +285,27 @@ class Services:
             if folder.name not in used:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def arrive(self, visitor: Visitor) -> None:
+        """Count a visit of somebody who may have the page open more than once."""
+        self._visits[visitor.mark] += 1
+
     def forget(self, visitor: Visitor) -> None:
-        """Remove what a visit left behind; runs stay."""
+        """Remove what a visit left behind once the visitor's last page is closed; runs stay."""
+        self._visits[visitor.mark] -= 1
+        if self._visits[visitor.mark] > 0:
+            return
+        del self._visits[visitor.mark]
         shutil.rmtree(self.folder / "visitors" / visitor.mark, ignore_errors=True)
+        self.remove_unused_data(visitor)
+
+    def delete_everything(self, visitor: Visitor) -> None:
+        """Cancel and delete all that is the visitor's: runs, uploads kept for them, facesets."""
+        own = [run for run in list_runs() if run.owner == visitor.mark]
+        for run in own:
+            run.cancel()
+            run.delete()
+        shutil.rmtree(self.folder / "visitors" / visitor.mark, ignore_errors=True)
+        shutil.rmtree(home() / "facesets" / visitor.mark, ignore_errors=True)
         self.remove_unused_data(visitor)
 
     def publish(self, visitor: Visitor, path: Path) -> str:
@@ -339,6 +359,8 @@ class Services:
         last: RunStatus | None = None
         while last is None or last.is_active:
             status = run.status()
+            if is_waiting(status) and (before := turns_before(run)):
+                status = dataclasses.replace(status, text=f"Waiting for its turn: {before} before it.")
             if status != last:
                 yield status
             last = status

@@ -1,17 +1,15 @@
 """The studio: a page with a tab for each job, and how it is served."""
 
-import atexit
-import os
-import shutil
 import socket
-import tempfile
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from facegen.errors import ResourceError
-from facegen.ui import endpoints, hosts, languages, page, theme, zero_gpu
+from facegen.ui import endpoints, hosts, languages, page, theme, visitors, zero_gpu
 from facegen.ui.agents.files import AgentSettings
+from facegen.ui.folder import own_temporary_folder
 from facegen.ui.handlers import CONSENT, Shell, note
 from facegen.ui.profile import TABS, Profile, choose_profile, for_host
 from facegen.ui.services import Services, Visitor
@@ -24,7 +22,7 @@ _CACHE_SECONDS = (3600, 86400)
 
 def build_studio(settings: Profile | None = None) -> gr.Blocks:
     """The page with all its tabs; needs neither weights nor network."""
-    _own_temporary_folder()
+    own_temporary_folder()
     return _page(Services(settings))
 
 
@@ -70,6 +68,13 @@ def _page(services: Services) -> gr.Blocks:
 
         tabs.select(open_tab, None, timers, show_progress="hidden", api_visibility="private")
         endpoints.build(services, visitor)
+
+        def know(visit: Visitor, request: gr.Request) -> Visitor:
+            known = visitors.recognise(visit, request.cookies) if services.settings.shared else visit
+            services.arrive(known)
+            return known
+
+        studio.load(know, visitor, visitor, show_progress="hidden", api_visibility="private")
         # once the page is there: at the start of the studio it would delay it
         studio.load(warm_up, None, None, show_progress="hidden", api_visibility="private")
     return studio
@@ -100,7 +105,7 @@ def launch(
     """
     profile = profile or choose_profile()
     host = host or profile.host
-    _own_temporary_folder()
+    own_temporary_folder()
     zero_gpu.keep_to_cpu()
     services = Services(for_host(profile, host, shared))
     zero_gpu.face_drawer(services.models)
@@ -108,7 +113,7 @@ def launch(
     port = port or _free_port(host)
     studio.queue(default_concurrency_limit=4, max_size=64)
     try:
-        studio.launch(**_serving(host, port, services, agents), prevent_thread_lock=True)
+        studio.launch(**_serving(host, port, services, studio, agents), prevent_thread_lock=True)
     except OSError as error:
         raise ResourceError(f"Expected port {port} to be free, but {error}; choose another with --port.") from error
     except ValueError as error:
@@ -127,8 +132,22 @@ def launch(
     return studio
 
 
-def _serving(host: str, port: int, services: Services, agents: AgentSettings | None) -> dict[str, Any]:
-    own = [*hosts.middleware(shared=services.settings.shared, host=host), *page.middleware()]
+def _waiting_events(studio: gr.Blocks, address: str) -> int:
+    """How many events of an address wait or are at work."""
+    queue = studio._queue
+    waiting = [event for events in queue.event_queue_per_concurrency_id.values() for event in events.queue]
+    at_work = [event for job in queue.active_jobs if job for event in job]
+    return sum(visitors.address_of(event.request.scope) == address for event in (*waiting, *at_work))
+
+
+def _serving(
+    host: str, port: int, services: Services, studio: gr.Blocks, agents: AgentSettings | None
+) -> dict[str, Any]:
+    own = [
+        *hosts.middleware(shared=services.settings.shared, host=host),
+        *visitors.middleware(services.settings, partial(_waiting_events, studio)),
+        *page.middleware(),
+    ]
     if agents is not None:
         from facegen.ui.agents.server import middleware
 
@@ -159,11 +178,3 @@ def _serving(host: str, port: int, services: Services, agents: AgentSettings | N
 def _free_port(host: str) -> int:
     with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-def _own_temporary_folder() -> None:
-    """Give this process a folder of its own for uploads and shown results, removed at its end."""
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        folder = tempfile.mkdtemp(prefix="facegen-studio-")
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -47,6 +47,15 @@ def endpoints(services: Services) -> list[Endpoint]:
     def listed() -> Any:
         return typed("runs", "Your runs, newest first.", {"type": "array", "items": STATUS})
 
+    def delete_everything(visitor: Visitor, confirm: bool) -> Any:
+        """Cancel and delete all that is yours on this studio: runs, uploads, facesets; `confirm` must be true."""
+        if confirm is not True:
+            raise InputError(
+                "Expected confirm=True to delete everything of yours, found it missing; nothing was deleted."
+            )
+        services.delete_everything(visitor)
+        return [describe_run(run) for run in services.runs(visitor)]
+
     return [
         Endpoint(function=runs, outputs=[listed()]),
         Endpoint(
@@ -57,5 +66,6 @@ def endpoints(services: Services) -> list[Endpoint]:
         Endpoint(function=run_result, inputs=[run_name()], outputs=[files("files", "What the run made.")]),
         Endpoint(function=run_cancel, inputs=[run_name()], outputs=[status()]),
         Endpoint(function=run_resume, inputs=[run_name()], outputs=[status()]),
+        Endpoint(function=delete_everything, inputs=[flag("confirm", "Must be true.")], outputs=[listed()]),
         Endpoint(function=run_delete, inputs=[run_name(), flag("confirm", "Must be true.")], outputs=[listed()]),
     ]
