@@ -21,7 +21,7 @@ help:
 	@echo "make install  set up .venv, whose facegen is the command (PYTHON=...)"
 	@echo "make test     run the tests, without the long ones (test-slow runs those)"
 	@echo "make check    ruff and mypy"
-	@echo "make bench    measure (NAME=... for one benchmark)"
+	@echo "make bench    measure (NAME=... for one benchmark; CHECK=1 lists figures that are older than their code)"
 	@echo "make pictures take the screenshots of README and docs anew (examples: what the studio shows first)"
 	@echo "make fuzz     damage files of each kind and hold the readers against them (MINUTES=...)"
 	@echo "make ends     try the oldest versions that requirements.txt allows (RESOLUTION=highest: the newest)"
@@ -45,7 +45,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks $(NAME)
+	$(BIN)/python -m benchmarks $(if $(CHECK),--check,$(NAME))
 
 pictures: $(VENV)/.installed-dev
 	FACEGEN_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser/test_walk.py

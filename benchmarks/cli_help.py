@@ -8,6 +8,7 @@ import time
 
 from benchmarks.report import report
 
+MEASURES = ("facegen/cli",)
 ROUNDS = 10
 
 
@@ -31,7 +32,12 @@ def main(arguments: list[str]) -> None:
                 "median CPU s": round(statistics.median(cpu for _, cpu in times), 3),
             }
         )
-    report("cli_help", rows, notes=[f"Process start to end, {ROUNDS} rounds after one to warm up; bound 0.5 s."])
+    report(
+        "cli_help",
+        rows,
+        notes=[f"Process start to end, {ROUNDS} rounds after one to warm up; bound 0.5 s."],
+        measures=MEASURES,
+    )
 
 
 def _seconds(command: list[str]) -> tuple[float, float]:

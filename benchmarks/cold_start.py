@@ -18,6 +18,7 @@ from gradio_client import Client, handle_file
 from benchmarks.report import report
 from benchmarks.swap_clips import user_environment
 
+MEASURES = ("facegen",)
 _EMPTY_PAGE = """
 import gradio
 with gradio.Blocks(analytics_enabled=False) as page:
@@ -65,6 +66,7 @@ def main(arguments: list[str]) -> None:
             "A page is there when its HTML has arrived; the preview is one frame of an example, asked for right after it.",
             "Imports: time within each package's own modules (python -X importtime), the largest first.",
         ],
+        measures=MEASURES,
     )
 
 

@@ -18,6 +18,7 @@ from facegen.training.logger import read_losses
 from facegen.training.losses import gmsd, ssim
 from facegen.training.request import read_request
 
+MEASURES = ("facegen/talk/dfrf", "facegen/training")
 _LIPS = [*mesh.LIPS_OUTER, *mesh.LIPS_INNER]
 _SHEET = 8
 
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> None:
         "Error in a part: its share of the head's squared error, on its share of the pixels.",
         "Minutes are those of the training process; other work on the machine is in them.",
     ]
-    report("dfrf_quality", rows=rows, figures=figures, notes=notes)
+    report("dfrf_quality", rows=rows, figures=figures, notes=notes, measures=MEASURES)
 
 
 def _compare(rows: list[dict[str, object]], every: int) -> None:
@@ -61,7 +62,7 @@ def _compare(rows: list[dict[str, object]], every: int) -> None:
         "own sound, camera and eyes. Whole frames of «reference», which SSIM and lips would need, take too long.",
         "Minutes are those of the training process; other work on the machine is in them.",
     ]
-    report("dfrf_fields", rows=rows, figures=figures, notes=notes)
+    report("dfrf_fields", rows=rows, figures=figures, notes=notes, measures=MEASURES)
 
 
 def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:

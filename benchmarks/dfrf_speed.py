@@ -17,6 +17,7 @@ from facegen.talk.dfrf.rendering import FrameRenderer
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.training.task import BatchSpec
 
+MEASURES = ("facegen/talk/dfrf", "facegen/training")
 _PEER_FRAME, _PEER_STEP = 2028.0, 66.0
 """Seconds that the authors' own code takes on such a machine."""
 _ROWS = 4
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> None:
         "A frame is drawn whole: plate, box, feather; a step is one head (fast) or 850 rays (reference), forwards and back.",
         "Core s: the process's own time on all cores, in which other work on the machine is not counted.",
     ]
-    report("dfrf_speed", rows=rows, figures=figures, notes=notes)
+    report("dfrf_speed", rows=rows, figures=figures, notes=notes, measures=MEASURES)
 
 
 def _row(kind: str, folder: Path, count: int) -> dict[str, object]:

@@ -16,6 +16,7 @@ from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.media import write_picture
 
+MEASURES = ("facegen/generate", "weights/generate")
 BOUNDS = {"spearman": 0.90, "span": 0.70, "leak": 0.15, "person": 0.45}
 
 
@@ -62,6 +63,7 @@ def main(arguments: list[str]) -> None:
             "span and leak are the range of the measured value over a sweep, in slider units; person is the largest "
             "dlib distance to the middle of the sweep."
         ],
+        measures=MEASURES,
     )
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import report
-from benchmarks.swap_clips import DATA
-from facegen.errors import InputError
+from benchmarks.division import find
+from benchmarks.report import estimate, report
 from facegen.faces import FaceAnalyser, distance
 from facegen.generate.editing.photograph import EncodedPhoto
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.media import read_picture, write_picture
 
+MEASURES = ("facegen/generate", "weights/generate")
 BOUND = 0.5
 """Distance to the photograph that an edit may have at most."""
 EDITS: dict[str, dict[str, float]] = {
@@ -37,10 +37,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/generate_edit.png"))
     asked = parser.parse_args(arguments)
-    folder = DATA / "portraits"
-    photographs = [*sorted((folder / "synthetic").glob("*.jpg"))[::3], *sorted((folder / "london").glob("*.jpg"))[::3]]
-    if not photographs:
-        raise InputError(f"Expected the local material in {folder}, found none; this benchmark needs it.")
+    photographs = [*find("portraits/synthetic/*", "proving")[::5], *find("portraits/london/*.jpg", "proving")[::2]]
     pipeline, rows, lines = GeneratePipeline(), [], []
     gaps: dict[str, list[float]] = {name: [] for name in (*EDITS, *MORE)}
     for path in photographs:
@@ -54,7 +51,13 @@ def main(arguments: list[str]) -> None:
     for name, values in gaps.items():
         lost = len(photographs) - len(values)
         rows.append(
-            {"edit": name, "mean": float(np.mean(values)), "largest": max(values), "bound": BOUND, "no face": lost}
+            {
+                "edit": name,
+                **estimate([[value] for value in values]),
+                "largest": max(values),
+                "bound": BOUND,
+                "no face": lost,
+            }
         )
     asked.sheet.parent.mkdir(parents=True, exist_ok=True)
     write_picture(asked.sheet, np.concatenate(lines, 0))
@@ -66,6 +69,7 @@ def main(arguments: list[str]) -> None:
             "dlib distance of the edited picture to the photograph in the generator's frame, 256 px; one edit at a time.",
             "On the sheet: the photograph, then the edits in the order of the table.",
         ],
+        measures=MEASURES,
     )
 
 

@@ -20,6 +20,7 @@ from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.media import write_picture
 
+MEASURES = ("facegen/generate", "weights/generate")
 MAPS = ("387", "413", "474", "507")
 """Outputs of the detector's MobileNetV2 at 1/4, 1/8, 1/16 and 1/32 of the side: 24, 32, 96 and 320 channels."""
 PLAIN = "plain CVAE"
@@ -107,6 +108,7 @@ def main(arguments: list[str]) -> None:
             **_better(rows),
         },
         notes=[*notes, f"{NOTES[-1]}{asked.sheet}."],
+        measures=MEASURES,
     )
 
 

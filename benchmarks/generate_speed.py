@@ -16,6 +16,7 @@ from benchmarks.report import report
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import Sliders
 
+MEASURES = ("facegen/generate", "weights/generate")
 BOUNDS = {"slider, 128 px": 0.050, "slider, retouched": 0.250}
 
 
@@ -53,6 +54,7 @@ def main(arguments: list[str]) -> None:
             "bounds (s)": BOUNDS,
         },
         notes=[f"Median of {asked.repeats} pictures."],
+        measures=MEASURES,
     )
 
 

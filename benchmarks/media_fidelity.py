@@ -17,6 +17,7 @@ from tests.conftest import SHARED_DATA
 from tests.media.clips import CLIPS
 from tests.media.reading import end_of_picture, shown_times, sound_packets, sound_samples
 
+MEASURES = ("facegen/media",)
 SEGMENT_FRAMES = 100
 SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".mpg", ".avi"}
 
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> None:
             "the decoded samples, since mp4 drops a header that each packet carries there.",
             f"Segments of {SEGMENT_FRAMES} frames, x264 crf 18 {options.preset}, a patch of a quarter of each side.",
         ],
+        measures=MEASURES,
     )
 
 

@@ -7,21 +7,23 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks import swap_clips
-from benchmarks.report import report
+from benchmarks import division, swap_clips
+from benchmarks.report import estimate, report
 from facegen.device import usable_cores
 from facegen.errors import InputError
 from facegen.faces.parse import BACKGROUND, CLASSES, FACE
-from facegen.faces.parse.data import LabelledPictures, read_labelled, split
+from facegen.faces.parse.data import LabelledPictures, read_labelled
 from facegen.faces.parse.occluders import add_occluders
 from facegen.faces.parse.parser import FaceParser
 from facegen.faces.parse.task import PALETTE_RGB
 
-DATA = swap_clips.DATA / "faces" / "celebamask"
+MEASURES = ("facegen/faces/parse", "weights/parser")
+DATA = division.DATA / "faces" / "celebamask"
 AIMS = {
     "background": 0.90,
     "skin": 0.90,
@@ -37,22 +39,29 @@ def main(arguments: list[str]) -> None:
     """Measure; --sheet PATH also writes a contact sheet of the held-back pictures."""
     if not DATA.is_dir():
         raise InputError(f"Expected the local material in {DATA}, found none; this benchmark needs it.")
-    held_back = split(read_labelled(DATA)[0])[1]
+    pictures = read_labelled(DATA)[0]
+    is_proving = np.array(
+        [division.part_of(f"faces/celebamask/images/{name}.jpg") == "proving" for name in pictures.names]
+    )
+    held_back = pictures.take(np.flatnonzero(is_proving).tolist())
+    # of the pictures that were trained on as many are enough to compare with
+    learned = pictures.take(np.flatnonzero(~is_proving)[:: round(np.mean(~is_proving) / np.mean(is_proving))].tolist())
     parser = FaceParser()
     found = _parse(parser, held_back)
     truth = held_back.labels.numpy()
+    by_part = [(truth, found), (learned.labels.numpy(), _parse(parser, learned))]
     rows = []
     for number, name in enumerate(CLASSES):
-        both = np.sum((found == number) & (truth == number))
-        either = np.sum((found == number) | (truth == number))
         if np.any(truth == number):
-            rows.append({"class": name, "IoU": round(float(both / either), 4), "aim": AIMS.get(name, "")})
+            proving, tuning = (_overlap(*each, number) for each in by_part)
+            rows.append({"class": name, "IoU": proving, "tuning": tuning, "aim": AIMS.get(name, "")})
     report(
         "parser",
         rows,
         figures={
             "held-back pictures": len(held_back),
-            "mean IoU": round(statistics.mean(float(str(row["IoU"])) for row in rows), 4),
+            "mean IoU": round(statistics.mean(row["IoU"]["measured"] for row in rows), 4),
+            "mean IoU, tuning": round(statistics.mean(row["tuning"]["measured"] for row in rows), 4),
             **_face_outline(found, truth),
             **_occluded(parser, held_back),
             **_milliseconds(),
@@ -63,6 +72,7 @@ def main(arguments: list[str]) -> None:
             "In a swap: 4 seconds of a talking face at 512x512; each frame is drawn by one thread, the cores side by side.",
             "Things held up: drawn hands, microphones and cards on the held-back pictures, with a seed of their own.",
         ),
+        measures=MEASURES,
     )
     if "--sheet" in arguments:
         _write_sheet(held_back, found, Path(arguments[arguments.index("--sheet") + 1]))
@@ -72,6 +82,13 @@ def _parse(parser: FaceParser, data: LabelledPictures) -> np.ndarray:
     """(N, 256, 256) classes."""
     crops = data.pictures.permute(0, 2, 3, 1).numpy()
     return np.concatenate([parser.parse(crops[i : i + 20]).argmax(1) for i in range(0, len(crops), 20)])
+
+
+def _overlap(truth: np.ndarray, found: np.ndarray, number: int) -> dict[str, Any]:
+    """IoU of a class over all pixels, with its interval over pictures."""
+    both = ((found == number) & (truth == number)).sum((1, 2))
+    either = ((found == number) | (truth == number)).sum((1, 2))
+    return estimate(list(np.stack([both, either], 1)[:, None]), lambda sums: np.divide(*sums.sum(0)))
 
 
 def _face_outline(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:

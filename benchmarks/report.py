@@ -1,23 +1,28 @@
-"""What every benchmark hands in: a table on the screen and a JSON file that says where and when it was measured."""
+"""What every benchmark hands in: a table on the screen and a JSON file that says where, when and of which code it was measured."""
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.calibrate import yardstick
+from benchmarks.freshness import code_digests
 from facegen.config import write_json
 from facegen.device import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
+_RESAMPLES = 2000
 
 
 def report(
     name: str,
     rows: Sequence[Mapping[str, Any]],
     *,
+    measures: Sequence[str] = ("facegen",),
     figures: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> Path:
@@ -26,6 +31,7 @@ def report(
     Args:
         name: the benchmark's name, also that of the file.
         rows: one mapping a line of the table; the keys of the first are the columns. JSON values.
+        measures: files and folders of the repository whose change makes these figures old.
         figures: further values that are not part of the table, such as medians held against a bound.
         notes: sentences on how it was measured.
 
@@ -43,8 +49,32 @@ def report(
     )
     path = RESULTS / f"{name}.json"
     content = {"name": name, "rows": [dict(row) for row in rows], "figures": dict(figures or {}), "notes": list(notes)}
-    write_json(path, {**content, "machine": machine, "measured": time.strftime("%Y-%m-%d %H:%M %z")})
+    content |= {"machine": machine, "measured": time.strftime("%Y-%m-%d %H:%M %z"), "code": code_digests(measures)}
+    write_json(path, content)
     return path
+
+
+def estimate(groups: Sequence[Sequence[float]], statistic: Callable[[np.ndarray], Any] = np.mean) -> dict[str, Any]:
+    """A statistic over all values and its 95 % interval by a bootstrap over groups (Efron 1979, percentiles).
+
+    Values of one clip or one person are alike, so whole groups are drawn, not values.
+
+    Args:
+        groups: the values of each clip or person; not all empty.
+        statistic: of a one-dimensional array.
+
+    Returns:
+        `measured`, and `interval`: (low, high).
+    """
+    arrays = [np.asarray(group, np.float64) for group in groups if len(group)]
+    random = np.random.default_rng(0)
+    drawn = [
+        float(statistic(np.concatenate([arrays[n] for n in random.integers(0, len(arrays), len(arrays))])))
+        for _ in range(_RESAMPLES)
+    ]
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    measured = float(statistic(np.concatenate(arrays)))
+    return {"measured": round(measured, 4), "interval": [round(float(low), 4), round(float(high), 4)]}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

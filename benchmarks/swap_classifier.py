@@ -2,7 +2,7 @@
 
     python -m benchmarks.swap_classifier [--frames N]
 
-Real and swapped frames of the proving clips of `swap_tone`, cropped to the face. The classifier is a logistic regression on
+Real and swapped frames of the proving clips of talking, cropped to the face. The classifier is a logistic regression on
 means and deviations of the parser's first feature maps; each clip is judged by one that was trained on the other clips.
 """
 
@@ -15,8 +15,9 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks import swap_clips
-from benchmarks.report import report
-from benchmarks.swap_tone import PROVING_CLIPS, PROVING_SOURCES, largest, portrait
+from benchmarks.report import estimate, report
+from benchmarks.swap_clips import PROVING_SOURCES, portrait
+from benchmarks.swap_tone import largest
 from facegen import media
 from facegen.faces import Face, align
 from facegen.restore.losses import parser_encoder
@@ -25,6 +26,7 @@ from facegen.swap.assignment import FaceAssignment
 from facegen.swap.render import swap_image
 from facegen.swap.sources import load_sources
 
+MEASURES = swap_clips.SWAP_CODE
 _SIDE = 256
 _STEPS, _PENALTY = 400, 1e-2
 
@@ -37,7 +39,8 @@ def main(arguments: list[str]) -> None:
     features: dict[str, list[np.ndarray]] = {"real": [], "finish 0": [], "finish 1": []}
     clips: list[int] = []
     pipeline = SwapPipeline()
-    for number, clip in enumerate(PROVING_CLIPS):
+    proving = dict.fromkeys(clip for clip, _ in swap_clips.pairs("proving"))
+    for number, clip in enumerate(proving):
         for crops in _crops(pipeline, clip, frames):
             clips.append(number)
             for name, crop in crops.items():
@@ -47,7 +50,10 @@ def main(arguments: list[str]) -> None:
     for name in ("finish 0", "finish 1"):
         rows.append({"swapped": name, **_judge(np.stack(features["real"]), np.stack(features[name]), groups)})
     report(
-        "swap_classifier", rows, notes=(f"{len(clips)} real and as many swapped faces of {len(PROVING_CLIPS)} clips.",)
+        "swap_classifier",
+        rows,
+        notes=(f"{len(clips)} real and as many swapped faces of {len(proving)} clips.",),
+        measures=MEASURES,
     )
 
 
@@ -91,9 +97,10 @@ def _features(crop: np.ndarray) -> np.ndarray:
     return torch.cat([part for m in inner for part in (m.mean((0, 2, 3)), m.std((0, 2, 3)))]).numpy()
 
 
-def _judge(real: np.ndarray, swapped: np.ndarray, groups: np.ndarray) -> dict[str, float]:
-    """Share told rightly, and the mean probability given to what is true."""
-    right, sure = [], []
+def _judge(real: np.ndarray, swapped: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """Share told rightly, and the mean probability given to what is true, with intervals over clips."""
+    right: list[list[float]] = []
+    sure: list[list[float]] = []
     for group in np.unique(groups):
         learned, held = groups != group, groups == group
         inputs = np.concatenate([real[learned], swapped[learned]])
@@ -107,13 +114,15 @@ def _judge(real: np.ndarray, swapped: np.ndarray, groups: np.ndarray) -> dict[st
             loss = F.binary_cross_entropy_with_logits(x @ weight + bias, y) + _PENALTY * weight.square().sum()
             loss.backward()
             optimiser.step()
+        right.append([])
+        sure.append([])
         with torch.no_grad():
             for values, truth in ((real[held], 0), (swapped[held], 1)):
                 p = torch.sigmoid(torch.from_numpy((values - mean) / spread).float() @ weight + bias).numpy()
                 p = p if truth else 1 - p
-                right += (p > 0.5).tolist()
-                sure += p.tolist()
-    return {"told rightly": round(float(np.mean(right)), 3), "mean certainty": round(float(np.mean(sure)), 3)}
+                right[-1] += (p > 0.5).tolist()
+                sure[-1] += p.tolist()
+    return {"told rightly": estimate(right), "mean certainty": estimate(sure)}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Clips for the swap benchmarks, made once into a folder of the system's own from ../shared/data."""
+"""Material for the swap benchmarks: pairs of clip and source in either part, and clips made once in a folder of the system's own."""
 
+import csv
 import itertools
 import os
 import tempfile
@@ -10,12 +11,31 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.division import DATA, Part, find
 from facegen import media
 from facegen.errors import InputError
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORK = Path(tempfile.gettempdir()) / "facegen-benchmarks"
 
+SWAP_CODE = (
+    *(
+        "facegen/faces",
+        "facegen/media",
+        "facegen/swap/engines",
+        "facegen/swap/harmonization",
+        "facegen/swap/options.py",
+    ),
+    *("facegen/swap/render.py", "facegen/swap/sources.py", "weights/faces", "weights/parser", "weights/swap"),
+)
+"""What the figures of a swap depend on."""
+TUNING_CLIPS = (
+    *("liveportrait_d9.mp4", "liveportrait_d10.mp4", "liveportrait_d12.mp4", "liveportrait_d3.mp4"),
+    *("liveportrait_s20.mp4", "liveportrait_d20.mp4", "single_face_640x360.mp4", "face_then_noface.mov"),
+)
+TUNING_SOURCES = ("female_00", "female_04", "female_08", "male_12", "male_50")
+"""Constants of the swap were chosen on these and on hard_pairs.tsv."""
+PROVING_SOURCES = ("female_12", "female_16", "male_04", "male_16")
+"""With all clips of talking that prove."""
 _TALKER = "talking/cnn2_25fps_512_71s.mp4"
 
 
@@ -29,6 +49,23 @@ def material(name: str) -> Path:
     if not path.exists():
         raise InputError(f"Expected {path}, found nothing; this benchmark needs the local material of ../shared/data.")
     return path
+
+
+def pairs(part: Part) -> list[tuple[str, str]]:
+    """(clip, source) below `DATA`; those that prove share neither a clip nor a source with those to tune on."""
+    if part == "proving":
+        clips = [path.relative_to(DATA).as_posix() for path in find("talking/**/*.m*", "proving")]
+        return list(itertools.product(clips, map(portrait, PROVING_SOURCES)))
+    with material("hard_pairs.tsv").open() as file:
+        hard = [(row["target"], row["source"]) for row in csv.DictReader(file, delimiter="\t")]
+    return [*itertools.product((f"clips/{name}" for name in TUNING_CLIPS), map(portrait, TUNING_SOURCES)), *hard]
+
+
+def portrait(name: str) -> str:
+    """Where one of portraits/synthetic lies below `DATA`."""
+    folder = "portraits/synthetic"
+    (path,) = material(folder).glob(f"{name}_1024.*")
+    return f"{folder}/{path.name}"
 
 
 def user_environment(home: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """How good the swaps are: identity, expression, pose, the untouched surroundings, flicker; with contact sheets.
 
-    python -m benchmarks.swap_quality [--quick] [--clips NAME,...] [--sources NAME,...] [--sheets FOLDER]
+    python -m benchmarks.swap_quality [--quick] [--part PART] [--sheets FOLDER]
 
-For each pair a few windows of consecutive frames are swapped without marking and encoding. What is measured on a result
+For each of `swap_clips.pairs` (of those to tune on every other one) a few windows of consecutive frames are swapped without marking and encoding. What is measured on a result
 is found in it anew, by the same detector on the result as on the original.
 """
 
@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from benchmarks import swap_clips
-from benchmarks.report import report
+from benchmarks.division import PARTS
+from benchmarks.report import estimate, report
 from facegen import media
 from facegen.faces import ClipAnalysis, Face, distance
 from facegen.faces.align import similarity
@@ -30,19 +31,7 @@ from facegen.swap.preview import lay_out
 from facegen.swap.render import StageClock, swap_frames
 from facegen.swap.sources import load_sources
 
-CLIPS = (
-    "liveportrait_d9.mp4",
-    "liveportrait_d10.mp4",
-    "liveportrait_d12.mp4",
-    "liveportrait_d3.mp4",
-    "liveportrait_s20.mp4",
-)
-SOURCES = (
-    "portraits/synthetic/female_00_1024.jpg",
-    "portraits/synthetic/male_50_1024.jpg",
-    "portraits/liveportrait_s9.jpg",
-    "portraits/london/018_08_smiling.jpg",
-)
+MEASURES = swap_clips.SWAP_CODE
 BOUNDS = {
     "distance to source": 0.38,
     "nearer to source": 0.98,
@@ -64,6 +53,8 @@ _OVAL = np.array([[0.31, 0.46], [0.69, 0.46], [0.50, 0.61], [0.35, 0.75], [0.65,
 class Measured:
     """What was seen of one pair of clip and source."""
 
+    clip: str
+
     to_source: list[float] = field(default_factory=list)
     to_original: list[float] = field(default_factory=list)
     jaw: list[float] = field(default_factory=list)
@@ -74,7 +65,7 @@ class Measured:
     lost: int = 0
     pairs: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
-    def row(self, clip: str, source: str) -> dict[str, Any]:
+    def row(self, source: str) -> dict[str, Any]:
         """One line of the table."""
         nearer = [a < b for a, b in zip(self.to_source, self.to_original, strict=True)]
         values = (
@@ -87,68 +78,72 @@ class Measured:
             statistics.mean(self.flicker),
         )
         figures = {name: round(float(value), 3) for name, value in zip(BOUNDS, values, strict=True)}
-        return {"clip": Path(clip).stem, "source": Path(source).stem, **figures, "faces lost": self.lost}
+        return {"clip": Path(self.clip).stem, "source": Path(source).stem, **figures, "faces lost": self.lost}
 
 
 def main(arguments: list[str]) -> None:
-    """Measure every pair; with --quick two clips, two sources, one window."""
+    """Measure both parts; with --quick three pairs of each, and one window."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.swap_quality")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--clips", type=lambda text: tuple(text.split(",")), default=CLIPS)
-    parser.add_argument("--sources", type=lambda text: tuple(text.split(",")), default=SOURCES)
+    parser.add_argument("--part", choices=PARTS, help="one part alone")
     parser.add_argument("--sheets", type=Path, default=swap_clips.WORK / "swap_quality")
     asked = parser.parse_args(arguments)
-    clips, sources = (asked.clips[:2], asked.sources[:2]) if asked.quick else (asked.clips, asked.sources)
     asked.sheets.mkdir(parents=True, exist_ok=True)
     pipeline = SwapPipeline()
-    rows, seen = [], []
-    for clip, source in itertools.product(clips, sources):
-        measured = measure(pipeline, clip, source, windows=1 if asked.quick else _WINDOWS)
-        rows.append(measured.row(clip, source))
-        seen.append(measured)
-        print(rows[-1], flush=True)
-        sheet = asked.sheets / f"{Path(clip).stem}__{Path(source).stem}.jpg"
-        media.write_picture(sheet, lay_out([(*pair, "") for pair in measured.pairs]))
+    rows, figures = [], {}
+    for part in PARTS if asked.part is None else (asked.part,):
+        pairs = swap_clips.pairs(part)[:: 2 if part == "tuning" else 1]
+        seen = []
+        for clip, source in pairs[:: len(pairs) // 3] if asked.quick else pairs:
+            seen.append(measure(pipeline, clip, source, windows=1 if asked.quick else _WINDOWS))
+            rows.append({"part": part, **seen[-1].row(source)})
+            print(rows[-1], flush=True)
+            sheet = asked.sheets / f"{Path(clip).stem}__{Path(source).stem}.jpg"
+            media.write_picture(sheet, lay_out([(*pair, "") for pair in seen[-1].pairs]))
+            seen[-1].pairs.clear()
+        figures[part] = {name: {**overall(seen, name), "bound": bound} for name, bound in BOUNDS.items()}
     report(
-        "swap_quality_quick" if asked.quick else "swap_quality",
+        "_".join(filter(None, ("swap_quality", asked.part, "quick" * asked.quick))),
         rows,
-        figures={name: {"found": overall(seen, name), "bound": bound} for name, bound in BOUNDS.items()},
+        figures=figures,
         notes=(
             f"Windows of {_WINDOW_FRAMES} consecutive frames; every {_EVERY}th is measured; sheets in {asked.sheets}.",
             "Flicker: mean absolute second difference over time of luma in a crop that follows the face, as a ratio.",
             "PSNR outside: the worst frame, outside the mesh's hull grown by a twentieth of the face, up to 99 dB.",
         ),
+        measures=MEASURES,
     )
 
 
-def overall(seen: list[Measured], name: str) -> float:
-    """One figure over all pairs, as the bound means it."""
-    if name == "nearer to source":
-        pairs = [pair for one in seen for pair in zip(one.to_source, one.to_original, strict=True)]
-        return round(sum(a < b for a, b in pairs) / len(pairs), 4)
+def overall(seen: list[Measured], name: str) -> dict[str, Any]:
+    """One figure over all pairs, as the bound means it, with its interval over clips."""
     lists = {
-        "distance to source": [one.to_source for one in seen],
-        "jawOpen error": [one.jaw for one in seen],
-        "eyeBlink error": [one.blink for one in seen],
-        "pose error (deg)": [one.pose for one in seen],
-        "PSNR outside (dB)": [one.psnr for one in seen],
-        "flicker ratio": [one.flicker for one in seen],
+        "distance to source": lambda one: one.to_source,
+        "nearer to source": lambda one: [a < b for a, b in zip(one.to_source, one.to_original, strict=True)],
+        "jawOpen error": lambda one: one.jaw,
+        "eyeBlink error": lambda one: one.blink,
+        "pose error (deg)": lambda one: one.pose,
+        "PSNR outside (dB)": lambda one: one.psnr,
+        "flicker ratio": lambda one: one.flicker,
     }
-    values = list(itertools.chain.from_iterable(lists[name]))
-    summary = {"distance to source": statistics.median, "PSNR outside (dB)": min}.get(name, statistics.mean)
-    return round(float(summary(values)), 4)
+    clips: dict[str, list[float]] = {}
+    for one in seen:
+        clips.setdefault(one.clip, []).extend(lists[name](one))
+    return estimate(
+        list(clips.values()), {"distance to source": np.median, "PSNR outside (dB)": np.min}.get(name, np.mean)
+    )
 
 
 def measure(pipeline: SwapPipeline, clip: str, source: str, *, windows: int) -> Measured:
     """Swap windows of one clip and measure the largest face in them."""
-    target = str(swap_clips.material(f"clips/{clip}"))
+    target = str(swap_clips.material(clip))
     options = SwapOptions(faces="largest")
     engine, analyser = pipeline.engine(options), pipeline.analyser
     pictures = load_sources([str(swap_clips.material(source))], analyser).pictures
     (known,) = analyser.embed(pictures[0][0], [pictures[0][1]])
     analysis = pipeline.find_people(target)
     assignment = SourceAssignment(faces="largest", person=0, identity=engine.prepare(pictures), people={})
-    measured = Measured()
+    measured = Measured(clip=clip)
     for start in np.linspace(0, max(0, analysis.frame_count - _WINDOW_FRAMES - 8), windows + 2)[1:-1].astype(int):
         frames = list(itertools.islice(media.read_frames(target, start_index=int(start)), _WINDOW_FRAMES))
         with ThreadPoolExecutor(2) as pool:

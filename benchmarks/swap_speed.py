@@ -14,6 +14,7 @@ from benchmarks import swap_clips
 from benchmarks.report import report
 from facegen import media
 
+MEASURES = ("facegen/faces", "facegen/media", "facegen/provenance", "facegen/swap")
 SOURCE = "portraits/synthetic/female_00_1024.jpg"
 
 
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> None:
             "Plain: decode and encode the same clip with its sound, nothing in between.",
             "Stages overlap and predict, composite and paste run in two threads, so they add up to more than the whole.",
         ),
+        measures=MEASURES,
     )
 
 

@@ -1,17 +1,13 @@
 """How a swapped face stands in its frame's light: tone, light, contrast and fine detail of plain skin, before and after.
 
-    python -m benchmarks.swap_tone [--quick] [--tuning] [--finish STRENGTH] [--sheets FOLDER]
+    python -m benchmarks.swap_tone [--quick] [--part PART] [--finish STRENGTH] [--sheets FOLDER]
 
-Pairs: twelve clips with four sources each, two frames of each. No training and no constant of the swap reads these clips nor
-these sources; `--tuning` measures those that constants were chosen on. Skin is compared where original and result both show
-it, in CIE Lab; widths are shares of the face's.
+Two frames of each of `swap_clips.pairs`, of both parts unless one is named. Skin is compared where original and result both
+show it, in CIE Lab; widths are shares of the face's.
 """
 
 import argparse
-import csv
-import itertools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,8 @@ import cv2
 import numpy as np
 
 from benchmarks import swap_clips
-from benchmarks.report import report
+from benchmarks.division import PARTS
+from benchmarks.report import estimate, report
 from facegen import media
 from facegen.faces import ClipAnalysis, Face, distance, light, mesh
 from facegen.swap import SwapOptions, SwapPipeline
@@ -27,27 +24,10 @@ from facegen.swap.engines.occlusion import OcclusionDetector
 from facegen.swap.preview import lay_out
 from facegen.swap.sources import load_sources
 
-TUNING_CLIPS = (
-    "clips/liveportrait_d9.mp4",
-    "clips/liveportrait_d10.mp4",
-    "clips/liveportrait_d12.mp4",
-    "clips/liveportrait_d20.mp4",
-    "clips/liveportrait_d3.mp4",
-    "clips/liveportrait_s20.mp4",
-    "clips/single_face_640x360.mp4",
-    "clips/face_then_noface.mov",
-)
-TUNING_SOURCES = ("female_00", "female_04", "female_08", "male_12", "male_50")
-"""Constants of the harmonization were chosen on these and on hard_pairs.tsv; `--tuning` measures them."""
-PROVING_CLIPS = (
-    *(f"talking/synthetic/vasa_{name}.mp4" for name in ("3", "5", "7", "10", "11", "12", "13", "17", "l2", "l3", "l8")),
-    "talking/cnn2_25fps_512_71s.mp4",
-)
-PROVING_SOURCES = ("female_12", "female_16", "male_04", "male_16")
-"""Nothing was chosen on these. Trainings for swaps leave out every fourth of portraits/synthetic, and all clips."""
+MEASURES = swap_clips.SWAP_CODE
 SLOW, FINE = 0.06, 0.015
 """Standard deviations of the blurs beyond which light is slow, and below which detail is fine."""
-BOUNDS = {
+BOUNDS: dict[str, tuple[str, Any]] = {
     "light correlation": ("median", 0.90),
     "light correlation, worst tenth": ("p10", 0.75),
     "contrast": ("median", (0.8, 1.25)),
@@ -62,54 +42,38 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.swap_tone")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--finish", type=float, default=SwapOptions().finish)
-    parser.add_argument("--tuning", action="store_true")
+    parser.add_argument("--part", choices=PARTS, help="one part alone")
     parser.add_argument("--sheets", type=Path, default=swap_clips.WORK / "swap_tone")
     arguments_parsed = parser.parse_args(arguments)
     arguments_parsed.sheets.mkdir(parents=True, exist_ok=True)
     options = SwapOptions(faces="largest", finish=arguments_parsed.finish)
     pipeline = SwapPipeline()
     detector = OcclusionDetector()
-    rows = []
-    selected = list(tuning_pairs() if arguments_parsed.tuning else proving_pairs())
-    selected = selected[:: len(selected) // 4] if arguments_parsed.quick else selected
-    for clip, source in selected:
-        row, pictures = measure(pipeline, detector, clip, source, options)
-        rows.append(row)
-        print(row, flush=True)
-        sheet = arguments_parsed.sheets / f"{Path(clip).stem}__{Path(source).stem}.jpg"
-        media.write_picture(sheet, lay_out([(*pair, "") for pair in pictures]))
-    name = "swap_tone_tuning" if arguments_parsed.tuning else "swap_tone"
+    rows: list[dict[str, Any]] = []
+    for part in PARTS if arguments_parsed.part is None else (arguments_parsed.part,):
+        selected = swap_clips.pairs(part)
+        for clip, source in selected[:: len(selected) // 4] if arguments_parsed.quick else selected:
+            row, pictures = measure(pipeline, detector, clip, source, options)
+            rows.append({"part": part, **row})
+            print(rows[-1], flush=True)
+            sheet = arguments_parsed.sheets / f"{Path(clip).stem}__{Path(source).stem}.jpg"
+            media.write_picture(sheet, lay_out([(*pair, "") for pair in pictures]))
+    name = "_".join(filter(None, ("swap_tone", arguments_parsed.part, "quick" * arguments_parsed.quick)))
+    if options.finish != SwapOptions().finish:
+        name += f"_finish{options.finish:g}"
+    parts = dict.fromkeys(row["part"] for row in rows)
     report(
-        f"{name}_quick" if arguments_parsed.quick else name,
+        name,
         rows,
-        figures=summary(rows),
+        figures={part: summary([row for row in rows if row["part"] == part]) for part in parts},
         notes=(
             f"finish {arguments_parsed.finish:g}; plain skin that both show, CIE Lab; sheets in {arguments_parsed.sheets}.",
             f"Light: L blurred by {SLOW:g} of the face's width; its correlation and its spread by the original's.",
             f"Fine detail: mean absolute difference of L and L blurred by {FINE:g} of the width, by the original's.",
             "Tone: distance of the means in Lab. Distance: dlib's, result to source.",
         ),
+        measures=MEASURES,
     )
-
-
-def proving_pairs() -> Iterator[tuple[str, str]]:
-    """(clip, source) below the material's folder that nothing was chosen on."""
-    return itertools.product(PROVING_CLIPS, map(portrait, PROVING_SOURCES))
-
-
-def tuning_pairs() -> Iterator[tuple[str, str]]:
-    """(clip, source) that constants were chosen on, with those of hard_pairs.tsv."""
-    yield from itertools.product(TUNING_CLIPS, map(portrait, TUNING_SOURCES))
-    with swap_clips.material("hard_pairs.tsv").open() as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            yield row["target"], row["source"]
-
-
-def portrait(name: str) -> str:
-    """Where one of portraits/synthetic lies below the material's folder."""
-    folder = "portraits/synthetic"
-    (path,) = swap_clips.material(folder).glob(f"{name}_1024.*")
-    return f"{folder}/{path.name}"
 
 
 def measure(
@@ -195,13 +159,14 @@ def compare(original: np.ndarray, result: np.ndarray, face: Face, mask: Any) -> 
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the bounds speak of, and the mean distance to the source."""
+    """What the bounds speak of, and the distance to the source, with intervals over clips."""
     functions = {"median": np.median, "p10": lambda v: np.percentile(v, 10), "p90": lambda v: np.percentile(v, 90)}
     figures: dict[str, Any] = {}
-    for name, (function, bound) in BOUNDS.items():
-        values = [row[name.split(",")[0]] for row in rows]
-        figures[name] = {"measured": round(float(functions[function](values)), 3), "bound": bound}
-    figures["distance (median)"] = round(float(np.median([row["distance"] for row in rows if "distance" in row])), 3)
+    for name, (function, bound) in {**BOUNDS, "distance": ("median", None)}.items():
+        clips: dict[str, list[float]] = {}
+        for row in rows:
+            clips.setdefault(row["clip"], []).extend(row[key] for key in [name.split(",")[0]] if key in row)
+        figures[name] = {**estimate(list(clips.values()), functions[function]), "bound": bound}
     return figures
 
 

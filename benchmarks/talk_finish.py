@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.report import report
+from benchmarks.division import PARTS, find
+from benchmarks.report import estimate, report
 from facegen import media
 from facegen.faces import FaceAnalyser
 from facegen.restore.losses import feature_distance, parser_encoder
-from facegen.talk.clips import list_clips
 from facegen.talk.finish.data import FinishData, load_pairs
 from facegen.talk.finish.finisher import Finisher
 from facegen.talk.finish.inputs import SIDE
@@ -23,8 +23,7 @@ from facegen.talk.portrait.renderer import MeshRenderer
 from facegen.talk.rig import load_rig
 from facegen.talk.speech import load_speech
 
-HELD_BACK = ("vasa_3", "vasa_l3", "vasa_13")
-"""Clips that the bundled network was not trained on."""
+MEASURES = ("facegen/talk/finish", "facegen/talk/portrait", "weights/talk/finish.safetensors")
 _EVERY = 5
 _MOUTH = (slice(120, 216), slice(72, 184))
 """Rows and columns of the square in which a mouth opens."""
@@ -38,26 +37,29 @@ _FRAMES = 50
 def main(arguments: list[str]) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="benchmarks talk_finish", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/talking/synthetic"))
     parser.add_argument("--weights", type=Path, help="those of a training; the bundled ones")
     asked = parser.parse_args(arguments)
     finisher, analyser = Finisher(asked.weights) if asked.weights else Finisher.load(), FaceAnalyser()
     rows = []
-    for path in list_clips(asked.data):
-        if path.stem in HELD_BACK:
+    for part in PARTS:
+        # of the clips that were trained on a third is enough to compare with
+        for path in find("talking/synthetic/*", part)[:: 3 if part == "tuning" else 1]:
             kept = load_pairs(path, analyser, _EVERY)
             data = FinishData(kept, kept, torch.device("cpu"))
-            flicker = _flicker(path, finisher, analyser)
-            rows.append({"clip": path.stem, **_errors(data, finisher), **_eye_errors(data, finisher), **flicker})
-    names = [name for name in rows[0] if name != "clip"]
-    figures = {f"{name}, mean": round(float(np.mean([row[name] for row in rows])), 3) for name in names}
+            measured = {**_errors(data, finisher), **_eye_errors(data, finisher), **_flicker(path, finisher, analyser)}
+            rows.append({"part": part, "clip": path.stem, **measured})
+    names = [name for name in rows[0] if name not in {"part", "clip"}]
+    figures = {
+        part: {f"{name}, mean": estimate([[row[name]] for row in rows if row["part"] == part]) for name in names}
+        for part in PARTS
+    }
     notes = [
         "Grey levels of 255 on 256x256 squares; each: as geometry draws it, then with the network. Skin: where its light "
         "may change below the eyes. Edges: first differences. Features: distance in three maps of the parser, mouth.",
         "Eyes: round lids that have moved, in frames in which they have.",
         "Flicker: mean second difference in time of the face, two seconds of the clip's sound.",
     ]
-    report("talk_finish", rows=rows, figures=figures, notes=notes)
+    report("talk_finish", rows=rows, figures=figures, notes=notes, measures=MEASURES)
 
 
 @torch.inference_mode()

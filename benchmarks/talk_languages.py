@@ -19,6 +19,12 @@ from facegen.talk.motion import MotionModel
 from facegen.talk.rig import load_rig
 from facegen.talk.speech import load_speech
 
+MEASURES = (
+    "facegen/talk/motion.py",
+    "facegen/talk/motion_network.py",
+    "facegen/talk/speech.py",
+    "weights/talk/motion.safetensors",
+)
 TEXTS = {
     "en": "My mother baked a pie for Bob. Please make the big apple bread before Monday, and put the map upon my table.",
     "de": "Meine Mama backt am Montag Brot. Bitte bleib im Haus, bevor der Papa am Abend mit dem Apfelbaum kommt.",
@@ -37,7 +43,7 @@ _CLOSED = frozenset("pbm")
 _OPEN = frozenset("aɐɑæɒɔɛʌ")
 _APART = frozenset("tdnkɡlsz")
 """Consonants as loud or as quiet as p, b and m, said with lips apart."""
-_RATE = 22050
+SAYER_RATE = 22050
 _INITIALIZE = 0x0001 | 0x0002  # phoneme events, in IPA
 _SYNCHRONOUS, _UTF8, _END, _PHONEME = 0x0002, 0x1001, 0, 7
 
@@ -62,7 +68,7 @@ class _Event(Structure):
 def main(arguments: list[str]) -> None:
     """Run the benchmark."""
     argparse.ArgumentParser(prog="benchmarks talk_languages", description=__doc__).parse_args(arguments)
-    say = _sayer()
+    say = make_sayer()
     with tempfile.TemporaryDirectory() as folder:
         rows = [_row(language, text, say, Path(folder)) for language, text in TEXTS.items()]
     others = [row for row in rows if row["language"] != "en"]
@@ -77,16 +83,16 @@ def main(arguments: list[str]) -> None:
         "the same sentence (1 always, 0.5 chance). «Loudness»: the same with the voice's loudness in place of the lip gap.",
         "Sound and times of phones: libespeak-ng, one voice a language. The network learned from English alone.",
     ]
-    report("talk_languages", rows=rows, figures=figures, notes=notes)
+    report("talk_languages", rows=rows, figures=figures, notes=notes, measures=MEASURES)
 
 
-def _sayer() -> Callable[[str, str], tuple[np.ndarray, list[tuple[float, str]]]]:
+def make_sayer() -> Callable[[str, str], tuple[np.ndarray, list[tuple[float, str]]]]:
     """Says a text in a language: samples (N,) int16 at 22,050 Hz, and (second, phone) of each phone's beginning."""
     name = find_library("espeak-ng")
     if name is None:
         raise ResourceError("Expected the library of espeak-ng, found none; install it (apt-get install espeak-ng).")
     library = ctypes.CDLL(name)
-    if library.espeak_Initialize(_SYNCHRONOUS, 0, None, _INITIALIZE) != _RATE:
+    if library.espeak_Initialize(_SYNCHRONOUS, 0, None, _INITIALIZE) != SAYER_RATE:
         raise ResourceError("Expected espeak-ng to speak at 22,050 Hz, found another rate; install its usual data.")
     samples: list[np.ndarray] = []
     phones: list[tuple[float, str]] = []
@@ -98,7 +104,7 @@ def _sayer() -> Callable[[str, str], tuple[np.ndarray, list[tuple[float, str]]]]
         while events[number].type != _END:  # type: ignore[index]
             event = events[number]  # type: ignore[index]
             if event.type == _PHONEME:
-                phones.append((event.sample / _RATE, event.id.string.decode("utf-8", "replace")))
+                phones.append((event.sample / SAYER_RATE, event.id.string.decode("utf-8", "replace")))
             number += 1
         return 0
 
@@ -127,7 +133,7 @@ def _row(
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(_RATE)
+        file.setframerate(SAYER_RATE)
         file.writeframes(samples.tobytes())
     speech = load_speech(path)
     begins = np.array([second for second, _ in phones])

@@ -2,33 +2,41 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.report import report
+from benchmarks.division import PARTS, find, part_of
+from benchmarks.report import estimate, report
 from facegen.media import atomic_output
-from facegen.talk.clips import list_clips, read_clip
+from facegen.talk.clips import read_clip
 from facegen.talk.rig import RIG_SIZE, MouthRig, MouthTrack, lip_gap
 
+MEASURES = ("facegen/talk/clips.py", "facegen/talk/rig.py")
 _FRAMES = 500
 
 
 def main(arguments: list[str]) -> None:
     """Run the benchmark; `--output` writes the rig as weights/talk/rig.safetensors is."""
     parser = argparse.ArgumentParser(prog="benchmarks talk_rig", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/talking"))
-    parser.add_argument("--without", default="", help="names of clips that are measured on only, separated by commas")
     parser.add_argument("--output", type=Path, help="where the rig goes")
     asked = parser.parse_args(arguments)
-    apart = asked.without.split(",") if asked.without else []
-    clips = [read_clip(path) for path in list_clips(asked.data)]
-    tracks = {clip.name: clip.track for clip in clips}
-    learned = [track for name, track in tracks.items() if name not in apart]
+    tracks = {path: read_clip(path).track for part in PARTS for path in find("talking/**/*.m*", part)}
+    learned = [track for path, track in tracks.items() if part_of(path) == "tuning"]
     offsets = [track.offsets[:: max(1, len(track.offsets) // _FRAMES)] for track in learned]
     rig = MouthRig.of(np.concatenate(offsets), RIG_SIZE)
-    rows = [_row(rig, name, track, name in apart) for name, track in tracks.items()]
-    held = [row["explained"] for row in rows if row["held back"]] or [row["explained"] for row in rows]
-    report("talk_rig", rows=rows, figures={"explained of clips held back, median": float(np.median(held))}, notes=[])
+    rows = [{"part": part_of(path), **_row(rig, path.stem, track)} for path, track in tracks.items()]
+    figures = {
+        part: {"explained, median": estimate([[row["explained"]] for row in rows if row["part"] == part], np.median)}
+        for part in PARTS
+    }
+    report(
+        "talk_rig",
+        rows=rows,
+        figures=figures,
+        notes=[],
+        measures=MEASURES,
+    )
     if asked.output:
         from safetensors.numpy import save_file
 
@@ -36,13 +44,12 @@ def main(arguments: list[str]) -> None:
             save_file({"shapes": rig.shapes.astype(np.float16)}, temporary)
 
 
-def _row(rig: MouthRig, name: str, track: MouthTrack, is_apart: bool) -> dict[str, object]:
+def _row(rig: MouthRig, name: str, track: MouthTrack) -> dict[str, Any]:
     said = rig.offsets(rig.coefficients(track.offsets))
     explained = 1 - np.square(track.offsets - said).sum() / np.square(track.offsets).sum()
     error = np.abs(lip_gap(said) - lip_gap(track.offsets)).mean() * 10
     return {
         "clip": name,
-        "held back": is_apart,
         "explained": round(float(explained), 3),
         "gap error mm": round(float(error), 2),
         "opens by": round(track.opening_scale, 2),

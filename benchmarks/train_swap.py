@@ -2,7 +2,7 @@
 
     python -m benchmarks train_swap [--minutes 45] [--fresh] [--set KEY=VALUE] [--run FOLDER] [--sheets FOLDER]
 
-Two clips of talking/synthetic, A's beginning and all of B to train on, A's end to merge: frames that no training saw.
+Two proving clips of talking/synthetic, A's beginning and all of B to train on, A's end to merge: frames that no training saw.
 What was cut off goes on. Every third frame is measured in the finished videos, by the same detector as in the original.
 """
 
@@ -27,6 +27,7 @@ from facegen.swap.jobs import SWAP_TRAIN
 from facegen.swap.request import SwapTrainRequest
 from facegen.training.logger import read_losses
 
+MEASURES = ("facegen/swap/autoencoder", "facegen/swap/merge", "facegen/training", "weights/autoencoder")
 ASKED_NEARER = 0.95
 EVERY = 3
 SHOWN = 6
@@ -39,8 +40,8 @@ def main(arguments: list[str]) -> None:
     options = argparse.ArgumentParser(prog="train_swap")
     options.add_argument("--minutes", type=float, default=45.0)
     options.add_argument("--fresh", action="store_true")
-    options.add_argument("--person-a", default="vasa_l5")
-    options.add_argument("--person-b", default="vasa_10")
+    options.add_argument("--person-a", default="vasa_l3")
+    options.add_argument("--person-b", default="vasa_13")
     options.add_argument("--seen-seconds", type=float, default=10.0, help="of A's clip; what follows is merged")
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
     options.add_argument("--merge-settings", default="")
@@ -90,6 +91,7 @@ def main(arguments: list[str]) -> None:
             f"{asked.person_a} merged; every {EVERY}rd frame measured in the finished videos.",
             f"Sheet: {asked.sheets / name}.jpg: the original, the trained engine, the mesh engine; below them B.",
         ),
+        measures=MEASURES,
     )
 
 

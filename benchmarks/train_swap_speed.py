@@ -21,6 +21,7 @@ from facegen.training.loader import BatchLoader
 from facegen.training.request import make_request
 from facegen.training.stepper import Stepper
 
+MEASURES = ("facegen/swap/autoencoder", "facegen/training")
 PEERS = {"default": 0.366, "original": 0.352, "dfaker": 0.152, "villain": 0.036}
 """Steps a second of DeepFaceLab (SAEHD liae-ud 128, batch 4) and faceswap (batch 8) on 2 cores (facts/peers_speed.md)."""
 PEER_YARDSTICK = 17.2
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> None:
     keep_freed_memory()  # as every training does
     rows = [_row(preset, asked) for preset in asked.presets.split(",")]
     figures = {f"{row['model']}_steps_per_s": row["steps/s"] for row in rows}
-    path = report("train_swap_speed", rows=rows, figures=figures)
+    path = report("train_swap_speed", rows=rows, figures=figures, measures=MEASURES)
     _compare(path)
 
 

@@ -21,6 +21,7 @@ from facegen.training.logger import read_losses
 from facegen.training.loop import Trainer
 from facegen.training.settings import OptimiserSettings, TrainSettings
 
+MEASURES = ("facegen/training",)
 KILLS = 20
 STEPS = 6000
 SETTINGS = TrainSettings(
@@ -96,6 +97,7 @@ def main(arguments: list[str]) -> None:
             "Each life starts from the last checkpoint of the one before; the uninterrupted one has the same seed.",
             "AdaBelief, cosine, lr dropout, running average; a checkpoint every second step, so that kills hit writes.",
         ),
+        measures=MEASURES,
     )
 
 

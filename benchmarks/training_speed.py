@@ -24,6 +24,7 @@ from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.training.stepper import Stepper
 from facegen.training.task import BatchSpec, Task, TrainingData
 
+MEASURES = ("facegen/training",)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 PAIR = "liae-ud 128 pair"
 DEEPFACELAB_RATE = 0.366
@@ -59,6 +60,7 @@ def main(arguments: list[str]) -> None:
             "The pair's step is 4 faces A and 4 faces B, as in DeepFaceLab; its rate of 0.366/s was taken elsewhere: "
             "divide by the yardsticks before comparing.",
         ),
+        measures=MEASURES,
     )
 
 

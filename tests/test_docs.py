@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import claims
 from facegen.cli import COMMANDS
 from tests.conftest import REPOSITORY
 
@@ -81,3 +82,16 @@ def test_what_the_glossary_names_is_there() -> None:
         missing += [path.name for path in paths if not path.is_file()]
         missing += [name for name in names if not re.search(rf"^(class |def |){name}\b", text, re.MULTILINE)]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", claims.PAGES, ids=lambda page: page.name)
+def test_figures_are_those_that_were_measured(page: Path, tmp_path: Path) -> None:
+    anew = tmp_path / page.name
+    anew.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    claims.write(anew)
+    # the last column of the figures says whether code has changed since, which any change may
+    written, expected = (
+        [re.sub(r"(the same|changed) \|$", "", line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in (page, anew)
+    )
+    assert written == expected

@@ -26,8 +26,8 @@ MASKS = ("hull", "parser")
 ExportKind = Literal["dfl-jpeg", "dfl-pak", "faceswap-png", "faceswap-fsa"]
 EXPORTS: tuple[ExportKind, ...] = get_args(ExportKind)
 """What facesets can be written as; see `exchange.py`."""
-PERSON_LIMIT = 0.57
-"""Two groups of faces that are further apart than this on average are two people."""
+PERSON_LIMIT = 0.55
+"""Two groups of faces of which single pictures would be further apart than this are two people (`cluster.people`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +126,11 @@ class CleanOptions:
     most_misaligned: float = field(default=0.14, metadata={"min": 0.05, "max": 0.5, "step": 0.01})
     """Faces whose points are further than this from the mean face (in widths of the brows) are misaligned; turned heads
     are allowed more."""
-    most_covered: float = field(default=0.3, metadata={"min": 0.05, "max": 1.0, "step": 0.05})
+    most_covered: float = field(default=0.2, metadata={"min": 0.05, "max": 1.0, "step": 0.05})
     """Faces of which more than this share is hidden (hands, hair, things) are covered."""
     person_distance: float = field(default=PERSON_LIMIT, metadata={"min": 0.2, "max": 0.9, "step": 0.01})
-    """Groups of faces further apart than this are two people; the one with most faces stays."""
+    """Groups of faces of which single pictures would be further apart than this are two people; the one with most faces
+    stays."""
 
     def __post_init__(self) -> None:
         check(self)

@@ -46,7 +46,7 @@ _TELLING_SECONDS = 1.0
 _SHORTEST_PHONE = 3
 _APART = 8
 """Rows, as the one above."""
-_SPEECH = 1.5
+SPEECH_SCORE = 1.5
 """Phones a second by change of mels. 129 recordings of people and of synthesisers in twelve languages: 1.7 and more, nearly
 all 2.6 and more; 102 pieces of synthesised music, tones, drums and noise: 2.4 and less, nearly all 1.2 and less."""
 
@@ -81,7 +81,12 @@ class Speech:
         """
         if self.voiced.sum() < _TELLING_SECONDS * FEATURE_RATE:
             return True
-        return _phone_rate(self.phones, self.voiced) * _spectral_change(self.mels, self.voiced) > _SPEECH
+        return self.speech_score > SPEECH_SCORE
+
+    @property
+    def speech_score(self) -> float:
+        """Phones a second by change of mels; something must be voiced."""
+        return _phone_rate(self.phones, self.voiced) * _spectral_change(self.mels, self.voiced)
 
     def features(self, first: int = 0, last: int | None = None) -> np.ndarray:
         """(n, FEATURES) float32 rows from `first` to `last`: mels, then phones as ones and zeros."""

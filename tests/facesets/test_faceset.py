@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.people import bcubed_by_face, f1, named_faces, person_of
 from facegen.errors import InputError
 from facegen.facesets import Faceset, cluster, info, mask, metadata, trash
-from facegen.facesets.choices import SORT_KEYS, CleanOptions
+from facegen.facesets.choices import PERSON_LIMIT, SORT_KEYS, CleanOptions
 from facegen.facesets.clean import propose
 from facegen.facesets.pack import PackedFaceset, pack, unpack
 from facegen.facesets.record import FaceRecord
@@ -227,24 +228,46 @@ def test_people_are_told_apart() -> None:
     owners = random.integers(0, 5, 200)
     vectors = (centres[owners] + random.normal(size=(200, 128)) * 0.02).astype(np.float32)
     labels = cluster.people(vectors)
-    groups = [[str(place) for place in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]
-    assert cluster.bcubed(groups, lambda name: str(owners[int(name)]))[2] > 0.98
-    assert len(groups[0]) == max(map(len, groups))
+    assert f1(bcubed_by_face(labels, owners.astype(str).tolist())) > 0.98
+    assert np.bincount(labels).argmax() == 0
+
+
+def test_people_who_look_alike_stay_apart() -> None:
+    # pictures 0.33 from each other: more alike than a person's usually are; 0.53 from those of the other group
+    axes = np.eye(128) * 0.33 / np.sqrt(2)
+    first, second = axes[:15], axes[15:30] + np.eye(128)[41] * 0.41
+    gaps = np.linalg.norm(first[:, None] - second[None], axis=2)
+    assert 0.5 < gaps.mean() < PERSON_LIMIT - 0.01
+    assert cluster.people(np.vstack([first, second])).tolist() == [0] * 15 + [1] * 15
+    # single pictures that far from each other are one person
+    assert set(cluster.people(np.vstack([first[:1], second[:1]]))) == {0}
+
+
+def test_frames_of_two_shots_of_one_person_are_joined() -> None:
+    random = np.random.default_rng(2)
+    shots = np.eye(128)[:2] * 0.44 / np.sqrt(2)
+    frames = np.repeat(shots, 100, 0) + random.normal(size=(200, 128)) * 0.01
+    assert set(cluster.people(frames)) == {0}
+
+
+def test_order_and_size_change_no_groups() -> None:
+    random = np.random.default_rng(3)
+    centres = random.normal(size=(30, 128)) * 0.055
+    vectors = np.repeat(centres, 6, 0) + random.normal(size=(180, 128)) * 0.022
+    order = random.permutation(len(vectors))
+    labels, shuffled = cluster.people(vectors), cluster.people(vectors[order])
+    together = labels[:, None] == labels[None]
+    assert np.array_equal(together[np.ix_(order, order)], shuffled[:, None] == shuffled[None])
 
 
 @pytest.mark.data
 @pytest.mark.slow
 def test_people_of_the_photographs(shared_data: Path, tmp_path: Path) -> None:
-    from facegen.facesets import ExtractOptions, extract
-
-    inputs = sorted((shared_data / "identities").iterdir())[:12]
-    for folder in inputs:
-        shutil.copytree(folder, tmp_path / "pictures" / folder.name)
-    extract([tmp_path / "pictures"], tmp_path / "faces", ExtractOptions(max_faces=1))
-    faceset = Faceset.open(tmp_path / "faces")
-    person = {record.file_name: record.source.split("/")[0] for record in faceset.records}
-    groups = [[record.file_name for record in group] for group in cluster.cluster(faceset)]
-    assert cluster.bcubed(groups, person.__getitem__)[2] >= 0.95
+    for folder in sorted((shared_data / "identities").iterdir())[:12]:
+        shutil.copytree(folder, tmp_path / "identities" / folder.name)
+    records = named_faces(tmp_path, tmp_path / "faces")
+    labels = cluster.people(cluster.embeddings_of(records))
+    assert f1(bcubed_by_face(labels, [person_of(record) for record in records])) >= 0.95
 
 
 @pytest.mark.parametrize(
