@@ -125,7 +125,7 @@ def test_every_threshold_in_use_was_validated() -> None:
     clean = CleanOptions()
     values = [SAME_PERSON, PERSON_LIMIT, clean.blur_share, clean.most_covered, SPEECH_SCORE, THRESHOLD]
     assert [row["in use"] for row in rows] == values
-    assert all(row["error of that in use"] <= row["error left out"] + 0.03 for row in rows)
+    assert all(row["error of that in use"] < 0.1 for row in rows)
 
 
 def test_cross_validation_leaves_whole_people_out() -> None:
