@@ -1,6 +1,6 @@
 """Networks of ONNX files on the quickest accelerator that is here, and what they really ran on."""
 
-from facegen.inference.accelerators import ACCELERATORS, Accelerator, accelerator_order, is_half_preferred, obstacle
+from facegen.inference.accelerators import ACCELERATORS, Accelerator, accelerator_order, obstacle
 from facegen.inference.network import OnnxNetwork
 from facegen.inference.trial import try_accelerators
 from facegen.inference.usage import Usage, watch_networks
@@ -11,7 +11,6 @@ __all__ = [
     "OnnxNetwork",
     "Usage",
     "accelerator_order",
-    "is_half_preferred",
     "obstacle",
     "try_accelerators",
     "watch_networks",

@@ -21,6 +21,8 @@ from facegen.device import wanted_device
 from facegen.errors import InputError
 
 ORDER_VARIABLE = "FACEGEN_ACCELERATORS"
+CACHE_NAME = "accelerators"
+"""Of the folder below cache/ of facegen's home in which they keep what they compiled."""
 _OF_DEVICE = {"cpu": "cpu", "cuda": "cuda", "mps": "coreml"}
 """The accelerator of a device of torch."""
 
@@ -45,8 +47,6 @@ class Accelerator:
     """A file that shows on Linux that its hardware is here."""
     is_automatic: bool = True
     """Whether it is tried without being named."""
-    is_half_fast: bool = False
-    """Whether half precision is quicker on it."""
     options: Callable[[], dict[str, str]] = dict
     """ONNX Runtime's options for it."""
 
@@ -57,7 +57,7 @@ class Accelerator:
 
 def engine_cache() -> Path:
     """Where accelerators keep networks that they compiled, which takes minutes."""
-    return home() / "cache" / "accelerators"
+    return home() / "cache" / CACHE_NAME
 
 
 def _cuda_options() -> dict[str, str]:
@@ -93,7 +93,6 @@ ACCELERATORS = {
             package="onnxruntime-gpu and tensorrt-cu13",
             library="onnxruntime_providers_tensorrt",
             is_automatic=False,  # it compiles a network for minutes before its first call
-            is_half_fast=True,
             options=_tensorrt_options,
         ),
         Accelerator(
@@ -103,7 +102,6 @@ ACCELERATORS = {
             package="onnxruntime-gpu",
             library="onnxruntime_providers_cuda",
             device_file="/dev/nvidiactl",
-            is_half_fast=True,
             options=_cuda_options,
         ),
         Accelerator(
@@ -113,7 +111,6 @@ ACCELERATORS = {
             package="onnxruntime-migraphx",
             library="onnxruntime_providers_migraphx",
             device_file="/dev/kfd",
-            is_half_fast=True,
         ),
         Accelerator(
             name="rocm",
@@ -121,21 +118,18 @@ ACCELERATORS = {
             provider="ROCMExecutionProvider",
             package="onnxruntime-rocm",
             library="onnxruntime_providers_rocm",
-            is_half_fast=True,
         ),
         Accelerator(
             name="directml",
             title="DirectML (Windows)",
             provider="DmlExecutionProvider",
             package="onnxruntime-directml",
-            is_half_fast=True,
         ),
         Accelerator(
             name="coreml",
             title="CoreML (Apple)",
             provider="CoreMLExecutionProvider",
             package="onnxruntime",
-            is_half_fast=True,
             options=_coreml_options,
         ),
         Accelerator(
@@ -182,11 +176,6 @@ def accelerator_order() -> tuple[str, ...]:
 def is_named(accelerator: Accelerator) -> bool:
     """Whether the user asks for it by name."""
     return bool(os.environ.get(ORDER_VARIABLE, "").strip()) and accelerator.name in accelerator_order()
-
-
-def is_half_preferred() -> bool:
-    """Whether the first accelerator that is here is quicker in half precision."""
-    return next(each for each in map(ACCELERATORS.__getitem__, accelerator_order()) if not obstacle(each)).is_half_fast
 
 
 def obstacle(accelerator: Accelerator) -> str:
