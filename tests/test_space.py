@@ -130,6 +130,19 @@ def test_the_exact_tree_starts_as_a_space(tmp_path: Path) -> None:
     assert "200 MB a file" in words
 
 
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(3600)
+def test_the_oldest_versions_that_are_allowed_work(tmp_path: Path) -> None:
+    """`make ends`: gigabytes of an older torch; the newest versions are those of the lock, with which this suite runs."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(
+        ["bash", REPOSITORY / "tests" / "ends.sh", "lowest-direct", tmp_path / "environment"],
+        check=True,
+        env=environment,
+    )
+
+
 def wait_for_page(address: str, process: "subprocess.Popen[bytes]") -> Any:
     """What the studio says of its page, as JSON."""
     for _ in range(300):
