@@ -6,12 +6,20 @@ from importlib import metadata
 
 import facegen
 
+EXTRAS = ("mcp", "ray", "spaces")
+"""Libraries that requirements.txt leaves to extras."""
+
 
 def main() -> None:
     """Ends with an exception where a module does not import."""
     for _, name, _ in pkgutil.walk_packages(facegen.__path__, "facegen."):
-        if "__main__" not in name:
+        if "__main__" in name:
+            continue
+        try:
             importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
     from facegen.ui.studio import build_studio
 
     build_studio()
