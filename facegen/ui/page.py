@@ -74,6 +74,15 @@ HEAD = """
     }
     for (const file of document.querySelectorAll('input[type=file]')) named(file, title(file) || text(file.closest('button')));
     for (const image of document.querySelectorAll('.image-container > button')) named(image, title(image) || 'Image');
+    // the small button that adds files lies within another, which does nothing of its own
+    for (const outer of document.querySelectorAll('button.icon-button:has(input[type=file])')) {
+      outer.setAttribute('role', 'group');
+      outer.tabIndex = -1;
+      named(outer, 'Upload');
+      outer.title = 'Upload';
+    }
+    // a tile is called what is written under it
+    for (const tile of document.querySelectorAll('button.thumbnail-item, button.gallery-item')) named(tile, text(tile));
     for (const canvas of document.querySelectorAll('.block canvas')) {
       canvas.setAttribute('role', 'img');
       named(canvas, title(canvas) || 'Image');

@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import WAIT_MS
+from tests.browser.test_accessibility import CHECK
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 SIZES = {"wide": (1440, 900, "light"), "phone": (390, 844, "light"), "dark": (1440, 900, "dark")}
@@ -140,6 +141,43 @@ def test_every_tab_from_a_finished_result_to_one_of_ones_own(size: str, open_pag
         walk.picture(tab.lower())
     if walk.frames:
         animate([Image.open(io.BytesIO(frame)) for frame in walk.frames])
+
+
+ON_SLOW = [size if size == "wide" else pytest.param(size, marks=pytest.mark.slow) for size in SIZES]
+"""All sizes; of what takes long, the first one where time is short."""
+
+
+@pytest.mark.parametrize("size", ON_SLOW)
+def test_faces_of_the_example(size: str, axe: str, open_page: Callable[..., Page]) -> None:
+    walk = Walk(open_page(*SIZES[size]), size)
+    page = walk.page
+    page.locator("#consent input").check()
+    walk.open("Faceset")
+    walk.click("#faceset-example [data-example]")
+    expect(page.locator("#faceset-files")).to_contain_text("two", timeout=WAIT_MS)
+    page.locator("#faceset-name textarea, #faceset-name input").fill(f"walk {size}")
+    walk.make("#faceset-extract", "#faceset-status", page.locator("#faceset-status [data-state=done]"))
+    expect(page.locator("#faceset-words")).to_contain_text("faces, whole face", timeout=WAIT_MS)
+    expect(page.locator("#faceset-chosen input")).to_have_value(f"walk {size}")
+    page.evaluate(axe)
+    assert page.evaluate(CHECK) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_a_training_of_the_example(size: str, axe: str, open_page: Callable[..., Page]) -> None:
+    walk = Walk(open_page(*SIZES[size]), size)
+    page = walk.page
+    page.locator("#consent input").check()
+    walk.open("Train")
+    walk.click("#flow-example [data-example]")
+    expect(page.locator("#flow-status")).to_contain_text("example is loaded", timeout=WAIT_MS)
+    walk.make("#flow-start", "#flow-status", page.locator("#flow-status [data-state=running]"))
+    expect(page.locator("#flow-status")).to_contain_text("step", timeout=2 * WAIT_MS)
+    page.locator("#flow-stop").click()
+    expect(page.locator("#flow-status [data-state=cancelled]")).to_be_visible(timeout=WAIT_MS)
+    page.evaluate(axe)
+    assert page.evaluate(CHECK) == []
 
 
 def animate(frames: list[Image.Image]) -> None:
