@@ -14,7 +14,7 @@ LIBRARIES := libgl1 libegl1 libgles2 libglib2.0-0
 APT := apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help app install test test-slow check bench pictures examples fuzz lock ends clean
+.PHONY: help app install test test-slow check bench pictures examples fuzz lock ends audit clean
 
 help:
 	@echo "make app      start the studio on http://127.0.0.1:$(PORT) (PORT=...)"
@@ -26,6 +26,7 @@ help:
 	@echo "make fuzz     damage files of each kind and hold the readers against them (MINUTES=...)"
 	@echo "make ends     try the oldest versions that requirements.txt allows (RESOLUTION=highest: the newest)"
 	@echo "make lock     write requirements.lock anew"
+	@echo "make audit    look up known weaknesses of the locked versions (asks a database of the network)"
 	@echo "make clean    remove .venv and caches"
 
 app: install
@@ -64,6 +65,10 @@ lock: $(BIN)/uv
 # the oldest versions that requirements.txt allows (RESOLUTION=highest: the newest) in an environment of their own
 ends: $(BIN)/uv
 	bash tests/ends.sh $(RESOLUTION)
+
+# weaknesses that are known of the locked versions; asks PyPI for each of them
+audit: $(BIN)/uv
+	$(BIN)/uv tool run pip-audit==2.9.0 --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -30,6 +30,9 @@ def doctor(
     empty_caches: Annotated[
         bool, typer.Option("--empty-caches", help="Delete what was kept of files measured before, and say how much.")
     ] = False,
+    security: Annotated[
+        bool, typer.Option("--security", help="List what the operator of a public studio should know instead.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Report versions, the device after a trial run, memory, disk, caches, encoders and model files."""
@@ -40,7 +43,12 @@ def doctor(
         freed = sum(cache.clear() for cache in CACHES) + clear_old_folders()
         typer.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.")
         return
-    report = _examine(device)
+    if security:
+        from facegen.cli.security import examine_security
+
+        report: dict[str, dict[str, Any]] = {"security": dict(examine_security())}
+    else:
+        report = _examine(device)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from facegen.cli.command import use_device
+from facegen.errors import InputError
 from facegen.system import replace_process
 
 
@@ -40,6 +41,13 @@ def studio(
             "may be repeated.",
         ),
     ] = None,
+    auth_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Let only those sign in whose names and hashed passwords this file holds."),
+    ] = None,
+    add_user: Annotated[
+        str, typer.Option(metavar="NAME", help="Add a name to --auth-file, ask for its password, and end.")
+    ] = "",
     device: Annotated[
         str,
         typer.Option(metavar="auto|cpu|cuda:N|mps", help="What computes the networks, in the studio and in its runs."),
@@ -57,6 +65,10 @@ def studio(
     ] = None,
 ) -> None:
     """Serve the studio in the browser until it is stopped with Ctrl-C."""
+    if add_user:
+        if auth_file is None:
+            raise InputError("Expected --auth-file with --add-user, found none; name the file of accounts.")
+        replace_process([sys.executable, "-m", "facegen.ui.accounts", str(auth_file), add_user], os.environ)
     settings = {"GRADIO_SERVER_PORT": str(port)}
     if host is not None or not profile:
         settings["GRADIO_SERVER_NAME"] = host or "127.0.0.1"
@@ -64,6 +76,8 @@ def studio(
         settings["FACEGEN_PROFILE"] = profile
     if limit:
         settings["FACEGEN_LIMITS"] = ";".join(limit)
+    if auth_file is not None:
+        settings["FACEGEN_AUTH_FILE"] = str(auth_file.absolute())
     use_device(device)
     if mcp:
         settings["FACEGEN_MCP"] = "1"

@@ -37,6 +37,7 @@ from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
 from facegen.swap.jobs import SWAP
 from facegen.system import link_or_copy
+from facegen.ui.audit import Audit
 from facegen.ui.downloads import Downloads
 from facegen.ui.examples import FILES, Examples
 from facegen.ui.profile import Profile, check_load, check_size
@@ -87,6 +88,7 @@ class Services:
         self._closing = threading.Event()
         self._next_deletion = 0.0
         self._begun: list[_Begun] = []
+        self._audit = Audit(home() / "audit.jsonl")
         self._visits: Counter[str] = Counter()
         self._tried: set[tuple[str, int, int]] = set()
         self._begins = threading.Lock()
@@ -157,6 +159,8 @@ class Services:
             check_load(self.settings, sum(run.owner == visitor.mark for run in active), len(active))
             run = job.create_run(request, owner=visitor.mark, is_staged=True)
             run.enqueue()
+            if self.settings.shared:
+                self._audit.write(who=visitor.mark, job=job.name, run=run.name, needs_consent=bool(job.consent))
             self._begun.append(_Begun(mark=visitor.mark, job=job.name, request=request, run=run))
         self.start_next()
         return run
@@ -249,6 +253,7 @@ class Services:
         if os.environ.get("FACEGEN_END_RUNS") == "1":
             self._end_runs()
         self._spare.close()
+        self._audit.close()
         self.downloads.close()
 
     def _end_runs(self) -> None:

@@ -1,13 +1,16 @@
 """The studio: a page with a tab for each job, and how it is served."""
 
+import os
 import socket
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from facegen.errors import ResourceError
 from facegen.ui import endpoints, hosts, languages, page, theme, visitors, zero_gpu
+from facegen.ui.accounts import Accounts
 from facegen.ui.agents.files import AgentSettings
 from facegen.ui.folder import own_temporary_folder
 from facegen.ui.handlers import CONSENT, Shell, note
@@ -70,7 +73,7 @@ def _page(services: Services) -> gr.Blocks:
         endpoints.build(services, visitor)
 
         def know(visit: Visitor, request: gr.Request) -> Visitor:
-            known = visitors.recognise(visit, request.cookies) if services.settings.shared else visit
+            known = visitors.recognise(visit, request.cookies, request.username) if services.settings.shared else visit
             services.arrive(known)
             return known
 
@@ -154,6 +157,7 @@ def _serving(
         own.append(middleware(services, agents))
     return {
         "server_name": host,
+        "auth": Accounts(Path(accounts)) if (accounts := os.environ.get("FACEGEN_AUTH_FILE")) else None,
         "server_port": port,
         "share": services.settings.share,
         "allowed_paths": [],
