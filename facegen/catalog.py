@@ -12,7 +12,6 @@ from facegen.generate.tasks import TASKS as GENERATE_TASKS
 from facegen.generate.weights import WEIGHTS as GENERATE_WEIGHTS
 from facegen.hub import JOBS as JOB_NAMES
 from facegen.hub import SETS, WeightFile
-from facegen.inference.accelerators import CACHE_NAME
 from facegen.jobs.cache import Cache
 from facegen.jobs.cluster import CACHES as CLUSTER_CACHES
 from facegen.jobs.job import Job
@@ -39,7 +38,8 @@ JOBS: tuple[Job[Any, Any], ...] = (
     *FACESETS_JOBS,
     *TRAINING_JOBS,
 )
-_COMPILED = Cache(name=CACHE_NAME, summary="Networks as an accelerator compiled them.", most_bytes=20_000_000_000)
+_COMPILED = Cache(name="accelerators", summary="Networks as an accelerator compiled them.", most_bytes=20_000_000_000)
+"""The folder of `inference.accelerators.engine_cache`, whose room stands left of caches and imports numpy."""
 CACHES: tuple[Cache, ...] = (*CLUSTER_CACHES, *SWAP_CACHES, *TALK_CACHES, _COMPILED)
 TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *FACESETS_TASKS, *RESTORE_TASKS, *SWAP_TASKS, *GENERATE_TASKS, *TALK_TASKS)
 WEIGHTS: tuple[WeightFile, ...] = (

@@ -21,10 +21,6 @@ from facegen.device import wanted_device
 from facegen.errors import InputError
 
 ORDER_VARIABLE = "FACEGEN_ACCELERATORS"
-CACHE_NAME = "accelerators"
-"""Of the folder below cache/ of facegen's home in which they keep what they compiled."""
-_OF_DEVICE = {"cpu": "cpu", "cuda": "cuda", "mps": "coreml"}
-"""The accelerator of a device of torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +53,7 @@ class Accelerator:
 
 def engine_cache() -> Path:
     """Where accelerators keep networks that they compiled, which takes minutes."""
-    return home() / "cache" / CACHE_NAME
+    return home() / "cache" / "accelerators"
 
 
 def _cuda_options() -> dict[str, str]:
