@@ -21,6 +21,8 @@ from facegen.device import wanted_device
 from facegen.errors import InputError
 
 ORDER_VARIABLE = "FACEGEN_ACCELERATORS"
+_OF_DEVICE = {"cpu": "cpu", "cuda": "cuda", "mps": "coreml"}
+"""The accelerator of a device of torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
