@@ -3,6 +3,7 @@
 torch is imported inside the functions: the command line imports this module to print its help.
 """
 
+import gc
 import os
 import platform
 import random
@@ -155,6 +156,16 @@ def keep_memory_flat() -> None:
     """
     most_arenas = -8
     _tell_heap(most_arenas, 2)
+
+
+def return_memory() -> None:
+    """Hand what was freed back to the system; where the C library is not glibc, it is only collected."""
+    import ctypes
+
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def keep_freed_memory() -> None:

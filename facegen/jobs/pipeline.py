@@ -1,6 +1,7 @@
 """What runs a job: one call from request to result, in a run folder; and the models that a process keeps loaded."""
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,11 +28,18 @@ class Models:
     def __init__(self) -> None:
         self._loaded: dict[Any, Any] = {}
         self._lock = threading.RLock()
+        self._used = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has asked for anything; 0 where nothing is loaded."""
+        return time.monotonic() - self._used if self._loaded else 0.0
 
     def get(self, make: Callable[[], T], key: object = None) -> T:
         """What `make` makes, made once; `make` itself (a class, a function) is the key where no other is given."""
         with self._lock:
             key = make if key is None else key
+            self._used = time.monotonic()
             if key not in self._loaded:
                 self._loaded[key] = make()
             found: T = self._loaded[key]

@@ -49,6 +49,8 @@ class Profile:
     """What one visitor may upload within `keep_hours` (a day where there are none), in megabytes."""
     upload_files_per_visitor: int = field(default=0, metadata={"min": 0, "max": 10_000_000})
     """How many uploads that may be."""
+    unload_minutes: float = _limit(30.0)
+    """How long models of previews and slider faces stay loaded while nobody uses them."""
     keep_hours: float = _limit(0.0)
     """How long the ended runs of visitors are kept, with their files."""
     tabs: tuple[str, ...] = TABS
@@ -98,6 +100,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
         queue_length=30,
         runs_per_visitor=3,
         events_per_visitor=12,
+        unload_minutes=10,
         uploads_per_visitor_mb=1000,
         upload_files_per_visitor=300,
         keep_hours=24,

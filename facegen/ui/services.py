@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from facegen.catalog import find_job
 from facegen.config import home
+from facegen.device import return_memory
 from facegen.errors import FacegenError, InputError
 from facegen.guarded import Limits, run_guarded
 from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued, turns_before
@@ -104,6 +105,7 @@ class Services:
             try:
                 self.start_next()
                 self._keep_spare()
+                self._unload_idle()
                 self._delete_old()
             except FacegenError:
                 continue  # a full disk: those that wait go on waiting
@@ -117,6 +119,13 @@ class Services:
         active = [status for status in (run.status() for run in list_runs()) if status.is_active]
         if not active or any(status.state == "queued" for status in active):
             self._spare.keep()
+
+    def _unload_idle(self) -> None:
+        """Give the memory of models back that nobody has used for as long as the profile says."""
+        minutes = self.settings.unload_minutes
+        if minutes and self.models.idle_seconds > minutes * 60:
+            self.models.renew()
+            return_memory()
 
     def _delete_old(self) -> None:
         """Delete the runs of visitors that ended longer ago than the profile keeps them."""

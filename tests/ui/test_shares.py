@@ -130,6 +130,18 @@ def test_everything_of_a_visitor_is_deleted_and_nothing_else(tmp_path: Path, mon
     assert kept.is_dir()
 
 
+def test_models_that_nobody_uses_are_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    services = Services(PROFILE)
+    services.models.get(list, "model")
+    services._unload_idle()
+    assert services.models.is_loaded("model")
+    monkeypatch.setattr("facegen.jobs.pipeline.time.monotonic", lambda now=time.monotonic: now() + 31 * 60)
+    services._unload_idle()
+    assert not services.models.is_loaded("model")
+    assert services.models.idle_seconds == 0
+
+
 def test_what_a_killed_studio_left_is_swept(tmp_path: Path) -> None:
     dead, alive, young = (tmp_path / f"{PREFIX}{name}" for name in ("dead", "alive", "young"))
     for folder in (dead, alive, young):
