@@ -66,7 +66,8 @@ def wire_missing(
         waiting = [weight for weight in missing if not hub.is_accepted(weight)]
         total = sum(weight.size or 0 for weight in missing)
         files = f"{len(missing)} file{'s' if len(missing) > 1 else ''}"
-        words = note(f"This choice needs {files} from the Hub, {size(total)}: {', '.join(w.name for w in missing)}.")
+        amount = size(total) if all(weight.size for weight in missing) else "size not stated"
+        words = note(f"This choice needs {files} from the Hub, {amount}: {', '.join(w.name for w in missing)}.")
         is_own = not services.settings.shared
         return [
             words + licence_list(waiting),
