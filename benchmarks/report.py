@@ -61,7 +61,7 @@ def estimate(groups: Sequence[Sequence[float]], statistic: Callable[[np.ndarray]
 
     Args:
         groups: the values of each clip or person; not all empty.
-        statistic: of a one-dimensional array.
+        statistic: of the values joined, first axis; NaN where some drawn groups do not tell.
 
     Returns:
         `measured`, and `interval`: (low, high).
@@ -72,7 +72,7 @@ def estimate(groups: Sequence[Sequence[float]], statistic: Callable[[np.ndarray]
         float(statistic(np.concatenate([arrays[n] for n in random.integers(0, len(arrays), len(arrays))])))
         for _ in range(_RESAMPLES)
     ]
-    low, high = np.percentile(drawn, (2.5, 97.5))
+    low, high = np.nanpercentile(drawn, (2.5, 97.5))
     measured = float(statistic(np.concatenate(arrays)))
     return {"measured": round(measured, 4), "interval": [round(float(low), 4), round(float(high), 4)]}
 
