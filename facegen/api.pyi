@@ -50,6 +50,7 @@ def swap(
     identity_strength: float = ...,
     pixel_boost: int = ...,
     detector: Literal["auto", "embedded", "facexlib", "yunet", "scrfd", "yoloface"] = ...,
+    recogniser: Literal["embedded", "arcface", "auraface"] = ...,
     merge: str = ...,
     keep_position: bool = ...,
 ) -> SwapResult:
@@ -90,6 +91,7 @@ def swap(
         identity_strength: How strongly a one-shot model follows the source's identity: below 0.5 mixed with the target's, above exaggerated.
         pixel_boost: How many times larger the crop of a one-shot model is than what it was made for: sharper, at the square of the time.
         detector: Face detector: embedded, one whose weights were fetched, or auto: facexlib if its weights are present.
+        recogniser: What tells people apart: embedded (dlib), or arcface or auraface once it is fetched.
         merge: How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md.
         keep_position: Keep where the target was recorded (GPS); date and camera are always kept.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facegen.config import check
+from facegen.config import check, from_dict, to_dict
 from facegen.errors import InputError
 from facegen.faces import weights
 from facegen.faces.detect import (
@@ -27,6 +27,7 @@ from facegen.faces.recognise import Recogniser
 from facegen.hub import fetch, is_present
 
 if TYPE_CHECKING:
+    from facegen.faces.arcface import ArcFaceRecogniser
     from facegen.faces.facexlib_backend import FanLandmarks, ParseNetParser
     from facegen.faces.parse.parser import FaceParser
 
@@ -41,6 +42,8 @@ class AnalyserConfig:
 
     detector: weights.DetectorName = field(default="embedded", metadata={"choices": weights.DETECTORS})
     """Face detector: `embedded`, one whose weights were fetched, or `auto`: facexlib if its weights are present."""
+    recogniser: weights.RecogniserName = field(default="embedded", metadata={"choices": weights.RECOGNISERS})
+    """What tells people apart: `embedded` (dlib), or `arcface` or `auraface` once it is fetched."""
     working_px: int = field(default=640, metadata={"min": 128, "max": 2048, "step": 32})
     """Long side at which a picture is looked at first."""
     small_faces_px: int = field(default=1280, metadata={"min": 0, "max": 4096, "step": 32})
@@ -63,23 +66,31 @@ class FaceAnalyser:
 
     def __init__(self, config: AnalyserConfig | None = None) -> None:
         self.config = config or AnalyserConfig()
-        self._others: dict[str, FaceAnalyser] = {}
+        self._others: dict[tuple[str, str], FaceAnalyser] = {}
 
-    def with_detector(self, name: str) -> FaceAnalyser:
+    def with_detector(self, name: str, recogniser: str = "") -> FaceAnalyser:
         """This analyser with another detector of `weights.DETECTORS`; the other networks stay loaded once.
 
+        Args:
+            name: the detector.
+            recogniser: one of `weights.RECOGNISERS`; its own where nothing is given.
+
         Raises:
-            InputError: no such detector.
-            WeightsError: facexlib's weights are not present.
+            InputError: no such detector or recogniser.
+            WeightsError: its weights are not present.
         """
-        found = weights.resolve_detector(name)
-        if found == weights.resolve_detector(self.config.detector):
+        found, recogniser = weights.resolve_detector(name), recogniser or self.config.recogniser
+        weights.recogniser_file(recogniser)
+        if (found, recogniser) == (weights.resolve_detector(self.config.detector), self.config.recogniser):
             return self
-        if found not in self._others:
-            other = FaceAnalyser(replace(self.config, detector=found))
-            other.mesh_finder, other.recogniser = self.mesh_finder, self.recogniser
-            self._others[found] = other
-        return self._others[found]
+        if (found, recogniser) not in self._others:
+            changes = {"detector": found, "recogniser": recogniser}
+            other = FaceAnalyser(from_dict(AnalyserConfig, {**to_dict(self.config), **changes}))
+            other.mesh_finder = self.mesh_finder
+            if recogniser == self.config.recogniser:
+                other.recogniser = self.recogniser
+            self._others[found, recogniser] = other
+        return self._others[found, recogniser]
 
     @cached_property
     def is_facexlib(self) -> bool:
@@ -130,9 +141,14 @@ class FaceAnalyser:
         return MeshFinder(fetch(weights.FACE_LANDMARKER))
 
     @cached_property
-    def recogniser(self) -> Recogniser:
-        """dlib's recognition network."""
-        return Recogniser(fetch(weights.DLIB_RECOGNITION))
+    def recogniser(self) -> Recogniser | ArcFaceRecogniser:
+        """dlib's recognition network, or one of the Hub."""
+        path = fetch(weights.recogniser_file(self.config.recogniser))
+        if self.config.recogniser == "embedded":
+            return Recogniser(path)
+        from facegen.faces.arcface import ArcFaceRecogniser
+
+        return ArcFaceRecogniser(path)
 
     def detect(self, image_rgb: np.ndarray, max_faces: int | None = None) -> list[Face]:
         """The faces in a picture, largest first.

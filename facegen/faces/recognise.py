@@ -26,9 +26,13 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
 
 def chip(image_rgb: np.ndarray, points478: np.ndarray) -> np.ndarray:
     """(150, 150, 3) uint8 crop of a face, laid out as dlib's `get_face_chip` with its default padding does."""
+    return align.warp(image_rgb, chip_matrix(points478), _CHIP_PX)
+
+
+def chip_matrix(points478: np.ndarray) -> np.ndarray:
+    """(2, 3) float32 matrix from an image to the chip of a face."""
     template = (align.DLIB5 + _PADDING) / (1 + 2 * _PADDING)
-    matrix = align.similarity(points478[list(_DLIB5_VERTICES), :2], template, _CHIP_PX)
-    return align.warp(image_rgb, matrix, _CHIP_PX)
+    return align.similarity(points478[list(_DLIB5_VERTICES), :2], template, _CHIP_PX)
 
 
 class Recogniser:

@@ -14,6 +14,9 @@ DetectorName = Literal["auto", "embedded", "facexlib", "yunet", "scrfd", "yolofa
 DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)
 """`embedded`: CenterFace. `facexlib`: RetinaFace, with FAN for 68 landmarks. `auto`: facexlib if its weights are present.
 The others are fetched from the Hub."""
+RecogniserName = Literal["embedded", "arcface", "auraface"]
+RECOGNISERS: tuple[RecogniserName, ...] = get_args(RecogniserName)
+"""`embedded`: dlib. `arcface` (w600k) and `auraface`: of the Hub."""
 
 CENTERFACE = WeightFile(
     name="centerface",
@@ -113,10 +116,22 @@ ARCFACE = facefusion_file(
     "arcface_w600k_r50.onnx",
     INSIGHTFACE,
     name="arcface-w600k",
-    purpose="tells one-shot models who a face is",
+    purpose="tells one-shot models who a face is, and people apart",
     sha256="f1f79dc3b0b79a69f94799af1fffebff09fbd78fd96a275fd8f0cbbea23270d1",
     size=174388474,
     sets=("best", "fast"),
+)
+AURAFACE = WeightFile(
+    name="auraface",
+    source=Hub("fal/AuraFace-v1", "af6d057c9b0ec4071d4c49c80e3539258798b609"),
+    filename="glintr100.onnx",
+    sha256="a7933ea5330113b01c9b60351d8f4c33003f145d8470ac5f0e52ee2effe25c60",
+    size=260694151,
+    licence="Apache-2.0",
+    card="https://huggingface.co/fal/AuraFace-v1",
+    purpose="tells people apart",
+    jobs=("swap",),
+    sets=("best-permissive",),
 )
 YUNET = WeightFile(
     name="yunet",
@@ -168,6 +183,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
     FACEXLIB_PARSENET,
     PARSER,
     ARCFACE,
+    AURAFACE,
     YUNET,
     SCRFD,
     YOLOFACE,
@@ -175,8 +191,8 @@ WEIGHTS: tuple[WeightFile, ...] = (
 )
 
 
-def _files_of(detector: str) -> tuple[WeightFile, ...]:
-    """What a detector needs beyond what comes with facegen."""
+def detector_files(detector: str) -> tuple[WeightFile, ...]:
+    """What a detector of `DETECTORS` needs beyond what comes with facegen."""
     files: dict[str, tuple[WeightFile, ...]] = {
         "facexlib": (FACEXLIB_RETINAFACE, FACEXLIB_FAN),
         "yunet": (YUNET,),
@@ -196,6 +212,24 @@ def resolve_detector(name: str) -> Literal["embedded", "facexlib", "yunet", "scr
     if name not in DETECTORS:
         raise InputError(f"Expected a detector of {', '.join(DETECTORS)}, found {name!r}; choose one of these.")
     if name == "auto":
-        return "facexlib" if all(map(is_present, _files_of("facexlib"))) else "embedded"
-    require(_files_of(name), f"the detector {name}", "the detector embedded")
+        return "facexlib" if all(map(is_present, detector_files("facexlib"))) else "embedded"
+    require(detector_files(name), f"the detector {name}", "the detector embedded")
     return name
+
+
+RECOGNISER_FILES: dict[str, WeightFile] = {"embedded": DLIB_RECOGNITION, "arcface": ARCFACE, "auraface": AURAFACE}
+"""What each of `RECOGNISERS` needs."""
+
+
+def recogniser_file(name: str) -> WeightFile:
+    """The file of a recogniser of `RECOGNISERS`.
+
+    Raises:
+        InputError: no such recogniser.
+        WeightsError: it is not present.
+    """
+    if name not in RECOGNISER_FILES:
+        raise InputError(f"Expected a recogniser of {', '.join(RECOGNISERS)}, found {name!r}; choose one of these.")
+    if name != "embedded":
+        require([RECOGNISER_FILES[name]], f"the recogniser {name}", "the recogniser embedded")
+    return RECOGNISER_FILES[name]

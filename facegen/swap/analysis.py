@@ -41,7 +41,8 @@ def analyse(
         InputError: the target cannot be read.
         ResourceError: the analysis cannot be written.
     """
-    path, analyser = analysis_path(target, options), analyser.with_detector(options.detector)
+    path = analysis_path(target, options)
+    analyser = analyser.with_detector(options.detector, options.recogniser)
 
     def make(temporary: Path) -> None:
         timeline = read_timeline(target, options)

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.faces.mask_models import MASK_MODELS, parse_masks
-from facegen.faces.weights import DETECTORS, DetectorName
+from facegen.faces.weights import DETECTORS, RECOGNISERS, DetectorName, RecogniserName
 from facegen.jobs.files import model_of, settings_of
 from facegen.restore.enhancers import ENHANCER_NAMES, parse_chain
 from facegen.swap.oneshot.models import ENGINES, MOST_PIXELS, find_model
@@ -91,6 +91,9 @@ class SwapOptions(EncodeOptions):
 
     detector: DetectorName = field(default="embedded", metadata={"choices": DETECTORS})
     """Face detector: `embedded`, one whose weights were fetched, or `auto`: facexlib if its weights are present."""
+
+    recogniser: RecogniserName = field(default="embedded", metadata={"choices": RECOGNISERS})
+    """What tells people apart: `embedded` (dlib), or `arcface` or `auraface` once it is fetched."""
 
     merge: str = field(default="", metadata=settings_of("own_mask"))
     """How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md."""

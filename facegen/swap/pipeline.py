@@ -130,7 +130,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         """
         engine = self.engine(request.options)
         assignment = self._assignment(request, engine)
-        analyser = self.analyser.with_detector(request.options.detector)
+        analyser = self.analyser.with_detector(request.options.detector, request.options.recogniser)
         if media.is_picture(request.target):
             before = media.read_picture(request.target)
             faces = _numbered(analyser.detect(before))
@@ -283,9 +283,10 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
 
     def _identity(self, sources: tuple[str, ...], options: SwapOptions, engine: Engine) -> tuple[Any, tuple[str, ...]]:
         """The identity of some sources, and notices about these."""
-        key = (engine.name, options.source_face, options.detector, *(file_fingerprint(path) for path in sources))
+        models = options.detector, options.recogniser
+        key = (engine.name, options.source_face, *models, *(file_fingerprint(path) for path in sources))
         if key not in self._identities:
-            analyser = self.analyser.with_detector(options.detector)
+            analyser = self.analyser.with_detector(options.detector, options.recogniser)
             loaded = load_sources(sources, analyser, source_face=options.source_face)
             self._identities[key] = engine.prepare(loaded.pictures), loaded.notices
             while len(self._identities) > _IDENTITIES_KEPT:

@@ -163,10 +163,10 @@ class SwapTrainResult(Result):
 
 
 def analysis_key(target: str | Path, options: SwapOptions) -> str:
-    """Recognises a target's analysis: it depends on the content, on the trim and on the detector."""
+    """Recognises a target's analysis: it depends on the content, on the trim, the detector and the recogniser."""
     detector = resolve_detector(options.detector)
     key = ("analysis", file_fingerprint(target), options.start_seconds, options.end_seconds)
-    return _digest(*key, *([] if detector == "embedded" else [detector]))
+    return _digest(*key, *(name for name in (detector, options.recogniser) if name != "embedded"))
 
 
 def request_key(request: SwapRequest) -> str:

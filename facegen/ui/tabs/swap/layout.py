@@ -30,6 +30,7 @@ LABELS = {
     "occlusion": "Hands and hair stay in front",
     "when_no_face": "Frames without a face",
     "detector": "Face detector",
+    "recogniser": "Face recogniser",
     "identity_strength": "Strength of the identity",
     "pixel_boost": "Pixel boost",
     "enhance": "Face enhancers, in their order",
@@ -48,9 +49,10 @@ CHOICES = {
         "scrfd": "SCRFD",
         "yoloface": "YOLOv8-face",
     },
+    "recogniser": {"embedded": "Bundled (dlib)", "arcface": "ArcFace (w600k)", "auraface": "AuraFace"},
 }
 GROUPS = {
-    "Faces": ("faces", "source_face", "when_no_face", "detector"),
+    "Faces": ("faces", "source_face", "when_no_face", "detector", "recogniser"),
     "Look": (
         "finish",
         "restore",

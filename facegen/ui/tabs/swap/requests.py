@@ -204,13 +204,16 @@ def example_frames(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     return result_frames(str(examples.file("bea.mp4")), str(examples.file(SWAP)), _EXAMPLE_FRAME)
 
 
-def find_people(services: Services, target: str | None, detector: str = "auto") -> list[PersonCard]:
+def find_people(
+    services: Services, target: str | None, detector: str = "auto", recogniser: str = "embedded"
+) -> list[PersonCard]:
     """The people of a clip, longest on screen first, or those of a picture, from the left.
 
     Args:
         services: of the studio.
         target: a video or picture.
         detector: as in `SwapOptions`; the swap must use the same one for the numbers to fit.
+        recogniser: in the same way.
 
     Raises:
         InputError: there is no target, it cannot be read, or there is no such detector.
@@ -219,7 +222,7 @@ def find_people(services: Services, target: str | None, detector: str = "auto") 
     from facegen import media
 
     path = required(target, "a target video or picture")
-    options = parse(SwapOptions, {"detector": detector})
+    options = parse(SwapOptions, {"detector": detector, "recogniser": recogniser})
     if media.is_picture(path):
         image_rgb = media.read_picture(path)
         analyser = services.pipeline().analyser.with_detector(options.detector)

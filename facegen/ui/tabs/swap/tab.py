@@ -55,7 +55,7 @@ def build(services: Services, shell: Shell) -> None:
     with many:
         batch.build(services, shell, inputs.components, request_for)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
-    choices = [engine, *(inputs.option(name) for name in ("detector", "enhance", "masks"))]
+    choices = [engine, *(inputs.option(name) for name in ("detector", "recogniser", "enhance", "masks"))]
     fetched = wire_missing(services, missing, choices, needed_weights)
     merge.wire_merge(services, shell, merging, (renew.click, fetched.then), target, status, live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)
@@ -112,9 +112,9 @@ def _wire_people(
     services: Services, shell: Shell, inputs: Inputs, find: gr.Button, person_widgets: list[Any], status: gr.HTML
 ) -> None:
     @show_errors(1 + len(person_widgets))
-    def show_people(consent: bool, target: str | None, detector: str, sources: Any) -> Any:
+    def show_people(consent: bool, target: str | None, detector: str, recogniser: str, sources: Any) -> Any:
         require_consent(consent)
-        found = swaps.find_people(services, target, detector)
+        found = swaps.find_people(services, target, detector, recogniser)
         words = f"{len(found)} people found, longest on screen first; whoever gets no picture keeps the own face."
         return note(words if len(found) != 1 else "One person found."), *_person_updates(found, len(sources or ()))
 
@@ -125,7 +125,7 @@ def _wire_people(
     inputs.sources.change(offer, inputs.sources, list(inputs.people), show_progress="hidden", api_visibility="private")
     find.click(
         show_people,
-        [shell.consent, inputs.target, inputs.option("detector"), inputs.sources],
+        [shell.consent, inputs.target, inputs.option("detector"), inputs.option("recogniser"), inputs.sources],
         [status, *person_widgets],
         show_progress_on=status,
         concurrency_id="look",

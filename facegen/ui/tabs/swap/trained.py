@@ -6,7 +6,7 @@ from typing import Any
 
 from facegen.catalog import WEIGHTS
 from facegen.errors import InputError
-from facegen.faces.weights import FACEXLIB_FAN, FACEXLIB_RETINAFACE
+from facegen.faces.weights import RECOGNISER_FILES, detector_files
 from facegen.hub import Hub, WeightFile
 from facegen.jobs import Run
 from facegen.swap.merge.options import (
@@ -42,12 +42,15 @@ def _words(model: SwapModel) -> str:
     return f"{model.name} (to be fetched)" if model.missing else model.name
 
 
-def needed_weights(engine: str | None, detector: str, enhance: Sequence[str], masks: Sequence[str]) -> list[WeightFile]:
+def needed_weights(
+    engine: str | None, detector: str, recogniser: str, enhance: Sequence[str], masks: Sequence[str]
+) -> list[WeightFile]:
     """The files of the Hub that choices of the tab need; what was typed with a strength, «name=0.8», counts by its name."""
     model = find_model(engine) if engine in ENGINES else None
     found = [
         *(model.weights if model else ()),
-        *((FACEXLIB_RETINAFACE, FACEXLIB_FAN) if detector == "facexlib" else ()),
+        *detector_files(detector),
+        *((RECOGNISER_FILES[recogniser],) if recogniser in ("arcface", "auraface") else ()),
     ]
     names = {weight.name: weight for weight in WEIGHTS if isinstance(weight.source, Hub)}
     chosen = [part.partition("=")[0].strip() for part in (*(enhance or ()), *(masks or ()))]
