@@ -33,7 +33,7 @@ MEASURED_PX = 64
 """Side at which colours are measured."""
 MOST_CONTRAST = 1.25
 """By how much the contrast of a colour may be raised, or lowered."""
-BORDER = 0.04
+BORDER = 0.08
 """Share of the crop over which the new face fades at the crop's own border."""
 
 
