@@ -1,14 +1,16 @@
 """README and docs say what is there: their links lead somewhere, their commands exist."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from benchmarks import claims
-from facegen.cli import COMMANDS
+from facegen.cli import COMMANDS, build_app
 from tests.conftest import REPOSITORY
 
 PAGES = [
@@ -51,6 +53,32 @@ def test_options_in_the_readme_exist(command: str) -> None:
         [sys.executable, "-m", "facegen", *command.split(), "--help"], capture_output=True, text=True, check=True
     )
     assert [option for option in sorted(used) if option not in done.stdout] == []
+
+
+def _commands(page: Path) -> set[str]:
+    """The commands of a page as they stand there, without what is said beside them; names and gaps to fill are left out."""
+    text = page.read_text(encoding="utf-8")
+    lines = [line.strip() for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    found = [*lines, *re.findall(r"^\|[^|]*\| `(facegen [^`]+)`", text, re.MULTILINE)]
+    said = [re.split(r" {2,}|\t| # ", line)[0] for line in found if line.startswith("facegen ")]
+    said = [line for line in said if re.search(r" -|[./]", line)]
+    return {line for line in said if not re.search(r"[\[<…|]|\.\.\.", line) and not line.endswith("\\")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_understood_as_they_stand(page: Path) -> None:
+    refused = []
+    for line in sorted(_commands(page)):
+        words = shlex.split(line)[1:]
+        command = get_command(build_app(words))
+        while hasattr(command, "resolve_command") and not words[0].startswith("-"):
+            with command.make_context("facegen", [], resilient_parsing=True) as context:
+                _, command, words = command.resolve_command(context, words)
+        try:
+            command.make_context("facegen", list(words))
+        except Exception as error:
+            refused.append(f"{line}: {error}")
+    assert refused == []
 
 
 def test_the_index_lists_every_page() -> None:

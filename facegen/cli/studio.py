@@ -52,6 +52,9 @@ def studio(
         str,
         typer.Option(metavar="auto|cpu|cuda:N|mps", help="What computes the networks, in the studio and in its runs."),
     ] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Say where it is as one line of JSON, for a program that starts it.")
+    ] = False,
     mcp: Annotated[
         bool, typer.Option("--mcp", help="Serve agents too, at /mcp (Model Context Protocol; needs facegen[mcp]).")
     ] = False,
@@ -78,6 +81,8 @@ def studio(
         settings["FACEGEN_LIMITS"] = ";".join(limit)
     if auth_file is not None:
         settings["FACEGEN_AUTH_FILE"] = str(auth_file.absolute())
+    if as_json:
+        settings["FACEGEN_JSON"] = "1"
     use_device(device)
     if mcp:
         settings["FACEGEN_MCP"] = "1"

@@ -26,7 +26,9 @@ def main() -> None:
     with exit_codes():
         settings = [one for one in os.environ.get("FACEGEN_LIMITS", "").split(";") if one.strip()]
         profile = choose_profile(os.environ.get("FACEGEN_PROFILE", ""), settings)
-        launch(host, port, shared=shared, profile=profile, agents=_agents())
+        launch(
+            host, port, shared=shared, profile=profile, agents=_agents(), as_json=os.environ.get("FACEGEN_JSON") == "1"
+        )
 
 
 def _agents() -> AgentSettings | None:

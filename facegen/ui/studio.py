@@ -1,5 +1,6 @@
 """The studio: a page with a tab for each job, and how it is served."""
 
+import json
 import os
 import socket
 from functools import partial
@@ -90,6 +91,7 @@ def launch(
     shared: bool | None = None,
     profile: Profile | None = None,
     agents: AgentSettings | None = None,
+    as_json: bool = False,
     prevent_thread_lock: bool = False,
 ) -> gr.Blocks:
     """Serve the studio until it is stopped.
@@ -101,6 +103,7 @@ def launch(
         shared: whether each visitor sees only the own runs; None decides by the profile and by `host`.
         profile: limits and tabs.
         agents: what agents may reach, where they are served too.
+        as_json: print where it is as a line of JSON.
         prevent_thread_lock: return at once (for tests).
 
     Raises:
@@ -125,7 +128,7 @@ def launch(
             "Expected the studio's page to answer on this machine, found it silent; start it again when the machine is "
             "less busy, or check its proxy settings."
         ) from error
-    print(f"The studio is at {studio.local_url} (stop it with Ctrl-C).", flush=True)
+    print(address_line(str(studio.local_url), as_json=as_json), flush=True)
     services.keep_queue()
     if not prevent_thread_lock:
         try:
@@ -141,6 +144,13 @@ def _waiting_events(studio: gr.Blocks, address: str) -> int:
     waiting = [event for events in queue.event_queue_per_concurrency_id.values() for event in events.queue]
     at_work = [event for job in queue.active_jobs if job for event in job]
     return sum(visitors.address_of(event.request.scope) == address for event in (*waiting, *at_work))
+
+
+def address_line(url: str, *, as_json: bool) -> str:
+    """What a studio prints once it serves: a sentence, or `{"url": ..., "pid": ...}` for a program."""
+    if as_json:
+        return json.dumps({"url": url, "pid": os.getpid()})
+    return f"The studio is at {url} (stop it with Ctrl-C)."
 
 
 def _serving(

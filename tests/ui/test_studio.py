@@ -1,5 +1,7 @@
 """The page as a whole: it builds from nothing, asks nobody outside, and offers every option and endpoint."""
 
+import json
+import os
 import re
 import runpy
 import subprocess
@@ -11,7 +13,7 @@ import pytest
 from facegen.swap.options import SwapOptions
 from facegen.talk.options import TalkOptions
 from facegen.ui import theme
-from facegen.ui.studio import build_studio
+from facegen.ui.studio import address_line, build_studio
 from facegen.ui.tabs.swap.layout import ASKED_OTHERWISE, LABELS
 from tests.conftest import REPOSITORY
 
@@ -109,3 +111,11 @@ def test_endpoints_have_types_and_descriptions_and_stand_in_the_docs(studio) -> 
     assert (shape["type"], shape["minimum"], shape["maximum"], shape["default"]) == ("number", 0.0, 1.0, 0.9)
     page = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
     assert f"<!-- endpoints -->\n{maker['endpoint_table'](info)}<!-- end -->" in page
+
+
+def test_a_program_reads_where_it_is() -> None:
+    assert json.loads(address_line("http://127.0.0.1:7860/", as_json=True)) == {
+        "url": "http://127.0.0.1:7860/",
+        "pid": os.getpid(),
+    }
+    assert "http://127.0.0.1:7860/" in address_line("http://127.0.0.1:7860/", as_json=False)
