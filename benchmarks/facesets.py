@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> None:
                 rows: list[dict[str, object]] = []
                 figures: dict[str, Any] = {}
                 part(Path(folder), rows, figures)
-                report(f"facesets_{name}", rows=rows, figures=figures, measures=MEASURES)
+                measures = people.RECOGNITION_CODE if name == "people" else MEASURES
+                report(f"facesets_{name}", rows=rows, figures=figures, measures=measures)
 
 
 def _people(folder: Path, rows: list[dict[str, object]], figures: dict[str, Any]) -> None:

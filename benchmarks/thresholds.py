@@ -34,7 +34,16 @@ from facegen.media import read_picture
 from facegen.provenance import THRESHOLD, MarkKey, detect_mark, mark_picture, to_luma
 from facegen.talk.speech import SPEECH_SCORE, load_speech
 
-MEASURES = ("facegen/faces", "facegen/facesets", "facegen/provenance", "facegen/talk/speech.py")
+MEASURES = (
+    *people.RECOGNITION_CODE,
+    *("facegen/facesets/clean.py", "facegen/facesets/mask.py", "facegen/facesets/quality.py", "facegen/talk/speech.py"),
+    *(
+        "facegen/provenance/detection.py",
+        "facegen/provenance/spectrum.py",
+        "facegen/provenance/watermark.py",
+        "weights/parser",
+    ),
+)
 _BLUR_PX = 1.5
 """Deviation of the blur that makes a face a blurred one, in pixels of a face of `quality.LOOKED_AT`."""
 _COVERED = 0.25
