@@ -25,7 +25,7 @@ ENDPOINTS = {
     *("/swap", "/swap_start", "/swap_preview", "/find_people", "/example", "/verify"),
     *("/talk", "/talk_preview", "/talk_read"),
     *("/train_start", "/train_status", "/train_ask", "/train_use"),
-    *("/runs", "/run_status", "/run_result", "/run_cancel", "/run_resume", "/run_delete"),
+    *("/runs", "/run_status", "/run_result", "/run_cancel", "/run_resume", "/run_delete", "/delete_everything"),
 }
 
 
