@@ -41,7 +41,4 @@ class Audit:
             "consent": "given" if needs_consent else "not needed",
         }
         self._handler.emit(logging.makeLogRecord({"msg": json.dumps(line), "args": None}))
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._handler.close()
+        self._handler.close()  # opened anew by the next line, so that the file may be moved meanwhile

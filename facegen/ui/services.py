@@ -262,7 +262,6 @@ class Services:
         if os.environ.get("FACEGEN_END_RUNS") == "1":
             self._end_runs()
         self._spare.close()
-        self._audit.close()
         self.downloads.close()
 
     def _end_runs(self) -> None:

@@ -74,7 +74,6 @@ def test_each_run_has_a_line_and_old_lines_go(tmp_path: Path, monkeypatch: pytes
     audit = Audit(tmp_path / "logs" / "audit.jsonl")
     for number in range(100):
         audit.write(who="mark", job="swap", run=f"swap-{number}", needs_consent=True)
-    audit.close()
     files = sorted((tmp_path / "logs").iterdir())
     assert len(files) == 6
     assert all(file.stat().st_size <= 1000 for file in files)
