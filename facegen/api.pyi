@@ -24,9 +24,7 @@ def swap(
     patches: bool = ...,
     encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     transparency: bool = ...,
     file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     faces: Literal["all", "largest", "person"] = ...,
@@ -119,9 +117,7 @@ def generate(
     best_of: int = ...,
     film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     film_crf: int = ...,
-    film_preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    film_preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     film_transparency: bool = ...,
     film_file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
 ) -> list[Image.Image]:
@@ -164,9 +160,7 @@ def talk(
     driving: AnyPath | None = ...,
     encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     crf: int = ...,
-    preset: Literal[
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-    ] = ...,
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
     transparency: bool = ...,
     file_type: Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"] = ...,
     mouth: float = ...,
