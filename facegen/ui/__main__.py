@@ -13,7 +13,7 @@ from facegen.device import keep_memory_flat
 from facegen.errors import InputError
 from facegen.ui.agents.files import AgentSettings
 from facegen.ui.profile import choose_profile
-from facegen.ui.studio import launch
+from facegen.ui.studio import serve
 from facegen.worker import exit_codes
 
 
@@ -26,9 +26,9 @@ def main() -> None:
     with exit_codes():
         settings = [one for one in os.environ.get("FACEGEN_LIMITS", "").split(";") if one.strip()]
         profile = choose_profile(os.environ.get("FACEGEN_PROFILE", ""), settings)
-        launch(
-            host, port, shared=shared, profile=profile, agents=_agents(), as_json=os.environ.get("FACEGEN_JSON") == "1"
-        )
+        as_json = os.environ.get("FACEGEN_JSON") == "1"
+        with serve(host, port, shared=shared, profile=profile, agents=_agents(), as_json=as_json) as studio:
+            studio.block_thread()
 
 
 def _agents() -> AgentSettings | None:

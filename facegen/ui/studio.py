@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,7 +86,8 @@ def _page(services: Services) -> gr.Blocks:
     return studio
 
 
-def launch(
+@contextmanager
+def serve(
     host: str = "",
     port: int = 7860,
     *,
@@ -92,9 +95,8 @@ def launch(
     profile: Profile | None = None,
     agents: AgentSettings | None = None,
     as_json: bool = False,
-    prevent_thread_lock: bool = False,
-) -> gr.Blocks:
-    """Serve the studio until it is stopped.
+) -> Iterator[gr.Blocks]:
+    """Serve the studio as long as the body lasts.
 
     Args:
         host: the address to listen on, the profile's where there is none; on another than this machine's own, the studio counts
@@ -104,7 +106,6 @@ def launch(
         profile: limits and tabs.
         agents: what agents may reach, where they are served too.
         as_json: print where it is as a line of JSON.
-        prevent_thread_lock: return at once (for tests).
 
     Raises:
         ResourceError: the port is taken, or the machine does not answer.
@@ -130,12 +131,11 @@ def launch(
         ) from error
     print(address_line(str(studio.local_url), as_json=as_json), flush=True)
     services.keep_queue()
-    if not prevent_thread_lock:
-        try:
-            studio.block_thread()
-        finally:
-            services.close()
-    return studio
+    try:
+        yield studio
+    finally:
+        services.close()
+        studio.close(verbose=False)
 
 
 def _waiting_events(studio: gr.Blocks, address: str) -> int:

@@ -21,6 +21,7 @@ def test_options_are_kept_by_name_and_as_json(open_page: Callable[..., Page], tm
     shape = page.locator("#option-face_shape input[type=number]")
     shape.fill("0.7")
     shape.press("Tab")
+    expect(page.locator("#option-face_shape input[type=range]")).to_have_value("0.7")
     page.locator("#swap-presets > button").click()
     page.locator("#swap-preset-name input, #swap-preset-name textarea").fill("mine")
     page.locator("#swap-preset-keep").click()

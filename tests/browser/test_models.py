@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from facegen import catalog, hub
-from facegen.ui.studio import launch
+from facegen.ui.studio import serve
 from facegen.ui.tabs.swap import trained
 from tests.small_hub import SmallHub
 from tests.ui.test_models import FREE, STRICT, small_hub  # noqa: F401
@@ -19,8 +19,7 @@ WAIT_MS = 60_000
 
 def test_models_are_found_fetched_and_removed(chromium: Browser, small_hub: SmallHub) -> None:  # noqa: F811
     gate = small_hub.gate = threading.Event()
-    studio = launch(port=0, prevent_thread_lock=True)
-    try:
+    with serve(port=0) as studio:
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.goto(studio.local_url or "")
         page.get_by_role("tab", name="Models", exact=True).first.click(timeout=WAIT_MS)
@@ -64,8 +63,6 @@ def test_models_are_found_fetched_and_removed(chromium: Browser, small_hub: Smal
         if path := os.environ.get("FACEGEN_SEEN"):
             page.screenshot(path=path, full_page=True)
         page.close()
-    finally:
-        studio.close()
 
 
 @pytest.mark.usefixtures("small_hub")
@@ -73,8 +70,7 @@ def test_a_choice_that_needs_a_file_fetches_it(chromium: Browser, monkeypatch: p
     """An enhancer whose file is missing says so below the options; its button fetches it once the licence is accepted."""
     monkeypatch.setattr(trained, "WEIGHTS", (replace(STRICT, name="gfpgan-1-4"),))
     monkeypatch.setattr(catalog, "WEIGHTS", trained.WEIGHTS)
-    studio = launch(port=0, prevent_thread_lock=True)
-    try:
+    with serve(port=0) as studio:
         page = chromium.new_page(viewport={"width": 1280, "height": 1400})
         page.goto(studio.local_url or "")
         row, choice = page.locator("#swap-missing"), page.locator("#option-enhance input")
@@ -90,5 +86,3 @@ def test_a_choice_that_needs_a_file_fetches_it(chromium: Browser, monkeypatch: p
         expect(row).to_be_hidden(timeout=WAIT_MS)
         assert hub.fetch(trained.WEIGHTS[0]).stat().st_size == STRICT.size
         page.close()
-    finally:
-        studio.close()

@@ -137,12 +137,17 @@ def test_real_clips_read_the_same_from_any_start(name: str, shared_data: Path) -
 
 def test_frames_are_freed_as_soon_as_they_are_let_go(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", [gradient_rgb(64, 48)] * 12)
+
+    def count_alive() -> int:
+        return sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+
     gc.collect()
     gc.disable()
     try:
+        before = count_alive()
         for _ in read_frames(path):
             pass
-        alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        alive = count_alive() - before
     finally:
         gc.enable()
     assert alive < 4

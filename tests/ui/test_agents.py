@@ -16,7 +16,7 @@ from facegen.swap.options import SwapOptions
 from facegen.ui.agents.files import AgentFiles, AgentSettings
 from facegen.ui.examples import FILES
 from facegen.ui.services import Services, Visitor
-from facegen.ui.studio import launch
+from facegen.ui.studio import serve
 
 pytest.importorskip("mcp")
 from mcp import ClientSession
@@ -39,9 +39,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("shown")))
-        studio = launch(port=0, agents=AgentSettings(folder=shared), prevent_thread_lock=True)
-        yield f"{studio.local_url}mcp"
-        studio.close()
+        with serve(port=0, agents=AgentSettings(folder=shared)) as studio:
+            yield f"{studio.local_url}mcp"
 
 
 def talk_to(address: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
