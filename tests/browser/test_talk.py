@@ -39,6 +39,7 @@ def test_a_portrait_talks_from_click_to_download(chromium: Browser, studio: Stud
     page.close()
 
 
+@pytest.mark.slow
 def test_a_trained_person_talks(chromium: Browser, studio: StudioProcess, tmp_path: Path) -> None:
     asked = TalkTrainRequest(video=str(speaking_clip(tmp_path)), preset="tiny", minutes=0, changes=("steps=2",))
     TalkTrainPipeline()(asked, TALK_TRAIN.create_run(asked, path=studio.home / "runs" / "person"))

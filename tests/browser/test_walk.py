@@ -92,7 +92,11 @@ class Walk:
             self.page.screenshot(path=path, type="jpeg", quality=72)
 
 
-@pytest.mark.parametrize("size", SIZES)
+ON_SLOW = [size if size == "wide" else pytest.param(size, marks=pytest.mark.slow) for size in SIZES]
+"""All sizes; of what takes long, the first one where time is short."""
+
+
+@pytest.mark.parametrize("size", ON_SLOW)
 def test_every_tab_from_a_finished_result_to_one_of_ones_own(size: str, open_page: Callable[..., Page]) -> None:
     walk = Walk(open_page(*SIZES[size]), size)
     page = walk.page
@@ -141,10 +145,6 @@ def test_every_tab_from_a_finished_result_to_one_of_ones_own(size: str, open_pag
         walk.picture(tab.lower())
     if walk.frames:
         animate([Image.open(io.BytesIO(frame)) for frame in walk.frames])
-
-
-ON_SLOW = [size if size == "wide" else pytest.param(size, marks=pytest.mark.slow) for size in SIZES]
-"""All sizes; of what takes long, the first one where time is short."""
 
 
 @pytest.mark.parametrize("size", ON_SLOW)

@@ -78,6 +78,7 @@ def test_a_training_begins_with_bundled_weights(info: TaskInfo, file: WeightFile
     assert any(bool((value != begun[name]).any()) for name, value in fresh.items())
 
 
+@pytest.mark.slow
 def test_a_retoucher_of_256_pixels_trains_on_several_datasets_and_draws_once(tmp_path: Path) -> None:
     for name, count in (("a", 24), ("b", 20)):
         small_pack(count, 1, has_large=True).write(tmp_path / "data" / name)
