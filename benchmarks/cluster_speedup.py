@@ -6,13 +6,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
-
 from benchmarks import swap_clips
 from benchmarks.report import report
 from benchmarks.swap_speed import SOURCE
 from facegen.jobs.cluster import Cluster
 from facegen.swap import SwapPipeline, SwapRequest
+from tests.ray_nodes import busy_workers
 
 
 def main(arguments: list[str]) -> None:
@@ -82,15 +81,3 @@ def swap(clip: str, output: Path, workers: int, *, is_killed: bool) -> float:
         pipeline(request, on_progress=watch)
         assert bool(killed) == is_killed
         return time.perf_counter() - begun[0]
-
-
-def busy_workers() -> list[psutil.Process]:
-    """The processes that work on a task of the cluster that this process began."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if process.cmdline()[:1] == ["ray::_work"]:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found

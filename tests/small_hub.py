@@ -7,6 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from facegen.hub import Hub, WeightFile
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -196,3 +201,40 @@ def running_hub() -> Iterator[SmallHub]:
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+def make_weight(name: str, content: bytes, licence: str = "MIT", terms: str = "") -> WeightFile:
+    """The record of a file of `somebody/models`."""
+    return WeightFile(
+        name=name,
+        source=Hub("somebody/models", COMMIT),
+        filename=f"{name}.onnx",
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        licence=licence,
+        card="https://huggingface.co/somebody/models",
+        purpose="does something",
+        jobs=("talk",),
+        terms=terms,
+        sets=("fast",),
+    )
+
+
+def make_weights(content: bytes) -> tuple[WeightFile, WeightFile]:
+    """One that everybody may use, and one whose licence is to be accepted."""
+    return make_weight("free", content), make_weight(
+        "strict", content, "research only", "Its author allows research alone."
+    )
+
+
+@contextmanager
+def hub_with(
+    weights: tuple[WeightFile, ...], content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[SmallHub]:
+    """A hub that has these files and is the one that facegen asks."""
+    with running_hub() as server:
+        server.files |= {f"somebody/models/{weight.filename}": content for weight in weights}
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "no-cache"))
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        yield server

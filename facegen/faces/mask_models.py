@@ -117,11 +117,11 @@ class MaskNetwork:
         require([model.weight], f"the mask {model.name}", "no mask")
         path = fetch(model.weight)
         self._network, self._model = OnnxNetwork(path, name=model.name, threads=1), model
-        (self._input_name, taken), *others = self._network.inputs.items()
+        (self._input_name, shape), *others = self._network.inputs.items()
         wanted = (model.size, model.size)
-        if others or (taken[1:3] if model.kind == "occluder" else taken[2:]) != wanted:
+        if others or (shape[1:3] if model.kind == "occluder" else shape[2:]) != wanted:
             raise WeightsError(
-                f"Expected the model {model.name} with one input of {wanted} pixels in {path}, found {taken}; fetch it again."
+                f"Expected the model {model.name} with one input of {wanted} pixels in {path}, found {shape}; fetch it again."
             )
 
     def visibility(self, image_rgb: np.ndarray, points5: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The last steps on a new face, for every engine: the tint of a picture of one colour, and the chain of enhancers."""
+"""The last steps on a new face, for every engine: the tint of a picture of one colour, and the restorer and the chain of enhancers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def finish_patch(patch: Patch, image_rgb: np.ndarray, points5: np.ndarray, optio
     Raises:
         WeightsError: an enhancer's file is not on this machine.
     """
-    if chain := parse_chain(options.enhance):
+    restorer = ((RESTORER_NAME, options.restore),) if options.restore else ()
+    if chain := (*restorer, *parse_chain(options.enhance)):
         patch = _enhance(patch, image_rgb, points5, chain)
     return media.tint_patch(patch, image_rgb)
 

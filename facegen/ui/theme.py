@@ -235,6 +235,7 @@ table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 .fg-table td { padding: 9px 10px !important; border: 0 !important; vertical-align: top;
   border-bottom: 1px solid var(--border-color-primary) !important; overflow-wrap: anywhere; }
 table.fg-table { margin: 0 !important; }
+.fg-table td a { margin: 0; padding: 0; }
 table.fg-table, .fg-table thead, .fg-table tbody, .fg-table tr { border: 0 !important; }
 .fg-facts td:first-child { white-space: nowrap; width: 1%; }
 .fg-table td .fg-bar { margin-top: 6px; min-width: 110px; }

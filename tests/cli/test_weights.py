@@ -1,6 +1,5 @@
 """`facegen weights` with a Hub file in the catalog and a small Hub that has it."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,39 +10,18 @@ from typer.testing import CliRunner, Result
 from facegen import catalog, hub
 from facegen.cli import build_app
 from facegen.errors import InputError, WeightsError
-from facegen.hub import Hub, WeightFile
-from tests.small_hub import COMMIT, SmallHub, running_hub
+from tests.small_hub import SmallHub, hub_with, make_weights
 
 CONTENT = bytes(range(256)) * 64
 
 
-def weight(name: str, licence: str = "MIT", terms: str = "") -> WeightFile:
-    return WeightFile(
-        name=name,
-        source=Hub("somebody/models", COMMIT),
-        filename=f"{name}.onnx",
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
-        size=len(CONTENT),
-        licence=licence,
-        card="https://huggingface.co/somebody/models",
-        purpose="does something",
-        jobs=("talk",),
-        terms=terms,
-        sets=("fast",),
-    )
-
-
-FREE, STRICT = weight("free"), weight("strict", "research only", "Its author allows research alone.")
+FREE, STRICT = make_weights(CONTENT)
 
 
 @pytest.fixture(autouse=True)
 def small_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SmallHub]:
     monkeypatch.setattr(catalog, "WEIGHTS", (*catalog.WEIGHTS, FREE, STRICT))
-    with running_hub() as server:
-        server.files |= {f"somebody/models/{name}.onnx": CONTENT for name in ("free", "strict")}
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "no-cache"))
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with hub_with((FREE, STRICT), CONTENT, monkeypatch, tmp_path) as server:
         yield server
 
 

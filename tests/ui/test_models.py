@@ -1,6 +1,5 @@
 """The Models tab and its downloads, with files of a small Hub in the catalog."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -15,39 +14,19 @@ from facegen.ui.downloads import Downloads
 from facegen.ui.profile import PROFILES
 from facegen.ui.services import Services
 from facegen.ui.tabs import models
-from tests.small_hub import COMMIT, SmallHub, running_hub
+from tests.small_hub import COMMIT, SmallHub, hub_with, make_weights
 
 CONTENT = bytes(range(256)) * (4 << 12)
 
 
-def weight(name: str, licence: str = "MIT", terms: str = "") -> WeightFile:
-    return WeightFile(
-        name=name,
-        source=Hub("somebody/models", COMMIT),
-        filename=f"{name}.onnx",
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
-        size=len(CONTENT),
-        licence=licence,
-        card="https://huggingface.co/somebody/models",
-        purpose="does something",
-        jobs=("talk",),
-        terms=terms,
-        sets=("fast",),
-    )
-
-
-FREE, STRICT = weight("free"), weight("strict", "research only", "Its author allows research alone.")
+FREE, STRICT = make_weights(CONTENT)
 
 
 @pytest.fixture
 def small_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SmallHub]:
     others = [weight for weight in catalog.WEIGHTS if not isinstance(weight.source, Hub)]
     monkeypatch.setattr(catalog, "WEIGHTS", (*others, FREE, STRICT))
-    with running_hub() as server:
-        server.files |= {f"somebody/models/{name}.onnx": CONTENT for name in ("free", "strict")}
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "no-cache"))
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with hub_with((FREE, STRICT), CONTENT, monkeypatch, tmp_path) as server:
         yield server
 
 

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from facegen.faces import Face, blend, light, mesh
-from facegen.faces.face import points5_of
 from facegen.faces.mask_models import parse_masks
 from facegen.faces.mesh import Array
 from facegen.media import Patch
@@ -245,11 +244,6 @@ class MeshEngine:
             visible = remap(visible, field)
             wide, narrow = wide * visible, narrow * visible
         result = blend.two_bands(warped, face, wide, narrow, width * 0.03)
-        if options.restore:
-            from facegen.facesets.enhance import enhance_face
-
-            picture = np.clip(result + 0.5, 0, 255).astype(np.uint8)
-            result = enhance_face(picture, points5_of(prediction.shape), options.restore).astype(np.float32)
         return _patch(crop, result, np.minimum(reach * 50, 1))
 
 

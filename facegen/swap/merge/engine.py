@@ -129,9 +129,8 @@ class AutoencoderEngine:
         models = parse_masks(options.masks)
         mask = self._masks.compute(merge, masks, image_rgb, face, matrix, side, models)
         picture = np.clip(_resize(prediction, side), 0, 1)
-        strength = max(merge.restore / 100, options.restore)
-        if strength:
-            picture = _restore(picture, align.apply(matrix, face.points5), strength)
+        if merge.restore:
+            picture = _restore(picture, align.apply(matrix, face.points5), merge.restore / 100)
         frame_inside = (mask > 0.5).astype(np.float32)
         if merge.face_scale:
             scaling = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 0, 1 + merge.face_scale / 100)

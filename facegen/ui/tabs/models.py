@@ -48,7 +48,7 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
             name: gr.Button(_SET_LABELS[name], size="sm", min_width=150, elem_id=f"models-set-{name}") for name in SETS
         }
         try_out = gr.Button("Try the accelerators", size="sm", min_width=150, elem_id="models-accelerators")
-    words = gr.HTML(elem_id="models-words")
+    message = gr.HTML(elem_id="models-words")
     with gr.Column(visible=False, elem_id="models-terms") as question:
         terms = gr.HTML()
         accepted = gr.CheckboxGroup([], label="I accept the licence of", elem_id="models-accepted")
@@ -96,13 +96,13 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
 
     def show_accelerators() -> str:
         rows = "".join(
-            f"<tr><td><b>{html.escape(title)}</b></td><td>{html.escape(found)}</td></tr>"
-            for title, found in try_accelerators().items()
+            f"<tr><td><b>{html.escape(title)}</b></td><td>{html.escape(outcome)}</td></tr>"
+            for title, outcome in try_accelerators().items()
         )
         return f'<table class="fg-table"><tbody>{rows}</tbody></table>'
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    asked = [words, question, terms, accepted, wanted]
+    answer = [message, question, terms, accepted, wanted]
     # one event for all of them: of several, an earlier answer could arrive last
     gr.on(
         [tab.select, job.change, permissive.change],
@@ -113,14 +113,14 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
         **quiet,
     )
     timer.tick(follow, [job, permissive], models, trigger_mode="once", **quiet)
-    models.click(act, [job, permissive], asked, **quiet).then(refresh, [job, permissive], models, **quiet)
+    models.click(act, [job, permissive], answer, **quiet).then(refresh, [job, permissive], models, **quiet)
     for name, button in sets.items():
-        button.click(ask_set, gr.State(name), asked, **quiet).then(refresh, [job, permissive], models, **quiet)
-    fetch.click(begin, [wanted, accepted], [words, question, wanted], **quiet).then(
+        button.click(ask_set, gr.State(name), answer, **quiet).then(refresh, [job, permissive], models, **quiet)
+    fetch.click(begin, [wanted, accepted], [message, question, wanted], **quiet).then(
         refresh, [job, permissive], models, **quiet
     )
     leave.click(lambda: (gr.Column(visible=False), ()), None, [question, wanted], **quiet)
-    try_out.click(show_accelerators, None, words, api_visibility="private")
+    try_out.click(show_accelerators, None, message, api_visibility="private")
     return timer
 
 
@@ -135,13 +135,12 @@ def _ask(services: Services, weights: Iterable[WeightFile]) -> tuple[Any, ...]:
         services.downloads.start(missing)
         return note("The download has begun."), *hidden
     total = sum(weight.size or 0 for weight in missing)
-    words = licence_list(waiting)
     names = [weight.name for weight in waiting]
-    asked = note(f"{len(missing)} files, {size(total)}: some are under terms of their own, to be accepted by name.")
+    question = note(f"{len(missing)} files, {size(total)}: some are under terms of their own, to be accepted by name.")
     return (
-        asked,
+        question,
         gr.Column(visible=True),
-        words,
+        licence_list(waiting),
         gr.CheckboxGroup(choices=names, value=[]),
         tuple(w.name for w in missing),
     )
@@ -168,8 +167,8 @@ def _row(services: Services, weight: WeightFile) -> str:
 def _state(services: Services, weight: WeightFile) -> str:
     """How a file stands, with what can be done about it."""
     state, download = hub.state_of(weight), services.downloads.get(weight)
-    words = {"own": "your own", "present": "present", "partial": "begun", "absent": "not here"}[state]
-    chip = f'<span class="fg-chip {"present" if state in ("own", "present") else "absent"}">{words}</span>'
+    label = {"own": "your own", "present": "present", "partial": "begun", "absent": "not here"}[state]
+    chip = f'<span class="fg-chip {"present" if state in ("own", "present") else "absent"}">{label}</span>'
     if services.settings.shared or state == "own" or not isinstance(weight.source, hub.Hub):
         return chip
     if download is not None and download.is_active:
