@@ -10,9 +10,9 @@ import torch
 from benchmarks.report import report
 from facegen import media
 from facegen.faces import FaceAnalyser, mesh
-from facegen.talk.dfrf.inference import load_frame_renderer
 from facegen.talk.dfrf.reference_field import ReferenceField
 from facegen.talk.dfrf.rendering import masked_mse, read_head_mask, split_head
+from facegen.talk.renderers.field import load_frame_renderer
 from facegen.talk.rig import lip_gap, mouth_width
 from facegen.training.logger import read_losses
 from facegen.training.losses import gmsd, ssim

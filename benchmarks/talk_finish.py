@@ -14,9 +14,8 @@ from facegen import media
 from facegen.faces import FaceAnalyser
 from facegen.restore.losses import feature_distance, parser_encoder
 from facegen.talk.finish.data import FinishData, load_pairs
-from facegen.talk.finish.finisher import Finisher
+from facegen.talk.finish.finisher import Finisher, relight
 from facegen.talk.finish.inputs import SIDE
-from facegen.talk.finish.network import relight
 from facegen.talk.motion import MotionFrame, MotionModel
 from facegen.talk.portrait.model import PortraitModel
 from facegen.talk.portrait.renderer import MeshRenderer

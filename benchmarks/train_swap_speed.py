@@ -13,8 +13,7 @@ from benchmarks.report import report
 from facegen.config import from_dict, override
 from facegen.device import keep_freed_memory
 from facegen.media import write_picture
-from facegen.swap.autoencoder.data import SaehdData
-from facegen.swap.autoencoder.faces import PersonFaces
+from facegen.swap.autoencoder.data import PersonFaces, SaehdData
 from facegen.swap.autoencoder.task import SaehdTask
 from facegen.swap.tasks import SAEHD
 from facegen.training.loader import BatchLoader

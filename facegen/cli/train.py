@@ -145,7 +145,7 @@ def command_words(task: str, preset: str, data: str, changes: Sequence[str]) -> 
 
 def _find_rate(info: "TaskInfo", request: "TrainRequest", as_json: bool) -> None:
     from facegen.config import from_dict
-    from facegen.training.finder import find_rate
+    from facegen.training.search import find_rate
 
     task = from_dict(info.load(), request.task_settings)
     found = find_rate(task, request.settings, data=Path(request.data) if request.data else None)

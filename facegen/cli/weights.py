@@ -106,7 +106,7 @@ def accept(
         if not as_json:
             typer.echo(_terms(weight))
         if weight.needs_acceptance:
-            hub.accept_licence(weight)
+            hub.remember_licence(weight)
     if as_json:
         typer.echo(json.dumps({weight.name: weight.licence for weight in weights}))
 

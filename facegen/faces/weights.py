@@ -8,7 +8,7 @@ from facegen.errors import InputError
 from facegen.faces.mask_models import WEIGHTS as MASK_WEIGHTS
 from facegen.hub import Bundled, Hub, Package, WeightFile, is_present
 from facegen.hub.facefusion import INSIGHTFACE, Terms, facefusion_file
-from facegen.hub.presence import require
+from facegen.hub.fetch import require
 
 DetectorName = Literal["auto", "embedded", "facexlib", "yunet", "scrfd", "yoloface"]
 DETECTORS: tuple[DetectorName, ...] = get_args(DetectorName)

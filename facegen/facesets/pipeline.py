@@ -13,9 +13,8 @@ from facegen.errors import InputError, NoFaceError
 from facegen.faces import FaceAnalyser
 from facegen.facesets import distributed
 from facegen.facesets.choices import ExtractOptions, ExtractRequest, ExtractResult
-from facegen.facesets.extraction import Extraction
+from facegen.facesets.extraction import Extraction, find_inputs
 from facegen.facesets.faceset import METADATA, OnProgress
-from facegen.facesets.inputs import find_inputs
 from facegen.facesets.jobs import EXTRACT
 from facegen.jobs import Progress, Run
 from facegen.jobs.cluster import Cluster

@@ -10,11 +10,9 @@ This room alone talks to the Hub.
 
 from facegen.hub.custom import CustomFile, custom_file, use_custom, use_default
 from facegen.hub.digest import sha256_of
-from facegen.hub.download import OnBytes, endpoint
-from facegen.hub.fetch import fetch, is_present
-from facegen.hub.licences import accept_licence, is_accepted
+from facegen.hub.download import OnBytes, Transfer, endpoint
+from facegen.hub.fetch import fetch, is_accepted, is_present, remember_licence
 from facegen.hub.repository import INDEX, fetch_repository, upload_folder
-from facegen.hub.transfer import Transfer
 from facegen.hub.upkeep import State, partial_bytes, remove, state_of, verify
 from facegen.hub.weight_file import (
     JOBS,
@@ -48,7 +46,6 @@ __all__ = [
     "State",
     "Transfer",
     "WeightFile",
-    "accept_licence",
     "bundled_weights",
     "custom_file",
     "endpoint",
@@ -58,6 +55,7 @@ __all__ = [
     "is_present",
     "locate",
     "partial_bytes",
+    "remember_licence",
     "remove",
     "sha256_of",
     "state_of",

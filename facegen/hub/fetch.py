@@ -1,5 +1,7 @@
-"""A path to a model file whose bytes were checked."""
+"""The path to a model file: its bytes checked, its licence accepted, or an error that says how to get it."""
 
+import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -8,9 +10,26 @@ from facegen.errors import WeightsError
 from facegen.hub.custom import check_custom, custom_file
 from facegen.hub.digest import hold_lock, lock_entry, lock_path, matches, read_lock, sha256_of
 from facegen.hub.download import OnBytes, cached_file, download, link_cached, partial_files
-from facegen.hub.licences import accept_licence as remember_licence
-from facegen.hub.licences import is_accepted
 from facegen.hub.weight_file import Hub, Package, WeightFile, locate, weights_home
+from facegen.json_file import read_object
+
+
+def is_accepted(weight: WeightFile) -> bool:
+    """Whether the licence needs no acceptance, or was accepted in the wording it has now."""
+    if not weight.needs_acceptance:
+        return True
+    path = weights_home() / "accepted.json"
+    entry = read_object(path, is_optional=True).get(weight.name)
+    return isinstance(entry, dict) and entry.get("licence") == weight.licence
+
+
+def remember_licence(weight: WeightFile) -> None:
+    """Remember that the user accepted the licence of this file."""
+    with hold_lock(weights_home() / ".locks" / "accepted.json"):
+        path = weights_home() / "accepted.json"
+        accepted = read_object(path, is_optional=True)
+        accepted[weight.name] = {"licence": weight.licence, "accepted": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        write_json(path, accepted)
 
 
 def is_present(weight: WeightFile) -> bool:
@@ -112,3 +131,21 @@ def _download_checked(
         f"Expected the model {weight.name} with digest {expected or stated}, found {digest} twice in what the Hub sent; the "
         "file or the connection was tampered with, so nothing was kept."
     )
+
+
+def require(weights: Iterable[WeightFile], wanted: str, instead: str) -> None:
+    """Refuse a choice whose files are not on this machine.
+
+    Args:
+        weights: the files.
+        wanted: what they are for: «the engine ghost-1-256».
+        instead: what can be chosen without them: «the engine mesh».
+
+    Raises:
+        WeightsError: some are missing; the sentence names them and the command that fetches them.
+    """
+    if missing := [weight.name for weight in weights if not is_present(weight)]:
+        raise WeightsError(
+            f"Expected the weights {' and '.join(missing)} for {wanted}, found none; fetch them in the tab Models or with "
+            f"«facegen weights fetch {missing[0]}», or choose {instead}."
+        )

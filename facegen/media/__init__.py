@@ -1,9 +1,7 @@
 """Pictures, video and sound in and out. Images are RGB uint8 (H, W, 3); YUV and BGR stay inside this room."""
 
-from facegen.media.audio import read_audio, read_audio_windows, stated_seconds
 from facegen.media.color import VideoColor
-from facegen.media.denoise import denoise
-from facegen.media.edit import join, replace_sound, side_by_side, trim
+from facegen.media.edit import denoise, join, replace_sound, side_by_side, trim
 from facegen.media.encoders import CONTAINERS, check_animation, find_encoder
 from facegen.media.frame import Frame, Patch, paste_picture
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
@@ -11,9 +9,9 @@ from facegen.media.join import check_video_output, join_segments, write_video
 from facegen.media.monochrome import Tint, measure_tint, tint_patch
 from facegen.media.output import atomic_output, check_output
 from facegen.media.picture import Still, is_picture, read_picture, read_still, write_deep_picture, write_picture
-from facegen.media.prefetch import prefetch
-from facegen.media.read import frame_times, key_frames, read_frame_at, read_frames
+from facegen.media.read import frame_times, key_frames, prefetch, read_frame_at, read_frames
 from facegen.media.segments import SegmentWriter, last_index, list_segments
+from facegen.media.sound import read_audio, read_audio_windows, stated_seconds
 from facegen.media.stills import folder_to_video, frames_to_folder, make_video_info
 
 __all__ = [

@@ -22,17 +22,16 @@ from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.animate import write_animation
 from facegen.media.encoders import ANIMATIONS, CONTAINERS, SEQUENCE, Encoder, find_encoder
-from facegen.media.excerpt import END, Excerpt, Span, excerpt_chapters
-from facegen.media.exif import POSITION_NOTICE
 from facegen.media.extras import copy_extras
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
 from facegen.media.output import atomic_output, check_output
 from facegen.media.packets import survey_picture
+from facegen.media.picture import POSITION_NOTICE
 from facegen.media.segments import SegmentWriter, check_encoder, read_segments
 from facegen.media.sequence import SOUND_KIND, write_sequence
 from facegen.media.source import display_name, local_url, main_video, open_input, translate_write_errors
-from facegen.media.timeline import PacketTimeline, last_duration
+from facegen.media.timeline import END, Excerpt, PacketTimeline, Span, excerpt_chapters, last_duration
 from facegen.media.tracks import StreamMapping, container_accepts, copy_stream, open_tracks, plan_tracks, track_packets
 
 # They describe the file they came from, not the one that is written.

@@ -1,12 +1,15 @@
-"""Reads frames of a video file, each with its own timestamp."""
+"""Reads frames of a video file, each with its own timestamp; on demand ahead, in a thread."""
 
 import bisect
 import itertools
 import os
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -20,7 +23,6 @@ from facegen.media.frame import Frame, Patch, fit_planes, plane_view
 from facegen.media.info import has_alpha, probe, read_pixel_aspect
 from facegen.media.orientation import apply_orientation, read_orientation
 from facegen.media.packets import Clock, read_packets, survey_picture
-from facegen.media.prefetch import prefetch
 from facegen.media.source import (
     check_readable,
     check_size,
@@ -31,6 +33,55 @@ from facegen.media.source import (
     open_input,
     translate_read_errors,
 )
+
+T = TypeVar("T")
+_END = object()
+
+
+def prefetch(items: Iterable[T], depth: int = 8) -> Iterator[T]:
+    """Yields `items` while a thread produces the next ones, at most `depth` of them ahead.
+
+    An exception of the thread is raised here, after the items before it. Closing this generator early (a `break`, an
+    exception) closes `items` and joins the thread.
+    """
+    waiting: queue.Queue[Any] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def put(item: object) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def produce() -> None:
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                if not put(item):
+                    break
+        except BaseException as error:  # raised again in the consumer
+            errors.append(error)
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+            put(_END)
+
+    thread = threading.Thread(target=produce, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while (item := waiting.get()) is not _END:
+            yield item
+        if errors:
+            raise errors[0]
+    finally:
+        stop.set()
+        thread.join()
+
 
 # a float is rarely the exact time of a frame; a time within a microsecond of a frame selects it
 _SLACK = Fraction(1, 1_000_000)

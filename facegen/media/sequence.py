@@ -15,9 +15,9 @@ from av.audio.stream import AudioStream
 from PIL import Image, PngImagePlugin
 
 from facegen.errors import InputError
-from facegen.media.excerpt import Excerpt
 from facegen.media.frame import Frame
 from facegen.media.source import Nowhere, check_readable, display_name, open_input
+from facegen.media.timeline import Excerpt
 from facegen.media.tracks import open_tracks, track_packets
 
 SOUND_KIND = "wav"

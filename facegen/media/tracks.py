@@ -18,11 +18,11 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from facegen.media.excerpt import Excerpt
 from facegen.media.info import has_free_times, read_origin
 from facegen.media.packets import read_packets
 from facegen.media.sound import SoundDecoder, SoundResampler, silence_non_numbers, silent_frames
 from facegen.media.source import Nowhere, check_readable, file_key, open_input, translate_read_errors
+from facegen.media.timeline import Excerpt
 
 BIT_RATE = 192_000
 """Bits a second of sound that had to be encoded again."""

@@ -2,10 +2,10 @@
 
 from itertools import islice
 
-from facegen.media.audio import stated_seconds
 from facegen.media.info import probe
 from facegen.media.picture import is_picture, read_picture
 from facegen.media.read import read_frames
+from facegen.media.sound import stated_seconds
 
 
 def try_media(path: str, kind: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from facegen.errors import InputError, WeightsError
 from facegen.hub import WeightFile, fetch
 from facegen.hub.facefusion import APACHE, NONE_STATED, Terms, facefusion_file
-from facegen.hub.presence import require
+from facegen.hub.fetch import require
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from facegen import media, provenance
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.faces.mask_models import parse_masks
-from facegen.hub.presence import require
+from facegen.hub.fetch import require
 from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.cluster import Cluster

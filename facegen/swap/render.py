@@ -3,10 +3,12 @@
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,7 +17,51 @@ from facegen.swap.assignment import FaceAssignment
 from facegen.swap.engines.protocol import Engine, Prediction
 from facegen.swap.enhancement import finish_patch
 from facegen.swap.options import SwapOptions
-from facegen.swap.parallel import ordered_map, sliding_windows
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], pool: Executor, *, ahead: int
+) -> Generator[R, None, None]:
+    """Apply `function` in the pool; results come in the order of `items`, at most `ahead` of them are computed at once.
+
+    So memory is bounded: an item is read only when a result has been yielded. When the caller stops early, work that has
+    begun is cancelled or awaited.
+    """
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def sliding_windows(items: Iterable[T], radius: int) -> Iterator[tuple[list[T], int]]:
+    """For each item of a stream the window of up to `radius` items before and after it, and its index in the window."""
+    window: deque[T] = deque()
+    centre = 0
+    for item in items:
+        window.append(item)
+        if len(window) > centre + radius:
+            yield list(window), centre
+            if centre < radius:
+                centre += 1
+            else:
+                window.popleft()
+    while centre < len(window):
+        yield list(window), centre
+        if centre < radius:
+            centre += 1
+        else:
+            window.popleft()
+
 
 WORKERS = 2
 """Threads that predict and composite, one frame each."""

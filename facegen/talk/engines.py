@@ -1,4 +1,8 @@
-"""Names of what draws a speaker (`TalkOptions.engine`), and the trainings that options of a talk name. Imports no torch."""
+"""Names of what draws a speaker (`TalkOptions.engine`), lip-sync models, and trainings. Imports no torch.
+
+The lip-sync models follow FaceFusion 3.8 (lip_syncer), which publishes the files; none of them was run here with its real
+weights.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegen.errors import InputError
+from facegen.hub import WeightFile
+from facegen.hub.facefusion import Terms, facefusion_file
 from facegen.jobs import find_run
-from facegen.talk.lipsync.models import LIPSYNC
+
+_TERMS = Terms(
+    "Wav2Lip, non-commercial",
+    "The authors of Wav2Lip allow research and personal use alone, as it was trained on LRS2.",
+    "https://github.com/Rudrabha/Wav2Lip#license-and-citation",
+)
+LIPSYNC: dict[str, WeightFile] = {
+    "wav2lip": facefusion_file(
+        "3.0.0", "wav2lip_96.onnx", _TERMS, name="wav2lip", purpose="moves lips to sound, exactly", jobs=("talk",)
+    ),
+    "wav2lip-gan": facefusion_file(
+        "3.0.0",
+        "wav2lip_gan_96.onnx",
+        _TERMS,
+        name="wav2lip-gan",
+        purpose="moves lips to sound, with sharper teeth",
+        jobs=("talk",),
+        sets=("best",),
+    ),
+}
+
 
 PORTRAIT = "portrait"
 """Draws from one picture, or changes the mouth of a person in a video; it is built in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facegen.hub import Bundled, Hub, WeightFile
-from facegen.talk.lipsync.models import LIPSYNC
+from facegen.talk.engines import LIPSYNC
 
 _TERMS = "VASA-1 demo clips (no licence stated): research; GRID corpus: CC BY 4.0"
 

@@ -121,7 +121,7 @@ def accept_ticked(weights: Iterable[WeightFile], ticked: Sequence[str]) -> None:
         raise InputError(f"Expected the licence of {left[0]} to be accepted, found its box empty; tick it first.")
     for weight in weights:
         if weight.needs_acceptance:
-            hub.accept_licence(weight)
+            hub.remember_licence(weight)
 
 
 def licence(weight: WeightFile) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from facegen import hub
 from facegen.faces import weights
-from facegen.faces.landmarker import Landmarker
+from facegen.faces.landmark import Landmarker
 from tests.factories import portrait_rgb
 
 

@@ -23,9 +23,9 @@ from facegen.faces.parse import (
     ParserNetConfig,
 )
 from facegen.faces.parse.data import ParserData, mix_backgrounds, read_labelled, split, with_own_sides
-from facegen.faces.parse.graph import parser_graph
 from facegen.faces.parse.network import ParserNet, fold, to_input, upsample
 from facegen.faces.parse.occluders import add_occluders
+from facegen.faces.parse.parser import parser_graph
 from facegen.faces.parse.task import ParserTask, dice_loss, intersection_over_union
 from facegen.training.task import BatchSpec
 

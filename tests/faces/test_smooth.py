@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facegen.faces.people import cluster
+from facegen.faces.clip import cluster
 from facegen.faces.smooth import jitter_px, smooth_signal, smooth_track
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from facegen import media
-from facegen.media.light import StaticLight
+from facegen.media.info import StaticLight
 from tests.factories import moving_portrait, portrait_rgb
 from tests.media.clips import Clip
 from tests.media.reading import shown_times

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from facegen.swap.parallel import ordered_map, sliding_windows
+from facegen.swap.render import ordered_map, sliding_windows
 
 
 def test_results_come_in_order_and_few_are_under_way() -> None:

@@ -10,10 +10,10 @@ from facegen.config import from_dict, load, override, to_dict
 from facegen.errors import InputError
 from facegen.talk.dfrf.dataset import PeopleDataset
 from facegen.talk.dfrf.folder import PreparedFolder
-from facegen.talk.dfrf.inference import find_field
 from facegen.talk.dfrf.model import initialize
 from facegen.talk.dfrf.preparation import prepare_people
 from facegen.talk.dfrf.task import DfrfTask
+from facegen.talk.renderers.field import find_field
 from facegen.talk.tasks import DFRF
 from facegen.training.launch import train_in
 from facegen.training.request import make_request

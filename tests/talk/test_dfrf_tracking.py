@@ -22,13 +22,13 @@ from facegen.talk.dfrf.expression import (
 )
 from facegen.talk.dfrf.folder import STEPS, PreparedFolder
 from facegen.talk.dfrf.geometry import CELL_HW, GRID_HW, HeadRelief, HeadTrack
-from facegen.talk.dfrf.inference import FieldAnimator
 from facegen.talk.dfrf.layers import HEAD, decode_layers
 from facegen.talk.dfrf.model import RadianceField
 from facegen.talk.dfrf.preparation import prepare
 from facegen.talk.dfrf.rendering import FrameRenderer
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.talk.dfrf.tracking import SurfaceTracker
+from facegen.talk.renderers.field import FieldAnimator
 from facegen.talk.rig import RIG_SIZE
 from facegen.talk.speech import load_speech
 

@@ -10,11 +10,9 @@ import torch
 
 from facegen.errors import InputError, WeightsError
 from facegen.faces import Face, FaceAnalyser, align, mesh
-from facegen.talk.finish.data import FinishData, join_pairs, load_pairs, pack_pairs
-from facegen.talk.finish.finisher import Finisher
+from facegen.talk.finish.data import FinishData, draw_pairs, fit_motion, join_pairs, load_pairs, pack_pairs
+from facegen.talk.finish.finisher import LASHES, LIGHT, Finisher, FinishNet, FinishNetConfig, relight
 from facegen.talk.finish.inputs import COARSE, GRID, MAPS, SIDE, FinishInput, MeshShape, to_square
-from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, relight
-from facegen.talk.finish.pairs import draw_pairs, fit_motion
 from facegen.talk.finish.task import FinishTask
 from facegen.talk.jobs import FINISH_PAIRS
 from facegen.talk.motion import MotionFrame

@@ -14,12 +14,10 @@ from onnx import helper, numpy_helper
 from facegen import hub, media
 from facegen.errors import InputError, WeightsError
 from facegen.faces import Face, FaceAnalyser
-from facegen.talk import TalkOptions, TalkRequest
-from facegen.talk.lipsync import models
-from facegen.talk.lipsync.mel import COLUMN_RATE, compute_spectrogram, cut_windows
-from facegen.talk.lipsync.person import SIDE, LipSyncPerson
+from facegen.talk import TalkOptions, TalkRequest, engines
 from facegen.talk.pipeline import TalkPipeline
 from facegen.talk.renderers import choose_renderer
+from facegen.talk.renderers.lipsync import COLUMN_RATE, SIDE, LipSyncPerson, compute_spectrogram, cut_windows
 from tests.factories import moving_portrait, portrait_rgb, write_clip, write_portrait
 from tests.talk.sounds import babble, write_wave
 
@@ -70,7 +68,7 @@ def person(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Write:
     def write(kind: str) -> LipSyncPerson:
         path = tmp_path / f"{kind}.onnx"
         path.write_bytes(stand_in(kind))
-        hub.use_custom(models.LIPSYNC["wav2lip"], path)
+        hub.use_custom(engines.LIPSYNC["wav2lip"], path)
         return LipSyncPerson("wav2lip")
 
     return write
@@ -187,6 +185,6 @@ def test_what_it_cannot_do_is_one_sentence(tmp_path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     path.write_bytes(model.SerializeToString())
-    hub.use_custom(models.LIPSYNC["wav2lip-gan"], path)
+    hub.use_custom(engines.LIPSYNC["wav2lip-gan"], path)
     with pytest.raises(WeightsError, match="Expected wav2lip-gan with the inputs"):
         LipSyncPerson("wav2lip-gan")

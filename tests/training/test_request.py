@@ -15,12 +15,11 @@ from facegen.errors import InputError, TrainingError
 from facegen.jobs import Run
 from facegen.json_file import read_json
 from facegen.training.compare import compare
-from facegen.training.finder import _suggest, find_rate
 from facegen.training.info import TaskInfo
 from facegen.training.jobs import TRAIN
 from facegen.training.launch import export_from, train_in
 from facegen.training.request import change_request, make_request, read_request
-from facegen.training.search import parse_choices, search
+from facegen.training.search import _suggest, find_rate, parse_choices, search
 
 AUTOENCODER = find_task("autoencoder")
 

@@ -9,8 +9,8 @@ import pytest
 from facegen import media
 from facegen.errors import InputError
 from facegen.jobs import Run
+from facegen.talk.engines import LIPSYNC
 from facegen.talk.jobs import TALK
-from facegen.talk.lipsync.models import LIPSYNC
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.talk import requests as talks

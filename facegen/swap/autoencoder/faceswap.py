@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen.errors import InputError
-from facegen.swap.autoencoder.convolution import DeepConv2d
-from facegen.swap.autoencoder.networks import Inter, LeakyResidual, Upscale, activation_of
+from facegen.swap.autoencoder.networks import DeepConv2d, Inter, LeakyResidual, Upscale, activation_of
 from facegen.swap.autoencoder.options import Bottleneck, SaehdOptions
 
 LEAKY_RELU = activation_of(frozenset())

@@ -19,7 +19,6 @@ from facegen.faces.mask_models import parse_masks
 from facegen.faces.mesh import Array
 from facegen.media import Patch
 from facegen.swap.engines.eyes import recolour_irises
-from facegen.swap.engines.folds import expression_strengths, unshared_folds
 from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility, temporal_weights
 from facegen.swap.engines.shape import transfer_shape
 from facegen.swap.engines.texture import (
@@ -27,7 +26,9 @@ from facegen.swap.engines.texture import (
     FaceTexture,
     Identity,
     build_identity,
+    expression_strengths,
     pose_features,
+    unshared_folds,
     unwrap_texture,
 )
 from facegen.swap.engines.warp import eye_mouth_mask, interpolate_vertices, remap, warp_field

@@ -1,9 +1,15 @@
-"""Batches of drawn faces and of the pictures that they should have been."""
+"""Training pairs of the harmonization (a face drawn by the engine, and the picture it should be) and batches of them.
+
+The picture that the texture is taken from is lit, tinted, sharpened and made to shine at random; the frame that it is drawn
+on is the same picture in another light, so it is the ground truth. The engine is shown that frame with the slow albedo of
+another person's face, since the faces of two people differ in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +21,198 @@ from torch import Tensor
 from facegen import media
 from facegen.device import usable_cores
 from facegen.errors import InputError
-from facegen.faces import FaceAnalyser
+from facegen.faces import Face, FaceAnalyser, blend, light, mesh
 from facegen.faces.mesh import Array
 from facegen.jobs.cache import file_fingerprint
-from facegen.swap.engines.mesh import MeshEngine
-from facegen.swap.harmonization.pairs import HarmonizationPair, albedo_variation, draw_pairs
+from facegen.swap.engines.mesh import MeshEngine, relight
+from facegen.swap.engines.texture import Identity
+from facegen.swap.engines.warp import eye_mouth_mask, interpolate_vertices
+from facegen.swap.harmonization.inputs import FIELD, HarmonizationInput, brightness, fine_detail
 from facegen.swap.jobs import HARMONIZATION_PAIRS
+from facegen.swap.options import SwapOptions
 from facegen.training.task import BatchSpec
+
+OPTIONS = SwapOptions(finish=0)
+_CELL = 4
+"""Side of the cells in which fine detail is compared, in those of the fields."""
+_QUIET = 0.003
+"""Added to the energy of fine detail before its logarithm."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HarmonizationPair:
+    """One drawn face and the fields that would make the truth of it.
+
+    Attributes:
+        inputs: see there.
+        target: (FIELD, FIELD, 5) float32: change of log RGB, log factor on fine detail, and how far both count, 0..1.
+    """
+
+    inputs: HarmonizationInput
+    target: Array
+
+
+def albedo_variation(image_rgb: np.ndarray, face: Face) -> Array:
+    """(468, 3) log RGB: how a person's skin differs from place to place once its shading is taken away."""
+    points = face.points478[: mesh.VERTEX_COUNT]
+    normals = mesh.normals(points)
+    weights = light.facing(normals) * light.skin_vertices()
+    colours = light.vertex_colours(image_rgb, points, None)
+    residual = colours - light.fit(colours, normals, weights).at(normals)
+    return mesh.smooth(residual, weights + 1e-3, 0.8) * np.clip(mesh.topology().to_outline / 1.5, 0, 1)[:, None]
+
+
+def draw_pairs(
+    image_rgb: np.ndarray, face: Face, others: Sequence[Array], engine: MeshEngine, random: np.random.Generator
+) -> Iterator[HarmonizationPair]:
+    """Draws one changed picture of a face on as many frames as there are other people.
+
+    Args:
+        image_rgb: (H, W, 3) uint8 a picture of a face.
+        face: the face in it.
+        others: `albedo_variation` of other people.
+        engine: draws.
+        random: the changes.
+    """
+    points = face.points478[: mesh.VERTEX_COUNT]
+    width = float(np.ptp(points[:, 0]))
+    size = (image_rgb.shape[0], image_rgb.shape[1])
+    normals = interpolate_vertices(mesh.normals(points), points, size, 0.1 * width)
+    inside = mesh.polygon_mask(points[list(mesh.FACE_OVAL), :2], size)
+    inside = cv2.GaussianBlur(inside, (0, 0), 0.02 * width).astype(np.float32) / 255
+    own = albedo_variation(image_rgb, face)
+    identity = engine.prepare([(_change(image_rgb, normals, width, random, is_source=True), face)])
+    for other in others:
+        truth = target = _change(image_rgb, normals, width, random, is_source=False)
+        if random.random() < 0.75:
+            variation = (other - own) * random.uniform(0.2, 1.2)
+            field = interpolate_vertices(variation.astype(np.float32), points, size)
+            target = _to_picture(light.to_log(truth) + field * inside[..., None])
+        yield _pair(engine, identity, target, truth, face)
+
+
+def _pair(
+    engine: MeshEngine, identity: Identity, target: np.ndarray, truth: np.ndarray, face: Face
+) -> HarmonizationPair:
+    """The identity drawn on the target, as the network sees it, beside the truth."""
+    prediction = engine.predict(target, face, identity, OPTIONS)
+    crop, shape = prediction.crop, prediction.shape[: mesh.VERTEX_COUNT]
+    drawn = relight(prediction, prediction.statistics, OPTIONS)
+    visible = crop.warp_visibility(prediction.statistics.visibility)
+    points = crop.points[: mesh.VERTEX_COUNT]
+    inputs = HarmonizationInput.of(drawn, prediction.depth > 0, crop.image_rgb, points, shape, visible)
+    (x, y), (height, width) = crop.origin_xy, crop.frame_size_hw
+    true_crop = cv2.resize(
+        truth[y : y + height, x : x + width], crop.image_rgb.shape[1::-1], interpolation=cv2.INTER_AREA
+    )
+    weight = blend.ramp(prediction.depth, float(np.ptp(points[:, 0])) * 0.02)
+    weight = weight * (1 - eye_mouth_mask(shape, crop.image_rgb.shape[:2]))
+    if visible is not None:
+        weight = weight * visible
+    square = inputs.square
+    padded = np.zeros(inputs.drawn.shape[:2], np.float32)
+    padded[: square.size_hw[0], : square.size_hw[1]] = 1
+    true_log = light.to_log(square.shrink(true_crop)) - inputs.tone
+    weight = square.shrink(weight) * padded
+    return HarmonizationPair(inputs=inputs, target=target_fields(inputs.drawn, true_log, weight, inputs.fine_px))
+
+
+def target_fields(drawn: Array, truth: Array, weight: Array, fine_px: float) -> Array:
+    """(FIELD, FIELD, 5): see `HarmonizationPair.target`.
+
+    Args:
+        drawn: (SIDE, SIDE, 3) log RGB.
+        truth: the same size.
+        weight: (SIDE, SIDE) 0..1 where the drawing shows.
+        fine_px: standard deviation of the blur above fine detail.
+    """
+    seen = _mean(weight, FIELD)
+    change = _mean((truth - drawn) * weight[..., None], FIELD) / (seen[..., None] + 1e-4)
+    energies = [
+        _mean(np.abs(fine_detail(brightness(picture), fine_px)) * weight, FIELD // _CELL) for picture in (truth, drawn)
+    ]
+    counted = _mean(weight, FIELD // _CELL) + 1e-4
+    true_energy, drawn_energy = (np.log(energy / counted + _QUIET) for energy in energies)
+    factor = cv2.resize(true_energy - drawn_energy, (FIELD, FIELD), interpolation=cv2.INTER_NEAREST)
+    return np.concatenate([change, factor[..., None], seen[..., None]], 2)
+
+
+def _mean(values: Array, side: int) -> Array:
+    return cv2.resize(values, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _change(
+    image_rgb: np.ndarray, normals: Array, face_width: float, random: np.random.Generator, *, is_source: bool
+) -> np.ndarray:
+    """A picture of the same face in another light, tone, focus and exposure: (H, W, 3) uint8.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        normals: (H, W, 3) of the face, image frame, extended beyond it.
+        face_width: pixels.
+        random: the changes.
+        is_source: changed as far as pictures of people are; else as frames of clips are, which stay the ground truth.
+    """
+
+    def happens(source_chance: float, frame_chance: float) -> bool:
+        return bool(random.random() < (source_chance if is_source else frame_chance))
+
+    log_rgb = light.to_log(image_rgb)
+    luma = brightness(log_rgb)
+    middle = blend.gaussian_blur(luma, face_width * float(random.uniform(0.04, 0.09)))
+    fine = luma - cv2.GaussianBlur(luma, (0, 0), face_width * float(random.uniform(0.01, 0.025)))
+    change = np.zeros_like(luma)
+    if happens(0.5, 0.2):
+        change += (luma - middle) * (np.exp(random.uniform(-0.4, 0.7) * (1 if is_source else 0.3)) - 1)
+    if happens(0.7, 0.7):
+        change += fine * (np.exp(random.uniform(-0.9, 1.3 if is_source else 0.2)) - 1)
+    field = cv2.merge([change] * 3)
+    for chance in (0.8, 0.3):
+        if happens(chance, chance):
+            strength = random.uniform(0, 0.7 if is_source else 0.55)
+            colour = (strength * (1 + random.normal(0, 0.15, 3))).astype(np.float32)
+            field += (normals @ _direction(random))[..., None] * colour
+    if happens(0.35, 0.15):
+        facing = normals @ _direction(random) - np.float32(random.uniform(-0.2, 0.5))
+        shadow = 1 / (1 + np.exp(np.clip(facing / np.float32(random.uniform(0.05, 0.3)), -30, 30)))
+        field -= shadow[..., None] * np.float32(random.uniform(0.1, 0.8 if is_source else 0.5))
+    if happens(0.5, 0):
+        small = random.standard_normal((48, 48)).astype(np.float32)
+        noise = cv2.resize(small, luma.shape[::-1], interpolation=cv2.INTER_CUBIC)
+        noise = blend.gaussian_blur(noise, face_width * float(random.uniform(0.015, 0.07)))
+        field += (noise / (noise.std() + 1e-6))[..., None] * np.float32(random.uniform(0.03, 0.2))
+    picture = light.from_log(log_rgb + field)
+    if happens(0.6, 0.25):
+        half = np.array([random.normal(0, 0.35), random.normal(-0.25, 0.3), -1], np.float32)
+        lobe = np.clip(normals @ (half / np.linalg.norm(half)), 0, 1) ** np.float32(np.exp(random.uniform(1.5, 4.3)))
+        bumps = np.exp(np.clip(fine * random.uniform(0, 6), -1, 1))
+        picture += (lobe * bumps)[..., None] * np.float32(random.uniform(10, 110 if is_source else 50))
+    skin = float(np.median(picture[normals[..., 2] < -0.6])) if (normals[..., 2] < -0.6).any() else 128.0
+    exposure = random.normal(0, 0.25)
+    # frames of clips are exposed for the face
+    exposure = float(np.clip(exposure, np.log(45 / max(skin, 1)), np.log(190 / max(skin, 1))))
+    picture = picture * np.exp(random.normal(0, 0.06, 3) + exposure).astype(np.float32)
+    if happens(0.4, 0.4):
+        power = np.exp(random.uniform(-0.45, 0.45) * (1 if is_source else 0.6))
+        picture = 255 * (np.clip(picture, 0, None) / 255) ** np.float32(power)
+    if happens(0.25, 0.4):
+        picture = cv2.GaussianBlur(picture, (0, 0), face_width * float(random.uniform(0.002, 0.009)))
+    if happens(0.3, 0.4):
+        picture = picture + random.normal(0, random.uniform(0.5, 4), picture.shape).astype(np.float32)
+    # light that a camera cannot hold is compressed before it clips
+    picture = np.where(picture > 225, 225 + 30 * np.tanh((picture - 225) / 60), picture)
+    return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+
+
+def _direction(random: np.random.Generator) -> Array:
+    """(3,) unit direction of a lamp in the image frame, more often in front than behind."""
+    direction = random.normal(0, 1, 3) * [1, 0.7, 0.5] - [0, 0.3, 0.3]
+    return (direction / np.linalg.norm(direction)).astype(np.float32)
+
+
+def _to_picture(log_rgb: Array) -> np.ndarray:
+    return np.clip(light.from_log(log_rgb) + 0.5, 0, 255).astype(np.uint8)
+
 
 _VERSION = 1
 _AT_ONCE = 32

@@ -16,7 +16,7 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.talk.clips import split_clips
 from facegen.talk.finish.data import FinishData, join_pairs, load_pairs
-from facegen.talk.finish.network import LASHES, LIGHT, FinishNet, FinishNetConfig, relight, smooth
+from facegen.talk.finish.finisher import LASHES, LIGHT, FinishNet, FinishNetConfig, relight, smooth
 from facegen.training.task import Task, TrainingData
 
 _DARK = 0.03

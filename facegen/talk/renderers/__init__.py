@@ -9,8 +9,7 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.jobs.progress import OnProgress
 from facegen.media import is_picture
-from facegen.talk.engines import FIELD, EngineName
-from facegen.talk.lipsync.models import LIPSYNC
+from facegen.talk.engines import FIELD, LIPSYNC, EngineName
 from facegen.talk.renderers.protocol import DrivingSignals, TalkClip, TalkInfo, TalkRenderer
 from facegen.talk.request import TalkRequest
 

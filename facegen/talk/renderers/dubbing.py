@@ -17,16 +17,15 @@ from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.progress import OnProgress
 from facegen.media import Patch
 from facegen.talk.clips import analyse_video
-from facegen.talk.engines import EngineName
+from facegen.talk.engines import LIPSYNC, EngineName
 from facegen.talk.finish.finisher import Finisher
-from facegen.talk.lipsync.models import LIPSYNC
 from facegen.talk.motion import MotionFrame
 from facegen.talk.portrait.face_rig import FaceRig
 from facegen.talk.portrait.head_mesh import HeadMesh
 from facegen.talk.portrait.model import PortraitModel
 from facegen.talk.portrait.mouth_interior import MouthInterior
 from facegen.talk.portrait.renderer import MeshRenderer
-from facegen.talk.renderers.occlusion import find_occlusion
+from facegen.talk.renderers.lipsync import find_occlusion
 from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
 from facegen.talk.request import TalkRequest
 from facegen.talk.rig import MouthRig, load_rig
@@ -90,7 +89,7 @@ class DubbingRenderer:
         analysis = analyse_video(Path(path), analyser, on_progress, smoothing=1.0)
         person = _choose_person(analysis, request.options.face, path)
         if (engine := EngineName.parse(request.options.engine).kind) in LIPSYNC:
-            from facegen.talk.lipsync.person import LipSyncPerson
+            from facegen.talk.renderers.lipsync import LipSyncPerson
 
             return cls(path, analysis, person, LipSyncPerson(engine))
         samples = [

@@ -9,7 +9,7 @@ import torch
 
 from facegen.config import from_dict
 from facegen.errors import InputError
-from facegen.swap.autoencoder import convolution
+from facegen.swap.autoencoder import networks
 from facegen.swap.autoencoder.data import SaehdData, blur_outside
 from facegen.swap.autoencoder.model import SaehdModel
 from facegen.swap.autoencoder.options import SaehdOptions
@@ -79,11 +79,11 @@ def test_as_large_as_the_reference(architecture: str, millions: float) -> None:
 def test_deep_convolutions_learn_the_same_by_matrix(
     shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conv = convolution.DeepConv2d(16, 24, *shape).to(memory_format=torch.channels_last)
+    conv = networks.DeepConv2d(16, 24, *shape).to(memory_format=torch.channels_last)
     picture = torch.randn(4, 16, 8, 8).to(memory_format=torch.channels_last)
     found = []
     for most in (0, 1024):
-        monkeypatch.setattr(convolution, "MAX_POSITIONS", most)
+        monkeypatch.setattr(networks, "MAX_POSITIONS", most)
         seen = picture.clone().requires_grad_()
         conv.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):

@@ -13,11 +13,10 @@ from facegen.errors import WeightsError
 from facegen.faces import Face, FaceAnalyser, light, mesh
 from facegen.swap import SwapOptions
 from facegen.swap.engines.mesh import MeshEngine, relight
-from facegen.swap.harmonization.graph import harmonization_graph
-from facegen.swap.harmonization.harmonizer import Harmonizer
+from facegen.swap.harmonization.data import albedo_variation, draw_pairs, target_fields
+from facegen.swap.harmonization.harmonizer import Harmonizer, harmonization_graph
 from facegen.swap.harmonization.inputs import FIELD, MAPS, SIDE, HarmonizationInput, Square, apply_fields, fine_detail
 from facegen.swap.harmonization.network import HarmonizationNet
-from facegen.swap.harmonization.pairs import albedo_variation, draw_pairs, target_fields
 from facegen.swap.harmonization.task import HarmonizationTask
 from facegen.swap.tasks import HARMONIZATION
 from facegen.training.launch import train_in

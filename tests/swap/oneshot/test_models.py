@@ -14,10 +14,9 @@ from facegen.faces import Face, FaceAnalyser
 from facegen.faces.arcface import ArcFace
 from facegen.swap.assignment import FaceAssignment
 from facegen.swap.engines import make_engine
-from facegen.swap.oneshot.engine import OneShotEngine
+from facegen.swap.oneshot.engine import OneShotEngine, SwapNetwork, join_tiles, split_tiles
 from facegen.swap.oneshot.identity import read_projection
 from facegen.swap.oneshot.models import ENGINES, MODELS, find_model
-from facegen.swap.oneshot.network import SwapNetwork, join_tiles, split_tiles
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import swap_image
 from tests.factories import noise_rgb, portrait_rgb

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from facegen.hub import WeightFile, is_present
-from facegen.talk.engines import FIELD, PORTRAIT, EngineName, has_field, has_motion
+from facegen.talk.engines import FIELD, LIPSYNC, PORTRAIT, EngineName, has_field, has_motion
 from facegen.talk.jobs import TALK
-from facegen.talk.lipsync.models import LIPSYNC
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.ui.options import parse

@@ -1,24 +1,110 @@
-"""A person in a video whose lips Wav2Lip moves (Prajwal et al. 2020, arXiv 2008.10010)."""
+"""A person in a video whose lips Wav2Lip moves (Prajwal et al. 2020, arXiv 2008.10010).
+
+Its sound is a spectrogram of 80 bands, 80 columns a second, a window of 16 columns for each frame, as FaceFusion 3.8
+(audio.py, lip_syncer) feeds the networks that it publishes: their bands are triangles side by side, which do not overlap.
+"""
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
 
 from facegen import media
 from facegen.errors import WeightsError
-from facegen.faces import Face, align, blend, mesh
+from facegen.faces import Face, align, blend, mesh, parse
+from facegen.faces.parse.parser import SIZE as PARSE_SIZE
 from facegen.faces.parse.parser import FaceParser, parser_available
 from facegen.hub import fetch
-from facegen.hub.presence import require
+from facegen.hub.fetch import require
 from facegen.inference import OnnxNetwork
 from facegen.media import Patch
-from facegen.talk.lipsync.mel import BANDS, COLUMNS, SAMPLE_RATE, compute_spectrogram, cut_windows
-from facegen.talk.lipsync.models import LIPSYNC
-from facegen.talk.renderers.occlusion import find_occlusion
+from facegen.talk.engines import LIPSYNC
 from facegen.talk.renderers.protocol import DrivingSignals
+
+_UNCOVERED = (*parse.FACE, parse.NECK, parse.HAIR)
+
+
+def find_occlusion(image_rgb: np.ndarray, face: Face, parser: FaceParser) -> np.ndarray:
+    """(H, W) 0..1: what stands before the face, such as a hand or a microphone; it stays in front."""
+    matrix = align.parse_matrix(face, PARSE_SIZE)
+    visible = parser.class_probability(align.warp(image_rgb, matrix, PARSE_SIZE)[None], _UNCOVERED)[0]
+    outline = face.points478[list(mesh.FACE_OVAL), :2] @ matrix[:, :2].T + matrix[:, 2]
+    inside: np.ndarray = mesh.polygon_mask(outline, (PARSE_SIZE, PARSE_SIZE)).astype(np.float32) / 255
+    # the outline itself is uncertain, and the open mouth is dark
+    inside = cv2.erode(inside, np.ones((13, 13), np.uint8))
+    hidden = np.clip((0.6 - cv2.GaussianBlur(visible, (0, 0), 2)) / 0.3, 0, 1) * inside
+    solid = cv2.morphologyEx(hidden, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    spread = cv2.GaussianBlur(cv2.dilate(solid, np.ones((7, 7), np.uint8)), (0, 0), 2)
+    size = image_rgb.shape[1::-1]
+    return cv2.warpAffine(spread, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+SAMPLE_RATE = 16000
+"""Samples a second of the sound."""
+BANDS, COLUMNS = 80, 16
+"""Size of a window."""
+COLUMN_RATE = 80
+"""Columns a second; column c is centred on sample c * HOP."""
+_WINDOW, _HOP = 800, SAMPLE_RATE // COLUMN_RATE
+_LOW_HZ, _HIGH_HZ = 55.0, 7600.0
+_PRE_EMPHASIS = 0.97
+_BLOCK = 4000
+_LARGEST = 4.0
+"""Bound of the values of a window."""
+
+
+def compute_spectrogram(pieces: Iterable[np.ndarray]) -> np.ndarray:
+    """(80, T) float32 magnitudes of a recording, brought to a peak of 1 and pre-emphasised.
+
+    Args:
+        pieces: consecutive pieces of sound, (n,) float32 mono at SAMPLE_RATE each.
+    """
+    sound = np.concatenate([np.zeros(0, np.float32), *pieces])
+    sound = sound / max(float(np.abs(sound).max(initial=0.0)), 1e-6)
+    sound = np.append(sound[:1], sound[1:] - _PRE_EMPHASIS * sound[:-1])
+    # whole windows, with silence of half a one before and after, as scipy.signal.stft pads
+    count = -(-(sound.size + _WINDOW - (_WINDOW - _HOP)) // _HOP)
+    padded = np.zeros((count - 1) * _HOP + _WINDOW, np.float32)
+    padded[_WINDOW // 2 : _WINDOW // 2 + sound.size] = sound
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
+    hann = np.hanning(_WINDOW + 1)[:-1]
+    blocks = (frames[first : first + _BLOCK] * (hann / hann.sum()) for first in range(0, count, _BLOCK))
+    return np.concatenate([np.abs(np.fft.rfft(block, axis=1)) @ _bands().T for block in blocks]).T.astype(np.float32)
+
+
+@functools.cache
+def _bands() -> np.ndarray:
+    """(80, 401) share of each frequency in each band."""
+    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (_LOW_HZ, _HIGH_HZ))
+    hertz = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    edges = np.floor((_WINDOW + 1) * hertz / SAMPLE_RATE).astype(int)
+    bands = np.zeros((BANDS, _WINDOW // 2 + 1))
+    for band, (first, last) in enumerate(zip(edges[:BANDS], edges[1 : BANDS + 1], strict=True)):
+        places = np.arange(last - first)
+        centre, half = (last - first - 1) / 2, (last - first + (last - first) % 2) / 2
+        bands[band, first:last] = 1 - np.abs(places - centre) / half
+    return bands
+
+
+def cut_windows(spectrogram: np.ndarray, times: np.ndarray, strength: float) -> np.ndarray:
+    """(N, 80, 16) float32: what is said in the 0.2 s from each time on, as the network takes it.
+
+    Args:
+        spectrogram: from `compute_spectrogram`.
+        times: (N,) seconds; past the end the last window stays.
+        strength: how strongly it drives the mouth; 1 is as it was said.
+    """
+    missing = COLUMNS - spectrogram.shape[1]
+    padded = np.pad(spectrogram, ((0, 0), (0, max(missing, 0))))
+    first = np.clip((np.asarray(times) * COLUMN_RATE).astype(int), 0, padded.shape[1] - COLUMNS)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, COLUMNS, axis=1)[:, first].transpose(1, 0, 2)
+    values = np.clip(np.log10(np.maximum(windows, 1e-5)) * 1.6 + 3.2, -_LARGEST, _LARGEST)
+    return np.ascontiguousarray(values * strength, np.float32)
+
 
 Array = np.ndarray
 SIDE = 96

@@ -1,1 +1,0 @@
-"""Lips of a person in a video, moved by models of the Hub."""
