@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facegen.cli.command import Door, Values, build, job_command, progress_bar, run_job, with_options
-from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, open_faceset, said
+from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, open_faceset, print_result
 from facegen.errors import InputError
 from facegen.facesets.choices import (
     CLEAN_REASONS,
@@ -125,24 +125,28 @@ def clean(
     faceset = open_faceset(folder)
     if empty_trash:
         count = len(trash.list_trash(folder)) if dry_run else trash.empty(folder)
-        said(as_json, f"{count_text(count, 'face')} {'would be ' if dry_run else ''}deleted for good.", deleted=count)
+        print_result(
+            as_json, f"{count_text(count, 'face')} {'would be ' if dry_run else ''}deleted for good.", deleted=count
+        )
         return
     if undo or restore:
         if dry_run:
-            said(
+            print_result(
                 as_json,
                 f"{count_text(len(trash.list_trash(folder)), 'face')} in the trash.",
                 trash=len(trash.list_trash(folder)),
             )
             return
         faceset, count = trash.restore(faceset, restore or None)
-        said(as_json, f"{count_text(count, 'face')} back, {len(faceset)} in all.", restored=count, faces=len(faceset))
+        print_result(
+            as_json, f"{count_text(count, 'face')} back, {len(faceset)} in all.", restored=count, faces=len(faceset)
+        )
         return
     if missing:
         count = len(faceset.missing())
         if not dry_run:
             faceset, count = trash.forget_missing(faceset)
-        said(
+        print_result(
             as_json,
             f"{count_text(count, 'face')} without a picture {'would be ' if dry_run else ''}forgotten.",
             forgotten=count,
@@ -196,19 +200,19 @@ def mask(
     masked = sum(record.mask_file_name is not None for record in faceset.records)
     if remove:
         count = masked if dry_run else masking.remove(faceset)[1]
-        said(as_json, f"{count_text(count, 'mask')} {'would be ' if dry_run else ''}deleted.", removed=count)
+        print_result(as_json, f"{count_text(count, 'mask')} {'would be ' if dry_run else ''}deleted.", removed=count)
         return
     with progress_bar() as on_progress:
         if fetch is not None:
             count = masked if dry_run else masking.fetch(faceset, fetch, on_progress)
-            said(
+            print_result(
                 as_json,
                 f"{count_text(count, 'face')} with masks {'would be ' if dry_run else ''}copied to {fetch}.",
                 fetched=count,
             )
             return
         if dry_run:
-            said(
+            print_result(
                 as_json,
                 f"{count_text(len(faceset), 'face')} to get masks, {masked} with some now.",
                 masked=len(faceset),
@@ -220,7 +224,7 @@ def mask(
         from facegen.media import write_picture
 
         write_picture(sheet, draw_sheet(faceset))
-    said(as_json, f"{count_text(len(faceset), 'face')} with masks by {by}.", masked=len(faceset))
+    print_result(as_json, f"{count_text(len(faceset), 'face')} with masks by {by}.", masked=len(faceset))
 
 
 @app.command()
@@ -237,7 +241,7 @@ def resize(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(
+        print_result(
             as_json,
             f"{count_text(len(faceset), 'face')} would be written with {size} pixels to {output}.",
             faces=len(faceset),
@@ -245,7 +249,7 @@ def resize(
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, size=size, face_type=face_type, on_progress=on_progress)
-    said(
+    print_result(
         as_json, f"{count_text(made.faces, 'face')} of {made.size} pixels in {made.folder}.", **dataclasses.asdict(made)
     )
 
@@ -263,11 +267,13 @@ def enhance(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(as_json, f"{count_text(len(faceset), 'face')} would be restored into {output}.", faces=len(faceset))
+        print_result(
+            as_json, f"{count_text(len(faceset), 'face')} would be restored into {output}.", faces=len(faceset)
+        )
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, strength=strength, on_progress=on_progress)
-    said(as_json, f"{count_text(len(made), 'face')} restored in {output}.", faces=len(made))
+    print_result(as_json, f"{count_text(len(made), 'face')} restored in {output}.", faces=len(made))
 
 
 @app.command()
@@ -283,11 +289,11 @@ def pack(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(as_json, f"{count_text(len(faceset), 'face')} would be packed into {output}.", faces=len(faceset))
+        print_result(as_json, f"{count_text(len(faceset), 'face')} would be packed into {output}.", faces=len(faceset))
         return
     with progress_bar() as on_progress:
         made = work(faceset, output, shard_bytes=shard_mb * 1_000_000, on_progress=on_progress)
-    said(
+    print_result(
         as_json,
         f"{count_text(len(faceset), 'face')} in {len(made)} tar file{'s' if len(made) != 1 else ''} in {output}.",
         shards=[str(path) for path in made],
@@ -307,11 +313,11 @@ def unpack(
 
     if dry_run:
         count = len(PackedFaceset.open(packed))
-        said(as_json, f"{count_text(count, 'face')} would be unpacked to {output}.", faces=count)
+        print_result(as_json, f"{count_text(count, 'face')} would be unpacked to {output}.", faces=count)
         return
     with progress_bar() as on_progress:
         faceset = work(packed, output, on_progress)
-    said(as_json, f"{count_text(len(faceset), 'face')} in {output}.", faces=len(faceset))
+    print_result(as_json, f"{count_text(len(faceset), 'face')} in {output}.", faces=len(faceset))
 
 
 @app.command()
@@ -326,11 +332,11 @@ def metadata(
 
     if action == "save":
         count = keeping.save(open_faceset(folder), file)
-        said(as_json, f"The metadata of {count_text(count, 'face')} is in {file}.", faces=count)
+        print_result(as_json, f"The metadata of {count_text(count, 'face')} is in {file}.", faces=count)
     elif action == "restore":
         faceset, unknown = keeping.restore(folder, file)
         more = f"; {count_text(len(unknown), 'picture')} unknown to it, such as {unknown[0]}" if unknown else ""
-        said(
+        print_result(
             as_json,
             f"{count_text(len(faceset), 'face')} with their metadata back{more}.",
             faces=len(faceset),

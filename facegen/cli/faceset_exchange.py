@@ -36,7 +36,7 @@ def import_(
 
     if dry_run:
         kind = exchange.kind_of(path)
-        said(as_json, f"{path} holds {kind}.", kind=kind)
+        print_result(as_json, f"{path} holds {kind}.", kind=kind)
         return
     with progress_bar() as on_progress:
         made = exchange.import_faces(
@@ -45,7 +45,9 @@ def import_(
     if not as_json:
         for line in made.refused:
             typer.echo(line, err=True)
-    said(as_json, f"{count_text(made.faces, 'face')} of {made.kind} in {made.folder}.", **dataclasses.asdict(made))
+    print_result(
+        as_json, f"{count_text(made.faces, 'face')} of {made.kind} in {made.folder}.", **dataclasses.asdict(made)
+    )
 
 
 def export(
@@ -60,11 +62,13 @@ def export(
 
     faceset = open_faceset(folder)
     if dry_run:
-        said(as_json, f"{count_text(len(faceset), 'face')} would be written as {kind} to {output}.", faces=len(faceset))
+        print_result(
+            as_json, f"{count_text(len(faceset), 'face')} would be written as {kind} to {output}.", faces=len(faceset)
+        )
         return
     with progress_bar() as on_progress:
         count = exchange.export_faces(faceset, output, kind, on_progress)  # type: ignore[arg-type]
-    said(as_json, f"{count_text(count, 'face')} written as {kind} to {output}.", faces=count)
+    print_result(as_json, f"{count_text(count, 'face')} written as {kind} to {output}.", faces=count)
 
 
 def open_faceset(folder: Path) -> "Faceset":
@@ -74,7 +78,7 @@ def open_faceset(folder: Path) -> "Faceset":
     return Faceset.open(folder)
 
 
-def said(as_json: bool, sentence: str, **figures: Any) -> None:
+def print_result(as_json: bool, sentence: str, **figures: Any) -> None:
     """Says what was done, in a sentence or as JSON."""
     if as_json:
         typer.echo(json.dumps(figures, ensure_ascii=False))

@@ -209,7 +209,7 @@ class Trainer:
         """Figures and preview of the model as it is now."""
         if not self.is_main:
             return
-        model, step = self.stepper.shown_model, self.position.step
+        model, step = self.stepper.averaged_model, self.position.step
         self.measures = self.task.measure(model, self.data)
         self._measured_at = step
         logger.log_measures(step, self.measures)
@@ -280,7 +280,7 @@ class Trainer:
             return {}
         folder = self.folder / "exports" / name
         folder.mkdir(parents=True, exist_ok=True)
-        exported = dict(self.task.export(self.stepper.shown_model, folder))
+        exported = dict(self.task.export(self.stepper.averaged_model, folder))
         self.on_line(f"Exported step {self.position.step} to {folder}.")
         return exported
 

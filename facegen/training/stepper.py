@@ -72,7 +72,7 @@ class Stepper:
         self.lr_dropout = [LrDropout(group, keep) for group in self.groups] if keep < 1 else []
 
     @property
-    def shown_model(self) -> nn.Module:
+    def averaged_model(self) -> nn.Module:
         """The model that is measured, shown and exported, ready for that: the running average where there is one."""
         return (self.ema.model if self.ema else self.model).eval()
 
