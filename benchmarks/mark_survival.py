@@ -194,13 +194,13 @@ def _write_marked(path: Path, start: int, to: Path, shorter: int | None) -> tupl
         path="", width=width, height=height, frame_rate=info.frame_rate, time_base=1 / info.frame_rate,
         duration_seconds=len(pictures) / float(info.frame_rate), frame_count=len(pictures), codec="h264", pix_fmt="yuv420p",
     )  # fmt: skip
-    delta = Watermark((height, width), KEY, salt=repr((path.stem, start)).encode()).luma_delta
+    mark = Watermark((height, width), KEY, salt=repr((path.stem, start)).encode())
     plain = [
         Frame.from_picture(np.ascontiguousarray(one[:height, :width]), index=i, pts=i, time_base=like.time_base)
         for i, one in enumerate(pictures)
     ]
-    write_video(to, (frame.add_luma(delta) for frame in plain), like, encode=EncodeOptions(crf=18))
-    return to, round(float(cv2.PSNR(plain[0].planes[0], plain[0].add_luma(delta).planes[0])), 1)
+    write_video(to, map(mark.mark_frame, plain), like, encode=EncodeOptions(crf=18))
+    return to, round(float(cv2.PSNR(plain[0].planes[0], mark.mark_frame(plain[0]).planes[0])), 1)
 
 
 def _again(path: Path, crf: int, scale: float, crop: float = 1.0) -> Path:

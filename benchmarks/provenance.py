@@ -50,10 +50,10 @@ def _mark_costs() -> Iterator[dict[str, Any]]:
     for height, width in ((512, 512), (720, 1280), (1080, 1920)):
         image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         frame = Frame.from_picture(image, index=0, pts=0, time_base=Fraction(1, 25))
-        delta = Watermark((height, width), KEY).luma_delta
+        mark = Watermark((height, width), KEY)
         size = f"{width}x{height}"
         yield {"what": f"mark a picture, {size}", "ms": _milliseconds(lambda i=image: mark_picture(i, KEY), 5)}
-        yield {"what": f"mark a frame, {size}", "ms": _milliseconds(lambda f=frame, d=delta: f.add_luma(d))}
+        yield {"what": f"mark a frame, {size}", "ms": _milliseconds(lambda f=frame, m=mark: m.mark_frame(f))}
         yield {"what": f"look for the mark, {size}", "ms": _milliseconds(lambda i=image: _score(i), 10)}
         yield {
             "what": f"search all crops and turns, {size}",

@@ -114,6 +114,7 @@ def generate(
     count: int = ...,
     temperature: float = ...,
     retouch: bool = ...,
+    size: Literal[256, 512] = ...,
     best_of: int = ...,
     film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     film_crf: int = ...,
@@ -138,7 +139,8 @@ def generate(
         seed: Seed of the first face; further faces take the following seeds.
         count: Number of faces.
         temperature: Variance of the samples: 0 gives mean faces, 1 the variance of the data.
-        retouch: Draw details anew as a photograph has them, at 256 pixels.
+        retouch: Draw details anew as a photograph has them.
+        size: Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256.
         best_of: Seeds tried for each face; the one that looks most like a photograph is kept.
         film_encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing; those with -gpu are quick on a graphics card, and say so where they fall back to the CPU.
         film_crf: Quality on the scale of x264, whatever the encoder: lower is better and larger; 18 looks like the original.

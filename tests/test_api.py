@@ -41,7 +41,7 @@ def test_the_examples_of_the_page_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_examples(PAGE, tmp_path, monkeypatch)
-    assert media.read_picture(tmp_path / "face.png").shape == (256, 256, 3)
+    assert media.read_picture(tmp_path / "face.png").shape == (512, 512, 3)
     assert sorted(path.name for path in (tmp_path / "faces").iterdir()) == ["0000.png", "0001.png"]
     assert media.probe(tmp_path / "result.mp4").frame_count == 6
     assert 0.9 < media.probe(tmp_path / "talks.mp4").duration_seconds < 1.1

@@ -183,6 +183,15 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
 
         return np.concatenate(in_batches(draw_batch, len(latents), _BATCH_SIZE))
 
+    def enlarge(self, pictures_rgb: np.ndarray, size: int) -> np.ndarray:
+        """(B, size, size, 3) uint8: pictures of `draw`, whose details the restorer redraws at 512 pixels."""
+        from facegen.restore.restorer import LARGE
+
+        if size != LARGE:
+            return pictures_rgb
+        with self._lock, one_torch_thread():
+            return self.restorer.restore(pictures_rgb, size=LARGE)
+
     def _render_photographs(self, drawn_rgb: np.ndarray, latents: Latents, sliders: Sequence[Sliders]) -> np.ndarray:
         """(B, 256, 256, 3) uint8: the faces' photographs posed and recoloured, with restored drawings where they show nothing."""
         from facegen.generate.editing.photograph import render_photographs
@@ -300,7 +309,8 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
     def _picture(self, latents: Latents, sliders: Sliders, request: GenerateRequest) -> np.ndarray:
         retouch = request.options.retouch
         if not request.sweep:
-            return self.draw(latents, sliders, retouch=retouch)[0]
+            picture = self.draw(latents, sliders, retouch=retouch)
+            return self.enlarge(picture, request.options.size)[0] if retouch else picture[0]
         rows = [sliders]
         if len(request.sweep) == 2:
             rows = [replace(sliders, **{request.sweep[1]: float(v)}) for v in np.linspace(0, 1, SWEEP_STEPS)]
@@ -327,13 +337,15 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         pictures = self.sweep(
             latents, sliders, request.sweep[0], steps=FILM_FRAMES // 2, retouch=request.options.retouch
         )
+        if request.options.retouch:
+            pictures = self.enlarge(pictures, request.options.size)
         there_and_back = [*pictures, *pictures[::-1]]
         height, width = pictures.shape[1:3]
         base = Fraction(1, FILM_RATE)
         info = make_video_info(width, height, Fraction(FILM_RATE), base)
         mark = provenance.Watermark((height, width), salt=pictures[0].tobytes())
         frames = (
-            media.Frame.from_picture(picture, index=i, pts=i, time_base=base).add_luma(mark.luma_delta)
+            mark.mark_frame(media.Frame.from_picture(picture, index=i, pts=i, time_base=base))
             for i, picture in enumerate(there_and_back)
         )
         provenance.write_signed(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from facegen.config import check
 from facegen.encoding import EncodeOptions
@@ -27,7 +27,9 @@ class GenerateOptions:
     temperature: float = field(default=0.8, metadata={"min": 0.0, "max": 1.2, "step": 0.05})
     """Variance of the samples: 0 gives mean faces, 1 the variance of the data."""
     retouch: bool = True
-    """Draw details anew as a photograph has them, at 256 pixels."""
+    """Draw details anew as a photograph has them."""
+    size: Literal[256, 512] = 512
+    """Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256."""
     best_of: int = field(default=1, metadata={"min": 1, "max": 16, "step": 1})
     """Seeds tried for each face; the one that looks most like a photograph is kept."""
 

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facegen.media import Frame
 from facegen.provenance.keys import MarkKey, get_installation_key
 
 TILES = 2
@@ -31,6 +32,8 @@ _COARSE, _FINE = 21.0, 8.0
 """Pictures smaller than `SMALL` carry the points up to the first radius, larger ones those from the second on."""
 SMALL = 320
 """Shorter side below which only low frequencies are used: at half size and as JPEG the others are gone."""
+_COARSER = 2
+"""In a video texture is measured on luma this many times coarser."""
 SMALLEST = 96
 """Shorter side below which nothing is added."""
 _PUBLISHED, _BYTE = 0.4, 0.1
@@ -66,10 +69,10 @@ class Lattice:
 class Watermark:
     """The pattern for pictures of one size, built once a clip.
 
+    Pictures smaller than 96 pixels have no room for the mark and stay as they are.
+
     Attributes:
         size_hw: height and width of the displayed picture.
-        luma_delta: (H, W) int8, read-only; added to the 8-bit luma (or equally to R, G and B) with saturation;
-            all zero where the picture is smaller than 96 pixels, which leaves no room for the mark.
     """
 
     def __init__(self, size_hw: tuple[int, int], key: MarkKey | None = None, *, salt: bytes = b"") -> None:
@@ -85,7 +88,29 @@ class Watermark:
             ValueError: the id does not fit into 24 bits.
         """
         self.size_hw = size_hw
-        self.luma_delta = _round_delta(size_hw, key or get_installation_key().mark_key, salt)
+        self._pattern = _build_pattern(size_hw, key or get_installation_key().mark_key, salt)
+        self._deviation = float(self._pattern.std())
+
+    def mark_frame(self, frame: Frame) -> Frame:
+        """The frame with the pattern in its luma, fainter in flat areas and stronger in texture, which hides it.
+
+        Args:
+            frame: of this size as displayed.
+        """
+        return frame.add_luma(self._fit(frame.planes[0], frame.bit_depth))
+
+    def mark_rgb(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A copy of a camera's picture, (H, W, 3) of this size, with the pattern as `mark_frame` adds it."""
+        delta = self._fit(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY), 8)
+        return np.clip(image_rgb.astype(np.int16) + delta[..., None], 0, 255).astype(np.uint8)
+
+    def _fit(self, luma: cv2.typing.MatLike, bit_depth: int) -> NDArray[np.int8]:
+        """(H, W) the pattern, weighted by the texture of a frame's luma (H, W), in steps of 255."""
+        coarse = cv2.resize(luma, None, fx=1 / _COARSER, fy=1 / _COARSER, interpolation=cv2.INTER_AREA)
+        gain = _gain_in_motion(coarse.astype(np.float32) / np.float32(1 << (bit_depth - 8)))
+        gain *= min(1.0, _MOST_DEVIATION / (self._deviation * float(np.sqrt(np.mean(gain * gain))) + 1e-6))
+        fine = cv2.resize(gain, self.size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.multiply(self._pattern, fine, dtype=cv2.CV_8S), np.int8)
 
 
 def mark_picture(image_rgb: NDArray[np.uint8], key: MarkKey | None = None) -> NDArray[np.uint8]:
@@ -188,12 +213,21 @@ def _phasors(numbers: NDArray[np.uint16]) -> NDArray[np.complex64]:
 
 
 def _texture_gain(luma: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) factor of the pattern, from flat areas to strong texture, which hides it.
+    """(H, W) factor of the pattern of a picture.
 
     Small pictures have it more evenly: what a JPEG of half their size leaves lies in all of the picture.
     """
-    least, rise, most = (0.9, 0.03, 1.3) if min(luma.shape) < SMALL else (0.75, 0.085, 2.2)
-    side = max(3, min(luma.shape) // 60) | 1
+    bounds = (0.9, 0.03, 1.3) if min(luma.shape) < SMALL else (0.75, 0.085, 2.2)
+    return _gain(luma, max(3, min(luma.shape) // 60) | 1, *bounds)
+
+
+def _gain_in_motion(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) factor of the pattern of a frame, whose flat areas show a pattern that stands still."""
+    return _gain(luma, max(3, min(luma.shape) // 60) | 1, 0.6, 0.15, 2.0)
+
+
+def _gain(luma: NDArray[np.float32], side: int, least: float, rise: float, most: float) -> NDArray[np.float32]:
+    """(H, W) from `least` in flat areas to `most` in strong texture, which hides the pattern."""
     detail = luma - cv2.blur(luma, (side, side))
     # running sums leave tiny negative numbers in flat areas
     activity = np.sqrt(np.maximum(cv2.blur(detail * detail, (2 * side + 1, 2 * side + 1)), 0))
@@ -201,12 +235,10 @@ def _texture_gain(luma: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=8)
-def _round_delta(size_hw: tuple[int, int], key: MarkKey, salt: bytes) -> NDArray[np.int8]:
-    delta = np.zeros(size_hw, np.int8)
-    if has_room(size_hw):
-        delta = np.rint(_build_delta(size_hw, key, salt)).astype(np.int8)
-    delta.flags.writeable = False
-    return delta
+def _build_pattern(size_hw: tuple[int, int], key: MarkKey, salt: bytes) -> NDArray[np.float32]:
+    pattern = _build_delta(size_hw, key, salt) if has_room(size_hw) else np.zeros(size_hw, np.float32)
+    pattern.flags.writeable = False
+    return pattern
 
 
 def _build_delta(size_hw: tuple[int, int], key: MarkKey, salt: bytes) -> NDArray[np.float32]:

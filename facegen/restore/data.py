@@ -13,7 +13,8 @@ from facegen.training.augment import add_compression, add_noise, to_float, unifo
 from facegen.training.pictures import PictureStore
 from facegen.training.task import BatchSpec
 
-SIDE = 256
+SIDE = 512
+"""Side of the faces that are read, pixels; every other batch sees them at half of it."""
 DRAWN_SIDE = 128
 """Side of pictures that a generator draws, pixels."""
 
@@ -55,49 +56,55 @@ class RestorerData:
     def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """Random crops, mirrored at random, with their degraded versions."""
         random = spec.generator
+        # half the batches see faces at half the size
+        side = SIDE // int(torch.randint(1, 3, (), generator=random))
+        top, left = (8 * int(torch.randint((side - self.crop) // 8 + 1, (), generator=random)) for _ in range(2))
+
+        def crop(pictures: Tensor) -> Tensor:
+            return pictures[..., top : top + self.crop, left : left + self.crop]
+
         pictures = to_float(self.pictures[spec.indices].to(self.device))
+        pictures = crop(F.avg_pool2d(pictures, SIDE // side)).contiguous()
         degraded, is_pair = torch.empty_like(pictures), torch.ones(len(pictures), 1, 1, 1, device=self.device)
         kinds = torch.arange(len(pictures)) % 3
         is_drawn = (kinds == 0) & (self.drawn is not None)
         is_sample = (kinds == 1) & (self.samples is not None)
         is_other = ~is_drawn & ~is_sample
         if self.drawn is not None:
-            degraded[is_drawn] = upsample(self.drawn[spec.indices[is_drawn]].to(self.device))
+            degraded[is_drawn] = crop(upsample(self.drawn[spec.indices[is_drawn]].to(self.device), side))
         if self.samples is not None:
             chosen = torch.randint(len(self.samples), (int(is_sample.sum()),), generator=random)
-            degraded[is_sample] = upsample(self.samples[chosen].to(self.device))
+            degraded[is_sample] = crop(upsample(self.samples[chosen].to(self.device), side))
             is_pair[is_sample] = 0
         degraded[is_other] = degrade(pictures[is_other], random)
         if bool(torch.rand((), generator=random) < 0.5):
             pictures, degraded = pictures.flip(3), degraded.flip(3)
-        top, left = (8 * int(torch.randint((SIDE - self.crop) // 8 + 1, (), generator=random)) for _ in range(2))
-        rows, columns = slice(top, top + self.crop), slice(left, left + self.crop)
-        crops = {"pictures": pictures[..., rows, columns], "degraded": degraded[..., rows, columns].contiguous()}
-        return crops | {"is_pair": is_pair}
+        return {"pictures": pictures, "degraded": degraded, "is_pair": is_pair}
 
     def preview(self, count: int) -> tuple[Tensor, Tensor]:
-        """(N, 3, 256, 256) held-back faces and their degraded versions: every other one a reconstruction, where there are pairs."""
+        """(N, 3, 512, 512) held-back faces and their degraded versions: every other one a reconstruction, where there are pairs."""
         pictures = to_float(self.held_back[:count].to(self.device))
         degraded = degrade(pictures, Generator().manual_seed(0))
         if self.drawn_held_back is not None:
-            degraded[::2] = upsample(self.drawn_held_back[:count:2].to(self.device))
+            degraded[::2] = upsample(self.drawn_held_back[:count:2].to(self.device), SIDE)
         layout = torch.channels_last
         return pictures.contiguous(memory_format=layout), degraded.contiguous(memory_format=layout)
 
 
-def upsample(pictures: Tensor) -> Tensor:
-    """(B, 3, 256, 256) in [0, 1] of (B, 3, S, S) uint8, bicubic as in `Restorer`."""
-    return F.interpolate(to_float(pictures), size=SIDE, mode="bicubic", align_corners=False).clamp(0, 1)
+def upsample(pictures: Tensor, side: int) -> Tensor:
+    """(B, 3, side, side) in [0, 1] of (B, 3, S, S) uint8, bicubic as in `Restorer`."""
+    return F.interpolate(to_float(pictures), size=side, mode="bicubic", align_corners=False).clamp(0, 1)
 
 
 def degrade(pictures: Tensor, random: Generator) -> Tensor:
-    """Random degradation: downsampling to 48..144 pixels, Gaussian blur, upsampling, noise, JPEG compression."""
+    """Random degradation: downsampling to 0.19..0.75 of the side, Gaussian blur, upsampling, noise, JPEG compression."""
     degraded = torch.empty_like(pictures)
-    sides = (48 + 8 * torch.randint(13, (len(pictures),), generator=random)).tolist()
-    for index, side in enumerate(sides):
+    shares = (0.19 * (0.75 / 0.19) ** torch.rand(len(pictures), generator=random)).tolist()
+    for index, share in enumerate(shares):
+        side = round(share * pictures.shape[2])
         small = F.interpolate(pictures[index : index + 1], size=side, mode="bilinear", antialias=True)
-        if side >= 96 and bool(torch.rand((), generator=random) < 0.5):
-            small = blur(small, float(uniform(1, 0.4, 1.3, random)))
+        if share >= 0.37 and bool(torch.rand((), generator=random) < 0.6):
+            small = blur(small, float(uniform(1, 0.4, 1.3 if share < 0.6 else 2.0, random)))
         degraded[index] = F.interpolate(small, size=pictures.shape[2], mode="bicubic", align_corners=False)[0]
     degraded = add_noise(degraded.clamp(0, 1), random, share=0.25, largest=0.03)
     return add_compression(degraded, random, share=0.25)

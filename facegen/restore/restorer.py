@@ -1,4 +1,4 @@
-"""`Restorer`: restores small, blurred or generated faces at 256 pixels; and its network.
+"""`Restorer`: restores small, blurred or generated faces at 256 or 512 pixels; and its network.
 
 The network is a small UNet on pixel-unshuffled faces: one pass, with a residual connection.
 """
@@ -22,7 +22,9 @@ from facegen.restore.unet import UNet
 from facegen.restore.weights import RESTORER
 
 SIZE = 256
-"""Side of restored pictures, pixels."""
+"""Side of restored pictures where nothing else is asked for, pixels."""
+LARGE = 512
+"""Side of faces that are enlarged, pixels; the network was trained at both."""
 _BATCH_SIZE = 8
 FOLD = 4
 """Factor of the pixel unshuffle before the first convolution."""
@@ -76,24 +78,25 @@ class Restorer:
         self._network = load_restorer(path or hub.fetch(RESTORER)).to(self.device).to(memory_format=torch.channels_last)
         self._dtype = torch.bfloat16 if is_bfloat16_fast(self.device) else torch.float32
 
-    def restore(self, pictures_rgb: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    def restore(self, pictures_rgb: np.ndarray, strength: float = 1.0, *, size: int = SIZE) -> np.ndarray:
         """Restores aligned faces.
 
         Args:
             pictures_rgb: (N, H, W, 3) uint8, squares of any size, aligned as in `generate.frame` or as FFHQ crops.
             strength: weight of the network's output, 0 to 1; 0 only resizes. No colour comes where a picture has none.
+            size: side of the result, 256 or 512.
 
         Returns:
-            (N, 256, 256, 3) uint8.
+            (N, size, size, 3) uint8.
         """
         if pictures_rgb.ndim != 4 or pictures_rgb.shape[1] != pictures_rgb.shape[2] or pictures_rgb.dtype != np.uint8:
             raise InputError(f"Expected square uint8 RGB pictures, found {pictures_rgb.shape} {pictures_rgb.dtype}.")
-        restored_rgb = np.empty((len(pictures_rgb), SIZE, SIZE, 3), np.uint8)
-        shrinks = pictures_rgb.shape[1] > SIZE
+        restored_rgb = np.empty((len(pictures_rgb), size, size, 3), np.uint8)
+        shrinks = pictures_rgb.shape[1] > size
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
 
         def restore_batch(indices: range) -> None:
-            batch = np.stack([cv2.resize(pictures_rgb[i], (SIZE, SIZE), interpolation=interpolation) for i in indices])
+            batch = np.stack([cv2.resize(pictures_rgb[i], (size, size), interpolation=interpolation) for i in indices])
             inputs = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).float().div(255)
             with torch.inference_mode(), torch.autocast(self.device.type, self._dtype, self._dtype != torch.float32):
                 restored = self._network(inputs)

@@ -6,9 +6,9 @@ from facegen.training.info import TaskInfo
 
 RESTORER = TaskInfo(
     name="restorer",
-    summary="Learns to give a small, blurred or generated face its details back, at 256 pixels.",
-    needs="A folder of aligned faces of 256 pixels; or drawn/ and originals/ of the same names, and samples/ if there are.",
-    typical_time="an hour on a CPU core, 10 minutes on a GPU",
+    summary="Learns to give a small, blurred or generated face its details back, at 256 and 512 pixels.",
+    needs="A folder of aligned faces of 512 pixels; or drawn/ and originals/ of the same names, and samples/ if there are.",
+    typical_time="two hours on a CPU core, 10 minutes on a GPU",
     path="facegen.restore.task:RestorerTask",
     presets={
         "default": (
@@ -49,7 +49,7 @@ RESTORER = TaskInfo(
         ),
     },
     facesets=1,
-    example_data="faces/generated",
+    example_data="faces/generated512",
     used_in="generate",
 )
 

@@ -187,7 +187,7 @@ class ClipSwap:
                     frame = held.replace(index=frame.index, pts=frame.pts, duration=frame.duration)
                 if frame.index >= begin and timeline.is_shown(frame.index):
                     with clock.stage("mark"):
-                        frame = frame.add_luma(mark.luma_delta)
+                        frame = mark.mark_frame(frame)
                     if shift := timeline.shift(frame.index):
                         frame = frame.replace(pts=frame.pts - shift)
                     with clock.stage("encode"):

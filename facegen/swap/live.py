@@ -97,7 +97,7 @@ class LiveSwap:
     def _mark(self, frame: np.ndarray) -> np.ndarray:
         if self._watermark is None or self._watermark.size_hw != frame.shape[:2]:
             self._watermark = Watermark((frame.shape[0], frame.shape[1]), salt=frame.tobytes())
-        return np.clip(frame.astype(np.int16) + self._watermark.luma_delta[..., None], 0, 255).astype(np.uint8)
+        return self._watermark.mark_rgb(frame)
 
 
 def _fit(image_rgb: np.ndarray) -> np.ndarray:

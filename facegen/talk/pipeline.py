@@ -143,7 +143,7 @@ def _mark(clip: TalkClip, first: int, *, keeps_alpha: bool) -> Iterator[media.Fr
     mark = provenance.Watermark(info.video.size_hw, salt=info.video.salt)
 
     def draw(indexed: tuple[int, media.Frame | None]) -> media.Frame:
-        return clip.frame(*indexed).add_luma(mark.luma_delta)
+        return mark.mark_frame(clip.frame(*indexed))
 
     with ThreadPoolExecutor(WORKERS, "talk", initializer=use_one_thread) as pool:
         yield from map_in_order(draw, _backgrounds(clip, first, keeps_alpha=keeps_alpha), pool)

@@ -33,9 +33,9 @@ def marked_clip(clip: Callable[[str], Path]) -> Path:
     """A clip with the mark and its sound, written as a swap is."""
     source = clip("source.mp4")
     info = probe(source)
-    delta = Watermark(info.size_hw).luma_delta
+    mark = Watermark(info.size_hw)
     path = source.with_name("marked.mp4")
-    write_video(path, (frame.add_luma(delta) for frame in read_frames(source)), info, sound_from=source)
+    write_video(path, map(mark.mark_frame, read_frames(source)), info, sound_from=source)
     return path
 
 

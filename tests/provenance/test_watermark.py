@@ -55,13 +55,20 @@ def marked(portrait: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size_hw", [(96, 96), (240, 426), (512, 512), (720, 1280), (1081, 607), (200, 2000)])
 def test_the_mark_is_faint(size_hw: tuple[int, int]) -> None:
-    delta = Watermark(size_hw, KEY).luma_delta
-    assert delta.shape == size_hw
-    assert delta.dtype == np.int8
-    assert not delta.flags.writeable
-    psnr = 10 * np.log10(255**2 / (delta.astype(np.float64) ** 2).mean())
-    assert 42 < psnr < 50
-    assert np.abs(delta).max() <= 12
+    mark = Watermark(size_hw, KEY)
+    flat = np.full((*size_hw, 3), 128, np.uint8)
+    noise = noise_rgb(*size_hw)
+    decibels = [cv2.PSNR(image, mark.mark_rgb(image)) for image in (flat, noise)]
+    assert 46 < decibels[0] < 56
+    assert decibels[1] > 42
+    assert np.abs(mark.mark_rgb(flat).astype(int) - flat).max() <= 7
+
+
+def test_the_mark_hides_in_texture() -> None:
+    half_flat = noise_rgb(512, 512)
+    half_flat[:, :256] = 128
+    added = Watermark((512, 512), KEY).mark_rgb(half_flat).astype(int) - half_flat
+    assert added[:, :240].std() < 0.6 * added[:, 272:].std()
 
 
 def test_a_marked_picture_stays_above_42_decibels(portrait: np.ndarray, marked: np.ndarray) -> None:
@@ -73,7 +80,7 @@ def test_a_marked_picture_stays_above_42_decibels(portrait: np.ndarray, marked: 
 def test_what_is_too_small_stays_as_it_is() -> None:
     tiny = np.full((SMALLEST - 1, 300, 3), 128, np.uint8)
     assert np.array_equal(mark_picture(tiny, KEY), tiny)
-    assert not Watermark(tiny.shape[:2], KEY).luma_delta.any()
+    assert np.array_equal(Watermark(tiny.shape[:2], KEY).mark_rgb(tiny), tiny)
 
 
 def test_the_pattern_is_the_published_one() -> None:
@@ -215,10 +222,9 @@ def test_unmarked_photographs_are_not_marked(shared_data: Path) -> None:
 def test_it_is_added_to_the_luma_of_any_frame(marked: np.ndarray, portrait: np.ndarray, pix_fmt: str) -> None:
     native = Frame.from_picture(portrait, index=0, pts=0, time_base=Fraction(1, 25)).native.reformat(format=pix_fmt)
     frame = Frame(native, index=0, pts=0, time_base=Fraction(1, 25))
-    after = frame.add_luma(Watermark(frame.size_hw, KEY).luma_delta)
+    after = Watermark(frame.size_hw, KEY).mark_frame(frame)
     step = 4 if frame.bit_depth == 10 else 1
-    peak = (1 << frame.bit_depth) - 1
-    wanted = frame.planes[0].astype(np.int32) + Watermark(frame.size_hw, KEY).luma_delta.astype(np.int32) * step
-    assert np.array_equal(after.planes[0], np.clip(wanted, 0, peak))
+    added = (after.planes[0].astype(np.int32) - frame.planes[0]) / step
+    assert 0.7 < added.std() < 2.1
     assert all(np.array_equal(one, other) for one, other in zip(frame.planes[1:], after.planes[1:], strict=True))
     assert detect(after.image_rgb).payload == PAYLOAD

@@ -180,11 +180,19 @@ class FaceDesk:
         faces = [self._made(seed, options.temperature, options.retouch, changes) for seed in seeds]
         return type(faces[0]).concat(faces)
 
-    def picture(self, face: FaceSpec) -> np.ndarray:
-        """uint8 RGB of the face, for the eye: (384, 384, 3), or the whole photograph that is edited."""
+    def picture(self, face: FaceSpec, *, fine: bool = False) -> np.ndarray:
+        """uint8 RGB of the face, for the eye: (384, 384, 3), or the whole photograph that is edited.
+
+        Args:
+            face: what is drawn.
+            fine: as files have it, (512, 512, 3); it takes about 150 ms more.
+        """
         if face.encoded is not None and face.options.retouch and not face.mix:
             return self.pipeline.edit(face.encoded, self.latents(face), face.sliders, max_side=_PHOTO_PX)
-        return enlarge(self.pipeline.draw(self.latents(face), face.sliders, retouch=face.options.retouch)[0])
+        drawn = self.pipeline.draw(self.latents(face), face.sliders, retouch=face.options.retouch)
+        if fine and face.options.retouch:
+            return self.pipeline.enlarge(drawn, face.options.size)[0]
+        return enlarge(drawn[0])
 
     def before_and_after(self, face: FaceSpec) -> Retouched:
         """The face as the generator draws it, and retouched."""

@@ -221,7 +221,12 @@ def _wire_live(
     def touch(name: str, before: Sequence[str]) -> tuple[str, ...]:
         return tuple(other for other in before if other != name)
 
+    @show_errors(2)
+    def refine(*values: Any) -> Any:
+        return gr.skip(), desk.picture(inputs.read(values), fine=True)
+
     outputs = [status, face]
+    refining: dict[str, Any] = {"fn": refine, "inputs": inputs.components, "outputs": outputs, **_LIVE}
     varied = [slider for name, slider in zip(NAMES, inputs.sliders, strict=True) if name in VARIED]
     for name, slider in zip(VARIED, varied, strict=True):
         slider.input(
@@ -230,14 +235,17 @@ def _wire_live(
         )  # fmt: skip
     for slider in inputs.moving:
         slider.input(draw, inputs.components, outputs, **_LIVE)
+        slider.release(**refining)
     for chosen in (inputs.other_seed, inputs.retouch):
-        chosen.input(draw, inputs.components, outputs, **_LIVE)
+        chosen.input(draw, inputs.components, outputs, **_LIVE).then(**refining)
     inputs.seed.input(follow_seed, inputs.components, [status, *varied], **_LIVE).then(
         draw, inputs.components, outputs, **_LIVE
-    )
+    ).then(**refining)
     rolled = [status, inputs.seed, *varied, inputs.photo, drop]
-    dice.click(roll, [lock, *inputs.components], rolled, **_LIVE).then(draw, inputs.components, outputs, **_LIVE)
-    tab.select(draw, inputs.components, outputs, **_LIVE)
+    dice.click(roll, [lock, *inputs.components], rolled, **_LIVE).then(draw, inputs.components, outputs, **_LIVE).then(
+        **refining
+    )
+    tab.select(draw, inputs.components, outputs, **_LIVE).then(**refining)
 
 
 def _wire_history(
