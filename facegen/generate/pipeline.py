@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from facegen.restore import Restorer
 
 SWEEP_STEPS = 9
+SWEEP_SIDE, SQUARE_SIDE = 1024, 512
+"""Longest side of each picture of a photograph in a strip or film, and in a square, pixels."""
 FILM_FRAMES, FILM_RATE = 48, 24
 _BATCH_SIZE = 16
 
@@ -221,10 +223,31 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         return seeds, scores
 
     def sweep(
-        self, latents: Latents, sliders: Sliders, name: str, *, steps: int = SWEEP_STEPS, retouch: bool = True
+        self,
+        latents: Latents,
+        sliders: Sliders,
+        name: str,
+        *,
+        steps: int = SWEEP_STEPS,
+        retouch: bool = True,
+        encoded: EncodedPhoto | None = None,
+        max_side: int = SWEEP_SIDE,
     ) -> np.ndarray:
-        """(steps, S, S, 3) uint8: one face with one slider going from 0 to 1."""
+        """(steps, H, W, 3) uint8: one face with one slider going from 0 to 1.
+
+        Args:
+            latents: the face.
+            sliders: the other sliders.
+            name: of the slider.
+            steps: pictures.
+            retouch: without, as the generator draws.
+            encoded: a photograph whose face it is, shown whole, at its own size.
+            max_side: the longest side of each picture of a photograph, pixels.
+        """
         values = [replace(sliders, **{name: float(v)}) for v in np.linspace(0, 1, steps)]
+        if encoded is not None and retouch:
+            small = encoded.shrink(max_side)
+            return np.stack([self.edit(small, latents, one) for one in values])
         return self.draw(latents.take([0] * steps), values, retouch=retouch)
 
     def check(self, request: GenerateRequest) -> None:
@@ -289,7 +312,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
     ) -> list[Path]:
         """Writes faces into the request's folder as numbered pictures, watermarked and signed; `seeds` goes into their metadata.
 
-        A photograph, where its encoding is given, is written at its own size; sweeps show it in the generator's frame.
+        A photograph, where its encoding is given, is written at its own size; in sweeps at most as large as `SWEEP_SIDE` says.
         """
         folder, files = Path(request.output), []
         folder.mkdir(parents=True, exist_ok=True)
@@ -298,15 +321,19 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
             if encoded is not None and request.options.retouch and not request.sweep:
                 picture = self.edit(encoded, one, sliders)
             else:
-                picture = self._picture(one, sliders, request)
+                picture = self._picture(one, sliders, request, encoded)
             files.append(self._write(folder / f"{number:04d}.png", picture, request, sliders, seed))
             if request.film:
-                files.append(self._film(folder / f"{number:04d}.{request.encode.file_type}", one, sliders, request))
+                files.append(
+                    self._film(folder / f"{number:04d}.{request.encode.file_type}", one, sliders, request, encoded)
+                )
             if on_progress:
                 on_progress((number + 1) / len(latents), f"{number + 1} of {len(latents)} faces")
         return files
 
-    def _picture(self, latents: Latents, sliders: Sliders, request: GenerateRequest) -> np.ndarray:
+    def _picture(
+        self, latents: Latents, sliders: Sliders, request: GenerateRequest, encoded: EncodedPhoto | None
+    ) -> np.ndarray:
         retouch = request.options.retouch
         if not request.sweep:
             picture = self.draw(latents, sliders, retouch=retouch)
@@ -314,8 +341,11 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         rows = [sliders]
         if len(request.sweep) == 2:
             rows = [replace(sliders, **{request.sweep[1]: float(v)}) for v in np.linspace(0, 1, SWEEP_STEPS)]
-        strips = [np.concatenate(list(self.sweep(latents, row, request.sweep[0], retouch=retouch)), 1) for row in rows]
-        return np.concatenate(strips, 0)
+        side = SWEEP_SIDE if len(rows) == 1 else SQUARE_SIDE
+        strips = [
+            self.sweep(latents, row, request.sweep[0], retouch=retouch, encoded=encoded, max_side=side) for row in rows
+        ]
+        return np.concatenate([np.concatenate(list(strip), 1) for strip in strips], 0)
 
     def _write(self, path: Path, picture: np.ndarray, request: GenerateRequest, sliders: Sliders, seed: int) -> Path:
         described = to_dict(replace(request, sliders=sliders, given=NAMES, output=""))
@@ -329,15 +359,22 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         )
         return path
 
-    def _film(self, path: Path, latents: Latents, sliders: Sliders, request: GenerateRequest) -> Path:
+    def _film(
+        self, path: Path, latents: Latents, sliders: Sliders, request: GenerateRequest, encoded: EncodedPhoto | None
+    ) -> Path:
         from fractions import Fraction
 
         from facegen.media.stills import make_video_info
 
         pictures = self.sweep(
-            latents, sliders, request.sweep[0], steps=FILM_FRAMES // 2, retouch=request.options.retouch
+            latents,
+            sliders,
+            request.sweep[0],
+            steps=FILM_FRAMES // 2,
+            retouch=request.options.retouch,
+            encoded=encoded,
         )
-        if request.options.retouch:
+        if request.options.retouch and encoded is None:
             pictures = self.enlarge(pictures, request.options.size)
         there_and_back = [*pictures, *pictures[::-1]]
         height, width = pictures.shape[1:3]

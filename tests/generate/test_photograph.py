@@ -106,6 +106,26 @@ def test_another_ground_and_other_hair_reach_the_whole_picture(pipeline: Generat
             assert changed[:40, :40].mean() > 10
 
 
+def test_what_lies_under_a_face_is_no_ground(pipeline: GeneratePipeline) -> None:
+    """A shirt of the ground's own colour, of which the parser's crop shows nothing."""
+    portrait = portrait_rgb()
+    height, width = portrait.shape[:2]
+    ground = portrait[5, 5].tolist()
+    wide = cv2.copyMakeBorder(portrait, 20, height, width, width, cv2.BORDER_CONSTANT, value=ground)
+    person = pipeline.encode(wide).person
+    bottom, middle = len(person) - 8, round(1.38 * width * len(person) / len(wide))
+    assert person[bottom, middle, 1] < 0.05
+    assert person[bottom, 8, 1] > 0.95
+
+
+def test_a_sweep_shows_the_whole_photograph(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
+    strip = pipeline.sweep(large.latents, large.sliders, "mouth", steps=3, encoded=large, max_side=400)
+    height, width = large.image_rgb.shape[:2]
+    assert strip.shape == (3, round(height * 400 / max(height, width)), round(width * 400 / max(height, width)), 3)
+    assert change(strip[0], strip[2]).max() > 50
+    np.testing.assert_array_equal(strip[0][:, :20], strip[2][:, :20])
+
+
 def test_eyes_shut(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
     shut = edited(pipeline, large, eyes=0.0)
     face = pipeline.analyser.detect(shut, 1)[0]

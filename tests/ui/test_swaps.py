@@ -1,5 +1,6 @@
 """A swap from what the widgets hold to the command that does it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from facegen.swap.jobs import SWAP, result_name
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
 from tests.factories import gradient_rgb, portrait_rgb, write_clip
+from tests.media.clips import VARIABLE_PTS, named
 
 
 @pytest.fixture
@@ -35,6 +37,11 @@ def test_a_clip_is_described_in_words_and_numbers(clip: str) -> None:
     assert (found.is_picture, found.width, found.height, found.frames) == (False, 96, 64, 10)
     assert found.words == "Video, 96 × 64, 0.4 s, 25 frames/s, without sound"
     assert found.poster_rgb.shape == (64, 96, 3)
+
+
+def test_the_frames_of_a_variable_rate_are_counted(tmp_path: Path) -> None:
+    path = replace(named("variable_rate"), suffix=".mkv").write(tmp_path)
+    assert swaps.describe(str(path)).frames == len(VARIABLE_PTS)
 
 
 def test_a_picture_is_described(picture: str) -> None:

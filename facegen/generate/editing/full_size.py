@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from facegen.faces import Face, FaceAnalyser, align
+from facegen.faces.mesh import FACE_OVAL
 from facegen.faces.parse import BACKGROUND, HAIR
 from facegen.faces.parse.parser import SIZE as PARSE_SIZE
 from facegen.generate.frame import repaint
@@ -20,6 +21,8 @@ _WORK_PX = 1024
 _GRAB_PX = 384
 """Longest side at which the outline of the person outside the parser's crop is found by colour."""
 _GRAB_STEPS = 3
+_CORE, _BODY = (0.3, 1.2), (1.6, 4.4)
+"""Width, in widths of the face, of what is surely and of what is probably the body: below the chin, and from two faces lower."""
 _REACH = 1 / 50
 """How far from the outline the colours of a whole picture tell hair from what is behind it, as a part of its height."""
 _SURE = 0.05
@@ -77,22 +80,32 @@ def parse_person(image_rgb: np.ndarray, face: Face, analyser: FaceAnalyser) -> n
         window = cv2.warpAffine(_window(PARSE_SIZE), matrix, size, flags=place)
         maps += window[..., None] * (back - maps)
         near = window
-    maps[..., 1] = _outline(picture, maps[..., 1], near)
+    points = face.points478[:, :2] * np.float32(scale)
+    maps[..., 1] = _outline(picture, maps[..., 1], near, points)
     maps[..., 0] = np.minimum(maps[..., 0], 1 - maps[..., 1])
     mattes = repaint.refine_matte(picture.astype(np.float32) / 255, maps[..., 0], maps[..., 1], _REACH)
     return np.dstack(mattes).astype(np.float32)
 
 
-def _outline(picture_rgb: np.ndarray, background: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """The background where the parser knows it, elsewhere what GrabCut makes of the colours."""
+def _outline(picture_rgb: np.ndarray, background: np.ndarray, near: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The background where the parser knows it, elsewhere what GrabCut makes of the colours; a face is never it, nor what is under it.
+
+    Args:
+        picture_rgb: (h, w, 3) uint8.
+        background: (h, w) float32 0..1, as the parser sees it.
+        near: (h, w) float32 0..1: how well it does.
+        points: (N, 2) mesh of the face, pixels.
+    """
     height, width = background.shape
     small = min(1.0, _GRAB_PX / max(height, width))
     size = max(1, round(width * small)), max(1, round(height * small))
     behind, known = (cv2.resize(values, size, interpolation=cv2.INTER_AREA) for values in (background, near))
-    labels = np.where(behind > 0.5, cv2.GC_PR_BGD, cv2.GC_PR_FGD).astype(np.uint8)
+    face, core, body = (_fill(size, outline * small) for outline in _body(points))
+    labels = np.where((behind > 0.5) & ~((known < 0.5) & body), cv2.GC_PR_BGD, cv2.GC_PR_FGD).astype(np.uint8)
     labels[(known > 0.9) & (behind > 1 - _SURE)] = cv2.GC_BGD
     labels[(known > 0.9) & (behind < _SURE)] = cv2.GC_FGD
-    if len(np.unique(labels % 2)) < 2:
+    labels[face | core] = cv2.GC_FGD
+    if (labels % 2).all():
         return background
     shrunk = cv2.resize(picture_rgb, size, interpolation=cv2.INTER_AREA)
     cv2.setRNGSeed(0)
@@ -101,7 +114,30 @@ def _outline(picture_rgb: np.ndarray, background: np.ndarray, near: np.ndarray) 
     coloured = (labels % 2 == 0).astype(np.float32)
     coloured = cv2.GaussianBlur(coloured, (0, 0), 0.8)
     wide = cv2.resize(coloured, (width, height), interpolation=cv2.INTER_LINEAR)
-    return wide + near * (background - wide)
+    outline = wide + near * (background - wide)
+    sure = cv2.GaussianBlur((face | core).astype(np.float32), (0, 0), 1.5)
+    return outline * (1 - cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _body(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outlines, (N, 2) pixels, of a face, of what is surely the body below it, and of what is probably: on a photograph heads have one."""
+    oval = points[list(FACE_OVAL)]
+    top, chin = oval[0], oval[len(oval) // 2]
+    down = chin - top
+    side = np.array([down[1], -down[0]]) / np.linalg.norm(down) * np.ptp(oval @ [1, 0]) / 2
+
+    def below(neck: float, torso: float) -> np.ndarray:
+        steps = ((0.1, -neck), (0.1, neck), (2, torso), (9, torso), (9, -torso), (2, -torso))
+        return np.array([chin + lower * down + aside * side for lower, aside in steps], np.float32)
+
+    return oval, below(*_CORE), below(*_BODY)
+
+
+def _fill(size_wh: tuple[int, int], outline: np.ndarray) -> np.ndarray:
+    """(h, w) bool: inside an outline of (N, 2) pixels."""
+    mask = np.zeros(size_wh[::-1], np.uint8)
+    cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], 1)
+    return mask > 0
 
 
 def compose(image_rgb: np.ndarray, to_frame: np.ndarray, edit: FrameEdit, recoloured: np.ndarray | None) -> np.ndarray:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 16
 _PHOTO_PX = 640
 """Longest side at which an edited photograph is shown; its file has the photograph's own size."""
+_SWEEP_PX = 384
+"""Longest side of each picture of a photograph's sweep in the page; its film is larger."""
 _SHOWN_PX = 384
 _FACES_KEPT = 64
 _SQUARE_STEPS = 5
@@ -235,7 +237,12 @@ class FaceDesk:
         if down:
             rows = [replace(face.sliders, **{down: float(v)}) for v in np.linspace(0, 1, _SQUARE_STEPS)]
         steps = _SQUARE_STEPS if down else 7
-        strips = [self.pipeline.sweep(latents, row, across, steps=steps, retouch=retouch) for row in rows]
+        strips = [
+            self.pipeline.sweep(
+                latents, row, across, steps=steps, retouch=retouch, encoded=face.encoded, max_side=_SWEEP_PX
+            )
+            for row in rows
+        ]
         return np.concatenate([np.concatenate(list(strip), 1) for strip in strips], 0)
 
     def encode(self, path: str) -> "EncodedPhoto":

@@ -74,7 +74,7 @@ def describe(target: str | None) -> Target:
         is_picture=False,
         width=width,
         height=height,
-        frames=max(1, info.frame_count),
+        frames=len(media.frame_times(path)[0]),
         seconds=info.duration_seconds,
         words=words,
         poster_rgb=media.read_frame_at(path, index=0).image_rgb,
@@ -194,7 +194,7 @@ def result_frames(target: str, result: str, frame: int = 0) -> tuple[np.ndarray,
     def look(path: str) -> np.ndarray:
         if media.is_picture(path):
             return media.read_picture(path)
-        return media.read_frame_at(path, index=min(frame, max(0, media.probe(path).frame_count - 1))).image_rgb
+        return media.read_frame_at(path, index=min(frame, len(media.frame_times(path)[0]) - 1)).image_rgb
 
     return look(target), look(result)
 
