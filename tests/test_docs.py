@@ -55,20 +55,22 @@ def test_options_in_the_readme_exist(command: str) -> None:
     assert [option for option in sorted(used) if option not in done.stdout] == []
 
 
-def _commands(page: Path) -> set[str]:
-    """The commands of a page as they stand there, without what is said beside them; names and gaps to fill are left out."""
+def find_commands(page: Path) -> list[str]:
+    """The commands of a page, in its order, without what is said beside them or may be added; names and gaps to fill are left out."""
     text = page.read_text(encoding="utf-8")
     lines = [line.strip() for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     found = [*lines, *re.findall(r"^\|[^|]*\| `(facegen [^`]+)`", text, re.MULTILINE)]
-    said = [re.split(r" {2,}|\t| # ", line)[0] for line in found if line.startswith("facegen ")]
+    found = [re.sub(r" \[[^\]]*\]", "", line) for line in found if line.startswith("facegen ")]
+    said = [re.split(r" {2,}|\t| # |; ", line)[0] for line in found]
     said = [line for line in said if re.search(r" -|[./]", line)]
-    return {line for line in said if not re.search(r"[\[<…|]|\.\.\.", line) and not line.endswith("\\")}
+    whole = [line for line in said if not re.search(r"[\[<…|]|\.\.\.", line) and not line.endswith("\\")]
+    return list(dict.fromkeys(whole))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_are_understood_as_they_stand(page: Path) -> None:
     refused = []
-    for line in sorted(_commands(page)):
+    for line in find_commands(page):
         words = shlex.split(line)[1:]
         command = get_command(build_app(words))
         while hasattr(command, "resolve_command") and not words[0].startswith("-"):

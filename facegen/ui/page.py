@@ -87,6 +87,8 @@ HEAD = """
       canvas.setAttribute('role', 'img');
       named(canvas, title(canvas) || 'Image');
     }
+    // what a button of a player shows is part of its name
+    for (const speed of document.querySelectorAll('button.playback')) named(speed, text(speed));
     for (const empty of document.querySelectorAll('div.empty[aria-label]')) empty.setAttribute('role', 'img');
   };
   // Enter in a box of text or a number presses the main button of what the box belongs to

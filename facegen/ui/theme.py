@@ -263,7 +263,7 @@ input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-600)
 .fg-table tr.chosen td { background: var(--primary-50); }
 .dark .fg-table tr.chosen td { background: var(--primary-950); }
 .fg-table td[data-label="Size"], .fg-table td[data-label="Begun"] { white-space: nowrap; }
-footer { color: var(--body-text-color-subdued); }
+footer, #time, #duration, .timestamps time, .controls button.playback { color: var(--body-text-color-subdued) !important; }
 footer .divider { display: none; }
 
 @media (max-width: 640px) {
