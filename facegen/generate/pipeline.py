@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from facegen.generate.editing.photograph import EncodedPhoto
     from facegen.generate.model.generator import FaceGenerator
     from facegen.generate.model.latents import Latents
-    from facegen.generate.realism.classifier import RealismClassifier
+    from facegen.generate.realism import RealismClassifier
     from facegen.generate.retouch.retoucher import Retoucher
     from facegen.restore import Restorer
 
@@ -88,7 +88,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
     @cached_property
     def realism(self) -> RealismClassifier:
         """The classifier of photographs versus generated faces."""
-        from facegen.generate.realism.classifier import RealismClassifier
+        from facegen.generate.realism import RealismClassifier
 
         return RealismClassifier(self._device)
 

@@ -168,7 +168,7 @@ REALISM = TaskInfo(
     summary="Learns to tell photographs from generated faces, and where these look wrong.",
     needs="A folder with photographs/ and generated/, aligned faces of both kinds.",
     typical_time="10 minutes on a CPU core, 1 minute on a GPU",
-    path="facegen.generate.realism.task:RealismTask",
+    path="facegen.generate.realism:RealismTask",
     presets={
         "default": (
             "steps=1500",

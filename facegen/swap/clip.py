@@ -2,21 +2,25 @@
 
 import itertools
 from collections.abc import Generator, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from facegen import media, provenance
 from facegen.device import use_one_thread
-from facegen.faces import ClipAnalysis
-from facegen.jobs.progress import Progress
+from facegen.faces import ClipAnalysis, FaceAnalyser, analyse_clip
+from facegen.faces.clip import VERSION
+from facegen.jobs import Progress
 from facegen.media.journal import Journal
 from facegen.swap.assignment import FaceAssignment, SourceAssignment
 from facegen.swap.engines.protocol import Engine
+from facegen.swap.jobs import ANALYSES
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import WORKERS, PredictedFrame, StageClock, SwappedFrame, predict_frames, swap_frames
-from facegen.swap.timeline import SwapTimeline
+from facegen.swap.request import analysis_key
+from facegen.swap.timeline import SwapTimeline, read_timeline
 
 SEGMENT_SECONDS = 4.0
 """How much of the clip is lost at most when a run is cut off."""
@@ -193,3 +197,49 @@ class ClipSwap:
                     with clock.stage("encode"):
                         writer.write(frame)
                 progress.report_frames("Swapping faces,", frame.index + 1 - timeline.first, timeline.frame_count)
+
+
+def analysis_path(target: str, options: SwapOptions) -> Path:
+    """Where the analysis of a target is kept, whether or not this version of the analysis was made yet."""
+    return ANALYSES.path(analysis_key(target, options), VERSION, *media.probe(target).conversions, suffix=".npz")
+
+
+def analyse(
+    target: str,
+    options: SwapOptions,
+    analyser: FaceAnalyser,
+    progress: Progress,
+    beside: Future[Any] | None = None,
+) -> ClipAnalysis:
+    """Analyse a target, or load what was found in it before.
+
+    Args:
+        target: a video.
+        options: where it begins and ends; with people named, it is analysed from end to end, so that their numbers
+            are the same for every trim.
+        analyser: what finds the faces.
+        progress: reports every frame.
+        beside: work that goes on at the same time; where it fails, so does this, at once.
+
+    Raises:
+        InputError: the target cannot be read.
+        ResourceError: the analysis cannot be written.
+    """
+    path = analysis_path(target, options)
+    analyser = analyser.with_detector(options.detector, options.recogniser)
+
+    def make(temporary: Path) -> None:
+        timeline = read_timeline(target, options)
+        analyse_clip(_counted(target, timeline, progress, beside), analyser=analyser).save(temporary)
+
+    return ClipAnalysis.load(ANALYSES.get(path, make))
+
+
+def _counted(
+    target: str, timeline: SwapTimeline, progress: Progress, beside: Future[Any] | None
+) -> Iterator[media.Frame]:
+    for frame in timeline.frames(target, timeline.first):
+        yield frame
+        if beside is not None and beside.done():
+            beside.result()
+        progress.report_frames("Looking for faces,", frame.index + 1 - timeline.first, timeline.frame_count)

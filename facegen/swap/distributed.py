@@ -15,7 +15,7 @@ from facegen.faces import ClipAnalysis, FaceAnalyser
 from facegen.jobs import Progress
 from facegen.jobs.cluster import Cluster, SharedFile
 from facegen.media.journal import Journal
-from facegen.swap import analysis as first_pass
+from facegen.swap import clip as first_pass
 from facegen.swap.assignment import SourceAssignment
 from facegen.swap.clip import ClipPlan, ClipSwap
 from facegen.swap.engines import Engine, make_engine

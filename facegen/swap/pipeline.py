@@ -22,7 +22,7 @@ from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
 from facegen.restore.enhancers import ENHANCERS, parse_chain
-from facegen.swap import analysis as first_pass
+from facegen.swap import clip as first_pass
 from facegen.swap import distributed
 from facegen.swap.assignment import SourceAssignment, check_people
 from facegen.swap.clip import ClipPlan, ClipSwap

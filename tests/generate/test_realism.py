@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from facegen.generate.attributes.network import AttributeNet
-from facegen.generate.realism.classifier import RealismClassifier
-from facegen.generate.realism.task import REALISM_CONFIG
+from facegen.generate.realism import REALISM_CONFIG, RealismClassifier
 from facegen.restore.checkpoint import save_half
 from tests.factories import noise_rgb
 

@@ -11,7 +11,7 @@ from facegen.config import home
 from facegen.errors import Cancelled, InputError, NoFaceError
 from facegen.jobs import Run
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest, contact_sheet
-from facegen.swap.analysis import analysis_path
+from facegen.swap.clip import analysis_path
 from tests.factories import portrait_rgb
 
 

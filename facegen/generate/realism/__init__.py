@@ -1,1 +1,0 @@
-"""The classifier of photographs against generated faces. Imports no torch."""
