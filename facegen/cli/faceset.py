@@ -328,7 +328,7 @@ def metadata(
     as_json: AsJson = False,
 ) -> None:
     """Keep the metadata aside, and give it back to pictures that were edited elsewhere."""
-    from facegen.facesets import faceset as keeping
+    from facegen.facesets import metadata as keeping
 
     if action == "save":
         count = keeping.save(open_faceset(folder), file)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.people import bcubed_by_face, f1, named_faces, person_of
 from facegen.errors import InputError
-from facegen.facesets import Faceset, cluster, info, mask, trash
+from facegen.facesets import Faceset, cluster, info, mask, metadata, trash
 from facegen.facesets.choices import PERSON_LIMIT, SORT_KEYS, CleanOptions
 from facegen.facesets.clean import propose
 from facegen.facesets.pack import PackedFaceset, pack, unpack
@@ -25,7 +25,7 @@ def names(faceset: Faceset) -> list[str]:
 
 
 def test_metadata_is_plain_json_with_a_file_name_a_line(faceset: Faceset) -> None:
-    lines = [json.loads(line) for line in (faceset.folder / "faceset.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (faceset.folder / "metadata.jsonl").read_text().splitlines()]
     assert len(lines) == 12
     assert all((faceset.folder / line["file_name"]).is_file() for line in lines)
     assert {len(line["points478"]) for line in lines} == {478}
@@ -61,7 +61,7 @@ def test_a_renaming_that_was_cut_off_is_finished(faceset: Faceset) -> None:
     whole = shutil.copytree(faceset.folder, faceset.folder.with_name("whole"))
     wanted = names(Faceset.open(whole).rename_in_order(order))
     state = faceset.folder / ".faceset"
-    shutil.copyfile(whole / "faceset.jsonl", state / "pending.jsonl")
+    shutil.copyfile(whole / "metadata.jsonl", state / "pending.jsonl")
     (faceset.folder / order[3].file_name).rename(faceset.folder / wanted[3])
     again = Faceset.open(faceset.folder)
     assert names(again) == wanted
@@ -70,7 +70,7 @@ def test_a_renaming_that_was_cut_off_is_finished(faceset: Faceset) -> None:
 
 
 def test_trash_and_back(faceset: Faceset) -> None:
-    before = (faceset.folder / "faceset.jsonl").read_bytes()
+    before = (faceset.folder / "metadata.jsonl").read_bytes()
     masked = mask.apply(faceset, "hull")
     left = trash.move(masked, masked.records[2:5], ["blurred"] * 3)
     left = trash.move(left, left.records[:1], ["by hand"])
@@ -85,7 +85,7 @@ def test_trash_and_back(faceset: Faceset) -> None:
     assert names(left) == names(faceset)
     assert all(left.mask(record) is not None for record in left.records)
     left, _ = mask.remove(left)
-    assert (faceset.folder / "faceset.jsonl").read_bytes() == before
+    assert (faceset.folder / "metadata.jsonl").read_bytes() == before
     with pytest.raises(InputError, match="trash"):
         trash.restore(left, ["nobody.jpg"])
 
@@ -168,18 +168,18 @@ def test_shards(faceset: Faceset, tmp_path: Path) -> None:
         np.testing.assert_array_equal(faces.mask(number), masked.mask(masked.records[number]))
     faces.close()
     again = unpack(tmp_path / "packed", tmp_path / "unpacked")
-    assert (again.folder / "faceset.jsonl").read_bytes() == (masked.folder / "faceset.jsonl").read_bytes()
+    assert (again.folder / "metadata.jsonl").read_bytes() == (masked.folder / "metadata.jsonl").read_bytes()
     assert again.path(again.records[3]).read_bytes() == masked.path(masked.records[3]).read_bytes()
 
 
 def test_metadata_finds_its_pictures_again(faceset: Faceset, tmp_path: Path) -> None:
-    faceset.save(faceset, tmp_path / "kept.jsonl")
+    metadata.save(faceset, tmp_path / "kept.jsonl")
     elsewhere = tmp_path / "edited"
     elsewhere.mkdir()
     for place, record in enumerate(faceset.records[:4]):
         larger = np.kron(faceset.picture(record), np.ones((2, 2, 1), np.uint8))
         write_picture(elsewhere / f"{place:05d}_{record.stem}.png", larger)
-    found, unknown = faceset.restore(elsewhere, tmp_path / "kept.jsonl")
+    found, unknown = metadata.restore(elsewhere, tmp_path / "kept.jsonl")
     assert (len(found), unknown) == (4, [])
     assert found.records[0].size == 192
     np.testing.assert_allclose(found.records[0].points68, faceset.records[0].points68 * 2 + 0.5, atol=0.02)
@@ -274,9 +274,9 @@ def test_people_of_the_photographs(shared_data: Path, tmp_path: Path) -> None:
     "change", [{"yaw_deg": "x"}, {"source": 3}, {"embedding": ["x"] * 128}, {"points478": 1}, {"mask_file_name": [1]}]
 )
 def test_metadata_of_other_values_is_refused(change: dict[str, object], faceset: Faceset, tmp_path: Path) -> None:
-    line = json.loads((faceset.folder / "faceset.jsonl").read_text().splitlines()[0])
-    (tmp_path / "faceset.jsonl").write_text(json.dumps(line | change))
+    line = json.loads((faceset.folder / "metadata.jsonl").read_text().splitlines()[0])
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(line | change))
     with pytest.raises(InputError):
         Faceset.open(tmp_path)
-    (tmp_path / "faceset.jsonl").write_text(json.dumps(line | {"yaw_deg": None}))
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(line | {"yaw_deg": None}))
     assert Faceset.open(tmp_path).records[0].yaw_deg == 0
