@@ -100,9 +100,9 @@ def test_from_a_hub_that_goes_wrong_to_the_video(
     done = swap("--json")
     assert (done.code, json.loads(done.out)["faces"]) == (0, 15), done.err
     given_back = [frame.image_rgb for frame in media.read_frames(output)]
-    # what is marked and encoded differs where there is no face, too: the face may not differ by more
+    # what is marked and encoded differs where there is no face, too: the face only by the mark, stronger in its texture
     for a, b in zip(before, given_back, strict=True):
-        assert psnr(a, b) > min(psnr(a[:40], b[:40]), 42) - 1.5
+        assert psnr(a, b) > min(psnr(a[:40], b[:40]), 42) - 2.5
     assert media.probe(output).audio
 
     output.unlink()
