@@ -156,8 +156,8 @@ def warp_back(
         matrix = matrix * factor
         matrix[:, 2] += 0.5 * factor - 0.5
     flags = cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(
+    warped = cv2.warpAffine(
         picture, matrix, (width, height), flags=interpolation | flags, borderMode=cv2.BORDER_REPLICATE
     )
     share = cv2.warpAffine(alpha.astype(np.float32), matrix, (width, height), flags=cv2.INTER_LINEAR | flags)
-    return laid, np.clip(share, 0, 1)
+    return warped, np.clip(share, 0, 1)

@@ -366,15 +366,9 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
 
         from facegen.media.stills import make_video_info
 
-        pictures = self.sweep(
-            latents,
-            sliders,
-            request.sweep[0],
-            steps=FILM_FRAMES // 2,
-            retouch=request.options.retouch,
-            encoded=encoded,
-        )
-        if request.options.retouch and encoded is None:
+        retouch, steps = request.options.retouch, FILM_FRAMES // 2
+        pictures = self.sweep(latents, sliders, request.sweep[0], steps=steps, retouch=retouch, encoded=encoded)
+        if retouch and encoded is None:
             pictures = self.enlarge(pictures, request.options.size)
         there_and_back = [*pictures, *pictures[::-1]]
         height, width = pictures.shape[1:3]

@@ -102,16 +102,16 @@ class OnnxNetwork:
         Raises:
             InputError: the call took longer than it may.
         """
-        cast = {name: np.ascontiguousarray(value, self._types[name]) for name, value in feeds.items()}
-        one_by_one = {name for name in cast if self.inputs[name] and self.inputs[name][0] == 1}
-        count = max((len(cast[name]) for name in one_by_one), default=1)
+        arrays = {name: np.ascontiguousarray(value, self._types[name]) for name, value in feeds.items()}
+        one_by_one = {name for name in arrays if self.inputs[name] and self.inputs[name][0] == 1}
+        count = max((len(arrays[name]) for name in one_by_one), default=1)
         wanted = list(outputs) or list(self.outputs)
         if count == 1:
-            return self._run(wanted, cast)
+            return self._run(wanted, arrays)
         slices = (
             {
                 name: value[i : i + 1] if name in one_by_one and len(value) == count else value
-                for name, value in cast.items()
+                for name, value in arrays.items()
             }
             for i in range(count)
         )

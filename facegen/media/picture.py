@@ -25,7 +25,7 @@ from facegen.media.pillow import bring_to_8_bit, has_alpha, is_animated, open_im
 from facegen.media.source import MAX_PIXELS, check_readable, check_size, display_name
 
 POSITION_NOTICE = "Where it was recorded is left out of the result."
-_DETAILS, _PLACE = int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)
+_DETAILS, _POSITION = int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)
 _KEPT = frozenset(
     int(tag)
     for tag in (
@@ -46,8 +46,8 @@ def read_exif(image: Image.Image) -> Mapping[int, Any]:
         kept = _select(exif, _KEPT)
         if details := _select(exif.get_ifd(_DETAILS), _KEPT):
             kept[_DETAILS] = details
-        if position := dict(exif.get_ifd(_PLACE)):
-            kept[_PLACE] = position
+        if position := dict(exif.get_ifd(_POSITION)):
+            kept[_POSITION] = position
     except (OSError, ValueError, SyntaxError, TypeError, KeyError):
         # broken EXIF is common and harmless
         return {}
@@ -58,7 +58,7 @@ def make_exif(tags: Mapping[int, Any], *, keep_position: bool) -> tuple[Image.Ex
     """EXIF to write, upright, from the tags of `read_exif`; and a notice where the position is left out."""
     exif, notices = Image.Exif(), []
     for tag, value in tags.items():
-        if tag == _PLACE and not keep_position:
+        if tag == _POSITION and not keep_position:
             notices.append(POSITION_NOTICE)
         elif isinstance(value, Mapping):
             exif.get_ifd(tag).update(value)

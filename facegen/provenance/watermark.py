@@ -218,16 +218,17 @@ def _texture_gain(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     Small pictures have it more evenly: what a JPEG of half their size leaves lies in all of the picture.
     """
     bounds = (0.9, 0.03, 1.3) if min(luma.shape) < SMALL else (0.75, 0.085, 2.2)
-    return _gain(luma, max(3, min(luma.shape) // 60) | 1, *bounds)
+    return _gain(luma, *bounds)
 
 
 def _gain_in_motion(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W) factor of the pattern of a frame, whose flat areas show a pattern that stands still."""
-    return _gain(luma, max(3, min(luma.shape) // 60) | 1, 0.6, 0.15, 2.0)
+    return _gain(luma, 0.6, 0.15, 2.0)
 
 
-def _gain(luma: NDArray[np.float32], side: int, least: float, rise: float, most: float) -> NDArray[np.float32]:
+def _gain(luma: NDArray[np.float32], least: float, rise: float, most: float) -> NDArray[np.float32]:
     """(H, W) from `least` in flat areas to `most` in strong texture, which hides the pattern."""
+    side = max(3, min(luma.shape) // 60) | 1
     detail = luma - cv2.blur(luma, (side, side))
     # running sums leave tiny negative numbers in flat areas
     activity = np.sqrt(np.maximum(cv2.blur(detail * detail, (2 * side + 1, 2 * side + 1)), 0))

@@ -75,7 +75,7 @@ class RestorerTask(Task):
     """Weights of a trained restorer (weights/restore/restorer.safetensors) to continue from; empty starts from scratch."""
     critic_width: int = field(default=32, metadata={"min": 8, "max": 256, "step": 8})
     """Channels of the critic's first layer."""
-    crop: int = field(default=128, metadata={"min": 32, "max": 512, "step": 16})
+    crop: int = field(default=128, metadata={"min": 32, "max": 256, "step": 16})
     """Side of the random crops, pixels."""
     adversarial_from: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0, "formerly": "rivalry_from"})
     """Fraction of the training after which the adversarial loss starts; its weight then rises over another tenth."""

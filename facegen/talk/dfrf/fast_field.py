@@ -2,7 +2,7 @@
 
 It keeps what lets DFRF (Shen et al., arXiv:2207.11770) learn from little data: K reference pictures, looked up where the
 visible point lies in them, at an offset that depends on the audio, and fused by attention. Other than there, rays are
-eight pixels apart (EG3D, arXiv:2112.07945), tri-planes take the place of the eight-layer network (EG3D; ER-NeRF,
+eight pixels apart (EG3D, arXiv:2112.07945), tri-planes replace the eight-layer network (EG3D; ER-NeRF,
 arXiv:2307.09323), samples lie near the head's relief only, and offsets, attention and a residual colour are decoded from
 the rendered features at half the picture's resolution.
 """

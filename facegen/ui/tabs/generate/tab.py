@@ -223,7 +223,8 @@ def _wire_live(
 
     @show_errors(2)
     def refine(*values: Any) -> Any:
-        return gr.skip(), desk.picture(inputs.read(values), fine=True)
+        spec = inputs.read(values)
+        return gr.skip(), desk.picture(spec, fine=True) if spec.is_enlarged else gr.skip()
 
     outputs = [status, face]
     refining: dict[str, Any] = {"fn": refine, "inputs": inputs.components, "outputs": outputs, **_LIVE}
