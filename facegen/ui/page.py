@@ -26,6 +26,11 @@ HEAD = """
 (() => {
   // the button that was refused for want of consent, pressed again once the box is ticked
   let last = null, pending = null;
+  const carryOn = () => {
+    const button = pending;
+    pending = null;
+    if (button) setTimeout(() => button.click(), 150);
+  };
   document.addEventListener('click', (event) => {
     const button = event.target.closest('button, [data-example]');
     if (button) last = button;
@@ -34,9 +39,7 @@ HEAD = """
     const box = event.target.closest('#consent');
     if (!box || !event.target.checked) return;
     box.classList.remove('missing');
-    const button = pending;
-    pending = null;
-    if (button) setTimeout(() => button.click(), 150);
+    carryOn();
   }, true);
   const isSeen = (element) => {
     const box = element.getBoundingClientRect();
@@ -46,6 +49,8 @@ HEAD = """
     if (card.dataset.needs === 'consent') {
       const box = document.querySelector('#consent');
       pending = last;
+      // ticked before this refusal was seen
+      if (box.querySelector('input').checked) return carryOn();
       box.classList.add('missing');
       if (!isSeen(box)) box.scrollIntoView({block: 'center', behavior: 'smooth'});
     } else if (card.offsetParent && !isSeen(card)) {
