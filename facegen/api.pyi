@@ -36,6 +36,8 @@ def swap(
     finish: float = ...,
     restore: float = ...,
     enhance: str = ...,
+    frame_chain: str = ...,
+    background: str = ...,
     sharpness_match: float = ...,
     grain_match: float = ...,
     temporal_smoothing: float = ...,
@@ -77,6 +79,8 @@ def swap(
         finish: How far the learned harmonization changes the new face's light, shine and detail to those of the clip.
         restore: How far the embedded restorer redraws the details of the new face: for small and soft faces; slow.
         enhance: Face enhancers that redraw the new face one after another, with their strengths: «gfpgan-1-4=0.8, restorer=0.3».
+        frame_chain: Fetched models that enlarge the whole frame or take its background away, in order: «modnet, real-esrgan-x2=0.8».
+        background: Colour in the place of a background that was taken away; with transparency nothing is put there.
         sharpness_match: How closely the sharpness of the new face follows the clip (focus and motion blur).
         grain_match: How much of the clip's noise is given to the new face.
         temporal_smoothing: How calm lighting and borders are from frame to frame.

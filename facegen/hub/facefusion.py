@@ -25,6 +25,7 @@ class Terms:
 
 APACHE = Terms("Apache-2.0")
 MIT = Terms("MIT")
+NON_COMMERCIAL = Terms("non-commercial", "The author, as FaceFusion states it, allows non-commercial use alone.")
 NONE_STATED = Terms("none stated", "No licence is stated, so nothing is allowed beyond what your law allows anyway.")
 INSIGHTFACE = Terms(
     "InsightFace, non-commercial",

@@ -9,7 +9,18 @@ from facegen.config import home
 from facegen.errors import WeightsError
 
 PERMISSIVE_LICENCES = frozenset(
-    {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "ISC", "Unlicense", "CC0-1.0", "CC-BY-4.0"}
+    {
+        "Apache-2.0",
+        "MIT",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "ISC",
+        "Unlicense",
+        "WTFPL",
+        "CC0-1.0",
+        "CC-BY-4.0",
+    }
 )
 """SPDX names of the licences that need no acceptance; a Hub file under any other is accepted once, by name."""
 JobName = Literal["swap", "generate", "talk", "faceset"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from facegen.hub import Bundled, WeightFile
 from facegen.restore.enhancers import WEIGHTS as ENHANCER_WEIGHTS
+from facegen.restore.mattes import WEIGHTS as MATTE_WEIGHTS
+from facegen.restore.upscalers import WEIGHTS as UPSCALER_WEIGHTS
 
 RESTORER = WeightFile(
     name="restorer",
@@ -16,4 +18,4 @@ RESTORER = WeightFile(
     purpose="redraws the details of small and soft faces",
     jobs=("swap", "generate", "talk", "faceset"),
 )
-WEIGHTS = (RESTORER, *ENHANCER_WEIGHTS)
+WEIGHTS = (RESTORER, *ENHANCER_WEIGHTS, *UPSCALER_WEIGHTS, *MATTE_WEIGHTS)

@@ -9,6 +9,7 @@ from facegen.faces.mask_models import MASK_MODELS, parse_masks
 from facegen.faces.weights import DETECTORS, RECOGNISERS, DetectorName, RecogniserName
 from facegen.jobs.files import model_of, settings_of
 from facegen.restore.enhancers import ENHANCER_NAMES, parse_chain
+from facegen.restore.frame_chain import FRAME_MODELS, parse_colour, parse_frame_chain
 from facegen.swap.oneshot.models import ENGINES, MOST_PIXELS, find_model
 
 Faces = Literal["all", "largest", "person"]
@@ -52,6 +53,12 @@ class SwapOptions(EncodeOptions):
 
     enhance: str = field(default="", metadata={"several": ENHANCER_NAMES})
     """Face enhancers that redraw the new face one after another, with their strengths: «gfpgan-1-4=0.8, restorer=0.3»."""
+
+    frame_chain: str = field(default="", metadata={"several": tuple(FRAME_MODELS)})
+    """Fetched models that enlarge the whole frame or take its background away, in order: «modnet, real-esrgan-x2=0.8»."""
+
+    background: str = "#00b140"
+    """Colour in the place of a background that was taken away; with `transparency` nothing is put there."""
 
     sharpness_match: float = _strength(1.0)
     """How closely the sharpness of the new face follows the clip (focus and motion blur)."""
@@ -109,6 +116,8 @@ class SwapOptions(EncodeOptions):
                 raise InputError(f"SwapOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")
         parse_chain(self.enhance)
         parse_masks(self.masks)
+        parse_frame_chain(self.frame_chain)
+        parse_colour(self.background)
         model = find_model(self.engine)
         if model is not None and model.size * self.pixel_boost > MOST_PIXELS:
             raise InputError(

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from facegen import media, provenance
@@ -22,11 +23,13 @@ from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
 from facegen.restore.enhancers import ENHANCERS, parse_chain
+from facegen.restore.frame_chain import parse_frame_chain
 from facegen.swap import clip as first_pass
 from facegen.swap import distributed
 from facegen.swap.assignment import SourceAssignment, check_people
 from facegen.swap.clip import ClipPlan, ClipSwap
 from facegen.swap.engines import Engine, make_engine, model_mtime_ns
+from facegen.swap.frame_finish import finish_info, finish_still
 from facegen.swap.jobs import SWAP
 from facegen.swap.oneshot.models import find_model
 from facegen.swap.options import SwapOptions
@@ -123,7 +126,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             seconds: which moment of it, where no index is given.
 
         Returns:
-            The frame before and after, (H, W, 3) RGB uint8 each.
+            The frame before and after, (H, W, 3) RGB uint8 each; in the size of the result.
 
         Raises:
             InputError: the request cannot be done.
@@ -142,13 +145,17 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
                 faces = list(self.find_people(request.target, scope).faces(frame.index))
             else:
                 faces = analyser.detect(before)
-        return before, swap_image(before, assignment.assign(faces), engine, request.options)
+        swapped = swap_image(before, assignment.assign(faces), engine, request.options)
+        after, _ = finish_still(swapped, media.Still(image_rgb=before, alpha=None, exif={}), request.options)
+        if after.shape != before.shape:
+            before = cv2.resize(before, after.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        return before, after
 
     def _swap_clip(
         self, request: SwapRequest, run: Run, progress: Progress, clock: StageClock, started: float
     ) -> SwapResult:
         with clock.stage("probe"):
-            info = media.probe(request.target)
+            info = finish_info(media.probe(request.target), request.options)
             _check_encoding(request, info)
             journal = Journal(run.path, request_key(request))
         analysing = time.perf_counter()
@@ -241,6 +248,7 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         progress.report(0.5, "Swapping faces")
         with clock.stage("render"):
             image = swap_image(still.image_rgb, parts, engine, request.options)
+            image, still = finish_still(image, still, request.options)
         with clock.stage("encode"):
             notices = (*assignment.notices, *write_picture(request, image, like=still))
         progress.report(1.0, "Done")
@@ -307,6 +315,8 @@ def require_models(options: SwapOptions) -> None:
             require([enhancer.weight], f"the enhancer {enhancer.name}", "another one")
     for mask in parse_masks(options.masks):
         require([mask.weight], f"the mask {mask.name}", "no mask")
+    for step, _ in parse_frame_chain(options.frame_chain):
+        require([step.weight], f"the model {step.name}", "frames as they are")
 
 
 def _check_encoding(request: SwapRequest, info: media.VideoInfo) -> None:

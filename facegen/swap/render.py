@@ -16,6 +16,7 @@ from facegen import media
 from facegen.swap.assignment import FaceAssignment
 from facegen.swap.engines.protocol import Engine, Prediction
 from facegen.swap.enhancement import finish_patch
+from facegen.swap.frame_finish import finish_frame
 from facegen.swap.options import SwapOptions
 
 T = TypeVar("T")
@@ -202,10 +203,11 @@ def swap_frames(
                 )
                 for track, prediction in item.predictions.items()
             ]
-        if not patches:
-            return SwappedFrame(frame=item.frame)
         with clock.stage("paste"):
-            frame = item.frame.paste(patches)
+            frame = item.frame.paste(patches) if patches else item.frame
+        if options.frame_chain:
+            with clock.stage("frame"):
+                frame = finish_frame(frame, options)
         return SwappedFrame(frame=frame, faces=len(patches))
 
     predicted = predict_frames(frames, assign, engine=engine, options=options, pool=pool, clock=clock)

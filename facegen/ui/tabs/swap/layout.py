@@ -35,6 +35,8 @@ LABELS = {
     "pixel_boost": "Pixel boost",
     "enhance": "Face enhancers, in their order",
     "masks": "More masks",
+    "frame_chain": "Upscalers and mattings of the whole frame",
+    "background": "New background",
     "keep_position": "Keep where it was recorded",
     **ENCODING,
 }
@@ -64,7 +66,7 @@ GROUPS = {
         "temporal_smoothing",
         "occlusion",
     ),
-    "Models from the Hub": ("enhance", "masks", "identity_strength", "pixel_boost"),
+    "Models from the Hub": ("enhance", "masks", "frame_chain", "background", "identity_strength", "pixel_boost"),
 }
 ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "engine", "merge")
 """Options without a widget of their own: the people below «Find people», the trim, and what `swap_merge` asks for."""

@@ -43,9 +43,16 @@ def _words(model: SwapModel) -> str:
 
 
 def needed_weights(
-    engine: str | None, detector: str, recogniser: str, enhance: Sequence[str], masks: Sequence[str]
+    engine: str | None, detector: str, recogniser: str, *lists: Sequence[str] | None
 ) -> list[WeightFile]:
-    """The files of the Hub that choices of the tab need; what was typed with a strength, «name=0.8», counts by its name."""
+    """The files of the Hub that choices of the tab need; what was typed with a strength, «name=0.8», counts by its name.
+
+    Args:
+        engine: the drop-down's value.
+        detector: name of the detector.
+        recogniser: name of the recogniser.
+        lists: what is chosen of enhancers, masks and models of the whole frame.
+    """
     model = find_model(engine) if engine in ENGINES else None
     found = [
         *(model.weights if model else ()),
@@ -53,7 +60,7 @@ def needed_weights(
         *((RECOGNISER_FILES[recogniser],) if recogniser in ("arcface", "auraface") else ()),
     ]
     names = {weight.name: weight for weight in WEIGHTS if isinstance(weight.source, Hub)}
-    chosen = [part.partition("=")[0].strip() for part in (*(enhance or ()), *(masks or ()))]
+    chosen = [part.partition("=")[0].strip() for names_chosen in lists for part in names_chosen or ()]
     return [*found, *(names[name] for name in chosen if name in names)]
 
 

@@ -1,0 +1,107 @@
+"""What is done to a whole frame after its faces: networks that enlarge it or take its background away, one after another."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING
+
+from facegen.errors import InputError
+from facegen.restore.mattes import MATTES, MatteModel, load_matting
+from facegen.restore.upscalers import UPSCALERS, UpscalerModel, load_upscaler
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STRENGTH = 0.8
+"""Share of an upscaler whose strength is not said."""
+MOST_SCALE = 8
+"""How many times larger a chain may make a frame."""
+FRAME_MODELS: dict[str, UpscalerModel | MatteModel] = {model.name: model for model in (*UPSCALERS, *MATTES)}
+"""The steps by name."""
+Step = tuple[UpscalerModel | MatteModel, float]
+
+
+@functools.lru_cache(maxsize=64)
+def parse_frame_chain(text: str) -> tuple[Step, ...]:
+    """The steps that a text such as «modnet, real-esrgan-x2=0.8» names, in order, with strengths up to 1.
+
+    Raises:
+        InputError: there is no such step, a strength is out of bounds, or the frame would grow beyond `MOST_SCALE`.
+    """
+    chain: list[Step] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        model = FRAME_MODELS.get(name)
+        if model is None:
+            raise InputError(f"Expected a model of {', '.join(FRAME_MODELS)}, found {name!r}; choose one of these.")
+        if equals and isinstance(model, MatteModel):
+            raise InputError(
+                f"Expected no strength for {name}, which finds a background, found {value!r}; leave it out."
+            )
+        try:
+            strength = float(value) if equals else STRENGTH
+        except ValueError:
+            strength = -1.0
+        if not 0 < strength <= 1:
+            raise InputError(f"Expected a strength above 0 and up to 1 for {name}, found {value!r}; change it.")
+        chain.append((model, strength))
+    if (scale := scale_of(chain)) > MOST_SCALE:
+        raise InputError(
+            f"Expected frames at most {MOST_SCALE} times larger, found upscalers that make them {scale} times; leave one out."
+        )
+    return tuple(chain)
+
+
+def scale_of(chain: tuple[Step, ...] | list[Step]) -> int:
+    """How many times larger a frame becomes."""
+    scale = 1
+    for model, _ in chain:
+        scale *= model.scale if isinstance(model, UpscalerModel) else 1
+    return scale
+
+
+def is_matted(chain: tuple[Step, ...]) -> bool:
+    """Whether a background is taken away."""
+    return any(isinstance(model, MatteModel) for model, _ in chain)
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """RGB in 0..255 of a text such as «#00b140».
+
+    Raises:
+        InputError: it is none.
+    """
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise InputError(f"Expected a colour such as #00b140, found {text!r}; write # and six of 0-9 and a-f.")
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
+
+
+def run_chain(image_rgb: np.ndarray, chain: tuple[Step, ...]) -> tuple[np.ndarray, np.ndarray | None]:
+    """A picture after the steps of a chain.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        chain: from `parse_frame_chain`.
+
+    Returns:
+        (s H, s W, 3) uint8, with its background still, and the (s H, s W) uint8 matte of whom it shows; None where no step
+        looked for one, the smallest where several did.
+
+    Raises:
+        WeightsError: the file of a step is not on this machine.
+    """
+    import cv2
+    import numpy as np
+
+    matte: np.ndarray | None = None
+    for model, strength in chain:
+        if isinstance(model, UpscalerModel):
+            image_rgb = load_upscaler(model).upscale(image_rgb, strength)
+            if matte is not None:
+                matte = cv2.resize(matte, image_rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        else:
+            found = load_matting(model).find(image_rgb)
+            matte = found if matte is None else np.minimum(matte, found)
+    return image_rgb, matte
