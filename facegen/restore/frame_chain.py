@@ -17,7 +17,10 @@ STRENGTH = 0.8
 """Share of an upscaler whose strength is not said."""
 MOST_SCALE = 8
 """How many times larger a chain may make a frame."""
-FRAME_MODELS: dict[str, UpscalerModel | MatteModel] = {model.name: model for model in (*UPSCALERS, *MATTES)}
+FRAME_MODELS: dict[str, UpscalerModel | MatteModel] = {
+    **{model.name: model for model in UPSCALERS},
+    **{model.name: model for model in MATTES},
+}
 """The steps by name."""
 Step = tuple[UpscalerModel | MatteModel, float]
 

@@ -118,7 +118,7 @@ class Matting:
 
         size, (height, width) = self._model.size, image_rgb.shape[:2]
         small = cv2.resize(image_rgb, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
-        tensor = (small - np.float32(self._model.mean)) / np.float32(self._model.std)
+        tensor = (small - np.array(self._model.mean, np.float32)) / np.array(self._model.std, np.float32)
         (made,) = self._network.run({"input": tensor.transpose(2, 0, 1)[None]}, [self._output])
         matte = np.clip(made.reshape(made.shape[-2:]) * 255 + 0.5, 0, 255).astype(np.uint8)
         return cv2.resize(matte, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.factories import noise_rgb
 from tests.restore.test_frame_models import use_stand_ins
 
 
-def request_for(source: str, target: str, output: Path, **options: object) -> SwapRequest:
+def request_for(source: str, target: str, output: Path, **options: Any) -> SwapRequest:
     return SwapRequest(sources=(source,), target=target, output=str(output), options=SwapOptions(**options))
 
 
