@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from facegen.errors import Cancelled, FacegenError
-from facegen.system import STOP_SIGNALS
+from facegen.system import STOP_SIGNALS, yield_to_others
 
 if TYPE_CHECKING:
     from facegen.jobs.pipeline import Models
@@ -26,6 +26,7 @@ def main() -> None:
     from facegen.jobs.spare import ARGUMENT
 
     keep_memory_flat()
+    yield_to_others()  # sliders and previews of a studio come first
     with exit_codes():
         models = Models()
         _work(_wait(models) if sys.argv[1] == ARGUMENT else Path(sys.argv[1]), models)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 import facegen
@@ -103,3 +104,14 @@ def test_the_pure_parts_of_the_suite_pass_without_what_posix_has() -> None:
         [sys.executable, "-m", "pytest", *arguments], capture_output=True, text=True, cwd=REPOSITORY, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_a_worker_lets_others_go_first(tmp_path: Path) -> None:
+    code = (
+        "import os, psutil; from facegen.system import yield_to_others as y; y(); y(); print(psutil.Process().nice())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, **system.own_group()
+    )
+    before = psutil.Process().nice()
+    assert int(done.stdout) == max(before, 5) if os.name == "posix" else int(done.stdout) != before

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ class RunStatus:
     pid: int | None = field(default=None, metadata={"min": 1, "max": MOST_PID})
     """The process that does the work."""
     process_created: float | None = field(default=None, metadata={"min": 0.0, "max": LATEST})
-    """When that process began, seconds since 1970: tells it from a later one that was given the same number."""
+    """What `created_at` says of it, which tells it from a later one that was given the same number."""
     group: int | None = field(default=None, metadata={"min": 2, "max": MOST_PID})
     """The process group that `Run.start` gave the run; None where a terminal or the studio itself does the work."""
     is_enqueued: bool = False
@@ -76,10 +77,18 @@ def launch(argv: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
 
 
 def created_at(pid: int) -> float | None:
-    """When a process began, seconds since 1970; None if there is none of that number."""
+    """When a process began: tells it from a later one of the same number; None if there is none of that number.
+
+    On Linux in seconds since the machine's start, which no setting of the clock moves, counted from a number of that start;
+    elsewhere in seconds since 1970.
+    """
     try:
-        return psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
+        created = psutil.Process(pid).create_time()
+        if sys.platform != "linux":
+            return created
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return float(int(start[:8], 16)) + created - psutil.boot_time()
+    except (psutil.NoSuchProcess, OSError, ValueError):
         return None
 
 
@@ -87,11 +96,11 @@ def is_alive(status: RunStatus) -> bool:
     """Whether the very process of the status still lives: no zombie, and no later one of the same number."""
     if status.pid is None or status.process_created is None:
         return False
+    stamp = created_at(status.pid)
+    if stamp is None or abs(stamp - status.process_created) >= 2.0:
+        return False
     try:
-        process = psutil.Process(status.pid)
-        # The clock may be set while a process runs, which moves what the system says about its beginning.
-        is_same = abs(process.create_time() - status.process_created) < 2.0
-        return is_same and process.status() != psutil.STATUS_ZOMBIE
+        return psutil.Process(status.pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

@@ -108,7 +108,7 @@ def serve(
         as_json: print where it is as a line of JSON.
 
     Raises:
-        ResourceError: the port is taken, or the machine does not answer.
+        ResourceError: the port is taken.
     """
     profile = profile or choose_profile()
     host = host or profile.host
@@ -123,12 +123,6 @@ def serve(
         studio.launch(**_serving(host, port, services, studio, agents), prevent_thread_lock=True)
     except OSError as error:
         raise ResourceError(f"Expected port {port} to be free, but {error}; choose another with --port.") from error
-    except ValueError as error:
-        # Gradio looks at its own page before it goes on, and a very busy machine answers too late
-        raise ResourceError(
-            "Expected the studio's page to answer on this machine, found it silent; start it again when the machine is "
-            "less busy, or check its proxy settings."
-        ) from error
     print(address_line(str(studio.local_url), as_json=as_json), flush=True)
     services.keep_queue()
     try:
@@ -185,6 +179,8 @@ def _serving(
         "pwa": False,
         "mcp_server": False,
         "show_error": True,
+        # else Gradio looks at its own page for three seconds first, and ends a studio that starts while runs work
+        "_frontend": False,
         "quiet": True,
     }
 

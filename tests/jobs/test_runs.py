@@ -17,6 +17,7 @@ import facegen.jobs.run
 from facegen import config
 from facegen.errors import Cancelled, InputError, ResourceError
 from facegen.jobs import Run, RunStatus, find_run, list_runs, runs_home, start_queued
+from facegen.jobs.process import created_at
 from facegen.jobs.progress import Pace
 
 
@@ -180,10 +181,21 @@ def test_kill_9_is_told_from_running_and_resume_goes_on() -> None:
 def test_a_number_that_was_given_to_a_later_process_is_not_the_run() -> None:
     run = Run.create("swap", {})
     own = psutil.Process()
-    earlier = RunStatus(state="running", pid=own.pid, process_created=own.create_time() - 3600.0, group=own.pid)
+    earlier = RunStatus(state="running", pid=own.pid, process_created=created_at(own.pid) - 3600.0, group=own.pid)
     config.save(run.path / "status.json", earlier)
     assert run.status().state == "failed"
     assert config.load(RunStatus, run.path / "status.json").state == "failed"
+
+
+def test_a_clock_that_is_set_while_it_works_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.create("swap", {})
+    start_forever(run)
+    boot, created = psutil.boot_time(), psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot + 86400.0)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: created(process) + 86400.0)
+    assert run.status().state == ("running" if sys.platform == "linux" else "failed")
+    monkeypatch.undo()
+    run.cancel()
 
 
 def test_a_restarted_studio_finds_the_run_still_running() -> None:
