@@ -1,0 +1,450 @@
+"""Kills, full and read-only disks, a clock that is set, a device out of memory: what becomes of runs that were accepted.
+
+Everything goes through a real studio over HTTP. After each fault the run must have ended with a sentence that says why, or go
+on; asked to resume, it must end well, and what is presented in between must be whole and signed. The same swap without a fault
+is the measure: what comes out after a fault is equal to it, picture by picture.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from gradio_client import Client, handle_file
+
+from benchmarks.report import report
+from facegen import media
+from facegen.errors import FacegenError
+from facegen.jobs import Run, RunStatus
+from facegen.provenance import read_credentials
+from facegen.ui.examples import FILES
+from tests.studio_process import StudioProcess, studio_process
+
+MEASURES = ("facegen/ui", "facegen/jobs", "facegen/worker.py")
+_SITE = '''
+"""What a studio under test meets: a clock that is set while it runs, and a device whose memory is at its end."""
+import os, sys, time
+folder = os.environ["FACEGEN_FAULTS"]
+real = time.time
+
+def offset():
+    try:
+        with open(os.path.join(folder, "clock")) as file:
+            return float(file.read() or 0)
+    except OSError:
+        return 0.0
+
+time.time = lambda: real() + offset()
+import psutil
+boot, created = psutil.boot_time, psutil.Process.create_time
+psutil.boot_time = lambda: boot() + offset()
+psutil.Process.create_time = lambda process: created(process) + offset()
+if "facegen.worker" in sys.orig_argv and os.path.exists(os.path.join(folder, "memory")):
+    import torch
+    forward = torch.nn.Conv2d.forward
+
+    def failing(layer, values):
+        if os.path.exists(os.path.join(folder, "memory")):
+            raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
+        return forward(layer, values)
+
+    torch.nn.Conv2d.forward = failing
+'''
+_WAIT_SECONDS = 300.0
+_FRAMES = 24
+_OPTIONS = {"end_seconds": _FRAMES / 25, "preset": "ultrafast"}
+_WORDS = {
+    "worker": ("without a word",),
+    "full": ("disk", "space"),
+    "read-only": ("write", "read-only", "Read-only"),
+    "memory": ("memory",),
+}
+"""What a sentence about each fault speaks of: one of these."""
+
+
+@dataclass
+class Row:
+    """What one kind of fault did."""
+
+    fault: str
+    times: int = 0
+    finished: int = 0
+    """Runs that ended well in spite of it."""
+    told: int = 0
+    """Runs that ended with the reason, and ended well when they were resumed."""
+    wrong: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """One line of the table."""
+        return {
+            "fault": self.fault,
+            "times": self.times,
+            "ended well by itself": self.finished,
+            "said why, then resumed": self.told,
+            "wrong": len(self.wrong),
+        }
+
+
+class Bench:
+    """One studio with its home, and what is asked of it."""
+
+    def __init__(self, studio: StudioProcess, folder: Path) -> None:
+        self.studio, self.folder = studio, folder
+        self.client = Client(
+            studio.url,
+            verbose=False,
+            analytics_enabled=False,
+            download_files=str(folder / "downloads"),
+            httpx_kwargs={"timeout": 120.0},
+        )
+
+    def swap(self, colour: float = 1.0) -> Run:
+        """A short swap of a clip, queued."""
+        asked = {
+            "sources": [handle_file(str(FILES / "ada.jpg"))],
+            "target": handle_file(str(FILES / "bea.mp4")),
+            "options": {**_OPTIONS, "colour": colour},
+            "people": None,
+            "consent": True,
+        }
+        return self._run(self.client.predict(**asked, api_name="/swap_start"))
+
+    def train(self, pictures: Path, steps: int) -> Run:
+        """A tiny training, queued."""
+        settings = {"steps": steps, "device": "cpu", "save_every": 5, "log_every": 1, "precision": "float32"}
+        asked = {"task": "autoencoder", "preset": "tiny", "data": None, "folder": str(pictures), "settings": settings}
+        return self._run(self.client.predict(**asked, consent=True, api_name="/train_start"))
+
+    def resume(self, run: Run) -> None:
+        """Ask the studio to go on with a run."""
+        self.client.predict(name=run.name, api_name="/run_resume")
+
+    def presented(self, run: Run) -> list[Path]:
+        """The files that the studio hands out of a run."""
+        return [Path(path) for path in self.client.predict(name=run.name, api_name="/run_result")]
+
+    def names(self) -> set[str]:
+        """The runs that the studio lists."""
+        return {run["run"] for run in self.client.predict(api_name="/runs")}
+
+    def _run(self, answer: Mapping[str, Any]) -> Run:
+        return Run(self.studio.home / "runs" / answer["run"])
+
+
+def wait_until(run: Run, is_met: Callable[[RunStatus], bool]) -> RunStatus:
+    """How a run stands once that is met, or at the end of all patience."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not is_met(status := run.status()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return status
+
+
+def has_ended(status: RunStatus) -> bool:
+    """Whether a run neither waits nor works."""
+    return not status.is_active
+
+
+def pictures_of(path: Path) -> str:
+    """The digest of all frames of a clip."""
+    digest = hashlib.sha256()
+    for frame in media.read_frames(path):
+        digest.update(frame.image_rgb.tobytes())
+    return digest.hexdigest()
+
+
+class Faults:
+    """All kinds of faults, one after another."""
+
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        self.folder, self.random = folder, random.Random(seed)
+        self.pictures = folder / "pictures"
+        self.pictures.mkdir(parents=True)
+        for index in range(4):
+            (self.pictures / f"{index}.jpg").write_bytes((FILES / f"face-{index}.jpg").read_bytes())
+        self._whole = ""
+        self._seconds = 5.0
+
+    # -- kills -------------------------------------------------------------------------------------------------------
+
+    def kill_workers(self, count: int, *, encoding: bool) -> Row:
+        """Kill the process of a swap, at any moment or while it draws and encodes frames; then resume it."""
+        row = Row("encoder killed" if encoding else "worker killed")
+        with self._bench("workers") as bench:
+            self._measure(bench)
+            for _ in range(count):
+                run = bench.swap()
+                if encoding:
+                    wait_until(run, lambda status: has_ended(status) or status.text.startswith("Drawing"))
+                    time.sleep(self.random.uniform(0, 0.5))
+                else:
+                    wait_until(run, lambda status: status.state != "queued")
+                    time.sleep(self.random.uniform(0, self._seconds))
+                _kill(run.status().pid)
+                self._judge(bench, run, row, "worker")
+        return row
+
+    def kill_trainings(self, count: int) -> Row:
+        """Kill a training at any moment after its start; then resume it."""
+        row = Row("training killed")
+        with self._bench("trainings") as bench:
+            for _ in range(count):
+                run = bench.train(self.pictures, 40)
+                wait_until(run, lambda status: has_ended(status) or status.progress > 0)
+                time.sleep(self.random.uniform(0, 1.0))
+                _kill(run.status().pid)
+                self._judge(bench, run, row, "worker")
+        return row
+
+    def kill_studios(self, count: int) -> Row:
+        """Kill the studio with one run at work and one that waits; the next studio must list both, and end both."""
+        row = Row("studio killed")
+        home = self.folder / "studios"
+        for number in range(count):
+            with studio_process(home) as studio:
+                bench = Bench(studio, self.folder)
+                runs = [bench.swap(0.5 + 0.001 * number), bench.swap(0.8 + 0.001 * number)]
+                wait_until(runs[0], lambda status: status.state != "queued")
+                time.sleep(self.random.uniform(0, self._seconds))
+                studio.process.kill()
+                studio.process.wait()
+                with studio_process(home) as later:
+                    bench = Bench(later, self.folder)
+                    if missing := {run.name for run in runs} - bench.names():
+                        row.wrong.append(f"not listed after the kill: {missing}")
+                    for run in runs:
+                        self._judge(bench, run, row, "worker")
+        return row
+
+    # -- places and devices ------------------------------------------------------------------------------------------
+
+    def fill_disk(self, count: int) -> Row:
+        """Fill the disk at any moment of a swap, free it again, resume."""
+        row = Row("disk full")
+        with self._small_disk("full") as home, self._bench("", home=home) as bench:
+            for _ in range(count):
+                run = bench.swap()
+                wait_until(run, lambda status: status.state != "queued")
+                time.sleep(self.random.uniform(0, self._seconds))
+                _fill(home / "filler")
+                wait_until(run, has_ended)
+                self._check_presented(bench, run, row)
+                (home / "filler").unlink()
+                self._judge(bench, run, row, "full")
+        return row
+
+    def close_disk(self, count: int) -> Row:
+        """Make the disk read-only at any moment of a swap, open it again, resume."""
+        row = Row("disk read-only")
+        with self._small_disk("closed") as home, self._bench("", home=home) as bench:
+            for _ in range(count):
+                run = bench.swap()
+                wait_until(run, lambda status: status.state != "queued")
+                time.sleep(self.random.uniform(0, self._seconds))
+                is_closed = _remount(home, "ro")
+                wait_until(run, has_ended)
+                if is_closed:
+                    _remount(home, "rw")
+                self._judge(bench, run, row, "read-only")
+        return row
+
+    def set_clock(self, count: int) -> Row:
+        """Set the clock a day on and back while a swap works and another waits."""
+        row = Row("clock set")
+        with self._bench("clock", faults=True) as bench:
+            for number in range(count):
+                runs = [bench.swap(0.3 + 0.001 * number), bench.swap(0.4 + 0.001 * number)]
+                for offset in (86400.0, -86400.0, 0.0):
+                    wait_until(runs[0], lambda status: status.state != "queued")
+                    time.sleep(self.random.uniform(0, self._seconds / 3))
+                    (self.folder / "faults" / "clock").write_text(str(offset))
+                for run in runs:
+                    self._judge(bench, run, row, "worker", must_finish=True)
+        return row
+
+    def exhaust_device(self, count: int) -> Row:
+        """Let the device's memory be at its end for a swap or a training, then resume it."""
+        row = Row("device out of memory (simulated)")
+        full = self.folder / "faults" / "memory"
+        with self._bench("memory", faults=True) as bench:
+            for number in range(count):
+                full.touch()
+                run = bench.train(self.pictures, 10) if number % 2 else bench.swap()
+                wait_until(run, has_ended)
+                full.unlink()
+                self._judge(bench, run, row, "memory", must_fail=True)
+        return row
+
+    # -- judgement ---------------------------------------------------------------------------------------------------
+
+    def _judge(
+        self,
+        bench: Bench,
+        run: Run,
+        row: Row,
+        fault: str,
+        *,
+        must_finish: bool = False,
+        must_fail: bool = False,
+    ) -> None:
+        """Hold a run that met a fault against what it owes."""
+        row.times += 1
+        status = wait_until(run, has_ended)
+        self._check_presented(bench, run, row)
+        if status.state == "done":
+            row.finished += 1
+            if must_fail:
+                row.wrong.append(f"{run.name} ended well without memory")
+            return
+        if must_finish or status.state != "failed":
+            row.wrong.append(f"{run.name} is {status.state}: {status.text}")
+        elif not any(word in status.text for word in _WORDS[fault]):
+            row.wrong.append(f"{run.name} does not say why: {status.text}")
+        bench.resume(run)
+        status = wait_until(run, has_ended)
+        if status.state != "done":
+            row.wrong.append(f"{run.name} was resumed and is {status.state}: {status.text}")
+            return
+        row.told += 1
+        self._check_presented(bench, run, row)
+
+    def _check_presented(self, bench: Bench, run: Run, row: Row) -> None:
+        """What the studio hands out is whole, signed, and, of the measured swap, equal to it."""
+        for path in bench.presented(run):
+            if path.suffix == ".mp4":
+                row.wrong += [f"{run.name}: {words}" for words in self._faults_of(path, run)]
+
+    def _faults_of(self, path: Path, run: Run) -> Iterator[str]:
+        try:
+            frames, credentials = media.probe(path).frame_count, read_credentials(path)
+            digest = pictures_of(path)
+        except FacegenError as error:
+            yield f"presented, and cannot be read: {error}"
+            return
+        if frames != _FRAMES:
+            yield f"presented with {frames} of {_FRAMES} frames"
+        if credentials is None or not credentials.is_intact:
+            yield "presented without intact credentials"
+        if self._whole and run.request["options"].get("colour") == 1.0 and digest != self._whole:
+            yield "other pictures than without a fault"
+
+    def _measure(self, bench: Bench) -> None:
+        """The swap without a fault: its pictures, and how long it takes."""
+        run, began = bench.swap(), time.monotonic()
+        assert wait_until(run, has_ended).state == "done", run.status().text
+        self._seconds = time.monotonic() - began
+        (made,) = (path for path in bench.presented(run) if path.suffix == ".mp4")
+        self._whole = pictures_of(made)
+
+    # -- surroundings ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _bench(self, name: str, *, home: Path | None = None, faults: bool = False) -> Iterator[Bench]:
+        site = self.folder / "faults"
+        before = {key: os.environ.get(key) for key in ("PYTHONPATH", "FACEGEN_FAULTS")}
+        if faults:
+            site.mkdir(exist_ok=True)
+            (site / "sitecustomize.py").write_text(_SITE)
+            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(site), before["PYTHONPATH"])))
+            os.environ["FACEGEN_FAULTS"] = str(site)
+        try:
+            with studio_process(home or self.folder / name) as studio:
+                yield Bench(studio, self.folder)
+        finally:
+            for key, value in before.items():
+                os.environ.pop(key, None) if value is None else os.environ.update({key: value})
+
+    @contextmanager
+    def _small_disk(self, name: str) -> Iterator[Path]:
+        """A disk of its own of 40 MB; needs the rights to mount one."""
+        place = self.folder / name
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)], check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def can_mount() -> bool:
+    """Whether this user may mount disks."""
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False, capture_output=True)
+        if done.returncode == 0:
+            subprocess.run(["umount", place], check=True)
+        return done.returncode == 0
+
+
+def _kill(pid: int | None) -> None:
+    with suppress(psutil.NoSuchProcess):
+        if pid is not None:
+            psutil.Process(pid).kill()
+
+
+def _fill(path: Path) -> None:
+    with suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def _remount(place: Path, mode: str) -> bool:
+    """Whether the disk could be closed or opened; one with a file that is being written cannot be closed."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        done = subprocess.run(["mount", "-o", f"remount,{mode}", str(place)], check=False, capture_output=True)
+        if done.returncode == 0:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def run_faults(folder: Path, *, kills: int, others: int) -> list[Row]:
+    """All faults.
+
+    Args:
+        folder: an empty one.
+        kills: how many, in all, of studio, worker, encoder and training.
+        others: how often each other fault.
+    """
+    faults = Faults(folder)
+    share = max(1, kills // 4)
+    kinds: list[Callable[[], Row]] = [
+        lambda: faults.kill_workers(share, encoding=False),
+        lambda: faults.kill_workers(share, encoding=True),
+        lambda: faults.kill_trainings(share),
+        lambda: faults.kill_studios(max(1, kills - 3 * share)),
+        lambda: faults.set_clock(others),
+        lambda: faults.exhaust_device(2 * others),
+    ]
+    if can_mount():
+        kinds += [lambda: faults.fill_disk(others), lambda: faults.close_disk(others)]
+    rows = []
+    for kind in kinds:
+        rows.append(kind())
+        print(rows[-1].as_dict(), *rows[-1].wrong, sep="\n", flush=True)
+    return rows
+
+
+def main(arguments: list[str]) -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="of studio, worker, encoder and training, in all")
+    parser.add_argument("--others", type=int, default=5, help="how often each other fault")
+    known = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="facegen-faults-") as folder:
+        rows = run_faults(Path(folder), kills=known.kills, others=known.others)
+    report(
+        "faults",
+        [row.as_dict() for row in rows],
+        measures=MEASURES,
+        figures={"wrong": [words for row in rows for words in row.wrong]},
+        notes=["The encoder works in the worker's process: it is killed while frames are drawn and encoded."],
+    )
