@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import os
 import random
+import shutil
 import subprocess
 import tempfile
 import time
@@ -30,35 +31,7 @@ from facegen.ui.examples import FILES
 from tests.studio_process import StudioProcess, studio_process
 
 MEASURES = ("facegen/ui", "facegen/jobs", "facegen/worker.py")
-_SITE = '''
-"""What a studio under test meets: a clock that is set while it runs, and a device whose memory is at its end."""
-import os, sys, time
-folder = os.environ["FACEGEN_FAULTS"]
-real = time.time
-
-def offset():
-    try:
-        with open(os.path.join(folder, "clock")) as file:
-            return float(file.read() or 0)
-    except OSError:
-        return 0.0
-
-time.time = lambda: real() + offset()
-import psutil
-boot, created = psutil.boot_time, psutil.Process.create_time
-psutil.boot_time = lambda: boot() + offset()
-psutil.Process.create_time = lambda process: created(process) + offset()
-if "facegen.worker" in sys.orig_argv and os.path.exists(os.path.join(folder, "memory")):
-    import torch
-    forward = torch.nn.Conv2d.forward
-
-    def failing(layer, values):
-        if os.path.exists(os.path.join(folder, "memory")):
-            raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
-        return forward(layer, values)
-
-    torch.nn.Conv2d.forward = failing
-'''
+_SITE = Path(__file__).with_name("fault_site.py")
 _WAIT_SECONDS = 300.0
 _FRAMES = 24
 _OPTIONS = {"end_seconds": _FRAMES / 25, "preset": "ultrafast"}
@@ -352,7 +325,7 @@ class Faults:
         before = {key: os.environ.get(key) for key in ("PYTHONPATH", "FACEGEN_FAULTS")}
         if faults:
             site.mkdir(exist_ok=True)
-            (site / "sitecustomize.py").write_text(_SITE)
+            shutil.copy(_SITE, site / "sitecustomize.py")
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(site), before["PYTHONPATH"])))
             os.environ["FACEGEN_FAULTS"] = str(site)
         try:
