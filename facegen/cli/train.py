@@ -93,10 +93,10 @@ def _request(
 
 def _train(info: "TaskInfo", request: "TrainRequest", place: Path | None, *, resume: bool, as_json: bool) -> None:
     from facegen.training.checkpoint import list_checkpoints
-    from facegen.training.launch import is_worker, process_number, train_in
+    from facegen.training.launch import is_worker, process_rank, train_in_folder
 
-    if process_number() and place is not None:
-        train_in(place, info, request, resume=resume)
+    if process_rank() and place is not None:
+        train_in_folder(place, info, request, resume=resume)
         return
     if is_worker() and place is None:
         raise InputError("Expected a run folder for several processes, found none; add --run DIR.")
@@ -188,12 +188,12 @@ def _compare(runs: Sequence[Path], output: Path, as_json: bool) -> None:
 
 def _export(runs: Sequence[Path], output: Path, changes: Sequence[str], as_json: bool) -> None:
     from facegen.catalog import find_task
-    from facegen.training.launch import export_from
+    from facegen.training.launch import export_checkpoint
     from facegen.training.request import change_request, read_request
 
     if len(runs) != 1:
         raise InputError(f"Expected one run folder to export, found {len(runs)}; name it after «export».")
     request = read_request(runs[0])
     info = find_task(request.task)
-    made = export_from(runs[0], info, change_request(info, request, changes), output, use_best=True)
+    made = export_checkpoint(runs[0], info, change_request(info, request, changes), output, use_best=True)
     typer.echo(json.dumps({name: str(path) for name, path in made.items()}) if as_json else f"Wrote {output}.")

@@ -61,7 +61,7 @@ def sample_labels(labels: Tensor, grids: Tensor, fill: str = "reflection") -> Te
     return F.grid_sample(values, grids, mode="nearest", padding_mode=fill, align_corners=False)[:, 0].round().long()
 
 
-def _chosen(count: int, share: float, random: Generator, device: torch.device) -> Tensor:
+def _random_subset(count: int, share: float, random: Generator, device: torch.device) -> Tensor:
     return (torch.rand(count, generator=random) < share).to(device)
 
 
@@ -82,7 +82,7 @@ def jitter_colour(pictures: Tensor, random: Generator, strength: float = 1.0) ->
     out = (out - mean) * draw(0.35) + mean
     grey = out.mean(1, keepdim=True)
     saturation = draw(0.5)
-    saturation[_chosen(count, strength / 12, random, device)] = 0.0
+    saturation[_random_subset(count, strength / 12, random, device)] = 0.0
     out = (grey + (out - grey) * saturation).clamp_(1e-4, 1.0)
     return out.pow_(draw(0.3))
 
@@ -90,7 +90,7 @@ def jitter_colour(pictures: Tensor, random: Generator, strength: float = 1.0) ->
 def lower_resolution(pictures: Tensor, random: Generator, *, share: float, largest: float) -> Tensor:
     """Brings a share of the batch down by a common factor in [1.2, largest] and up again."""
     factor = float(uniform(1, 1.2, largest, random))
-    chosen = _chosen(len(pictures), share, random, pictures.device)
+    chosen = _random_subset(len(pictures), share, random, pictures.device)
     if not bool(chosen.any()):
         return pictures
     size = pictures.shape[2:]
@@ -105,7 +105,7 @@ def add_noise(pictures: Tensor, random: Generator, *, share: float, largest: flo
     """Gaussian noise of a random strength up to `largest` on a share of the batch."""
     count, device = len(pictures), pictures.device
     sigma = _column(uniform(count, 0.0, largest, random), device)
-    sigma[~_chosen(count, share, random, device)] = 0.0
+    sigma[~_random_subset(count, share, random, device)] = 0.0
     noise = torch.randn(pictures.shape, generator=random).to(device)
     return (pictures + noise * sigma).clamp_(0.0, 1.0)
 
@@ -124,7 +124,7 @@ def add_compression(pictures: Tensor, random: Generator, *, share: float) -> Ten
     """
     count, channels, height, width = pictures.shape
     coarseness = uniform(count, 0.01, 0.08, random)
-    chosen = _chosen(count, share, random, pictures.device)
+    chosen = _random_subset(count, share, random, pictures.device)
     if height % 8 or width % 8 or not bool(chosen.any()):
         return pictures
     matrix = _dct_matrix().to(pictures.device)

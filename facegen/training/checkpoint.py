@@ -48,15 +48,15 @@ class Checkpoint:
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:
     """All complete checkpoints of a run's `checkpoints` folder, oldest first."""
-    found = []
+    checkpoints = []
     for path in sorted(folder.glob(f"{PREFIX}*")):
         state = _read_state(path)
         if state.get("format", 0) > FORMAT:
             raise InputError(
                 f"Expected a checkpoint of format {FORMAT} or older in {path}, found {state['format']}; update facegen."
             )
-        found.append(Checkpoint(folder=path, state=state))
-    return found
+        checkpoints.append(Checkpoint(folder=path, state=state))
+    return checkpoints
 
 
 def _read_state(folder: Path) -> dict[str, Any]:

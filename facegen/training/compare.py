@@ -1,4 +1,4 @@
-"""Runs side by side: curves laid over each other, previews in a row, the settings that differ."""
+"""Compares trainings: loss curves in one plot, previews in a row, settings that differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facegen.training.request import read_request
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a comparison found, and the files it wrote."""
+    """Settings that differ, last figures, and the files of a comparison."""
 
     differing: dict[str, dict[str, Any]]
     """Setting -> run -> value, for the settings that are not the same in all."""
@@ -66,12 +66,12 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def last_figures(lines: list[dict[str, Any]]) -> dict[str, float]:
     """The last step, losses and measures of a run's lines."""
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for line in lines:
-        found["step"] = line["step"]
-        found.update({f"loss {name}": value for name, value in line.get("losses", {}).items()})
-        found.update(line.get("measures", {}))
-    return found
+        figures["step"] = line["step"]
+        figures.update({f"loss {name}": value for name, value in line.get("losses", {}).items()})
+        figures.update(line.get("measures", {}))
+    return figures
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -104,17 +104,17 @@ def _draw_previews(folders: dict[str, Path], path: Path) -> bool:
 
     rows = []
     for name, folder in folders.items():
-        found = sorted((folder / "previews").glob("[0-9]*.jpg"))
-        if found:
-            with Image.open(found[-1]) as image:
-                rows.append((f"{name}, step {int(found[-1].stem)}", image.convert("RGB").copy()))
+        previews = sorted((folder / "previews").glob("[0-9]*.jpg"))
+        if previews:
+            with Image.open(previews[-1]) as image:
+                rows.append((f"{name}, step {int(previews[-1].stem)}", image.convert("RGB").copy()))
     if not rows:
         return False
     bar = 22
     sheet = Image.new("RGB", (max(i.width for _, i in rows), sum(i.height + bar for _, i in rows)), (255, 255, 255))
     draw, top = ImageDraw.Draw(sheet), 0
-    for words, image in rows:
-        draw.text((6, top + 4), words, fill=(0, 0, 0))
+    for caption, image in rows:
+        draw.text((6, top + 4), caption, fill=(0, 0, 0))
         sheet.paste(image, (0, top + bar))
         top += image.height + bar
     sheet.save(path, quality=92)

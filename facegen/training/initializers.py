@@ -1,4 +1,4 @@
-"""How fresh weights are drawn."""
+"""Initializers of weights."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def initialize(model: nn.Module, name: Initializer, *, icnr: bool = True) -> Non
                 nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    for convolution, factor in _before_shuffles(model) if icnr else ():
-        convolution.weight.copy_(same_for_sub_pixels(convolution.weight, factor))
+    for convolution, factor in _find_shuffled_convolutions(model) if icnr else ():
+        convolution.weight.copy_(icnr_weights(convolution.weight, factor))
 
 
 def convolution_aware(weight: Tensor) -> Tensor:
@@ -52,12 +52,13 @@ def convolution_aware(weight: Tensor) -> Tensor:
     return (kernels * (math.sqrt(2 / (inputs * height * width)) / kernels.std())).to(weight)
 
 
-def same_for_sub_pixels(weight: Tensor, factor: int) -> Tensor:
-    """The weights with the first of each `factor`**2 filters repeated, in the order that a pixel shuffle reads."""
+def icnr_weights(weight: Tensor, factor: int) -> Tensor:
+    """ICNR: the first of each `factor`**2 filters repeated, in the order that a pixel shuffle reads."""
     return weight[:: factor**2].repeat_interleave(factor**2, 0)
 
 
-def _before_shuffles(model: nn.Module) -> list[tuple[nn.Conv2d, int]]:
+def _find_shuffled_convolutions(model: nn.Module) -> list[tuple[nn.Conv2d, int]]:
+    """Convolutions that feed a pixel shuffle, and its factor."""
     pairs = []
     for module in model.modules():
         children = list(module.children()) if isinstance(module, nn.Sequential) else []

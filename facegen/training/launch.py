@@ -1,4 +1,4 @@
-"""Starting a training: in this process, or in several that Accelerate starts."""
+"""Starts trainings: in this process, or in several with Accelerate."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ STOPPED = 130
 """Exit code of a worker that was stopped from outside."""
 
 
-def process_number() -> int:
-    """Which of several processes this one is; 0 where it is alone."""
+def process_rank() -> int:
+    """Rank of this process among those of a training; 0 where it is the only one."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -69,7 +69,7 @@ def launch_processes(count: int, arguments: Sequence[str]) -> None:
         raise TrainingError(f"The training processes ended with exit code {code}; see the lines above.")
 
 
-def train_in(
+def train_in_folder(
     folder: Path,
     info: TaskInfo,
     request: TrainRequest,
@@ -78,7 +78,7 @@ def train_in(
     on_line: Callable[[str], None] = print,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> TrainSummary:
-    """Does one training in a run folder, in this process (or this process's part of it).
+    """Runs one training in a run folder, in this process (or this process's part of it).
 
     Raises:
         InputError: data or settings cannot be used, or the folder holds a training and `resume` is False.
@@ -93,28 +93,28 @@ def train_in(
     if data is not None and not data.exists():
         raise InputError(f"Expected a data folder at {data}, found nothing there; check the path.")
     trainer = Trainer(task, request.settings, folder, data=data, on_line=on_line, on_progress=on_progress)
-    with _keep_request(folder / "train.json", request):
+    with _write_request(folder / "train.json", request):
         return trainer.train(resume=resume)
 
 
 @contextmanager
-def _keep_request(path: Path, request: TrainRequest) -> Iterator[None]:
-    """Keeps the request in the run folder; one that does not fit the training that is there leaves the old one."""
-    if process_number():
+def _write_request(path: Path, request: TrainRequest) -> Iterator[None]:
+    """Writes the request into the run folder; if the training refuses it, the previous request is restored."""
+    if process_rank():
         yield
         return
-    before = path.read_bytes() if path.exists() else None
+    previous = path.read_bytes() if path.exists() else None
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path, request)
     try:
         yield
     except InputError:
-        if before is not None:
-            path.write_bytes(before)
+        if previous is not None:
+            path.write_bytes(previous)
         raise
 
 
-def export_from(
+def export_checkpoint(
     folder: Path, info: TaskInfo, request: TrainRequest, output: Path, *, use_best: bool
 ) -> dict[str, Path]:
     """Exports the model of a checkpoint, the best or the last, without training on.
@@ -127,11 +127,11 @@ def export_from(
     checkpoints = files.list_checkpoints(folder / "checkpoints")
     if not checkpoints:
         raise InputError(f"Expected checkpoints in {folder}, found none; train first.")
-    chosen = (files.best(checkpoints) if use_best else None) or checkpoints[-1]
+    selected = (files.best(checkpoints) if use_best else None) or checkpoints[-1]
     task = from_dict(info.load(), request.task_settings)
     model = task.build_model()
-    weights = files.read_tensors(chosen, "ema") or files.read_tensors(chosen, "model")
-    files.load_weights(model, weights, chosen.folder)
+    weights = files.read_tensors(selected, "ema") or files.read_tensors(selected, "model")
+    files.load_weights(model, weights, selected.folder)
     output.mkdir(parents=True, exist_ok=True)
     return dict(task.export(model.eval(), output))
 

@@ -179,13 +179,13 @@ class TrainLogger:
 
     def read_commands(self) -> set[str]:
         """The commands of the control files in the run folder, which are deleted."""
-        found = set()
+        commands = set()
         for command in COMMANDS if self.is_main else ():
             path = self.folder / f"{command}.control"
             if path.exists():
                 path.unlink()
-                found.add(command)
-        return found
+                commands.add(command)
+        return commands
 
     def close(self) -> None:
         """Writes out what is pending."""

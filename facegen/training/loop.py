@@ -30,8 +30,8 @@ MAX_ROLLBACKS = 3
 
 
 @dataclass
-class Position:
-    """Where a training is; what a checkpoint holds besides weights. Nothing random: that follows from seed and step."""
+class LoopState:
+    """State of the loop that a checkpoint holds besides weights; random numbers follow from seed and step."""
 
     step: int = 0
     elapsed: float = 0.0
@@ -77,7 +77,7 @@ class Trainer:
     ) -> None:
         self.task, self.settings, self.folder = task, settings, Path(folder)
         self.checkpoints = self.folder / "checkpoints"
-        self.position = Position()
+        self.state = LoopState()
         self.measures: dict[str, float] = {}
         self._measured_at = 0
         self.stop_requested = threading.Event()
@@ -115,7 +115,7 @@ class Trainer:
             )
         if known:
             self._restore(known[-1])
-            self.on_line(f"Resumed at step {self.position.step}.")
+            self.on_line(f"Resumed at step {self.state.step}.")
         else:
             self._check_disk_space()
             self._save()
@@ -130,7 +130,7 @@ class Trainer:
             progress=self._progress,
         )
         logger = TrainLogger(self.folder, self.settings, self.on_line, is_main=self.is_main)
-        logger.rewind(self.position.step)
+        logger.rewind(self.state.step)
         try:
             self._run(loader, logger)
             result = self._finish(logger)
@@ -146,21 +146,21 @@ class Trainer:
 
     def _progress(self, step: int) -> float:
         by_steps = step / self.settings.steps
-        by_time = self.position.elapsed / (60 * self.settings.minutes) if self.settings.minutes else 0.0
+        by_time = self.state.elapsed / (60 * self.settings.minutes) if self.settings.minutes else 0.0
         return min(1.0, max(by_steps, by_time))
 
     def _run(self, loader: BatchLoader, logger: TrainLogger) -> None:
         last_save = time.monotonic()
-        while self._progress(self.position.step) < 1 and not self.is_stopped:
+        while self._progress(self.state.step) < 1 and not self.is_stopped:
             started = time.monotonic()
-            step, progress = self.position.step, self._progress(self.position.step)
-            losses = self.stepper.step(loader.batches(step), step, progress, self.position.rate_scale)
+            step, progress = self.state.step, self._progress(self.state.step)
+            losses = self.stepper.step(loader.batches(step), step, progress, self.state.rate_scale)
             if not all(math.isfinite(value) for value in losses.values()):
                 self._roll_back(logger)
                 continue
             step += 1
-            self.position.step = step
-            self.position.elapsed += time.monotonic() - started
+            self.state.step = step
+            self.state.elapsed += time.monotonic() - started
             logger.log_step(step, self._progress(step), losses, self.stepper.rate, loader.waited_seconds)
             commands = logger.read_commands()
             if time.monotonic() - last_save > 60 * self.settings.save_minutes:
@@ -193,13 +193,13 @@ class Trainer:
     def _finish(self, logger: TrainLogger) -> TrainSummary:
         exported = {}
         if not self.is_stopped:
-            if self._measured_at != self.position.step:
+            if self._measured_at != self.state.step:
                 self._measure(logger)
             self._save()
             exported = self._export("final")
         self.accelerator.wait_for_everyone()
         return TrainSummary(
-            step=self.position.step,
+            step=self.state.step,
             is_complete=not self.is_stopped,
             measures=dict(self.measures),
             files=dict(exported),
@@ -209,7 +209,7 @@ class Trainer:
         """Figures and preview of the model as it is now."""
         if not self.is_main:
             return
-        model, step = self.stepper.averaged_model, self.position.step
+        model, step = self.stepper.averaged_model, self.state.step
         self.measures = self.task.measure(model, self.data)
         self._measured_at = step
         logger.log_measures(step, self.measures)
@@ -220,7 +220,7 @@ class Trainer:
         if self.is_main:
             tensors, plain = self.stepper.snapshot()
             state = {
-                **vars(self.position),
+                **vars(self.state),
                 **plain,
                 "measures": self.measures,
                 "measure": next(iter(self.measures.values()), None),
@@ -246,19 +246,19 @@ class Trainer:
             )
 
     def _restore(self, checkpoint: files.Checkpoint) -> None:
-        made_by = checkpoint.state.get("task")
-        if made_by != type(self.task).__name__:
+        trained_task = checkpoint.state.get("task")
+        if trained_task != type(self.task).__name__:
             raise InputError(
-                f"Expected a checkpoint of {type(self.task).__name__} in {checkpoint.folder}, found one of {made_by}; "
+                f"Expected a checkpoint of {type(self.task).__name__} in {checkpoint.folder}, found one of {trained_task}; "
                 "choose another run folder."
             )
         self.stepper.restore(checkpoint)
-        self.position = Position(**{name: checkpoint.state[name] for name in vars(Position())})
+        self.state = LoopState(**{name: checkpoint.state[name] for name in vars(LoopState())})
         self.measures = dict(checkpoint.state["measures"])
 
     def _roll_back(self, logger: TrainLogger) -> None:
         """Returns to the last checkpoint with half the rate."""
-        broken_at, count, scale = self.position.step, self.position.rollbacks + 1, self.position.rate_scale / 2
+        broken_at, count, scale = self.state.step, self.state.rollbacks + 1, self.state.rate_scale / 2
         if count > MAX_ROLLBACKS:
             raise TrainingError(
                 f"The losses were not finite at step {broken_at}, after {MAX_ROLLBACKS} returns to a checkpoint at "
@@ -266,7 +266,7 @@ class Trainer:
             )
         latest = files.list_checkpoints(self.checkpoints)[-1]
         self._restore(latest)
-        self.position.rate_scale, self.position.rollbacks = scale, count
+        self.state.rate_scale, self.state.rollbacks = scale, count
         if self.is_main:
             write_json(latest.folder / "state.json", {**latest.state, "rate_scale": scale, "rollbacks": count})
         logger.rewind(latest.step)
@@ -281,16 +281,16 @@ class Trainer:
         folder = self.folder / "exports" / name
         folder.mkdir(parents=True, exist_ok=True)
         exported = dict(self.task.export(self.stepper.averaged_model, folder))
-        self.on_line(f"Exported step {self.position.step} to {folder}.")
+        self.on_line(f"Exported step {self.state.step} to {folder}.")
         return exported
 
     def _broadcast_commands(self, commands: set[str]) -> set[str]:
         """Sends the main process's commands and elapsed time to every process; returns the commands."""
         if self.accelerator.num_processes == 1:
             return commands
-        shared: list[Any] = [commands, self.position.elapsed]
+        shared: list[Any] = [commands, self.state.elapsed]
         broadcast_object_list(shared)
-        agreed, self.position.elapsed = shared
+        agreed, self.state.elapsed = shared
         return agreed
 
 

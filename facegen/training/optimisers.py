@@ -1,4 +1,4 @@
-"""Optimisers and the rate they use at each step."""
+"""Optimisers and learning rate schedules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from facegen.training.settings import OptimiserSettings
 
 LR_DROPOUT_PERIOD = 500
-LOWEST_SHARE = 0.01
+COSINE_FLOOR = 0.01
 CHUNK = 1 << 15
 """Numbers that are worked on at once: so few stay in a core's cache, and torch gives them to one thread, unlike more."""
 
@@ -45,7 +45,7 @@ def rate_at(settings: OptimiserSettings, step: int, progress: float) -> float:
     if settings.warmup_steps:
         rate *= min(1.0, (step + 1) / settings.warmup_steps)
     if settings.schedule == "cosine":
-        rate *= LOWEST_SHARE + (1 - LOWEST_SHARE) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        rate *= COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     if settings.lr_dropout < 1:
         rate *= 0.5 * (1 + math.cos(math.tau * step / LR_DROPOUT_PERIOD))
     return rate
@@ -126,9 +126,9 @@ def _advance(weight: Tensor, gradient: Tensor, state: dict[str, Tensor], group: 
     beta1, beta2 = group["betas"]
     first, second = 1 - beta1 ** group["step"], math.sqrt(1 - beta2 ** group["step"])
     for key in ("exp_avg", "exp_avg_var"):
-        state[key] = _like(weight, state[key])
-    tensors = (weight, _like(weight, gradient), state["exp_avg"], state["exp_avg_var"])
-    parts = [_flat(tensor) for tensor in tensors]
+        state[key] = _match_layout(weight, state[key])
+    tensors = (weight, _match_layout(weight, gradient), state["exp_avg"], state["exp_avg_var"])
+    parts = [_flatten_in_memory_order(tensor) for tensor in tensors]
     size = CHUNK if weight.device.type == "cpu" else weight.numel()
     for w, g, mean, spread in zip(*(part.split(size) for part in parts), strict=True):
         if group["weight_decay"]:
@@ -140,12 +140,12 @@ def _advance(weight: Tensor, gradient: Tensor, state: dict[str, Tensor], group: 
         w.addcdiv_(mean, g.add_(group["eps"] * second), value=-group["lr"] * second / first)
 
 
-def _like(weight: Tensor, tensor: Tensor) -> Tensor:
+def _match_layout(weight: Tensor, tensor: Tensor) -> Tensor:
     """A tensor in a weight's own memory layout; itself where it has it."""
     return tensor if tensor.stride() == weight.stride() else torch.empty_like(weight).copy_(tensor)
 
 
-def _flat(tensor: Tensor) -> Tensor:
+def _flatten_in_memory_order(tensor: Tensor) -> Tensor:
     """A tensor's numbers in the order in which they lie in memory; no copy."""
     if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
         return tensor.permute(0, 2, 3, 1).reshape(-1)

@@ -1,4 +1,4 @@
-"""Pictures for training: found in a folder, decoded once, brought to one size, kept in memory or in a mapped file."""
+"""Pictures for training: listed in a folder, decoded once, resized to one size, kept in memory or in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", 
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Files below a folder whose names say that they are pictures, in a fixed order.
+    """Picture files below a folder, by their suffix, in sorted order.
 
-    Hidden folders are left out, and so are the masks of facesets, which lie beside their metadata.
+    Skips hidden folders and the masks of facesets.
 
     Raises:
         InputError: the folder is missing or holds none.
     """
     if not folder.is_dir():
         raise InputError(f"Expected a folder of pictures at {folder}, found no folder there; check the path.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and _is_sample(p, folder))
-    if not found:
+    pictures = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and _is_sample(p, folder))
+    if not pictures:
         raise InputError(f"Expected pictures in {folder}, found none; choose another data folder.")
-    return found
+    return pictures
 
 
 def _is_sample(path: Path, folder: Path) -> bool:
@@ -54,12 +54,12 @@ class PictureStore:
         return len(self.paths)
 
     def take(self, indices: Tensor) -> Tensor:
-        """(B, 3, S, S) uint8: the pictures at these places."""
+        """(B, 3, S, S) uint8: the pictures of these indices."""
         return self.pictures[indices]
 
     @classmethod
     def read(cls, folder: Path, size: int) -> PictureStore:
-        """Reads every picture below a folder; the middle square of each is brought to `size`.
+        """Reads every picture below a folder: its centre square, resized to `size`.
 
         Raises:
             InputError: no readable picture is there.
@@ -67,11 +67,11 @@ class PictureStore:
         """
         from PIL import Image, ImageOps, UnidentifiedImageError
 
-        found = find_pictures(folder)
-        stack = _room_for(len(found), size)
+        candidates = find_pictures(folder)
+        stack = _allocate(len(candidates), size)
         paths: list[Path] = []
         skipped: list[str] = []
-        for path in found:
+        for path in candidates:
             try:
                 with open_image(path) as image:
                     # JPEG decodes straight to about the size needed, several times quicker
@@ -88,14 +88,14 @@ class PictureStore:
         return cls(pictures=pictures, paths=tuple(paths), skipped=tuple(skipped))
 
 
-def _room_for(count: int, size: int) -> np.ndarray:
-    """(count, size, size, 3) uint8 in memory; in a mapped temporary file where they would take half of what is free."""
+def _allocate(count: int, size: int) -> np.ndarray:
+    """(count, size, size, 3) uint8 in memory; in a memory-mapped temporary file if they exceed half of the free memory."""
     shape = (count, size, size, 3)
     if count * size * size * 3 < psutil.virtual_memory().available * LARGEST_SHARE:
         return np.empty(shape, np.uint8)
     try:
         with tempfile.NamedTemporaryFile(prefix="facegen-pictures-") as file:
-            # the name goes at once, the mapping keeps the room until it is dropped
+            # the file is unlinked at once; its space is freed with the mapping
             os.posix_fallocate(file.fileno(), 0, count * size * size * 3)
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:

@@ -13,7 +13,7 @@ from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.training.info import TaskInfo
 from facegen.training.jobs import TRAIN
-from facegen.training.launch import train_in
+from facegen.training.launch import train_in_folder
 from facegen.training.request import TrainRequest, TrainResult
 
 RATE_STEPS = 50
@@ -58,7 +58,9 @@ class TrainPipeline(Pipeline[TrainRequest, TrainResult]):
             self.on_line(line)
             run.write_log(line)
 
-        trained = train_in(run.path, info, request, resume=True, on_line=print_line, on_progress=_with_rate(progress))
+        trained = train_in_folder(
+            run.path, info, request, resume=True, on_line=print_line, on_progress=_with_rate(progress)
+        )
         if not trained.is_complete:
             raise Cancelled(f"Stopped after step {trained.step}; go on with --resume.")
         files = {name: str(path) for name, path in trained.files.items()}
@@ -70,7 +72,7 @@ class TrainPipeline(Pipeline[TrainRequest, TrainResult]):
         plain = replace(request, search=())
 
         def train(changed: TrainRequest, folder: Path) -> None:
-            trained = train_in(folder, info, changed, on_line=lambda _line: None, on_progress=progress.report)
+            trained = train_in_folder(folder, info, changed, on_line=lambda _line: None, on_progress=progress.report)
             if not trained.is_complete:
                 raise Cancelled("The search was stopped.")
 

@@ -17,7 +17,7 @@ from facegen.training.settings import TrainSettings
 
 TASK_PREFIX = "task."
 SHORT_NAMES = {"lr": "optimiser.rate", "batch": "batch_size"}
-"""Names that people are used to."""
+"""Short names of common settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult(Result):
-    """What a training came to."""
+    """Result of a training."""
 
     step: int
     """Steps done in all; 0 for a search."""
@@ -70,7 +70,7 @@ class TrainResult(Result):
 
     @property
     def summary(self) -> str:
-        """Steps and figures, in words."""
+        """Steps and figures as a sentence."""
         if self.trials:
             return f"{len(self.trials)} trainings."
         return f"{self.step} steps. " + ", ".join(f"{name} {value:.4g}" for name, value in self.measures.items())
@@ -102,37 +102,37 @@ def make_request(info: TaskInfo, *, preset: str = "", data: str = "", changes: I
 
 
 def change_request(info: TaskInfo, request: TrainRequest, changes: Iterable[str]) -> TrainRequest:
-    """The request with key=value changes put in.
+    """The request with key=value changes applied.
 
     Raises:
         InputError: no such setting, or a value out of bounds.
     """
-    own: list[str] = []
-    common: list[str] = []
+    task_changes: list[str] = []
+    common_changes: list[str] = []
     for change in changes:
         key, _, value = change.partition("=")
         full = f"{SHORT_NAMES.get(key, key)}={value}" if "=" in change else change
-        (own if key.startswith(TASK_PREFIX) else common).append(full.removeprefix(TASK_PREFIX))
-    task = override(from_dict(info.load(), request.task_settings), own)
-    return replace(request, settings=override(request.settings, common), task_settings=to_dict(task))
+        (task_changes if key.startswith(TASK_PREFIX) else common_changes).append(full.removeprefix(TASK_PREFIX))
+    task = override(from_dict(info.load(), request.task_settings), task_changes)
+    return replace(request, settings=override(request.settings, common_changes), task_settings=to_dict(task))
 
 
 def changes_from_preset(info: TaskInfo, request: TrainRequest) -> list[str]:
     """What a request sets that its preset does not, as key=value; nested settings with dots."""
     preset = make_request(info, preset=request.preset)
-    own = _differences(preset.task_settings, request.task_settings, TASK_PREFIX)
-    return [*_differences(to_dict(preset.settings), to_dict(request.settings), ""), *own]
+    task_changes = _differences(preset.task_settings, request.task_settings, TASK_PREFIX)
+    return [*_differences(to_dict(preset.settings), to_dict(request.settings), ""), *task_changes]
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str) -> list[str]:
-    found: list[str] = []
+    changes: list[str] = []
     for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            found += _differences(before, value, f"{prefix}{key}.")
-        elif value != before:
-            found.append(f"{prefix}{key}={value if isinstance(value, str) else json.dumps(value)}")
-    return found
+        previous = old.get(key)
+        if isinstance(value, Mapping) and isinstance(previous, Mapping):
+            changes += _differences(previous, value, f"{prefix}{key}.")
+        elif value != previous:
+            changes.append(f"{prefix}{key}={value if isinstance(value, str) else json.dumps(value)}")
+    return changes
 
 
 def read_request(folder: Path) -> TrainRequest:

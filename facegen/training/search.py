@@ -1,6 +1,6 @@
-"""Searches over settings, one training for each trial, and for the learning rate.
+"""Hyperparameter search, one training per trial; and the learning rate range test (Smith, arXiv:1506.01186).
 
-The rate rises step by step until the loss diverges (Smith, arXiv:1506.01186).
+In the range test the rate rises exponentially until the loss diverges.
 """
 
 from __future__ import annotations
@@ -76,34 +76,34 @@ def search(
         else optuna.samplers.TPESampler(seed=seed)
     )
     study = optuna.create_study(direction="minimize", sampler=sampler)
-    done: list[Trial] = []
+    finished: list[Trial] = []
 
     def run(trial: optuna.Trial) -> float:
-        chosen = {key: trial.suggest_categorical(key, values) for key, values in choices.items()}
-        changed = change_request(info, request, [f"{key}={value}" for key, value in chosen.items()])
+        trial_settings = {key: trial.suggest_categorical(key, values) for key, values in choices.items()}
+        changed = change_request(info, request, [f"{key}={value}" for key, value in trial_settings.items()])
         trial_folder = folder / f"trial-{trial.number:03d}"
         trial_folder.mkdir(parents=True, exist_ok=True)
         save(trial_folder / "train.json", changed)
-        description = ", ".join(f"{key}={value}" for key, value in chosen.items())
+        description = ", ".join(f"{key}={value}" for key, value in trial_settings.items())
         on_line(f"Trial {trial.number + 1} of {min(trials, combinations)}: {description}")
         try:
             train(changed, trial_folder)
         except TrainingError as error:
-            done.append(Trial(number=trial.number, settings=chosen, value=None, note=str(error)))
-            _write_table(done, folder / "search.csv")
+            finished.append(Trial(number=trial.number, settings=trial_settings, value=None, note=str(error)))
+            _write_table(finished, folder / "search.csv")
             raise optuna.TrialPruned from error
-        value = result_of(trial_folder)
-        done.append(Trial(number=trial.number, settings=chosen, value=value, note=""))
-        _write_table(done, folder / "search.csv")
+        value = read_value(trial_folder)
+        finished.append(Trial(number=trial.number, settings=trial_settings, value=value, note=""))
+        _write_table(finished, folder / "search.csv")
         on_line(f"Trial {trial.number + 1}: {value:.5f}")
         return value
 
     study.optimize(run, n_trials=min(trials, combinations))
-    return rank_trials(done)
+    return rank_trials(finished)
 
 
-def result_of(folder: Path) -> float:
-    """What a training came to: the task's first measure, or the sum of its last losses."""
+def read_value(folder: Path) -> float:
+    """The value that a trial is ranked by: the task's first measure, or the sum of its last losses."""
     lines = read_losses(folder)
     measures = [line["measures"] for line in lines if "measures" in line]
     if measures:
@@ -127,17 +127,17 @@ def _write_table(trials: list[Trial], path: Path) -> None:
             table.writerow([rank, trial.number, *(trial.settings[name] for name in names), value, trial.note])
 
 
-LOWEST, HIGHEST = 1e-7, 1.0
+MIN_RATE, MAX_RATE = 1e-7, 1.0
 SMOOTHING = 0.9
 WINDOW = 2
-"""Steps to each side over which the fall of the loss is measured."""
-RUNAWAY = 3.0
+"""Steps to each side over which the slope of the loss is measured."""
+DIVERGENCE_FACTOR = 3.0
 """The search ends where the smoothed loss is this many times its lowest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateSearch:
-    """What a search saw."""
+    """Result of a learning rate range test."""
 
     suggestion: float
     """A rate at which the loss falls fast and is still safe."""
@@ -174,14 +174,14 @@ def find_rate(
     smoothed: list[float] = []
     mean = 0.0
     try:
-        # the same pictures at every step: what changes in the loss is the rate's doing and not the draw's
+        # the same batch at every step, so that the loss changes with the rate alone
         batches = loader.batches(0)
         for step in range(steps):
-            rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
+            rate = MIN_RATE * (MAX_RATE / MIN_RATE) ** (step / max(1, steps - 1))
             loss = sum(stepper.step(batches, step, 0.0, rate).values())
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
             value = mean / (1 - SMOOTHING ** (step + 1))
-            if not math.isfinite(value) or (smoothed and value > RUNAWAY * min(smoothed)):
+            if not math.isfinite(value) or (smoothed and value > DIVERGENCE_FACTOR * min(smoothed)):
                 break
             rates.append(rate)
             smoothed.append(value)
@@ -193,7 +193,7 @@ def find_rate(
 def _suggest(rates: list[float], losses: list[float]) -> float:
     """The rate of steepest fall before the lowest loss, no more than a tenth of the rate at that lowest loss."""
     lowest = losses.index(min(losses)) if losses else 0
-    # at the first, tiny rates the model stands still: what they show is the start, batch noise averaged out
+    # at the first, tiny rates the model does not change: their mean is the loss at the start
     start = sum(losses[: len(losses) // 4 + 1]) / (len(losses) // 4 + 1) if losses else 0.0
     if lowest < 2 * WINDOW or losses[lowest] > 0.99 * start:
         raise TrainingError("The loss did not fall at any learning rate; look at the data and the losses.")

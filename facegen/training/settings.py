@@ -42,7 +42,7 @@ class OptimiserSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """How long, how much at once, in which numbers, and what is kept."""
+    """Duration, batch size, precision, checkpoints and log of a training."""
 
     FORMAT: ClassVar[int] = 1
 

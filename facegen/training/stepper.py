@@ -188,12 +188,12 @@ class Stepper:
         for group, optimiser in enumerate(self.optimisers):
             name = f"optimiser{group}"
             optimiser.load_state_dict(unpack_optimiser(read_tensors(checkpoint, name), checkpoint.state[name]))
-            _lay_out(optimiser)
+            _match_memory_layout(optimiser)
         if self.accelerator.scaler is not None and "scaler" in checkpoint.state:
             self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
 
 
-def _lay_out(optimiser: torch.optim.Optimizer) -> None:
+def _match_memory_layout(optimiser: torch.optim.Optimizer) -> None:
     """Brings what an optimiser remembers of each weight into that weight's memory layout.
 
     Fused optimisers walk through the memory of weight and state side by side, whatever their strides.

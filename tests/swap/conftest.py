@@ -12,7 +12,7 @@ from facegen.facesets import ExtractOptions, extract
 from facegen.swap import SwapPipeline
 from facegen.swap.autoencoder.task import SaehdTask
 from facegen.swap.tasks import SAEHD
-from facegen.training.launch import train_in
+from facegen.training.launch import train_in_folder
 from facegen.training.request import make_request
 from tests.factories import moving_portrait, noise_rgb, portrait_rgb, write_clip
 from tests.swap.oval import OvalEngine
@@ -88,7 +88,7 @@ def trained(two_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     request = make_request(
         SAEHD, preset="tiny", data=str(two_people), changes=["steps=4", "save_every=2", "export_every=2"]
     )
-    train_in(folder, SAEHD, request, on_line=lambda _: None)
+    train_in_folder(folder, SAEHD, request, on_line=lambda _: None)
     return folder
 
 

@@ -15,7 +15,7 @@ from facegen.talk.dfrf.preparation import prepare_people
 from facegen.talk.dfrf.task import DfrfTask
 from facegen.talk.renderers.field import find_field
 from facegen.talk.tasks import DFRF
-from facegen.training.launch import train_in
+from facegen.training.launch import train_in_folder
 from facegen.training.request import make_request
 from facegen.training.task import BatchSpec
 
@@ -34,7 +34,7 @@ def people(prepared: PreparedFolder, tmp_path: Path) -> Path:
 
 def _trained(folder: Path, run: Path, *changes: str) -> DfrfTask:
     request = make_request(DFRF, preset="tiny", data=str(folder), changes=["steps=2", "save_every=2", *changes])
-    train_in(run, DFRF, request, on_line=lambda _line: None)
+    train_in_folder(run, DFRF, request, on_line=lambda _line: None)
     return load(DfrfTask, run / "exports" / "final" / "field.json")
 
 

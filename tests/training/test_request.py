@@ -17,7 +17,7 @@ from facegen.json_file import read_json
 from facegen.training.compare import compare
 from facegen.training.info import TaskInfo
 from facegen.training.jobs import TRAIN
-from facegen.training.launch import export_from, train_in
+from facegen.training.launch import export_checkpoint, train_in_folder
 from facegen.training.request import change_request, make_request, read_request
 from facegen.training.search import _suggest, find_rate, parse_choices, search
 
@@ -66,13 +66,13 @@ def test_empty_and_missing_data_folders(tmp_path: Path) -> None:
     for name in ("empty", "missing"):
         request = make_request(AUTOENCODER, preset="tiny", data=str(tmp_path / name))
         with pytest.raises(InputError, match="found no"):
-            train_in(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
+            train_in_folder(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
 
 
 def test_runs_are_compared(pictures: Path, tmp_path: Path) -> None:
     for name, rate in (("slow", "1e-4"), ("fast", "1e-2")):
         request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=4", f"lr={rate}"])
-        train_in(tmp_path / name, AUTOENCODER, request, on_line=quiet)
+        train_in_folder(tmp_path / name, AUTOENCODER, request, on_line=quiet)
     found = compare([tmp_path / "slow", tmp_path / "fast"], tmp_path / "out")
     assert found.differing == {"settings.optimiser.rate": {"slow": 1e-4, "fast": 1e-2}}
     assert found.figures["fast"]["step"] == 4
@@ -121,11 +121,11 @@ def test_rate_finder_suggests_a_usable_rate(pictures: Path) -> None:
 
 def test_best_or_last_is_exported(pictures: Path, tmp_path: Path) -> None:
     request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=4", "save_every=2"])
-    train_in(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
-    made = export_from(tmp_path / "run", AUTOENCODER, request, tmp_path / "out", use_best=True)
+    train_in_folder(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
+    made = export_checkpoint(tmp_path / "run", AUTOENCODER, request, tmp_path / "out", use_best=True)
     assert made["weights"].is_file()
     with pytest.raises(InputError, match="found none"):
-        export_from(tmp_path, AUTOENCODER, request, tmp_path / "out", use_best=False)
+        export_checkpoint(tmp_path, AUTOENCODER, request, tmp_path / "out", use_best=False)
 
 
 def test_command_line(pictures: Path, tmp_path: Path) -> None:
@@ -158,10 +158,10 @@ def test_resume_with_another_task_is_refused(pictures: Path, tmp_path: Path) -> 
 
 def test_what_does_not_fit_a_training_leaves_its_request(pictures: Path, tmp_path: Path) -> None:
     request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=2"])
-    train_in(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
+    train_in_folder(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
     wider = change_request(AUTOENCODER, request, ["task.code=33", "steps=4"])
     with pytest.raises(InputError, match="another model"):
-        train_in(tmp_path / "run", AUTOENCODER, wider, resume=True, on_line=quiet)
+        train_in_folder(tmp_path / "run", AUTOENCODER, wider, resume=True, on_line=quiet)
     assert read_request(tmp_path / "run") == request
 
 

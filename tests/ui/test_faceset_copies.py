@@ -10,7 +10,7 @@ from facegen.errors import InputError
 from facegen.facesets import ExtractOptions, Faceset, extract
 from facegen.facesets import mask as masking
 from facegen.facesets.tasks import MASK
-from facegen.training.launch import train_in
+from facegen.training.launch import train_in_folder
 from facegen.training.request import make_request
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import copies as faceset_copies
@@ -77,7 +77,7 @@ def test_drawn_masks_teach_one_s_own(services: Services, faceset: Faceset, tmp_p
         assert (int(kept[48, 48]), int(kept[4, 4])) == (255, 0)
     assert mask_drawing.count(faceset) == 5
     run = mask_drawing.train(services, visitor, faceset)
-    train_in(run.path, MASK, make_request(MASK, preset="tiny", data=str(faceset.folder)), on_line=lambda _: None)
+    train_in_folder(run.path, MASK, make_request(MASK, preset="tiny", data=str(faceset.folder)), on_line=lambda _: None)
     assert mask_drawing.trained_masks(services, visitor) == [run.name]
     masked = mask_drawing.apply(services, visitor, faceset, run.name)
     assert [record.mask_kind for record in masked.records] == ["brush"] * 5 + ["trained"]

@@ -115,7 +115,7 @@ class _Steps:
     def train(self, low: float, high: float) -> int:
         """Trains to the time budget; returns the steps in total."""
         from facegen.training.checkpoint import list_checkpoints
-        from facegen.training.launch import train_in
+        from facegen.training.launch import train_in_folder
         from facegen.training.request import make_request
 
         checkpoints = self.run / "checkpoints"
@@ -131,7 +131,9 @@ class _Steps:
         request = make_request(SAEHD, preset=options.preset, data=people, changes=changes)
         is_begun = checkpoints.is_dir() and bool(list_checkpoints(checkpoints))
         on_progress = self._progress_between(low, high)
-        result = train_in(self.run, SAEHD, request, resume=is_begun, on_line=self.on_line, on_progress=on_progress)
+        result = train_in_folder(
+            self.run, SAEHD, request, resume=is_begun, on_line=self.on_line, on_progress=on_progress
+        )
         if not result.is_complete:
             raise Cancelled("Stopped while training; the same command goes on.")
         self._finish("training")

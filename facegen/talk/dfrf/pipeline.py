@@ -15,7 +15,7 @@ from facegen.talk.dfrf.preparation import prepare
 from facegen.talk.jobs import TALK_TRAIN
 from facegen.talk.request import TalkTrainRequest, TalkTrainResult
 from facegen.talk.tasks import DFRF
-from facegen.training.launch import train_in
+from facegen.training.launch import train_in_folder
 from facegen.training.request import change_request, make_request, read_request
 
 _PREPARATION_SHARE = 0.15
@@ -54,7 +54,7 @@ class TalkTrainPipeline(Pipeline[TalkTrainRequest, TalkTrainResult]):
         )
         changes = [*([f"minutes={request.minutes}"] if request.minutes else []), *request.changes]
         training = replace(change_request(DFRF, training, changes), data=str(folder.path.absolute()))
-        result = train_in(
+        result = train_in_folder(
             training_run, DFRF, training, resume=is_known, on_line=self.on_line, on_progress=progress.report
         )
         if not result.is_complete:

@@ -16,7 +16,7 @@ from facegen.swap.autoencoder.task import SaehdTask
 from facegen.swap.merge.predictor import DfmPredictor, TorchPredictor
 from facegen.swap.tasks import SAEHD
 from facegen.training.checkpoint import list_checkpoints
-from facegen.training.launch import train_in
+from facegen.training.launch import train_in_folder
 from facegen.training.request import make_request
 
 # preset: side seen, side drawn, bottleneck, million parameters; those of original, dfaker and villain are faceswap's own
@@ -65,7 +65,7 @@ def test_as_large_as_its_original(preset: str) -> None:
 def test_trains_saves_shows_and_exports(preset: str, two_people: Path, tmp_path: Path) -> None:
     seen = 64 * FACTS[preset][0] // FACTS[preset][1]
     request = make_request(SAEHD, preset=preset, data=str(two_people), changes=(*TINY, f"task.input_resolution={seen}"))
-    result = train_in(tmp_path, SAEHD, request, on_line=lambda _: None)
+    result = train_in_folder(tmp_path, SAEHD, request, on_line=lambda _: None)
     assert result.is_complete
     assert [found.step for found in list_checkpoints(tmp_path / "checkpoints")] == [0, 1]
     assert list((tmp_path / "previews").glob("*1.jpg"))

@@ -19,7 +19,7 @@ from facegen.swap.harmonization.inputs import FIELD, MAPS, SIDE, HarmonizationIn
 from facegen.swap.harmonization.network import HarmonizationNet
 from facegen.swap.harmonization.task import HarmonizationTask
 from facegen.swap.tasks import HARMONIZATION
-from facegen.training.launch import train_in
+from facegen.training.launch import train_in_folder
 from facegen.training.request import make_request
 from tests.factories import portrait_rgb
 
@@ -179,7 +179,9 @@ def test_training_learns_and_exports(tmp_path: Path, analyser: FaceAnalyser) -> 
         shifted = np.roll(portrait_rgb(), 8 * number, axis=1)
         media.write_picture(folder / f"{number}.png", shifted)
     run = tmp_path / "run"
-    train_in(run, HARMONIZATION, make_request(HARMONIZATION, preset="tiny", data=str(folder)), on_line=lambda _: None)
+    train_in_folder(
+        run, HARMONIZATION, make_request(HARMONIZATION, preset="tiny", data=str(folder)), on_line=lambda _: None
+    )
     data = HarmonizationTask(per_picture=1).build_data(folder, torch.device("cpu"))
     assert len(data) == 3
     exported = HarmonizationTask().export(random_net(), tmp_path)
