@@ -11,7 +11,7 @@ from benchmarks.division import DATA, PARTS, find, part_of
 from benchmarks.report import estimate, report
 from facegen import media
 from facegen.faces import FaceAnalyser, mesh
-from facegen.faces.expression import REMOVED
+from facegen.faces.expression import EXPRESSION_NAMES
 from facegen.faces.face import BLENDSHAPE_INDEX, BLENDSHAPES, Face
 from facegen.media import atomic_output
 
@@ -55,14 +55,14 @@ def main(arguments: list[str]) -> None:
             for part in PARTS
         },
         notes=[
-            f"{len(REGRESSORS)} expressions fitted together; {len(REMOVED)} of them are kept: {', '.join(REMOVED)}."
+            f"{len(REGRESSORS)} expressions fitted together; {len(EXPRESSION_NAMES)} of them are kept: {', '.join(EXPRESSION_NAMES)}."
         ],
         measures=MEASURES,
     )
     if asked.output:
         from safetensors.numpy import save_file
 
-        kept = moved[[REGRESSORS.index(name) for name in REMOVED]]
+        kept = moved[[REGRESSORS.index(name) for name in EXPRESSION_NAMES]]
         with atomic_output(asked.output) as temporary:
             save_file({"movements": kept.astype(np.float16)}, temporary)
 

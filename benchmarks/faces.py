@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.report import report
 from facegen import media
 from facegen.faces import FaceAnalyser, analyse_clip
-from facegen.faces.smooth import jitter_px
+from facegen.faces.smoothing import jitter_px
 
 MEASURES = ("facegen/faces", "facegen/media")
 CLIPS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "clips"

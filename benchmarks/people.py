@@ -10,8 +10,8 @@ from facegen.facesets.cluster import people as cluster_people
 from facegen.facesets.record import FaceRecord
 
 RECOGNITION_CODE = (
-    *("facegen/faces/align.py", "facegen/faces/analyse.py", "facegen/faces/detect.py", "facegen/faces/landmark.py"),
-    *("facegen/faces/recognise.py", "facegen/facesets/cluster.py", "facegen/facesets/extraction.py"),
+    *("facegen/faces/align.py", "facegen/faces/analyser.py", "facegen/faces/detector.py", "facegen/faces/landmark.py"),
+    *("facegen/faces/recogniser.py", "facegen/facesets/cluster.py", "facegen/facesets/extraction.py"),
 )
 """What figures of recognition depend on."""
 LIMITS = np.arange(0.40, 0.705, 0.01)

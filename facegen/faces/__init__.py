@@ -1,4 +1,4 @@
-"""Faces: found, measured, followed, recognised. See docs/faces.md.
+"""Faces: detection, dense mesh, tracking, recognition. See docs/faces.md.
 
 Importing this package is cheap: names are loaded on first use.
 """
@@ -9,21 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facegen.faces.analyse import AnalyserConfig, FaceAnalyser
+    from facegen.faces.analyser import AnalyserConfig, FaceAnalyser
     from facegen.faces.clip import ClipAnalysis, Person, analyse_clip
     from facegen.faces.face import BLENDSHAPES, Face
-    from facegen.faces.recognise import SAME_PERSON, distance
+    from facegen.faces.recogniser import SAME_PERSON, distance
 
 _HOME = {
     "BLENDSHAPES": "face",
     "Face": "face",
-    "AnalyserConfig": "analyse",
-    "FaceAnalyser": "analyse",
+    "AnalyserConfig": "analyser",
+    "FaceAnalyser": "analyser",
     "ClipAnalysis": "clip",
     "Person": "clip",
     "analyse_clip": "clip",
-    "SAME_PERSON": "recognise",
-    "distance": "recognise",
+    "SAME_PERSON": "recogniser",
+    "distance": "recogniser",
 }
 
 __all__ = [

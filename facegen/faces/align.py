@@ -65,7 +65,7 @@ def similarity(points: np.ndarray, template: np.ndarray, size: float) -> np.ndar
 
     Args:
         points: (N, 2) pixels of the image.
-        template: (N, 2) places in 0..1 of the crop.
+        template: (N, 2) positions in 0..1 of the crop.
         size: side of the crop in pixels.
 
     Returns:

@@ -14,7 +14,7 @@ import numpy as np
 from facegen.errors import WeightsError
 from facegen.faces import align, mesh
 from facegen.faces.face import Face, points5_of
-from facegen.faces.recognise import SAME_PERSON, chip_matrix
+from facegen.faces.recogniser import SAME_PERSON, chip_matrix
 from facegen.inference import OnnxNetwork
 
 SIZE = 112
@@ -26,7 +26,7 @@ TEMPLATE = align.TEMPLATES["arcface-112-v2"]
 
 
 class ArcFace:
-    """A network of ArcFace's kind (ArcFace w600k, AuraFace); may be called from several threads at once.
+    """A network like ArcFace's (ArcFace w600k, AuraFace); may be called from several threads at once.
 
     Raises:
         WeightsError: the file holds another network.
@@ -34,12 +34,12 @@ class ArcFace:
 
     def __init__(self, path: Path) -> None:
         self._network = OnnxNetwork(path, name=path.stem, threads=2)
-        (self._input_name, taken), *others = self._network.inputs.items()
-        given = next(iter(self._network.outputs.values()))
-        if others or taken[1:] != (3, SIZE, SIZE) or given[-1] != DIMENSIONS:
+        (self._input_name, input_shape), *others = self._network.inputs.items()
+        output_shape = next(iter(self._network.outputs.values()))
+        if others or input_shape[1:] != (3, SIZE, SIZE) or output_shape[-1] != DIMENSIONS:
             raise WeightsError(
                 f"Expected an ArcFace network from (N, 3, {SIZE}, {SIZE}) to {DIMENSIONS} numbers in {path}, found "
-                f"{taken} to {given}; fetch it again."
+                f"{input_shape} to {output_shape}; fetch it again."
             )
 
     def embed(self, image_rgb: np.ndarray, points5: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ class ArcFace:
 
 
 class ArcFaceRecogniser:
-    """Tells people apart in place of `recognise.Recogniser`, with the same methods and thresholds.
+    """Tells people apart in place of `recogniser.Recogniser`, with the same methods and thresholds.
 
     Embeddings are (512,) of one length, such that a cosine of `SAME_COSINE` is a distance of `SAME_PERSON`.
 
@@ -70,7 +70,7 @@ class ArcFaceRecogniser:
         self._network = ArcFace(path)
 
     def embed_chips(self, chips: Sequence[np.ndarray]) -> np.ndarray:
-        """(N, 512) float32 embeddings of chips as `recognise.chip` makes them, cut out by where a face has its points there."""
+        """(N, 512) float32 embeddings of chips as `recogniser.chip` makes them, cut out by where a face has its points there."""
         vectors = [self._network.embed(chip, _points5_in_chip()) for chip in chips]
         return np.array([_to_length(vector) for vector in vectors], np.float32).reshape(-1, DIMENSIONS)
 

@@ -1,4 +1,4 @@
-"""Laying a drawn face over a picture: borders that cannot be seen, and the picture's own sharpness and grain."""
+"""Blending of a drawn face into a picture: feathered borders, matched sharpness and grain."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from facegen.faces.mesh import Array
 GRAIN_TILE = 512
 
 
-def depth_of(covered: np.ndarray) -> Array:
-    """(h, w) float32: how many pixels deep each pixel lies inside a region, 0 outside.
+def inner_distance(covered: np.ndarray) -> Array:
+    """(h, w) float32: distance of each pixel of a region to its outline, pixels; 0 outside.
 
     Args:
         covered: (h, w) bool; beyond the picture's edge the region goes on as it ends.
@@ -24,12 +24,12 @@ def depth_of(covered: np.ndarray) -> Array:
     return depth
 
 
-def ramp(depth: Array, width_px: float) -> Array:
+def feather(depth: Array, width_px: float) -> Array:
     """(h, w) float32: 0 outside a region and at its outline, rising smoothly to 1 inside.
 
     Args:
-        depth: from `depth_of`.
-        width_px: depth at which the ramp reaches 1.
+        depth: from `inner_distance`.
+        width_px: depth at which the result reaches 1.
     """
     linear = np.clip((depth - 1) * np.float32(1 / max(width_px, 1e-3)), 0, 1)
     return linear * linear * (3 - 2 * linear)
@@ -54,12 +54,12 @@ def gaussian_blur(image: Array, sigma_px: float) -> Array:
     return image
 
 
-def two_bands(picture: Array, drawn: Array, wide: Array, narrow: Array, radius_px: float) -> Array:
+def blend_bands(picture: Array, drawn: Array, wide: Array, narrow: Array, radius_px: float) -> Array:
     """Blend colours over a wide border and details over a narrow one (Burt and Adelson 1983, with two bands).
 
     Args:
-        picture: (h, w, 3) float32 what lies beneath.
-        drawn: (h, w, 3) float32 what is laid over it.
+        picture: (h, w, 3) float32 background.
+        drawn: (h, w, 3) float32 foreground.
         wide: (h, w) opacity of the slowly varying part, 0..1.
         narrow: (h, w) opacity of the details, 0..1.
         radius_px: size above which a structure counts as slowly varying.
@@ -76,19 +76,19 @@ def two_bands(picture: Array, drawn: Array, wide: Array, narrow: Array, radius_p
 
 
 def sharpness(luma: Array, where: np.ndarray) -> float:
-    """How much of a picture's fine structure is as fine as single pixels: about 0.2 when blurred, 0.7 when crisp.
+    """Energy of the finest structure relative to that of coarser structure: about 0.2 when blurred, 0.7 when crisp.
 
     Args:
         luma: (h, w) float32 of any scale.
-        where: (h, w) bool pixels to look at.
+        where: (h, w) bool pixels that count.
     """
     near, far = cv2.GaussianBlur(luma, (0, 0), 0.8), cv2.GaussianBlur(luma, (0, 0), 3.2)
     mask = where.view(np.uint8)
     return cv2.norm(luma, near, cv2.NORM_L1, mask) / (cv2.norm(near, far, cv2.NORM_L1, mask) + 1e-6)
 
 
-def blurred_to(image: Array, excess: float) -> Array:
-    """Soften a picture whose `sharpness` is `excess` times what it should be (1 or less: left alone)."""
+def soften(image: Array, excess: float) -> Array:
+    """Soften a picture whose `sharpness` is `excess` times the intended one (1 or less: unchanged)."""
     if excess <= 1.05:
         return image
     sigma = min(0.45 * np.sqrt(excess - 1), 2.5)
@@ -99,7 +99,7 @@ def measure_grain(luma: Array, where: np.ndarray) -> float:
     """Standard deviation of a picture's noise, from the median of its finest differences (Immerkaer 1996), 0..255."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     differences = np.abs(cv2.filter2D(luma, -1, kernel))
-    steps = 8  # of the histogram by which the median is found, in one step of luma
+    steps = 8  # of the histogram by which the median is computed, in one step of luma
     counts = cv2.calcHist([differences], [0], where.view(np.uint8), [256 * steps], [0, 256]).ravel().cumsum()
     if counts[-1] < 64:
         return 0.0
@@ -108,13 +108,13 @@ def measure_grain(luma: Array, where: np.ndarray) -> float:
 
 @functools.cache
 def _grain_tiles(repeats: int) -> Array:
-    """Unit noise with the softness that a camera's denoised noise has: a square, repeated each way."""
+    """Noise of deviation 1, blurred like a camera's denoised noise: a tile, repeated in both directions."""
     noise: Array = np.random.default_rng(0).standard_normal((GRAIN_TILE, GRAIN_TILE)).astype(np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), 0.6, borderType=cv2.BORDER_REFLECT)
     return np.tile(noise / noise.std(), (repeats, repeats))
 
 
-def grain(size_hw: tuple[int, int], deviation: float, seed: int) -> Array:
+def draw_grain(size_hw: tuple[int, int], deviation: float, seed: int) -> Array:
     """(h, w, 3) grey noise of a given standard deviation, the same for the same seed."""
     top, left = np.random.default_rng(seed).integers(0, GRAIN_TILE, 2)
     tiles = _grain_tiles(1 + -(-max(size_hw) // GRAIN_TILE))
@@ -130,14 +130,14 @@ def warp_back(
     high: np.ndarray,
     interpolation: int = cv2.INTER_LINEAR,
 ) -> tuple[Array, Array]:
-    """A crop of a face in the frame's own pixels.
+    """Warps a crop of a face back into the pixels of its frame.
 
     Args:
         picture: (S, S, 3) float32.
         alpha: (S, S) float32 in [0, 1].
         matrix: (2, 3) from pixels of the frame to those of the crop.
-        low: (2,) corner of the box of the frame that is wanted, x and y.
-        high: (2,) its far corner.
+        low: (2,) upper left corner of a box of the frame, x and y.
+        high: (2,) its lower right corner.
         interpolation: of the picture, as OpenCV counts them.
 
     Returns:

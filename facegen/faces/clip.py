@@ -1,4 +1,4 @@
-"""The first pass over a clip, and what it leaves: every face of every frame, smoothed, and who is who."""
+"""First pass over a clip: every face of every frame, smoothed, and grouped by person."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from facegen.array_file import read_arrays
 from facegen.errors import InputError
 from facegen.faces import expression, skin
-from facegen.faces.analyse import FaceAnalyser
-from facegen.faces.detect import overlap
+from facegen.faces.analyser import FaceAnalyser
+from facegen.faces.detector import overlap
 from facegen.faces.face import Face, box_of, points5_of
-from facegen.faces.follow import ClipFrame, ClipTracks, follow
-from facegen.faces.recognise import SAME_PERSON
-from facegen.faces.smooth import smooth_track
+from facegen.faces.recogniser import SAME_PERSON
+from facegen.faces.smoothing import smooth_track
 from facegen.faces.track import PackedPoints, Portrait, Track, bridge_gaps
+from facegen.faces.tracker import ClipFrame, ClipTracks, track_clip
 
 PERSON_DISTANCE = 0.52
 """Mean embeddings of two tracks (or groups of tracks) further apart than this are two people."""
@@ -88,19 +88,19 @@ def find_cooccurrences(spans: Sequence[np.ndarray]) -> np.ndarray:
 
 def find_returns(tracks: Sequence[Track]) -> np.ndarray:
     """(N, N) bool: which tracks begin where and soon after another ended, as when somebody looks away and back."""
-    found = np.zeros((len(tracks), len(tracks)), bool)
+    returns = np.zeros((len(tracks), len(tracks)), bool)
     for a, before in enumerate(tracks):
         for b, after in enumerate(tracks):
             first, last = after.samples[0], before.samples[-1]
             is_soon = 0 < first.seconds - last.seconds <= RETURN_SECONDS
-            found[a, b] = is_soon and overlap(last.box_xyxy, first.box_xyxy) > 0.2
-    return found | found.T
+            returns[a, b] = is_soon and overlap(last.box_xyxy, first.box_xyxy) > 0.2
+    return returns | returns.T
 
 
 VERSION = 3
 """Of the files that `ClipAnalysis.save` writes."""
 _TRACK_FIELDS = ("indices", "frames", "steps", "matrices", "blendshapes", "scores", "embedding", "rest", "skin")
-_LEAST_SAMPLES = 3
+_MIN_SAMPLES = 3
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -163,7 +163,7 @@ class FaceTrack:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClipAnalysis:
-    """Every face of a clip. A face's embedding is its track's mean; its `track_id` is its place in `tracks`."""
+    """Every face of a clip. A face's embedding is its track's mean; its `track_id` is its index in `tracks`."""
 
     frame_count: int
     """Frames that were looked at."""
@@ -240,7 +240,7 @@ def analyse_clip(
     frame_count: int | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> ClipAnalysis:
-    """Finds, follows, smooths and recognises every face of a clip in one streaming pass.
+    """Detects, tracks, smooths and recognises every face of a clip in one streaming pass.
 
     Args:
         frames: the clip in order of display (`media.read_frames`).
@@ -250,22 +250,22 @@ def analyse_clip(
         on_progress: called with (fraction 0..1, text) for each frame; may raise Cancelled.
     """
     report = on_progress or (lambda _fraction, _text: None)
-    followed = follow(_report_frames(frames, frame_count, report), analyser)
-    least = min(_LEAST_SAMPLES, len(followed.indices))
-    kept = [track for track in followed.tracks if len(track.samples) >= least and track.portraits]
-    embeddings, weights = _embeddings(kept, analyser)
-    spans = [np.array([sample.index for sample in track.samples]) for track in kept]
-    labels = cluster(embeddings, weights, find_cooccurrences(spans), find_returns(kept)) if kept else []
-    labels = _by_presence(kept, labels)
+    clip_tracks = track_clip(_report_frames(frames, frame_count, report), analyser)
+    least = min(_MIN_SAMPLES, len(clip_tracks.indices))
+    usable = [track for track in clip_tracks.tracks if len(track.samples) >= least and track.portraits]
+    embeddings, weights = _embeddings(usable, analyser)
+    spans = [np.array([sample.index for sample in track.samples]) for track in usable]
+    labels = cluster(embeddings, weights, find_cooccurrences(spans), find_returns(usable)) if usable else []
+    labels = _by_presence(usable, labels)
     tracks = []
-    for number in range(len(kept)):
-        track = kept[number]
+    for number in range(len(usable)):
+        track = usable[number]
         # one by one, and the raw samples let go, so that memory holds one unpacked track at most
-        tracks.append(_smooth_track(track, followed, labels[number], embeddings[number], smoothing))
+        tracks.append(_smooth_track(track, clip_tracks, labels[number], embeddings[number], smoothing))
         track.samples.clear()
-    people = _collect_people(kept, tracks, weights)
+    people = _collect_people(usable, tracks, weights)
     report(1.0, f"{len(people)} people found")
-    return ClipAnalysis(frame_count=len(followed.indices), tracks=tuple(tracks), people=tuple(people))
+    return ClipAnalysis(frame_count=len(clip_tracks.indices), tracks=tuple(tracks), people=tuple(people))
 
 
 def _report_frames(

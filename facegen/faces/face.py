@@ -3,10 +3,10 @@
 Frame of reference. Points are in pixels of the displayed image, x to the right, y down; a point's z is in the same
 pixels, smaller is nearer to the camera. `matrix` takes the canonical face model (cm, x to the image's right, y up, z
 out of the face) to the camera of the *whole image*: a pinhole with a vertical field of view of `CAMERA_FOV_DEG` whose
-axis goes through the image's centre, x right, y up, looking along -z. Its translation is the place of the head in front
+axis goes through the image's centre, x right, y up, looking along -z. Its translation is the position of the head in front
 of that camera. Its rotation is the head *as seen*: relative to the line of sight from the camera to the face, so that a
 face that looks into the lens is frontal wherever it is in the frame, and so that scaled-orthographic projection by it
-lands on the points. (MediaPipe's own matrix is relative to the camera of whatever crop it was given; `landmark.py`
+lands on the points. (MediaPipe's own matrix is relative to the camera of the crop it ran on; `landmark.py`
 corrects that.)
 """
 

@@ -1,6 +1,6 @@
 """facexlib's networks behind the interfaces of this room, for `AnalyserConfig(detector="facexlib")`.
 
-RetinaFace in the place of CenterFace (`Detector`), FAN for 68 points of its own, ParseNet in the place of our parser.
+RetinaFace instead of CenterFace (`Detector`), FAN for 68 points of its own, ParseNet instead of our parser.
 The networks are facexlib's; their weights come through `hub.fetch` and `torch.load(weights_only=True)`: facexlib itself
 would download them unchecked, and unpickle. What comes out is decoded here, since facexlib's own loops are slow and its
 heatmap decoder does not run on NumPy 2.
@@ -18,7 +18,7 @@ import numpy as np
 from facegen.device import choose_device
 from facegen.errors import WeightsError
 from facegen.faces import align
-from facegen.faces.detect import Detection, non_maximum_suppression
+from facegen.faces.detector import Detection, non_maximum_suppression
 from facegen.faces.face import Face
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class RetinaFaceDetector:
         relative = points[is_face].reshape(-1, 5, 2) * _CENTER_VARIANCE
         points5 = anchors[:, None, :2] + relative * anchors[:, None, 2:]
         stretch = np.array([width / new_w, height / new_h])
-        found = [
+        detections = [
             Detection(
                 box_xyxy=(np.concatenate([c - s / 2, c + s / 2]) * np.tile(stretch, 2)).astype(np.float32),
                 points5=(p * stretch).astype(np.float32),
@@ -101,7 +101,7 @@ class RetinaFaceDetector:
             )
             for c, s, p, score in zip(center, size, points5, scores[is_face, 1], strict=True)
         ]
-        return non_maximum_suppression(found)
+        return non_maximum_suppression(detections)
 
 
 class FanLandmarks:
@@ -113,7 +113,7 @@ class FanLandmarks:
         self._network = load_state(fan_network(self._device), model_path).to(self._device)
 
     def refine(self, image_rgb: np.ndarray, face: Face) -> Face:
-        """The face with `landmarks68` seen by this network on an upright crop around its mesh."""
+        """The face with the `landmarks68` of this network, on an upright crop around its mesh."""
         import torch
         from facexlib.alignment import landmark_98_to_68
 
@@ -149,14 +149,14 @@ class ParseNetParser:
         from torch.nn import functional as F
 
         side = crops_rgb.shape[1]
-        found = np.empty((len(crops_rgb), 19, side, side), np.float32)
+        result = np.empty((len(crops_rgb), 19, side, side), np.float32)
         with torch.inference_mode():
             for number, crop in enumerate(crops_rgb):
                 picture = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)[None])).to(self._device)
                 picture = F.interpolate(picture.float() / 127.5 - 1, size=(PARSE_PX, PARSE_PX), mode="bilinear")
                 probabilities = F.softmax(self._network(picture)[0].float(), dim=1)
-                found[number] = F.interpolate(probabilities, size=(side, side), mode="area")[0].cpu().numpy()
-        return found
+                result[number] = F.interpolate(probabilities, size=(side, side), mode="area")[0].cpu().numpy()
+        return result
 
 
 def retinaface_network() -> torch.nn.Module:

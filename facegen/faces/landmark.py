@@ -84,7 +84,7 @@ class _Result(ctypes.Structure):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Landmarks:
-    """What the landmarker says of one face, as MediaPipe gives it."""
+    """Output of the landmarker for one face, in MediaPipe's form."""
 
     points478: np.ndarray
     """(478, 3) float32: x and y in 0..1 of the picture, z in units of its width."""
@@ -193,7 +193,7 @@ _CROP_PX = 288
 _LINE_OF_SIGHT_SHARE = 0.25
 """How much of the angle between camera axis and line of sight MediaPipe's rotation holds (measured by moving the crop
 over a face; a true perspective solution would hold all of it, but the network's depth is that of a parallel view)."""
-_STARTING = threading.Lock()
+_START_LOCK = threading.Lock()
 """Landmarkers start one after another: each turns the process's standard error away for a moment."""
 _MIN_CONFIDENCE = 0.3
 """Below MediaPipe's own 0.5, which misses faces that look down or away; a wrong mesh disagrees with the detector."""
@@ -201,7 +201,7 @@ _MIN_CONFIDENCE = 0.3
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Mesh:
-    """What the landmark network says of one face, in the frame of reference of `face.py`."""
+    """Mesh, pose and blendshapes of one face, in the frame of reference of `face.py`."""
 
     points478: np.ndarray
     """(478, 3) float32 pixels of the image."""
@@ -215,7 +215,7 @@ class MeshFinder:
     """MediaPipe FaceLandmarker in IMAGE mode; may be called from several threads at once, each gets a landmarker.
 
     IMAGE mode, because VIDEO mode smooths with the past only (points lag behind the face) and saves less than a
-    millisecond; the smoothing here is done over the whole clip, with zero phase, by `smooth.py`.
+    millisecond; the smoothing here is done over the whole clip, with zero phase, by `smoothing.py`.
     """
 
     def __init__(self, model_path: Path) -> None:
@@ -239,18 +239,20 @@ class MeshFinder:
         crop = align.warp(image_rgb, to_crop, _CROP_PX)
         landmarker = self._take()
         try:
-            found = landmarker.detect(crop)
+            landmarks = landmarker.detect(crop)
         finally:
             self._idle.put(landmarker)
-        if found is None:
+        if landmarks is None:
             return None
         # MediaPipe's 1.0 is the right edge of the last pixel; OpenCV's pixel k has its centre at k
-        crop_xy = found.points478[:, :2] * _CROP_PX - 0.5
+        crop_xy = landmarks.points478[:, :2] * _CROP_PX - 0.5
         xy = align.apply(align.invert(to_crop), crop_xy)
-        z = found.points478[:, 2:] * side
-        matrix = in_whole_image(found.matrix, to_crop, image_rgb.shape[:2])
+        z = landmarks.points478[:, 2:] * side
+        matrix = to_full_image(landmarks.matrix, to_crop, image_rgb.shape[:2])
         return Mesh(
-            points478=np.concatenate([xy, z], axis=1).astype(np.float32), matrix=matrix, blendshapes=found.blendshapes
+            points478=np.concatenate([xy, z], axis=1).astype(np.float32),
+            matrix=matrix,
+            blendshapes=landmarks.blendshapes,
         )
 
     def close(self) -> None:
@@ -261,7 +263,7 @@ class MeshFinder:
         try:
             return self._idle.get_nowait()
         except Empty:
-            with _STARTING, _quiet_stderr():
+            with _START_LOCK, _quiet_stderr():
                 landmarker = Landmarker(self._model, _MIN_CONFIDENCE)
                 landmarker.detect(np.zeros((64, 64, 3), np.uint8))
             return landmarker
@@ -279,21 +281,21 @@ def _close_all(idle: SimpleQueue[Landmarker]) -> None:
 def _quiet_stderr() -> Iterator[None]:
     """Keeps the banners of MediaPipe's native start-up, which no log level stops, out of progress bars and JSON."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)
         os.close(nowhere)
 
 
-def in_whole_image(matrix: np.ndarray, to_crop: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+def to_full_image(matrix: np.ndarray, to_crop: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """MediaPipe's pose in the camera of a square crop, as the pose in the camera of the whole image.
 
     The crop's camera has the same field of view over fewer pixels, so the same head stands further from the image's
-    camera in proportion, on the line of sight through its own place in the image. The rotation becomes that relative to
+    camera in proportion, on the line of sight through its position in the image. The rotation becomes that relative to
     the line of sight, with the crop's roll added back (see `face.py`).
 
     Args:

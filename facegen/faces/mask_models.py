@@ -35,7 +35,7 @@ class MaskModel:
     weight: WeightFile
     """Its file; the mask has the same name."""
     kind: Literal["occluder", "parser"]
-    """What it computes."""
+    """What it predicts."""
     template: str
     """How its crop is aligned, see `faces.align.TEMPLATES`."""
     size: int
@@ -102,7 +102,7 @@ WEIGHTS: tuple[WeightFile, ...] = tuple(model.weight for model in MASK_MODELS)
 
 
 class MaskNetwork:
-    """A mask model at work; may be called from several threads at once.
+    """Runs a mask model; may be called from several threads at once.
 
     Args:
         model: its record.
@@ -125,7 +125,7 @@ class MaskNetwork:
             )
 
     def visibility(self, image_rgb: np.ndarray, points5: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where a face can be seen.
+        """Mask of the visible part of a face.
 
         Args:
             image_rgb: (H, W, 3) uint8.

@@ -12,12 +12,12 @@ import numpy as np
 
 from facegen.errors import WeightsError
 from facegen.faces import weights
-from facegen.faces.detect import STRIDE, Detection, fit_canvas, non_maximum_suppression
+from facegen.faces.detector import STRIDE, Detection, fit_canvas, non_maximum_suppression
 from facegen.hub import WeightFile, fetch
 from facegen.inference import OnnxNetwork
 
 Array = np.ndarray
-Found = tuple[Array, Array, Array]
+RawDetections = tuple[Array, Array, Array]
 """Scores (N,), boxes (N, 4) as x0, y0, x1, y1 and points (N, 5, 2), in pixels of the canvas."""
 STRIDES = (8, 16, 32)
 MIN_SCORE = 0.3
@@ -38,11 +38,11 @@ class DetectorModel:
     """By which that is divided."""
     outputs: int
     """How many it has."""
-    decode: Callable[[Sequence[Array], tuple[int, int]], Found]
+    decode: Callable[[Sequence[Array], tuple[int, int]], RawDetections]
     """From its outputs, in their order, and the canvas's height and width."""
 
 
-def decode_yunet(outputs: Sequence[Array], size_hw: tuple[int, int]) -> Found:
+def decode_yunet(outputs: Sequence[Array], size_hw: tuple[int, int]) -> RawDetections:
     """YuNet (Wu et al. 2023): for each stride class, object, box and points, one anchor a cell, in this order of kinds."""
     scores, boxes, points = [], [], []
     for index, stride in enumerate(STRIDES):
@@ -55,7 +55,7 @@ def decode_yunet(outputs: Sequence[Array], size_hw: tuple[int, int]) -> Found:
     return np.concatenate(scores), np.concatenate(boxes), np.concatenate(points)
 
 
-def decode_scrfd(outputs: Sequence[Array], size_hw: tuple[int, int]) -> Found:
+def decode_scrfd(outputs: Sequence[Array], size_hw: tuple[int, int]) -> RawDetections:
     """SCRFD (Guo et al. 2021): for each stride scores, distances to the box's sides, and points, two anchors a cell."""
     scores, boxes, points = [], [], []
     for index, stride in enumerate(STRIDES):
@@ -67,7 +67,7 @@ def decode_scrfd(outputs: Sequence[Array], size_hw: tuple[int, int]) -> Found:
     return np.concatenate(scores), np.concatenate(boxes), np.concatenate(points)
 
 
-def decode_yolo(outputs: Sequence[Array], size_hw: tuple[int, int]) -> Found:
+def decode_yolo(outputs: Sequence[Array], size_hw: tuple[int, int]) -> RawDetections:
     """YOLOv8-face: rows of centre, width and height, a score, and five times x, y and a confidence, in pixels."""
     rows = outputs[0][0].T
     centre, half = rows[:, :2], rows[:, 2:4] / 2
@@ -82,7 +82,7 @@ def _cells(size_hw: tuple[int, int], stride: int, anchors: int) -> Array:
 
 DETECTORS: dict[str, DetectorModel] = {
     "yunet": DetectorModel(weight=weights.YUNET, is_bgr=True, mean=0.0, divisor=1.0, outputs=12, decode=decode_yunet),
-    # as InsightFace feeds it; FaceFusion leaves the blue first
+    # RGB as in InsightFace; FaceFusion feeds BGR
     "scrfd": DetectorModel(
         weight=weights.SCRFD, is_bgr=False, mean=127.5, divisor=128.0, outputs=9, decode=decode_scrfd
     ),
@@ -94,7 +94,7 @@ DETECTORS: dict[str, DetectorModel] = {
 
 
 class OnnxDetector:
-    """A detector at work (`Detector`); may be called from several threads at once.
+    """Runs a detector of the Hub (`Detector`); may be called from several threads at once.
 
     Args:
         name: one of `DETECTORS`.
@@ -107,13 +107,13 @@ class OnnxDetector:
         self._model = DETECTORS[name]
         path = fetch(self._model.weight)
         self._network = OnnxNetwork(path, name=self._model.weight.name, threads=2)
-        (self._input_name, taken), *others = self._network.inputs.items()
-        if others or len(taken) != 4 or len(self._network.outputs) != self._model.outputs:
+        (self._input_name, shape), *others = self._network.inputs.items()
+        if others or len(shape) != 4 or len(self._network.outputs) != self._model.outputs:
             raise WeightsError(
                 f"Expected the detector {name} with an input (1, 3, H, W) and {self._model.outputs} outputs in {path}, found "
-                f"{taken} and {len(self._network.outputs)}; fetch it again."
+                f"{shape} and {len(self._network.outputs)}; fetch it again."
             )
-        height, width = taken[2:]
+        height, width = shape[2:]
         self._fixed_hw = (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
     def detect(self, image_rgb: np.ndarray, long_side_px: int) -> list[Detection]:
@@ -122,7 +122,7 @@ class OnnxDetector:
         planes = (canvas[..., ::-1] if self._model.is_bgr else canvas).transpose(2, 0, 1)[None].astype(np.float32)
         tensor = (planes - np.float32(self._model.mean)) / np.float32(self._model.divisor)
         scores, boxes, points = self._model.decode(self._network.run({self._input_name: tensor}), canvas.shape[:2])
-        found = [
+        detections = [
             Detection(
                 box_xyxy=(boxes[index] * np.tile(stretch, 2)).astype(np.float32),
                 points5=(points[index] * stretch).astype(np.float32),
@@ -130,4 +130,4 @@ class OnnxDetector:
             )
             for index in np.flatnonzero(scores >= MIN_SCORE)
         ]
-        return non_maximum_suppression(found)
+        return non_maximum_suppression(detections)

@@ -1,4 +1,4 @@
-"""One face tracked through a clip: its samples, its predicted box, its best pictures, and its short gaps filled."""
+"""One face tracked through a clip: samples, predicted box, best pictures; interpolation of short gaps."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 
 from facegen.faces import align, skin
-from facegen.faces.detect import overlap
+from facegen.faces.detector import overlap
 from facegen.faces.face import Face
-from facegen.faces.recognise import chip
+from facegen.faces.recogniser import chip
 
-BRIDGED_SCORE = 0.5
-"""A bridged face's score is this share of the lower of its neighbours'."""
+INTERPOLATED_SCORE = 0.5
+"""An interpolated face's score is this share of the lower of its neighbours'."""
 
-_STEPS = 32767
-_PORTRAITS = 4
-_SKINS = 128
+_MAX_STEP = 32767
+_MAX_PORTRAITS = 4
+_MAX_SKIN_SAMPLES = 128
 _PORTRAIT_GAP_SECONDS = 0.7
 _THUMBNAIL_PX = 192
-_ROLL_KEPT_DEG = 20.0
+_MAX_ROLL_DEG = 20.0
 _VELOCITY_SECONDS = 0.15
 
 
@@ -40,12 +40,12 @@ class PackedPoints:
         low, high = points478.min(axis=0), points478.max(axis=0)
         extent = max(float((high - low).max()) / 2, 1e-3)
         frame = np.array([*((low + high) / 2), extent], np.float32)
-        steps = np.rint((points478 - frame[:3]) * (_STEPS / frame[3])).clip(-_STEPS, _STEPS).astype(np.int16)
+        steps = np.rint((points478 - frame[:3]) * (_MAX_STEP / frame[3])).clip(-_MAX_STEP, _MAX_STEP).astype(np.int16)
         return cls(frame=frame, steps=steps)
 
     def unpack(self) -> np.ndarray:
         """(478, 3) float32 pixels."""
-        return self.steps * (self.frame[3] / _STEPS) + self.frame[:3]
+        return self.steps * (self.frame[3] / _MAX_STEP) + self.frame[:3]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,7 +65,7 @@ class Sample:
 
     @classmethod
     def of(cls, face: Face, index: int, seconds: float) -> Sample:
-        """The face as seen in frame `index`."""
+        """The face in frame `index`."""
         return cls(
             index=index,
             seconds=seconds,
@@ -79,7 +79,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Portrait:
-    """A good picture of a tracked face, kept to know the person by."""
+    """A good picture of a tracked face, from which its person is recognised."""
 
     quality: float
     index: int
@@ -92,7 +92,7 @@ class Portrait:
 
 @dataclass(eq=False, kw_only=True)
 class Track:
-    """A face while it is being followed, forwards or backwards in time."""
+    """A face while it is tracked, forwards or backwards in time."""
 
     samples: list[Sample] = field(default_factory=list)
     portraits: list[Portrait] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Track:
     unconfirmed: int = 0
     """How often in a row the detector did not."""
 
-    _offered: int = 0
+    _skin_count: int = 0
     _skin_step: int = 1
 
     @property
@@ -114,38 +114,38 @@ class Track:
     def predicted_box(self, seconds: float) -> np.ndarray:
         """(4,) float32: where the box will be at a time, by constant velocity over the last moments."""
         last = self.last
-        before = last
+        earlier = last
         for sample in self.samples[-2:-8:-1]:
             if abs(last.seconds - sample.seconds) > _VELOCITY_SECONDS:
                 break
-            before = sample
-        if before is last:
+            earlier = sample
+        if earlier is last:
             return last.box_xyxy
-        ahead = (seconds - last.seconds) / (last.seconds - before.seconds)
-        shift = ((last.box_xyxy - before.box_xyxy).reshape(2, 2).mean(axis=0)) * np.clip(ahead, 0, 3)
+        ahead = (seconds - last.seconds) / (last.seconds - earlier.seconds)
+        shift = ((last.box_xyxy - earlier.box_xyxy).reshape(2, 2).mean(axis=0)) * np.clip(ahead, 0, 3)
         return (last.box_xyxy + np.tile(shift, 2)).astype(np.float32)
 
     def crop_roll_deg(self) -> float:
         """Tilt to take out of the next crop; small ones are left to the landmark network."""
         right = self.last.matrix[:2, 0]
         roll = -float(np.degrees(np.arctan2(right[1], right[0])))
-        return roll if abs(roll) > _ROLL_KEPT_DEG else 0.0
+        return roll if abs(roll) > _MAX_ROLL_DEG else 0.0
 
-    def offer_skin(self, image_rgb: np.ndarray, face: Face) -> None:
-        """Remembers how the skin looks in this frame; of a long track, in fewer and fewer frames."""
-        self._offered += 1
-        if (self._offered - 1) % self._skin_step == 0:
+    def add_skin_sample(self, image_rgb: np.ndarray, face: Face) -> None:
+        """Adds the skin tones of this frame; the longer the track, the fewer frames are sampled."""
+        self._skin_count += 1
+        if (self._skin_count - 1) % self._skin_step == 0:
             self.skins.append(skin.sample_tones(image_rgb, face.points478).astype(np.float16))
-        if len(self.skins) >= _SKINS:
+        if len(self.skins) >= _MAX_SKIN_SAMPLES:
             self.skins, self._skin_step = self.skins[::2], self._skin_step * 2
 
-    def offer_portrait(self, image_rgb: np.ndarray, face: Face, index: int, seconds: float) -> None:
-        """Keeps this view of the face if it is among the best that lie apart in time."""
+    def add_portrait(self, image_rgb: np.ndarray, face: Face, index: int, seconds: float) -> None:
+        """Keeps this view of the face if it is among the best, at least `_PORTRAIT_GAP_SECONDS` apart."""
         frontal = max(0.05, np.cos(np.radians(face.yaw_deg)) * np.cos(np.radians(face.pitch_deg))) ** 2
         ceiling = face.score * frontal * min(1.0, face.size_px / 150)
         near = [p for p in self.portraits if abs(p.seconds - seconds) < _PORTRAIT_GAP_SECONDS]
-        rivals = near or (self.portraits if len(self.portraits) >= _PORTRAITS else [])
-        worst = min(rivals, key=lambda p: p.quality) if rivals else None
+        candidates = near or (self.portraits if len(self.portraits) >= _MAX_PORTRAITS else [])
+        worst = min(candidates, key=lambda p: p.quality) if candidates else None
         if worst is not None and ceiling <= worst.quality:
             return
         picture = chip(image_rgb, face.points478)
@@ -213,14 +213,13 @@ class TrackArrays:
     blendshapes: np.ndarray
     """(N, 52) float32."""
     scores: np.ndarray
-    """(N,) float32, lower where bridged."""
+    """(N,) float32, lower where interpolated."""
 
 
 def bridge_gaps(samples: Sequence[Sample], indices: Sequence[int], seconds: Sequence[float]) -> TrackArrays:
-    """The samples of a track with the frames between them filled in.
+    """The samples of a track with the frames between them interpolated.
 
-    Points, places and expressions go straight from one side of a gap to the other in time, and so do rotations, made
-    orthonormal again. Gaps longer than `follow.GAP_SECONDS` do not exist within a track.
+    Points, translations, blendshapes and rotations are interpolated linearly in time; rotations are orthonormalised. Gaps longer than `tracker.GAP_SECONDS` do not exist within a track.
 
     Args:
         samples: the track, rising in time.
@@ -229,29 +228,29 @@ def bridge_gaps(samples: Sequence[Sample], indices: Sequence[int], seconds: Sequ
     """
     frame_indices, frame_seconds = np.asarray(indices), np.asarray(seconds, np.float64)
     span = (frame_indices >= samples[0].index) & (frame_indices <= samples[-1].index)
-    wanted, times = frame_indices[span], frame_seconds[span]
+    span_indices, times = frame_indices[span], frame_seconds[span]
     known = np.array([sample.index for sample in samples])
-    after = np.searchsorted(known, wanted)
-    is_known = known[after] == wanted
+    after = np.searchsorted(known, span_indices)
+    is_known = known[after] == span_indices
     before = np.where(is_known, after, after - 1)
     known_times = np.array([sample.seconds for sample in samples])
     gap = np.maximum(known_times[after] - known_times[before], 1e-9)
     share = np.where(is_known, 0.0, (times - known_times[before]) / gap).astype(np.float32)
 
-    def between(values: np.ndarray) -> np.ndarray:
+    def interpolate(values: np.ndarray) -> np.ndarray:
         shares = share.reshape(-1, *[1] * (values.ndim - 1))
         return values[before] + (values[after] - values[before]) * shares
 
-    matrices = between(np.stack([sample.matrix for sample in samples]))
+    matrices = interpolate(np.stack([sample.matrix for sample in samples]))
     u, _, vt = np.linalg.svd(matrices[:, :3, :3])
     matrices[:, :3, :3] = u @ vt
     scores = np.array([sample.score for sample in samples], np.float32)
-    lower = np.minimum(scores[before], scores[after]) * BRIDGED_SCORE
+    lower = np.minimum(scores[before], scores[after]) * INTERPOLATED_SCORE
     return TrackArrays(
-        indices=wanted.astype(np.int32),
+        indices=span_indices.astype(np.int32),
         seconds=times,
-        points=between(np.stack([sample.points.unpack() for sample in samples])),
+        points=interpolate(np.stack([sample.points.unpack() for sample in samples])),
         matrices=matrices,
-        blendshapes=between(np.stack([sample.blendshapes for sample in samples])),
+        blendshapes=interpolate(np.stack([sample.blendshapes for sample in samples])),
         scores=np.where(is_known, scores[after], lower).astype(np.float32),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
-from facegen.faces.recognise import chip
+from facegen.faces.recogniser import chip
 from facegen.facesets.choices import PERSON_LIMIT
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, write_records
 from facegen.facesets.record import FaceRecord

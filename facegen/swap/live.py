@@ -12,7 +12,7 @@ import numpy as np
 
 from facegen import media
 from facegen.faces import Face, FaceAnalyser
-from facegen.faces.detect import Detection
+from facegen.faces.detector import Detection
 from facegen.provenance import Watermark
 from facegen.swap.engines.protocol import Engine
 from facegen.swap.enhancement import finish_patch

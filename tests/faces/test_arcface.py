@@ -9,7 +9,7 @@ from facegen import hub
 from facegen.errors import InputError, WeightsError
 from facegen.faces import SAME_PERSON, Face, FaceAnalyser, distance, weights
 from facegen.faces.arcface import SAME_COSINE, ArcFaceRecogniser
-from facegen.faces.recognise import chip
+from facegen.faces.recogniser import chip
 from tests.factories import portrait_rgb
 from tests.swap.oneshot.stand_ins import write_arcface
 

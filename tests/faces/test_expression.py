@@ -20,12 +20,12 @@ def jaw_opened(strength: float) -> tuple[np.ndarray, np.ndarray]:
     """A canonical mesh and blendshapes that say so; a face at rest reads 0.01."""
     blendshapes = np.zeros(len(BLENDSHAPES), np.float32)
     blendshapes[BLENDSHAPE_INDEX["jawOpen"]] = strength + 0.01
-    jaw = expression.movements()[expression.REMOVED.index("jawOpen")]
+    jaw = expression.displacements()[expression.EXPRESSION_NAMES.index("jawOpen")]
     return mesh.topology().xyz + jaw * strength, blendshapes
 
 
 def test_an_opening_jaw_goes_down_and_leaves_the_brow_alone() -> None:
-    jaw = expression.movements()[expression.REMOVED.index("jawOpen")]
+    jaw = expression.displacements()[expression.EXPRESSION_NAMES.index("jawOpen")]
     assert jaw[CHIN, 1] < -0.5
     assert np.abs(jaw[list(mesh.BROW_LEFT)]).max() < 0.25
 

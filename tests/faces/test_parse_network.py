@@ -22,7 +22,7 @@ from facegen.faces.parse import (
     SKIN,
     ParserNetConfig,
 )
-from facegen.faces.parse.data import ParserData, mix_backgrounds, read_labelled, split, with_own_sides
+from facegen.faces.parse.data import ParserData, correct_sides, mix_backgrounds, read_labelled, split
 from facegen.faces.parse.network import ParserNet, fold, to_input, upsample
 from facegen.faces.parse.occluders import add_occluders
 from facegen.faces.parse.parser import parser_graph
@@ -94,10 +94,10 @@ def test_masks_of_mirrored_pictures_get_their_sides_back(folder: Path) -> None:
         left, right = (np.nonzero(np.isin(each, side))[1].mean() for side in ((LEFT_EYE,), (RIGHT_EYE,)))
         assert left > right
     mirrored = np.asarray(FLIPPED)[label[1][:, ::-1]]
-    assert np.array_equal(with_own_sides(mirrored), mirrored)
+    assert np.array_equal(correct_sides(mirrored), mirrored)
     profile = np.where(label[1] == RIGHT_EYE, SKIN, label[1])
     profile[profile == RIGHT_BROW] = SKIN
-    assert with_own_sides(profile[:, ::-1]) is not None
+    assert correct_sides(profile[:, ::-1]) is not None
 
 
 @pytest.mark.parametrize(("progress", "size", "label_size"), [(0.0, 32, 16), (0.9, 64, 64)])

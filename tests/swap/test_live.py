@@ -9,7 +9,7 @@ import pytest
 from facegen import media
 from facegen.errors import NoFaceError
 from facegen.faces import FaceAnalyser
-from facegen.faces.recognise import distance
+from facegen.faces.recogniser import distance
 from facegen.provenance import verify
 from facegen.swap.engines import make_engine
 from facegen.swap.live import LONGEST_SIDE, LiveSwap

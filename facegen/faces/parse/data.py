@@ -45,7 +45,7 @@ class LabelledPictures:
         return len(self.names)
 
     def take(self, chosen: list[int]) -> LabelledPictures:
-        """The pictures at these places."""
+        """The pictures of these indices."""
         return LabelledPictures(
             pictures=self.pictures[chosen], labels=self.labels[chosen], names=tuple(self.names[i] for i in chosen)
         )
@@ -83,7 +83,7 @@ def read_labelled(folder: str | Path, size: int = 256) -> tuple[LabelledPictures
             skipped.append(file.name)
             continue
         pictures.append(picture)
-        labels.append(with_own_sides(label))
+        labels.append(correct_sides(label))
         names.append(file.stem)
     if not names:
         raise InputError(
@@ -91,15 +91,15 @@ def read_labelled(folder: str | Path, size: int = 256) -> tuple[LabelledPictures
             f"found none that can be used ({len(skipped)} of {len(files)} skipped)."
         )
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    found = LabelledPictures(pictures=stacked, labels=torch.from_numpy(np.stack(labels)), names=tuple(names))
-    return found, tuple(skipped)
+    data = LabelledPictures(pictures=stacked, labels=torch.from_numpy(np.stack(labels)), names=tuple(names))
+    return data, tuple(skipped)
 
 
-def with_own_sides(labels: np.ndarray) -> np.ndarray:
-    """Class map of an upright face whose left parts lie right of its right ones, as seen by who looks at it.
+def correct_sides(labels: np.ndarray) -> np.ndarray:
+    """Class map of an upright face with left and right classes on the sides where they belong.
 
-    One in fifteen masks of the local CelebAMask-HQ files is that of a mirrored picture with its sides left as they
-    were; learning from both kinds, a network cannot tell left from right, and measuring on them hides what it can.
+    One in fifteen masks of the local CelebAMask-HQ files belongs to a mirrored picture, with its classes not exchanged; a
+    network trained on both kinds cannot tell left from right.
 
     Args:
         labels: (H, W) class numbers.

@@ -35,7 +35,7 @@ class Residual(nn.Module):
 
 
 class Context(nn.Module):
-    """Adds what the whole picture says to each place (global average through two 1x1 layers)."""
+    """Adds a global context vector to each position (global average pooling and two 1x1 layers)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Things held before a face, drawn into training pictures: they are no class of the set and become background.
+"""Synthetic occluders drawn into training pictures (hands, microphones, polygons); they are labelled background.
 
 Hands are a palm, fingers and a forearm in the picture's own skin colour; microphones a dark ball on a stick; cups and
 cards polygons, plain or textured with another picture of the batch. Everything is drawn for the whole batch at once
@@ -24,7 +24,7 @@ SIDES = 6
 
 
 def add_occluders(pictures: Tensor, labels: Tensor, random: Generator) -> tuple[Tensor, Tensor]:
-    """Draws at most one thing into each picture.
+    """Draws at most one occluder into each picture.
 
     Args:
         pictures: (B, 3, S, S) RGB in [0, 1].
@@ -32,7 +32,7 @@ def add_occluders(pictures: Tensor, labels: Tensor, random: Generator) -> tuple[
         random: CPU generator.
 
     Returns:
-        The pictures, and the labels with the things' places set to background.
+        The pictures, and the labels with the pixels of the occluders set to background.
     """
     kinds = _draw_kinds(len(pictures), random)
     chosen = (kinds >= 0).nonzero()[:, 0]
@@ -102,7 +102,7 @@ def _coordinates(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _capsule_distance(starts: Tensor, ends: Tensor, radii: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Signed distance to the union of capsules, and how deep inside the nearest one a place lies, 0..1."""
+    """Signed distance to the union of capsules, and the depth inside the nearest one, 0..1."""
     x, y = _coordinates(size, starts.device)
     ax, ay = starts[..., 0, None, None], starts[..., 1, None, None]
     dx, dy = ends[..., 0, None, None] - ax, ends[..., 1, None, None] - ay

@@ -180,14 +180,14 @@ class FaceParser:
 
         if crops_rgb.ndim != 4 or crops_rgb.shape[1:] != (SIZE, SIZE, 3) or crops_rgb.dtype != np.uint8:
             raise ValueError(f"Expected crops (N, {SIZE}, {SIZE}, 3) uint8, found {crops_rgb.shape} {crops_rgb.dtype}.")
-        found = np.empty((len(crops_rgb), len(groups), SIZE, SIZE), np.float32)
+        result = np.empty((len(crops_rgb), len(groups), SIZE, SIZE), np.float32)
         for start in range(0, len(crops_rgb), AT_ONCE):
             probabilities = self._network(np.ascontiguousarray(crops_rgb[start : start + AT_ONCE]))
             for number, picture in enumerate(probabilities, start):
                 for index, group in enumerate(groups):
                     # probabilities are enlarged, not logits, so that borders stay smooth
-                    cv2.resize(picture[list(group)].sum(0), (SIZE, SIZE), dst=found[number, index])
-        return found
+                    cv2.resize(picture[list(group)].sum(0), (SIZE, SIZE), dst=result[number, index])
+        return result
 
 
 def _on_cpu(threads: int) -> Network:

@@ -92,13 +92,13 @@ class ParserTask(Task):
         return {"1 - mean IoU": 1 - float(np.mean(list(overlaps.values()))), **overlaps}
 
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
-        """Held-back pictures above their classes as found."""
+        """Held-back pictures above their predicted classes."""
         assert isinstance(data, ParserData)
         held_back = data.held_back.take(list(range(min(8, len(data.held_back)))))
         maps = predict(model, held_back.pictures).argmax(1)
-        found = PALETTE_RGB[maps.cpu().numpy()]
+        predicted = PALETTE_RGB[maps.cpu().numpy()]
         pictures = held_back.pictures.permute(0, 2, 3, 1).numpy()
-        return np.concatenate([np.concatenate(list(row), 1) for row in (pictures, found)], 0)
+        return np.concatenate([np.concatenate(list(row), 1) for row in (pictures, predicted)], 0)
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """`parser.safetensors` in half precision; its metadata say how to rebuild the network."""
@@ -135,8 +135,8 @@ def intersection_over_union(model: nn.Module, data: LabelledPictures) -> dict[st
     """IoU of each class that occurs, over all the pictures together."""
     table = torch.zeros(len(CLASSES) ** 2, dtype=torch.int64)
     for pictures, labels in zip(data.pictures.split(20), data.labels.split(20), strict=True):
-        found = predict(model, pictures).argmax(1).cpu()
-        table += torch.bincount((labels.long() * len(CLASSES) + found).flatten(), minlength=len(table))
+        predicted = predict(model, pictures).argmax(1).cpu()
+        table += torch.bincount((labels.long() * len(CLASSES) + predicted).flatten(), minlength=len(table))
     square = table.view(len(CLASSES), len(CLASSES)).double()
     both = square.diagonal()
     overlap = both / (square.sum(0) + square.sum(1) - both)

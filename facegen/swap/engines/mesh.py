@@ -168,7 +168,7 @@ class MeshEngine:
         shape = transfer_shape(crop.points, face, identity.rest_shape, options.face_shape)
         folds = unshared_folds(texture.expressions, expression_strengths(face))
         albedo, covered = _rasterise_texture(shape[: mesh.VERTEX_COUNT], texture, folds, crop.image_rgb.shape[:2])
-        depth = blend.depth_of(covered)
+        depth = blend.inner_distance(covered)
         inner = depth > 1 + 0.05 * float(np.ptp(shape[:, 0]))
         target_luma = crop.image_rgb[..., 1].astype(np.float32)
         gain, saturation = _relight(crop, texture, options)
@@ -233,18 +233,18 @@ class MeshEngine:
         if statistics.fields is not None:
             drawn = apply_fields(drawn, statistics.fields, Square.of(size), width)
         relit = np.clip(light.from_log(drawn), 0, 255)
-        relit += blend.grain(size, statistics.grain * options.grain_match, seed)
+        relit += blend.draw_grain(size, statistics.grain * options.grain_match, seed)
         field, reach = warp_field(crop.points[: mesh.VERTEX_COUNT], shape, size)
         warped = remap(crop.image_rgb, field).astype(np.float32)
         eyes_mouth = recolour_irises(warped, prediction.shape, prediction.irises)
         face = relit + (eyes_mouth - relit) * cv2.merge([eye_mouth_mask(shape, size)] * 3)
-        wide = blend.ramp(prediction.depth, width * (0.05 + 0.25 * options.mask_feather)) * reach
-        narrow = blend.ramp(prediction.depth, width * (0.02 + 0.1 * options.mask_feather)) * reach
+        wide = blend.feather(prediction.depth, width * (0.05 + 0.25 * options.mask_feather)) * reach
+        narrow = blend.feather(prediction.depth, width * (0.02 + 0.1 * options.mask_feather)) * reach
         visible = crop.warp_visibility(statistics.visibility)
         if visible is not None:
             visible = remap(visible, field)
             wide, narrow = wide * visible, narrow * visible
-        result = blend.two_bands(warped, face, wide, narrow, width * 0.03)
+        result = blend.blend_bands(warped, face, wide, narrow, width * 0.03)
         return _patch(crop, result, np.minimum(reach * 50, 1))
 
 
@@ -254,7 +254,7 @@ def relight(prediction: MeshPrediction, statistics: MeshStatistics, options: Swa
     size = prediction.crop.image_rgb.shape[:2]
     grey = np.full((3, 3), (1 - statistics.saturation) / 3, np.float32)
     albedo = cv2.transform(prediction.albedo, grey + np.eye(3, dtype=np.float32) * statistics.saturation)
-    albedo = blend.blurred_to(albedo, 1 + (statistics.excess - 1) * options.sharpness_match)
+    albedo = blend.soften(albedo, 1 + (statistics.excess - 1) * options.sharpness_match)
     return albedo + interpolate_vertices(statistics.gain, shape, size)
 
 

@@ -49,7 +49,7 @@ def transfer_shape(points: Array, target: Face, source_rest: Array, strength: fl
     offset *= np.minimum(1, (OUTLINE_CM + mesh.topology().to_outline) / (length + 1e-6))[:, None]
     for upper, lower in _GAPS:
         offset[upper, 1] = offset[lower, 1] = (offset[upper, 1] + offset[lower, 1]) / 2
-    jaw = expression.movements()[expression.REMOVED.index("jawOpen")] * np.array([1, 1, 0], np.float32)
+    jaw = expression.displacements()[expression.EXPRESSION_NAMES.index("jawOpen")] * np.array([1, 1, 0], np.float32)
     offset += jaw * (JAW_OPENED * target.blendshape("jawOpen"))
     canonical = pose.to_canonical(points[: mesh.VERTEX_COUNT])
     for lids, _ in SIDES:

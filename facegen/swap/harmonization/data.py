@@ -105,7 +105,7 @@ def _pair(
     true_crop = cv2.resize(
         truth[y : y + height, x : x + width], crop.image_rgb.shape[1::-1], interpolation=cv2.INTER_AREA
     )
-    weight = blend.ramp(prediction.depth, float(np.ptp(points[:, 0])) * 0.02)
+    weight = blend.feather(prediction.depth, float(np.ptp(points[:, 0])) * 0.02)
     weight = weight * (1 - eye_mouth_mask(shape, crop.image_rgb.shape[:2]))
     if visible is not None:
         weight = weight * visible

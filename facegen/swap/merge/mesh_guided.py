@@ -103,7 +103,9 @@ def blend_mesh_guided(
         return frame, alpha
     luma = frame[..., 1] * 255
     excess = blend.sharpness(picture[..., 1] * 255, inside) / max(blend.sharpness(luma, inside), 1e-3)
-    matched = blend.blurred_to(picture * 255, excess) + blend.grain(size, 0.7 * blend.measure_grain(luma, inside), seed)
+    matched = blend.soften(picture * 255, excess) + blend.draw_grain(
+        size, 0.7 * blend.measure_grain(luma, inside), seed
+    )
     narrow = np.clip((mask - 0.5) * 2, 0, 1)
-    result = blend.two_bands(frame * 255, matched, mask, narrow, size[0] * 0.03) / 255
+    result = blend.blend_bands(frame * 255, matched, mask, narrow, size[0] * 0.03) / 255
     return np.clip(result, 0, 1).astype(np.float32), alpha.astype(np.float32)

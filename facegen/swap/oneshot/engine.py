@@ -226,13 +226,13 @@ class OneShotEngine:
     ) -> Patch:
         """See `Engine.composite`."""
         drawn = _match_colours(prediction.drawn, statistics.colours, options.colour)
-        drawn = blend.blurred_to(drawn, 1 + (statistics.excess - 1) * options.sharpness_match)
+        drawn = blend.soften(drawn, 1 + (statistics.excess - 1) * options.sharpness_match)
         low, high = _frame_box(prediction)
         picture, alpha = blend.warp_back(
             drawn, _alpha(prediction, statistics, options), prediction.matrix, low, high, cv2.INTER_CUBIC
         )
         if statistics.grain * options.grain_match > 0.1:
-            picture += blend.grain(alpha.shape, statistics.grain * options.grain_match, seed)
+            picture += blend.draw_grain(alpha.shape, statistics.grain * options.grain_match, seed)
         image_rgb = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
         return Patch(x=int(low[0]), y=int(low[1]), image_rgb=image_rgb, alpha=alpha)
 
@@ -273,9 +273,9 @@ def _match_colours(drawn: Array, colours: Array, strength: float) -> Array:
 def _alpha(prediction: OneShotPrediction, statistics: OneShotStatistics, options: SwapOptions) -> Array:
     """(size, size) float32: the smallest of outline, crop and visibility."""
     size = prediction.drawn.shape[0]
-    depth = blend.depth_of(mesh.polygon_mask(prediction.outline, (size, size)) > 127)
+    depth = blend.inner_distance(mesh.polygon_mask(prediction.outline, (size, size)) > 127)
     width = float(np.ptp(prediction.outline[:, 0]))
-    alpha = blend.ramp(depth, width * (0.05 + 0.25 * options.mask_feather))
+    alpha = blend.feather(depth, width * (0.05 + 0.25 * options.mask_feather))
     edge = np.clip((np.minimum(np.arange(size), np.arange(size)[::-1]) - 0.5) / (BORDER * size), 0, 1)
     alpha = np.minimum(alpha, np.minimum(edge[:, None], edge[None])).astype(np.float32)
     if statistics.visibility is None or prediction.mask is None:

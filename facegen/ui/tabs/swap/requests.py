@@ -168,7 +168,7 @@ def describe_sources(services: Services, pictures: Sequence[str]) -> str:
         InputError: one of them cannot be read.
     """
     from facegen import media
-    from facegen.faces.recognise import distance
+    from facegen.faces.recogniser import distance
 
     if len(pictures) < 2:
         return ""

@@ -1,7 +1,7 @@
 """Tracks every face of a clip in one streaming pass.
 
 The detector looks at a key frame about three times a second. From there each face is followed by its mesh alone, on a
-crop around its predicted place, several frames at a time on a few threads (the native networks release Python's lock).
+crop around its predicted position, several frames at a time on a few threads (the native networks release Python's lock).
 A key frame comes early where a followed face is lost and at scene cuts, which end every track. A face that is new on a
 key frame is followed backwards through the last frames too, so that it begins where it really appeared.
 """
@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 
 from facegen.device import use_one_thread
-from facegen.faces.analyse import FaceAnalyser
-from facegen.faces.detect import overlap
+from facegen.faces.analyser import FaceAnalyser
+from facegen.faces.detector import overlap
 from facegen.faces.face import Face, box_of, points5_of
-from facegen.faces.recognise import SAME_PERSON
+from facegen.faces.recogniser import SAME_PERSON
 from facegen.faces.track import Portrait, Sample, Track, match
 
 KEY_SECONDS = 0.35
@@ -36,7 +36,7 @@ _HISTORY_BYTES = 96 * 2**20
 _MIN_OVERLAP = 0.3
 _UNCONFIRMED_LIMIT = 3
 _THOROUGH_EVERY = 2
-_TURNED_EVERY = 3
+_ROTATED_EVERY = 3
 _CUT_HISTOGRAM, _CUT_DIFFERENCE = 0.35, 18.0
 
 
@@ -62,12 +62,12 @@ class ClipTracks:
 
     tracks: list[Track] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)
-    """Index of every frame seen."""
+    """Index of every frame."""
     seconds: list[float] = field(default_factory=list)
-    """Timestamp of every frame seen."""
+    """Timestamp of every frame."""
 
 
-def follow(frames: Iterable[ClipFrame], analyser: FaceAnalyser, threads: int = 2) -> ClipTracks:
+def track_clip(frames: Iterable[ClipFrame], analyser: FaceAnalyser, threads: int = 2) -> ClipTracks:
     """Tracks the faces of a clip; memory does not grow with its length but for the tracks themselves.
 
     Args:
@@ -76,10 +76,10 @@ def follow(frames: Iterable[ClipFrame], analyser: FaceAnalyser, threads: int = 2
         threads: workers for the meshes.
     """
     with ThreadPoolExecutor(threads, "faces", initializer=use_one_thread) as pool:
-        return _Follower(analyser, pool).run(frames)
+        return _ClipTracker(analyser, pool).run(frames)
 
 
-class _Follower:
+class _ClipTracker:
     def __init__(self, analyser: FaceAnalyser, pool: ThreadPoolExecutor) -> None:
         self._analyser, self._pool = analyser, pool
         self._active: list[Track] = []
@@ -89,48 +89,48 @@ class _Follower:
         self._key_count = self._empty_keys = 0
 
     def run(self, frames: Iterable[ClipFrame]) -> ClipTracks:
-        reader = _Reader(frames)
-        while (first := reader.take()) is not None:
+        reader = _SceneReader(frames)
+        while (first := reader.read()) is not None:
             key, is_cut = first
             if is_cut:
                 self._end_all()
             self._remember([key])
             self._process_key_frame(key)
-            while (group := self._next_group(reader, key)) and self._follow_group(group, key, reader):
+            while (group := self._next_group(reader, key)) and self._track_group(group, key, reader):
                 pass
         self._end_all()
         self._result.tracks.sort(key=lambda track: track.samples[0].index)
         return self._result
 
-    def _next_group(self, reader: _Reader, key: ClipFrame) -> list[ClipFrame]:
+    def _next_group(self, reader: _SceneReader, key: ClipFrame) -> list[ClipFrame]:
         """The next few frames before the next key frame."""
         group: list[ClipFrame] = []
-        while len(group) < _GROUP and (following := reader.take()) is not None:
+        while len(group) < _GROUP and (following := reader.read()) is not None:
             frame, is_cut = following
             if is_cut or frame.pts_seconds - key.pts_seconds >= KEY_SECONDS:
-                reader.give_back([(frame, is_cut)])
+                reader.push_back([(frame, is_cut)])
                 break
             group.append(frame)
         return group
 
-    def _follow_group(self, group: list[ClipFrame], key: ClipFrame, reader: _Reader) -> bool:
+    def _track_group(self, group: list[ClipFrame], key: ClipFrame, reader: _SceneReader) -> bool:
         """Follows the active tracks through a group; False where one is lost, which makes the next key frame early."""
         tracks = list(self._active)
-        seen = dict(zip(tracks, self._meshes(tracks, group), strict=True))
+        meshes = dict(zip(tracks, self._meshes(tracks, group), strict=True))
         for position, frame in enumerate(group):
-            found = [seen[track][position] for track in self._active]
-            is_any_lost = _clear_collapsed(self._active, found, frame.pts_seconds)
+            faces = [meshes[track][position] for track in self._active]
+            is_any_lost = _clear_collapsed(self._active, faces, frame.pts_seconds)
             if is_any_lost and frame.pts_seconds - key.pts_seconds >= KEY_PAUSE_SECONDS:
-                reader.give_back([(later, False) for later in group[position:]])
+                reader.push_back([(later, False) for later in group[position:]])
                 self._remember(group[:position])
                 return False
-            self._extend(list(self._active), found, frame)
+            self._extend(list(self._active), faces, frame)
         self._remember(group)
         return True
 
-    def _extend(self, tracks: list[Track], found: list[Face | None], frame: ClipFrame) -> None:
-        """Adds what was found in a frame to the tracks; those without become lost."""
-        for track, face in zip(tracks, found, strict=True):
+    def _extend(self, tracks: list[Track], faces: list[Face | None], frame: ClipFrame) -> None:
+        """Adds the faces of a frame to their tracks; tracks without a face become lost."""
+        for track, face in zip(tracks, faces, strict=True):
             if face is None:
                 self._active.remove(track)
                 self._lost.append(track)
@@ -169,7 +169,7 @@ class _Follower:
     def _process_key_frame(self, frame: ClipFrame) -> None:
         """A key frame: follows what is active, detects, confirms, recovers lost faces and begins new tracks."""
         image, seconds = frame.image_rgb, frame.pts_seconds
-        self._follow_to(frame)
+        self._track_to(frame)
         self._key_count += 1
         is_thorough = bool(self._lost) or not self._active or self._key_count % _THOROUGH_EVERY == 0
         detections = self._analyser.detections(image, is_thorough)
@@ -179,7 +179,7 @@ class _Follower:
         rest = [detections[box] for box in range(len(boxes)) if box not in confirmed]
         faces = [face for face in self._pool.map(lambda d: self._analyser.fit_face(image, d), rest) if face is not None]
         if not (faces or self._active):
-            faces = self._detect_turned(image)
+            faces = self._detect_rotated(image)
         for face in sorted(faces, key=lambda face: -face.score):
             if all(overlap(face.box_xyxy, track.last.box_xyxy) < 0.5 for track in self._active):
                 self._begin_track(face, frame)
@@ -187,18 +187,18 @@ class _Follower:
         for track in self._active:
             if track.unconfirmed == 0 and track.last.index == frame.index:
                 face = _face_of_sample(track.last)
-                track.offer_portrait(image, face, frame.index, seconds)
-                track.offer_skin(image, face)
+                track.add_portrait(image, face, frame.index, seconds)
+                track.add_skin_sample(image, face)
 
-    def _follow_to(self, frame: ClipFrame) -> None:
+    def _track_to(self, frame: ClipFrame) -> None:
         """Follows the active tracks to a key frame, unless they are there already."""
         behind = [track for track in self._active if track.last.index < frame.index]
-        found = [faces[0] for faces in self._meshes(behind, [frame])]
-        _clear_collapsed(behind, found, frame.pts_seconds)
-        self._extend(behind, found, frame)
+        latest = [faces[0] for faces in self._meshes(behind, [frame])]
+        _clear_collapsed(behind, latest, frame.pts_seconds)
+        self._extend(behind, latest, frame)
 
     def _confirm(self, scores: dict[int, float]) -> None:
-        """Marks the active tracks (by number) that the detector saw; drops those it has not seen for long."""
+        """Marks the active tracks (by number) that were detected; drops those without a detection for several key frames."""
         for number, track in enumerate(list(self._active)):
             is_upright = abs(track.crop_roll_deg()) < 45
             if number in scores:
@@ -211,12 +211,12 @@ class _Follower:
                 self._active.remove(track)
                 self._finish(track)
 
-    def _detect_turned(self, image_rgb: np.ndarray) -> list[Face]:
+    def _detect_rotated(self, image_rgb: np.ndarray) -> list[Face]:
         """Sideways and upside-down faces, looked for now and then while there are no others."""
         self._empty_keys += 1
-        if not self._analyser.config.is_any_angle or self._empty_keys % _TURNED_EVERY != 1:
+        if not self._analyser.config.is_any_angle or self._empty_keys % _ROTATED_EVERY != 1:
             return []
-        return self._analyser.detect_turned(image_rgb, [])
+        return self._analyser.detect_rotated(image_rgb, [])
 
     def _begin_track(self, face: Face, frame: ClipFrame) -> None:
         """Resumes the lost track that this face goes on, or begins a new one."""
@@ -227,9 +227,9 @@ class _Follower:
         track = recent[number] if number is not None else None
         if track is not None and not self._is_same_person(track, face, frame):
             track = None
-        since = track.last.index if track is not None else -1
+        after_index = track.last.index if track is not None else -1
         seed = Track(samples=[sample], confirmed_count=1)
-        backwards = self._track_backwards(seed, since)
+        backwards = self._track_backwards(seed, after_index)
         if track is None:
             track = Track()
         else:
@@ -238,10 +238,10 @@ class _Follower:
         track.confirmed_count, track.unconfirmed = len(track.samples), 0
         self._active.append(track)
 
-    def _track_backwards(self, seed: Track, since: int) -> list[Sample]:
-        """Samples of a track's face in the remembered frames before it, oldest first, back to after `since`."""
+    def _track_backwards(self, seed: Track, after_index: int) -> list[Sample]:
+        """Samples of a track's face in the buffered frames before it, oldest first, with indices above `after_index`."""
         start = seed.last.index
-        earlier = [frame for frame in reversed(self._history) if since < frame.index < start]
+        earlier = [frame for frame in reversed(self._history) if after_index < frame.index < start]
         for begin in range(0, len(earlier), _GROUP):
             group = earlier[begin : begin + _GROUP]
             for frame, face in zip(group, self._meshes([seed], group)[0], strict=True):
@@ -266,13 +266,13 @@ class _Follower:
         if overlap(expected, face.box_xyxy) > 0.6 or not track.portraits:
             return True
         candidate = Track()
-        candidate.offer_portrait(frame.image_rgb, face, frame.index, frame.pts_seconds)
+        candidate.add_portrait(frame.image_rgb, face, frame.index, frame.pts_seconds)
         best: Portrait = max(track.portraits, key=lambda portrait: portrait.quality)
         known, new = self._analyser.recogniser.embed_chips([best.chip_rgb, candidate.portraits[0].chip_rgb])
         return float(np.linalg.norm(known - new)) < SAME_PERSON
 
     def _remember(self, frames: list[ClipFrame]) -> None:
-        """Keeps the last frames for following backwards, about one key interval of them and within a fixed size."""
+        """Buffers the last frames for tracking backwards: about one key interval, within a fixed size."""
         if frames:
             self._result.indices.extend(frame.index for frame in frames)
             self._result.seconds.extend(frame.pts_seconds for frame in frames)
@@ -299,15 +299,15 @@ class _Follower:
             self._result.tracks.append(track)
 
 
-class _Reader:
-    """Frames one by one, each with whether a new scene begins there; frames can be given back."""
+class _SceneReader:
+    """Reads frames one by one, each with whether a new scene begins there; frames can be pushed back."""
 
     def __init__(self, frames: Iterable[ClipFrame]) -> None:
         self._frames: Iterator[ClipFrame] = iter(frames)
         self._returned: deque[tuple[ClipFrame, bool]] = deque()
         self._before: tuple[np.ndarray, np.ndarray] | None = None
 
-    def take(self) -> tuple[ClipFrame, bool] | None:
+    def read(self) -> tuple[ClipFrame, bool] | None:
         """The next frame, None after the last."""
         if self._returned:
             return self._returned.popleft()
@@ -319,7 +319,7 @@ class _Reader:
         self._before = look
         return frame, is_cut
 
-    def give_back(self, frames: list[tuple[ClipFrame, bool]]) -> None:
+    def push_back(self, frames: list[tuple[ClipFrame, bool]]) -> None:
         """Puts frames back in front, in order."""
         self._returned.extendleft(reversed(frames))
 
@@ -337,21 +337,21 @@ def is_scene_cut(before: tuple[np.ndarray, np.ndarray], now: tuple[np.ndarray, n
     """Whether both the colours and the picture as such changed too much for one frame of the same scene."""
     if before[0].shape != now[0].shape:
         return True
-    moved = float(np.abs(before[1] - now[1]).sum()) / 2
-    return moved > _CUT_HISTOGRAM and float(cv2.absdiff(before[0], now[0]).mean()) > _CUT_DIFFERENCE
+    difference = float(np.abs(before[1] - now[1]).sum()) / 2
+    return difference > _CUT_HISTOGRAM and float(cv2.absdiff(before[0], now[0]).mean()) > _CUT_DIFFERENCE
 
 
-def _clear_collapsed(tracks: list[Track], found: list[Face | None], seconds: float) -> bool:
+def _clear_collapsed(tracks: list[Track], faces: list[Face | None], seconds: float) -> bool:
     """Where two tracks ended on one face, clears the one whose own prediction is further off; whether any is lost."""
-    for a in range(len(found)):
-        for b in range(a + 1, len(found)):
-            one, other = found[a], found[b]
+    for a in range(len(faces)):
+        for b in range(a + 1, len(faces)):
+            one, other = faces[a], faces[b]
             if one is None or other is None or overlap(one.box_xyxy, other.box_xyxy) <= 0.5:
                 continue
             fit_a = overlap(tracks[a].predicted_box(seconds), one.box_xyxy)
             fit_b = overlap(tracks[b].predicted_box(seconds), other.box_xyxy)
-            found[b if fit_a >= fit_b else a] = None
-    return any(face is None for face in found)
+            faces[b if fit_a >= fit_b else a] = None
+    return any(face is None for face in faces)
 
 
 def _face_of_sample(sample: Sample) -> Face:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from facegen.faces.clip import cluster
-from facegen.faces.smooth import jitter_px, smooth_signal, smooth_track
+from facegen.faces.smoothing import jitter_px, smooth_signal, smooth_track
 
 
 def _track(count: int, noise_px: float) -> tuple[np.ndarray, ...]:

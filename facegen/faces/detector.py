@@ -53,11 +53,11 @@ def non_maximum_suppression(detections: list[Detection], max_overlap: float = 0.
 
     A box inside another counts as overlapping too: see `overlap`.
     """
-    kept: list[Detection] = []
+    selected: list[Detection] = []
     for candidate in sorted(detections, key=lambda d: -d.score):
-        if all(overlap(candidate.box_xyxy, other.box_xyxy) <= max_overlap for other in kept):
-            kept.append(candidate)
-    return kept
+        if all(overlap(candidate.box_xyxy, other.box_xyxy) <= max_overlap for other in selected):
+            selected.append(candidate)
+    return selected
 
 
 def detect_in_tiles(detector: Detector, image_rgb: np.ndarray, tile_px: int, long_side_px: int) -> list[Detection]:
@@ -70,15 +70,15 @@ def detect_in_tiles(detector: Detector, image_rgb: np.ndarray, tile_px: int, lon
         long_side_px: size at which a tile is looked at.
     """
     largest = tile_px // 8
-    found = []
+    detections = []
     for top, bottom in _tile_edges(image_rgb.shape[0], tile_px, largest):
         for left, right in _tile_edges(image_rgb.shape[1], tile_px, largest):
-            moved = np.array([left, top], np.float32)
-            for seen in detector.detect(image_rgb[top:bottom, left:right], long_side_px):
-                if seen.size_px <= largest:
-                    box, points = seen.box_xyxy + np.tile(moved, 2), seen.points5 + moved
-                    found.append(Detection(box_xyxy=box, points5=points, score=seen.score))
-    return found
+            offset = np.array([left, top], np.float32)
+            for detection in detector.detect(image_rgb[top:bottom, left:right], long_side_px):
+                if detection.size_px <= largest:
+                    box, points = detection.box_xyxy + np.tile(offset, 2), detection.points5 + offset
+                    detections.append(Detection(box_xyxy=box, points5=points, score=detection.score))
+    return detections
 
 
 def _tile_edges(length: int, tile_px: int, margin_px: int) -> list[tuple[int, int]]:
@@ -160,20 +160,20 @@ class CenterFaceDetector:
     ) -> list[Detection]:
         """Boxes and points in input pixels from the network's four maps (paper, section 3.2)."""
         is_peak = (heatmap >= self.min_score) & (heatmap >= cv2.dilate(heatmap, np.ones((3, 3), np.uint8)))
-        found = []
+        detections = []
         for row, col in zip(*np.nonzero(is_peak), strict=True):
             h, w = np.exp(log_size[:, row, col]) * 4
             center_y, center_x = (np.array([row, col]) + offset[:, row, col] + 0.5) * 4
             x0, y0 = center_x - w / 2, center_y - h / 2
             relative_yx = points[:, row, col].reshape(5, 2)
-            found.append(
+            detections.append(
                 Detection(
                     box_xyxy=np.array([x0, y0, x0 + w, y0 + h], np.float32),
                     points5=(relative_yx[:, ::-1] * (w, h) + (x0, y0)).astype(np.float32),
                     score=float(heatmap[row, col]),
                 )
             )
-        return found
+        return detections
 
 
 def _with_free_input_size(model_path: Path) -> bytes:

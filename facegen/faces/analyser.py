@@ -13,7 +13,7 @@ import numpy as np
 from facegen.config import check, from_dict, to_dict
 from facegen.errors import InputError
 from facegen.faces import weights
-from facegen.faces.detect import (
+from facegen.faces.detector import (
     CenterFaceDetector,
     Detection,
     Detector,
@@ -23,7 +23,7 @@ from facegen.faces.detect import (
 )
 from facegen.faces.face import Face, box_of, points5_of
 from facegen.faces.landmark import Mesh, MeshFinder
-from facegen.faces.recognise import Recogniser
+from facegen.faces.recogniser import Recogniser
 from facegen.hub import fetch, is_present
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from facegen.faces.parse.parser import FaceParser
 
 _POOR_SCORE = 0.6
-_LARGEST_WHOLE = 4096
+_MAX_UNTILED_PX = 4096
 """Long side up to which pictures, those of cameras and of films in 4K, are looked at as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnalyserConfig:
-    """How faces are looked for."""
+    """Settings of detection and recognition."""
 
     detector: weights.DetectorName = field(default="embedded", metadata={"choices": weights.DETECTORS})
     """Face detector: `embedded`, one whose weights were fetched, or `auto`: facexlib if its weights are present."""
@@ -79,18 +79,18 @@ class FaceAnalyser:
             InputError: no such detector or recogniser.
             WeightsError: its weights are not present.
         """
-        found, recogniser = weights.resolve_detector(name), recogniser or self.config.recogniser
+        resolved, recogniser = weights.resolve_detector(name), recogniser or self.config.recogniser
         weights.recogniser_file(recogniser)
-        if (found, recogniser) == (weights.resolve_detector(self.config.detector), self.config.recogniser):
+        if (resolved, recogniser) == (weights.resolve_detector(self.config.detector), self.config.recogniser):
             return self
-        if (found, recogniser) not in self._others:
-            changes = {"detector": found, "recogniser": recogniser}
+        if (resolved, recogniser) not in self._others:
+            changes = {"detector": resolved, "recogniser": recogniser}
             other = FaceAnalyser(from_dict(AnalyserConfig, {**to_dict(self.config), **changes}))
             other.mesh_finder = self.mesh_finder
             if recogniser == self.config.recogniser:
                 other.recogniser = self.recogniser
-            self._others[found, recogniser] = other
-        return self._others[found, recogniser]
+            self._others[resolved, recogniser] = other
+        return self._others[resolved, recogniser]
 
     @cached_property
     def is_facexlib(self) -> bool:
@@ -160,7 +160,7 @@ class FaceAnalyser:
         check_image(image_rgb)
         faces = self.detect_upright(image_rgb)
         if self.config.is_any_angle and max((face.score for face in faces), default=0.0) < _POOR_SCORE:
-            faces = self.detect_turned(image_rgb, faces)
+            faces = self.detect_rotated(image_rgb, faces)
         faces = sorted(faces, key=lambda face: -face.size_px)[:max_faces]
         landmarks68 = self.landmarks68
         return [landmarks68.refine(image_rgb, face) for face in faces] if landmarks68 is not None else faces
@@ -171,15 +171,15 @@ class FaceAnalyser:
         return self.recogniser.embed(image_rgb, faces)
 
     def detections(self, image_rgb: np.ndarray, is_thorough: bool = True) -> list[Detection]:
-        """What the detector alone sees: at the working size and, if thorough, at the size for small faces."""
+        """Detections without meshes: at the working size and, if thorough, at the size for small faces."""
         config, long_side = self.config, max(image_rgb.shape[:2])
-        found = self.detector.detect(image_rgb, config.working_px)
+        detections = self.detector.detect(image_rgb, config.working_px)
         if is_thorough and config.small_faces_px > config.working_px and long_side > config.working_px * 1.2:
-            found = non_maximum_suppression(found + self.detector.detect(image_rgb, config.small_faces_px))
-            if config.tile_px and long_side > _LARGEST_WHOLE:
+            detections = non_maximum_suppression(detections + self.detector.detect(image_rgb, config.small_faces_px))
+            if config.tile_px and long_side > _MAX_UNTILED_PX:
                 tiles = detect_in_tiles(self.detector, image_rgb, config.tile_px, config.small_faces_px)
-                found = non_maximum_suppression(found + tiles)
-        return [d for d in found if d.score >= config.min_score and d.size_px >= config.min_face_px]
+                detections = non_maximum_suppression(detections + tiles)
+        return [d for d in detections if d.score >= config.min_score and d.size_px >= config.min_face_px]
 
     def fit_face(self, image_rgb: np.ndarray, detection: Detection) -> Face | None:
         """The mesh of a detection, or None where there is none or it contradicts the detector."""
@@ -200,17 +200,17 @@ class FaceAnalyser:
         return best if best is not None and best.score >= 0.5 * self.config.min_score else None
 
     def detect_upright(self, image_rgb: np.ndarray) -> list[Face]:
-        """The faces that are found without turning the picture, best first."""
+        """Faces of the picture as it is, not rotated, best first."""
         return remove_duplicates(self._fit_faces(image_rgb, self.detections(image_rgb)))
 
-    def detect_turned(self, image_rgb: np.ndarray, upright: list[Face]) -> list[Face]:
-        """The faces of whichever quarter turn shows them best, best first; `upright` is what no turn shows."""
+    def detect_rotated(self, image_rgb: np.ndarray, upright: list[Face]) -> list[Face]:
+        """The faces of the quarter turn with the highest total score, best first; `upright` are those without a turn."""
         best = upright
         for quarter_turns in (1, 2, 3):
-            turned = np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
-            detections = [_rotate_back(d, quarter_turns, turned.shape[:2]) for d in self.detections(turned)]
-            found = remove_duplicates(self._fit_faces(image_rgb, detections))
-            best = max(best, found, key=lambda faces: sum(face.score for face in faces))
+            rotated = np.ascontiguousarray(np.rot90(image_rgb, quarter_turns))
+            detections = [_rotate_back(d, quarter_turns, rotated.shape[:2]) for d in self.detections(rotated)]
+            faces_rotated = remove_duplicates(self._fit_faces(image_rgb, detections))
+            best = max(best, faces_rotated, key=lambda faces: sum(face.score for face in faces))
         return best
 
     def _fit_faces(self, image_rgb: np.ndarray, detections: list[Detection]) -> list[Face]:
@@ -229,11 +229,11 @@ def check_image(image_rgb: np.ndarray) -> None:
 
 def remove_duplicates(faces: list[Face]) -> list[Face]:
     """The faces, best first, without those whose mesh lies on that of a better one."""
-    kept: list[Face] = []
+    unique: list[Face] = []
     for face in sorted(faces, key=lambda f: -f.score):
-        if all(overlap(face.box_xyxy, other.box_xyxy) <= 0.5 for other in kept):
-            kept.append(face)
-    return kept
+        if all(overlap(face.box_xyxy, other.box_xyxy) <= 0.5 for other in unique):
+            unique.append(face)
+    return unique
 
 
 def _face_from(mesh: Mesh, detection: Detection) -> Face:
@@ -259,11 +259,11 @@ def _roll_deg(points5: np.ndarray) -> float:
     return math.degrees(math.atan2(float(direction[1]), float(direction[0])))
 
 
-def _rotate_back(detection: Detection, quarter_turns: int, turned_hw: tuple[int, int]) -> Detection:
+def _rotate_back(detection: Detection, quarter_turns: int, rotated_hw: tuple[int, int]) -> Detection:
     """A detection on `np.rot90(image, quarter_turns)`, in the coordinates of the image."""
     x0, y0, x1, y1 = detection.box_xyxy
     points = np.concatenate([detection.points5, [[x0, y0], [x1, y1]]])
-    height, width = turned_hw
+    height, width = rotated_hw
     for _ in range(quarter_turns):
         # rot90 sends (x, y) of a W-wide image to (y, W - 1 - x); W is the height of what came out
         points = np.stack([height - 1 - points[:, 1], points[:, 0]], axis=1)

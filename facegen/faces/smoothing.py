@@ -45,14 +45,14 @@ RIGID = (
 
 RIGID_SECONDS = 0.05
 LOCAL_SECONDS = 0.09
-_REACH = 2.5
+_KERNEL_SIGMAS = 2.5
 _NOISE_FACTOR, _SUDDEN_FACTOR = 1.5, 3.0
 _BLOCK, _MARGIN = 600, 30
 # the noise that MediaPipe's mesh can have on a face at rest, as standard deviations (measured on still pictures with
 # sensor noise and shifted crops); what is more is motion
 _POINT_NOISE, _PIXEL_NOISE = 0.0013, 0.08
 _ROTATION_NOISE = 0.004
-_PLACE_NOISE = np.array([0.001, 0.001, 0.004])
+_TRANSLATION_NOISE = np.array([0.001, 0.001, 0.004])
 _BLENDSHAPE_NOISE = 0.02
 
 
@@ -79,11 +79,11 @@ def smooth_signal(
     kernel, offsets = _kernels(np.asarray(seconds, np.float64), sigma_seconds)
     flat = _apply(kernel, offsets, curves)
     rest = curves - flat
-    # what a straight-line fit takes from pure noise is less than all of it
-    taken = np.median(1 - kernel[:, offsets == 0].ravel())
+    # a straight-line fit removes only a part of pure noise
+    removed = np.median(1 - kernel[:, offsets == 0].ravel())
     ceiling = np.broadcast_to(np.square(max_noise), values.shape[-1:])
     noise = np.minimum(_noise_variance(curves), np.tile(ceiling, curves.shape[1] // len(ceiling)))
-    noise *= _NOISE_FACTOR * taken
+    noise *= _NOISE_FACTOR * removed
     near = (kernel != 0).astype(np.float64)
     local = _apply(near / near.sum(axis=1, keepdims=True), offsets, rest**2)
     near *= np.abs(offsets) <= 1
@@ -163,26 +163,28 @@ def _smooth_points(points: np.ndarray, seconds: np.ndarray, strength: float) -> 
     noise_px = _POINT_NOISE * float(np.median(np.ptp(points[:, :, 1], axis=1))) + _PIXEL_NOISE
     noise_share = noise_px / float(np.median(np.abs(factor)))
     stacked = smooth_signal(stacked, seconds, LOCAL_SECONDS * strength, noise_share, groups=3)
-    light = RIGID_SECONDS * strength
-    moved = np.stack([center.real, center.imag], axis=-1)
-    moved = smooth_signal(moved, seconds, light, noise_px, groups=2)
-    turned = np.stack([np.log(np.abs(factor)), np.unwrap(np.angle(factor))], axis=-1)
-    turned = smooth_signal(turned, seconds, light, noise_share)
-    factor = np.exp(turned[:, 0] + 1j * turned[:, 1])
-    xy = (stacked[..., 0] + 1j * stacked[..., 1]) * factor[:, None] + (moved[:, 0] + 1j * moved[:, 1])[:, None]
+    rigid_seconds = RIGID_SECONDS * strength
+    translation = np.stack([center.real, center.imag], axis=-1)
+    translation = smooth_signal(translation, seconds, rigid_seconds, noise_px, groups=2)
+    similarity = np.stack([np.log(np.abs(factor)), np.unwrap(np.angle(factor))], axis=-1)
+    similarity = smooth_signal(similarity, seconds, rigid_seconds, noise_share)
+    factor = np.exp(similarity[:, 0] + 1j * similarity[:, 1])
+    xy = (stacked[..., 0] + 1j * stacked[..., 1]) * factor[:, None] + (translation[:, 0] + 1j * translation[:, 1])[
+        :, None
+    ]
     z = stacked[..., 2] * np.abs(factor)[:, None]
     return np.stack([xy.real, xy.imag, z], axis=-1).astype(np.float32)
 
 
 def _smooth_poses(matrices: np.ndarray, seconds: np.ndarray, strength: float) -> np.ndarray:
-    """Rotations through their columns (orthonormalised again), places as curves."""
+    """Rotations through their columns (orthonormalised), translations as curves."""
     columns = matrices[:, :3, :3].reshape(len(matrices), 9)
     columns = smooth_signal(columns, seconds, LOCAL_SECONDS * strength, _ROTATION_NOISE, groups=9)
     u, _, vt = np.linalg.svd(columns.reshape(-1, 3, 3).astype(np.float64))
     result = matrices.copy()
     result[:, :3, :3] = u @ vt
     translation = matrices[:, :3, 3]
-    noise = np.abs(np.median(translation[:, 2])) * _PLACE_NOISE
+    noise = np.abs(np.median(translation[:, 2])) * _TRANSLATION_NOISE
     result[:, :3, 3] = smooth_signal(translation, seconds, LOCAL_SECONDS * strength, noise)
     return result
 
@@ -194,16 +196,16 @@ def _smooth_blendshapes(blendshapes: np.ndarray, seconds: np.ndarray, strength: 
 def _kernels(seconds: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights (N, K) of the neighbours at `offsets` (K,) that give each moment the value of its straight-line fit."""
     step = max(float(np.median(np.diff(seconds))), 1e-4)
-    reach = max(1, int(np.ceil(_REACH * sigma / step)))
+    reach = max(1, int(np.ceil(_KERNEL_SIGMAS * sigma / step)))
     offsets = np.arange(-reach, reach + 1)
     index = np.arange(len(seconds))[:, None] + offsets
     is_inside = (index >= 0) & (index < len(seconds))
-    apart = seconds[index.clip(0, len(seconds) - 1)] - seconds[:, None]
-    weight = np.exp(-0.5 * (apart / sigma) ** 2) * is_inside
-    s0, s1, s2 = (np.sum(weight * apart**power, axis=1, keepdims=True) for power in (0, 1, 2))
+    lags = seconds[index.clip(0, len(seconds) - 1)] - seconds[:, None]
+    weight = np.exp(-0.5 * (lags / sigma) ** 2) * is_inside
+    s0, s1, s2 = (np.sum(weight * lags**power, axis=1, keepdims=True) for power in (0, 1, 2))
     spread = s0 * s2 - s1**2
     is_solvable = spread > 1e-12 * s0**2
-    line = weight * (s2 - s1 * apart) / np.where(is_solvable, spread, 1)
+    line = weight * (s2 - s1 * lags) / np.where(is_solvable, spread, 1)
     return np.where(is_solvable, line, weight / s0), offsets
 
 
