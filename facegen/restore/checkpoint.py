@@ -24,7 +24,7 @@ def load_frozen(network: Network, path: Path, name: str) -> Network:
         name: the network's name in an error.
 
     Raises:
-        WeightsError: the file holds another model.
+        WeightsError: there is no such file, or it holds another model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -34,6 +34,8 @@ def load_frozen(network: Network, path: Path, name: str) -> Network:
         state = load_file(path)
         scales = {key: state.pop(key) for key in [*state] if key.endswith(_SCALE)}
         network.load_state_dict({key: value.float() * scales.get(f"{key}{_SCALE}", 1) for key, value in state.items()})
+    except FileNotFoundError as error:
+        raise WeightsError(f"Expected the {name}'s weights in {path}, found no such file; check its path.") from error
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(
             f"Expected the {name}'s weights in {path}, found another model; install them again."

@@ -95,6 +95,10 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3)}, tmp_path / "a.safetensors")
     with pytest.raises(WeightsError, match="retoucher"):
         load_frozen(RetoucherConfig().build(), tmp_path / "a.safetensors", "retoucher")
+    for size in ({}, {"fine": (48, 96)}):
+        task = RetoucherTask(network=RetoucherConfig(**size), start=str(tmp_path / "b.safetensors"))
+        with pytest.raises(WeightsError, match="no such file"):
+            task.build_model()
 
 
 def test_a_retouch_looks_more_like_a_photograph_of_the_same_person(pipeline: GeneratePipeline) -> None:

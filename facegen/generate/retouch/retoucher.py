@@ -67,6 +67,10 @@ class RetoucherConfig:
         try:
             with safe_open(path, "pt") as file:
                 config = (file.metadata() or {}).get("config", "{}")
+        except FileNotFoundError as error:
+            raise WeightsError(
+                f"Expected the retoucher's weights in {path}, found no such file; check its path."
+            ) from error
         except SafetensorError as error:
             raise WeightsError(
                 f"Expected the retoucher's weights in {path}, but {error}; install them again."
