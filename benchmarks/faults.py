@@ -259,14 +259,7 @@ class Faults:
     # -- judgement ---------------------------------------------------------------------------------------------------
 
     def _judge(
-        self,
-        bench: Bench,
-        run: Run,
-        row: Row,
-        fault: str,
-        *,
-        must_finish: bool = False,
-        must_fail: bool = False,
+        self, bench: Bench, run: Run, row: Row, fault: str, *, must_finish: bool = False, must_fail: bool = False
     ) -> None:
         """Hold a run that met a fault against what it owes."""
         row.times += 1

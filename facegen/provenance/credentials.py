@@ -30,11 +30,18 @@ NOTICE = f"{_NOTICE_START} {__version__}"
 
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _SYNTHETIC, _COMPOSITE = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
+_BY_RULES = "algorithmicMedia"
 _JOB_ASSERTION = "facegen.job"
 MARK_ALGORITHM = "io.github.facegen.watermark.2"
 """Name of the invisible watermark in the soft binding of a manifest."""
 
-JOBS: Mapping[str, str] = {"swap": _COMPOSITE, "talk": _COMPOSITE, "restore": _COMPOSITE, "generate": _SYNTHETIC}
+JOBS: Mapping[str, str] = {
+    "swap": _COMPOSITE,
+    "talk": _COMPOSITE,
+    "restore": _COMPOSITE,
+    "generate": _SYNTHETIC,
+    "speech": _BY_RULES,
+}
 """Jobs of facegen, with the IPTC digital source type of their results."""
 
 EMBEDDING = {
@@ -44,6 +51,7 @@ EMBEDDING = {
     ".mov": "video/quicktime",
     ".mp4": "video/mp4",
     ".png": "image/png",
+    ".wav": "audio/wav",
     ".webp": "image/webp",
 }
 """Suffixes of the containers that can embed a manifest, with their MIME type; every other file gets a side-car."""
@@ -52,6 +60,7 @@ _SIGNATURES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"\x89PNG": "image/png",
     b"RIFF....WEBP": "image/webp",
+    b"RIFF....WAVE": "audio/wav",
     b"GIF8": "image/gif",
     b"II\\*\x00|MM\x00\\*": "image/tiff",
     b"....(moov|mdat|wide|free)": "video/quicktime",
@@ -266,12 +275,14 @@ def _manifest(file: Path, claims: Claims, action: str, installation_id: int) -> 
     marked = {"action": "c2pa.watermarked.bound", "when": now, "softwareAgent": agent}
     # by this a manifest that was stripped can be found again: it names the mark that the picture itself carries
     binding = {"alg": MARK_ALGORITHM, "blocks": [{"scope": {}, "value": f"{installation_id:06x}"}]}
+    is_sound = EMBEDDING.get(file.suffix.lower(), "").startswith("audio/")
+    bound = [] if is_sound else [{"label": "c2pa.soft-binding", "data": binding}]
     return {
         "claim_generator_info": [agent],
         "title": file.name.encode("utf-8", "replace").decode(),
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": [done, marked]}},
-            {"label": "c2pa.soft-binding", "data": binding},
+            {"label": "c2pa.actions.v2", "data": {"actions": [done] if is_sound else [done, marked]}},
+            *bound,
             {"label": _JOB_ASSERTION, "data": job},
         ],
     }

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from facegen.media import is_picture
 from facegen.media.sequence import read_first_picture
+from facegen.media.sound import stated_seconds
 from facegen.provenance.credentials import Credentials, has_notice, read_credentials
 from facegen.provenance.detection import FALSE_POSITIVE_RATE, MarkScore, MarkSearch, search_picture, search_video
 from facegen.provenance.keys import read_key
@@ -30,6 +31,7 @@ _JOBS = {
     "talk": "a portrait was made to talk",
     "restore": "faces were restored",
     "generate": "the face was generated",
+    "speech": "a text was read aloud",
 }
 
 
@@ -39,12 +41,12 @@ class Report:
 
     path: str
     """The file."""
-    kind: Literal["picture", "video"]
+    kind: Literal["picture", "video", "sound"]
     """The kind of its content."""
     credentials: Credentials | None
     """The C2PA manifest, checked; None where there is none."""
     search: MarkSearch
-    """Whether the watermark was found, and where."""
+    """Whether the watermark was found, and where; sounds carry none."""
     is_mark_ours: bool
     """Whether the watermark carries this installation's secret (in its first form, which had none, its id)."""
     has_notice: bool
@@ -107,10 +109,13 @@ class Report:
             "credentials": None if self.credentials is None else asdict(self.credentials),
             "watermark": watermark,
             "has_notice": self.has_notice,
+            "lines": self.lines(),
         }
 
     def _describe_mark(self) -> str:
         mark = self.search.best
+        if self.kind == "sound":
+            return "sounds carry none."
         if mark is None:
             return "the picture is too small to carry one."
         measure = f"score {mark.score:.1f}, threshold {mark.threshold:g}"
@@ -142,15 +147,19 @@ def _describe_geometry(mark: MarkScore) -> list[str]:
 
 
 def verify(path: str | os.PathLike[str]) -> Report:
-    """Checks a picture, video or sequence of pictures (its first one) for credentials, watermark and notice.
+    """Checks a picture, video, sound (WAV) or sequence of pictures (its first one) for credentials, watermark and notice.
 
     Raises:
-        InputError: it is no picture or video, or it is damaged.
+        InputError: it is no picture, video or sound, or it is damaged.
     """
     key = read_key()
     mark_key = None if key is None else key.mark_key
-    is_still = is_picture(path)
-    if Path(path).suffix.lower() == ".zip":
+    is_sound = Path(path).suffix.lower() == ".wav"
+    is_still = not is_sound and is_picture(path)
+    if is_sound:
+        stated_seconds(path)  # refuses what is none
+        search = MarkSearch(best=None, positions=0, marked_positions=0)
+    elif Path(path).suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory() as folder:
             first = Path(folder) / "first.png"
             first.write_bytes(read_first_picture(path))
@@ -165,12 +174,21 @@ def verify(path: str | os.PathLike[str]) -> Report:
     )
     return Report(
         path=os.fspath(path),
-        kind="picture" if is_still else "video",
+        kind="sound" if is_sound else "picture" if is_still else "video",
         credentials=read_credentials(path),
         search=search,
         is_mark_ours=is_ours,
         has_notice=has_notice(Path(path)),
     )
+
+
+def describe(path: str) -> dict[str, Any]:
+    """The report of a file as JSON values, as a process with limits hands it over.
+
+    Raises:
+        InputError: it is no picture, video or sound, or it is damaged.
+    """
+    return verify(path).as_dict()
 
 
 def _describe_credentials(credentials: Credentials | None) -> list[str]:

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from facegen.errors import InputError, ResourceError
+from facegen.provenance import Claims, sign
 from facegen.talk.jobs import SPOKEN_TEXTS
 
 LONGEST_TEXT = 5000
@@ -28,7 +29,7 @@ def _languages() -> frozenset[str]:
 
 
 def synthesize_speech(text: str, voice: str = "en") -> Path:
-    """Synthesises a text as a WAV file, cached in facegen's home: the same text in the same voice is the same file.
+    """Synthesises a text as a signed WAV file, cached in facegen's home: the same text in the same voice is the same file.
 
     Args:
         text: what to say.
@@ -50,13 +51,19 @@ def synthesize_speech(text: str, voice: str = "en") -> Path:
         raise InputError(f"Expected the name of a voice such as en, de or en-us+f3, found {voice!r}.")
 
     def make(temporary: Path) -> None:
-        command = ["espeak-ng", "-v", voice, "-s", "150", "-b", "1", "-w", str(temporary), "--stdin"]
+        spoken = temporary.with_suffix(".wav")
+        command = ["espeak-ng", "-v", voice, "-s", "150", "-b", "1", "-w", str(spoken), "--stdin"]
         try:
             done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
             raise ResourceError(f"espeak-ng did not finish in {_SECONDS} s; give a shorter text.") from error
-        if done.returncode or not temporary.exists():
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            raise InputError(f"espeak-ng could not read the text ({lines[-1] if lines else 'no reason given'}).")
+        try:
+            if done.returncode or not spoken.exists():
+                lines = done.stderr.decode(errors="replace").strip().splitlines()
+                raise InputError(f"espeak-ng could not read the text ({lines[-1] if lines else 'no reason given'}).")
+            sign(spoken, Claims(job="speech", engine="espeak-ng"))
+            spoken.replace(temporary)
+        finally:
+            spoken.unlink(missing_ok=True)
 
-    return SPOKEN_TEXTS.get(SPOKEN_TEXTS.path(voice, text, suffix=".wav"), make)
+    return SPOKEN_TEXTS.get(SPOKEN_TEXTS.path("signed", voice, text, suffix=".wav"), make)

@@ -1,6 +1,9 @@
 """`facegen verify`: its words, its JSON and its exit codes."""
 
+import functools
 import json
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,23 @@ def test_a_folder_is_reported_file_by_file(
 
 def test_an_empty_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, str(tmp_path)) == 2
+
+
+def test_a_url_is_fetched_and_verified(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sign(picture, Claims(job="generate", engine="nvae"))
+    handler = functools.partial(QuietHandler, directory=str(picture.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{picture.name}"
+        assert run(monkeypatch, url, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["file"] == url
+        assert run(monkeypatch, url.replace("picture", "missing")) == 2
+        assert "404" in capsys.readouterr().err
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass

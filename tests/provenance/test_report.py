@@ -10,6 +10,7 @@ from facegen.errors import InputError
 from facegen.media import probe, read_frames, read_picture, write_picture, write_video
 from facegen.provenance import NOTICE, Claims, get_installation_key, mark_picture, sign, verify
 from tests.provenance.conftest import encode, reencode
+from tests.talk.sounds import babble, write_wave
 
 SWAP = Claims(job="swap", engine="mesh")
 
@@ -132,3 +133,19 @@ def test_what_is_no_picture_or_video_is_refused(tmp_path: Path, content: bytes) 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found nothing"):
         verify(tmp_path / "missing.mp4")
+
+
+def test_a_sound_is_signed_and_carries_no_mark(tmp_path: Path) -> None:
+    path = write_wave(tmp_path / "said.wav", babble(0.5))
+    assert verify(path).verdict == "nothing found"
+    sign(path, Claims(job="speech", engine="espeak-ng"))
+    report = verify(path)
+    assert (report.kind, report.verdict, report.is_proven) == ("sound", "made here", True)
+    assert "a text was read aloud" in "\n".join(report.lines())
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1  # a sample
+    path.write_bytes(content)
+    assert verify(path).verdict == "changed"
+    path.write_text("no sound")
+    with pytest.raises(InputError):
+        verify(path)

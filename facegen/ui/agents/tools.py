@@ -27,7 +27,7 @@ from facegen.ui.options import parse
 from facegen.ui.sentences import for_browser
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
-from facegen.ui.tabs.verify import verify_file
+from facegen.ui.tabs.verify import look_at
 
 Own = Mapping[str, tuple[Any, str]]
 """Parameters of a tool's own: type and description by name."""
@@ -107,8 +107,8 @@ class Tools:
     async def verify(self, context: Context[Any, Any, Any], **values: Any) -> dict[str, Any]:
         """Look at a file."""
         path = await anyio.to_thread.run_sync(self._files.fetch, self._visitor(context), values["file"])
-        report = await anyio.to_thread.run_sync(verify_file, path)
-        return {**report.as_dict(), "file": Path(path).name}
+        report = await anyio.to_thread.run_sync(look_at, self._services, path)
+        return {**report, "file": Path(path).name}
 
     async def _run(
         self, context: Context[Any, Any, Any], job: Job[Any, Any], values: dict[str, Any], files: Sequence[str]

@@ -5,18 +5,18 @@ from typing import Any, get_args
 
 from facegen.provenance.report import Verdict
 from facegen.ui.endpoints.endpoint import Endpoint
-from facegen.ui.endpoints.parameters import TEXT, file, typed
+from facegen.ui.endpoints.parameters import TEXT, file, text, typed
 from facegen.ui.services import Services
-from facegen.ui.tabs.verify import verify_file
+from facegen.ui.tabs.verify import file_of_link, look_at
 
 
-def endpoints(_services: Services) -> list[Endpoint]:
+def endpoints(services: Services) -> list[Endpoint]:
     """`/verify`; a look at a file leaves nothing behind."""
 
-    def verify(path: str | None) -> dict[str, Any]:
-        """What a picture or video says of its making; the keys are those of `facegen verify --json`."""
-        report = verify_file(path)
-        return {**report.as_dict(), "file": Path(report.path).name}
+    def verify(path: str | None, link: str) -> dict[str, Any]:
+        """What a picture, video or sound says of its making; the keys are those of `facegen verify --json`."""
+        report = look_at(services, path or (file_of_link(services, link) if link else None))
+        return {**report, "file": Path(report["file"]).name}
 
     sentences = {"type": "array", "items": TEXT}
     report = {
@@ -31,7 +31,10 @@ def endpoints(_services: Services) -> list[Endpoint]:
     return [
         Endpoint(
             function=verify,
-            inputs=[file("file", "A picture or video.")],
+            inputs=[
+                file("file", "A picture, video or sound (WAV)."),
+                text("link", "In place of a file, the link that this studio gave a result.", ""),
+            ],
             outputs=[typed("report", "The report: `facegen verify --json`.", report)],
             queue="verify",
         )
