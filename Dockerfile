@@ -9,7 +9,9 @@ RUN python -m venv /opt/facegen
 ENV PATH=/opt/facegen/bin:$PATH
 WORKDIR /build
 COPY requirements.txt requirements.lock ./
-RUN if [ "$DEVICE" = cpu ]; then set -- --extra-index-url https://download.pytorch.org/whl/cpu; else set --; fi \
+# pip takes no hashes of constraints, and torch's builds without CUDA have others: versions alone
+RUN sed -i -e '/--hash=/d' -e 's/ \\$//' requirements.lock \
+    && if [ "$DEVICE" = cpu ]; then set -- --extra-index-url https://download.pytorch.org/whl/cpu; else set --; fi \
     && pip install --no-cache-dir "$@" -c requirements.lock -r requirements.txt
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
 COPY facegen facegen

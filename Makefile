@@ -57,9 +57,9 @@ examples: $(VENV)/.installed-dev
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -W ignore -m tests.fuzz $(MINUTES)
 
-# versions for reproducible installs, of everything that requirements.txt and the extras of dev allow
+# versions and hashes for reproducible installs, of everything that requirements.txt and the extras of dev allow
 lock: $(BIN)/uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" \
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" \
 		pyproject.toml --extra dev -o requirements.lock
 
 # the oldest versions that requirements.txt allows (RESOLUTION=highest: the newest) in an environment of their own

@@ -56,6 +56,13 @@ def test_the_lock_holds_a_version_of_each_requirement() -> None:
         assert "<" in str(requirement.specifier) or "==" in str(requirement.specifier), line
 
 
+def test_the_lock_has_a_hash_of_each_version() -> None:
+    """By these `make install` refuses a file that is another than the one that was locked."""
+    lock = (REPOSITORY / "requirements.lock").read_text(encoding="utf-8")
+    entries = re.findall(r"^[\w.-]+==\S+.*(?:\n    --hash=sha256:[0-9a-f]{64}.*)+", lock, re.MULTILINE)
+    assert len(entries) == len(re.findall(r"^[\w.-]+==", lock, re.MULTILINE)) > 100
+
+
 def test_bytecode_is_compiled_at_install() -> None:
     assert "--no-compile" not in TEXT
     assert MAKEFILE.count("uv pip install") == MAKEFILE.count("--compile-bytecode") == 2

@@ -62,7 +62,7 @@ def test_the_front_matter_is_what_a_space_reads() -> None:
     assert {matter["colorFrom"], matter["colorTo"]} <= COLOURS
     assert len(matter["short_description"]) <= 60
     lock = (REPOSITORY / "requirements.lock").read_text(encoding="utf-8")
-    assert f"gradio=={matter['sdk_version']}\n" in lock
+    assert f"\ngradio=={matter['sdk_version']} " in lock
     assert matter["python_version"] in ("3.11", "3.12", "3.13")
 
 
