@@ -3,7 +3,7 @@
 #   docker compose --profile cpu up    without one: an image without CUDA
 # A GPU is used through the CUDA that torch brings; DEVICE=cpu takes torch's builds without it.
 
-FROM python:3.11-slim AS packages
+FROM python:3.11-slim-bookworm AS packages
 ARG DEVICE=cuda
 RUN python -m venv /opt/facegen
 ENV PATH=/opt/facegen/bin:$PATH
@@ -19,11 +19,11 @@ COPY weights weights
 # pip compiles what it installs; whoever runs facegen cannot write its bytecode here, and would compile it at every start.
 RUN pip install --no-cache-dir --no-deps .
 
-FROM python:3.11-slim
+FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="facegen" \
       org.opencontainers.image.description="A studio for synthetic faces: swap, generate, talk and train" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.base.name="docker.io/library/python:3.11-slim"
+      org.opencontainers.image.base.name="docker.io/library/python:3.11-slim-bookworm"
 
 # Libraries that opencv-python and mediapipe load; versions follow the Debian of the base image.
 # hadolint ignore=DL3008

@@ -37,7 +37,7 @@ install: $(VENV)/.installed
 test: SPEED := not slow
 test-slow: SPEED := slow
 test test-slow: $(VENV)/.installed-dev
-	@command -v chromium >/dev/null || $(MAKE) --no-print-directory chromium
+	@command -v chromium >/dev/null && command -v debootstrap >/dev/null || $(MAKE) --no-print-directory test-programs
 	$(BIN)/python -m pytest -rs -m "$(SPEED)" $(TESTS)
 
 check: $(VENV)/.installed-dev
@@ -97,8 +97,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c requirements.lock -e '.[dev]'
 	@touch $@
 
-.PHONY: chromium
-chromium:
+.PHONY: test-programs
+test-programs:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
-	then $(APT) chromium; \
-	else echo "No Chromium here, so the browser tests will skip; install the package chromium to run them."; fi
+	then $(APT) chromium debootstrap; \
+	else echo "Chromium or debootstrap is not here, so tests in a browser or in a clean root will skip; install the packages of these names."; fi

@@ -7,7 +7,8 @@ FacegenError
 ├── WeightsError        a model file is missing, changed or not accepted
 ├── ResourceError       disk, memory or device ran out
 ├── TrainingError       a training cannot start or go on
-└── Cancelled           the user stopped the work
+├── Cancelled           the user stopped the work
+└── OutOfTime           what was lent for the work is due; it goes on at its next turn
 ```
 
 Each message is one sentence (or two short ones): what was expected, what was found, what to do about it. Anything that
@@ -41,3 +42,7 @@ class TrainingError(FacegenError):
 
 class Cancelled(FacegenError):
     """The user stopped the work."""
+
+
+class OutOfTime(FacegenError):
+    """What was lent for the work is due; it goes on at its next turn."""

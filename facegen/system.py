@@ -46,7 +46,13 @@ def lock_file(path: Path, *, waits: bool = True) -> Callable[[], None]:
     except BaseException:
         os.close(handle)
         raise
-    return lambda: os.close(handle)
+
+    def release() -> None:
+        # a process that was forked meanwhile has the handle too, and would hold the lock on
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
+
+    return release
 
 
 def _lock_by_library(path: Path, waits: bool) -> Callable[[], None]:

@@ -1,13 +1,11 @@
-"""The container installs what `make install` does and starts what `make app` does; built only where Docker runs."""
+"""The container installs what `make install` does and starts what `make app` does; carried out in a clean root, without an engine."""
 
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -18,21 +16,16 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests import clean_root
 from tests.conftest import REPOSITORY
 
 TEXT = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+INSTRUCTIONS = clean_root.read_instructions(TEXT)
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 
 
-def instructions() -> list[tuple[str, str]]:
-    """Every instruction with its arguments; comments dropped, continued lines joined."""
-    lines = [line for line in TEXT.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
-    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in joined.splitlines() if line.strip()]
-
-
 def arguments_of(word: str) -> list[str]:
-    return [arguments for name, arguments in instructions() if name == word]
+    return [arguments for name, arguments in INSTRUCTIONS if name == word]
 
 
 def test_it_installs_what_make_install_does_at_the_versions_of_the_lock() -> None:
@@ -82,7 +75,7 @@ def test_it_starts_the_same_entry() -> None:
 
 def test_it_serves_as_a_user_without_rights() -> None:
     assert int(arguments_of("USER")[-1]) > 0
-    names = [name for name, _ in instructions()]
+    names = [name for name, _ in INSTRUCTIONS]
     assert names.index("USER") > max(index for index, name in enumerate(names) if name == "RUN")
     assert names.index("USER") < names.index("CMD")
 
@@ -101,6 +94,21 @@ def test_what_is_copied_exists_and_secrets_stay_out() -> None:
     assert "*" in ignored
     assert {"app.py", "facegen", "weights", "requirements.txt", "requirements.lock", "setup.py"} <= set(allowed)
     assert [name for name in allowed if not (REPOSITORY / name).exists()] == []
+
+
+def test_without_a_gpu_torch_comes_from_the_index_of_its_builds_without_cuda(tmp_path: Path) -> None:
+    """What the shell makes of the first installation's line, with an installer that says what it was asked for."""
+    (tmp_path / "pip").write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    (tmp_path / "pip").chmod(0o755)
+    line = next(run for run in arguments_of("RUN") if "requirements.txt" in run)
+    said = {}
+    for device in ("cuda", "cpu"):
+        environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "DEVICE": device}
+        said[device] = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=True)
+    index = "--extra-index-url https://download.pytorch.org/whl/cpu"
+    assert said["cuda"].stdout == "install --no-cache-dir -c requirements.lock -r requirements.txt\n"
+    assert index in said["cpu"].stdout
+    assert "-c requirements.lock -r requirements.txt" in said["cpu"].stdout
 
 
 def test_opencv_packages_share_one_version() -> None:
@@ -147,46 +155,40 @@ def test_both_services_hold_their_container_tight() -> None:
         assert service["stop_grace_period"] == "1m"
 
 
+DRAW = """
+from pathlib import Path
+from gradio_client import Client
+files = Client("http://127.0.0.1:7860", verbose=False).predict(
+    {"eyes": 0.9}, {"seed": 7}, {}, api_name="/generate")
+print(files)
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
-def test_the_entry_serves_as_a_user_without_rights(request: pytest.FixtureRequest) -> None:
-    """The command, its settings, its health check and its end, where it may write nothing but its data and /tmp."""
-    python = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
-    if not python.exists():
-        pytest.skip(f"{python} is not there, and another user may not be let into this interpreter's folder")
+@pytest.mark.timeout(4800)
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can make another root")
+def test_every_instruction_in_a_clean_root(request: pytest.FixtureRequest) -> None:
+    """All that an engine would do: both stages, then the command, its health check, a face and its end, with few rights."""
+    if shutil.which("debootstrap") is None:
+        pytest.skip("debootstrap is not installed; run make test-slow")
     # pytest's own folders are closed to other users
-    nobody, data = 65534, Path(tempfile.mkdtemp(prefix="facegen-data-"))
-    request.addfinalizer(lambda: shutil.rmtree(data))
-    os.chown(data, nobody, nobody)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
-    settings = dict(re.findall(r"(\w+)=(\S+)", arguments_of("ENV")[-1]))
-    environment = {
-        **{name: value for name, value in settings.items() if name != "PATH"},
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/nonexistent",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{sysconfig.get_path('purelib')}",
-        "FACEGEN_HOME": str(data),
-        "GRADIO_SERVER_PORT": port,
-        "FACEGEN_SHARED": "0",
-    }
-    with subprocess.Popen(
-        [python, *json.loads(arguments_of("CMD")[-1])[1:]], cwd=REPOSITORY, env=environment, user=nobody, group=nobody
-    ) as studio:
-        try:
-            check = json.loads(arguments_of("HEALTHCHECK")[0].split("CMD ", 1)[1])
-            command = [sys.executable, *(word.replace("7860", port) for word in check[1:])]
-            for _ in range(240):
-                healthy = subprocess.run(command, capture_output=True, check=False).returncode == 0
-                if healthy or studio.poll() is not None:
-                    break
-                time.sleep(1)
-            assert healthy
-        finally:
-            studio.terminate()
-            code = studio.wait(timeout=120)
-    assert code in (0, 130)
+    folder = Path(tempfile.mkdtemp(prefix="facegen-image-"))
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    folder.chmod(0o755)
+    stage = clean_root.build(REPOSITORY / "Dockerfile", folder, {})
+    (home,) = json.loads(arguments_of("VOLUME")[0])
+    with stage.start(home) as container:
+        for _ in range(240):
+            healthy = container.execute(stage.health_check).returncode == 0
+            if healthy or container.process.poll() is not None:
+                break
+            time.sleep(1)
+        assert healthy
+        assert container.execute(["id", "-u"]).stdout.strip() == stage.user != "0"
+        assert "Read-only" in container.execute(["touch", "/app/new"]).stderr
+        drawn = container.execute(["python", "-c", DRAW])
+        assert ".png" in drawn.stdout, drawn.stderr
+        assert container.stop(seconds=60) in (0, 130)
 
 
 @pytest.mark.slow

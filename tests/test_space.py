@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from gradio_client import Client
+from PIL import Image
 
 from facegen.catalog import WEIGHTS
 from facegen.hub import Hub
@@ -121,7 +123,12 @@ def test_the_exact_tree_starts_as_a_space(tmp_path: Path) -> None:
     plain = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     with subprocess.Popen([python, front_matter()["app_file"]], cwd=tree, env={**plain, **settings}) as space:
         try:
-            page = wait_for_page(f"http://127.0.0.1:{port}/config", space)
+            address = f"http://127.0.0.1:{port}"
+            page = wait_for_page(f"{address}/config", space)
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert b"facegen" in answer.read()
+            (face,) = Client(address, verbose=False).predict({"eyes": 0.9}, {"seed": 7}, {}, api_name="/generate")
+            assert Image.open(face).size == (512, 512)
         finally:
             space.terminate()
             space.wait(timeout=60)

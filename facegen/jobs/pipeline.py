@@ -142,6 +142,14 @@ class Pipeline(ABC, Generic[Q, R]):
     def warm_up(self, request: Q) -> None:
         """Load the models that a request needs, by doing what is quick of it; what it takes to make them ready stays loaded."""
 
+    def prepare(self, request: Q, progress: Progress) -> None:
+        """Do what no card makes quicker and what is kept, so that `work` finds it done; called before a card is lent.
+
+        Raises:
+            InputError: the request cannot be done.
+            Cancelled: somebody stopped the work.
+        """
+
     @abstractmethod
     def work(self, request: Q, run: Run | None, progress: Progress) -> R:
         """Do the job.

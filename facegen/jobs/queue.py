@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs.folder import REQUEST
 from facegen.jobs.process import RunStatus, is_waiting, locked
 from facegen.jobs.run import Run, runs_home
-from facegen.jobs.spare import SpareWorker
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
@@ -65,7 +64,7 @@ def turns_before(run: Run, root: Path | None = None) -> int:
     return at_work + (names.index(run.name) if run.name in names else 0)
 
 
-def start_queued(root: Path | None = None, *, at_once: int = 1, spare: SpareWorker | None = None) -> Run | None:
+def start_queued(root: Path | None = None, *, at_once: int = 1, start: Callable[[Run], None] = Run.start) -> Run | None:
     """Start the run that waits longest if fewer than `at_once` are running in `root`; whoever watches the runs calls this now and then.
 
     Several watchers may do so at once: one of them starts the run. Runs that were not enqueued are left alone; one that
@@ -75,7 +74,7 @@ def start_queued(root: Path | None = None, *, at_once: int = 1, spare: SpareWork
     Args:
         root: the folder of all runs.
         at_once: how many may work at the same time.
-        spare: whose waiting process is used where one waits.
+        start: lets a run begin; as a process of its own where nothing else is said.
 
     Returns:
         The run that was started, or None.
@@ -92,7 +91,7 @@ def start_queued(root: Path | None = None, *, at_once: int = 1, spare: SpareWork
             return None
         for run in order_turns(standing):
             try:
-                run.start(spare)
+                start(run)
             except FacegenError as error:
                 with suppress(ResourceError):
                     run.fail(str(error))

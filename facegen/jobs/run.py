@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from facegen import config
-from facegen.errors import Cancelled, FacegenError, InputError, ResourceError
+from facegen.errors import Cancelled, FacegenError, InputError, OutOfTime, ResourceError
 from facegen.jobs.folder import LOCK, RunFolder, RunRecord
 from facegen.jobs.process import RunStatus, State, created_at, is_alive, is_waiting, launch, locked, stop
 from facegen.jobs.progress import Pace
@@ -44,6 +44,12 @@ def runs_home() -> Path:
     return config.home() / "runs"
 
 
+def _at_work(old: RunStatus, pid: int, text: str = "Starting.", group: int | None = None) -> RunStatus:
+    """The status of a run that a process begins to work on, or goes on with."""
+    began = created_at(pid)
+    return RunStatus(state="running", progress=old.progress, text=text, pid=pid, process_created=began, group=group)
+
+
 class Run(RunFolder):
     """One run. Make one with `create`, find one with `open`, `find_run` or `list_runs`."""
 
@@ -53,6 +59,8 @@ class Run(RunFolder):
         self._written = 0.0
         self.last_text = "Done."
         """The text of its status when `work` ends well."""
+        self.deadline: float | None = None
+        """By when the work has to give its place to others, on `time.monotonic`'s clock."""
 
     @classmethod
     def create(
@@ -201,9 +209,35 @@ class Run(RunFolder):
 
         return self._change(cancelled)
 
+    def hold(self, text: str) -> None:
+        """Note that this process will work on it, as `start` notes of another one.
+
+        Raises:
+            InputError: the run is running, is damaged, or an earlier facegen began it.
+            ResourceError: the folder cannot be written.
+        """
+        self._check_startable()
+        self._cancel_path.unlink(missing_ok=True)
+        self._change(lambda old: _at_work(old, os.getpid(), text))
+
+    def requeue(self, text: str) -> None:
+        """Put a run that was at work, or whose process is gone, back into the queue; one that has ended stays as it is."""
+
+        def waiting(now: RunStatus) -> RunStatus:
+            if now.state != "running" and now.text != DIED:
+                return now
+            return RunStatus(state="queued", progress=now.progress, text=text, is_enqueued=True)
+
+        self._change(waiting)
+
+    @property
+    def is_stop_requested(self) -> bool:
+        """Whether somebody called `cancel` while it was at work."""
+        return self._cancel_path.exists()
+
     def fail(self, text: str) -> None:
         """Note that the run could not even begin, and why."""
-        self._change(lambda now: dataclasses.replace(now, state="failed", text=text))
+        self._change(lambda now: dataclasses.replace(now, state="failed", text=text, eta_seconds=None))
 
     def delete(self, root: Path | None = None) -> None:
         """Remove the folder with everything in it.
@@ -224,7 +258,7 @@ class Run(RunFolder):
 
     @contextmanager
     def work(self) -> Iterator["Run"]:
-        """Hold the folder and keep its status while the body works: running, then done, failed or cancelled.
+        """Hold the folder and keep its status while the body works: running, then done, failed, cancelled, or waiting again.
 
         A heartbeat writes to stats.jsonl at least every ten seconds. Exceptions pass through after they were noted.
 
@@ -239,16 +273,19 @@ class Run(RunFolder):
             try:
                 yield self
             except (Cancelled, KeyboardInterrupt) as error:
-                self._end("cancelled", str(error) or "Cancelled.")
+                self.end("cancelled", str(error) or "Cancelled.")
+                raise
+            except OutOfTime as error:
+                self.requeue(str(error))
                 raise
             except FacegenError as error:
-                self._end("failed", str(error))
+                self.end("failed", str(error))
                 raise
             except BaseException as error:
-                self._end("failed", f"{type(error).__name__}: {error}")
+                self.end("failed", f"{type(error).__name__}: {error}")
                 raise
             else:
-                self._end("done", self.last_text)
+                self.end("done", self.last_text)
             finally:
                 stop.set()
                 heart.join()
@@ -277,14 +314,17 @@ class Run(RunFolder):
 
         Raises:
             Cancelled: somebody called `cancel`.
+            OutOfTime: it is past the `deadline`.
         """
         now = time.time()
         progress = min(max(progress, 0.0), 1.0)
         eta = self._pace.time_left(time.monotonic(), progress)
         if now - self._written >= _WRITE_SECONDS or progress >= 1.0:
             self._written = now
-            if self._cancel_path.exists():
+            if self.is_stop_requested:
                 raise Cancelled("Cancelled.")
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                raise OutOfTime("Waiting for its next turn.")
             self._change(lambda old: dataclasses.replace(old, progress=progress, text=text, rate=rate, eta_seconds=eta))
         if figures or now - self._stats_written >= STATS_SECONDS:
             self.log_stats(progress=progress, rate=rate, eta_seconds=eta, **figures)
@@ -298,14 +338,7 @@ class Run(RunFolder):
             self._write_status(before)  # a full disk is met before there is a process
             waiting = spare.take(self.path) if spare is not None else None
             process = waiting or launch((*WORKER, str(self.path)), self.path / "log.txt")
-            started = RunStatus(
-                state="running",
-                progress=before.progress,
-                text="Starting.",
-                pid=process.pid,
-                process_created=created_at(process.pid),
-                group=process.pid,
-            )
+            started = _at_work(before, process.pid, group=process.pid)
             try:
                 self._write_status(started)
             except ResourceError:
@@ -342,20 +375,14 @@ class Run(RunFolder):
         above = {process_group(), *(parent.pid for parent in psutil.Process().parents())}
 
         def running(old: RunStatus) -> RunStatus:
-            return RunStatus(
-                state="running",
-                progress=old.progress,
-                text="Starting.",
-                pid=os.getpid(),
-                process_created=created_at(os.getpid()),
-                # Only the group that `start` made is the run's own; that of a terminal or of a script is not.
-                group=old.group if old.group in above else None,
-            )
+            # Only the group that `start` made is the run's own; that of a terminal or of a script is not.
+            return _at_work(old, os.getpid(), group=old.group if old.group in above else None)
 
         self._cancel_path.unlink(missing_ok=True)
         self.log_stats(progress=self._change(running).progress)
 
-    def _end(self, state: State, text: str) -> None:
+    def end(self, state: State, text: str) -> None:
+        """Note how the work on it ended."""
         self._change(
             lambda now: dataclasses.replace(
                 now, state=state, text=text, eta_seconds=None, progress=1.0 if state == "done" else now.progress

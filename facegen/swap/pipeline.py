@@ -94,6 +94,12 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         """Load the models by a preview."""
         self.preview(request, frame_index=0)
 
+    def prepare(self, request: SwapRequest, progress: Progress) -> None:
+        """The first pass of a clip."""
+        if not media.is_picture(request.target):
+            progress.enter(0.0, 0.3)
+            first_pass.analyse(request.target, request.analysed_options(), self.analyser, progress)
+
     def work(self, request: SwapRequest, run: Run | None, progress: Progress) -> SwapResult:
         """Swap a picture or a clip, or write its patches."""
         assert run is not None

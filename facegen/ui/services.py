@@ -38,6 +38,7 @@ from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
 from facegen.swap.jobs import SWAP
 from facegen.system import link_or_copy
+from facegen.ui import zero_gpu
 from facegen.ui.audit import Audit
 from facegen.ui.downloads import Downloads
 from facegen.ui.examples import FILES, Examples
@@ -47,6 +48,7 @@ from facegen.ui.warm_up import FIRST, usual_request
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
+    from facegen.ui.card_runs import CardRuns
 
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
@@ -85,6 +87,7 @@ class Services:
         self.models = Models()
         """What the studio keeps loaded for previews and slider faces; it holds nothing of a visitor."""
         self._spare = SpareWorker(WORKER)
+        self._card = self._find_card()
         self.downloads = Downloads(self.models.renew)
         self._closing = threading.Event()
         self._next_deletion = 0.0
@@ -93,6 +96,13 @@ class Services:
         self._visits: Counter[str] = Counter()
         self._tried: set[tuple[str, int, int]] = set()
         self._begins = threading.Lock()
+
+    def _find_card(self) -> "CardRuns | None":
+        if not zero_gpu.is_here():
+            return None
+        from facegen.ui.card_runs import CardRuns
+
+        return CardRuns(self.models, self._start_on_cpu)
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
@@ -170,6 +180,8 @@ class Services:
             run.enqueue()
             if self.settings.shared:
                 self._audit.write(who=visitor.mark, job=job.name, run=run.name, needs_consent=bool(job.consent))
+            if self._card is not None:
+                self._card.expect(run)
             self._begun.append(_Begun(mark=visitor.mark, job=job.name, request=request, run=run))
         self.start_next()
         return run
@@ -232,7 +244,11 @@ class Services:
 
     def start_next(self) -> None:
         """Start the run that waits longest now, if nothing else is running."""
-        start_queued(at_once=self.settings.runs_at_once, spare=self._spare)
+        start = self._start_on_cpu if self._card is None else self._card.start
+        start_queued(at_once=self.settings.runs_at_once, start=start)
+
+    def _start_on_cpu(self, run: Run) -> None:
+        run.start(self._spare)
 
     def resume(self, run: Run) -> None:
         """Let a run that was cut off wait for its turn again, after those that wait already.
@@ -240,6 +256,8 @@ class Services:
         Raises:
             InputError: it is running, is damaged, or an earlier facegen began it.
         """
+        if self._card is not None:
+            self._card.expect(run)
         run.enqueue()
         self.start_next()
 

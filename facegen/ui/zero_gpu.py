@@ -1,7 +1,7 @@
 """The card of a ZeroGPU Space, which is lent for one call at a time to the process that serves the page.
 
-There, everything runs on the CPU (runs are processes of their own, which do not see the card) but what is passed through `on_card`.
-Elsewhere nothing is imported and nothing changes. It was never tried on a Space; `tests/ui/test_zero_gpu.py` holds the calls.
+There, everything runs on the CPU but what is passed through `on_card`: the faces of the Generate tab, and swaps and talks
+(`facegen/ui/card_runs.py`). Elsewhere nothing is imported and nothing changes. It was never tried on a Space; `tests/ui/test_zero_gpu.py` holds the calls.
 """
 
 import math
@@ -31,6 +31,16 @@ def keep_to_cpu() -> None:
     """Let all that is not passed through `on_card` run on the CPU, where this is such a Space."""
     if is_here():
         os.environ.setdefault(DEVICE_VARIABLE, "cpu")
+        _have_no_thread_teams()
+
+
+def _have_no_thread_teams() -> None:
+    """Let libraries compute on the calling thread: a process that is forked for a card has no other, and would wait for them."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def on_card(work: Callable[[Q], R], seconds: Callable[[Q], float]) -> Callable[[Q], R]:
@@ -44,11 +54,13 @@ def on_card(work: Callable[[Q], R], seconds: Callable[[Q], float]) -> Callable[[
         return work
     import spaces
 
-    def duration(request: Q) -> int:
-        return max(_LEAST_SECONDS, min(MOST_SECONDS, math.ceil(seconds(request))))
-
-    lent: Callable[[Q], R] = spaces.GPU(duration=duration)(work)
+    lent: Callable[[Q], R] = spaces.GPU(duration=lambda request: bounded(seconds(request)))(work)
     return lent
+
+
+def bounded(seconds: float) -> int:
+    """For how many whole seconds a card is asked that is wanted for these."""
+    return max(_LEAST_SECONDS, min(MOST_SECONDS, math.ceil(seconds)))
 
 
 def face_drawer(models: Models) -> Callable[[GenerateRequest], GenerateResult]:
