@@ -28,7 +28,12 @@ def main(arguments: list[str]) -> None:
     """Add up the files of the packages that requirements.txt asks for, build the wheel, and with --install install both ways."""
     names = needed(REPOSITORY / "requirements.txt")
     sizes = {name: sum(_files(name).values()) for name in names}
-    own = sum(path.stat().st_size for folder in ("facegen", "weights") for path in (REPOSITORY / folder).rglob("*.*"))
+    own = sum(
+        path.stat().st_size
+        for folder in ("facegen", "weights")
+        for path in (REPOSITORY / folder).rglob("*.*")
+        if path.suffix != ".pyc"
+    )
     cuda = sum(size for name, size in sizes.items() if _CUDA.fullmatch(name))
     of_torch = sum(size for file, size in _files("torch").items() if _CUDA_FILES.match(file))
     with_cuda, without = sum(sizes.values()) + own, sum(sizes.values()) + own - cuda - of_torch

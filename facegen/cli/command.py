@@ -303,16 +303,14 @@ def _door_option(name: str, hint: Any, default: Any, option: Any) -> inspect.Par
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option])
 
 
-DEVICE_OPTION = _door_option(
-    "device",
-    str,
-    "auto",
-    typer.Option(
-        "--device",
-        metavar="auto|cpu|cuda:N|mps",
-        help="What computes the networks, here and in what this starts (default: FACEGEN_DEVICE, else a GPU where there is one).",
-    ),
+_DEVICE = typer.Option(
+    "--device",
+    metavar="auto|cpu|cuda:N|mps",
+    help="What computes the networks, here and in what this starts (default: FACEGEN_DEVICE, else a GPU where there is one).",
 )
+Device = Annotated[str, _DEVICE]
+"""For commands that are not made of a job; they pass it to `use_device`."""
+DEVICE_OPTION = _door_option("device", str, "auto", _DEVICE)
 _DOOR = {
     "run": _door_option(
         "run", Path | None, None, typer.Option("--run", help="Folder to work in, kept. Default: its own, removed.")

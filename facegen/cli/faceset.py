@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facegen.cli.command import Door, Values, build, job_command, progress_bar, run_job, with_options
+from facegen.cli.command import (
+    Device,
+    Door,
+    Values,
+    build,
+    job_command,
+    progress_bar,
+    run_job,
+    use_device,
+    with_options,
+)
 from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, open_faceset, print_result
 from facegen.errors import InputError
 from facegen.facesets.choices import (
@@ -190,12 +200,14 @@ def mask(
     fetch: Annotated[Path | None, typer.Option(help="Instead copy faces with their masks into this folder.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Instead delete all masks.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write a picture with some of the masks.")] = None,
+    device: Device = "auto",
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Give every face a mask."""
     from facegen.facesets import mask as masking
 
+    use_device(device)
     faceset = open_faceset(folder)
     masked = sum(record.mask_file_name is not None for record in faceset.records)
     if remove:
@@ -259,12 +271,14 @@ def enhance(
     folder: Folder,
     output: NewFolder,
     strength: Annotated[float, typer.Option(help="How much of what the restorer does, above 0 and up to 1.")] = 1.0,
+    device: Device = "auto",
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the faces with their details restored; for soft or small ones."""
     from facegen.facesets.enhance import enhance as work
 
+    use_device(device)
     faceset = open_faceset(folder)
     if dry_run:
         print_result(

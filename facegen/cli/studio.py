@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facegen.cli.command import use_device
+from facegen.cli.command import Device, use_device
 from facegen.errors import InputError
 from facegen.system import replace_process
 
@@ -48,10 +48,7 @@ def studio(
     add_user: Annotated[
         str, typer.Option(metavar="NAME", help="Add a name to --auth-file, ask for its password, and end.")
     ] = "",
-    device: Annotated[
-        str,
-        typer.Option(metavar="auto|cpu|cuda:N|mps", help="What computes the networks, in the studio and in its runs."),
-    ] = "auto",
+    device: Device = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Say where it is as one line of JSON, for a program that starts it.")
     ] = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facegen.cli.command import Device, use_device
 from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.training.jobs import TRAIN
@@ -43,9 +44,11 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where «compare» and «export» write.")] = Path(
         "train-output"
     ),
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Train a model, and stop with Ctrl-C whenever you like: --resume goes on from the last checkpoint."""
+    use_device(device)
     if task in ("", "list"):
         _list(as_json)
         return
