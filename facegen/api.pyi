@@ -35,6 +35,7 @@ def swap(
     colour: float = ...,
     finish: float = ...,
     restore: float = ...,
+    expression: float = ...,
     enhance: str = ...,
     frame_chain: str = ...,
     background: str = ...,
@@ -78,6 +79,7 @@ def swap(
         colour: How closely skin tone and lighting follow the clip.
         finish: How far the learned harmonization changes the new face's light, shine and detail to those of the clip.
         restore: How far the embedded restorer redraws the details of the new face: for small and soft faces; slow.
+        expression: How far the target's own expression is put back onto the new face by LivePortrait, once it is fetched; slow.
         enhance: Face enhancers that redraw the new face one after another, with their strengths: «gfpgan-1-4=0.8, restorer=0.3».
         frame_chain: Fetched models that enlarge the whole frame or take its background away, in order: «modnet, real-esrgan-x2=0.8».
         background: Colour in the place of a background that was taken away; with transparency nothing is put there.
@@ -119,6 +121,7 @@ def generate(
     temperature: float = ...,
     retouch: bool = ...,
     size: Literal[256, 512] = ...,
+    expression: str = ...,
     best_of: int = ...,
     film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     film_crf: int = ...,
@@ -145,6 +148,7 @@ def generate(
         temperature: Variance of the samples: 0 gives mean faces, 1 the variance of the data.
         retouch: Draw details anew as a photograph has them.
         size: Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256.
+        expression: LivePortrait's sliders for an edited photograph, -1 to 1, once it is fetched: «mouth-smile=0.5, head-yaw=-0.3».
         best_of: Seeds tried for each face; the one that looks most like a photograph is kept.
         film_encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing; those with -gpu are quick on a graphics card, and say so where they fall back to the CPU.
         film_crf: Quality on the scale of x264, whatever the encoder: lower is better and larger; 18 looks like the original.
@@ -210,7 +214,7 @@ def talk(
         frame: Of a video, only the picture at this second speaks (nothing: the video itself gets other words).
         seconds: Only the first so many seconds (nothing: all of the sound).
         longest_side: A larger portrait is made smaller to this many pixels.
-        engine: What draws the speaker: portrait is built in and needs one picture; dfrf:RUN is a person's own field; wav2lip and wav2lip-gan move the lips of a video, and are fetched before.
+        engine: What draws the speaker: portrait is built in and needs one picture; dfrf:RUN is a person's own field; live-portrait moves one picture, and wav2lip, wav2lip-gan and edtalk the lips of a video, once they are fetched.
         motion: A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in).
         keep_position: Keep where the sound was recorded (GPS), as files of phones say it.
 

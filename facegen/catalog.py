@@ -15,6 +15,7 @@ from facegen.hub import SETS, WeightFile
 from facegen.jobs.cache import Cache
 from facegen.jobs.cluster import CACHES as CLUSTER_CACHES
 from facegen.jobs.job import Job
+from facegen.reenact.weights import WEIGHTS as REENACT_WEIGHTS
 from facegen.restore.tasks import TASKS as RESTORE_TASKS
 from facegen.restore.weights import WEIGHTS as RESTORE_WEIGHTS
 from facegen.swap.jobs import CACHES as SWAP_CACHES
@@ -45,6 +46,7 @@ TASKS: tuple[TaskInfo, ...] = (*FACES_TASKS, *FACESETS_TASKS, *RESTORE_TASKS, *S
 WEIGHTS: tuple[WeightFile, ...] = (
     *FACES_WEIGHTS,
     *RESTORE_WEIGHTS,
+    *REENACT_WEIGHTS,
     *SWAP_WEIGHTS,
     *GENERATE_WEIGHTS,
     *TALK_WEIGHTS,

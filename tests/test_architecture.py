@@ -21,7 +21,7 @@ ROOMS = (
     {"jobs"},
     {"training"},
     {"faces", "provenance"},
-    {"restore"},
+    {"restore", "reenact"},
     {"facesets"},
     {"swap", "generate", "talk"},
     {"catalog"},

@@ -20,8 +20,10 @@ from facegen.errors import ResourceError
 from facegen.generate.jobs import GENERATE
 from facegen.generate.request import GenerateOptions, GenerateRequest, GenerateResult
 from facegen.generate.sliders import NAMES, Sliders
+from facegen.hub.fetch import require
 from facegen.jobs import OnProgress, Progress, Run
 from facegen.jobs.pipeline import Models, Pipeline
+from facegen.reenact.weights import WEIGHTS as LIVE_PORTRAIT
 
 if TYPE_CHECKING:
     from facegen.faces import FaceAnalyser
@@ -251,7 +253,9 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         return self.draw(latents.take([0] * steps), values, retouch=retouch)
 
     def check(self, request: GenerateRequest) -> None:
-        """Refuse a film whose encoder does not fit its kind of file."""
+        """Refuse a film whose encoder does not fit its kind of file, and models that are not on this machine."""
+        if request.options.expression:
+            require(LIVE_PORTRAIT, "an expression", "the sliders of the generator")
         media.find_encoder(request.encode, f"film.{request.encode.file_type}")
 
     def work(self, request: GenerateRequest, run: Run | None, progress: Progress) -> GenerateResult:
@@ -270,7 +274,10 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         scores: list[float] = []
         if request.edit:
             still = media.read_still(request.edit)
-            encoded = self.encode(still.image_rgb, Path(request.edit).name)
+            from facegen.reenact.crop import edit_largest
+
+            photograph = edit_largest(still.image_rgb, self.analyser, options.expression, Path(request.edit).name)
+            encoded = self.encode(photograph, Path(request.edit).name)
             sliders = replace(encoded.sliders, **{name: getattr(request.sliders, name) for name in request.given})
             latents = encoded.latents
             if options.count > 1 or options.best_of > 1:

@@ -14,6 +14,7 @@ from facegen.errors import InputError
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.jobs.files import INPUT, OUTPUT
 from facegen.jobs.job import Result
+from facegen.reenact.editing import SLIDERS, parse_sliders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +31,14 @@ class GenerateOptions:
     """Draw details anew as a photograph has them."""
     size: Literal[256, 512] = 512
     """Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256."""
+    expression: str = field(default="", metadata={"several": SLIDERS})
+    """LivePortrait's sliders for an edited photograph, -1 to 1, once it is fetched: «mouth-smile=0.5, head-yaw=-0.3»."""
     best_of: int = field(default=1, metadata={"min": 1, "max": 16, "step": 1})
     """Seeds tried for each face; the one that looks most like a photograph is kept."""
 
     def __post_init__(self) -> None:
         check(self)
+        parse_sliders(self.expression)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,8 @@ class GenerateRequest:
             raise InputError("Expected a sweep of one slider for a film, found none or two; add --sweep mouth.")
         if self.encode.transparency:
             raise InputError("Expected a film without transparency, as faces have none, found it on; leave it out.")
+        if self.options.expression and not self.edit:
+            raise InputError("Expected a photograph whose expression changes, found none; add --edit PHOTO.")
         if self.edit and not Path(self.edit).is_file():
             raise InputError(f"Expected a photograph at {self.edit}, found no file there; check the path.")
 

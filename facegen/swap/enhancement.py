@@ -1,4 +1,4 @@
-"""The last steps on a new face, for every engine: the tint of a picture of one colour, and the restorer and the chain of enhancers."""
+"""The last steps on a new face, for every engine: a tint, the target's expression, the restorer and the chain of enhancers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ def finish_patch(patch: Patch, image_rgb: np.ndarray, points5: np.ndarray, optio
         WeightsError: an enhancer's file is not on this machine.
     """
     restorer = ((RESTORER_NAME, options.restore),) if options.restore else ()
-    if chain := (*restorer, *parse_chain(options.enhance)):
-        patch = _enhance(patch, image_rgb, points5, chain)
+    chain = (*restorer, *parse_chain(options.enhance))
+    if chain or options.expression:
+        patch = _enhance(patch, image_rgb, points5, chain, options.expression)
     return media.tint_patch(patch, image_rgb)
 
 
-def _enhance(patch: Patch, image_rgb: np.ndarray, points5: np.ndarray, chain: tuple[tuple[str, float], ...]) -> Patch:
+def _enhance(
+    patch: Patch, image_rgb: np.ndarray, points5: np.ndarray, chain: tuple[tuple[str, float], ...], expression: float
+) -> Patch:
     from facegen.facesets.enhance import enhance_face
 
     height, width = patch.alpha.shape
@@ -48,6 +51,10 @@ def _enhance(patch: Patch, image_rgb: np.ndarray, points5: np.ndarray, chain: tu
     placed = dataclasses.replace(patch, x=patch.x - x0, y=patch.y - y0)
     before = media.paste_picture(image_rgb[y0:y1, x0:x1], [placed])
     after, points = before, points5 - np.array([x0, y0], np.float32)
+    if expression:
+        from facegen.reenact.crop import restore_expression
+
+        after = restore_expression(after, image_rgb[y0:y1, x0:x1], points, expression)
     for name, strength in chain:
         step = enhance_face if name == RESTORER_NAME else load_enhancer(name).enhance
         after = step(after, points, strength)

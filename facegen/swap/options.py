@@ -51,6 +51,9 @@ class SwapOptions(EncodeOptions):
     restore: float = _strength(0.0)
     """How far the embedded restorer redraws the details of the new face: for small and soft faces; slow."""
 
+    expression: float = _strength(0.0)
+    """How far the target's own expression is put back onto the new face by LivePortrait, once it is fetched; slow."""
+
     enhance: str = field(default="", metadata={"several": ENHANCER_NAMES})
     """Face enhancers that redraw the new face one after another, with their strengths: «gfpgan-1-4=0.8, restorer=0.3»."""
 

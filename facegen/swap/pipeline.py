@@ -22,6 +22,7 @@ from facegen.jobs.cluster import Cluster
 from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
+from facegen.reenact.weights import RESTORING as LIVE_PORTRAIT
 from facegen.restore.enhancers import ENHANCERS, parse_chain
 from facegen.restore.frame_chain import parse_frame_chain
 from facegen.swap import clip as first_pass
@@ -316,6 +317,8 @@ def require_models(options: SwapOptions) -> None:
     """
     if model := find_model(options.engine):
         require(model.weights, f"the engine {model.name}", "the engine mesh")
+    if options.expression:
+        require(LIVE_PORTRAIT, "the target's expression", "an expression of 0")
     for enhancer in ENHANCERS:
         if enhancer.name in dict(parse_chain(options.enhance)):
             require([enhancer.weight], f"the enhancer {enhancer.name}", "another one")

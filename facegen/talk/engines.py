@@ -11,7 +11,7 @@ from pathlib import Path
 
 from facegen.errors import InputError
 from facegen.hub import WeightFile
-from facegen.hub.facefusion import Terms, facefusion_file
+from facegen.hub.facefusion import APACHE, Terms, facefusion_file
 from facegen.jobs import find_run
 
 _TERMS = Terms(
@@ -32,11 +32,22 @@ LIPSYNC: dict[str, WeightFile] = {
         jobs=("talk",),
         sets=("best",),
     ),
+    "edtalk": facefusion_file(
+        "3.3.0",
+        "edtalk_256.onnx",
+        APACHE,
+        name="edtalk",
+        purpose="moves lips to sound, and the cheeks with them",
+        jobs=("talk",),
+        sets=("best-permissive",),
+    ),
 }
 
 
 PORTRAIT = "portrait"
 """Draws from one picture, or changes the mouth of a person in a video; it is built in."""
+LIVE_PORTRAIT = "live-portrait"
+"""Draws from one picture by a network (`facegen.reenact`)."""
 FIELD = "dfrf"
 """Draws a person's own radiance field."""
 
@@ -52,7 +63,7 @@ class EngineName:
     """The parts of an engine's name, `KIND` or `KIND:RUN`."""
 
     kind: str
-    """`PORTRAIT`, `FIELD`, or a name of `LIPSYNC`."""
+    """`PORTRAIT`, `LIVE_PORTRAIT`, `FIELD`, or a name of `LIPSYNC`."""
     run: str = ""
     """The training that it draws with, by the path of its run folder or by the run's name; empty for a built-in engine."""
 
@@ -64,9 +75,9 @@ class EngineName:
             InputError: there is no such engine.
         """
         kind, _, run = text.partition(":")
-        if text not in (PORTRAIT, *LIPSYNC) and not (kind == FIELD and run):
+        if text not in (PORTRAIT, LIVE_PORTRAIT, *LIPSYNC) and not (kind == FIELD and run):
             raise InputError(
-                f"Expected the engine portrait or dfrf:RUN, or for a video {' or '.join(LIPSYNC)}, found {text!r}; choose one "
+                f"Expected the engine portrait, live-portrait or dfrf:RUN, or for a video {' or '.join(LIPSYNC)}, found {text!r}; choose one "
                 "of these."
             )
         return cls(kind, run)

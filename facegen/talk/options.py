@@ -51,7 +51,7 @@ class TalkOptions(EncodeOptions):
 
     engine: str = field(default="portrait", metadata=model_of("dfrf:"))
     """What draws the speaker: `portrait` is built in and needs one picture; `dfrf:RUN` is a person's own field;
-    `wav2lip` and `wav2lip-gan` move the lips of a video, and are fetched before."""
+    `live-portrait` moves one picture, and `wav2lip`, `wav2lip-gan` and `edtalk` the lips of a video, once they are fetched."""
 
     motion: str = field(default="", metadata=model_of(""))
     """A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in)."""

@@ -68,8 +68,13 @@ def test_own_trainings_are_offered_and_others_are_refused(
     theirs = trained("train", other, "exports/final/motion.safetensors")
     field = trained("talk-train", other, "field/field.json")
     assert [name for _, name in talks.list_motion_networks(services, me)] == ["", mine.name]
-    assert [name for _, name in talks.list_engines(services, me)] == ["portrait", *LIPSYNC]
-    assert [name for _, name in talks.list_engines(services, other)] == ["portrait", *LIPSYNC, f"dfrf:{field.name}"]
+    assert [name for _, name in talks.list_engines(services, me)] == ["portrait", "live-portrait", *LIPSYNC]
+    assert [name for _, name in talks.list_engines(services, other)] == [
+        "portrait",
+        "live-portrait",
+        *LIPSYNC,
+        f"dfrf:{field.name}",
+    ]
     for settings in ({"motion": theirs.name}, {"motion": str(theirs.path)}, {"engine": f"dfrf:{field.name}"}):
         asked = talks.make_request(portrait, sound, settings)
         with pytest.raises(InputError, match="Expected the name of"):

@@ -9,7 +9,7 @@ from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.jobs.progress import OnProgress
 from facegen.media import is_picture
-from facegen.talk.engines import FIELD, LIPSYNC, EngineName
+from facegen.talk.engines import FIELD, LIPSYNC, LIVE_PORTRAIT, EngineName
 from facegen.talk.renderers.protocol import DrivingSignals, TalkClip, TalkInfo, TalkRenderer
 from facegen.talk.request import TalkRequest
 
@@ -23,14 +23,23 @@ def choose_renderer(request: TalkRequest) -> type[TalkRenderer]:
     """The kind of renderer that a request asks for, by its engine and by what its portrait is.
 
     Raises:
-        InputError: the engine moves lips of videos, and the portrait is a picture.
+        InputError: the engine moves lips of videos and the portrait is a picture, or the other way round.
     """
     engine = EngineName.parse(request.options.engine).kind
     if engine == FIELD:
         from facegen.talk.renderers.field import FieldRenderer
 
         return FieldRenderer
-    if request.portrait and request.options.frame is None and not is_picture(request.portrait):
+    is_video = bool(request.portrait) and request.options.frame is None and not is_picture(request.portrait)
+    if engine == LIVE_PORTRAIT:
+        if is_video:
+            raise InputError(
+                f"Expected a picture as portrait for the engine {engine}, found a video; choose a second of it (frame)."
+            )
+        from facegen.talk.renderers.live_portrait import LivePortraitRenderer
+
+        return LivePortraitRenderer
+    if is_video:
         from facegen.talk.renderers.dubbing import DubbingRenderer
 
         return DubbingRenderer

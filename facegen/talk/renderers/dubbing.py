@@ -89,9 +89,10 @@ class DubbingRenderer:
         analysis = analyse_video(Path(path), analyser, on_progress, smoothing=1.0)
         person = _choose_person(analysis, request.options.face, path)
         if (engine := EngineName.parse(request.options.engine).kind) in LIPSYNC:
+            from facegen.talk.renderers.edtalk import EdTalkPerson
             from facegen.talk.renderers.lipsync import LipSyncPerson
 
-            return cls(path, analysis, person, LipSyncPerson(engine))
+            return cls(path, analysis, person, EdTalkPerson() if engine == "edtalk" else LipSyncPerson(engine))
         samples = [
             (media.read_frame_at(path, index=index).image_rgb, _face_of(analysis, index, person))
             for index in _sample_frames(analysis, person)

@@ -106,6 +106,48 @@ def cut_windows(spectrogram: np.ndarray, times: np.ndarray, strength: float) -> 
     return np.ascontiguousarray(values * strength, np.float32)
 
 
+def read_spectrogram(signals: DrivingSignals, times: np.ndarray) -> np.ndarray:
+    """(80, N) spectrogram of a talk's sound, as far as (N,) seconds of its frames reach."""
+    limit = float(times[-1]) + 1.0
+    whole = media.read_audio_windows(signals.request.audio, SAMPLE_RATE, window_seconds=10.0)
+    return compute_spectrogram(itertools.islice(whole, int(limit // 10) + 1))
+
+
+def lay_crop(
+    image_rgb: np.ndarray,
+    face: Face,
+    drawn: np.ndarray,
+    alpha: np.ndarray,
+    matrix: np.ndarray,
+    box: tuple[np.ndarray, np.ndarray],
+    parser: FaceParser | None,
+) -> Patch | None:
+    """A drawing of a face's crop as a patch of its frame, behind what stands before the face; None outside the frame.
+
+    Args:
+        image_rgb: (H, W, 3) uint8 the frame.
+        face: the face in it.
+        drawn: (S, S, 3) float32 RGB in 0..255.
+        alpha: (S, S) float32 in 0..1.
+        matrix: (2, 3) from the frame to the crop.
+        box: (x, y) of two corners of the part of the crop that shows.
+        parser: sees what stands before the face, where there is one.
+    """
+    (left, top), (right, bottom) = box
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], np.float32)
+    places = align.apply(align.invert(matrix), corners)
+    first = np.maximum(np.floor(places.min(axis=0)), 0).astype(int)
+    last = np.minimum(np.ceil(places.max(axis=0)) + 1, image_rgb.shape[1::-1]).astype(int)
+    if (last <= first).any():
+        return None
+    picture, seen = blend.warp_back(drawn, alpha, matrix, first, last)
+    if parser is not None:
+        hidden = find_occlusion(image_rgb, face, parser)
+        seen = seen * (1 - hidden[first[1] : last[1], first[0] : last[0]])
+    shown = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    return Patch(x=int(first[0]), y=int(first[1]), image_rgb=shown, alpha=seen.astype(np.float32))
+
+
 Array = np.ndarray
 SIDE = 96
 """Pixels of the network's pictures."""
@@ -143,10 +185,7 @@ class LipSyncPerson:
 
     def drive(self, signals: DrivingSignals, times: Array) -> Array:
         """(N, 80, 16) float32 windows of the sound at (N,) seconds."""
-        limit = float(times[-1]) + 1.0
-        whole = media.read_audio_windows(signals.request.audio, SAMPLE_RATE, window_seconds=10.0)
-        pieces = itertools.islice(whole, int(limit // 10) + 1)
-        return cut_windows(compute_spectrogram(pieces), times, signals.request.options.mouth)
+        return cut_windows(read_spectrogram(signals, times), times, signals.request.options.mouth)
 
     def patch(self, image_rgb: np.ndarray, face: Face, sound: Array) -> Patch | None:
         """The lower face of a frame with a mouth that says what a (80, 16) window of sound says."""
@@ -167,21 +206,8 @@ class LipSyncPerson:
         hull = cv2.convexHull(points[list(_LOWER_FACE)])[:, 0]
         mask = cv2.GaussianBlur(mesh.polygon_mask(hull, (_CROP, _CROP)).astype(np.float32) / 255, (0, 0), _SOFT_PX)
         alpha = np.clip(mask * 2 - 1, 0, 1)
-        corners = align.apply(align.invert(matrix), np.array([hull.min(axis=0) - 1, hull.max(axis=0) + 1]))
-        others = align.apply(
-            align.invert(matrix), np.array([[hull[:, 0].min(), hull[:, 1].max()], [hull[:, 0].max(), hull[:, 1].min()]])
-        )
-        places = np.concatenate([corners, others])
-        first = np.maximum(np.floor(places.min(axis=0)), 0).astype(int)
-        last = np.minimum(np.ceil(places.max(axis=0)) + 1, image_rgb.shape[1::-1]).astype(int)
-        if (last <= first).any():
-            return None
-        picture, seen = blend.warp_back(drawn, alpha, matrix, first, last)
-        if self._parser is not None:
-            hidden = find_occlusion(image_rgb, face, self._parser)
-            seen = seen * (1 - hidden[first[1] : last[1], first[0] : last[0]])
-        shown = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
-        return Patch(x=int(first[0]), y=int(first[1]), image_rgb=shown, alpha=seen.astype(np.float32))
+        box = hull.min(axis=0) - 1, hull.max(axis=0) + 1
+        return lay_crop(image_rgb, face, drawn, alpha, matrix, box, self._parser)
 
     def _draw(self, small_rgb: np.ndarray, sound: Array) -> Array:
         """(96, 96, 3) float32 RGB in 0..255 of a face whose lower half the network draws anew."""

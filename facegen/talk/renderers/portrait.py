@@ -56,19 +56,7 @@ class PortraitRenderer:
             NoFaceError: there is no face in it.
             InputError: the face is too small, or in profile.
         """
-        on_progress(0.0, "Looking at the portrait")
-        name = Path(request.portrait).name
-        image, notices = _read_portrait(request)
-        image = _fit(image, request.options.longest_side)
-        faces = analyser.detect(image)
-        if not faces:
-            raise NoFaceError(f"Expected a face in the portrait {name!r}, but found none; choose another picture.")
-        face = choose_face(faces, request.options.face, name)
-        if face.size_px < SMALLEST_FACE_PX:
-            raise InputError(
-                f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
-                "choose a larger picture."
-            )
+        image, face, notices = load_portrait(request, analyser, on_progress)
         return cls(PortraitModel.of(image, face, load_rig()), notices)
 
     def prepare(self, signals: DrivingSignals) -> PortraitClip:
@@ -93,6 +81,31 @@ class PortraitClip:
     def frame(self, index: int, background: media.Frame | None) -> media.Frame:
         """Draws the picture with the face moved."""
         return self.info.picture_frame(self._renderer.draw(self._motion.frame(index)), index)
+
+
+def load_portrait(
+    request: TalkRequest, analyser: FaceAnalyser, on_progress: OnProgress
+) -> tuple[np.ndarray, Face, tuple[str, ...]]:
+    """The picture of a request, (H, W, 3) uint8 RGB, the face in it that is to speak, and notices for the user.
+
+    Raises:
+        NoFaceError: there is no face in it.
+        InputError: the face is too small, or in profile.
+    """
+    on_progress(0.0, "Looking at the portrait")
+    name = Path(request.portrait).name
+    image, notices = _read_portrait(request)
+    image = _fit(image, request.options.longest_side)
+    faces = analyser.detect(image)
+    if not faces:
+        raise NoFaceError(f"Expected a face in the portrait {name!r}, but found none; choose another picture.")
+    face = choose_face(faces, request.options.face, name)
+    if face.size_px < SMALLEST_FACE_PX:
+        raise InputError(
+            f"Expected a face of at least {SMALLEST_FACE_PX} pixels, found {face.size_px:.0f} in {name!r}; "
+            "choose a larger picture."
+        )
+    return image, face, notices
 
 
 def choose_face(faces: list[Face], number: int | None, name: str) -> Face:

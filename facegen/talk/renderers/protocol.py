@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from facegen import media
-from facegen.faces import FaceAnalyser
+from facegen.faces import ClipAnalysis, FaceAnalyser
 from facegen.jobs.progress import OnProgress
+from facegen.talk.clips import analyse_video
 from facegen.talk.driving import transfer_head_motion
 from facegen.talk.head_motion import generate_head_motion
 from facegen.talk.motion import Motion, MotionModel
@@ -74,6 +76,11 @@ class DrivingSignals:
     def frame_times(self) -> np.ndarray:
         """(N,) float64 seconds of frames at `FRAME_RATE` over the length of the talk."""
         return np.arange(max(1, round(self.seconds * FRAME_RATE))) / FRAME_RATE
+
+    def analyse_driving(self) -> ClipAnalysis:
+        """Every face of the request's driving video."""
+        assert self.request.driving is not None
+        return analyse_video(Path(self.request.driving), self._analyser, self._on_progress, smoothing=1.0)
 
     def mouth(self, times: np.ndarray) -> np.ndarray:
         """(N, K) float32 coefficients of the mouth rig at (N,) times in seconds."""

@@ -29,11 +29,12 @@ def endpoints(services: Services) -> list[Endpoint]:
     def generate_edit(photo: Any, sliders: Any, options: Any, consent: bool) -> Any:
         """The face of a photograph, with the sliders that are given; answers the picture and all five sliders."""
         require_consent(consent)
-        encoded = desk.encode(photo)
+        chosen = parse(GenerateOptions, plain_dict(options, "options"))
+        encoded = desk.encode(photo, chosen.expression)
         given = {**dict(zip(NAMES, encoded.sliders.values(), strict=True)), **plain_dict(sliders, "sliders")}
         face = FaceSpec(
             sliders=parse(Sliders, given),
-            options=parse(GenerateOptions, plain_dict(options, "options")),
+            options=chosen,
             encoded=encoded,
         )
         return desk.picture(face), given
@@ -41,10 +42,10 @@ def endpoints(services: Services) -> list[Endpoint]:
     sliders = options(
         "sliders", "The five sliders by name, 0 to 1; those that are left out keep their defaults.", Sliders
     )
-    chosen = options(
+    choices = options(
         "options", "GenerateOptions by name; those that are left out keep their defaults.", GenerateOptions
     )
-    values = [sliders, chosen, typed("more", "Further directions by name, about -3 to 3, such as smile.", NUMBERS)]
+    values = [sliders, choices, typed("more", "Further directions by name, about -3 to 3, such as smile.", NUMBERS)]
     return [
         Endpoint(function=generate, inputs=values, outputs=[files("faces", "Signed pictures, PNG.")], queue="faces"),
         Endpoint(

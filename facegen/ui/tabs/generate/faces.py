@@ -255,15 +255,20 @@ class FaceDesk:
         ]
         return np.concatenate([np.concatenate(list(strip), 1) for strip in strips], 0)
 
-    def encode(self, path: str) -> "EncodedPhoto":
-        """The face of a photograph.
+    def encode(self, path: str, expression: str = "") -> "EncodedPhoto":
+        """The face of a photograph, perhaps with LivePortrait's sliders (`GenerateOptions.expression`).
 
         Raises:
             InputError: it is no picture, or shows no face.
         """
         if not path:
             raise InputError("Expected a photograph, found nothing; drop one first.")
-        return self.pipeline.encode(media.read_picture(path), Path(path).name)
+        from facegen.reenact.crop import edit_largest
+
+        name = Path(path).name
+        return self.pipeline.encode(
+            edit_largest(media.read_picture(path), self.pipeline.analyser, expression, name), name
+        )
 
     def write(
         self, services: Services, visitor: Visitor, face: FaceSpec, *, count: int = 1, film: str = ""

@@ -33,6 +33,7 @@ LABELS = {
     "recogniser": "Face recogniser",
     "identity_strength": "Strength of the identity",
     "pixel_boost": "Pixel boost",
+    "expression": "Expression of the clip (LivePortrait)",
     "enhance": "Face enhancers, in their order",
     "masks": "More masks",
     "frame_chain": "Upscalers and mattings of the whole frame",
@@ -66,7 +67,15 @@ GROUPS = {
         "temporal_smoothing",
         "occlusion",
     ),
-    "Models from the Hub": ("enhance", "masks", "frame_chain", "background", "identity_strength", "pixel_boost"),
+    "Models from the Hub": (
+        "expression",
+        "enhance",
+        "masks",
+        "frame_chain",
+        "background",
+        "identity_strength",
+        "pixel_boost",
+    ),
 }
 ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "engine", "merge")
 """Options without a widget of their own: the people below «Find people», the trim, and what `swap_merge` asks for."""

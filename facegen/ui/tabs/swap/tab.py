@@ -55,7 +55,10 @@ def build(services: Services, shell: Shell) -> None:
     with many:
         batch.build(services, shell, inputs.components, request_for)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
-    choices = [engine, *(inputs.option(name) for name in ("detector", "recogniser", "enhance", "masks", "frame_chain"))]
+    choices = [
+        engine,
+        *(inputs.option(name) for name in ("detector", "recogniser", "expression", "enhance", "masks", "frame_chain")),
+    ]
     fetched = wire_missing(services, missing, choices, needed_weights)
     merge.wire_merge(services, shell, merging, (renew.click, fetched.then), target, status, live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)

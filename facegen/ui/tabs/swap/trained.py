@@ -9,6 +9,7 @@ from facegen.errors import InputError
 from facegen.faces.weights import RECOGNISER_FILES, detector_files
 from facegen.hub import Hub, WeightFile
 from facegen.jobs import Run
+from facegen.reenact.weights import RESTORING as LIVE_PORTRAIT
 from facegen.swap.merge.options import (
     MergeOptions,
     apply_clip_options,
@@ -43,7 +44,7 @@ def _words(model: SwapModel) -> str:
 
 
 def needed_weights(
-    engine: str | None, detector: str, recogniser: str, *lists: Sequence[str] | None
+    engine: str | None, detector: str, recogniser: str, expression: float, *lists: Sequence[str] | None
 ) -> list[WeightFile]:
     """The files of the Hub that choices of the tab need; what was typed with a strength, «name=0.8», counts by its name.
 
@@ -51,6 +52,7 @@ def needed_weights(
         engine: the drop-down's value.
         detector: name of the detector.
         recogniser: name of the recogniser.
+        expression: how far that of the clip is put back.
         lists: what is chosen of enhancers, masks and models of the whole frame.
     """
     model = find_model(engine) if engine in ENGINES else None
@@ -58,6 +60,7 @@ def needed_weights(
         *(model.weights if model else ()),
         *detector_files(detector),
         *((RECOGNISER_FILES[recogniser],) if recogniser in ("arcface", "auraface") else ()),
+        *(LIVE_PORTRAIT if expression else ()),
     ]
     names = {weight.name: weight for weight in WEIGHTS if isinstance(weight.source, Hub)}
     chosen = [part.partition("=")[0].strip() for names_chosen in lists for part in names_chosen or ()]

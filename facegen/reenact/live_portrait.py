@@ -1,0 +1,107 @@
+"""LivePortrait's networks, each loaded at its first use; several threads may run them at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from facegen.errors import WeightsError
+from facegen.hub import WeightFile, fetch
+from facegen.hub.fetch import require
+from facegen.inference import OnnxNetwork
+from facegen.reenact.motion import POINTS, FaceMotion
+from facegen.reenact.weights import EYES, FEATURES, GENERATOR, LIPS, MOTION, STITCHER
+
+Array = np.ndarray
+SEEN, DRAWN = 256, 512
+"""Sides of the crop that the networks see, and of the one that they draw, pixels."""
+_NUMBERS = POINTS * 3
+_INPUTS: dict[str, Mapping[str, tuple[int, ...]]] = {
+    FEATURES.name: {"input": (3, SEEN, SEEN)},
+    MOTION.name: {"input": (3, SEEN, SEEN)},
+    STITCHER.name: {"source": (POINTS, 3), "target": (POINTS, 3)},
+    EYES.name: {"input": (_NUMBERS + 3,)},
+    LIPS.name: {"input": (_NUMBERS + 2,)},
+    GENERATOR.name: {"feature_volume": (32, 16, 64, 64), "source": (POINTS, 3), "target": (POINTS, 3)},
+}
+"""What each network is given, without the first axis."""
+
+
+@functools.cache
+def load_part(weight: WeightFile) -> OnnxNetwork:
+    """One of the networks.
+
+    Raises:
+        WeightsError: its file is not on this machine, or holds something else.
+    """
+    require([weight], "LivePortrait", "another engine")
+    path = fetch(weight)
+    network, wanted = OnnxNetwork(path, name=weight.name, threads=2), _INPUTS[weight.name]
+    found = {name: shape[1:] for name, shape in network.inputs.items()}
+    fits = set(found) == set(wanted) and all(
+        len(found[name]) == len(sides)
+        and all(side == other or not isinstance(other, int) for side, other in zip(sides, found[name], strict=True))
+        for name, sides in wanted.items()
+    )
+    if not fits:
+        raise WeightsError(
+            f"Expected the model {weight.name} with the inputs {dict(wanted)} in {path}, found {network.inputs}; fetch it again."
+        )
+    return network
+
+
+def extract_features(seen: Array) -> Array:
+    """(1, 32, 16, 64, 64) float32: how the face in a crop looks.
+
+    Args:
+        seen: (3, 256, 256) float32 RGB in 0..1.
+    """
+    return load_part(FEATURES).run({"input": seen[None]})[0]
+
+
+def extract_motion(seen: Array) -> FaceMotion:
+    """Pose and expression of the face in a (3, 256, 256) crop, RGB in 0..1."""
+    return FaceMotion.of(load_part(MOTION).run({"input": seen[None]}))
+
+
+def stitch(moved: Array, own: Array) -> Array:
+    """(21, 3) moved keypoints, changed so that the crop's border stays where it is.
+
+    Args:
+        moved: (21, 3) where the keypoints are to be.
+        own: (21, 3) where they are.
+    """
+    return load_part(STITCHER).run({"source": moved[None], "target": own[None]})[0].reshape(POINTS, 3)
+
+
+def retarget_eyes(own: Array, ratios: tuple[float, float], wanted: float) -> Array:
+    """(21, 3) by which keypoints move so that the eyes open as widely as wanted.
+
+    Args:
+        own: (21, 3) keypoints.
+        ratios: how widely the eyes on the picture's left and right are open, height by width.
+        wanted: how widely they are to be.
+    """
+    numbers = np.array([[*own.ravel(), *ratios, wanted]], np.float32)
+    return load_part(EYES).run({"input": numbers})[0].reshape(POINTS, 3)
+
+
+def retarget_lips(own: Array, ratio: float, wanted: float) -> Array:
+    """(21, 3) by which (21, 3) keypoints move so that the mouth, open by `ratio` of its width, is open by `wanted`."""
+    numbers = np.array([[*own.ravel(), ratio, wanted]], np.float32)
+    return load_part(LIPS).run({"input": numbers})[0].reshape(POINTS, 3)
+
+
+def draw(features: Array, moved: Array, own: Array) -> Array:
+    """(512, 512, 3) float32 RGB in 0..255: the face with its keypoints moved.
+
+    Args:
+        features: from `extract_features`.
+        moved: (21, 3) where its keypoints are to be.
+        own: (21, 3) where they are in the crop that the features are of.
+    """
+    made = load_part(GENERATOR).run({"feature_volume": features, "source": moved[None], "target": own[None]})[0][0]
+    picture: Array = np.clip(made, 0, 1).transpose(1, 2, 0) * np.float32(255)
+    return picture
