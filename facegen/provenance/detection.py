@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from facegen.media import Frame, frame_times, key_frames, probe, read_frames, read_picture
 from facegen.provenance.first_mark import FIRST_LOOKS, FIRST_THRESHOLD, find_first_mark
 from facegen.provenance.keys import MarkKey
-from facegen.provenance.spectrum import Spectrum, choose_points, examine, fit, move, read_lattice, score_at_origin
+from facegen.provenance.spectrum import Fits, Spectrum, choose_points, examine, fit, move, read_lattice, score_at_origin
 from facegen.provenance.watermark import (
     POINTS,
     decode_payload,
@@ -48,8 +48,10 @@ _SCALES = (0.33, 1.5)
 _SCALE_STEP, _TURN_STEP = 0.007, 0.35
 _MOST_TURN = 5.5
 _BATCH = 1000
-_STANDS_OUT = THRESHOLD + 1
-"""The coarse pass ends where a candidate reaches this: its neighbours, tried in the same batch, are refined."""
+_LOW, _LOW_GRID, _WIDER = 25.0, 54, 1.25
+"""The first pass compares frequencies below this radius, at so many positions along a side, and in steps wider by this factor."""
+_KEPT = 0.04
+"""Share of the candidates that are compared at all frequencies."""
 _REFINED = 16
 _FRAMES, _EVERY = 16, 2
 _LARGEST_SIDE = 768
@@ -157,23 +159,27 @@ def _compare_as_it_lies(spectrum: Spectrum, key: MarkKey | None) -> _Hit:
 
 
 def _search_geometries(spectrum: Spectrum, key: MarkKey | None) -> _Hit:
-    """The best of all sizes and turns: a coarse pass until something stands out, and a fine one around its best."""
+    """The best of all sizes and turns: low frequencies first, then all of them around what stood out, then finer steps."""
     height, width = spectrum.size_hw
     # the longer the picture, the sooner the waves of a slightly wrong size or turn fall out of step
     length = max(height, width) / min(height, width)
-    scales = np.exp(np.arange(math.log(_SCALES[0]), math.log(_SCALES[1]), _SCALE_STEP / length))
-    turns = np.arange(-_MOST_TURN, _MOST_TURN, _TURN_STEP / length)
-    tried = [_Candidate(m, s, t) for m in (False, True) for s in scales for t in turns]
+    grown, turned = _SCALE_STEP / length, _TURN_STEP / length
+    scales = np.exp(np.arange(math.log(_SCALES[0]), math.log(_SCALES[1]), _WIDER * grown) + grown / 2)
+    turns = np.arange(-_MOST_TURN, _MOST_TURN, _WIDER * turned) + turned / 2
+    tried = [_Candidate(m, float(s), float(t)) for m in (False, True) for s in scales for t in turns]
+    patterns = list(reversed(_patterns(key)))
+    low = np.hypot(lattice().down, lattice().across) < _LOW
+    first = _compare(spectrum, tried, [(phases, points & low) for phases, points in patterns], _LOW_GRID)
     hits = []
-    for pattern in reversed(_patterns(key)):
-        scores, _ = _compare(spectrum, tried, pattern, POINTS)
-        around = [
-            _Candidate(one.is_mirrored, one.scale * np.exp(grown / length), one.turn + turned / length)
-            for one in (tried[index] for index in np.argsort(scores)[-_REFINED:])
-            for grown in np.linspace(-0.005, 0.005, 7)
-            for turned in np.linspace(-0.25, 0.25, 7)
-        ]
-        scores, positions = _compare(spectrum, around, pattern, 2 * POINTS)
+    for pattern, (scores, _) in zip(patterns, first, strict=True):
+        cells = np.array((-0.25, 0.25)) * _WIDER
+        around = _around(tried, scores, round(_KEPT * len(tried)), cells * grown, cells * turned)
+        ((scores, _),) = _compare(spectrum, around, [pattern], POINTS)
+        finer = np.linspace(-0.005, 0.005, 7) / length, np.linspace(-0.25, 0.25, 7) / length
+        around = _around(around, scores, _REFINED, *finer)
+        ((scores, _),) = _compare(spectrum, around, [pattern], POINTS)
+        around = _around(around, scores, _REFINED, (0.0,), (0.0,))
+        ((scores, positions),) = _compare(spectrum, around, [pattern], 2 * POINTS)
         index = int(scores.argmax())
         best = around[index]
         hits.append(
@@ -184,13 +190,29 @@ def _search_geometries(spectrum: Spectrum, key: MarkKey | None) -> _Hit:
                 2 * POINTS,
                 choose_points(best.scale * spectrum.shorter),
                 "mirrored" if best.is_mirrored else "upright",
-                float(best.scale),
-                float(best.turn),
+                best.scale,
+                best.turn,
             )
         )
         if hits[-1].score > THRESHOLD:
             break
     return max(hits, key=lambda hit: hit.score)
+
+
+def _around(
+    tried: "Sequence[_Candidate]",
+    scores: NDArray[np.float32],
+    count: int,
+    grown: Sequence[float] | NDArray[np.float64],
+    turned: Sequence[float] | NDArray[np.float64],
+) -> "list[_Candidate]":
+    """The candidates of the highest scores, each made larger and turned by these steps."""
+    return [
+        _Candidate(one.is_mirrored, one.scale * math.exp(step), one.turn + turn)
+        for one in (tried[index] for index in np.argsort(scores)[-count:])
+        for step in grown
+        for turn in turned
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,21 +233,23 @@ class _Candidate:
 def _compare(
     spectrum: Spectrum,
     tried: Sequence[_Candidate],
-    pattern: tuple[NDArray[np.complex64], NDArray[np.bool_]],
+    patterns: Sequence[tuple[NDArray[np.complex64], NDArray[np.bool_]]],
     grid: int,
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Scores and positions of the candidates, on a coarse grid only of those until one stands out."""
-    phases, points = pattern
-    found = []
+) -> list[tuple[NDArray[np.float32], NDArray[np.intp]]]:
+    """Scores and positions of the candidates, for each pattern."""
+    found: list[list[Fits]] = [[] for _ in patterns]
+    wanted = np.logical_or.reduce([points for _, points in patterns])
     batch = _BATCH * (POINTS * POINTS) // (grid * grid)
     for begin in range(0, len(tried), batch):
         some = tried[begin : begin + batch]
-        values = read_lattice(spectrum, np.array([one.geometry() for one in some]))
+        values = read_lattice(spectrum, np.array([one.geometry() for one in some]), wanted)
         carries = np.array([choose_points(one.scale * spectrum.shorter) for one in some])
-        found.append(fit(values, phases, points & carries, grid))
-        if grid == POINTS and found[-1].scores.max() > _STANDS_OUT:
-            break
-    return np.concatenate([one.scores for one in found]), np.concatenate([one.positions for one in found])
+        for fits, (phases, points) in zip(found, patterns, strict=True):
+            fits.append(fit(values, phases, points & carries, grid))
+    return [
+        (np.concatenate([one.scores for one in fits]), np.concatenate([one.positions for one in fits]))
+        for fits in found
+    ]
 
 
 def _read_mark(spectrum: Spectrum, hit: _Hit, key: MarkKey | None) -> MarkScore:

@@ -113,20 +113,26 @@ def _whitening(spectrum: NDArray[np.complex64], side: int) -> NDArray[np.float32
     return np.asarray(is_used / np.maximum(level[ring], 1e-3), np.float32)
 
 
-def read_lattice(spectrum: Spectrum, geometries: NDArray[np.float64]) -> NDArray[np.complex64]:
+def read_lattice(
+    spectrum: Spectrum, geometries: NDArray[np.float64], wanted: NDArray[np.bool_] | None = None
+) -> NDArray[np.complex64]:
     """(N, K) weighted phases at the points of the lattice, for each way in which it may lie in the picture.
 
     Args:
         spectrum: of the picture.
         geometries: (N, 2, 2) by which a frequency (across, down) of the original picture, in cycles along its shorter
             side, becomes one of this picture, in cycles along this picture's shorter side.
+        wanted: (K,) the points that are read, all by default; the others are 0.
     """
     points, (rows, columns) = lattice(), spectrum.phases.shape
-    waves = np.stack([points.across, points.down]).astype(np.float32) * TILES
+    index = np.flatnonzero(np.ones_like(points.published) if wanted is None else wanted)
+    waves = np.stack([points.across[index], points.down[index]]).astype(np.float32) * TILES
     cycles = (geometries / min(spectrum.size_hw)).astype(np.float32) @ waves
     column = np.rint(cycles[:, 0] * columns).astype(np.int32) % columns
     row = np.rint(cycles[:, 1] * rows).astype(np.int32) % rows
-    return spectrum.phases.ravel()[row * columns + column]
+    values = np.zeros((len(geometries), len(points.published)), np.complex64)
+    values[:, index] = spectrum.phases.ravel()[row * columns + column]
+    return values
 
 
 def fit(
@@ -137,17 +143,19 @@ def fit(
     Args:
         values: (N, K) from `read_lattice`.
         phases: (K,) unit phasors of the pattern.
-        used: (K,) or (N, K): the points that the pattern says something with.
+        used: (K,) or (N, K): the points that the pattern says something with; below half the grid in either direction.
         grid: positions along a side of one repetition.
     """
     import scipy.fft
 
     points = lattice()
-    products = values * (np.conj(phases) * used)
+    index = np.flatnonzero(used.any(axis=0) if used.ndim == 2 else used)
+    down, across = points.down[index], points.across[index]
+    products = values[:, index] * (np.conj(phases) * used)[..., index]
     sums = np.zeros((len(values), grid, grid // 2 + 1), np.complex64)
-    sums[:, points.down % grid, points.across] = products
-    is_middle = points.across == 0
-    sums[:, -points.down[is_middle] % grid, 0] = np.conj(products[:, is_middle])
+    sums[:, down % grid, across] = products
+    is_middle = across == 0
+    sums[:, -down[is_middle] % grid, 0] = np.conj(products[:, is_middle])
     fits = scipy.fft.irfft2(sums, s=(grid, grid), workers=2, overwrite_x=True).reshape(len(values), -1)
     best = fits.argmax(axis=1)
     norm = np.sqrt((np.abs(products) ** 2).sum(axis=1) / 2) + 1e-6
