@@ -28,7 +28,9 @@ def examine_security() -> dict[str, str]:
         "user": "mind: root; a container or service should run as somebody without rights"
         if is_root
         else "good: not root",
-        "hosts": f"good: {hosts}" if hosts else "mind: FACEGEN_HOSTS names none; a shared studio answers to every name",
+        "hosts": f"good: {hosts}"
+        if hosts
+        else "mind: FACEGEN_HOSTS names none; a studio that others reach answers to every name",
         "sign-in": f"{_judge(Path(accounts), 0o077)}: {accounts}"
         if accounts
         else "mind: none (--auth-file); whoever reaches the port may use a shared studio",

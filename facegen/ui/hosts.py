@@ -1,9 +1,10 @@
 """Which pages may talk to the studio: none of another site, and none whose name was turned to this machine later.
 
-A studio on somebody's own machine answers requests for that machine by its loopback names or by an address, and for no
-other name: a page whose name resolves to 127.0.0.1 all at once would otherwise be the studio's own page to a browser.
-FACEGEN_HOSTS names further hosts, such as that of a proxy, separated by commas; a shared studio, which anybody may
-reach anyway, holds requests against it only where it is set.
+A studio that listens on this machine alone, or that one person uses, answers requests for its machine by a loopback name or by
+an address, and for no other name: a page whose name resolves to 127.0.0.1 all at once would otherwise be the studio's own page
+to a browser. One that others reach goes by names that it cannot know, and answers to each; pages of other sites get nothing
+of it either. The profile's `hosts` and FACEGEN_HOSTS (separated by commas) name further hosts, such as that of a proxy; where
+they name some, no others are answered, and `*`, as in the profile of a Space, lets every page in.
 """
 
 import ipaddress
@@ -16,29 +17,32 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from facegen.ui.profile import Profile
+
 _REFUSAL = (
-    "Expected a request for this studio's own page, found one of another site or host; open the studio's address."
+    "Expected a request for this studio's own page, found one of another site or host; open the studio's address, or have its "
+    "operator name this host in FACEGEN_HOSTS."
 )
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def middleware(*, shared: bool, host: str = "") -> list[Middleware]:
-    """What refuses requests of other sites and hosts; nothing in a shared studio that names no hosts.
-
-    Args:
-        shared: whether several people use the studio.
-        host: the address that it listens on.
-    """
-    named = [name.strip().lower() for name in os.environ.get("FACEGEN_HOSTS", "").split(",") if name.strip()]
-    if shared and not named:
+def middleware(profile: Profile) -> list[Middleware]:
+    """What refuses requests of other sites and hosts."""
+    named = [*profile.hosts, *os.environ.get("FACEGEN_HOSTS", "").split(",")]
+    named = [name.strip().lower() for name in named if name.strip()]
+    if "*" in named:
         return []
-    return [Middleware(_OwnHosts, hosts=("localhost", host.lower(), *named), sites=named)]
+    is_open = not named and (profile.share or (profile.shared and profile.host not in LOOPBACK))
+    hosts = None if is_open else ("localhost", profile.host.lower(), *named)
+    return [Middleware(_OwnHosts, hosts=hosts, sites=named)]
 
 
 class _OwnHosts:
-    """Answers requests for known hosts that come from no other site's page."""
+    """Answers requests for known hosts (None: for all) that come from no other site's page."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], sites: Iterable[str]) -> None:
-        self.app, self.hosts, self.sites = app, frozenset(hosts) - {""}, frozenset(sites)
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] | None, sites: Iterable[str]) -> None:
+        self.app, self.sites = app, frozenset(sites)
+        self.hosts = None if hosts is None else frozenset(hosts) - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and not self._is_own(Headers(scope=scope)):
@@ -56,10 +60,16 @@ class _OwnHosts:
         if origin is None:
             return headers.get("sec-fetch-site", "same-origin") != "cross-site" or _is_visit(headers)
         # a proxy may listen on another port than the studio
-        return _place(origin) == _place(f"//{host}") or _name(origin) in self.sites
+        if _place(origin) == _place(f"//{host}") or _name(origin) in self.sites:
+            return True
+        # where names are not known a proxy may also have changed the host; a page of another site cannot say these two
+        said = headers.get("sec-fetch-site", ""), _name(f"//{headers.get('x-forwarded-host', '')}")
+        return self.hosts is None and (said[0] == "same-origin" or (said[0] == "" and said[1] == _name(origin) != ""))
 
     def _is_known(self, address: str) -> bool:
         name = _name(address)
+        if self.hosts is None:
+            return name != ""
         try:
             return bool(ipaddress.ip_address(name))
         except ValueError:

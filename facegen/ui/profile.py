@@ -25,6 +25,8 @@ class Profile:
     """Whether several people use it: each then sees only the runs that were begun in the own browser."""
     host: str = "127.0.0.1"
     """Address to listen on."""
+    hosts: tuple[str, ...] = ()
+    """Names by which browsers reach it beside this machine's own, as a proxy has one; `*` lets pages of every site in."""
     share: bool = False
     """Whether Gradio makes a public link to it."""
     max_upload_mb: int = field(default=2000, metadata={"min": 1, "max": 1_000_000})
@@ -94,6 +96,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
     "space": Profile(
         shared=True,
         host="0.0.0.0",
+        hosts=("*",),
         max_upload_mb=200,
         clip_seconds=60,
         megapixels=2.1,

@@ -151,7 +151,7 @@ def _serving(
     host: str, port: int, services: Services, studio: gr.Blocks, agents: AgentSettings | None
 ) -> dict[str, Any]:
     own = [
-        *hosts.middleware(shared=services.settings.shared, host=host),
+        *hosts.middleware(services.settings),
         *visitors.middleware(services.settings, partial(_waiting_events, studio)),
         *page.middleware(),
     ]

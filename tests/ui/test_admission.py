@@ -28,7 +28,7 @@ from facegen.training.request import TrainRequest
 from facegen.training.settings import TrainSettings
 from facegen.ui import hosts
 from facegen.ui.examples import FILES
-from facegen.ui.profile import Profile
+from facegen.ui.profile import PROFILES, Profile
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
 
@@ -184,7 +184,7 @@ def test_every_text_setting_of_a_task_is_a_model_or_known_to_be_none() -> None:
 
 def _client(**settings: Any) -> TestClient:
     routes = [Route("/", lambda _: PlainTextResponse("page"), methods=["GET", "POST"])]
-    app = Starlette(routes=routes, middleware=hosts.middleware(**settings))
+    app = Starlette(routes=routes, middleware=hosts.middleware(Profile(**settings)))
     return TestClient(app, base_url="http://127.0.0.1:7860")
 
 
@@ -206,14 +206,44 @@ def _client(**settings: Any) -> TestClient:
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
     ],
 )
-def test_pages_of_other_sites_get_nothing(headers: dict[str, str], status: int) -> None:
-    client = _client(shared=False, host="127.0.0.1")
+@pytest.mark.parametrize("shared", [False, True])
+def test_pages_of_other_sites_get_nothing(headers: dict[str, str], status: int, shared: bool) -> None:
+    client = _client(shared=shared, host="127.0.0.1")
     assert client.get("/", headers=headers).status_code == status
 
 
-def test_hosts_are_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    anywhere = {"host": "studio.example", "origin": "https://studio.example"}
-    assert _client(shared=True).get("/", headers=anywhere).status_code == 200
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "studio.example", "origin": "https://studio.example"}, 200),
+        ({"host": "studio.example"}, 200),
+        ({"host": "studio.example", "origin": "https://evil.example"}, 403),
+        ({"host": "studio.example", "origin": "null", "sec-fetch-site": "cross-site"}, 403),
+        ({"host": "10.0.0.7:7860", "origin": "https://studio.example", "sec-fetch-site": "same-origin"}, 200),
+        ({"host": "10.0.0.7", "origin": "http://studio.example", "x-forwarded-host": "studio.example"}, 200),
+        ({"host": "10.0.0.7", "origin": "http://evil.example", "sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+    ],
+)
+def test_a_studio_that_others_reach_answers_to_its_names_and_to_no_other_sites(
+    headers: dict[str, str], status: int
+) -> None:
+    assert _client(shared=True, host="0.0.0.0").get("/", headers=headers).status_code == status
+
+
+def test_a_space_lets_every_page_in() -> None:
+    other = {"host": "faces.hf.space", "origin": "https://elsewhere.example", "sec-fetch-site": "cross-site"}
+    app = Starlette(
+        routes=[Route("/", lambda _: PlainTextResponse("page"))], middleware=hosts.middleware(PROFILES["space"])
+    )
+    assert TestClient(app).get("/", headers=other).status_code == 200
+
+
+def test_hosts_are_named_by_the_profile_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    named, other = {"host": "studio.example", "origin": "https://studio.example"}, {"host": "evil.example"}
+    by_profile = _client(shared=True, host="0.0.0.0", hosts=("Studio.example",))
     monkeypatch.setenv("FACEGEN_HOSTS", "studio.example")
-    assert _client(shared=True).get("/", headers=anywhere).status_code == 200
-    assert _client(shared=True).get("/", headers={"host": "evil.example"}).status_code == 403
+    for client in (by_profile, _client(shared=True, host="0.0.0.0"), _client()):
+        assert client.get("/", headers=named).status_code == 200
+        assert client.get("/", headers=other).status_code == 403
