@@ -40,8 +40,7 @@ def main(arguments: list[str]) -> None:
 
 def _people(folder: Path, rows: list[dict[str, object]], figures: dict[str, Any]) -> None:
     """B-cubed of both parts, and of halves of all people when the limit is chosen on the other half."""
-    from facegen.facesets.cluster import embeddings_of
-    from facegen.facesets.cluster import people as cluster_people
+    from facegen.facesets.cluster import cluster_embeddings, stack_embeddings
 
     vectors: list[np.ndarray] = []
     names: list[str] = []
@@ -49,7 +48,7 @@ def _people(folder: Path, rows: list[dict[str, object]], figures: dict[str, Any]
         lay_out(folder / part, part)
         records = people.named_faces(folder / part, folder / f"{part}-faces")
         own = [people.person_of(record) for record in records]
-        labels = cluster_people(embeddings_of(records))
+        labels = cluster_embeddings(stack_embeddings(records))
         by_face = people.bcubed_by_face(labels, own)
         groups = [by_face[np.array(own) == person] for person in sorted(set(own))]
         figures[part] = {
@@ -59,7 +58,7 @@ def _people(folder: Path, rows: list[dict[str, object]], figures: dict[str, Any]
         }
         what = f"{part}: {len(own)} photographs of {len(groups)} people"
         rows.append({"what": what, "result": f"{labels.max() + 1} groups, F1 {people.f1(by_face):.4f}"})
-        vectors.append(embeddings_of(records))
+        vectors.append(stack_embeddings(records))
         names += own
     found = _divided_again(np.concatenate(vectors), np.array(names))
     figures["other divisions"] = {"divisions": DIVISIONS, "bcubed_f1_mean": float(np.mean(found)), "least": min(found)}
@@ -71,14 +70,14 @@ def _people(folder: Path, rows: list[dict[str, object]], figures: dict[str, Any]
 
 def _divided_again(vectors: np.ndarray, names: np.ndarray) -> list[float]:
     """F1 on one half of the people with the limit that is best on the other, by other seeds."""
-    from facegen.facesets.cluster import people as cluster_people
+    from facegen.facesets.cluster import cluster_embeddings
 
     found = []
     for seed in range(DIVISIONS):
         order = np.random.default_rng(seed).permutation(np.unique(names))
         is_first = np.isin(names, order[: len(order) // 2])
         limit = people.choose_limit(vectors[is_first], names[is_first].tolist())
-        labels = cluster_people(vectors[~is_first], limit)
+        labels = cluster_embeddings(vectors[~is_first], limit)
         found.append(people.f1(people.bcubed_by_face(labels, names[~is_first].tolist())))
     return found
 

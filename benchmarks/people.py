@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from facegen.facesets import ExtractOptions, Faceset, extract
-from facegen.facesets.cluster import people as cluster_people
+from facegen.facesets.cluster import cluster_embeddings
 from facegen.facesets.record import FaceRecord
 
 RECOGNITION_CODE = (
@@ -69,7 +69,7 @@ def f1(by_face: np.ndarray) -> float:
 
 def choose_limit(embeddings: np.ndarray, people: Sequence[str]) -> float:
     """The middle of the limits whose F1 is within half a per cent of the best."""
-    found = np.array([f1(bcubed_by_face(cluster_people(embeddings, limit), people)) for limit in LIMITS])
+    found = np.array([f1(bcubed_by_face(cluster_embeddings(embeddings, limit), people)) for limit in LIMITS])
     return float(LIMITS[found >= found.max() - 0.005].mean())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.report import report
 from facegen.catalog import find_job
 from facegen.config import home
-from facegen.facesets.choices import ExtractRequest
+from facegen.facesets.options import ExtractRequest
 from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
 from facegen.swap.request import SwapRequest

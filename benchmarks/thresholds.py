@@ -26,9 +26,9 @@ from facegen.faces import SAME_PERSON
 from facegen.faces.parse import BACKGROUND, SKIN
 from facegen.faces.parse.occluders import add_occluders
 from facegen.facesets import CleanOptions, ExtractOptions, Faceset, extract, quality
-from facegen.facesets.choices import PERSON_LIMIT
-from facegen.facesets.clean import covered_share
-from facegen.facesets.cluster import embeddings_of
+from facegen.facesets.clean import measure_occlusion
+from facegen.facesets.cluster import stack_embeddings
+from facegen.facesets.options import PERSON_DISTANCE_LIMIT
 from facegen.facesets.record import FaceRecord
 from facegen.media import read_picture
 from facegen.provenance import THRESHOLD, MarkKey, detect_mark, mark_picture, to_luma
@@ -45,7 +45,7 @@ MEASURES = (
     ),
 )
 _BLUR_PX = 1.5
-"""Deviation of the blur that makes a face a blurred one, in pixels of a face of `quality.LOOKED_AT`."""
+"""Deviation of the blur that makes a face a blurred one, in pixels of a face of `quality.MEASURED_SIZE`."""
 _COVERED = 0.25
 """A thing that hides this share of a face's hull covers it."""
 _SECONDS, _RATE = 8, 16000
@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
         notes=(
             "Spread: 95 % of the choices. Error: the mean of both error rates; of clustering 1 - B-cubed F1. That of the value in "
             "use is over all people at once, among whom groups are harder to tell apart than in a fifth.",
-            f"Blurred: by a Gaussian of {_BLUR_PX:g} pixels in faces of {quality.LOOKED_AT}. Covered: things drawn over "
+            f"Blurred: by a Gaussian of {_BLUR_PX:g} pixels in faces of {quality.MEASURED_SIZE}. Covered: things drawn over "
             f"{_COVERED:.0%} of a face's hull and more, against faces without. Little speech: clips, recordings and twelve "
             "languages of espeak-ng against synthesised chords, drums and noise. Mark: pictures with it after JPEG 75 against pictures without.",
         ),
@@ -109,7 +109,7 @@ def recognition(data: Path, count: int) -> Validation:
     """Pairs of photographs: two people are further apart than this."""
     records = people.named_faces(data, data.parent / "named")[:count]
     names = [people.person_of(record) for record in records]
-    apart = cdist(embeddings_of(records), embeddings_of(records))
+    apart = cdist(stack_embeddings(records), stack_embeddings(records))
 
     def pairs(chosen: set[str]) -> tuple[np.ndarray, np.ndarray]:
         kept = [index for index, name in enumerate(names) if name in chosen]
@@ -131,7 +131,7 @@ def clustering(data: Path, count: int) -> Validation:
     records = people.named_faces(data, data.parent / "named")[:count]
     strangers = _strangers(data)[:count]
     names = [*map(people.person_of, records), *(record.file_name for record in strangers)]
-    vectors = embeddings_of([*records, *strangers])
+    vectors = stack_embeddings([*records, *strangers])
 
     def subset(chosen: set[str]) -> tuple[np.ndarray, list[str]]:
         kept = [index for index, name in enumerate(names) if name in chosen]
@@ -139,7 +139,7 @@ def clustering(data: Path, count: int) -> Validation:
 
     return Validation(
         what="clustering: distance of two people",
-        in_use=PERSON_LIMIT,
+        in_use=PERSON_DISTANCE_LIMIT,
         people=names,
         choose=lambda chosen: people.choose_limit(*subset(chosen)),
         error=lambda chosen, value: 1 - people.f1(_by_face(*subset(chosen), value)),
@@ -147,14 +147,14 @@ def clustering(data: Path, count: int) -> Validation:
 
 
 def _by_face(vectors: np.ndarray, names: list[str], limit: float) -> np.ndarray:
-    return people.bcubed_by_face(people.cluster_people(vectors, limit), names)
+    return people.bcubed_by_face(people.cluster_embeddings(vectors, limit), names)
 
 
 def blur(data: Path, count: int) -> Validation:
     """Sharpness by the median's: portraits as they are, and blurred."""
     scores: list[tuple[str, float, bool]] = []
     for record, image in _aligned(data, count):
-        sigma = _BLUR_PX * record.size / quality.LOOKED_AT
+        sigma = _BLUR_PX * record.size / quality.MEASURED_SIZE
         soft = cv2.GaussianBlur(image, (0, 0), sigma)
         for picture, is_sharp in ((image, True), (soft, False)):
             scores.append((record.file_name, float(quality.measure(picture, record.points68)["sharpness"]), is_sharp))
@@ -167,7 +167,7 @@ def covered(data: Path, count: int) -> Validation:
     """Shares that the parser finds hidden: portraits as they are, and with hands, microphones and cards drawn over them."""
     scores: list[tuple[str, float, bool]] = []
     for number, (record, image) in enumerate(_aligned(data, count)):
-        scores.append((record.file_name, covered_share(record, image), False))
+        scores.append((record.file_name, measure_occlusion(record, image), False))
         hull = torch.from_numpy(quality.hull_mask(record.points68, image.shape[:2]) > 127)
         labels = torch.where(hull, SKIN, BACKGROUND)[None]
         picture = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
@@ -176,7 +176,7 @@ def covered(data: Path, count: int) -> Validation:
             drawn, left = add_occluders(picture, labels, random)
             if float((hull & (left[0] == BACKGROUND)).sum() / hull.sum()) >= _COVERED:
                 over = (drawn[0].permute(1, 2, 0) * 255).round().byte().numpy()
-                scores.append((record.file_name, covered_share(record, over), True))
+                scores.append((record.file_name, measure_occlusion(record, over), True))
                 break
     return _scored("covered: hidden share of a face", CleanOptions().most_covered, scores)
 

@@ -37,7 +37,7 @@ from typing import Literal, TypeAlias
 
 from PIL import Image
 
-from facegen.facesets.choices import ExtractResult
+from facegen.facesets.options import ExtractResult
 from facegen.jobs.progress import OnProgress
 from facegen.swap.request import SwapResult
 from facegen.talk.request import TalkResult

@@ -14,8 +14,8 @@ import av
 import cv2
 import numpy as np
 
-from facegen.facesets.choices import ExtractOptions, ExtractRequest
 from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import ExtractOptions, ExtractRequest
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import Sliders

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from facegen.errors import InputError
-from facegen.facesets.choices import ExtractResult
 from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import ExtractResult
 from facegen.generate.jobs import GENERATE
 from facegen.generate.sliders import NAMES
 from facegen.jobs.fields import fields_of, make_request

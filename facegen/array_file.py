@@ -11,7 +11,7 @@ import numpy as np
 
 from facegen.errors import InputError
 
-MOST_BYTES = 16 << 30
+MAX_BYTES = 16 << 30
 """The arrays of one compressed file may take so much."""
 _MOST_RATIO = 1100
 """No honest entry shrinks by more than deflate can."""
@@ -42,7 +42,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     with _translate_errors(path), zipfile.ZipFile(path) as archive:
         total = sum(entry.file_size for entry in archive.infolist())
-        if total > min(MOST_BYTES, _MOST_RATIO * path.stat().st_size):
+        if total > min(MAX_BYTES, _MOST_RATIO * path.stat().st_size):
             raise ValueError("it would unpack to more than it can hold")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -13,7 +13,7 @@ from typing import Any
 
 from facegen.errors import InputError
 
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 """A JSON file larger than this is refused."""
 MOST_LINE_BYTES = 1 << 20
 """A longer line of a log is damaged."""
@@ -68,8 +68,8 @@ def read_json(path: Path) -> Any:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise _damaged(str(path), "it is no file")
-        if status.st_size > MOST_BYTES:
-            raise _damaged(str(path), f"it has more than {MOST_BYTES >> 20} MB")
+        if status.st_size > MAX_BYTES:
+            raise _damaged(str(path), f"it has more than {MAX_BYTES >> 20} MB")
         return parse_json(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise InputError(f"Expected a JSON file at {path}, found nothing there; check the path.") from None

@@ -27,7 +27,7 @@ from facegen import config
 from facegen.archive import ArchiveLimits, unpack_zip
 from facegen.array_file import read_array, read_arrays
 from facegen.errors import FacegenError
-from facegen.facesets import dfl, faceswap, pickled
+from facegen.facesets import dfl, faceswap, plain_pickle
 from facegen.facesets.faceset import read_records
 from facegen.facesets.pack import PackedFaceset
 from facegen.facesets.record import FaceRecord
@@ -104,13 +104,13 @@ _PLAIN = {
 
 
 def _pak() -> bytes:
-    configs = pickled.dumps([_PLAIN])
+    configs = plain_pickle.dumps([_PLAIN])
     return struct.pack("<QQ", 1, len(configs)) + configs + struct.pack("<2Q", 0, 0) + _PICTURE
 
 
 def _fsa() -> bytes:
     face = {"landmarks_xy": [(1.0, 2.0)] * 68, "mask": {}, "x": 1, "y": 1, "w": 9, "h": 9}
-    return zlib.compress(pickled.dumps({"__data__": {"1.png": {"faces": [face]}}, "__meta__": {}}))
+    return zlib.compress(plain_pickle.dumps({"__data__": {"1.png": {"faces": [face]}}, "__meta__": {}}))
 
 
 def _run_with(name: str) -> Callable[[Path], object]:
@@ -186,7 +186,7 @@ KINDS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
         lambda path: unpack_zip(path, path.parent / f"{path.name}-out", None, ArchiveLimits(bytes=1 << 26)),
     ),
     "tar": (_tar(), _packed),
-    "pickle": (pickled.dumps(_PLAIN), lambda path: pickled.loads(path.read_bytes(), path.name)),
+    "pickle": (plain_pickle.dumps(_PLAIN), lambda path: plain_pickle.loads(path.read_bytes(), path.name)),
     "pak": (_pak(), lambda path: list(dfl.read_pak(path))),
     "fsa": (_fsa(), faceswap.read_fsa),
 }

@@ -14,7 +14,7 @@ from benchmarks.report import RESULTS, estimate
 from facegen.errors import InputError
 from facegen.faces import SAME_PERSON
 from facegen.faces.parse.data import LabelledPictures, split
-from facegen.facesets.choices import PERSON_LIMIT, CleanOptions
+from facegen.facesets.options import PERSON_DISTANCE_LIMIT, CleanOptions
 from facegen.generate.dataset.packed import PackedFaces
 from facegen.provenance import THRESHOLD
 from facegen.talk.clips import split_clips
@@ -123,7 +123,7 @@ def test_thresholds_are_chosen_where_the_proving_part_does_not_exist(
 def test_every_threshold_in_use_was_validated() -> None:
     rows = json.loads((RESULTS / "thresholds.json").read_text(encoding="utf-8"))["rows"]
     clean = CleanOptions()
-    values = [SAME_PERSON, PERSON_LIMIT, clean.blur_share, clean.most_covered, SPEECH_SCORE, THRESHOLD]
+    values = [SAME_PERSON, PERSON_DISTANCE_LIMIT, clean.blur_share, clean.most_covered, SPEECH_SCORE, THRESHOLD]
     assert [row["in use"] for row in rows] == values
     assert all(row["error of that in use"] < 0.1 for row in rows)
 

@@ -21,14 +21,14 @@ from facegen.cli.command import (
 )
 from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, open_faceset, print_result
 from facegen.errors import InputError
-from facegen.facesets.choices import (
+from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import (
     CLEAN_REASONS,
     MASKS,
-    PERSON_LIMIT,
+    PERSON_DISTANCE_LIMIT,
     SORT_KEYS,
     CleanOptions,
 )
-from facegen.facesets.jobs import EXTRACT
 from facegen.jobs.job import count_text
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def cluster(
     from facegen.facesets.cluster import split_people
 
     with progress_bar() as on_progress:
-        faceset = clustering.with_embeddings(open_faceset(folder), on_progress=on_progress)
-    groups = clustering.cluster(faceset, limit=limit if limit is not None else PERSON_LIMIT)
+        faceset = clustering.compute_embeddings(open_faceset(folder), on_progress=on_progress)
+    groups = clustering.cluster(faceset, limit=limit if limit is not None else PERSON_DISTANCE_LIMIT)
     made = split_people(faceset, groups, split) if split is not None else []
     if as_json:
         typer.echo(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facegen.cli.command import progress_bar
-from facegen.facesets.choices import EXPORTS
+from facegen.facesets.options import EXPORTS
 from facegen.jobs.job import count_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def import_(
     from facegen.facesets import exchange
 
     if dry_run:
-        kind = exchange.kind_of(path)
+        kind = exchange.detect_kind(path)
         print_result(as_json, f"{path} holds {kind}.", kind=kind)
         return
     with progress_bar() as on_progress:

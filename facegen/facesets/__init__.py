@@ -9,15 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facegen.facesets.choices import CleanOptions, ExtractOptions, ExtractResult
     from facegen.facesets.faceset import Faceset
+    from facegen.facesets.options import CleanOptions, ExtractOptions, ExtractResult
     from facegen.facesets.pipeline import extract
     from facegen.facesets.record import FaceRecord
 
 _HOME = {
-    "CleanOptions": "choices",
-    "ExtractOptions": "choices",
-    "ExtractResult": "choices",
+    "CleanOptions": "options",
+    "ExtractOptions": "options",
+    "ExtractResult": "options",
     "FaceRecord": "record",
     "Faceset": "faceset",
     "extract": "pipeline",

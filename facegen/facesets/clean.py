@@ -1,4 +1,4 @@
-"""Proposals of what does not belong into a faceset: other people, doubles, blurred, badly aligned, covered faces."""
+"""Proposals of faces to remove: other people, duplicates, blurred, misaligned and occluded faces."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.facesets import cluster, crop, quality
-from facegen.facesets.choices import CleanOptions
 from facegen.facesets.faceset import Faceset, OnProgress
 from facegen.facesets.mask import parse_mask
+from facegen.facesets.options import CleanOptions
 from facegen.facesets.record import FaceRecord
 
 
@@ -29,7 +29,7 @@ class Reject:
 def propose(
     faceset: Faceset, options: CleanOptions | None = None, on_progress: OnProgress | None = None
 ) -> list[Reject]:
-    """What could go, in the faceset's order; nothing is moved (see `trash.move`).
+    """Faces to remove, in the faceset's order; nothing is moved (see `trash.move`).
 
     Raises:
         InputError: the faceset is empty.
@@ -38,39 +38,39 @@ def propose(
     records = faceset.records
     if not records:
         raise InputError(f"Expected faces in {faceset.folder}, found none; extract some first.")
-    found: dict[str, tuple[str, float]] = {}
+    rejects: dict[str, tuple[str, float]] = {}
 
     def add(which: Sequence[FaceRecord], reason: str, values: Sequence[float]) -> None:
         for record, value in zip(which, values, strict=True):
-            found.setdefault(record.stem, (reason, float(value)))
+            rejects.setdefault(record.stem, (reason, float(value)))
 
-    def left() -> list[FaceRecord]:
-        return [record for record in records if record.stem not in found]
+    def remaining() -> list[FaceRecord]:
+        return [record for record in records if record.stem not in rejects]
 
     if "other-person" in options.reasons:
         add(*_others(records, options.person_distance))
     if "misaligned" in options.reasons:
-        values = [crop.misalignment(record.points68) - 0.0016 * abs(record.yaw_deg) for record in left()]
-        add(*_above(left(), "misaligned", values, options.most_misaligned))
+        values = [crop.misalignment(record.points68) - 0.0016 * abs(record.yaw_deg) for record in remaining()]
+        add(*_above(remaining(), "misaligned", values, options.most_misaligned))
     if "blurred" in options.reasons:
         # measured against faces seen as large as this one at least: small ones are soft without being out of focus
         limit = float(np.median([record.sharpness for record in records])) * options.blur_share
-        soft = [record for record in left() if record.sharpness < limit]
+        soft = [record for record in remaining() if record.sharpness < limit]
         add(soft, "blurred", [record.sharpness for record in soft])
     if "covered" in options.reasons:
-        rest = left()
-        values = list(Faceset(faceset.folder, rest).over_pictures(covered_share, on_progress, "Parsing"))
+        rest = remaining()
+        values = list(Faceset(faceset.folder, rest).map_pictures(measure_occlusion, on_progress, "Parsing"))
         add(*_above(rest, "covered", values, options.most_covered))
     if "duplicate" in options.reasons:
-        add(*_doubles(left(), options.duplicate_bits))
+        add(*_doubles(remaining(), options.duplicate_bits))
     return [
-        Reject(record=record, reason=found[record.stem][0], value=found[record.stem][1])
+        Reject(record=record, reason=rejects[record.stem][0], value=rejects[record.stem][1])
         for record in records
-        if record.stem in found
+        if record.stem in rejects
     ]
 
 
-def covered_share(record: FaceRecord, image_rgb: np.ndarray) -> float:
+def measure_occlusion(record: FaceRecord, image_rgb: np.ndarray) -> float:
     """0..1: how much of the hull of a face's points is no skin, eye, lip, brow or glasses."""
     hull = quality.hull_mask(record.points68, image_rgb.shape[:2]) > 127
     if not hull.any():
@@ -79,11 +79,11 @@ def covered_share(record: FaceRecord, image_rgb: np.ndarray) -> float:
 
 
 def _others(records: Sequence[FaceRecord], limit: float) -> tuple[list[FaceRecord], str, list[float]]:
-    vectors = cluster.embeddings_of(records)
-    labels = cluster.people(vectors, limit)
+    vectors = cluster.stack_embeddings(records)
+    labels = cluster.cluster_embeddings(vectors, limit)
     centre = np.nanmean(vectors[labels == 0], axis=0)
-    others = [int(index) for index in np.flatnonzero(labels != 0) if np.isfinite(vectors[index]).all()]
-    return [records[p] for p in others], "other-person", [float(np.linalg.norm(vectors[p] - centre)) for p in others]
+    indices = [int(index) for index in np.flatnonzero(labels != 0) if np.isfinite(vectors[index]).all()]
+    return [records[p] for p in indices], "other-person", [float(np.linalg.norm(vectors[p] - centre)) for p in indices]
 
 
 def _above(
@@ -97,19 +97,23 @@ def _doubles(records: Sequence[FaceRecord], bits: int) -> tuple[list[FaceRecord]
     """All but the sharpest of each group of pictures that look the same; the value is the bits that differ."""
     hashes = quality.hash_bits([record.phash for record in records]).astype(np.float32)
     order = np.argsort([-record.sharpness for record in records], kind="stable")
-    kept = np.zeros((len(records), 64), np.float32)
+    unique_bits = np.zeros((len(records), 64), np.float32)
     count, doubles, values = 0, [], []
     for index in order:
         if not records[index].phash:
             continue
-        own = hashes[index]
+        bits_of_face = hashes[index]
         # bits that differ: ones of the one and not of the other, either way
-        apart = own.sum() + kept[:count].sum(1) - 2 * kept[:count] @ own if count else np.array([64.0])
-        nearest = float(apart.min())
+        distances = (
+            bits_of_face.sum() + unique_bits[:count].sum(1) - 2 * unique_bits[:count] @ bits_of_face
+            if count
+            else np.array([64.0])
+        )
+        nearest = float(distances.min())
         if nearest <= bits:
             doubles.append(int(index))
             values.append(nearest)
         else:
-            kept[count] = own
+            unique_bits[count] = bits_of_face
             count += 1
     return [records[p] for p in doubles], "duplicate", values

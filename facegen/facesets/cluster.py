@@ -10,8 +10,8 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
 from facegen.faces.recogniser import chip
-from facegen.facesets.choices import PERSON_LIMIT
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, write_records
+from facegen.facesets.options import PERSON_DISTANCE_LIMIT
 from facegen.facesets.record import FaceRecord
 from facegen.system import link_or_copy
 
@@ -24,7 +24,7 @@ _SPREAD = 0.2
 """Mean squared distance of two pictures of one person: 0.44 apart, give or take 0.08."""
 
 
-def people(embeddings: np.ndarray, limit: float = PERSON_LIMIT) -> np.ndarray:
+def cluster_embeddings(embeddings: np.ndarray, limit: float = PERSON_DISTANCE_LIMIT) -> np.ndarray:
     """Group numbers of faces, 0 for the largest group.
 
     Agglomerative clustering, cut at `limit`, see `_agglomerate`. Of more than `DENSE` faces those that are nearly the same
@@ -34,27 +34,27 @@ def people(embeddings: np.ndarray, limit: float = PERSON_LIMIT) -> np.ndarray:
         embeddings: (N, 128); rows of NaN stay alone.
         limit: distance of single pictures above which groups stay apart.
     """
-    known = np.flatnonzero(np.isfinite(embeddings).all(1))
+    indices = np.flatnonzero(np.isfinite(embeddings).all(1))
     labels = np.full(len(embeddings), -1)
-    if len(known):
-        points = embeddings[known].astype(np.float64)
+    if len(indices):
+        points = embeddings[indices].astype(np.float64)
         joined = np.arange(len(points))
         near = _NEAR
         while len(points) > DENSE:
             from sklearn.cluster import Birch
 
-            found = Birch(threshold=near, branching_factor=64, n_clusters=None).fit(points)
-            joined = found.labels_[joined] if len(found.labels_) == len(points) else joined
-            points, near = found.subcluster_centers_, near * 1.3
-        labels[known] = _agglomerate(points, limit)[joined]
+            birch = Birch(threshold=near, branching_factor=64, n_clusters=None).fit(points)
+            joined = birch.labels_[joined] if len(birch.labels_) == len(points) else joined
+            points, near = birch.subcluster_centers_, near * 1.3
+        labels[indices] = _agglomerate(points, limit)[joined]
     alone = labels < 0
     labels[alone] = labels.max(initial=-1) + 1 + np.arange(int(alone.sum()))
-    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    _, group_indices, counts = np.unique(labels, return_inverse=True, return_counts=True)
     # the largest group becomes 0; equal ones keep the order in which they first appear
-    first = np.array([int(np.flatnonzero(places == group)[0]) for group in range(len(counts))])
+    first = np.array([int(np.flatnonzero(group_indices == group)[0]) for group in range(len(counts))])
     rank = np.empty(len(counts), int)
     rank[np.lexsort((first, -counts))] = np.arange(len(counts))
-    return rank[places]
+    return rank[group_indices]
 
 
 def _agglomerate(points: np.ndarray, limit: float) -> np.ndarray:
@@ -110,7 +110,7 @@ def _agglomerate(points: np.ndarray, limit: float) -> np.ndarray:
     return labels
 
 
-def cluster(faceset: Faceset, *, limit: float = PERSON_LIMIT) -> list[list[FaceRecord]]:
+def cluster(faceset: Faceset, *, limit: float = PERSON_DISTANCE_LIMIT) -> list[list[FaceRecord]]:
     """The faces of each person, the person with most faces first.
 
     Raises:
@@ -118,35 +118,35 @@ def cluster(faceset: Faceset, *, limit: float = PERSON_LIMIT) -> list[list[FaceR
     """
     if not len(faceset):
         raise InputError(f"Expected faces in {faceset.folder}, found none; extract some first.")
-    labels = people(embeddings_of(faceset.records), limit)
+    labels = cluster_embeddings(stack_embeddings(faceset.records), limit)
     groups: list[list[FaceRecord]] = [[] for _ in range(int(labels.max()) + 1)]
     for record, label in zip(faceset.records, labels, strict=True):
         groups[label].append(record)
     return groups
 
 
-def embeddings_of(records: Sequence[FaceRecord]) -> np.ndarray:
-    """(N, 128) float32; rows of NaN where nothing is known."""
+def stack_embeddings(records: Sequence[FaceRecord]) -> np.ndarray:
+    """(N, 128) float32; rows of NaN for faces without an embedding."""
     missing = np.full(128, np.nan, np.float32)
     return np.stack([record.embedding if record.embedding is not None else missing for record in records])
 
 
-def with_embeddings(
+def compute_embeddings(
     faceset: Faceset, analyser: FaceAnalyser | None = None, on_progress: OnProgress | None = None
 ) -> Faceset:
-    """Measures the person of every face that lacks it (imported ones) and writes the metadata."""
+    """Computes the embedding of every face that has none (imported ones) and writes the metadata."""
     lacking = [record for record in faceset.records if record.embedding is None and record.points478 is not None]
     if not lacking:
         return faceset
     analyser = analyser or FaceAnalyser()
-    found: dict[str, np.ndarray] = {}
+    computed: dict[str, np.ndarray] = {}
     for start in range(0, len(lacking), 16):
         part = lacking[start : start + 16]
         chips = [chip(faceset.picture(record), record.points478) for record in part if record.points478 is not None]
-        found |= {record.stem: v for record, v in zip(part, analyser.recogniser.embed_chips(chips), strict=True)}
+        computed |= {record.stem: v for record, v in zip(part, analyser.recogniser.embed_chips(chips), strict=True)}
         if on_progress is not None:
             on_progress((start + len(part)) / len(lacking), f"Recognising faces, {start + len(part)} of {len(lacking)}")
-    return faceset.write([r.replace(embedding=found.get(r.stem, r.embedding)) for r in faceset.records])
+    return faceset.write([r.replace(embedding=computed.get(r.stem, r.embedding)) for r in faceset.records])
 
 
 def split_people(faceset: Faceset, groups: Sequence[Sequence[FaceRecord]], output: Path) -> list[Path]:
@@ -157,7 +157,7 @@ def split_people(faceset: Faceset, groups: Sequence[Sequence[FaceRecord]], outpu
     """
     if output.exists() and any(output.iterdir()):
         raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
-    made = []
+    folders = []
     for number, group in enumerate(groups):
         folder = output / f"person-{number:03d}"
         folder.mkdir(parents=True)
@@ -166,5 +166,5 @@ def split_people(faceset: Faceset, groups: Sequence[Sequence[FaceRecord]], outpu
                 (folder / name).parent.mkdir(exist_ok=True)
                 link_or_copy(faceset.folder / name, folder / name)
         write_records(folder / METADATA, group)
-        made.append(folder)
-    return made
+        folders.append(folder)
+    return folders

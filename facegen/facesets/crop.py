@@ -61,10 +61,10 @@ def face_type(name: str) -> FaceType:
     """
     plain = name.replace("-", "_")
     by_code = {kind.code: kind for kind in FACE_TYPES.values()}
-    found = FACE_TYPES.get(SHORT_NAMES.get(plain, plain)) or by_code.get(plain)
-    if found is None:
+    matching = FACE_TYPES.get(SHORT_NAMES.get(plain, plain)) or by_code.get(plain)
+    if matching is None:
         raise InputError(f"Expected a face type of {', '.join(FACE_TYPES)}, found {name!r}; choose one of these.")
-    return found
+    return matching
 
 
 @functools.cache

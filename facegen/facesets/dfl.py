@@ -1,6 +1,6 @@
 """DeepFaceLab's faces, in and out: JPEG files with data in an APP15 segment, and `faceset.pak`.
 
-The data is a pickle; it is read by `pickled.py`, which runs nothing. Pictures are taken over byte for byte, without it.
+The data is a pickle; it is read by `plain_pickle.py`, which executes nothing. Pictures are copied byte for byte, without it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from PIL import Image
 
 from facegen.errors import InputError
 from facegen.faces import align
-from facegen.facesets import crop, pickled
-from facegen.facesets.faceset import Faceset, OnProgress, in_order
+from facegen.facesets import crop, plain_pickle
+from facegen.facesets.faceset import Faceset, OnProgress, map_ordered
 from facegen.facesets.record import FaceRecord
 from facegen.media import atomic_output
 
 _APP15 = 0xEF
-_MOST_SEGMENT = 65533
+_MAX_SEGMENT = 65533
 _XSEG_SIDE = 256
 _PAK_VERSION = 1
 
@@ -38,7 +38,7 @@ class DflFace:
     picture: bytes
     """The JPEG or PNG file, without DeepFaceLab's segment."""
     data: dict[str, Any]
-    """What it says of the face."""
+    """Its metadata."""
 
 
 def split_jpeg(data: bytes, where: str) -> tuple[bytes, bytes | None]:
@@ -49,22 +49,22 @@ def split_jpeg(data: bytes, where: str) -> tuple[bytes, bytes | None]:
     """
     if data[:2] != b"\xff\xd8":
         raise InputError(f"Expected a JPEG file in {where}, found another kind; save it again as JPEG.")
-    kept, found, offset = [data[:2]], None, 2
+    segments, metadata, offset = [data[:2]], None, 2
     while offset + 4 <= len(data) and data[offset] == 0xFF and data[offset + 1] != 0xDA:
         length = struct.unpack(">H", data[offset + 2 : offset + 4])[0]
         segment = data[offset : offset + 2 + length]
-        if data[offset + 1] == _APP15 and found is None:
-            found = segment[4:]
+        if data[offset + 1] == _APP15 and metadata is None:
+            metadata = segment[4:]
         else:
-            kept.append(segment)
+            segments.append(segment)
         offset += 2 + length
     if offset >= len(data):
         raise InputError(f"Expected a whole JPEG file in {where}, found it cut off; copy it again.")
-    return b"".join([*kept, data[offset:]]), found
+    return b"".join([*segments, data[offset:]]), metadata
 
 
 def read_jpeg(data: bytes, name: str, where: str) -> DflFace:
-    """A face out of one of DeepFaceLab's JPEG files.
+    """Reads a face of one of DeepFaceLab's JPEG files.
 
     Raises:
         InputError: it has no such data, or data that is not plain.
@@ -72,7 +72,7 @@ def read_jpeg(data: bytes, name: str, where: str) -> DflFace:
     picture, segment = split_jpeg(data, where)
     if segment is None:
         raise InputError(f"Expected DeepFaceLab's data in {where}, found none; extract its face with facegen instead.")
-    return DflFace(name=name, picture=picture, data=_plain_dict(pickled.loads(segment, where), where))
+    return DflFace(name=name, picture=picture, data=_plain_dict(plain_pickle.loads(segment, where), where))
 
 
 def _plain_dict(value: Any, where: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def read_pak(path: Path) -> Iterator[DflFace]:
         version, length = struct.unpack("<QQ", head) if len(head) == 16 else (0, 0)
         if version != _PAK_VERSION or not 0 < length <= path.stat().st_size:
             raise InputError(f"Expected a faceset.pak of version {_PAK_VERSION} at {path}, found something else.")
-        configs = pickled.loads(file.read(length), path.name)
+        configs = plain_pickle.loads(file.read(length), path.name)
         if not isinstance(configs, list):
             raise InputError(
                 f"Expected a list of faces in {path.name}, found {type(configs).__name__}; it was refused."
@@ -114,7 +114,7 @@ def read_pak(path: Path) -> Iterator[DflFace]:
             where = f"{path.name}: {data.get('filename', number)}"
             if picture[:2] == b"\xff\xd8":
                 picture, segment = split_jpeg(picture, where)
-                inner = _plain_dict(pickled.loads(segment, where), where) if segment else {}
+                inner = _plain_dict(plain_pickle.loads(segment, where), where) if segment else {}
                 data = {**inner, **data}
             name = "/".join(
                 str(part) for part in (data.get("person_name"), data.get("filename", f"{number:05d}.jpg")) if part
@@ -122,8 +122,8 @@ def read_pak(path: Path) -> Iterator[DflFace]:
             yield DflFace(name=name, picture=picture, data=data)
 
 
-def record_of(face: DflFace, file_name: str, side: int) -> FaceRecord:
-    """What a record can take over from DeepFaceLab's data.
+def read_record(face: DflFace, file_name: str, side: int) -> FaceRecord:
+    """A record with what DeepFaceLab's data holds of the face.
 
     Raises:
         InputError: the landmarks are missing or are not 68 points.
@@ -157,7 +157,7 @@ def _polygons(value: Any) -> tuple[tuple[bool, tuple[tuple[float, float], ...]],
     )
 
 
-def mask_of(face: DflFace, side: int) -> np.ndarray | None:
+def read_mask(face: DflFace, side: int) -> np.ndarray | None:
     """(side, side) uint8 mask that was applied to the face; None where there is none."""
     raw = face.data.get("xseg_mask", face.data.get("xseg_mask_compressed"))
     if raw is None:
@@ -174,8 +174,8 @@ def mask_of(face: DflFace, side: int) -> np.ndarray | None:
     return cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)
 
 
-def _data_of(faceset: Faceset, record: FaceRecord) -> dict[str, Any]:
-    """What DeepFaceLab wants to know of a face."""
+def _dfl_data(faceset: Faceset, record: FaceRecord) -> dict[str, Any]:
+    """DeepFaceLab's metadata of a face."""
     data: dict[str, Any] = {
         "face_type": crop.face_type(record.face_type).code,
         "landmarks": record.points68.astype(float).tolist(),
@@ -197,18 +197,18 @@ def _data_of(faceset: Faceset, record: FaceRecord) -> dict[str, Any]:
     return data
 
 
-def jpeg_of(faceset: Faceset, record: FaceRecord) -> tuple[bytes, dict[str, Any]]:
+def encode_jpeg(faceset: Faceset, record: FaceRecord) -> tuple[bytes, dict[str, Any]]:
     """A face as one of DeepFaceLab's JPEG files, and its data."""
-    data = _data_of(faceset, record)
+    data = _dfl_data(faceset, record)
     raw = faceset.path(record).read_bytes()
     if raw[:2] != b"\xff\xd8":
         with Image.open(io.BytesIO(raw)) as image, io.BytesIO() as buffer:
             image.convert("RGB").save(buffer, "JPEG", quality=95, subsampling=0)
             raw = buffer.getvalue()
-    segment = pickled.dumps(data)
-    if len(segment) > _MOST_SEGMENT:
+    segment = plain_pickle.dumps(data)
+    if len(segment) > _MAX_SEGMENT:
         data.pop("xseg_mask", None)
-        segment = pickled.dumps(data)
+        segment = plain_pickle.dumps(data)
     plain, _ = split_jpeg(raw, record.file_name)
     # after APP0, where the file has one: readers expect that first
     offset = 2 + 2 + struct.unpack(">H", plain[4:6])[0] if plain[2:4] == b"\xff\xe0" else 2
@@ -221,11 +221,11 @@ def export_jpegs(faceset: Faceset, output: Path, on_progress: OnProgress | None 
     output.mkdir(parents=True, exist_ok=True)
 
     def write(record: FaceRecord) -> None:
-        data, _ = jpeg_of(faceset, record)
+        data, _ = encode_jpeg(faceset, record)
         with atomic_output(output / f"{Path(record.file_name).stem}.jpg") as temporary:
             temporary.write_bytes(data)
 
-    return sum(1 for _ in in_order(faceset.records, write, on_progress, "Writing faces"))
+    return sum(1 for _ in map_ordered(faceset.records, write, on_progress, "Writing faces"))
 
 
 def export_pak(faceset: Faceset, output: Path, on_progress: OnProgress | None = None) -> int:
@@ -234,7 +234,9 @@ def export_pak(faceset: Faceset, output: Path, on_progress: OnProgress | None = 
     with atomic_output(output) as temporary, atomic_output(output.with_name(output.name + ".faces")) as pictures:
         with pictures.open("wb") as file:
             for record, (raw, data) in zip(
-                faceset.records, in_order(faceset.records, lambda r: jpeg_of(faceset, r), on_progress), strict=True
+                faceset.records,
+                map_ordered(faceset.records, lambda r: encode_jpeg(faceset, r), on_progress),
+                strict=True,
             ):
                 offsets.append(total)
                 total += file.write(raw)
@@ -252,7 +254,7 @@ def export_pak(faceset: Faceset, output: Path, on_progress: OnProgress | None = 
                         "person_name": None,
                     }
                 )
-        head = pickled.dumps(configs)
+        head = plain_pickle.dumps(configs)
         begin = 16 + len(head) + 8 * (len(offsets) + 1)
         with temporary.open("wb") as file, pictures.open("rb") as parts:
             file.write(struct.pack("<QQ", _PAK_VERSION, len(head)) + head)

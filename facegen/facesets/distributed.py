@@ -1,4 +1,4 @@
-"""An extraction on the machines of a cluster, a piece of an input a task; the faceset comes out as on one machine."""
+"""Extraction on the machines of a cluster, one task per piece of an input; the faceset is the same as on one machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from facegen.faces import FaceAnalyser
-from facegen.facesets.choices import ExtractOptions
 from facegen.facesets.extraction import Extraction, Piece
+from facegen.facesets.options import ExtractOptions
 from facegen.facesets.record import FaceRecord
 from facegen.jobs.cluster import Cluster, SharedFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedExtraction:
-    """What the tasks of one extraction share."""
+    """Inputs that are common to all tasks of an extraction."""
 
     options: ExtractOptions
     persons: list[np.ndarray]
@@ -28,7 +28,7 @@ class SharedExtraction:
 
 @dataclass(frozen=True, kw_only=True)
 class SharedPiece:
-    """A piece with the files that it is read from."""
+    """A piece with its files."""
 
     piece: Piece
     files: Sequence[tuple[SharedFile, str, str]]
@@ -37,11 +37,11 @@ class SharedPiece:
 
 @dataclass(frozen=True, kw_only=True)
 class PieceFaces:
-    """What a piece brought."""
+    """Result of a piece."""
 
     records: list[FaceRecord]
     pictures: Mapping[str, bytes]
-    """By the name below the faceset's folder."""
+    """By path relative to the faceset's folder."""
     looked_at: int
     left_out: Mapping[str, int]
     skipped: Sequence[str]
@@ -49,16 +49,16 @@ class PieceFaces:
 
 
 def extract(work: Extraction, pieces: Sequence[Piece], cluster: Cluster, report: Callable[[int, str], None]) -> None:
-    """Do some pieces of an extraction; each is noted in its order, so that a command that is cut off goes on from there.
+    """Process pieces of an extraction; progress is recorded in order, so that an interrupted command can resume.
 
     Raises:
         InputError: an input cannot be read.
         ResourceError: workers died again and again.
     """
-    done = 0
+    finished = 0
 
     def tick() -> None:
-        report(done, f"{work.added} faces")
+        report(finished, f"{work.added} faces")
 
     items = (_share(work, piece, cluster) for piece in pieces)
     shared = SharedExtraction(options=work.options, persons=work.persons, others=work.others)
@@ -67,26 +67,27 @@ def extract(work: Extraction, pieces: Sequence[Piece], cluster: Cluster, report:
             path = work.folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        kept: list[FaceRecord] = []
+        records: list[FaceRecord] = []
         for record in faces.records:
             track = record.track
-            work.add(record if track is None else record.replace(track=work.next_track + track), kept)
+            work.add(record if track is None else record.replace(track=work.next_track + track), records)
         work.next_track += faces.tracks
         work.looked_at += faces.looked_at
         work.skipped += faces.skipped
         for reason, count in faces.left_out.items():
-            work.leave_out(reason, count)
-        work.note(kept, piece)
-        done = piece.before + piece.last
+            work.count_rejected(reason, count)
+        work.record_progress(records, piece)
+        finished = piece.before + piece.last
         tick()
 
 
 def _share(work: Extraction, piece: Piece, cluster: Cluster) -> SharedPiece:
-    place = piece.place
-    paths = [place.video] if place.video else place.pictures[piece.first : piece.last]
-    names = [place.name_of(path) for path in paths]
+    entry = piece.input
+    paths = [entry.video] if entry.video else entry.pictures[piece.first : piece.last]
+    names = [entry.source_name(path) for path in paths]
     files = [
-        (cluster.share_file(str(path)), name, work.slug(path, name)) for path, name in zip(paths, names, strict=True)
+        (cluster.share_file(str(path)), name, work.unique_name(path, name))
+        for path, name in zip(paths, names, strict=True)
     ]
     return SharedPiece(piece=piece, files=files)
 
@@ -96,22 +97,22 @@ def extract_shared(shared: SharedExtraction, item: SharedPiece) -> PieceFaces:
     piece = item.piece
     paths = [Path(file.local()) for file, _, _ in item.files]
     names = dict(zip(paths, (name for _, name, _ in item.files), strict=True))
-    if piece.place.video:
-        piece = replace(piece, place=replace(piece.place, video=paths[0], names=names))
+    if piece.input.video:
+        piece = replace(piece, input=replace(piece.input, video=paths[0], names=names))
     else:
         pictures = tuple(paths)
-        place = replace(piece.place, pictures=pictures, names=names)
-        piece = replace(piece, place=place, first=0, last=len(pictures))
+        entry = replace(piece.input, pictures=pictures, names=names)
+        piece = replace(piece, input=entry, first=0, last=len(pictures))
     with tempfile.TemporaryDirectory(prefix="facegen-faces-") as folder:
         work = Extraction(
             Path(folder), shared.options, _analyser(shared.options.detector), shared.persons, shared.others
         )
         work.slugs = {str(path.resolve()): slug for path, (_, _, slug) in zip(paths, item.files, strict=True)}
         records = work.extract(piece, lambda _done, _words: None)
-        made = [path for path in Path(folder).rglob("*") if path.is_file()]
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
         return PieceFaces(
             records=records,
-            pictures={path.relative_to(folder).as_posix(): path.read_bytes() for path in made},
+            pictures={path.relative_to(folder).as_posix(): path.read_bytes() for path in files},
             looked_at=work.looked_at,
             left_out=work.left_out,
             skipped=work.skipped,

@@ -1,4 +1,4 @@
-"""Details for soft faces: the restorer over a whole faceset, laid into each picture where the face is."""
+"""Restoration of soft faces: the restorer applied to the face of every picture of a faceset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from facegen.errors import InputError
 from facegen.faces import align
 from facegen.facesets import quality
-from facegen.facesets.faceset import METADATA, Faceset, OnProgress, in_order, write_face, write_mask, write_records
+from facegen.facesets.faceset import METADATA, Faceset, OnProgress, map_ordered, write_face, write_mask, write_records
 from facegen.facesets.record import FaceRecord
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _restorer() -> Restorer:
 
 
 def enhance_face(image_rgb: np.ndarray, points5: np.ndarray, strength: float) -> np.ndarray:
-    """(H, W, 3) uint8: the picture with its face restored; what lies outside of the restorer's frame stays.
+    """(H, W, 3) uint8: the picture with its face restored; pixels outside of the restorer's crop are unchanged.
 
     Args:
         image_rgb: (H, W, 3) uint8.
@@ -42,10 +42,10 @@ def enhance_face(image_rgb: np.ndarray, points5: np.ndarray, strength: float) ->
     """
     matrix = align.similarity(points5[:2], EYES, _SIDE)
     with _lock:
-        made = _restorer().restore(align.warp(image_rgb, matrix, _SIDE)[None], strength)[0]
+        restored = _restorer().restore(align.warp(image_rgb, matrix, _SIDE)[None], strength)[0]
     size = image_rgb.shape[1::-1]
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    back = cv2.warpAffine(made, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    back = cv2.warpAffine(restored, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     frame: np.ndarray = np.zeros((_SIDE, _SIDE), np.float32)
     frame[12:-12, 12:-12] = 1
     frame = cv2.GaussianBlur(frame, (0, 0), 5)
@@ -81,6 +81,6 @@ def enhance(faceset: Faceset, output: Path, *, strength: float = 1.0, on_progres
             write_mask(output / record.mask_file_name, mask)
         return record.replace(**quality.measure(image, record.points68))
 
-    records = list(in_order(faceset.records, make, on_progress, "Restoring faces"))
+    records = list(map_ordered(faceset.records, make, on_progress, "Restoring faces"))
     write_records(output / METADATA, records)
     return Faceset(output, records)

@@ -1,4 +1,4 @@
-"""Facesets from and for DeepFaceLab and faceswap: what a path holds is seen from its content."""
+"""Import from and export to DeepFaceLab and faceswap; the kind of an import is detected from its content."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from PIL import Image
 from facegen import media
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser, align
-from facegen.facesets import crop, dfl, faceswap, pickled, quality
-from facegen.facesets.choices import EXPORTS, ExportKind
+from facegen.facesets import crop, dfl, faceswap, plain_pickle, quality
 from facegen.facesets.faceset import METADATA, Faceset, OnProgress, write_face
+from facegen.facesets.options import EXPORTS, ExportKind
 from facegen.facesets.record import FaceRecord
 
 _FAR = 0.12
@@ -25,14 +25,14 @@ _FAR = 0.12
 
 @dataclass(frozen=True, kw_only=True)
 class ImportResult:
-    """What an import brought."""
+    """Result of an import."""
 
     folder: str
     kind: str
-    """What was found: one of `EXPORTS`."""
+    """Detected kind: one of `EXPORTS`."""
     faces: int
     refused: tuple[str, ...]
-    """Files that were not taken, a sentence each."""
+    """Files that were refused, a sentence each."""
 
 
 def import_faces(
@@ -48,7 +48,7 @@ def import_faces(
     """Makes a faceset of another program's faces.
 
     DeepFaceLab's pictures are kept as they are, with its points. faceswap's are cut again, since its crops are framed
-    differently. Mesh, pose, expressions and identity are measured anew; where no mesh is found the 68 points remain.
+    differently. Mesh, pose, expressions and identity are measured anew; where no mesh is detected the 68 points remain.
 
     Args:
         path: a folder of DeepFaceLab's JPEG files or faceswap's PNG files, a `faceset.pak`, or a `.fsa` file.
@@ -64,7 +64,7 @@ def import_faces(
     """
     if output.exists() and any(output.iterdir()):
         raise InputError(f"Expected a new or empty folder at {output}, found files in it; choose another.")
-    kind = kind_of(path)
+    kind = detect_kind(path)
     if kind == "faceswap-fsa" and frames is None:
         raise InputError(
             f"Expected the video or folder that {path.name} describes, found none; give it too (--frames PATH)."
@@ -81,18 +81,18 @@ def import_faces(
                 on_progress(0.5, f"{number + 1} faces")
     elif kind == "faceswap-png":
         files = sorted(path.glob("*.png"))
-        known = [(file, data) for file in files if (data := faceswap.read_png_data(file)) is not None]
+        tagged = [(file, data) for file in files if (data := faceswap.read_png_data(file)) is not None]
         output.mkdir(parents=True, exist_ok=True)
-        for number, (file, data) in enumerate(known):
+        for number, (file, data) in enumerate(tagged):
             work.add_png(file, data)
             if on_progress is not None:
-                on_progress((number + 1) / len(known), f"{number + 1} faces")
+                on_progress((number + 1) / len(tagged), f"{number + 1} faces")
     else:
         described = faceswap.read_fsa(path)
         output.mkdir(parents=True, exist_ok=True)
         assert frames is not None
-        for number, (found, image, index) in enumerate(faceswap.frames_of(described, frames)):
-            work.add_fsa(found, image, frames.name if index is not None else found.frame, index)
+        for number, (fsa_face, image, index) in enumerate(faceswap.iterate_frames(described, frames)):
+            work.add_fsa(fsa_face, image, frames.name if index is not None else fsa_face.frame, index)
             if on_progress is not None:
                 on_progress(number / max(1, len(described)), f"{number + 1} faces")
     (output / METADATA).touch()
@@ -126,8 +126,8 @@ def export_faces(faceset: Faceset, output: Path, kind: ExportKind, on_progress: 
     return len(faceset)
 
 
-def kind_of(path: Path) -> ExportKind:
-    """What lies at a path, by its content.
+def detect_kind(path: Path) -> ExportKind:
+    """Kind of the faces at a path, detected from its content.
 
     Raises:
         InputError: nothing that can be imported.
@@ -164,7 +164,7 @@ def _dfl_faces(path: Path, kind: ExportKind) -> Iterator[dfl.DflFace]:
 
 
 class _Importer:
-    """The faceset that is being made."""
+    """Writes imported faces into a new faceset."""
 
     def __init__(self, output: Path, analyser: FaceAnalyser, face_type: str, size: int) -> None:
         self.output, self.analyser = output, analyser
@@ -174,9 +174,9 @@ class _Importer:
         self._stems: set[str] = set()
 
     def _name(self, name: str, suffix: str) -> str:
-        """A file name that leads nowhere else and is not taken yet."""
+        """A unique file name inside the folder."""
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name.rsplit(".", 1)[0]).strip("-") or "face"
-        # five digits at the front would be taken for the number that sorting puts there
+        # five leading digits would be mistaken for the number that sorting adds
         stem = f"n{stem}" if re.match(r"\d{5}_", stem) else stem
         unique, number = stem, 1
         while unique in self._stems:
@@ -185,14 +185,14 @@ class _Importer:
         return unique + suffix
 
     def add_dfl(self, face: dfl.DflFace) -> None:
-        """Takes over one of DeepFaceLab's faces."""
+        """Adds one of DeepFaceLab's faces."""
         try:
             with Image.open(io.BytesIO(face.picture)) as opened:
                 suffix = ".png" if opened.format == "PNG" else ".jpg"
                 image = np.asarray(opened.convert("RGB"))
-            with pickled.expecting(face.name):
-                record = dfl.record_of(face, self._name(face.name, suffix), image.shape[0])
-                mask = dfl.mask_of(face, image.shape[0])
+            with plain_pickle.check_values(face.name):
+                record = dfl.read_record(face, self._name(face.name, suffix), image.shape[0])
+                mask = dfl.read_mask(face, image.shape[0])
         except (InputError, OSError, SyntaxError) as error:
             self.refused.append(f"{face.name}: {error}")
             return
@@ -207,16 +207,16 @@ class _Importer:
         for face in self.analyser.detect(image_rgb):
             apart = np.linalg.norm(face.points68[17:] - record.points68[17:], axis=1).mean()
             if apart < _FAR * image_rgb.shape[0]:
-                known = self.analyser.embed(image_rgb, [face])[0]
+                measured = self.analyser.embed(image_rgb, [face])[0]
                 return record.replace(
-                    points478=known.points478,
-                    head_matrix=known.matrix,
-                    blendshapes=known.blendshapes,
-                    embedding=known.embedding,
-                    yaw_deg=known.yaw_deg,
-                    pitch_deg=known.pitch_deg,
-                    roll_deg=known.roll_deg,
-                    score=known.score,
+                    points478=measured.points478,
+                    head_matrix=measured.matrix,
+                    blendshapes=measured.blendshapes,
+                    embedding=measured.embedding,
+                    yaw_deg=measured.yaw_deg,
+                    pitch_deg=measured.pitch_deg,
+                    roll_deg=measured.roll_deg,
+                    score=measured.score,
                 )
         return record
 
@@ -229,8 +229,8 @@ class _Importer:
             return
         picture, record = crop.cut_face(image, faces[0], self.kind, self.size)
         try:
-            with pickled.expecting(file.name):
-                changes = _source_of(data, record)
+            with plain_pickle.check_values(file.name):
+                changes = _locate_source(data, record)
         except InputError as error:
             self.refused.append(f"{file.name}: {error}")
             return
@@ -256,14 +256,14 @@ class _Importer:
             landmarks68=align.apply(matrix, face.landmarks68).astype(np.float32),
         )
         write_face(self.output / record.file_name, picture)
-        mask = faceswap.mask_in(face, matrix, self.size)
+        mask = faceswap.warp_mask(face, matrix, self.size)
         if mask is not None:
             record = Faceset(self.output, ()).with_mask(record, mask, "imported")
         self.records.append(self._measure(record, picture))
 
 
-def _source_of(data: dict[str, Any], record: FaceRecord) -> dict[str, object]:
-    """Where one of faceswap's faces comes from; its crop is found from where its points are in frame and picture."""
+def _locate_source(data: dict[str, Any], record: FaceRecord) -> dict[str, object]:
+    """Source and crop matrix of one of faceswap's faces, from its points in the frame and in the picture."""
     source, alignment = data.get("source"), data.get("alignments")
     changes: dict[str, object] = {}
     if isinstance(source, dict):

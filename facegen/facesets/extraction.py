@@ -20,8 +20,8 @@ from facegen.config import to_dict, write_json
 from facegen.errors import InputError
 from facegen.faces import Face, FaceAnalyser, analyse_clip, distance
 from facegen.facesets import crop
-from facegen.facesets.choices import ExtractOptions
-from facegen.facesets.faceset import METADATA, STATE, Faceset, in_order, write_face
+from facegen.facesets.faceset import METADATA, STATE, Faceset, map_ordered, write_face
+from facegen.facesets.options import ExtractOptions
 from facegen.facesets.record import FaceRecord
 from facegen.json_file import read_object
 from facegen.media.packets import survey_picture
@@ -32,7 +32,7 @@ class Input:
     """One video, or the pictures of one folder."""
 
     label: str
-    """Name for people."""
+    """Name for messages."""
     video: Path | None
     """The video, where it is one."""
     pictures: tuple[Path, ...]
@@ -40,29 +40,29 @@ class Input:
     length: int
     """Frames or pictures."""
     base: Path
-    """The folder that names are given from."""
+    """The folder that source names are relative to."""
     names: Mapping[Path, str] = field(default_factory=dict)
-    """What sources are called that lie elsewhere."""
+    """Names of sources outside of it."""
 
-    def name_of(self, path: Path) -> str:
-        """What a source is called: its path below the folder that was named."""
+    def source_name(self, path: Path) -> str:
+        """Name of a source: its path relative to `base`."""
         return self.names.get(path) or path.relative_to(self.base).as_posix()
 
     @property
     def key(self) -> str:
-        """Tells this input, as it is now, from others."""
+        """Hash of the paths, sizes and times of its files."""
         files = [self.video] if self.video else self.pictures
         stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
 
 def find_inputs(paths: Sequence[str | Path]) -> list[Input]:
-    """The videos and pictures that some paths name; folders are searched deeply, hidden files left alone.
+    """The videos and pictures at some paths; folders are searched recursively, hidden files skipped.
 
     Raises:
         InputError: a path is missing, or holds neither videos nor pictures.
     """
-    found: list[Input] = []
+    inputs: list[Input] = []
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(f"Expected a video, a picture or a folder at {path}, found nothing there; check the path.")
@@ -75,11 +75,11 @@ def find_inputs(paths: Sequence[str | Path]) -> list[Input]:
             raise InputError(f"Expected videos or pictures in {path}, found neither; choose another input.")
         base = path if path.is_dir() else path.parent
         if pictures:
-            found.append(Input(label=path.name, video=None, pictures=pictures, length=len(pictures), base=base))
+            inputs.append(Input(label=path.name, video=None, pictures=pictures, length=len(pictures), base=base))
         for video in videos:
             count = len(media.frame_times(video)[0])
-            found.append(Input(label=video.name, video=video, pictures=(), length=count, base=base))
-    return found
+            inputs.append(Input(label=video.name, video=video, pictures=(), length=count, base=base))
+    return inputs
 
 
 def _is_hidden(path: Path, base: Path) -> bool:
@@ -87,16 +87,15 @@ def _is_hidden(path: Path, base: Path) -> bool:
 
 
 PIECE_FRAMES = 1000
-"""Frames of a video between two notes of how far the work came; also what is kept in memory of its faces."""
+"""Frames of a video between two writes of the progress; the analysis of so many is held in memory."""
 PIECE_PICTURES = 50
-FOLLOWED_EVERY = 4
-"""Where at most every so many frames are wanted, the clip is followed, which is quicker and steadier than looking
-at each frame by itself."""
+MAX_TRACKED_STEP = 4
+"""Up to this step between frames the clip is tracked, which is faster and steadier than detection in single frames."""
 DEBUG = ".debug"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
+class _AnalysedFrame:
     """One frame or picture with its faces."""
 
     image_rgb: np.ndarray
@@ -109,21 +108,21 @@ class _Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A part of an input that is done at once."""
+    """A part of an input that is processed as a unit."""
 
-    place: Input
+    input: Input
     key: str
-    """Of the input as it is now, with the choice of faces."""
+    """`Input.key` with a hash of the options that choose faces."""
     first: int
-    """Its first frame or picture."""
+    """Index of its first frame or picture."""
     last: int
-    """One more than that of its last."""
+    """Index after its last one."""
     before: int
-    """Frames and pictures of the inputs before."""
+    """Number of frames and pictures of the inputs before this one."""
 
 
 class Extraction:
-    """The work on one faceset folder."""
+    """Extraction into one faceset folder, with its progress on disk."""
 
     def __init__(
         self,
@@ -157,61 +156,67 @@ class Extraction:
     def _check_fits(self, records: Sequence[FaceRecord]) -> None:
         if not records:
             return
-        wanted, found = (self.kind.name, self.options.size), (records[0].face_type, records[0].size)
-        if wanted != found:
+        expected, present = (self.kind.name, self.options.size), (records[0].face_type, records[0].size)
+        if expected != present:
             raise InputError(
-                f"Expected faces as {found[0]} of {found[1]} pixels, as {self.folder} holds them, but {wanted[0]} of "
-                f"{wanted[1]} were asked for; choose another folder."
+                f"Expected faces as {present[0]} of {present[1]} pixels, as {self.folder} holds them, but {expected[0]} of "
+                f"{expected[1]} were asked for; choose another folder."
             )
 
-    def pieces(self, places: Sequence[Input]) -> Iterator[Piece]:
-        """What is left to be done of some inputs."""
-        before = 0
-        for place in places:
-            key = f"{place.key}-{self.choice}"
+    def pieces(self, inputs: Sequence[Input]) -> Iterator[Piece]:
+        """The pieces of some inputs that are not finished yet."""
+        frames_before = 0
+        for entry in inputs:
+            key = f"{entry.key}-{self.choice}"
             begin = self.state.setdefault("done", {}).get(key, 0)
-            if begin >= place.length:
-                self.skipped.append(f"{place.label} was done before; nothing was added for it.")
-            elif place.video is not None:
-                self.skipped += survey_picture(place.video).notices
-            step = PIECE_FRAMES if place.video else PIECE_PICTURES
-            for first in range(begin, place.length, step):
-                yield Piece(place=place, key=key, first=first, last=min(first + step, place.length), before=before)
-            before += place.length
+            if begin >= entry.length:
+                self.skipped.append(f"{entry.label} was done before; nothing was added for it.")
+            elif entry.video is not None:
+                self.skipped += survey_picture(entry.video).notices
+            step = PIECE_FRAMES if entry.video else PIECE_PICTURES
+            for first in range(begin, entry.length, step):
+                yield Piece(
+                    input=entry, key=key, first=first, last=min(first + step, entry.length), before=frames_before
+                )
+            frames_before += entry.length
 
     def extract(self, piece: Piece, report: Callable[[int, str], None]) -> list[FaceRecord]:
-        """Cuts the faces of a piece out; what is kept of them is not noted yet."""
-        place = piece.place
+        """Crops and writes the faces of a piece; `record_progress` has yet to be called with the records."""
+        entry = piece.input
 
-        def tell(done: int, words: str = "") -> None:
-            report(piece.before + done, words or f"{place.label}: {self.added} faces")
+        def report_piece(done: int, text: str = "") -> None:
+            report(piece.before + done, text or f"{entry.label}: {self.added} faces")
 
-        seen = self._of_video(piece, place.video, tell) if place.video else self._of_pictures(piece)
-        with closing(seen):
-            return self._keep(seen, piece.first, tell)
+        analysed = (
+            self._analyse_video(piece, entry.video, report_piece) if entry.video else self._analyse_pictures(piece)
+        )
+        with closing(analysed):
+            return self._write_faces(analysed, piece.first, report_piece)
 
-    def note(self, kept: list[FaceRecord], piece: Piece) -> None:
-        """Writes down what a piece brought: first the faces, then how far the work is."""
+    def record_progress(self, records: list[FaceRecord], piece: Piece) -> None:
+        """Appends the records of a piece to the metadata, then writes the progress."""
         with (self.folder / METADATA).open("ab") as file:
-            file.write(b"".join(orjson.dumps(record.to_json()) + b"\n" for record in kept))
+            file.write(b"".join(orjson.dumps(record.to_json()) + b"\n" for record in records))
         self.state["done"][piece.key] = piece.last
         self.state["names"] = self.slugs
         self.state["options"] = to_dict(self.options)
         write_json(self.state_path, self.state)
 
-    def _of_video(self, piece: Piece, video: Path, report: Callable[[int, str], None]) -> Generator[_Seen]:
-        every, source, first, last = self.options.every, piece.place.name_of(video), piece.first, piece.last
-        name = self.slug(video, source)
+    def _analyse_video(
+        self, piece: Piece, video: Path, report: Callable[[int, str], None]
+    ) -> Generator[_AnalysedFrame]:
+        every, source, first, last = self.options.every, piece.input.source_name(video), piece.first, piece.last
+        name = self.unique_name(video, source)
         start = -(-first // every) * every
         if start >= last:
             return
-        frames = media.read_frames(video, start_index=start, every=every if every > FOLLOWED_EVERY else 1)
-        if every > FOLLOWED_EVERY:
+        frames = media.read_frames(video, start_index=start, every=every if every > MAX_TRACKED_STEP else 1)
+        if every > MAX_TRACKED_STEP:
             with closing(frames):  # type: ignore[type-var]
                 for frame in itertools.takewhile(lambda frame: frame.index < last, frames):
-                    yield _Seen(
+                    yield _AnalysedFrame(
                         image_rgb=frame.image_rgb,
-                        faces=self._looked_at(frame.image_rgb),
+                        faces=self._detect(frame.image_rgb),
                         source=source,
                         name=f"{name}_{frame.index:06d}",
                         frame=frame.index,
@@ -228,7 +233,7 @@ class Extraction:
         again = media.read_frames(video, start_index=start, every=every)
         with closing(again):  # type: ignore[type-var]
             for frame in itertools.takewhile(lambda frame: frame.index < last, again):
-                yield _Seen(
+                yield _AnalysedFrame(
                     image_rgb=frame.image_rgb,
                     faces=[
                         face.replace(track_id=self.next_track + (face.track_id or 0))
@@ -241,71 +246,77 @@ class Extraction:
                 )
         self.next_track += len(analysis.tracks)
 
-    def _of_pictures(self, piece: Piece) -> Generator[_Seen]:
-        for path in piece.place.pictures[piece.first : piece.last]:
+    def _analyse_pictures(self, piece: Piece) -> Generator[_AnalysedFrame]:
+        for path in piece.input.pictures[piece.first : piece.last]:
             try:
                 image = media.read_picture(path)
             except InputError as error:
                 self.skipped.append(str(error))
                 continue
-            source = piece.place.name_of(path)
-            yield _Seen(image_rgb=image, faces=self._looked_at(image), source=source, name=self.slug(path, source))
+            source = piece.input.source_name(path)
+            yield _AnalysedFrame(
+                image_rgb=image, faces=self._detect(image), source=source, name=self.unique_name(path, source)
+            )
 
-    def _looked_at(self, image_rgb: np.ndarray) -> list[Face]:
+    def _detect(self, image_rgb: np.ndarray) -> list[Face]:
         faces = self.analyser.detect(image_rgb, self.options.max_faces or None)
         large = [face for face in faces if face.size_px >= self.options.min_face_px]
-        self.leave_out("too small", len(faces) - len(large))
+        self.count_rejected("too small", len(faces) - len(large))
         return self.analyser.embed(image_rgb, large)
 
-    def slug(self, path: Path, source: str) -> str:
-        """A name for a source that no other source has."""
+    def unique_name(self, path: Path, source: str) -> str:
+        """Unique file name stem of a source."""
         key = str(path.resolve())
         if key not in self.slugs:
-            plain = re.sub(r"[^A-Za-z0-9_-]+", "-", source.rsplit(".", 1)[0]).strip("-")[-60:] or "face"
-            # five digits at the front would be taken for the number that sorting puts there
-            plain = f"n{plain}" if re.match(r"\d{5}(_|$)", plain) else plain
-            taken = set(self.slugs.values())
-            self.slugs[key] = plain if plain not in taken else f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
+            name = re.sub(r"[^A-Za-z0-9_-]+", "-", source.rsplit(".", 1)[0]).strip("-")[-60:] or "face"
+            # five leading digits would be mistaken for the number that sorting adds
+            name = f"n{name}" if re.match(r"\d{5}(_|$)", name) else name
+            used_names = set(self.slugs.values())
+            self.slugs[key] = (
+                name if name not in used_names else f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
+            )
         return self.slugs[key]
 
-    def _keep(self, seen: Iterator[_Seen], first: int, on_frame: Callable[[int], None]) -> list[FaceRecord]:
-        """Cuts, measures and writes the wanted faces of some frames."""
+    def _write_faces(
+        self, analysed: Iterator[_AnalysedFrame], first: int, on_frame: Callable[[int], None]
+    ) -> list[FaceRecord]:
+        """Crops, measures and writes the accepted faces of some frames."""
 
-        def jobs() -> Iterator[tuple[_Seen, int, Face]]:
-            for number, item in enumerate(seen):
+        def jobs() -> Iterator[tuple[_AnalysedFrame, int, Face]]:
+            for number, item in enumerate(analysed):
                 self.looked_at += 1
                 on_frame(first + number if item.frame is None else item.frame)
                 if self.options.debug:
-                    self._debug(item)
-                for place, face in enumerate(item.faces[: self.options.max_faces or None]):
-                    reason = self._refusal(face)
+                    self._draw_debug(item)
+                for number_in_frame, face in enumerate(item.faces[: self.options.max_faces or None]):
+                    reason = self._rejection_reason(face)
                     if reason is None:
-                        yield item, place, face
+                        yield item, number_in_frame, face
                     else:
-                        self.leave_out(reason, 1)
+                        self.count_rejected(reason, 1)
 
-        kept: list[FaceRecord] = []
-        for record in in_order(jobs(), lambda job: self._cut(*job)):
+        records: list[FaceRecord] = []
+        for record in map_ordered(jobs(), lambda job: self._cut(*job)):
             if record is None:
-                self.leave_out("not sharp", 1)
+                self.count_rejected("not sharp", 1)
             else:
-                self.add(record, kept)
-        return kept
+                self.add(record, records)
+        return records
 
-    def add(self, record: FaceRecord, kept: list[FaceRecord]) -> None:
-        """Counts a face among those that are kept, unless it is known already."""
+    def add(self, record: FaceRecord, records: list[FaceRecord]) -> None:
+        """Appends a record, unless the faceset has that face already."""
         if record.stem not in self.known:
             self.known.add(record.stem)
-            kept.append(record)
+            records.append(record)
             self.added += 1
 
-    def leave_out(self, reason: str, count: int) -> None:
-        """Counts faces that are not taken."""
+    def count_rejected(self, reason: str, count: int) -> None:
+        """Counts rejected faces by reason."""
         if count:
             self.left_out[reason] = self.left_out.get(reason, 0) + count
 
-    def _refusal(self, face: Face) -> str | None:
-        """Why a face is not wanted; None where it is."""
+    def _rejection_reason(self, face: Face) -> str | None:
+        """Why a face is rejected; None where it is accepted."""
         if face.size_px < self.options.min_face_px:
             return "too small"
         limit = self.options.person_distance
@@ -316,21 +327,21 @@ class Extraction:
                 return "an unwanted person"
         return None
 
-    def _cut(self, item: _Seen, place: int, face: Face) -> FaceRecord | None:
+    def _cut(self, item: _AnalysedFrame, number_in_frame: int, face: Face) -> FaceRecord | None:
         image, record = crop.cut_face(item.image_rgb, face, self.kind, self.options.size)
         if record.sharpness < self.options.min_sharpness:
             return None
-        name = f"{item.name}_{place}.{self.options.format}"
+        name = f"{item.name}_{number_in_frame}.{self.options.format}"
         write_face(self.folder / name, image, self.options.jpeg_quality)
         return record.replace(
             file_name=name,
             source=item.source,
             source_frame=item.frame,
             source_seconds=item.seconds,
-            source_face=place,
+            source_face=number_in_frame,
         )
 
-    def _debug(self, item: _Seen) -> None:
+    def _draw_debug(self, item: _AnalysedFrame) -> None:
         (self.folder / DEBUG).mkdir(exist_ok=True)
         picture = item.image_rgb.copy()
         for face in item.faces:

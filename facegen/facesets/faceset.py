@@ -74,7 +74,7 @@ class Faceset:
     """The faces of one folder, in order. Values: a change makes a new faceset and writes it.
 
     Attributes:
-        folder: where it lies.
+        folder: the folder.
         records: one a face.
     """
 
@@ -105,7 +105,7 @@ class Faceset:
         return self.records[0].face_type if self.records else "unknown"
 
     def path(self, record: FaceRecord) -> Path:
-        """Where a face's picture lies."""
+        """Path of a face's picture."""
         return self.folder / record.file_name
 
     def picture(self, record: FaceRecord) -> np.ndarray:
@@ -153,23 +153,23 @@ class Faceset:
         names = {entry.name for entry in os.scandir(self.folder)}
         return [record for record in self.records if record.file_name not in names]
 
-    def over_pictures(
+    def map_pictures(
         self,
         work: Callable[[FaceRecord, np.ndarray], T],
         on_progress: OnProgress | None = None,
-        words: str = "Looking at",
+        text: str = "Looking at",
     ) -> Iterator[T]:
-        """Applies something to every picture, a few at a time, results in order; memory stays bounded."""
-        yield from in_order(
-            self.records, lambda record: work(record, self.picture(record)), on_progress, f"{words} faces"
+        """Applies a function to every picture, a few at a time; yields results in order; memory stays bounded."""
+        yield from map_ordered(
+            self.records, lambda record: work(record, self.picture(record)), on_progress, f"{text} faces"
         )
 
 
-def in_order(
+def map_ordered(
     items: Iterable[Any],
     work: Callable[[Any], T],
     on_progress: OnProgress | None = None,
-    words: str = "",
+    text: str = "",
     total: int | None = None,
 ) -> Iterator[T]:
     """Results of `work` over items in order, from a few threads, at most some dozen ahead of the consumer.
@@ -178,7 +178,7 @@ def in_order(
         items: any number of them; read in the consumer's thread.
         work: called in a thread.
         on_progress: called after every result.
-        words: what is being done, for `on_progress`.
+        text: what is being done, for `on_progress`.
         total: how many items there are, where that is not `len(items)`.
     """
     total = total if total is not None else (len(items) if isinstance(items, Sequence) else None)
@@ -192,7 +192,7 @@ def in_order(
                 pending.extend(pool.submit(work, item) for item in itertools.islice(waiting, 1))
                 done += 1
                 if on_progress is not None and total:
-                    on_progress(done / total, f"{words}, {done} of {total}")
+                    on_progress(done / total, f"{text}, {done} of {total}")
                 yield result
         finally:
             for future in pending:

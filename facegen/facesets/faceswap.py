@@ -1,6 +1,6 @@
 """faceswap's faces, in and out: PNG files with data in a text chunk, and `.fsa` alignment files.
 
-A `.fsa` file is a compressed pickle; it is read by `pickled.py`, which runs nothing. It holds no pictures: they are cut
+A `.fsa` file is a compressed pickle; it is read by `plain_pickle.py`, which executes nothing. It holds no pictures: they are cut
 out of the video or folder that it describes.
 """
 
@@ -21,8 +21,8 @@ from PIL import Image, PngImagePlugin
 from facegen import media
 from facegen.errors import InputError
 from facegen.faces import align
-from facegen.facesets import pickled
-from facegen.facesets.faceset import Faceset, OnProgress, in_order, resize_picture
+from facegen.facesets import plain_pickle
+from facegen.facesets.faceset import Faceset, OnProgress, map_ordered, resize_picture
 from facegen.facesets.record import FaceRecord
 from facegen.json_file import parse_json
 from facegen.media import atomic_output
@@ -30,9 +30,9 @@ from facegen.media import atomic_output
 CHUNK = "faceswap"
 _VERSION = 2.4
 _THUMB = 96
-_LARGEST_MASK = 4096
+_MAX_MASK = 4096
 _SMALL_BYTES = 64 << 20
-_MOST_RATIO = 200
+_MAX_RATIO = 200
 """A larger alignment file unpacks to at most so many times its size."""
 _MASK_PREFERENCE = ("bisenet-fp_face", "vgg-obstructed", "vgg-clear", "unet-dfl", "custom", "extended", "components")
 
@@ -84,16 +84,16 @@ def read_fsa(path: Path) -> list[FsaFace]:
     reader = zlib.decompressobj()
     try:
         packed = path.read_bytes()
-        raw = reader.decompress(packed, min(pickled.MOST_BYTES, max(_SMALL_BYTES, _MOST_RATIO * len(packed))))
+        raw = reader.decompress(packed, min(plain_pickle.MAX_BYTES, max(_SMALL_BYTES, _MAX_RATIO * len(packed))))
         if not reader.eof:
             raise InputError(f"Expected a whole alignment file at {path}, found it cut off, or a bomb; it was refused.")
     except zlib.error as error:
         raise InputError(f"Expected a faceswap alignment file at {path}, found something else ({error}).") from error
-    content = pickled.loads(raw, path.name)
+    content = plain_pickle.loads(raw, path.name)
     data = content.get("__data__") if isinstance(content, dict) else None
     if not isinstance(data, dict):
         raise InputError(f"Expected alignments in {path.name}, found none; choose a .fsa file of faceswap.")
-    with pickled.expecting(path.name):
+    with plain_pickle.check_values(path.name):
         return [
             _fsa_face(str(frame), number, face, path.name)
             for frame, entry in sorted(data.items())
@@ -116,14 +116,14 @@ def _stored_mask(masks: dict[str, Any]) -> tuple[np.ndarray | None, np.ndarray |
     stored = masks[names[0]]
     side, matrix = int(stored["stored_size"]), np.asarray(stored["affine_matrix"], np.float32)[:2]
     # no more than a mask of that size has, whatever the data would grow to
-    most = min(side, _LARGEST_MASK) ** 2 + 1
+    most = min(side, _MAX_MASK) ** 2 + 1
     pixels = np.frombuffer(zlib.decompressobj().decompress(bytes(stored["mask"]), most), np.uint8)
     if pixels.size != side * side or matrix.shape != (2, 3):
         return None, None
     return pixels.reshape(side, side), matrix
 
 
-def frames_of(faces: list[FsaFace], frames: Path) -> Iterator[tuple[FsaFace, np.ndarray, int | None]]:
+def iterate_frames(faces: list[FsaFace], frames: Path) -> Iterator[tuple[FsaFace, np.ndarray, int | None]]:
     """Each face with its frame, (H, W, 3) uint8 RGB, and the frame's number in a video.
 
     Raises:
@@ -137,15 +137,15 @@ def frames_of(faces: list[FsaFace], frames: Path) -> Iterator[tuple[FsaFace, np.
         return
     by_index: dict[int, list[FsaFace]] = {}
     for face in faces:
-        if (found := re.search(r"(\d+)(?:\.\w+)?$", face.frame)) is not None:
+        if (match := re.search(r"(\d+)(?:\.\w+)?$", face.frame)) is not None:
             # faceswap counts the frames of a video from 1
-            by_index.setdefault(int(found.group(1)) - 1, []).append(face)
+            by_index.setdefault(int(match.group(1)) - 1, []).append(face)
     for frame in media.read_frames(frames):
         for face in by_index.get(frame.index, ()):
             yield face, frame.image_rgb, frame.index
 
 
-def mask_in(face: FsaFace, matrix: np.ndarray, side: int) -> np.ndarray | None:
+def warp_mask(face: FsaFace, matrix: np.ndarray, side: int) -> np.ndarray | None:
     """(side, side) uint8: the stored mask in a crop with another (2, 3) matrix from frame to crop pixels."""
     if face.mask is None or face.mask_matrix is None:
         return None
@@ -154,7 +154,7 @@ def mask_in(face: FsaFace, matrix: np.ndarray, side: int) -> np.ndarray | None:
 
 
 def _alignment(faceset: Faceset, record: FaceRecord) -> dict[str, Any]:
-    """What faceswap wants to know of a face, in pixels of its frame."""
+    """faceswap's metadata of a face, in pixels of its frame."""
     to_frame = (
         align.invert(record.crop_matrix)
         if record.crop_matrix is not None
@@ -214,7 +214,7 @@ def export_pngs(faceset: Faceset, output: Path, on_progress: OnProgress | None =
         with atomic_output(output / f"{record.stem}.png") as temporary:
             Image.fromarray(faceset.picture(record)).save(temporary, format="PNG", pnginfo=chunks)
 
-    return sum(1 for _ in in_order(faceset.records, write, on_progress, "Writing faces"))
+    return sum(1 for _ in map_ordered(faceset.records, write, on_progress, "Writing faces"))
 
 
 def export_fsa(faceset: Faceset, output: Path) -> list[Path]:
@@ -228,7 +228,7 @@ def export_fsa(faceset: Faceset, output: Path) -> list[Path]:
     for record in faceset.records:
         # pictures of a folder belong together, a video stands for itself
         by_source.setdefault(record.source if record.source_frame is not None else "", []).append(record)
-    made = []
+    files = []
     for source, records in sorted(by_source.items()):
         frames: dict[str, Any] = {}
         for record in records:
@@ -241,6 +241,6 @@ def export_fsa(faceset: Faceset, output: Path) -> list[Path]:
             output if len(by_source) == 1 else output.with_name(f"{output.stem}_{Path(source).stem or 'pictures'}.fsa")
         )
         with atomic_output(path) as temporary:
-            temporary.write_bytes(zlib.compress(pickled.dumps(content)))
-        made.append(path)
-    return made
+            temporary.write_bytes(zlib.compress(plain_pickle.dumps(content)))
+        files.append(path)
+    return files

@@ -15,7 +15,7 @@ from facegen.facesets.faceset import Faceset, resize_picture
 YAW_EDGES = np.arange(-75, 76, 10)
 PITCH_EDGES = np.arange(-45, 46, 10)
 _INK, _FAINT, _PAPER, _BAR = (32, 36, 44), (130, 136, 148), (250, 250, 252), (82, 110, 220)
-_SHOWN_PEOPLE = 8
+_MAX_PEOPLE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class FacesetInfo:
 def describe(faceset: Faceset) -> FacesetInfo:
     """Counts and quantiles; reads no picture."""
     records = faceset.records
-    labels = cluster.people(cluster.embeddings_of(records)) if records else np.zeros(0, int)
+    labels = cluster.cluster_embeddings(cluster.stack_embeddings(records)) if records else np.zeros(0, int)
     yaw, pitch = np.array([r.yaw_deg for r in records]), np.array([r.pitch_deg for r in records])
     spread = np.histogram2d(
         np.clip(pitch, PITCH_EDGES[0], PITCH_EDGES[-1] - 1e-3),
@@ -161,15 +161,15 @@ def _people(canvas: Image.Image, pen: ImageDraw.ImageDraw, faceset: Faceset, ori
     if not faceset.records:
         return
     groups = cluster.cluster(faceset)
-    for number, group in enumerate(groups[:_SHOWN_PEOPLE]):
+    for number, group in enumerate(groups[:_MAX_PEOPLE]):
         # the sharpest of the frontal half shows best who it is
         frontal = sorted(group, key=lambda r: abs(r.yaw_deg) + abs(r.pitch_deg))[: max(1, len(group) // 2)]
         best = max(frontal, key=lambda r: r.sharpness)
         left = x0 + number * 142
         canvas.paste(Image.fromarray(resize_picture(faceset.picture(best), 128)), (left, y0 + 30))
         pen.text((left + 64, y0 + 172), str(len(group)), _INK, _font(15), anchor="mm")
-    if len(groups) > _SHOWN_PEOPLE:
-        pen.text((x0, y0 + 196), f"and {len(groups) - _SHOWN_PEOPLE} more", _FAINT, _font(14))
+    if len(groups) > _MAX_PEOPLE:
+        pen.text((x0, y0 + 196), f"and {len(groups) - _MAX_PEOPLE} more", _FAINT, _font(14))
 
 
 def sheet(faceset: Faceset, count: int = 24, side: int = 128, columns: int = 8) -> np.ndarray:

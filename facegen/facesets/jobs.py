@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facegen.facesets.choices import ExtractRequest, ExtractResult
+from facegen.facesets.options import ExtractRequest, ExtractResult
 from facegen.jobs.job import Job
 
 EXTRACT = Job(

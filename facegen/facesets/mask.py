@@ -15,13 +15,13 @@ from facegen.errors import InputError
 from facegen.faces import align, mesh, parse
 from facegen.faces.parse.parser import SIZE as PARSE_SIZE
 from facegen.faces.parse.parser import FaceParser
-from facegen.facesets.choices import MASKS as KINDS
-from facegen.facesets.faceset import Faceset, OnProgress, in_order
+from facegen.facesets.faceset import Faceset, OnProgress, map_ordered
+from facegen.facesets.options import MASKS as KINDS
 from facegen.facesets.record import BRUSH, TRAINED, FaceRecord
 
 _FOREHEAD = 0.35
 """How far a hull of 68 points is raised over the brows, in heights of brows over chin."""
-_LARGEST_HOLE = 0.04
+_MAX_HOLE = 0.04
 """Gaps up to this share of the mask are filled where face surrounds them."""
 _parser_lock = threading.Lock()
 
@@ -73,7 +73,7 @@ def parse_mask(record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
 def _fill_holes(mask: np.ndarray) -> np.ndarray:
     """Fills small holes of a mask: heavy brows and shadows, which the parser may label as hair."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((mask < 128).astype(np.uint8))
-    side, limit = mask.shape[0], _LARGEST_HOLE * float((mask > 127).sum())
+    side, limit = mask.shape[0], _MAX_HOLE * float((mask > 127).sum())
     filled = mask.copy()
     for number in range(1, count):
         x, y, width, height, area = stats[number]
@@ -87,7 +87,7 @@ def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) ->
 
     Args:
         faceset: the faces.
-        kind: one of `choices.MASKS`, or «trained:RUN» with the run folder of a training of «mask».
+        kind: one of `options.MASKS`, or «trained:RUN» with the run folder of a training of «mask».
         on_progress: called after every face.
 
     Raises:
@@ -98,7 +98,7 @@ def apply(faceset: Faceset, kind: str, on_progress: OnProgress | None = None) ->
     def make(record: FaceRecord, image_rgb: np.ndarray) -> FaceRecord:
         return record if record.mask_kind == BRUSH else faceset.with_mask(record, draw(record, image_rgb), name)
 
-    return faceset.write(list(faceset.over_pictures(make, on_progress, "Masking")))
+    return faceset.write(list(faceset.map_pictures(make, on_progress, "Masking")))
 
 
 def _mask_function(kind: str) -> tuple[Callable[[FaceRecord, np.ndarray], np.ndarray], str]:
@@ -130,10 +130,10 @@ def set_drawn_mask(faceset: Faceset, record: FaceRecord, mask: np.ndarray) -> Fa
 def remove(faceset: Faceset) -> tuple[Faceset, int]:
     """Deletes all masks; returns how many there were."""
     masked = [record for record in faceset.records if record.mask_file_name]
-    left = faceset.write([record.replace(mask_file_name=None, mask_kind=None) for record in faceset.records])
+    unmasked = faceset.write([record.replace(mask_file_name=None, mask_kind=None) for record in faceset.records])
     for record in masked:
         (faceset.folder / str(record.mask_file_name)).unlink(missing_ok=True)
-    return left, len(masked)
+    return unmasked, len(masked)
 
 
 def fetch(faceset: Faceset, output: Path, on_progress: OnProgress | None = None) -> int:
@@ -152,7 +152,7 @@ def fetch(faceset: Faceset, output: Path, on_progress: OnProgress | None = None)
         shutil.copyfile(faceset.path(record), output / "images" / f"{record.stem}{faceset.path(record).suffix}")
         shutil.copyfile(faceset.folder / str(record.mask_file_name), output / "masks" / f"{record.stem}.png")
 
-    return sum(1 for _ in in_order(masked, copy, on_progress, "Copying masks"))
+    return sum(1 for _ in map_ordered(masked, copy, on_progress, "Copying masks"))
 
 
 def overlay(image_rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:

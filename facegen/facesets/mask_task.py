@@ -37,7 +37,7 @@ from facegen.training.augment import (
 )
 from facegen.training.task import BatchSpec, Task, TrainingData
 
-FEWEST = 4
+MIN_MASKS = 4
 HELD_BACK = 8
 """One in so many drawn masks is held out for measurement."""
 FILE = "mask.safetensors"
@@ -58,9 +58,9 @@ class MaskTask(Task):
             raise InputError("Expected a faceset with masks drawn by hand, found none given; add --data DIR.")
         faceset = Faceset.open(folder)
         records = [record for record in faceset.records if record.mask_kind == BRUSH]
-        if len(records) < FEWEST:
+        if len(records) < MIN_MASKS:
             raise InputError(
-                f"Expected at least {FEWEST} masks drawn by hand in {folder}, found {len(records)}; draw some in the "
+                f"Expected at least {MIN_MASKS} masks drawn by hand in {folder}, found {len(records)}; draw some in the "
                 "Faceset tab."
             )
         return MaskData(faceset, records, self.size, device)
@@ -82,18 +82,18 @@ class MaskTask(Task):
                 # a few dozen pictures of one person would spoil the statistics of many
                 module.eval()
         logits = face_logits(model, batch["pictures"])
-        wanted = batch["masks"]
-        found = torch.sigmoid(logits)
-        overlap = 1 - (2 * (found * wanted).sum() + 1) / (found.sum() + wanted.sum() + 1)
-        return {"cross-entropy": F.binary_cross_entropy_with_logits(logits, wanted), "overlap": 0.5 * overlap}
+        targets = batch["masks"]
+        predicted = torch.sigmoid(logits)
+        overlap = 1 - (2 * (predicted * targets).sum() + 1) / (predicted.sum() + targets.sum() + 1)
+        return {"cross-entropy": F.binary_cross_entropy_with_logits(logits, targets), "overlap": 0.5 * overlap}
 
     @torch.no_grad()
     def measure(self, model: nn.Module, data: TrainingData) -> dict[str, float]:
         """One minus the intersection over union with the held-out masks."""
         assert isinstance(data, MaskData)
         pictures, masks = data.held_back()
-        found = face_logits(model, pictures) > 0
-        both, either = (found & (masks > 0.5)).sum(), (found | (masks > 0.5)).sum()
+        predicted = face_logits(model, pictures) > 0
+        both, either = (predicted & (masks > 0.5)).sum(), (predicted | (masks > 0.5)).sum()
         return {"1 - IoU": 1 - float(both / either.clamp_min(1))}
 
     @torch.no_grad()
@@ -101,8 +101,8 @@ class MaskTask(Task):
         """Held-out faces, their drawn masks, their predicted masks; a row each."""
         assert isinstance(data, MaskData)
         pictures, masks = (part[:6] for part in data.held_back())
-        found = torch.sigmoid(face_logits(model, pictures))
-        rows = [pictures, pictures * (0.3 + 0.7 * masks), pictures * (0.3 + 0.7 * found)]
+        predicted = torch.sigmoid(face_logits(model, pictures))
+        rows = [pictures, pictures * (0.3 + 0.7 * masks), pictures * (0.3 + 0.7 * predicted)]
         shown = (torch.stack(rows).clamp(0, 1) * 255).byte().permute(0, 3, 1, 4, 2)
         return shown.flatten(2, 3).flatten(0, 1).cpu().numpy()
 
@@ -123,8 +123,8 @@ def face_logits(model: nn.Module, pictures: Tensor) -> Tensor:
         pictures: (B, 3, S, S) RGB in [0, 1], aligned as the parser's.
     """
     logits = upsample(model(to_input(pictures)).float())
-    others = [number for number in range(logits.shape[1]) if number not in parse.FACE]
-    face, other = (logits[:, list(group)].logsumexp(1, keepdim=True) for group in (parse.FACE, others))
+    other_classes = [number for number in range(logits.shape[1]) if number not in parse.FACE]
+    face, other = (logits[:, list(group)].logsumexp(1, keepdim=True) for group in (parse.FACE, other_classes))
     return face - other
 
 
@@ -135,9 +135,9 @@ class MaskData:
         crops = [_align(faceset, record, size) for record in records]
         pictures = torch.from_numpy(np.stack([picture for picture, _ in crops])).permute(0, 3, 1, 2)
         masks = torch.from_numpy(np.stack([mask for _, mask in crops]))[:, None]
-        kept = torch.arange(len(records)) % min(HELD_BACK, len(records)) == 0
-        self._held_back = (pictures[kept], masks[kept])
-        self.pictures, self.masks = pictures[~kept], masks[~kept]
+        held_back = torch.arange(len(records)) % min(HELD_BACK, len(records)) == 0
+        self._held_back = (pictures[held_back], masks[held_back])
+        self.pictures, self.masks = pictures[~held_back], masks[~held_back]
         self.size, self.device = size, device
         self.skipped: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Metadata kept aside and brought back: what survives when pictures are edited, renamed or enlarged elsewhere."""
+"""Backup of a faceset's metadata, restored after pictures were edited, renamed or enlarged elsewhere."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import orjson
 from PIL import Image
 
 from facegen.errors import InputError, ResourceError
-from facegen.facesets.faceset import METADATA, Faceset, OnProgress, in_order, write_records
+from facegen.facesets.faceset import METADATA, Faceset, OnProgress, map_ordered, write_records
 from facegen.facesets.record import FaceRecord
 from facegen.media import atomic_output
 from facegen.system import open_binary, read_at
@@ -27,7 +27,7 @@ from facegen.system import open_binary, read_at
 SHARD_BYTES = 256_000_000
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _MASK = "mask.png"
-_MOST_BYTES = 512 << 20
+_MAX_BYTES = 512 << 20
 """A face's picture or metadata is smaller."""
 
 
@@ -54,27 +54,27 @@ def pack(
             parts.append((f"{key}.{_MASK}", (faceset.folder / record.mask_file_name).read_bytes()))
         return parts
 
-    made: list[Path] = []
-    ready = in_order(faceset.records, members, on_progress, "Packing faces")
-    left = next(ready, None)
-    while left is not None:
-        path = output / f"faceset-{len(made):05d}.tar"
+    paths: list[Path] = []
+    ready = map_ordered(faceset.records, members, on_progress, "Packing faces")
+    member_files = next(ready, None)
+    while member_files is not None:
+        path = output / f"faceset-{len(paths):05d}.tar"
         with atomic_output(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
             written = 0
-            while left is not None and written < shard_bytes:
-                for name, data in left:
+            while member_files is not None and written < shard_bytes:
+                for name, data in member_files:
                     entry = tarfile.TarInfo(name)
                     entry.size, entry.mode = len(data), 0o644
                     archive.addfile(entry, io.BytesIO(data))
                     written += len(data)
-                left = next(ready, None)
-        made.append(path)
-    return made
+                member_files = next(ready, None)
+        paths.append(path)
+    return paths
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where some bytes lie."""
+class _Location:
+    """Location of the bytes of a file in a shard."""
 
     shard: int
     offset: int
@@ -92,8 +92,8 @@ class PackedFaceset:
         self._paths = list(paths)
         self._files: list[int] = []
         self.records: tuple[FaceRecord, ...] = ()
-        self._images: list[_Place] = []
-        self._masks: list[_Place | None] = []
+        self._images: list[_Location] = []
+        self._masks: list[_Location | None] = []
         try:
             for number, path in enumerate(self._paths):
                 self._index(number, path)
@@ -117,15 +117,15 @@ class PackedFaceset:
         return cls(paths)
 
     def _index(self, number: int, path: Path) -> None:
-        images: dict[str, _Place] = {}
-        masks: dict[str, _Place] = {}
+        images: dict[str, _Location] = {}
+        masks: dict[str, _Location] = {}
         records: dict[str, FaceRecord] = {}
         try:
             self._files.append(open_binary(path))
             with tarfile.open(path, "r:") as archive:
                 for entry in archive:
                     key, _, kind = entry.name.partition(".")
-                    place = self._place(number, entry)
+                    place = self._locate(number, entry)
                     if kind == "json":
                         records[key] = FaceRecord.from_json(orjson.loads(self._read(place)))
                     elif kind == _MASK:
@@ -142,25 +142,25 @@ class PackedFaceset:
         self._images += [images[key] for key in whole]
         self._masks += [masks.get(key) for key in whole]
 
-    def _place(self, shard: int, entry: tarfile.TarInfo) -> _Place:
+    def _locate(self, shard: int, entry: tarfile.TarInfo) -> _Location:
         size = os.fstat(self._files[shard]).st_size
         if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or entry.issparse():
             raise ValueError(f"{entry.name!r:.80} is no plain file")
-        if not 0 <= entry.size <= size - entry.offset_data or entry.size > _MOST_BYTES:
+        if not 0 <= entry.size <= size - entry.offset_data or entry.size > _MAX_BYTES:
             raise ValueError(f"{entry.name!r:.80} is larger than it can be")
-        return _Place(shard=shard, offset=entry.offset_data, size=entry.size)
+        return _Location(shard=shard, offset=entry.offset_data, size=entry.size)
 
-    def _read(self, place: _Place) -> bytes:
-        return read_at(self._files[place.shard], place.size, place.offset)
+    def _read(self, location: _Location) -> bytes:
+        return read_at(self._files[location.shard], location.size, location.offset)
 
     def picture_bytes(self, number: int) -> bytes:
-        """A face's picture as it lies in the shard."""
+        """The encoded picture of a face."""
         return self._read(self._images[number])
 
     def mask_bytes(self, number: int) -> bytes | None:
-        """A face's mask as it lies in the shard; None where there is none."""
-        place = self._masks[number]
-        return None if place is None else self._read(place)
+        """The encoded mask of a face; None where there is none."""
+        location = self._masks[number]
+        return None if location is None else self._read(location)
 
     def picture(self, number: int) -> np.ndarray:
         """(S, S, 3) uint8 RGB."""
@@ -213,17 +213,17 @@ def unpack(packed: Path, output: Path, on_progress: OnProgress | None = None) ->
         ):
             if name is None or data is None:
                 continue
-            place = output / name
-            if not place.resolve().is_relative_to(output.resolve()):
+            target = output / name
+            if not target.resolve().is_relative_to(output.resolve()):
                 raise InputError(f"Expected names inside the faceset, found {name!r}; the shard is not to be trusted.")
             try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(data)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
             except OSError as error:
-                raise ResourceError(f"Cannot write {place}: {error.strerror}; make room and unpack again.") from error
+                raise ResourceError(f"Cannot write {target}: {error.strerror}; make room and unpack again.") from error
 
     try:
-        for _ in in_order(range(len(faces)), write, on_progress, "Unpacking faces"):
+        for _ in map_ordered(range(len(faces)), write, on_progress, "Unpacking faces"):
             pass
         write_records(output / METADATA, faces.records)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Faces out of videos, folders and pictures into a faceset; goes on where it was cut off."""
+"""`ExtractPipeline`: faces of videos, folders and pictures into a faceset; an interrupted extraction resumes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from facegen import media
 from facegen.errors import InputError, NoFaceError
 from facegen.faces import FaceAnalyser
 from facegen.facesets import distributed
-from facegen.facesets.choices import ExtractOptions, ExtractRequest, ExtractResult
 from facegen.facesets.extraction import Extraction, find_inputs
 from facegen.facesets.faceset import METADATA, OnProgress
 from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import ExtractOptions, ExtractRequest, ExtractResult
 from facegen.jobs import Progress, Run
 from facegen.jobs.cluster import Cluster
 from facegen.jobs.pipeline import Pipeline
 
 
 class ExtractPipeline(Pipeline[ExtractRequest, ExtractResult]):
-    """Cuts faces out; see `extract`, whose faceset itself says where to go on."""
+    """Extracts faces; see `extract`. The faceset's folder holds the progress."""
 
     job = EXTRACT
 
     def warm_up(self, request: ExtractRequest) -> None:
-        """Load the models by a look at the first picture."""
+        """Load the models by analysing the first picture."""
         image, analyser = media.read_picture(request.inputs[0]), self.models.get(FaceAnalyser)
         analyser.embed(image, analyser.detect(image, 1))
 
     def work(self, request: ExtractRequest, run: Run | None, progress: Progress) -> ExtractResult:
-        """Cut the faces out."""
+        """Extract the faces."""
         result = extract(
             request.inputs,
             request.output,
@@ -57,17 +57,17 @@ def extract(
     cluster: Cluster | None = None,
     on_progress: OnProgress | None = None,
 ) -> ExtractResult:
-    """Cuts every wanted face out of the inputs.
+    """Extracts every wanted face from the inputs.
 
     Args:
         inputs: videos, pictures, and folders of both (searched deeply).
         output: the faceset; a new folder, or one with faces of the same type and size, which are added to.
-        options: how, and which.
+        options: crop, size and selection of faces.
         persons: pictures of the one person whose faces are wanted; none takes everybody.
         others: pictures of people whose faces are not wanted.
         analyser: what finds the faces.
         cluster: machines that share the work, a piece of an input a task.
-        on_progress: called after every frame; may raise Cancelled, after which the same call goes on.
+        on_progress: called after every frame; may raise Cancelled, after which the same call resumes.
 
     Raises:
         InputError: an input is missing, or the folder holds faces of another type or size.
@@ -75,24 +75,24 @@ def extract(
     """
     options = options or ExtractOptions()
     analyser = (analyser or FaceAnalyser()).with_detector(options.detector)
-    places = find_inputs(inputs)
+    entries = find_inputs(inputs)
     unread: list[str] = []
-    wanted, unwanted = (_references(paths, analyser, unread) for paths in (persons, others))
+    wanted_embeddings, unwanted_embeddings = (_references(paths, analyser, unread) for paths in (persons, others))
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    work = Extraction(folder, options, analyser, wanted, unwanted)
-    total = sum(place.length for place in places)
-    pieces = list(work.pieces(places))
+    work = Extraction(folder, options, analyser, wanted_embeddings, unwanted_embeddings)
+    total = sum(entry.length for entry in entries)
+    pieces = list(work.pieces(entries))
 
-    def report(done: int, words: str) -> None:
+    def report(done: int, text: str) -> None:
         if on_progress is not None:
-            on_progress(min(1.0, done / max(total, 1)), words)
+            on_progress(min(1.0, done / max(total, 1)), text)
 
     if cluster is not None:
         distributed.extract(work, pieces, cluster, report)
     else:
         for piece in pieces:
-            work.note(work.extract(piece, report), piece)
+            work.record_progress(work.extract(piece, report), piece)
     if not (folder / METADATA).exists():
         (folder / METADATA).touch()
     return ExtractResult(
@@ -108,12 +108,12 @@ def extract(
 def _references(paths: Sequence[str | Path], analyser: FaceAnalyser, unread: list[str]) -> list[np.ndarray]:
     """Embeddings of the largest face of each picture; a folder counts as the pictures in it.
 
-    Damaged pictures of a folder are skipped, as long as one of it is left; why is added to `unread`.
+    Damaged pictures of a folder are skipped if at least one can be read; the reasons are added to `unread`.
     """
-    found: list[np.ndarray] = []
+    embeddings: list[np.ndarray] = []
     for path in map(Path, paths):
         files = sorted(p for p in path.iterdir() if media.is_picture(p)) if path.is_dir() else [path]
-        count = len(found)
+        count = len(embeddings)
         for file in files:
             try:
                 image = media.read_picture(file)
@@ -127,7 +127,7 @@ def _references(paths: Sequence[str | Path], analyser: FaceAnalyser, unread: lis
                 raise NoFaceError(
                     f"Expected a face in the reference {file.name!r}, found none; choose another picture."
                 )
-            found.append(faces[0].embedding)
-        if len(found) == count:
+            embeddings.append(faces[0].embedding)
+        if len(embeddings) == count:
             raise InputError(f"Expected pictures that can be read in {path.name!r}, found none; choose another folder.")
-    return found
+    return embeddings

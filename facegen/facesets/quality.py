@@ -1,11 +1,11 @@
-"""What can be said of an aligned face by looking at its pixels: sharpness, motion blur, light, colour, a fingerprint."""
+"""Measurements on the pixels of an aligned face: sharpness, motion blur, brightness, colour, perceptual hash."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-LOOKED_AT = 160
+MEASURED_SIZE = 160
 """Faces are brought to this side first, so that figures of different sizes can be compared."""
 
 
@@ -27,11 +27,11 @@ def measure(image_rgb: np.ndarray, points68: np.ndarray) -> dict[str, float | st
     Returns:
         sharpness, motion_blur, brightness, hue, black and phash by name.
     """
-    scale = LOOKED_AT / image_rgb.shape[0]
+    scale = MEASURED_SIZE / image_rgb.shape[0]
     small = cv2.resize(
-        image_rgb, (LOOKED_AT, LOOKED_AT), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image_rgb, (MEASURED_SIZE, MEASURED_SIZE), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     )
-    inside = hull_mask(points68 * scale, (LOOKED_AT, LOOKED_AT)) > 127
+    inside = hull_mask(points68 * scale, (MEASURED_SIZE, MEASURED_SIZE)) > 127
     if inside.sum() < 64:
         inside[:] = True
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -64,8 +64,8 @@ def _sharpness(grey: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
 
 def _inner(grey: np.ndarray, points68: np.ndarray) -> np.ndarray:
     """Brows to mouth: where two frames of one face differ when its expression does."""
-    low = np.clip(np.floor(points68[17:].min(0)), 0, LOOKED_AT - 8).astype(int)
-    high = np.clip(np.ceil(points68[17:].max(0)), low + 8, LOOKED_AT).astype(int)
+    low = np.clip(np.floor(points68[17:].min(0)), 0, MEASURED_SIZE - 8).astype(int)
+    high = np.clip(np.ceil(points68[17:].max(0)), low + 8, MEASURED_SIZE).astype(int)
     return grey[low[1] : high[1], low[0] : high[0]]
 
 

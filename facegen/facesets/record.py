@@ -1,4 +1,4 @@
-"""`FaceRecord`: everything that is known of one aligned face; a line of `metadata.jsonl`.
+"""`FaceRecord`: metadata of one aligned face; a line of `metadata.jsonl`.
 
 Points are in pixels of the aligned picture, x to the right, y down. `crop_matrix` brings the source picture to it.
 """
@@ -57,7 +57,7 @@ class FaceRecord:
     crop_matrix: np.ndarray | None = None
     """(2, 3) float32: source pixels to pixels of this picture."""
     points478: np.ndarray | None = None
-    """(478, 3) float32 mesh; None where none was found (imported faces)."""
+    """(478, 3) float32 mesh; None where none was detected (imported faces)."""
     landmarks68: np.ndarray | None = None
     """(68, 2) float32 where they came with the face instead of from the mesh."""
     head_matrix: np.ndarray | None = None

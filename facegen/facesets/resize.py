@@ -10,13 +10,13 @@ import numpy as np
 
 from facegen.errors import InputError
 from facegen.facesets import crop
-from facegen.facesets.faceset import METADATA, Faceset, OnProgress, in_order, write_face, write_mask, write_records
+from facegen.facesets.faceset import METADATA, Faceset, OnProgress, map_ordered, write_face, write_mask, write_records
 from facegen.facesets.record import FaceRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResizeResult:
-    """What a change of size made."""
+    """Result of a resize."""
 
     folder: str
     faces: int
@@ -66,7 +66,7 @@ def resize(
             write_mask(output / record.mask_file_name, _warp_mask(mask, matrix, size))
         return new
 
-    records = list(in_order(faceset.records, make, on_progress, "Resizing faces"))
+    records = list(map_ordered(faceset.records, make, on_progress, "Resizing faces"))
     write_records(output / METADATA, records)
     return ResizeResult(
         folder=str(output), faces=len(records), size=size, face_type=kind.name if kind else faceset.face_type

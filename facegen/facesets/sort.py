@@ -21,7 +21,7 @@ THUMBNAIL = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a sort came to."""
+    """Result of a sort."""
 
     records: tuple[FaceRecord, ...]
     """In their new order."""
@@ -48,14 +48,14 @@ def _by_name(faceset: Faceset, _count: int, _on_progress: OnProgress | None) -> 
 
 
 def _by_identity(faceset: Faceset, _count: int, _on_progress: OnProgress | None) -> Order:
-    """Nearest to the person who is seen most first; faces without embedding last."""
+    """By distance to the most frequent person; faces without embedding last."""
     vectors = np.stack([_embedding(record) for record in faceset.records])
-    known = np.isfinite(vectors[:, 0])
-    if not known.any():
+    has_embedding = np.isfinite(vectors[:, 0])
+    if not has_embedding.any():
         raise InputError("Expected faces whose person was measured, found none; extract them again.")
     distances = np.full(len(vectors), np.inf)
-    distances[known] = np.linalg.norm(vectors[known] - find_centre(vectors[known]), axis=1)
-    finite = np.where(known, distances, 9.0)
+    distances[has_embedding] = np.linalg.norm(vectors[has_embedding] - find_centre(vectors[has_embedding]), axis=1)
+    finite = np.where(has_embedding, distances, 9.0)
     return _make_order(faceset.records, finite, np.argsort(finite, kind="stable"))
 
 
@@ -102,25 +102,25 @@ def _thumbnail(image_rgb: np.ndarray) -> np.ndarray:
 def _features(
     faceset: Faceset, feature: Callable[[FaceRecord, np.ndarray], np.ndarray], on_progress: OnProgress | None
 ) -> np.ndarray:
-    return np.stack(list(faceset.over_pictures(feature, on_progress)))
+    return np.stack(list(faceset.map_pictures(feature, on_progress)))
 
 
 def _chain_nearest(faceset: Faceset, features: np.ndarray) -> Order:
-    """A walk through all features that always steps to the nearest one left."""
-    left = np.arange(len(features))
+    """Greedy nearest-neighbour walk through all features."""
+    remaining = np.arange(len(features))
     index = int(np.linalg.norm(features - features.mean(0), axis=1).argmin())
     walk, gaps = [], []
     rest, squares = features.copy(), (features * features).sum(1)
     gap = 0.0
     while True:
-        walk.append(int(left[index]))
+        walk.append(int(remaining[index]))
         gaps.append(gap)
         here = rest[index].copy()
         # the last one takes the place of the one that goes, so that nothing is shifted
-        for array in (left, rest, squares):
+        for array in (remaining, rest, squares):
             array[index] = array[-1]
-        left, rest, squares = left[:-1], rest[:-1], squares[:-1]
-        if not len(left):
+        remaining, rest, squares = remaining[:-1], rest[:-1], squares[:-1]
+        if not len(remaining):
             break
         apart = squares - 2 * (rest @ here)
         index = int(apart.argmin())
@@ -151,18 +151,18 @@ def _final(faceset: Faceset, count: int, on_progress: OnProgress | None) -> Orde
     yaw = np.clip([record.yaw_deg for record in records], -YAW_LIMIT_DEG, YAW_LIMIT_DEG)
     bins = np.minimum(((yaw + YAW_LIMIT_DEG) / (2 * YAW_LIMIT_DEG) * YAW_BINS).astype(int), YAW_BINS - 1)
     queues = [_best_first(records, np.flatnonzero(bins == number), histograms) for number in range(YAW_BINS)]
-    kept: list[int] = []
+    selected: list[int] = []
     rank = 0
-    while len(kept) < count:
+    while len(selected) < count:
         row = [queue[rank] for queue in queues if rank < len(queue)]
         # where not all fit any more, the sharper ones do
-        row = sorted(row, key=lambda index: -records[index].sharpness)[: count - len(kept)]
-        kept += row
+        row = sorted(row, key=lambda index: -records[index].sharpness)[: count - len(selected)]
+        selected += row
         rank += 1
-    chosen = set(kept)
+    selection = set(selected)
     return Order(
-        records=tuple(records[index] for index in sorted(chosen, key=lambda p: (bins[p], records[p].pitch_deg))),
-        dropped=tuple(record for index, record in enumerate(records) if index not in chosen),
+        records=tuple(records[index] for index in sorted(selection, key=lambda p: (bins[p], records[p].pitch_deg))),
+        dropped=tuple(record for index, record in enumerate(records) if index not in selection),
     )
 
 

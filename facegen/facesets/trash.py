@@ -1,4 +1,4 @@
-"""The trash of a faceset: what was taken out lies in `.trash/` with its metadata and can come back."""
+"""The trash of a faceset: removed faces are kept in `.trash/` with their metadata and can be restored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TrashedFace:
 
     record: FaceRecord
     reason: str
-    """Why it was taken out."""
+    """Why it was removed."""
     batch: int
     """Which taking-out it belongs to; the highest one is undone first."""
     index: int
@@ -31,7 +31,7 @@ class TrashedFace:
 
 
 def list_trash(folder: Path) -> list[TrashedFace]:
-    """What lies in the trash of a faceset, oldest first.
+    """Faces in the trash of a faceset, oldest first.
 
     Raises:
         InputError: a line of its index is damaged; the sentence says which.
@@ -39,11 +39,11 @@ def list_trash(folder: Path) -> list[TrashedFace]:
     path = folder / TRASH / _INDEX
     if not path.is_file():
         return []
-    found = []
+    items = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             data = orjson.loads(line)
-            found.append(
+            items.append(
                 TrashedFace(
                     record=FaceRecord.from_json(data["record"]),
                     reason=str(data["reason"]),
@@ -55,7 +55,7 @@ def list_trash(folder: Path) -> list[TrashedFace]:
             raise InputError(
                 f"Expected a face in line {number} of {path}, but {error}; restore the file or delete that line."
             ) from error
-    return found
+    return items
 
 
 def move(faceset: Faceset, removed: Sequence[FaceRecord], reasons: Sequence[str]) -> Faceset:
@@ -83,12 +83,12 @@ def move(faceset: Faceset, removed: Sequence[FaceRecord], reasons: Sequence[str]
     # the trash learns of a face before the faceset forgets it: a crash between leaves it in both, never in none
     _write(faceset.folder, [*before, *added])
     names = {record.file_name for record in removed}
-    left = faceset.write([record for record in faceset.records if record.file_name not in names])
+    remaining = faceset.write([record for record in faceset.records if record.file_name not in names])
     for record in removed:
         for name in filter(None, (record.file_name, record.mask_file_name)):
             if (faceset.folder / name).exists():
                 os.replace(faceset.folder / name, bin_folder / name)
-    return left
+    return remaining
 
 
 def restore(faceset: Faceset, names: Sequence[str] | None = None) -> tuple[Faceset, int]:
@@ -96,44 +96,44 @@ def restore(faceset: Faceset, names: Sequence[str] | None = None) -> tuple[Faces
 
     Args:
         faceset: where to.
-        names: which; None brings back what was taken out last.
+        names: which; None restores the last removal.
 
     Returns:
         The faceset, and how many came back.
 
     Raises:
-        InputError: a name does not lie in the trash.
+        InputError: a name is not in the trash.
     """
     trashed = list_trash(faceset.folder)
     if names is None:
         last = max((item.batch for item in trashed), default=0)
-        chosen = [item for item in trashed if item.batch == last]
+        selected = [item for item in trashed if item.batch == last]
     else:
-        wanted = set(names)
-        chosen = [item for item in trashed if item.record.file_name in wanted or item.record.stem in wanted]
-        known = {name for item in chosen for name in (item.record.file_name, item.record.stem)}
-        if unknown := sorted(wanted - known):
+        requested = set(names)
+        selected = [item for item in trashed if item.record.file_name in requested or item.record.stem in requested]
+        available = {name for item in selected for name in (item.record.file_name, item.record.stem)}
+        if unknown := sorted(requested - available):
             raise InputError(f"Expected names of faces in the trash, found {unknown[0]!r}; it is not there.")
     records = list(faceset.records)
     present = {record.stem for record in records}
-    back = {id(item) for item in chosen}
+    back = {id(item) for item in selected}
     away = [item for item in trashed if id(item) not in back]
-    for item in sorted(chosen, key=lambda item: item.index):
+    for item in sorted(selected, key=lambda item: item.index):
         for name in filter(None, (item.record.file_name, item.record.mask_file_name)):
             if (faceset.folder / TRASH / name).exists():
                 (faceset.folder / name).parent.mkdir(exist_ok=True)
                 os.replace(faceset.folder / TRASH / name, faceset.folder / name)
         if item.record.stem not in present:
-            # places were counted when what went with it was still there
+            # the index was counted with the faces that were removed together with it
             absent = sum(other.batch == item.batch and other.index < item.index for other in away)
             records.insert(min(item.index - absent, len(records)), item.record)
     whole = faceset.write(records)
     _write(faceset.folder, away)
-    return whole, len(chosen)
+    return whole, len(selected)
 
 
 def empty(folder: Path) -> int:
-    """Deletes what lies in the trash for good; returns how many faces that were."""
+    """Deletes the trash for good; returns how many faces were in it."""
     import shutil
 
     count = len(list_trash(folder))

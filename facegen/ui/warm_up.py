@@ -3,8 +3,8 @@
 from typing import Any
 
 from facegen.config import to_dict
-from facegen.facesets.choices import ExtractRequest
 from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import ExtractRequest
 from facegen.jobs import Job
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest

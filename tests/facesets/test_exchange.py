@@ -10,7 +10,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.faces import FaceAnalyser
-from facegen.facesets import Faceset, dfl, exchange, faceswap, mask, pickled
+from facegen.facesets import Faceset, dfl, exchange, faceswap, mask, plain_pickle
 
 HOSTILE = {
     "GLOBAL and REDUCE": b"cos\nsystem\n(S'touch OWNED'\ntR.",
@@ -29,7 +29,7 @@ HOSTILE = {
 def test_hostile_pickles_are_refused_and_named(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"evil\.pak"):
-        pickled.loads(HOSTILE[what], "evil.pak")
+        plain_pickle.loads(HOSTILE[what], "evil.pak")
     path = tmp_path / "evil.pak"
     path.write_bytes(struct.pack("<QQ", 1, len(HOSTILE[what])) + HOSTILE[what])
     with pytest.raises(InputError, match=r"evil\.pak"):
@@ -45,12 +45,12 @@ def test_hostile_pickles_are_refused_and_named(what: str, tmp_path: Path, monkey
 @pytest.mark.parametrize("data", [b"", b"\x80\x04", b"}(K\x01", b"]e.", b"h\x05.", b"\xff\xff", b"0."])
 def test_damaged_pickles_are_refused(data: bytes) -> None:
     with pytest.raises(InputError):
-        pickled.loads(data, "cut.pak")
+        plain_pickle.loads(data, "cut.pak")
 
 
 def test_a_value_that_doubles_and_doubles_stays_small() -> None:
     bomb = b"]q\x000]q\x01" + b"".join(b"(h%ch%ce]q%c" % (n, n, n + 1) for n in range(1, 60)) + b"."
-    pickled.loads(bomb, "bomb.pak")
+    plain_pickle.loads(bomb, "bomb.pak")
 
 
 BIT = b"K\x01"
@@ -68,7 +68,7 @@ DEEP = b"(" * 1 + b"l" + b"".join(b"q\x00(h\x00l" for _ in range(900))
 )
 def test_a_value_that_would_grow_without_end_is_refused(bomb: bytes) -> None:
     with pytest.raises(InputError, match="was refused"):
-        pickled.loads(bomb + b".", "bomb.pak")
+        plain_pickle.loads(bomb + b".", "bomb.pak")
 
 
 def test_plain_data_comes_back() -> None:
@@ -78,7 +78,7 @@ def test_plain_data_comes_back() -> None:
         "c": np.arange(6, dtype=np.float32).reshape(2, 3),
         "d": np.arange(5, dtype=np.uint8),
     }
-    found = pickled.loads(pickled.dumps(value), "here")
+    found = plain_pickle.loads(plain_pickle.dumps(value), "here")
     np.testing.assert_array_equal(found.pop("c"), value.pop("c"))
     np.testing.assert_array_equal(found.pop("d"), value.pop("d"))
     assert found == value
@@ -122,7 +122,7 @@ WRITTEN_BY_PYTHON = {
 
 @pytest.mark.parametrize("protocol", WRITTEN_BY_PYTHON)
 def test_arrays_as_python_writes_them(protocol: int) -> None:
-    found = pickled.loads(base64.b64decode(WRITTEN_BY_PYTHON[protocol]), "here")
+    found = plain_pickle.loads(base64.b64decode(WRITTEN_BY_PYTHON[protocol]), "here")
     np.testing.assert_array_equal(found["m"], np.array([[1, 2], [3, 4]]))
     assert (found["n"], found["t"], found["s"]) == (7.0, ("x", b"\x80"), [1])
 
@@ -151,7 +151,7 @@ def test_there_and_back(
 
 
 def test_deepfacelab_reads_what_it_expects(faceset: Faceset) -> None:
-    raw, _ = dfl.jpeg_of(faceset, faceset.records[0])
+    raw, _ = dfl.encode_jpeg(faceset, faceset.records[0])
     face = dfl.read_jpeg(raw, "a.jpg", "a.jpg")
     assert face.data["face_type"] == "whole_face"
     assert np.asarray(face.data["landmarks"]).shape == (68, 2)
@@ -197,7 +197,7 @@ ODD = {
 @pytest.mark.parametrize("what", ODD)
 def test_alignments_of_other_values_are_refused(what: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.fsa"
-    path.write_bytes(zlib.compress(pickled.dumps(ODD[what])))
+    path.write_bytes(zlib.compress(plain_pickle.dumps(ODD[what])))
     with pytest.raises(InputError, match=r"odd\.fsa"):
         exchange.import_faces(path, tmp_path / "faces", frames=tmp_path)
     assert not (tmp_path / "faces").exists()
@@ -207,7 +207,7 @@ def test_a_mask_that_grows_without_end_is_left_out(tmp_path: Path) -> None:
     stored = {"stored_size": 8, "mask": zlib.compress(bytes(50_000_000)), "affine_matrix": [[1.0, 0, 0]] * 2}
     content = {"__data__": {"a.png": {"faces": [{**FACE, "mask": {"custom": stored}}]}}}
     path = tmp_path / "bomb.fsa"
-    path.write_bytes(zlib.compress(pickled.dumps(content)))
+    path.write_bytes(zlib.compress(plain_pickle.dumps(content)))
     assert faceswap.read_fsa(path)[0].mask is None
 
 
@@ -226,9 +226,9 @@ def test_a_mask_that_grows_without_end_is_left_out(tmp_path: Path) -> None:
 def test_faces_of_other_values_are_left_out(
     change: dict[str, object], faceset: Faceset, tmp_path: Path, analyser: FaceAnalyser
 ) -> None:
-    raw, data = dfl.jpeg_of(faceset, faceset.records[0])
+    raw, data = dfl.encode_jpeg(faceset, faceset.records[0])
     picture, _ = dfl.split_jpeg(raw, "a.jpg")
-    segment = pickled.dumps({**data, **change})
+    segment = plain_pickle.dumps({**data, **change})
     (tmp_path / "dfl").mkdir()
     marked = picture[:2] + b"\xff\xef" + struct.pack(">H", len(segment) + 2) + segment + picture[2:]
     (tmp_path / "dfl" / "odd.jpg").write_bytes(marked)

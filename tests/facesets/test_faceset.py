@@ -11,8 +11,8 @@ import pytest
 from benchmarks.people import bcubed_by_face, f1, named_faces, person_of
 from facegen.errors import InputError
 from facegen.facesets import Faceset, cluster, info, mask, metadata, trash
-from facegen.facesets.choices import PERSON_LIMIT, SORT_KEYS, CleanOptions
 from facegen.facesets.clean import propose
+from facegen.facesets.options import PERSON_DISTANCE_LIMIT, SORT_KEYS, CleanOptions
 from facegen.facesets.pack import PackedFaceset, pack, unpack
 from facegen.facesets.record import FaceRecord
 from facegen.facesets.resize import resize
@@ -227,7 +227,7 @@ def test_people_are_told_apart() -> None:
     centres = random.normal(size=(5, 128)) * 0.07
     owners = random.integers(0, 5, 200)
     vectors = (centres[owners] + random.normal(size=(200, 128)) * 0.02).astype(np.float32)
-    labels = cluster.people(vectors)
+    labels = cluster.cluster_embeddings(vectors)
     assert f1(bcubed_by_face(labels, owners.astype(str).tolist())) > 0.98
     assert np.bincount(labels).argmax() == 0
 
@@ -237,17 +237,17 @@ def test_people_who_look_alike_stay_apart() -> None:
     axes = np.eye(128) * 0.33 / np.sqrt(2)
     first, second = axes[:15], axes[15:30] + np.eye(128)[41] * 0.41
     gaps = np.linalg.norm(first[:, None] - second[None], axis=2)
-    assert 0.5 < gaps.mean() < PERSON_LIMIT - 0.01
-    assert cluster.people(np.vstack([first, second])).tolist() == [0] * 15 + [1] * 15
+    assert 0.5 < gaps.mean() < PERSON_DISTANCE_LIMIT - 0.01
+    assert cluster.cluster_embeddings(np.vstack([first, second])).tolist() == [0] * 15 + [1] * 15
     # single pictures that far from each other are one person
-    assert set(cluster.people(np.vstack([first[:1], second[:1]]))) == {0}
+    assert set(cluster.cluster_embeddings(np.vstack([first[:1], second[:1]]))) == {0}
 
 
 def test_frames_of_two_shots_of_one_person_are_joined() -> None:
     random = np.random.default_rng(2)
     shots = np.eye(128)[:2] * 0.44 / np.sqrt(2)
     frames = np.repeat(shots, 100, 0) + random.normal(size=(200, 128)) * 0.01
-    assert set(cluster.people(frames)) == {0}
+    assert set(cluster.cluster_embeddings(frames)) == {0}
 
 
 def test_order_and_size_change_no_groups() -> None:
@@ -255,7 +255,7 @@ def test_order_and_size_change_no_groups() -> None:
     centres = random.normal(size=(30, 128)) * 0.055
     vectors = np.repeat(centres, 6, 0) + random.normal(size=(180, 128)) * 0.022
     order = random.permutation(len(vectors))
-    labels, shuffled = cluster.people(vectors), cluster.people(vectors[order])
+    labels, shuffled = cluster.cluster_embeddings(vectors), cluster.cluster_embeddings(vectors[order])
     together = labels[:, None] == labels[None]
     assert np.array_equal(together[np.ix_(order, order)], shuffled[:, None] == shuffled[None])
 
@@ -266,7 +266,7 @@ def test_people_of_the_photographs(shared_data: Path, tmp_path: Path) -> None:
     for folder in sorted((shared_data / "identities").iterdir())[:12]:
         shutil.copytree(folder, tmp_path / "identities" / folder.name)
     records = named_faces(tmp_path, tmp_path / "faces")
-    labels = cluster.people(cluster.embeddings_of(records))
+    labels = cluster.cluster_embeddings(cluster.stack_embeddings(records))
     assert f1(bcubed_by_face(labels, [person_of(record) for record in records])) >= 0.95
 
 

@@ -14,7 +14,7 @@ from facegen.cli import build_app
 from facegen.cli.command import render
 from facegen.encoding import EncodeOptions
 from facegen.errors import Cancelled, InputError
-from facegen.facesets.choices import ExtractOptions, ExtractRequest
+from facegen.facesets.options import ExtractOptions, ExtractRequest
 from facegen.generate.request import DatasetRequest, GenerateOptions, GenerateRequest
 from facegen.generate.sliders import Sliders
 from facegen.jobs import INPUT, OUTPUT, Job, Progress, Result, Run, list_runs, model_of

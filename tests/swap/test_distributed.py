@@ -7,7 +7,7 @@ import pytest
 
 from facegen.faces import FaceAnalyser
 from facegen.facesets import Faceset
-from facegen.facesets.choices import ExtractOptions, ExtractRequest
+from facegen.facesets.options import ExtractOptions, ExtractRequest
 from facegen.facesets.pipeline import ExtractPipeline
 from facegen.jobs.cluster import Cluster
 from facegen.jobs.pipeline import Models

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from facegen.catalog import JOBS, TASKS
 from facegen.errors import FacegenError, InputError
-from facegen.facesets.choices import ExtractRequest
+from facegen.facesets.options import ExtractRequest
 from facegen.generate.request import DatasetRequest, GenerateOptions, GenerateRequest
 from facegen.jobs import Run
 from facegen.jobs.files import map_paths

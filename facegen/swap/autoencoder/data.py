@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from facegen.errors import InputError
 from facegen.facesets import FaceRecord, Faceset, crop
 from facegen.facesets.crop import warp_black
-from facegen.facesets.faceset import METADATA, in_order
+from facegen.facesets.faceset import METADATA, map_ordered
 from facegen.facesets.mask import hull_mask
 from facegen.facesets.pack import PackedFaceset
 from facegen.swap.autoencoder.options import SaehdOptions
@@ -123,7 +123,7 @@ def _load(
         features[number] = eyes_mouth_mask(aligned.points68, resolution)
         return None
 
-    failed = list(in_order(range(len(records)), read))
+    failed = list(map_ordered(range(len(records)), read))
     kept = np.array([name is None for name in failed])
     if not kept.any():
         raise InputError(f"Expected readable faces in {folder}, found none; extract them again.")

@@ -89,8 +89,8 @@ class _Steps:
     def extract(self, name: str, inputs: Sequence[str], low: float, high: float) -> int:
         """Extracts, cleans and masks the faces of one person; returns how many."""
         from facegen.facesets import ExtractOptions, Faceset, extract, mask, trash
-        from facegen.facesets.choices import CleanOptions
         from facegen.facesets.clean import propose
+        from facegen.facesets.options import CleanOptions
 
         folder = self.run / "people" / name
         if self._is_done(f"faces {name}"):

@@ -16,7 +16,7 @@ from facegen.ui.tabs.faceset import facesets as work
 if TYPE_CHECKING:
     from facegen.facesets import Faceset
 
-FEWEST = 5
+MIN_MASKS = 5
 """People with fewer faces get no faceset of their own."""
 _SHOWN = 24
 _THUMBNAIL = 112
@@ -36,10 +36,10 @@ def new_place(services: Services, visitor: Visitor, name: str) -> Path:
 
 def people(faceset: "Faceset") -> list[tuple[np.ndarray, str]]:
     """A tile a person, with how many faces are that person's, the most seen first."""
-    from facegen.facesets.cluster import cluster, with_embeddings
+    from facegen.facesets.cluster import cluster, compute_embeddings
     from facegen.facesets.faceset import resize_picture
 
-    faceset = with_embeddings(faceset)
+    faceset = compute_embeddings(faceset)
     return [
         (resize_picture(faceset.picture(max(group, key=lambda r: r.sharpness)), _THUMBNAIL), f"{len(group)} faces")
         for group in cluster(faceset)[:_SHOWN]
@@ -47,16 +47,16 @@ def people(faceset: "Faceset") -> list[tuple[np.ndarray, str]]:
 
 
 def split(services: Services, visitor: Visitor, faceset: "Faceset") -> list[str]:
-    """Makes a faceset of each person with `FEWEST` faces or more; returns their names.
+    """Makes a faceset of each person with `MIN_MASKS` faces or more; returns their names.
 
     Raises:
         InputError: nobody has so many, or a faceset of such a name is there already.
     """
-    from facegen.facesets.cluster import cluster, split_people, with_embeddings
+    from facegen.facesets.cluster import cluster, compute_embeddings, split_people
 
-    groups = [group for group in cluster(with_embeddings(faceset)) if len(group) >= FEWEST]
+    groups = [group for group in cluster(compute_embeddings(faceset)) if len(group) >= MIN_MASKS]
     if not groups:
-        raise InputError(f"Expected a person with at least {FEWEST} faces, found none; cut more faces out.")
+        raise InputError(f"Expected a person with at least {MIN_MASKS} faces, found none; cut more faces out.")
     names = [f"{faceset.folder.name} person {number}" for number in range(len(groups))]
     places = [new_place(services, visitor, name) for name in names]
     with tempfile.TemporaryDirectory(dir=work.root(services, visitor), prefix=".split-") as folder:

@@ -11,8 +11,8 @@ import numpy as np
 
 from facegen.config import home
 from facegen.errors import InputError
-from facegen.facesets.choices import CleanOptions, ExtractOptions, ExtractRequest
 from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import CleanOptions, ExtractOptions, ExtractRequest
 from facegen.jobs import Run
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor

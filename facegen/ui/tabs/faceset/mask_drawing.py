@@ -72,11 +72,11 @@ def train(services: Services, visitor: Visitor, faceset: "Faceset") -> Run:
     Raises:
         InputError: too few are drawn.
     """
-    from facegen.facesets.mask_task import FEWEST
+    from facegen.facesets.mask_task import MIN_MASKS
 
-    if count(faceset) < FEWEST:
+    if count(faceset) < MIN_MASKS:
         raise InputError(
-            f"Expected at least {FEWEST} masks drawn by hand, found {count(faceset)}; draw some more, better a dozen."
+            f"Expected at least {MIN_MASKS} masks drawn by hand, found {count(faceset)}; draw some more, better a dozen."
         )
     from facegen.training.request import make_request
 

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import InputError
-from facegen.facesets.choices import CLEAN_REASONS, MASKS, SORT_KEYS, ExtractOptions
+from facegen.facesets.options import CLEAN_REASONS, MASKS, SORT_KEYS, ExtractOptions
 from facegen.jobs.job import count_text
 from facegen.ui.examples import EXAMPLE_CLICK, FACESET, example_cards
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors, step

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.facesets.choices import EXPORTS
+from facegen.facesets.options import EXPORTS
 from facegen.ui.handlers import Shell, note, show_errors
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import copies
@@ -78,9 +78,7 @@ def _wire_people(
     @show_errors(2)
     def take_apart(visitor: Visitor, name: str | None) -> Any:
         made = copies.split(services, visitor, work.open_faceset(services, visitor, name))
-        said = (
-            f"{len(made)} people with {copies.FEWEST} faces or more have facesets of their own: {', '.join(made[:4])}."
-        )
+        said = f"{len(made)} people with {copies.MIN_MASKS} faces or more have facesets of their own: {', '.join(made[:4])}."
         return note(said), _renewed(services, visitor, name)
 
     tell.click(look, [shell.visitor, chosen], [words, tiles], **_BUSY)

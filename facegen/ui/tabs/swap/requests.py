@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facegen.errors import InputError, NoFaceError
-from facegen.facesets.choices import PERSON_LIMIT
+from facegen.facesets.options import PERSON_DISTANCE_LIMIT
 from facegen.jobs import Run
 from facegen.swap.jobs import PATCHES
 from facegen.swap.options import TRAINED, SwapOptions
@@ -177,7 +177,9 @@ def describe_sources(services: Services, pictures: Sequence[str]) -> str:
     for path in pictures:
         image_rgb = media.read_picture(path)
         for face in analyser.embed(image_rgb, analyser.detect(image_rgb, max_faces=1)):
-            if face.embedding is not None and all(distance(face.embedding, known) > PERSON_LIMIT for known in people):
+            if face.embedding is not None and all(
+                distance(face.embedding, known) > PERSON_DISTANCE_LIMIT for known in people
+            ):
                 people.append(face.embedding)
     if len(people) < 2:
         return ""

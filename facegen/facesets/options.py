@@ -1,4 +1,4 @@
-"""The choices that people have with facesets: what the command line and the browser offer. Imports nothing heavy."""
+"""Options, requests and results of the work on facesets. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MASKS = ("hull", "parser")
 ExportKind = Literal["dfl-jpeg", "dfl-pak", "faceswap-png", "faceswap-fsa"]
 EXPORTS: tuple[ExportKind, ...] = get_args(ExportKind)
 """What facesets can be written as; see `exchange.py`."""
-PERSON_LIMIT = 0.55
-"""Two groups of faces of which single pictures would be further apart than this are two people (`cluster.people`)."""
+PERSON_DISTANCE_LIMIT = 0.55
+"""Two groups of faces of which single pictures would be further apart than this are two people (`cluster.cluster_embeddings`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class ExtractRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractResult(Result):
-    """What an extraction did."""
+    """Result of an extraction."""
 
     folder: str = field(metadata=OUTPUT)
     faces: int
@@ -108,7 +108,7 @@ class ExtractResult(Result):
 
     @property
     def summary(self) -> str:
-        """Faces added, in all, and left out, in words."""
+        """Faces added, in all, and left out, as a sentence."""
         left_out = [f"Left out {count}: {reason}." for reason, count in self.left_out.items()]
         return " ".join([f"{count_text(self.faces, 'face')} added, {self.total} in all.", *left_out])
 
@@ -128,7 +128,7 @@ class CleanOptions:
     are allowed more."""
     most_covered: float = field(default=0.2, metadata={"min": 0.05, "max": 1.0, "step": 0.05})
     """Faces of which more than this share is hidden (hands, hair, things) are covered."""
-    person_distance: float = field(default=PERSON_LIMIT, metadata={"min": 0.2, "max": 0.9, "step": 0.01})
+    person_distance: float = field(default=PERSON_DISTANCE_LIMIT, metadata={"min": 0.2, "max": 0.9, "step": 0.01})
     """Groups of faces of which single pictures would be further apart than this are two people; the one with most faces
     stays."""
 

@@ -1,4 +1,4 @@
-"""Data out of pickles without running them.
+"""Reads and writes plain data as pickles, without executing them.
 
 DeepFaceLab and faceswap keep plain data (numbers, text, lists, dictionaries, numpy arrays) as Python pickles. Loading a
 pickle runs whatever its author wrote into it, so it is never loaded here: this reader walks through its opcodes, builds
@@ -23,10 +23,10 @@ import numpy as np
 
 from facegen.errors import InputError
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 """A pickle larger than this is refused."""
-_MOST_ITEMS = 50_000_000
-_MOST_DEPTH = 100
+_MAX_ITEMS = 50_000_000
+_MAX_DEPTH = 100
 _COPIED_BYTES = 16 << 20
 """Values may be copied out of a pickle up to this, or to four times its size."""
 _DTYPE = re.compile(r"[<>|=]?[?biufcSUV]\d{0,4}")
@@ -34,7 +34,7 @@ _DTYPE = re.compile(r"[<>|=]?[?biufcSUV]\d{0,4}")
 
 @dataclass(frozen=True)
 class _Name:
-    """A global that the pickle asks for; stands for it without being it."""
+    """Reference to a global of the pickle, which is not imported."""
 
     module: str
     name: str
@@ -49,7 +49,7 @@ class _Mark:
 
 
 class _RawArray:
-    """A numpy array on its way: pickles make an empty one and then give it its state."""
+    """A numpy array under construction: pickles create an empty one and then set its state."""
 
     value: np.ndarray | None = None
 
@@ -61,10 +61,10 @@ def _reconstruct(*_arguments: Any) -> _RawArray:
 def _dtype(text: Any, *_arguments: Any) -> np.dtype:
     if not isinstance(text, np.dtype) and not (isinstance(text, str) and _DTYPE.fullmatch(text)):
         raise InputError("numpy arrays of something else than numbers")
-    made = np.dtype(text)
-    if made.hasobject:
+    dtype = np.dtype(text)
+    if dtype.hasobject:
         raise InputError("numpy arrays of objects")
-    return made
+    return dtype
 
 
 def _scalar(dtype: Any, data: Any = b"") -> Any:
@@ -72,7 +72,7 @@ def _scalar(dtype: Any, data: Any = b"") -> Any:
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:
-    """A dictionary of keys and values by turns; a key of keys of keys could take for ever to be looked up."""
+    """A dictionary of alternating keys and values; nested keys are refused, as hashing them could take for ever."""
     for key in items[::2]:
         parts = key if isinstance(key, tuple) else (key,)
         if not all(isinstance(part, (str, bytes, int, float, type(None))) for part in parts):
@@ -115,14 +115,14 @@ def loads(data: bytes, where: str) -> Any:
 
     Args:
         data: the pickle.
-        where: what it lies in, for the sentence of a refusal.
+        where: name of the file, for error messages.
 
     Raises:
         InputError: it asks for anything else (the sentence names it), or is damaged.
     """
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise InputError(
-            f"Expected less than {MOST_BYTES >> 20} MB of plain data in {where}, found more; it was refused."
+            f"Expected less than {MAX_BYTES >> 20} MB of plain data in {where}, found more; it was refused."
         )
     machine = _Machine(where, max(_COPIED_BYTES, 4 * len(data)))
     try:
@@ -143,14 +143,14 @@ def loads(data: bytes, where: str) -> Any:
 
 
 @contextmanager
-def expecting(where: str) -> Iterator[None]:
-    """Refuse plain data whose values are of other kinds than the body takes them for.
+def check_values(where: str) -> Iterator[None]:
+    """Translate errors of a body that reads plain data of unexpected types or values.
 
     Args:
-        where: what they lie in, for the sentence.
+        where: name of the file, for the error message.
 
     Raises:
-        InputError: the body stumbled over a value.
+        InputError: the body raised because of a value.
     """
     try:
         yield
@@ -162,24 +162,24 @@ def expecting(where: str) -> Iterator[None]:
 
 
 class _Machine:
-    """Stack and memo of the pickle's little language."""
+    """Stack machine of the pickle opcodes that plain data needs."""
 
-    def __init__(self, where: str, most_copied: int) -> None:
+    def __init__(self, where: str, max_copied: int) -> None:
         self.where = where
-        self.left_to_copy = most_copied
+        self.left_to_copy = max_copied
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.steps = 0
 
     def step(self, name: str, argument: Any) -> None:
-        """Does one opcode."""
+        """Executes one opcode."""
         self.steps += 1
-        if self.steps > _MOST_ITEMS:
-            raise InputError(f"Expected fewer than {_MOST_ITEMS} items in {self.where}, found more; it was refused.")
+        if self.steps > _MAX_ITEMS:
+            raise InputError(f"Expected fewer than {_MAX_ITEMS} items in {self.where}, found more; it was refused.")
         stack = self.stack
         if name in _CONSTANTS:
-            made = _CONSTANTS[name]
-            stack.append(made.copy() if isinstance(made, (list, dict)) else made)
+            constant = _CONSTANTS[name]
+            stack.append(constant.copy() if isinstance(constant, (list, dict)) else constant)
         elif name in _LITERALS:
             stack.append(argument)
         elif name == "MARK":
@@ -197,8 +197,8 @@ class _Machine:
             "somebody's code; the file was refused and nothing of it was used."
         )
 
-    def since_mark(self) -> list[Any]:
-        """Takes everything above the topmost mark, and the mark."""
+    def pop_mark(self) -> list[Any]:
+        """Pops everything above the topmost mark, and the mark."""
         mark = next(i for i in range(len(self.stack) - 1, -1, -1) if isinstance(self.stack[i], _Mark))
         items = self.stack[mark + 1 :]
         del self.stack[mark:]
@@ -210,10 +210,10 @@ class _Machine:
 
     def push_global(self, module: str, name: str) -> None:
         """Pushes a requested global; refuses all but those of numpy arrays."""
-        found = _Name(module, name)
-        if found.plain not in _CALLS:
-            raise self._refusal(f"a call of {found.plain!r}")
-        self.stack.append(found)
+        requested = _Name(module, name)
+        if requested.plain not in _CALLS:
+            raise self._refusal(f"a call of {requested.plain!r}")
+        self.stack.append(requested)
 
     def stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
@@ -234,7 +234,7 @@ class _Machine:
         self.stack.append(value)
 
     def count_copy(self, value: Any) -> None:
-        """Refuses a pickle that copies its values over and over, which a few bytes of it can ask for."""
+        """Refuses a pickle that copies its values over and over, for which a few bytes suffice."""
         size = value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
         size += 64 * len(value) if isinstance(value, (list, dict)) else 0
         self.left_to_copy -= size
@@ -242,7 +242,7 @@ class _Machine:
             raise ValueError("it holds too much")
 
     def build(self) -> None:
-        """Gives a new array, or a dtype, its state."""
+        """Sets the state of a new array or a dtype."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, _RawArray):
             _, shape, dtype, is_fortran, data = state
@@ -297,23 +297,23 @@ _LITERALS = {
 }  # fmt: skip
 _STRUCTURE: dict[str, Callable[[_Machine, Any], Any]] = {
     "POP": lambda m, _: m.stack.pop(),
-    "POP_MARK": lambda m, _: m.since_mark(),
+    "POP_MARK": lambda m, _: m.pop_mark(),
     "DUP": lambda m, _: m.stack.append(m.stack[-1]),
     "GLOBAL": lambda m, text: m.push_named(text),
     "STACK_GLOBAL": lambda m, _: m.stack_global(),
     "REDUCE": lambda m, _: m.call(),
     "BUILD": lambda m, _: m.build(),
-    "TUPLE": lambda m, _: m.stack.append(tuple(m.since_mark())),
+    "TUPLE": lambda m, _: m.stack.append(tuple(m.pop_mark())),
     "TUPLE1": lambda m, _: m.push_tuple(1),
     "TUPLE2": lambda m, _: m.push_tuple(2),
     "TUPLE3": lambda m, _: m.push_tuple(3),
-    "LIST": lambda m, _: m.stack.append(m.since_mark()),
-    "DICT": lambda m, _: m.stack.append(_pairs(m.since_mark())),
+    "LIST": lambda m, _: m.stack.append(m.pop_mark()),
+    "DICT": lambda m, _: m.stack.append(_pairs(m.pop_mark())),
     "APPEND": lambda m, _: m.extend([m.stack.pop()]),
-    "APPENDS": lambda m, _: m.extend(m.since_mark()),
-    "ADDITEMS": lambda m, _: m.extend(m.since_mark()),
+    "APPENDS": lambda m, _: m.extend(m.pop_mark()),
+    "ADDITEMS": lambda m, _: m.extend(m.pop_mark()),
     "SETITEM": lambda m, _: m.set_items([m.stack.pop(-2), m.stack.pop()]),
-    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
+    "SETITEMS": lambda m, _: m.set_items(m.pop_mark()),
     "PUT": lambda m, key: m.put(int(key)),
     "BINPUT": lambda m, key: m.put(key),
     "LONG_BINPUT": lambda m, key: m.put(key),
@@ -324,10 +324,10 @@ _STRUCTURE: dict[str, Callable[[_Machine, Any], Any]] = {
 }
 
 
-def _resolve(value: Any, seen: dict[int, tuple[Any, int] | None], depth: int = 0) -> tuple[Any, int]:
-    """The value with finished arrays in place of what they were made from, and how many items it has when written out.
+def _resolve(value: Any, resolved: dict[int, tuple[Any, int] | None], depth: int = 0) -> tuple[Any, int]:
+    """The value with `_RawArray` replaced by arrays, and its number of items when expanded.
 
-    What is shared is settled once, but counts each time: whoever walks through the value meets it so often.
+    Shared values are resolved once, but counted each time, since a walk through the value meets them each time.
     """
     if isinstance(value, _RawArray):
         if value.value is None:
@@ -335,22 +335,22 @@ def _resolve(value: Any, seen: dict[int, tuple[Any, int] | None], depth: int = 0
         value = value.value
     if not isinstance(value, (dict, list, tuple)):
         return value, 1 + (len(value) if isinstance(value, (str, bytes)) else getattr(value, "nbytes", 0)) // 1024
-    if id(value) in seen:
-        found = seen[id(value)]
-        if found is None:
+    if id(value) in resolved:
+        cached = resolved[id(value)]
+        if cached is None:
             raise ValueError("it contains itself")
-        return found
-    if depth > _MOST_DEPTH:
+        return cached
+    if depth > _MAX_DEPTH:
         raise ValueError("it is nested too deeply")
-    seen[id(value)] = None
-    parts = [_resolve(item, seen, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
+    resolved[id(value)] = None
+    parts = [_resolve(item, resolved, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
     count = 1 + sum(size for _, size in parts)
-    if count > _MOST_ITEMS:
+    if count > _MAX_ITEMS:
         raise ValueError("it holds too much")
     items = [item for item, _ in parts]
-    made: Any = dict(zip(value, items, strict=True)) if isinstance(value, dict) else type(value)(items)
-    seen[id(value)] = made, count
-    return made, count
+    result: Any = dict(zip(value, items, strict=True)) if isinstance(value, dict) else type(value)(items)
+    resolved[id(value)] = result, count
+    return result, count
 
 
 def dumps(value: Any) -> bytes:
