@@ -1,8 +1,8 @@
-"""Commands made from a job's declaration: options from the fields of its request, and a request as one would type it.
+"""Builds commands from the declaration of a job, and renders a request as the command that does it.
 
 The fields of a request, and of the dataclasses inside it, become options of their names; the docstring under a field is
-its help. Metadata says the rest: `flag` another name, `alias` one more, `short` a letter, `metavar` what follows, `argument` that it has no
-name. A field with several values is repeated; one with values by key is written as KEY=VALUE. The options of a dataclass inside a
+its help. Metadata of a field: `flag` (another name), `alias`, `short` (a letter), `metavar`, and `argument` for a positional
+argument. A field with several values is repeated; one with values by key is written as KEY=VALUE. The options of a dataclass inside a
 request begin with its `prefix`, where it has one.
 """
 
@@ -35,57 +35,59 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
-_OWN_SYNTAX = {"generate": "facegen.cli.generate:arguments", "train": "facegen.cli.train:arguments"}
-"""Jobs whose commands have a syntax of their own, and what renders it from a request."""
+_RENDERERS = {"generate": "facegen.cli.generate:arguments", "train": "facegen.cli.train:arguments"}
+"""Functions that render the arguments of jobs whose commands do not follow the fields of their request."""
 Values = dict[str, Any]
-"""What was typed, by field; that of a dataclass inside the request stands in a dict of its own."""
+"""Values of options by field; those of a nested dataclass in a nested dict."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Door:
-    """How a command runs its job."""
+class RunOptions:
+    """Options of a command that concern its run and its output, not the request."""
 
     run: Path | None
-    """The run folder, where one was named."""
+    """The run folder, if one was set."""
     consent: bool
     as_json: bool
     verbose: bool
     retries: int = 0
-    """How often a file of several that failed is tried again."""
+    """How often each failed file of several is retried."""
     summary: Path | None = None
-    """Where the summary of several files goes."""
+    """CSV file for the summary of several files."""
     cluster: str = ""
-    """The address of machines that share the work; nothing where this one does it."""
+    """Address of a Ray cluster; empty to run on this machine."""
 
 
 def job_command(
     job: Job[Q, R], *, without: tuple[str, ...] = (), takes_many: bool = False, takes_cluster: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., Any]]:
-    """Makes a command of a function `(values, door, **own_options)`.
+    """Makes a command of a function `(values, run_options, **further_options)`.
 
     Args:
         job: whose request the options come from.
-        without: fields that the function takes in its own way.
-        takes_many: whether it works on several files (`facegen/cli/many.py`).
+        without: fields that the function handles itself.
+        takes_many: whether it accepts several files (`facegen/cli/batch.py`).
         takes_cluster: whether the machines of a cluster can share its work.
     """
-    offered = [item for item in fields_of(job.request) if item.name not in without]
-    left_out = {
+    fields = [item for item in fields_of(job.request) if item.name not in without]
+    omitted = {
         *(() if job.consent else ("consent",)),
         *(() if takes_many else ("retries", "summary")),
         *(() if takes_cluster else ("cluster",)),
     }
-    door_options = [item for name, item in _DOOR.items() if name not in left_out]
+    run_parameters = [item for name, item in _RUN_OPTIONS.items() if name not in omitted]
 
     def decorate(function: Callable[..., None]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def call(**typed: Any) -> None:
-            values = _take_values(offered, typed)
-            use_device(typed.pop("device"))
-            door = Door(**{"consent": True, **{item.name: typed.pop(item.name) for item in door_options}})
-            function(values, door, **typed)
+        def call(**arguments: Any) -> None:
+            values = _pop_values(fields, arguments)
+            use_device(arguments.pop("device"))
+            run_options = RunOptions(
+                **{"consent": True, **{item.name: arguments.pop(item.name) for item in run_parameters}}
+            )
+            function(values, run_options, **arguments)
 
-        return _with_parameters(call, function, offered, [*door_options, DEVICE_OPTION], ("values", "door"))
+        return _with_parameters(call, function, fields, [*run_parameters, DEVICE_OPTION], ("values", "run_options"))
 
     return decorate
 
@@ -102,43 +104,45 @@ def use_device(name: str) -> None:
 
 
 def with_options(cls: type, *, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., Any]]:
-    """Gives a function `(*, options, **own_options)` an option for each field of a dataclass whose fields have defaults.
+    """Gives a function `(*, options, **further_options)` an option for each field of a dataclass whose fields have defaults.
 
     Args:
         cls: the dataclass; its bounds are checked where it is built.
-        without: fields that the function takes in its own way.
+        without: fields that the function handles itself.
     """
-    offered = [item for item in fields_of(cls) if item.name not in without]
+    fields = [item for item in fields_of(cls) if item.name not in without]
 
     def decorate(function: Callable[..., None]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def call(**typed: Any) -> None:
-            options = _take_values(offered, typed)
-            function(**typed, options=options)
+        def call(**arguments: Any) -> None:
+            options = _pop_values(fields, arguments)
+            function(**arguments, options=options)
 
-        return _with_parameters(call, function, offered, [], ("options",))
+        return _with_parameters(call, function, fields, [], ("options",))
 
     return decorate
 
 
-def _take_values(offered: Iterable[Field], typed: Values) -> Values:
-    """Takes the values of fields out of what was typed."""
+def _pop_values(fields: Iterable[Field], arguments: Values) -> Values:
+    """Removes the values of fields from the arguments, and returns them."""
     values: Values = {}
-    for item in offered:
-        _put(values, item, typed.pop(item.name))
+    for item in fields:
+        _set_value(values, item, arguments.pop(item.name))
     return values
 
 
 def _with_parameters(
     call: Callable[..., None],
     function: Callable[..., None],
-    offered: Iterable[Field],
-    more: Iterable[inspect.Parameter],
-    given: tuple[str, ...],
+    fields: Iterable[Field],
+    additional: Iterable[inspect.Parameter],
+    excluded: tuple[str, ...],
 ) -> Callable[..., None]:
-    """`call` with the signature that typer reads: the fields, the function's own parameters but for `given`, and more."""
-    own = [item for item in inspect.signature(function).parameters.values() if item.name not in given]
-    parameters = [*(_parameter(item) for item in offered), *own, *more]
+    """`call` with the signature that typer reads: the fields, the function's parameters except `excluded`, and additional ones."""
+    parameters_of_function = [
+        item for item in inspect.signature(function).parameters.values() if item.name not in excluded
+    ]
+    parameters = [*(_parameter(item) for item in fields), *parameters_of_function, *additional]
     parameters = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {item.name: item.annotation for item in parameters}
@@ -146,7 +150,7 @@ def _with_parameters(
 
 
 def build(job: Job[Q, R], values: Mapping[str, Any]) -> Q:
-    """The request that was typed.
+    """Builds the request of a command.
 
     Raises:
         InputError: a value does not fit.
@@ -156,82 +160,82 @@ def build(job: Job[Q, R], values: Mapping[str, Any]) -> Q:
 
 def _build(cls: type[Q], values: Mapping[str, Any]) -> Q:
     hints = typing.get_type_hints(cls)
-    given = {}
+    arguments = {}
     for name, value in values.items():
         is_group = isinstance(value, Mapping) and dataclasses.is_dataclass(hints[name])
-        given[name] = _build(hints[name], value) if is_group else value
-    return cls(**given)
+        arguments[name] = _build(hints[name], value) if is_group else value
+    return cls(**arguments)
 
 
-def run_job(job: Job[Q, R], request: Q, door: Door) -> R:
-    """Runs a job as a command does: with a bar, its consent said, its result printed."""
-    ask_consent(job, door.consent, paths(request))
-    run = job.open_run(request, door.run) if door.run is not None else None
-    with load_pipeline(job, door) as pipeline, progress_bar() as on_progress:
+def run_job(job: Job[Q, R], request: Q, run_options: RunOptions) -> R:
+    """Asks for consent, runs a job with a progress bar, and prints its result."""
+    ask_consent(job, run_options.consent, paths(request))
+    run = job.open_run(request, run_options.run) if run_options.run is not None else None
+    with load_pipeline(job, run_options) as pipeline, progress_bar() as on_progress:
         result = pipeline(request, run=run, on_progress=on_progress)
-    report(job, result, door)
+    report(job, result, run_options)
     return result
 
 
 @contextmanager
-def load_pipeline(job: Job[Q, R], door: Door) -> "Iterator[Pipeline[Q, R]]":
-    """The pipeline of a command, on its cluster where it has one."""
+def load_pipeline(job: Job[Q, R], run_options: RunOptions) -> "Iterator[Pipeline[Q, R]]":
+    """The pipeline of a job, on a cluster if one is set."""
     from facegen.jobs.cluster import Cluster
 
     with ExitStack() as stack:
-        more = {"cluster": stack.enter_context(Cluster(door.cluster))} if door.cluster else {}
-        yield job.load_pipeline()(on_line=functools.partial(typer.echo, err=True), **more)
+        keywords = {"cluster": stack.enter_context(Cluster(run_options.cluster))} if run_options.cluster else {}
+        yield job.load_pipeline()(on_line=functools.partial(typer.echo, err=True), **keywords)
 
 
-def report(job: Job[Any, R], result: R, door: Door) -> None:
-    """Prints what a job did: one line of JSON for programs, else sentences for people."""
-    if door.as_json:
-        said = {"consent": door.consent} if job.consent else {}
-        typer.echo(json.dumps({**to_dict(result), **said}, ensure_ascii=False))
+def report(job: Job[Any, R], result: R, run_options: RunOptions) -> None:
+    """Prints the result of a job: one line of JSON, or sentences."""
+    if run_options.as_json:
+        consent = {"consent": run_options.consent} if job.consent else {}
+        typer.echo(json.dumps({**to_dict(result), **consent}, ensure_ascii=False))
         return
     for notice in result.notices:
         typer.echo(notice, err=True)
     written = paths(result, "output")
-    place = written[0] if len(written) == 1 else f"{len(written)} files"
-    typer.echo(f"Wrote {place}: {result.summary}" if written else result.summary, err=True)
-    stages: Mapping[str, float] = getattr(result, "stages", {}) if door.verbose else {}
+    target = written[0] if len(written) == 1 else f"{len(written)} files"
+    typer.echo(f"Wrote {target}: {result.summary}" if written else result.summary, err=True)
+    stages: Mapping[str, float] = getattr(result, "stages", {}) if run_options.verbose else {}
     for stage, seconds in sorted(stages.items(), key=lambda item: -item[1]):
         typer.echo(f"  {stage:10} {seconds:7.2f} s", err=True)
 
 
 def render(job: Job[Q, R], request: Q, run: Run | None = None) -> list[str]:
-    """The command that does a request, as one would type it: what differs from the defaults.
+    """The command line of a request: all options that differ from the defaults.
 
     Args:
         job: of the request.
-        request: what is to be done.
-        run: the folder that the work is to happen in.
+        request: the request.
+        run: its run folder.
     """
-    own = _OWN_SYNTAX.get(job.name)
-    if own:
-        module, _, name = own.partition(":")
+    renderer = _RENDERERS.get(job.name)
+    if renderer:
+        module, _, name = renderer.partition(":")
         arguments = getattr(importlib.import_module(module), name)(request)
     else:
-        arguments = own_arguments(request, fields_of(job.request))
-    words = ["facegen", *job.command.split(), *arguments, *(["--run", str(run.path)] if run is not None else [])]
-    return [*words, "--consent"] if job.consent else words
+        arguments = render_arguments(request, fields_of(job.request))
+    command = ["facegen", *job.command.split(), *arguments, *(["--run", str(run.path)] if run is not None else [])]
+    return [*command, "--consent"] if job.consent else command
 
 
-def own_arguments(request: Any, items: Iterable[Field]) -> list[str]:
+def render_arguments(request: Any, items: Iterable[Field]) -> list[str]:
     """The arguments and options of these fields, as far as they differ from their defaults."""
-    words, named = [], []
+    positional, options = [], []
     for item in items:
         value = functools.reduce(getattr, item.path, request)
         if value == item.default:
             continue
         if item.metadata.get("argument"):
-            words += [str(one) for one in (value if item.is_repeated else (value,))]
+            positional += [str(one) for one in (value if item.is_repeated else (value,))]
         else:
-            named += _flags(item, value)
-    return words + named
+            options += _render_option(item, value)
+    return positional + options
 
 
-def _flags(item: Field, value: Any) -> list[str]:
+def _render_option(item: Field, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [item.flag if value else f"--no-{item.flag[2:]}"]
     if item.is_by_key:
@@ -242,18 +246,18 @@ def _flags(item: Field, value: Any) -> list[str]:
     return [item.flag, "" if value is None else str(value)]
 
 
-def _put(values: Values, item: Field, typed: Any) -> None:
+def _set_value(values: Values, item: Field, value: Any) -> None:
     for name in item.path[:-1]:
         values = values.setdefault(name, {})
     if item.is_by_key:
-        values[item.path[-1]] = by_key(item, typed or [])
+        values[item.path[-1]] = parse_entries(item, value or [])
     elif item.is_repeated:
-        values[item.path[-1]] = tuple(typed) if typed else item.default if item.default is not MISSING else ()
+        values[item.path[-1]] = tuple(value) if value else item.default if item.default is not MISSING else ()
     else:
-        values[item.path[-1]] = typed
+        values[item.path[-1]] = value
 
 
-def by_key(item: Field, entries: list[str]) -> dict[Any, Any]:
+def parse_entries(item: Field, entries: list[str]) -> dict[Any, Any]:
     """KEY=VALUE entries as a mapping; a key with several values where the field says so.
 
     Raises:
@@ -262,7 +266,7 @@ def by_key(item: Field, entries: list[str]) -> dict[Any, Any]:
     key_type, value_type = get_args(item.hint)
     holds_several = get_origin(value_type) is tuple
     one_type = get_args(value_type)[0] if holds_several else value_type
-    found: dict[Any, Any] = {}
+    mapping: dict[Any, Any] = {}
     for entry in entries:
         text, equals, value = entry.partition("=")
         try:
@@ -272,8 +276,8 @@ def by_key(item: Field, entries: list[str]) -> dict[Any, Any]:
         except ValueError:
             form = item.metadata.get("metavar", "KEY=VALUE")
             raise InputError(f"Expected {item.flag} {form}, found {entry!r}; see --help.") from None
-        found[key] = (*found.get(key, ()), one) if holds_several else one
-    return found
+        mapping[key] = (*mapping.get(key, ()), one) if holds_several else one
+    return mapping
 
 
 def _parameter(item: Field) -> inspect.Parameter:
@@ -299,7 +303,7 @@ def _parameter(item: Field) -> inspect.Parameter:
     )
 
 
-def _door_option(name: str, hint: Any, default: Any, option: Any) -> inspect.Parameter:
+def _make_option(name: str, hint: Any, default: Any, option: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option])
 
 
@@ -310,22 +314,22 @@ _DEVICE = typer.Option(
 )
 Device = Annotated[str, _DEVICE]
 """For commands that are not made of a job; they pass it to `use_device`."""
-DEVICE_OPTION = _door_option("device", str, "auto", _DEVICE)
-_DOOR = {
-    "run": _door_option(
+DEVICE_OPTION = _make_option("device", str, "auto", _DEVICE)
+_RUN_OPTIONS = {
+    "run": _make_option(
         "run", Path | None, None, typer.Option("--run", help="Folder to work in, kept. Default: its own, removed.")
     ),
-    "consent": _door_option(
+    "consent": _make_option(
         "consent", bool, False, typer.Option("--consent", help="Everyone whose face or voice is used agreed to it.")
     ),
-    "as_json": _door_option("as_json", bool, False, typer.Option("--json", help="Print a summary as JSON.")),
-    "verbose": _door_option(
+    "as_json": _make_option("as_json", bool, False, typer.Option("--json", help="Print a summary as JSON.")),
+    "verbose": _make_option(
         "verbose", bool, False, typer.Option("--verbose", help="Also print how long each stage took.")
     ),
-    "retries": _door_option(
+    "retries": _make_option(
         "retries", int, 1, typer.Option("--retries", min=0, max=10, help="Of several files, try what failed again.")
     ),
-    "cluster": _door_option(
+    "cluster": _make_option(
         "cluster",
         str,
         "",
@@ -333,7 +337,7 @@ _DOOR = {
             "--cluster", metavar="local|ADDRESS", help="Share the work among the machines of a Ray cluster (host:6379)."
         ),
     ),
-    "summary": _door_option(
+    "summary": _make_option(
         "summary",
         Path | None,
         None,

@@ -1,4 +1,4 @@
-"""What a job asks for before it uses somebody's face or voice: said once by `--consent`, or on a terminal."""
+"""Consent that a job requires before it uses a person's face or voice: by `--consent`, or asked on a terminal."""
 
 import sys
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from facegen.json_file import read_json
 
 
 def ask_consent(job: Job[Any, Any], is_given: bool, files: Iterable[str]) -> None:
-    """Asks on a terminal, unless it was said for these folders before; reminds a script that did not say `--consent`.
+    """Asks on a terminal, unless consent for these folders was remembered; reminds scripts of `--consent`.
 
     Args:
         job: what is to run.
-        is_given: whether `--consent` was said.
-        files: the pictures, videos and sounds that it takes.
+        is_given: whether `--consent` was set.
+        files: its input pictures, videos and sounds.
 
     Raises:
         InputError: the answer is no.
@@ -30,13 +30,13 @@ def ask_consent(job: Job[Any, Any], is_given: bool, files: Iterable[str]) -> Non
         typer.echo(f"{job.consent} (say --consent).", err=True)
         return
     folders = {str(path if path.is_dir() else path.parent) for path in (Path(file).resolve() for file in files)}
-    known = _read_folders()
-    if folders and folders <= known:
+    agreed = _read_folders()
+    if folders and folders <= agreed:
         return
     if not typer.confirm(f"{job.consent}. Did everyone agree?", err=True):
         raise InputError("Expected the consent of everyone whose face or voice is used, found none; ask them first.")
     if typer.confirm(f"Remember this for {', '.join(sorted(folders))}?", default=False, err=True):
-        write_json(_path(), sorted(known | folders))
+        write_json(_path(), sorted(agreed | folders))
 
 
 def _path() -> Path:
@@ -44,7 +44,7 @@ def _path() -> Path:
 
 
 def _read_folders() -> set[str]:
-    """Folders of people who agreed, as somebody here said before."""
+    """Folders for which consent was remembered."""
     if not _path().is_file():
         return set()
     folders = read_json(_path())

@@ -10,7 +10,7 @@ import typer
 
 from facegen.cli.command import (
     Device,
-    Door,
+    RunOptions,
     Values,
     build,
     job_command,
@@ -43,9 +43,9 @@ app = typer.Typer(
 
 @app.command()
 @job_command(EXTRACT, takes_cluster=True)
-def extract(values: Values, door: Door) -> None:
+def extract(values: Values, run_options: RunOptions) -> None:
     """Cut faces out of videos and pictures; the same command goes on where it was cut off."""
-    run_job(EXTRACT, build(EXTRACT, values), door)
+    run_job(EXTRACT, build(EXTRACT, values), run_options)
 
 
 @app.command()
@@ -72,9 +72,9 @@ def sort(
         typer.echo(json.dumps({"order": names, "dropped": _names(order.dropped), "values": order.values}))
         return
     if dry_run:
-        for place, record in enumerate(records):
-            value = f"{order.values[place]:9.3f}  " if order.values else ""
-            typer.echo(f"{place:5}  {value}{record.file_name}")
+        for position, record in enumerate(records):
+            value = f"{order.values[position]:9.3f}  " if order.values else ""
+            typer.echo(f"{position:5}  {value}{record.file_name}")
     moved = f", {len(order.dropped)} to the trash" if order.dropped else ""
     typer.echo(f"{'Would sort' if dry_run else 'Sorted'} {count_text(len(records), 'face')} by {by}{moved}.", err=True)
 
@@ -97,10 +97,10 @@ def cluster(
     with progress_bar() as on_progress:
         faceset = clustering.compute_embeddings(open_faceset(folder), on_progress=on_progress)
     groups = clustering.cluster(faceset, limit=limit if limit is not None else PERSON_DISTANCE_LIMIT)
-    made = split_people(faceset, groups, split) if split is not None else []
+    folders = split_people(faceset, groups, split) if split is not None else []
     if as_json:
         typer.echo(
-            json.dumps({"clusters": [_names(group) for group in groups], "folders": [str(path) for path in made]})
+            json.dumps({"clusters": [_names(group) for group in groups], "folders": [str(path) for path in folders]})
         )
         return
     for number, group in enumerate(groups):
@@ -162,27 +162,31 @@ def clean(
             forgotten=count,
         )
         return
-    doomed: list[tuple[FaceRecord, str, float]]
+    rejected: list[tuple[FaceRecord, str, float]]
     if drop:
-        doomed = [(_named(faceset, name), "by hand", 0.0) for name in drop]
+        rejected = [(_named(faceset, name), "by hand", 0.0) for name in drop]
     else:
-        chosen = CleanOptions(**options, reasons=tuple(reason or CLEAN_REASONS))
+        clean_options = CleanOptions(**options, reasons=tuple(reason or CLEAN_REASONS))
         with progress_bar() as on_progress:
-            found = cleaning.propose(faceset, chosen, on_progress)
+            proposals = cleaning.propose(faceset, clean_options, on_progress)
         spared = {_named(faceset, name).file_name for name in keep or ()}
-        doomed = [(r.record, r.reason, r.value) for r in found if r.record.file_name not in spared]
+        rejected = [(r.record, r.reason, r.value) for r in proposals if r.record.file_name not in spared]
     if not dry_run:
-        trash.move(faceset, [record for record, _, _ in doomed], [why for _, why, _ in doomed])
+        trash.move(faceset, [record for record, _, _ in rejected], [why for _, why, _ in rejected])
     if as_json:
-        rejects = [{"file_name": r.file_name, "reason": why, "value": round(v, 4)} for r, why, v in doomed]
+        rejects = [{"file_name": r.file_name, "reason": why, "value": round(v, 4)} for r, why, v in rejected]
         typer.echo(
-            json.dumps({"rejects": rejects, "moved": not dry_run, "faces": len(faceset) - len(doomed) * (not dry_run)})
+            json.dumps(
+                {"rejects": rejects, "moved": not dry_run, "faces": len(faceset) - len(rejected) * (not dry_run)}
+            )
         )
         return
-    for record, why, value in doomed:
+    for record, why, value in rejected:
         typer.echo(f"{why:13} {value:8.3f}  {record.file_name}")
     verb = "would go" if dry_run else "went"
-    typer.echo(f"{len(doomed)} of {count_text(len(faceset), 'face')} {verb} to the trash (back with --undo).", err=True)
+    typer.echo(
+        f"{len(rejected)} of {count_text(len(faceset), 'face')} {verb} to the trash (back with --undo).", err=True
+    )
 
 
 @app.command()
@@ -260,9 +264,11 @@ def resize(
         )
         return
     with progress_bar() as on_progress:
-        made = work(faceset, output, size=size, face_type=face_type, on_progress=on_progress)
+        result = work(faceset, output, size=size, face_type=face_type, on_progress=on_progress)
     print_result(
-        as_json, f"{count_text(made.faces, 'face')} of {made.size} pixels in {made.folder}.", **dataclasses.asdict(made)
+        as_json,
+        f"{count_text(result.faces, 'face')} of {result.size} pixels in {result.folder}.",
+        **dataclasses.asdict(result),
     )
 
 
@@ -286,8 +292,8 @@ def enhance(
         )
         return
     with progress_bar() as on_progress:
-        made = work(faceset, output, strength=strength, on_progress=on_progress)
-    print_result(as_json, f"{count_text(len(made), 'face')} restored in {output}.", faces=len(made))
+        enhanced = work(faceset, output, strength=strength, on_progress=on_progress)
+    print_result(as_json, f"{count_text(len(enhanced), 'face')} restored in {output}.", faces=len(enhanced))
 
 
 @app.command()
@@ -370,22 +376,22 @@ def info(
     from facegen.facesets import info as looking
 
     faceset = open_faceset(folder)
-    found = looking.describe(faceset)
+    figures = looking.describe(faceset)
     if picture is not None:
         from facegen.media import write_picture
 
         write_picture(picture, looking.draw(faceset))
     if as_json:
-        typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        typer.echo(json.dumps(figures.to_json(), ensure_ascii=False))
         return
-    for name, value in found.to_json().items():
+    for name, value in figures.to_json().items():
         if name == "spread":
             continue
         if name == "people":
             value = {f"{len(value)}, seen in": ", ".join(map(str, value[:8])) + ", ..." * (len(value) > 8)}
         parts = [f"{k} {v}" for k, v in value.items()] if isinstance(value, dict) else value
-        words = parts if isinstance(parts, str | int) else ", ".join(map(str, parts[:8])) + ", ..." * (len(parts) > 8)
-        typer.echo(f"{name:12} {words}")
+        text = parts if isinstance(parts, str | int) else ", ".join(map(str, parts[:8])) + ", ..." * (len(parts) > 8)
+        typer.echo(f"{name:12} {text}")
 
 
 def _names(records: "Sequence[FaceRecord]") -> list[str]:

@@ -39,14 +39,16 @@ def import_(
         print_result(as_json, f"{path} holds {kind}.", kind=kind)
         return
     with progress_bar() as on_progress:
-        made = exchange.import_faces(
+        result = exchange.import_faces(
             path, output, frames=frames, face_type=face_type, size=size, on_progress=on_progress
         )
     if not as_json:
-        for line in made.refused:
+        for line in result.refused:
             typer.echo(line, err=True)
     print_result(
-        as_json, f"{count_text(made.faces, 'face')} of {made.kind} in {made.folder}.", **dataclasses.asdict(made)
+        as_json,
+        f"{count_text(result.faces, 'face')} of {result.kind} in {result.folder}.",
+        **dataclasses.asdict(result),
     )
 
 

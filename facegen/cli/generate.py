@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facegen.cli.command import Door, Values, build, job_command, own_arguments, run_job
+from facegen.cli.command import RunOptions, Values, build, job_command, render_arguments, run_job
 from facegen.generate.jobs import DATASET, GENERATE
 from facegen.generate.request import GenerateRequest
 from facegen.generate.sliders import NAMES
@@ -23,7 +23,7 @@ def _slider(text: str) -> Any:
 @job_command(GENERATE, without=("output", "given", *NAMES))
 def generate(
     values: Values,
-    door: Door,
+    run_options: RunOptions,
     context: typer.Context,
     output: Annotated[
         str,
@@ -44,11 +44,11 @@ def generate(
     if context.invoked_subcommand is not None:
         return
     output = output or _free_folder()
-    typed = {"eyes": eyes, "mouth": mouth, "hair": hair, "background": background, "head": head}
-    sliders = {name: value for name, value in typed.items() if value is not None}
-    # in a photograph the sliders that were not given stay as they are
+    slider_values = {"eyes": eyes, "mouth": mouth, "hair": hair, "background": background, "head": head}
+    sliders = {name: value for name, value in slider_values.items() if value is not None}
+    # in a photograph, sliders that were not set stay as they are
     given = tuple(sliders) if values["edit"] else NAMES
-    run_job(GENERATE, build(GENERATE, {**values, "output": output, "sliders": sliders, "given": given}), door)
+    run_job(GENERATE, build(GENERATE, {**values, "output": output, "sliders": sliders, "given": given}), run_options)
 
 
 def _free_folder() -> str:
@@ -58,7 +58,7 @@ def _free_folder() -> str:
 
 
 def arguments(request: GenerateRequest) -> list[str]:
-    """The options that a request is typed with."""
+    """Command-line arguments of a request."""
     default = type(request.sliders)()
     values = {name: getattr(request.sliders, name) for name in NAMES}
     is_typed = {
@@ -66,16 +66,16 @@ def arguments(request: GenerateRequest) -> list[str]:
         for name, value in values.items()
     }
     sliders = [word for name in NAMES if is_typed[name] for word in (f"--{name}", str(values[name]))]
-    others = [item for item in fields_of(GenerateRequest) if item.name not in ("given", *NAMES)]
-    return [*own_arguments(request, others), *sliders]
+    fields = [item for item in fields_of(GenerateRequest) if item.name not in ("given", *NAMES)]
+    return [*render_arguments(request, fields), *sliders]
 
 
 @app.command()
 @job_command(DATASET)
-def dataset(values: Values, door: Door) -> None:
+def dataset(values: Values, run_options: RunOptions) -> None:
     """Prepare training data: align, resize, change brightness, choose, measure the five values, make variants."""
-    result = run_job(DATASET, build(DATASET, values), door)
-    if door.as_json:
+    result = run_job(DATASET, build(DATASET, values), run_options)
+    if run_options.as_json:
         return
     for name in result.skipped[:10]:
         typer.echo(f"Skipped {name}: no usable face.", err=True)

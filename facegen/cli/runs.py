@@ -1,4 +1,4 @@
-"""`facegen runs`: what is running, what ran, and what became of it."""
+"""`facegen runs`: lists, shows, cancels, resumes and deletes runs."""
 
 import dataclasses
 import json
@@ -22,14 +22,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
     """List all runs, newest first."""
-    described = [_describe(run) for run in list_runs()]
+    entries = [_describe(run) for run in list_runs()]
     if as_json:
-        typer.echo(json.dumps(described, indent=2))
+        typer.echo(json.dumps(entries, indent=2))
         return
-    if not described:
+    if not entries:
         typer.echo("No runs yet.")
-    for item in described:
-        size = _bytes_in_words(item["size_bytes"])
+    for item in entries:
+        size = _format_size(item["size_bytes"])
         typer.echo(f"{item['name']:34} {item['state']:9} {item['progress']:>4.0%} {size:>9}  {item['text']}")
 
 
@@ -37,14 +37,14 @@ def list_all(as_json: AsJson = False) -> None:
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show the request of a run and how it stands."""
     run = find_run(name)
-    described = {**_describe(run), "request": run.request, "command": _command(run)}
+    details = {**_describe(run), "request": run.request, "command": _command(run)}
     if damaged := run.read_stats().damaged:
-        described["damaged_lines"] = damaged
+        details["damaged_lines"] = damaged
     if as_json:
-        typer.echo(json.dumps(described, indent=2))
+        typer.echo(json.dumps(details, indent=2))
         return
-    described["command"] = shlex.join(described["command"])
-    for key, value in described.items():
+    details["command"] = shlex.join(details["command"])
+    for key, value in details.items():
         typer.echo(f"{key:12} {json.dumps(value) if isinstance(value, (dict, list)) else value}")
 
 
@@ -90,7 +90,7 @@ def delete(
     """Delete a run with everything it made."""
     run = find_run(name)
     size = run.size_bytes()
-    if not yes and not typer.confirm(f"Delete {run.path} ({_bytes_in_words(size)})?"):
+    if not yes and not typer.confirm(f"Delete {run.path} ({_format_size(size)})?"):
         raise InputError(f"Expected a yes to delete {name}, found no; nothing was deleted.")
     run.delete()
     typer.echo(json.dumps({"name": name, "freed_bytes": size}) if as_json else f"Deleted {name}.")
@@ -110,7 +110,7 @@ def _describe(run: Run) -> dict[str, Any]:
 
 
 def _command(run: Run) -> list[str]:
-    """The run's request as one would type it; nothing where it is that of another version."""
+    """The command line of the run's request; empty if it is of another version."""
     try:
         job = find_job(run.kind)
         return render(job, job.read_request(run), run) if run.can_run else []
@@ -119,26 +119,26 @@ def _command(run: Run) -> list[str]:
 
 
 def _report(run: Run, as_json: bool) -> None:
-    described = _describe(run)
-    typer.echo(json.dumps(described, indent=2) if as_json else f"{run.name}: {described['state']}")
+    details = _describe(run)
+    typer.echo(json.dumps(details, indent=2) if as_json else f"{run.name}: {details['state']}")
 
 
 def _follow(run: Run) -> None:
     path = run.path / "log.txt"
-    place = path.stat().st_size if path.exists() else 0
+    offset = path.stat().st_size if path.exists() else 0
     while True:
         is_active = run.status().is_active
         if path.exists():
             with path.open("rb") as file:
-                file.seek(place)
+                file.seek(offset)
                 typer.echo(file.read().decode("utf-8", errors="replace"), nl=False)
-                place = file.tell()
+                offset = file.tell()
         if not is_active:
             return
         time.sleep(0.5)
 
 
-def _bytes_in_words(size: float) -> str:
+def _format_size(size: float) -> str:
     for unit in ("B", "KB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}"

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from facegen.cli.command import Door, Values, build, job_command, run_job
+from facegen.cli.batch import InputFiles, run_files
+from facegen.cli.command import RunOptions, Values, build, job_command, run_job
 from facegen.cli.consent import ask_consent
-from facegen.cli.many import Files, run_many
 from facegen.errors import InputError
 from facegen.jobs.batch import expand_files
 from facegen.jobs.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, paths
@@ -19,7 +19,7 @@ from facegen.swap.request import SwapRequest
 @job_command(SWAP, without=("people", "person", "target"), takes_many=True, takes_cluster=True)
 def swap(
     values: Values,
-    door: Door,
+    run_options: RunOptions,
     target: Annotated[
         list[str],
         typer.Option(
@@ -43,7 +43,7 @@ def swap(
 ) -> None:
     """Put a face into a video or a picture.
 
-    A swap that was cut off, even by `kill -9`, goes on where it was when the same command is given again.
+    A swap that was cut off, even by `kill -9`, goes on where it was when the same command is repeated.
     Of several targets, one that fails does not stop the others; --output is then a folder, or a pattern such as
     {stem}-{source}.mp4 (also {suffix}, {number}).
     `facegen swap train --help` says how to train a model for two people and merge it.
@@ -61,9 +61,11 @@ def swap(
         return request
 
     if preview is None:
-        run_many(SWAP, Files(files=files, given=target, source=source, output=values["output"]), make, door)
+        run_files(
+            SWAP, InputFiles(files=files, arguments=target, source=source, output=values["output"]), make, run_options
+        )
     elif len(files) == 1:
-        _preview(make(files[0], values["output"]), preview, door)
+        _preview(make(files[0], values["output"]), preview, run_options)
     else:
         raise InputError(f"Expected one target for a preview, found {len(files)}; choose one of them.")
 
@@ -82,11 +84,11 @@ def _assign_people(values: Values, entries: Sequence[str]) -> None:
     values["people"] = people
 
 
-def _preview(request: SwapRequest, count: int, door: Door) -> None:
+def _preview(request: SwapRequest, count: int, run_options: RunOptions) -> None:
     from facegen.cli.command import progress_bar
     from facegen.swap import SwapPipeline, write_contact_sheet
 
-    ask_consent(SWAP, door.consent, paths(request))
+    ask_consent(SWAP, run_options.consent, paths(request))
     with progress_bar() as on_progress:
         write_contact_sheet(SwapPipeline(), request, count, on_progress)
     typer.echo(f"Wrote {request.output}", err=True)
@@ -102,9 +104,9 @@ def _group() -> None:
 
 @train_app.command()
 @job_command(SWAP_TRAIN)
-def train(values: Values, door: Door) -> None:
+def train(values: Values, run_options: RunOptions) -> None:
     """Put B's face on A: extract, clean, mask, train to a time budget, export and merge.
 
     Ctrl-C stops it; the same command with the same --run goes on at the step it was at.
     """
-    run_job(SWAP_TRAIN, build(SWAP_TRAIN, values), door)
+    run_job(SWAP_TRAIN, build(SWAP_TRAIN, values), run_options)

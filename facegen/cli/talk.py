@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from facegen.cli.command import Door, Values, build, job_command, run_job
-from facegen.cli.many import Files, run_many
+from facegen.cli.batch import InputFiles, run_files
+from facegen.cli.command import RunOptions, Values, build, job_command, run_job
 from facegen.errors import InputError
 from facegen.jobs.batch import expand_files
 from facegen.jobs.files import SOUND_SUFFIXES, VIDEO_SUFFIXES
@@ -16,7 +16,7 @@ from facegen.talk.request import TalkRequest
 @job_command(TALK, without=("audio",), takes_many=True)
 def talk(
     values: Values,
-    door: Door,
+    run_options: RunOptions,
     audio: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,7 +30,7 @@ def talk(
 ) -> None:
     """Make a portrait speak, or give a person in a video other words.
 
-    A talk that was cut off, even by `kill -9`, goes on where it was when the same command is given again.
+    A talk that was cut off, even by `kill -9`, goes on where it was when the same command is repeated.
     Of several sounds, one that fails does not stop the others; --output is then a folder, or a pattern such as
     {stem}-{source}.mp4 (also {number}).
     «facegen talk train --video FILE» trains a field of one person, which --engine dfrf:RUN then makes speak.
@@ -42,14 +42,16 @@ def talk(
         from facegen.talk.text_to_speech import synthesize_speech
 
         audio = [str(synthesize_speech(text, voice))]
-    given = audio or []
+    arguments = audio or []
 
     def make(file: str, output: str) -> TalkRequest:
         return build(TALK, {**values, "audio": file, "output": output})
 
-    files = expand_files(given, (*SOUND_SUFFIXES, *VIDEO_SUFFIXES))
+    files = expand_files(arguments, (*SOUND_SUFFIXES, *VIDEO_SUFFIXES))
     source = values["portrait"] or values["options"]["engine"].partition(":")[2]
-    run_many(TALK, Files(files=files, given=given, source=source, output=values["output"]), make, door)
+    run_files(
+        TALK, InputFiles(files=files, arguments=arguments, source=source, output=values["output"]), make, run_options
+    )
 
 
 train_app = typer.Typer(help="Train a person's own field from a video.", no_args_is_help=True)
@@ -64,7 +66,7 @@ def _group() -> None:
 @job_command(TALK_TRAIN)
 def train(
     values: Values,
-    door: Door,
+    run_options: RunOptions,
     model: Annotated[str, typer.Option(help="What is trained: dfrf, the dynamic facial radiance field.")] = "dfrf",
 ) -> None:
     """Prepare a video and train the field of the person in it, to a time budget.
@@ -73,6 +75,6 @@ def train(
     """
     if model != "dfrf":
         raise InputError(f"Expected the model dfrf, found {model!r}; the motion network is trained by «train motion».")
-    result = run_job(TALK_TRAIN, build(TALK_TRAIN, values), door)
-    if not door.as_json:
+    result = run_job(TALK_TRAIN, build(TALK_TRAIN, values), run_options)
+    if not run_options.as_json:
         typer.echo(f"Use it: facegen talk --engine dfrf:{result.run} --audio said.wav --output talks.mp4", err=True)

@@ -1,4 +1,4 @@
-"""`facegen train`: train what facegen can train; go on, compare, search, export."""
+"""`facegen train`: trains, resumes, compares, searches and exports the tasks of the catalog."""
 
 import dataclasses
 import functools
@@ -85,8 +85,8 @@ def _request(
 
     info = find_task(task)
     if resumed is None or not (resumed / "train.json").exists():
-        place = str(data.absolute()) if data else ""
-        return info, make_request(info, preset=preset, data=place, changes=changes)
+        data_path = str(data.absolute()) if data else ""
+        return info, make_request(info, preset=preset, data=data_path, changes=changes)
     request = read_request(resumed)
     if request.task != task:
         raise InputError(f"Expected a training of {task} in {resumed}, found one of {request.task}; resume that.")
@@ -94,21 +94,21 @@ def _request(
     return info, dataclasses.replace(request, data=str(data.absolute())) if data else request
 
 
-def _train(info: "TaskInfo", request: "TrainRequest", place: Path | None, *, resume: bool, as_json: bool) -> None:
+def _train(info: "TaskInfo", request: "TrainRequest", folder: Path | None, *, resume: bool, as_json: bool) -> None:
     from facegen.training.checkpoint import list_checkpoints
     from facegen.training.launch import is_worker, process_rank, train_in_folder
 
-    if process_rank() and place is not None:
-        train_in_folder(place, info, request, resume=resume)
+    if process_rank() and folder is not None:
+        train_in_folder(folder, info, request, resume=resume)
         return
-    if is_worker() and place is None:
+    if is_worker() and folder is None:
         raise InputError("Expected a run folder for several processes, found none; add --run DIR.")
-    if place is not None and not resume and (known := list_checkpoints(place / "checkpoints")):
+    if folder is not None and not resume and (checkpoints := list_checkpoints(folder / "checkpoints")):
         raise InputError(
-            f"Expected an empty run folder, found a training of {known[-1].step} steps in {place}; resume it or choose "
+            f"Expected an empty run folder, found a training of {checkpoints[-1].step} steps in {folder}; resume it or choose "
             "another folder."
         )
-    run = TRAIN.open_run(request, place) if place is not None else TRAIN.create_run(request)
+    run = TRAIN.open_run(request, folder) if folder is not None else TRAIN.create_run(request)
     typer.echo(f"Run folder: {run.path}", err=as_json)
     pipeline = TRAIN.load_pipeline()(on_line=functools.partial(typer.echo, err=as_json))
     result = pipeline(request, run)
@@ -116,8 +116,8 @@ def _train(info: "TaskInfo", request: "TrainRequest", place: Path | None, *, res
         typer.echo(json.dumps(to_dict(result)))
 
 
-def _search(request: "TrainRequest", place: Path | None, as_json: bool) -> None:
-    run = TRAIN.create_run(request, path=place)
+def _search(request: "TrainRequest", folder: Path | None, as_json: bool) -> None:
+    run = TRAIN.create_run(request, path=folder)
     result = TRAIN.load_pipeline()(on_line=functools.partial(typer.echo, err=as_json))(request, run)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(trial) for trial in result.trials]))
@@ -129,21 +129,21 @@ def _search(request: "TrainRequest", place: Path | None, as_json: bool) -> None:
 
 
 def arguments(request: "TrainRequest") -> list[str]:
-    """The words that a training is typed with: its task, preset and data, and what differs from the preset."""
+    """Command-line arguments of a training: task, preset, data, and settings that differ from the preset."""
     from facegen.catalog import find_task
     from facegen.training.request import changes_from_preset
 
-    words = command_words(
+    command = command_arguments(
         request.task, request.preset, request.data, changes_from_preset(find_task(request.task), request)
     )
     search = [word for text in request.search for word in ("--search", text)]
-    return [*words, *search, *(["--trials", str(request.trials)] if request.search else [])]
+    return [*command, *search, *(["--trials", str(request.trials)] if request.search else [])]
 
 
-def command_words(task: str, preset: str, data: str, changes: Sequence[str]) -> list[str]:
-    """The same for what a form says, before it is checked and so without loading torch."""
-    words = [task, *(["--preset", preset] if preset else []), *(["--data", data] if data else [])]
-    return [*words, *(word for change in changes for word in ("--set", change))]
+def command_arguments(task: str, preset: str, data: str, changes: Sequence[str]) -> list[str]:
+    """The same from the unchecked values of a form, without loading torch."""
+    command = [task, *(["--preset", preset] if preset else []), *(["--data", data] if data else [])]
+    return [*command, *(word for change in changes for word in ("--set", change))]
 
 
 def _find_rate(info: "TaskInfo", request: "TrainRequest", as_json: bool) -> None:
@@ -151,13 +151,13 @@ def _find_rate(info: "TaskInfo", request: "TrainRequest", as_json: bool) -> None
     from facegen.training.search import find_rate
 
     task = from_dict(info.load(), request.task_settings)
-    found = find_rate(task, request.settings, data=Path(request.data) if request.data else None)
+    result = find_rate(task, request.settings, data=Path(request.data) if request.data else None)
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(found)))
+        typer.echo(json.dumps(dataclasses.asdict(result)))
         return
-    for rate, loss in list(zip(found.rates, found.losses, strict=True))[::5]:
+    for rate, loss in list(zip(result.rates, result.losses, strict=True))[::5]:
         typer.echo(f"{rate:9.2e}  {loss:.5f}")
-    typer.echo(f"Suggested: --set lr={found.suggestion:.1e}")
+    typer.echo(f"Suggested: --set lr={result.suggestion:.1e}")
 
 
 def _list(as_json: bool) -> None:
@@ -176,16 +176,16 @@ def _list(as_json: bool) -> None:
 def _compare(runs: Sequence[Path], output: Path, as_json: bool) -> None:
     from facegen.training.compare import compare
 
-    found = compare(runs, output)
+    comparison = compare(runs, output)
     if as_json:
-        files = {name: str(path) for name, path in found.files.items()}
-        typer.echo(json.dumps({"differing": found.differing, "figures": found.figures, "files": files}))
+        files = {name: str(path) for name, path in comparison.files.items()}
+        typer.echo(json.dumps({"differing": comparison.differing, "figures": comparison.figures, "files": files}))
         return
-    for key, values in found.differing.items():
+    for key, values in comparison.differing.items():
         typer.echo(f"{key}: " + ", ".join(f"{name} {value}" for name, value in values.items()))
-    for name, figures in found.figures.items():
+    for name, figures in comparison.figures.items():
         typer.echo(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
-    for path in found.files.values():
+    for path in comparison.files.values():
         typer.echo(f"Wrote {path}.")
 
 
@@ -198,5 +198,5 @@ def _export(runs: Sequence[Path], output: Path, changes: Sequence[str], as_json:
         raise InputError(f"Expected one run folder to export, found {len(runs)}; name it after «export».")
     request = read_request(runs[0])
     info = find_task(request.task)
-    made = export_checkpoint(runs[0], info, change_request(info, request, changes), output, use_best=True)
-    typer.echo(json.dumps({name: str(path) for name, path in made.items()}) if as_json else f"Wrote {output}.")
+    files = export_checkpoint(runs[0], info, change_request(info, request, changes), output, use_best=True)
+    typer.echo(json.dumps({name: str(path) for name, path in files.items()}) if as_json else f"Wrote {output}.")

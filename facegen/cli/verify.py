@@ -64,15 +64,15 @@ def _expand(files: list[str]) -> list[str]:
     from facegen.errors import InputError
     from facegen.jobs.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
-    known, found = {*PICTURE_SUFFIXES, *VIDEO_SUFFIXES, ".wav"}, []
+    suffixes, expanded = {*PICTURE_SUFFIXES, *VIDEO_SUFFIXES, ".wav"}, []
     for name in files:
         inside = [name]
         if not _is_url(name) and Path(name).is_dir():
-            inside = [str(one) for one in sorted(Path(name).rglob("*")) if one.suffix.lower() in known]
+            inside = [str(one) for one in sorted(Path(name).rglob("*")) if one.suffix.lower() in suffixes]
         if not inside:
             raise InputError(f"Expected pictures or videos in {Path(name).name!r}, found none; name another folder.")
-        found.extend(inside)
-    return found
+        expanded.extend(inside)
+    return expanded
 
 
 def _is_url(name: str) -> bool:

@@ -32,26 +32,28 @@ def info(clip: Clip, as_json: AsJson = False) -> None:
     from facegen.media import frame_times, probe
     from facegen.media.packets import survey_picture
 
-    found = probe(clip)
+    clip_info = probe(clip)
     times, time_base = frame_times(clip)
     steps = {after - before for before, after in pairwise(times)}
     described: dict[str, Any] = {
-        "file": found.path,
-        "size": f"{found.width} x {found.height}",
-        "rotation": f"{found.rotation_deg} degrees{', mirrored' if found.is_mirrored else ''}",
-        "pixel aspect": str(found.pixel_aspect),
-        "shown as": f"{found.size_hw[1]} x {found.size_hw[0]}{', interlaced' if found.is_interlaced else ''}",
+        "file": clip_info.path,
+        "size": f"{clip_info.width} x {clip_info.height}",
+        "rotation": f"{clip_info.rotation_deg} degrees{', mirrored' if clip_info.is_mirrored else ''}",
+        "pixel aspect": str(clip_info.pixel_aspect),
+        "shown as": f"{clip_info.size_hw[1]} x {clip_info.size_hw[0]}{', interlaced' if clip_info.is_interlaced else ''}",
         "frames": len(times),
-        "seconds": round(found.duration_seconds, 3),
-        "frame rate": f"{float(found.frame_rate):.3f} a second, {'variable' if len(steps) > 1 else 'constant'}",
+        "seconds": round(clip_info.duration_seconds, 3),
+        "frame rate": f"{float(clip_info.frame_rate):.3f} a second, {'variable' if len(steps) > 1 else 'constant'}",
         "first frame": f"{float(times[0] * time_base):.4f} s",
-        "codec": f"{found.codec}, {found.pix_fmt}, {found.bit_depth} bit",
-        "colour": f"matrix {found.color.matrix}, primaries {found.color.primaries}, transfer {found.color.transfer}, "
-        f"{'full' if found.color.is_full_range else 'limited'} range",
-        "sound": [f"{s.codec}, {s.sample_rate} Hz, {s.channels} channels, {s.language or 'und'}" for s in found.audio],
-        "subtitles": [f"{s.codec}, {s.language or 'und'}" for s in found.subtitles],
-        "tags": found.metadata,
-        "notices": [*found.notices, *survey_picture(clip).notices],
+        "codec": f"{clip_info.codec}, {clip_info.pix_fmt}, {clip_info.bit_depth} bit",
+        "colour": f"matrix {clip_info.color.matrix}, primaries {clip_info.color.primaries}, transfer {clip_info.color.transfer}, "
+        f"{'full' if clip_info.color.is_full_range else 'limited'} range",
+        "sound": [
+            f"{s.codec}, {s.sample_rate} Hz, {s.channels} channels, {s.language or 'und'}" for s in clip_info.audio
+        ],
+        "subtitles": [f"{s.codec}, {s.language or 'und'}" for s in clip_info.subtitles],
+        "tags": clip_info.metadata,
+        "notices": [*clip_info.notices, *survey_picture(clip).notices],
     }
     if as_json:
         typer.echo(json.dumps(described, indent=2, ensure_ascii=False))

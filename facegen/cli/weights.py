@@ -58,20 +58,20 @@ def fetch(
             "Expected names of model files, or --set and a name; licences are accepted by the names of their files; see: "
             "facegen weights list"
         )
-    wanted = [find_weight(name) for name in names] if names else find_weights(set_name=set_name)
+    selected = [find_weight(name) for name in names] if names else find_weights(set_name=set_name)
     if not accept_licence:
-        _require_accepted(wanted)
+        _require_accepted(selected)
     paths = {}
-    for weight in wanted:
+    for weight in selected:
         with progress_bar() as show:
             transfer = hub.Transfer(weight.name, weight.size)
 
-            def tell(done: int, size: int | None, transfer: hub.Transfer = transfer, show: Any = show) -> None:
+            def show_progress(done: int, size: int | None, transfer: hub.Transfer = transfer, show: Any = show) -> None:
                 transfer(done, size)
                 if show is not None:
                     show(transfer.fraction, transfer.text)
 
-            paths[weight.name] = str(hub.fetch(weight, accept_licence, tell))
+            paths[weight.name] = str(hub.fetch(weight, accept_licence, show_progress))
         if not as_json:
             typer.echo(f"{weight.name:22} {paths[weight.name]}")
     if as_json:
@@ -121,16 +121,16 @@ def verify(
     """Read model files anew and check their SHA-256; exit code 1 where one is wrong."""
     from facegen.catalog import WEIGHTS, find_weight
 
-    wanted = (
+    selected = (
         [find_weight(name) for name in names] if names else [each for each in WEIGHTS if hub.state_of(each) != "absent"]
     )
-    wrong = {weight.name: hub.verify(weight) for weight in wanted}
+    failures = {weight.name: hub.verify(weight) for weight in selected}
     if as_json:
-        typer.echo(json.dumps(wrong, indent=2))
+        typer.echo(json.dumps(failures, indent=2))
     else:
-        for name, reason in wrong.items():
+        for name, reason in failures.items():
             typer.echo(f"{name:22} {reason or 'as it should be'}")
-    if any(wrong.values()):
+    if any(failures.values()):
         raise typer.Exit(1)
 
 
@@ -181,8 +181,8 @@ def publish(
             data=data,
         )
         message = f"Publish {request.task}, trained with facegen"
-        place = str(written) if folder else hub.upload_folder(written, repo, message=message, is_private=private)
-    typer.echo(json.dumps({"repo": repo, "url": place}) if as_json else f"{path.name} is at {place}")
+        address = str(written) if folder else hub.upload_folder(written, repo, message=message, is_private=private)
+    typer.echo(json.dumps({"repo": repo, "url": address}) if as_json else f"{path.name} is at {address}")
 
 
 @app.command()
@@ -221,7 +221,7 @@ def _describe(weight: WeightFile) -> dict[str, Any]:
         "purpose": weight.purpose,
         "jobs": weight.jobs,
         "sets": weight.sets,
-        "source": _source_in_words(weight.source),
+        "source": _format_source(weight.source),
         "state": hub.state_of(weight),
         "is_present": hub.is_present(weight),
         "own": None if custom is None else to_dict(custom),
@@ -235,7 +235,7 @@ def _describe(weight: WeightFile) -> dict[str, Any]:
     }
 
 
-def _source_in_words(source: Bundled | Package | Hub) -> str:
+def _format_source(source: Bundled | Package | Hub) -> str:
     if isinstance(source, Hub):
         return f"Hub, {source.repo_id}@{source.revision[:12]}"
     return f"package {source.distribution}" if isinstance(source, Package) else "bundled"

@@ -13,7 +13,7 @@ import psutil
 import facegen
 from facegen.archive import unpack_zip
 from facegen.catalog import TASKS, find_task
-from facegen.cli.train import command_words
+from facegen.cli.train import command_arguments
 from facegen.config import field_help, home, override, to_dict
 from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs import Run, start_queued
@@ -130,7 +130,7 @@ def changes(task: str, preset: str, settings: Mapping[str, Any], more: str) -> t
 
 def format_command(form: TrainForm) -> str:
     """The command that does a training, as one would type it."""
-    return shlex.join(["facegen", "train", *command_words(form.task, form.preset, form.data, form.changes)])
+    return shlex.join(["facegen", "train", *command_arguments(form.task, form.preset, form.data, form.changes)])
 
 
 def check(services: Services, form: TrainForm, visitor: Visitor | None = None) -> str:

@@ -1,7 +1,7 @@
 """Several files for one command: `--target A --target B`, or a folder; their outputs by a pattern, one after another.
 
-Models stay loaded from file to file. With `--summary FILE` the same command does what is left: files that stand in it as
-done, whose request and content are the same and whose results still are there, are not done again.
+Models stay loaded from file to file. With `--summary FILE` the same command resumes: files that it lists as done, whose
+request and content have not changed and whose results exist, are skipped.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from facegen.cli.command import Door, load_pipeline, progress_bar, report, run_job
+from facegen.cli.command import RunOptions, load_pipeline, progress_bar, report, run_job
 from facegen.cli.consent import ask_consent
 from facegen.errors import FacegenError, InputError, ResourceError
 from facegen.jobs import Job, OnProgress
@@ -33,38 +33,38 @@ from facegen.jobs.job import Result
 if TYPE_CHECKING:
     from facegen.jobs.pipeline import Pipeline
 
-MOST_AT_ONCE = 16
-"""Files of a cluster that are in work at a time; what is known of each is kept in memory."""
+MAX_PARALLEL = 16
+"""InputFiles of a cluster that are in work at a time; what is known of each is kept in memory."""
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Files:
-    """What a command works on."""
+class InputFiles:
+    """Input files of a command, and where its results go."""
 
     files: Sequence[str]
-    given: Sequence[str]
-    """What was typed: the files themselves, or folders of them."""
+    arguments: Sequence[str]
+    """The arguments of the command: the files, or folders of them."""
     source: str
-    """What is put into them, for their results' names."""
+    """Name of the source, for names of results."""
     output: str
     """A file; for several a folder or a pattern."""
 
     @property
     def are_many(self) -> bool:
         """Whether a folder or several files were given."""
-        return list(self.files) != list(self.given) or len(self.files) > 1
+        return list(self.files) != list(self.arguments) or len(self.files) > 1
 
 
-def run_many(job: Job[Q, R], files: Files, make: Callable[[str, str], Q], door: Door) -> None:
+def run_files(job: Job[Q, R], files: InputFiles, make: Callable[[str, str], Q], run_options: RunOptions) -> None:
     """Runs a job on one file or on several.
 
     Args:
         job: the job.
-        files: what was typed.
+        files: its input files.
         make: makes a request of a file and its output.
-        door: how the command runs it.
+        run_options: options of the run.
 
     Raises:
         InputError: the outputs overwrite each other, or nothing could be done at all.
@@ -73,76 +73,85 @@ def run_many(job: Job[Q, R], files: Files, make: Callable[[str, str], Q], door: 
         (file,) = files.files
         default = job.result_name(make(file, files.output)) if "{suffix}" in files.output else ""
         output = name_output(files.output, file=file, source=files.source, number=1, default=default)
-        run_job(job, make(file, output), door)
+        run_job(job, make(file, output), run_options)
         return
-    if door.run is not None:
+    if run_options.run is not None:
         raise InputError("Expected no --run for several files, found one; leave it out, each has a run of its own.")
     requests = _requests(job, files, make)
-    ask_consent(job, door.consent, (path for _, _, request in requests for path in paths(request)))
-    done = read_done(door.summary) if door.summary is not None else {}
+    ask_consent(job, run_options.consent, (path for _, _, request in requests for path in paths(request)))
+    finished = read_done(run_options.summary) if run_options.summary is not None else {}
     rows = [BatchRow(file=file, output=output) for file, output, _ in requests]
-    if door.summary is not None:
-        rows = [_row(job, row, request, done) for row, (_, _, request) in zip(rows, requests, strict=True)]
+    if run_options.summary is not None:
+        rows = [_row(job, row, request, finished) for row, (_, _, request) in zip(rows, requests, strict=True)]
 
-    def tell(standing: list[BatchRow]) -> None:
-        if door.summary is not None:
-            write_summary(door.summary, standing)
+    def write_rows(current: list[BatchRow]) -> None:
+        if run_options.summary is not None:
+            write_summary(run_options.summary, current)
 
-    tell(rows)
-    with load_pipeline(job, door) as pipeline, progress_bar() as on_progress:
-        work = _worker(job, pipeline, requests, door)
-        at_once = min(MOST_AT_ONCE, pipeline.cluster.cores) if pipeline.cluster is not None else 1
+    write_rows(rows)
+    with load_pipeline(job, run_options) as pipeline, progress_bar() as on_progress:
+        work = _make_worker(job, pipeline, requests, run_options)
+        parallel = min(MAX_PARALLEL, pipeline.cluster.cores) if pipeline.cluster is not None else 1
         rows = run_batch(
-            rows, lambda index: work(index, on_progress), retries=door.retries, at_once=at_once, on_change=tell
+            rows,
+            lambda index: work(index, on_progress),
+            retries=run_options.retries,
+            at_once=parallel,
+            on_change=write_rows,
         )
     for row in rows:
-        if row.state != "done" and door.as_json:
+        if row.state != "done" and run_options.as_json:
             typer.echo(json.dumps({"file": row.file, "state": row.state, "text": row.text}, ensure_ascii=False))
         elif row.state != "done":
             typer.echo(f"{row.state.capitalize()} {row.file}: {row.text}", err=True)
-    bad = sum(row.state != "done" for row in rows)
-    typer.echo(f"{len(rows) - bad} of {len(rows)} files done.", err=True)
-    if bad:
+    failed = sum(row.state != "done" for row in rows)
+    typer.echo(f"{len(rows) - failed} of {len(rows)} files done.", err=True)
+    if failed:
         raise typer.Exit(2)
 
 
-def _requests(job: Job[Q, R], files: Files, make: Callable[[str, str], Q]) -> list[tuple[str, str, Q | FacegenError]]:
-    """Each file with its output and its request, or with what is wrong with it."""
+def _requests(
+    job: Job[Q, R], files: InputFiles, make: Callable[[str, str], Q]
+) -> list[tuple[str, str, Q | FacegenError]]:
+    """Each file with its output and its request, or with its error."""
     is_folder = is_folder_name(files.output)
     if not is_folder and not any(part in files.output for part in ("{stem}", "{number}")):
         raise InputError(
             f"Expected a folder or a pattern with {PLACEHOLDERS} as output of {len(files.files)} files, found "
             f"{files.output!r}; write for example {{stem}}-{{source}}{Path(files.output).suffix}."
         )
-    made: list[tuple[str, str, Q | FacegenError]] = []
+    requests: list[tuple[str, str, Q | FacegenError]] = []
     for number, file in enumerate(files.files, 1):
         output = ""
         try:
             default = job.result_name(make(file, files.output))
             pattern = str(Path(files.output) / default) if is_folder else files.output
             output = name_output(pattern, file=file, source=files.source, number=number, default=default)
-            made.append((file, output, make(file, output)))
+            requests.append((file, output, make(file, output)))
         except FacegenError as error:
-            made.append((file, output, error))
-    check_outputs(files.files, [output for _, output, _ in made if output])
-    return made
+            requests.append((file, output, error))
+    check_outputs(files.files, [output for _, output, _ in requests if output])
+    return requests
 
 
-def _row(job: Job[Q, R], row: BatchRow, request: Q | FacegenError, done: Mapping[str, str]) -> BatchRow:
-    """The row with the key of its request, and done where an earlier call did the same."""
+def _row(job: Job[Q, R], row: BatchRow, request: Q | FacegenError, finished: Mapping[str, str]) -> BatchRow:
+    """The row with the key of its request; done if an earlier command finished the same request."""
     key = ""
     if not isinstance(request, FacegenError) and job.key is not None:
-        with suppress(FacegenError, OSError):  # the work itself says what is wrong with the file
+        with suppress(FacegenError, OSError):  # the job reports what is wrong with the file
             key = job.key(request)
-    if key in done:
-        return replace(row, key=key, state="done", text=done[key])
+    if key in finished:
+        return replace(row, key=key, state="done", text=finished[key])
     return replace(row, key=key)
 
 
-def _worker(
-    job: Job[Q, R], pipeline: "Pipeline[Q, R]", requests: Sequence[tuple[str, str, Q | FacegenError]], door: Door
+def _make_worker(
+    job: Job[Q, R],
+    pipeline: "Pipeline[Q, R]",
+    requests: Sequence[tuple[str, str, Q | FacegenError]],
+    run_options: RunOptions,
 ) -> Callable[[int, OnProgress | None], str]:
-    """What does the file of an index, with models that stay loaded."""
+    """A function that processes the file of an index, with models that stay loaded."""
 
     def work(index: int, on_progress: OnProgress | None) -> str:
         file, output, request = requests[index]
@@ -153,14 +162,14 @@ def _worker(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResourceError(f"Expected a folder that can be made at {folder}, but {error.strerror}.") from error
-        about = f"{Path(file).name}, {index + 1} of {len(requests)}"
+        label = f"{Path(file).name}, {index + 1} of {len(requests)}"
 
-        def tell(fraction: float, text: str) -> None:
+        def report_progress(fraction: float, text: str) -> None:
             if on_progress is not None:
-                on_progress((index + fraction) / len(requests), f"{about}: {text}")
+                on_progress((index + fraction) / len(requests), f"{label}: {text}")
 
-        result = pipeline(request, on_progress=tell)
-        report(job, result, door)
+        result = pipeline(request, on_progress=report_progress)
+        report(job, result, run_options)
         return result.summary
 
     return work
