@@ -1,4 +1,4 @@
-"""The dataset line: from a folder of photographs to what the generator is trained on, with the numbers of each step."""
+"""Prepares the generator's training data from a folder of photographs, and counts the pictures of each step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DatasetPipeline(Pipeline[DatasetRequest, DatasetResult]):
 
 
 def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None) -> DatasetResult:
-    """The five steps: align and crop, resize, change brightness, choose, measure and pack.
+    """Align and crop, resize, change brightness, select, measure and pack.
 
     Raises:
         InputError: the folder holds no photographs with faces, or labels do not match.
@@ -85,14 +85,14 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
             _write(output / kind / group / f"{path.stem}.png", picture)
             prediction = predictor.predict(picture[None])[0]
             probability = prediction[FEMALE] if label != "male" else 1 - prediction[FEMALE]
-            is_kept = probability >= threshold and not (label and group and group != label)
+            is_selected = probability >= threshold and not (label and group and group != label)
             row: dict[str, object] = {
                 "name": f"{kind}/{name}",
-                "kept": int(is_kept),
+                "kept": int(is_selected),
                 "female": float(prediction[FEMALE]),
             }
             row |= dict(zip(NAMES, (round(float(v), 4) for v in prediction), strict=False))
-            if is_kept:
+            if is_selected:
                 sample = _measure(analyser, aligned, picture, f"{kind}_{name}", group)
                 label_values = labels.get(name, np.full(5, np.nan))
                 values = np.where(np.isfinite(label_values), label_values, sample.values)
@@ -103,8 +103,8 @@ def make_dataset(request: DatasetRequest, on_progress: OnProgress | None = None)
         report(0.5 * (number + 1) / len(paths), f"{number + 1} of {len(paths)} photographs measured")
     if not samples:
         surest = max((float(str(row["female"])) for row in rows), default=0.0)
-        words = f" (the surest female is {surest:.4f})" if rows else ""
-        raise InputError(f"Expected photographs with faces in {source}, kept none of {len(paths)}{words}.")
+        detail = f" (the surest female is {surest:.4f})" if rows else ""
+        raise InputError(f"Expected photographs with faces in {source}, kept none of {len(paths)}{detail}.")
     _write_csv(output / "all_output.csv", rows)
     pack = _pack(samples, request, lambda part, text: report(0.5 + 0.5 * part, text))
     pack.write(output)
@@ -146,7 +146,7 @@ class _Sample:
     """(5,) sliders as measured or labelled."""
 
     def to_face_sample(self, side: int) -> FaceSample:
-        """What variants are drawn from, at `side` pixels."""
+        """The input of `variant`, at `side` pixels."""
         hair, background = self.hair.astype(np.float32), self.background.astype(np.float32)
         return FaceSample.from_face(self.picture, self.face, hair, background, side)
 
@@ -247,8 +247,8 @@ def _label_values(path: Path, row: dict[str, str], columns: Sequence[str]) -> np
         values = np.array([float(row[c]) if row[c] else np.nan for c in columns], np.float32)
     except ValueError as error:
         raise InputError(f"Expected numbers in {path}, but {error} for {name}.") from error
-    given = values[~np.isnan(values)]
-    if ((given < 0) | (given > 1)).any():
+    labelled = values[~np.isnan(values)]
+    if ((labelled < 0) | (labelled > 1)).any():
         raise InputError(f"Expected labels between 0 and 1 in {path}, found others for {name}.")
     return values
 

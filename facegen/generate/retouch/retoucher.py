@@ -1,4 +1,4 @@
-"""The retoucher: a drawing in the canonical frame becomes what a photograph of that face would look like.
+"""The retoucher: flow matching from a drawing in the canonical frame to a photograph of that face.
 
 A drawing has the right face and the wrong details. `RetoucherNet` is trained by flow matching (arXiv:2210.02747) to carry the
 drawing plus noise along straight lines to the photograph (the coupling of arXiv:2307.12348), so details are drawn anew
@@ -163,7 +163,7 @@ def _upsample(pictures: Tensor) -> Tensor:
 
 
 def _position_maps(like: Tensor) -> Tensor:
-    """(B, 2, H, W) x and y in [-1, 1]: faces are aligned, so the position of a pixel tells which part it shows."""
+    """(B, 2, H, W) x and y in [-1, 1]: faces are aligned, so the position of a pixel depends on the part that it shows."""
     count, _, height, width = like.shape
     y = torch.linspace(-1, 1, height, device=like.device)
     x = torch.linspace(-1, 1, width, device=like.device)

@@ -65,7 +65,7 @@ class RetoucherData:
         largest = max(len(part.train_indices) for part in parts)
         self._samples: list[tuple[int, int]] = []
         for number, part in enumerate(parts):
-            # a small dataset is one that has been chosen for its pictures
+            # small datasets are curated
             repeats = min(MAX_REPEATS, round((largest / max(1, len(part.train_indices))) ** 0.5))
             for index in part.train_indices:
                 self._samples += [(number, int(index))] * min(MAX_REPEATS, repeats * (1 + int(part.is_rare[index])))
@@ -77,21 +77,21 @@ class RetoucherData:
         """One batch, mirrored at random."""
         which = torch.randint(DRAWINGS, (len(spec.indices),), generator=spec.generator)
         mirrored = torch.rand(len(spec.indices), generator=spec.generator) < 0.5
-        chosen = [self._samples[index] for index in spec.indices.tolist()]
-        return self._batch([(*sample, int(n)) for sample, n in zip(chosen, which, strict=True)], mirrored)
+        samples = [self._samples[index] for index in spec.indices.tolist()]
+        return self._batch([(*sample, int(n)) for sample, n in zip(samples, which, strict=True)], mirrored)
 
     def held_out_batch(self, count: int) -> tuple[Tensor, Tensor]:
         """Held-out photographs and drawings of them like those of new faces, RGB in [-1, 1]; an equal number of each dataset."""
         each = -(-count // len(self.parts))
-        chosen = [(n, int(index), 1) for n, part in enumerate(self.parts) for index in part.held_out_indices[:each]]
-        batch = self._batch(chosen[:count], torch.zeros(len(chosen[:count]), dtype=torch.bool))
+        samples = [(n, int(index), 1) for n, part in enumerate(self.parts) for index in part.held_out_indices[:each]]
+        batch = self._batch(samples[:count], torch.zeros(len(samples[:count]), dtype=torch.bool))
         return batch["photographs"], batch["drawn"]
 
-    def _batch(self, chosen: list[tuple[int, int, int]], mirrored: Tensor) -> dict[str, Tensor]:
+    def _batch(self, samples: list[tuple[int, int, int]], mirrored: Tensor) -> dict[str, Tensor]:
         tensors = []
         for pictures in (
-            np.stack([self.parts[number].photographs[index] for number, index, _ in chosen]),
-            np.stack([self.parts[number].drawn[index, drawing] for number, index, drawing in chosen]),
+            np.stack([self.parts[number].photographs[index] for number, index, _ in samples]),
+            np.stack([self.parts[number].drawn[index, drawing] for number, index, drawing in samples]),
         ):
             rgb = to_float(torch.from_numpy(pictures).permute(0, 3, 1, 2).to(self.device)).mul(2).sub(1)
             rgb[mirrored] = rgb[mirrored].flip(3)
@@ -179,14 +179,18 @@ def _draw_faces(canonical: np.ndarray, sliders: list[Sliders], generator: FaceGe
     drawn = np.empty((len(canonical), DRAWINGS, *canonical.shape[1:3], 3), np.uint8)
     around = outer_weight(drawn.shape[2])[..., None].numpy()
     for start in range(0, len(canonical), _BATCH_SIZE):
-        chosen = range(start, min(start + _BATCH_SIZE, len(canonical)))
-        part, requested = latents.take(chosen), sliders[chosen.start : chosen.stop]
-        drawn[chosen, 0] = generator.draw(part, requested)
-        distances = torch.cdist(leading[list(chosen)], leading)
+        block = range(start, min(start + _BATCH_SIZE, len(canonical)))
+        part, requested = latents.take(block), sliders[block.start : block.stop]
+        drawn[block, 0] = generator.draw(part, requested)
+        distances = torch.cdist(leading[list(block)], leading)
         neighbours = distances.argsort(1)[:, 1 : 1 + min(NEIGHBOURS, len(leading) - 1)]
         for number in range(1, DRAWINGS):
-            others = neighbours.gather(1, torch.randint(neighbours.shape[1], (len(part), 1), generator=random))[:, 0]
-            foreign = (latents.texture[others.to(part.texture.device)] - part.texture) @ generator.vae.blend.T
+            neighbour_indices = neighbours.gather(
+                1, torch.randint(neighbours.shape[1], (len(part), 1), generator=random)
+            )[:, 0]
+            foreign = (
+                latents.texture[neighbour_indices.to(part.texture.device)] - part.texture
+            ) @ generator.vae.blend.T
             strength_of_other = _FOREIGN * torch.rand(len(part), 1, generator=random).to(foreign)
             noises = tuple(_DETAIL * torch.randn(n.shape, generator=random).to(n) for n in part.noises)
             base, other = (
@@ -195,13 +199,13 @@ def _draw_faces(canonical: np.ndarray, sliders: list[Sliders], generator: FaceGe
                 )
                 for strength in (strength_of_other, 1.0)
             )
-            drawn[chosen, number] = (base + around * (other.astype(np.float32) - base)).round()
+            drawn[block, number] = (base + around * (other.astype(np.float32) - base)).round()
     return drawn
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetoucherTask(Task):
-    """Learns what photographs of drawn faces would look like."""
+    """Learns the flow from drawn faces to photographs of them."""
 
     network: RetoucherConfig = field(default_factory=RetoucherConfig)
     """The network's size."""

@@ -140,7 +140,7 @@ class MouthRegression:
         mean, deviation, rest = inputs.mean(0), inputs.std(0) + 0.1, mouth.mean(0)
         rows, targets = (inputs - mean) / deviation, mouth - rest
         opening = load_rig().opening
-        # the gain is measured by cross-validation on stretches of video: on its own data a fit looks better than it is
+        # the gain is measured by cross-validation over segments of the video, since a fit looks better on its training data
         predicted = np.zeros(len(rows))
         for fold in np.array_split(np.arange(len(rows)), _FOLDS):
             others = np.setdiff1d(np.arange(len(rows)), fold)

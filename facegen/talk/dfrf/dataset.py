@@ -168,11 +168,11 @@ class Scene:
         distance = np.linalg.norm(np.concatenate([rotation.reshape(-1, 9) * 50, translation], 1)[frames], axis=1)
         near = frames[distance <= np.percentile(distance, 60)]
         features = np.concatenate([self.mouth[:, :4], self.upper_face[:, :1] * _BLINK_WEIGHT], 1)[near]
-        chosen = [int(np.square(features - np.median(features, 0)).sum(1).argmin())]
-        while len(chosen) < count:
-            gaps = np.stack([np.square(features - features[index]).sum(1) for index in chosen]).min(0)
-            chosen.append(int(gaps.argmax()))
-        return [int(near[index]) for index in chosen]
+        references = [int(np.square(features - np.median(features, 0)).sum(1).argmin())]
+        while len(references) < count:
+            gaps = np.stack([np.square(features - features[index]).sum(1) for index in references]).min(0)
+            references.append(int(gaps.argmax()))
+        return [int(near[index]) for index in references]
 
     def _build_constants(self, basis: np.ndarray) -> dict[str, Tensor]:
         """The batch's tensors that are the same in all frames, with a batch axis of 1."""
@@ -239,7 +239,7 @@ class SceneDataset:
 class PeopleDataset:
     """The frames of one or several scenes; every batch is of one person.
 
-    What tells people apart (references, cameras, relief, how the face moves) is in the batch, so one field learns them all.
+    All that is specific to a person (references, cameras, relief, bases) is in the batch, so one field learns them all.
 
     Args:
         people: one or more.

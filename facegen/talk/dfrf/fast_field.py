@@ -119,12 +119,12 @@ class FastField(nn.Module):
         flows = []
         for k in range(self.references):
             reference = rays.blend_basis(basis, batch["reference_expressions"][:, k])
-            moved = rest + rays.sample_grid(reference, rest) - positions
+            displacement = rest + rays.sample_grid(reference, rest) - positions
             extrinsics = batch["reference_extrinsics"][:, k]
             rotation, depth = extrinsics[:, :2, :3], extrinsics[:, 2, 3]
             scale = (batch["intrinsics"][:, 0] / depth).view(-1, 1, 1, 1)
             with rays.full_precision(rotation):
-                flows.append(torch.einsum("bij,bjhw->bihw", rotation, moved) * scale)
+                flows.append(torch.einsum("bij,bjhw->bihw", rotation, displacement) * scale)
         return torch.cat(flows, 1)
 
     def march_rays(

@@ -101,11 +101,11 @@ class BackgroundEstimator:
 
     def estimate(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB; what was always covered is filled in smoothly from around it."""
-        known = (self._distance > _CLEAR_PX).astype(np.float32)
-        if not known.any():
+        clear = (self._distance > _CLEAR_PX).astype(np.float32)
+        if not clear.any():
             return self._image
-        total, weight = self._image.astype(np.float32) * known[..., None], known.copy()
-        image, missing = total.copy(), known == 0
+        total, weight = self._image.astype(np.float32) * clear[..., None], clear.copy()
+        image, missing = total.copy(), clear == 0
         # wider and wider means, so that far pixels take the colour of a region and not of one pixel
         for sigma in (4.0, 12.0, 36.0, 108.0):
             blurred, coverage = cv2.GaussianBlur(total, (0, 0), sigma), cv2.GaussianBlur(weight, (0, 0), sigma)
@@ -236,11 +236,11 @@ def compose_background(
     """(H, W, 3) uint8 RGB: the background with the shifted body, everything but the head."""
     height, width = background.shape[:2]
     matrix = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
-    moved = [
+    shifted = [
         cv2.warpAffine(layer, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for layer in (body_rgb, alpha)
     ]
-    return composite(moved[0], moved[1], background)
+    return composite(shifted[0], shifted[1], background)
 
 
 def _pose_features(track: HeadTrack, index: int, base: int) -> np.ndarray:

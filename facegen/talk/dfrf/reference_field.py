@@ -159,10 +159,10 @@ class ReferenceField(nn.Module):
         offset = apply_in_chunks(
             lambda point, feature: self._predict_offset(condition, point, feature), encoded, first, size=_CHUNK_SAMPLES
         )
-        moved = _sample(maps, pixels + offset.transpose(1, 2).flatten(0, 1))
+        offset_features = _sample(maps, pixels + offset.transpose(1, 2).flatten(0, 1))
         fused = apply_in_chunks(
             lambda feature, shift: self.fusion(torch.cat([self.feature(feature), shift / _MAX_OFFSET_PX], -1)),
-            *(moved.unflatten(0, (-1, count)).transpose(1, 2), offset),
+            *(offset_features.unflatten(0, (-1, count)).transpose(1, 2), offset),
             size=_CHUNK_SAMPLES,
         )
         return (encoded.unflatten(1, size), fused.unflatten(1, size)), offset.square().mean()

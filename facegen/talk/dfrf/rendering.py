@@ -1,6 +1,6 @@
 """Whole frames from a trained field, and their error against the video.
 
-The head's box is laid over body and background with a feathered border.
+The head's box is composited over body and background with a feathered border.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _PREVIEW_FRAMES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class DfrfTask(Task):
-    """Learns how one person looks while speaking; or, from several people, what their fields have in common."""
+    """Trains the field of one person; or, on several people, a base from which further fields start."""
 
     kind: Literal["fast", "reference"] = "fast"
     """`reference` is DFRF part by part; `fast` does the same with tri-planes, few samples and a decoder."""
@@ -111,5 +111,5 @@ class DfrfTask(Task):
 def _choose_held_out(data: SceneDataset, count: int) -> list[int]:
     """Held-out frames, evenly spread."""
     frames = data.held_out
-    chosen = np.linspace(0, len(frames) - 1, count).astype(int)
-    return sorted({frames[index] for index in chosen}) if len(frames) else []
+    positions = np.linspace(0, len(frames) - 1, count).astype(int)
+    return sorted({frames[index] for index in positions}) if len(frames) else []

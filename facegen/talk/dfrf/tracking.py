@@ -1,9 +1,9 @@
 """Exact head poses and surface movements, beyond the dense mesh, which is right to about a pixel.
 
-Point tracks: points picked in one frame, laid on the head's relief, are followed to every other frame from where the
+Point tracks: points picked in one frame, projected onto the head's relief, are tracked to every other frame from where the
 mesh's pose puts them (Lucas and Kanade); poses and the points' depths are solved for anew.
 
-Surface: the base frame, laid on the relief and warped into another frame by its pose, is compared with that frame by
+Surface: the base frame, projected onto the relief and warped into another frame by its pose, is compared with that frame by
 dense optical flow. What a rigid motion explains of the flow corrects the pose; the rest is the surface's own movement
 (a scalp that slides, brows, hair, errors of the relief).
 
@@ -143,11 +143,11 @@ def _solve_poses(track: HeadTrack, world: np.ndarray, tracks: np.ndarray) -> tup
     rotation, translation, error = track.rotation.copy(), track.translation.copy(), track.error_px.copy()
     inliers = np.zeros(tracks.shape[:2], bool)
     for index, pixels in enumerate(tracks):
-        known = ~np.isnan(pixels[:, 0])
+        is_tracked = ~np.isnan(pixels[:, 0])
         distances = np.linalg.norm(track.project(world, index) - pixels, axis=1)
         # an error of the mesh's pose shifts all points together: what counts is the distance to the others
-        median = np.nanmedian(distances) if known.any() else 0.0
-        fits = known & (distances < max(median, 0.5) + _OUTLIER_PX)
+        median = np.nanmedian(distances) if is_tracked.any() else 0.0
+        fits = is_tracked & (distances < max(median, 0.5) + _OUTLIER_PX)
         if fits.sum() < _MIN_POINTS:
             continue
         turn, shift = cv2.Rodrigues(rotation[index])[0], translation[index][:, None].copy()
@@ -157,7 +157,7 @@ def _solve_poses(track: HeadTrack, world: np.ndarray, tracks: np.ndarray) -> tup
             )
             projected = cv2.projectPoints(world, turn, shift, intrinsics, None)[0][:, 0]
             distances = np.linalg.norm(projected - pixels, axis=1)
-            closer = known & (distances < _OUTLIER_PX)
+            closer = is_tracked & (distances < _OUTLIER_PX)
             if closer.sum() < _MIN_POINTS:
                 break
             fits = closer
@@ -244,8 +244,8 @@ class SurfaceTracker:
         self, index: int, image_rgb: np.ndarray, head: np.ndarray, world: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P, 2) pixels from the predicted to the real position of world points (P, 3), and (P,) confidence."""
-        moved = np.tensordot(self._coefficients[self._base] - self._coefficients[index], self._basis, 1)
-        in_base = self.track.project(world + sample_grid(moved.astype(np.float32), world), self._base)
+        displacement = np.tensordot(self._coefficients[self._base] - self._coefficients[index], self._basis, 1)
+        in_base = self.track.project(world + sample_grid(displacement.astype(np.float32), world), self._base)
         coarse = in_base.reshape(self._rows, self._columns, 2).astype(np.float32)
         lookup = cv2.resize(coarse, self._size_hw[::-1]) - 0.5
         predicted = cv2.remap(
@@ -269,8 +269,8 @@ class SurfaceTracker:
         """Corrects the pose by the flow of the rigid part of the head (robust Gauss-Newton); the rest, (P, 2) pixels."""
         projected = self.track.project(world, index)
         poses = [self._perturb_pose(index, delta) for delta in np.diag(_POSE_DELTAS)]
-        moved = [self.track.project_with_pose(world, *pose) for pose in poses]
-        jacobian = np.stack([pixels - projected for pixels in moved], -1) / _POSE_DELTAS
+        perturbed = [self.track.project_with_pose(world, *pose) for pose in poses]
+        jacobian = np.stack([pixels - projected for pixels in perturbed], -1) / _POSE_DELTAS
         trust = sample_grid(self._rigid_mask, world) * confidence
         weight, step = trust, np.zeros(len(_POSE_DELTAS))
         if trust.sum() > 1:
