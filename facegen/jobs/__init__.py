@@ -20,7 +20,7 @@ from facegen.jobs.files import INPUT, OUTPUT, model_of, settings_of
 from facegen.jobs.job import Job, Result
 from facegen.jobs.process import RunStatus, State
 from facegen.jobs.progress import OnProgress, Progress
-from facegen.jobs.queue import find_run, list_runs, start_queued, turns_before
+from facegen.jobs.queue import Turn, find_run, foresee_turns, list_runs, start_queued
 from facegen.jobs.run import Run, runs_home
 
 __all__ = [
@@ -33,11 +33,12 @@ __all__ = [
     "Run",
     "RunStatus",
     "State",
+    "Turn",
     "find_run",
+    "foresee_turns",
     "list_runs",
     "model_of",
     "runs_home",
     "settings_of",
     "start_queued",
-    "turns_before",
 ]

@@ -52,6 +52,7 @@ DAMAGED = "damaged"
 REQUEST = "request.json"
 LOCK = ".lock"
 _RESULT = "result.json"
+_LINE_BYTES = 4096
 
 
 class RunFolder:
@@ -132,6 +133,15 @@ class RunFolder:
     def stats(self) -> list[dict[str, Any]]:
         """All whole lines of stats.jsonl."""
         return self.read_stats().rows
+
+    @property
+    def began(self) -> float | None:
+        """When its work began, seconds since 1970, as the first line of stats.jsonl says; None before."""
+        try:
+            with (self.path / "stats.jsonl").open("rb") as file:
+                return float(json.loads(file.readline(_LINE_BYTES))["time"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def read_stats(self) -> JsonLines:
         """All whole lines of stats.jsonl, and how many damaged ones were skipped."""

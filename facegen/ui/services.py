@@ -28,7 +28,7 @@ from facegen.config import home
 from facegen.device import return_memory
 from facegen.errors import FacegenError, InputError
 from facegen.guarded import Limits, run_guarded
-from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued, turns_before
+from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued
 from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
 from facegen.jobs.files import SOUND_SUFFIXES, Role, map_paths, paths
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
@@ -43,6 +43,7 @@ from facegen.ui.audit import Audit
 from facegen.ui.downloads import Downloads
 from facegen.ui.examples import FILES, Examples
 from facegen.ui.profile import Profile, check_load, check_size
+from facegen.ui.turns import Turns
 from facegen.ui.visitors import Visitor as Visitor
 from facegen.ui.warm_up import FIRST, usual_request
 
@@ -95,6 +96,7 @@ class Services:
         self._audit = Audit(home() / "audit.jsonl")
         self._visits: Counter[str] = Counter()
         self._tried: set[tuple[str, int, int]] = set()
+        self._turns = Turns(self.settings.runs_at_once)
         self._begins = threading.Lock()
 
     def _find_card(self) -> "CardRuns | None":
@@ -390,8 +392,8 @@ class Services:
         last: RunStatus | None = None
         while last is None or last.is_active:
             status = run.status()
-            if is_waiting(status) and (before := turns_before(run)):
-                status = dataclasses.replace(status, text=f"Waiting for its turn: {before} before it.")
+            if is_waiting(status) and (words := self._turns.describe(run)):
+                status = dataclasses.replace(status, text=words)
             if status != last:
                 yield status
             last = status
