@@ -34,11 +34,46 @@ def list_all(
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return
+    width = max((len(item["name"]) for item in described), default=0)
     for item in described:
         size = f"{item['size'] / 1e6:.1f} MB" if item["size"] else "?"
+        link = f" ({item['licence_url']})" if item["licence_url"].startswith("https:") else ""
         typer.echo(
-            f"{item['name']:22} {item['state']:8} {size:>9}  {item['purpose']}; {item['licence']}; {item['source']}"
+            f"{item['name']:{width}} {item['state']:8} {size:>9}  {item['purpose']}; {item['licence']}{link}; {item['source']}"
         )
+
+
+@app.command("sets")
+def list_sets(as_json: AsJson = False) -> None:
+    """List the sets that «fetch --set» takes: what is in each, what of it is missing, and whose licence is to be accepted."""
+    from facegen.catalog import find_weights
+
+    described: dict[str, dict[str, Any]] = {}
+    for name, purpose in hub.SETS.items():
+        weights = find_weights(set_name=name)
+        missing = [weight for weight in weights if not hub.is_present(weight)]
+        described[name] = {
+            "purpose": purpose,
+            "names": [weight.name for weight in weights],
+            "missing": [weight.name for weight in missing],
+            "missing_bytes": sum(weight.size or 0 for weight in missing),
+            "unstated_sizes": sum(weight.size is None for weight in missing),
+            "to_accept": [weight.name for weight in missing if not hub.is_accepted(weight)],
+        }
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    for name, item in described.items():
+        typer.echo(f"{name}: {item['purpose']}")
+        typer.echo(f"  {', '.join(item['names'])}")
+        if not item["missing"]:
+            typer.echo("  all of it is here")
+            continue
+        unstated = f", {item['unstated_sizes']} of sizes not stated" if item["unstated_sizes"] else ""
+        typer.echo(f"  missing: {len(item['missing'])} files, {item['missing_bytes'] / 1e6:.0f} MB{unstated}")
+        if item["to_accept"]:
+            typer.echo(f"  first: facegen weights accept {' '.join(item['to_accept'])}")
+        typer.echo(f"  facegen weights fetch --set {name}")
 
 
 @app.command()

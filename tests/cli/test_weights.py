@@ -1,6 +1,7 @@
 """`facegen weights` with a Hub file in the catalog and a small Hub that has it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,26 @@ def test_the_list_is_filtered() -> None:
     with pytest.raises(InputError, match="best-permissive, best, fast"):
         run("list", "--set", "slow")
     assert listed()["free"]["licence_url"] == "https://spdx.org/licenses/MIT.html"
+
+
+def test_the_list_names_licence_and_revision_in_columns() -> None:
+    lines = run("list", "--job", "talk").stdout.splitlines()
+    assert len({re.match(r"\S+ +", line).end() for line in lines if " absent" in line}) == 1  # type: ignore[union-attr]
+    (line,) = (line for line in lines if line.startswith("live-portrait-stitcher "))
+    assert "MIT (https://spdx.org/licenses/MIT.html); Hub, facefusion/models-3.0.0@728b9659bd96" in line
+
+
+def test_sets_say_what_is_missing_and_what_is_to_be_accepted(
+    small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "WEIGHTS", (FREE, STRICT))
+    fast = json.loads(run("sets", "--json").stdout)["fast"]
+    assert (fast["names"], fast["missing"], fast["to_accept"]) == (["free", "strict"], ["free", "strict"], ["strict"])
+    assert fast["missing_bytes"] == FREE.size + STRICT.size  # type: ignore[operator]
+    assert "first: facegen weights accept strict" in run("sets").stdout
+    run("accept", "strict")
+    run("fetch", "--set", "fast")
+    assert "all of it is here" in run("sets").stdout
 
 
 def test_a_file_is_fetched_verified_and_removed(small_hub: SmallHub) -> None:
