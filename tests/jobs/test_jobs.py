@@ -123,7 +123,7 @@ def parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
         caught.append(request)
         raise Cancelled("caught")
 
-    for module in ("many", "swap", "talk", "generate", "faceset"):
+    for module in ("batch", "swap", "talk", "generate", "faceset"):
         monkeypatch.setattr(f"facegen.cli.{module}.run_job", catch)
     monkeypatch.setattr("facegen.cli.train._train", lambda info, request, *_a, **_k: catch(info, request))
     monkeypatch.setattr("facegen.cli.train._search", lambda request, *_a, **_k: catch(None, request))
