@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.freshness import REPOSITORY, changed_since
+from benchmarks.freshness import REPOSITORY, find_changed
 from benchmarks.report import RESULTS
 from facegen.json_file import read_json
 
@@ -250,7 +250,7 @@ def rows(*, of_readme: bool = False) -> list[dict[str, str]]:
 
 def _row(claim: Claim) -> dict[str, str]:
     result = read_json(RESULTS / f"{claim.result}.json")
-    changed = changed_since(result["code"])
+    changed = find_changed(result["code"])
     measured = " ".join(filter(None, (_values(claim.find(result)), claim.unit)))
     return {
         "figure": f"{claim.text} (`{claim.result}`)",

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     )
     asked = parser.parse_args(arguments)
     if asked.every:
-        _compare([_sampled_row(run, asked.frames, asked.every) for run in asked.runs], asked.every)
+        _compare([_sample_row(run, asked.frames, asked.every) for run in asked.runs], asked.every)
         return
     analyser = FaceAnalyser()
     rows = [_row(run, asked.frames, analyser, asked.sheet) for run in asked.runs]
@@ -65,7 +65,7 @@ def _compare(rows: list[dict[str, object]], every: int) -> None:
     report("dfrf_fields", rows=rows, figures=figures, notes=notes, measures=MEASURES)
 
 
-def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
+def _sample_row(run: Path, count: int, every: int) -> dict[str, object]:
     renderer = load_frame_renderer(run, torch.device("cpu"))
     scene = renderer.scene
     figures, total = [], 0
@@ -75,11 +75,11 @@ def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
         mask = read_head_mask(scene, index)[at]
         figures.append(_decibels(masked_mse(drawn, scene.folder.read_picture("com_imgs", index)[at], mask)))
         total += int(mask.sum())
-    steps, minutes = _trained(run)
+    steps, minutes = _training_time(run)
     return {
         "run": run.name,
         "field": "reference" if isinstance(renderer.model.field, ReferenceField) else "fast",
-        "from": Path(read_request(_training(run)).task_settings.get("start", "")).name or "nothing",
+        "from": Path(read_request(_training_folder(run)).task_settings.get("start", "")).name or "nothing",
         "conditioning": _conditioning(run),
         "frames": count,
         "pixels": total,
@@ -89,18 +89,18 @@ def _sampled_row(run: Path, count: int, every: int) -> dict[str, object]:
     }
 
 
-def _trained(run: Path) -> tuple[int, float]:
+def _training_time(run: Path) -> tuple[int, float]:
     """Steps and minutes of a run's training."""
-    lines = [line for line in read_losses(_training(run)) if "steps_per_second" in line]
+    lines = [line for line in read_losses(_training_folder(run)) if "steps_per_second" in line]
     return (lines[-1]["step"], round((lines[-1]["time"] - lines[0]["time"]) / 60, 1)) if lines else (0, 0.0)
 
 
 def _conditioning(run: Path) -> str:
     """What the field of a run is conditioned on besides audio and camera."""
-    return "surface" if read_request(_training(run)).task_settings.get("surface", False) else "eyes"
+    return "surface" if read_request(_training_folder(run)).task_settings.get("surface", False) else "eyes"
 
 
-def _training(run: Path) -> Path:
+def _training_folder(run: Path) -> Path:
     return run / "training" if (run / "training").is_dir() else run
 
 
@@ -123,7 +123,7 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
             size = float(part.sum() / mask.sum())
             error = size * masked_mse(drawn, real, part) if size else 0.0
             parts.setdefault(name, []).append((size, error))
-        pair = [_masked(picture, mask) for picture in (drawn, real)]
+        pair = [_crop_to_mask(picture, mask) for picture in (drawn, real)]
         figures["ssim"].append(float(ssim(pair[0], pair[1])))
         figures["gmsd"].append(float(gmsd(pair[0], pair[1])))
         for name, picture in (("real", real), ("drawn", drawn)):
@@ -134,7 +134,7 @@ def _row(run: Path, count: int, analyser: FaceAnalyser, sheet: Path | None) -> d
         media.write_picture(sheet.with_stem(f"{sheet.stem}-{run.name}"), np.concatenate(shown[:_SHEET], 1))
     real, drawn = np.stack(lips["real"]), np.stack(lips["drawn"])
     rest = np.repeat(real[np.argsort(_gaps(real))[: max(1, len(real) // 8)]].mean(0)[None], len(real), 0)
-    steps, minutes = _trained(run)
+    steps, minutes = _training_time(run)
     return {
         "run": run.name,
         "conditioning": _conditioning(run),
@@ -163,7 +163,7 @@ def _decibels(error: float) -> float:
     return float(-10 * np.log10(error))
 
 
-def _masked(picture: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+def _crop_to_mask(picture: np.ndarray, mask: np.ndarray) -> torch.Tensor:
     """(1, 3, h, w) in [0, 1]: the rectangle round the head, everything else black."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     cut = (picture * mask[..., None])[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -66,7 +66,7 @@ def _write_clip(path: Path, heads: list[np.ndarray], seconds: int) -> None:
         video = container.add_stream("libx264", rate=_RATE, options={"crf": "14", "preset": "fast", "threads": "1"})
         video.width, video.height, video.pix_fmt = _SIZE * len(heads), _SIZE, "yuv420p"
         audio = container.add_stream("aac", rate=_SOUND_RATE, layout="mono")
-        for image_rgb in _moving(heads, seconds * _RATE):
+        for image_rgb in _animate_heads(heads, seconds * _RATE):
             container.mux(video.encode(av.VideoFrame.from_ndarray(image_rgb, format="rgb24")))
         container.mux(video.encode(None))
         voice = (_voice(seconds) * 0.25).astype(np.float32)
@@ -77,7 +77,7 @@ def _write_clip(path: Path, heads: list[np.ndarray], seconds: int) -> None:
         container.mux(audio.encode(None))
 
 
-def _moving(heads: list[np.ndarray], count: int) -> Iterator[np.ndarray]:
+def _animate_heads(heads: list[np.ndarray], count: int) -> Iterator[np.ndarray]:
     """The heads side by side, gently turning, drifting and coming nearer."""
     for index in range(count):
         phase = 2 * math.pi * index / 50
@@ -154,14 +154,14 @@ def digest_files(paths: Iterable[Path], folder: Path) -> str:
     for path in paths:
         # a faceset tells sources of one name apart by six digits that come from where they lie
         digest.update(re.sub(r"-[0-9a-f]{6}_", "_", path.relative_to(folder).as_posix()).encode())
-        for piece in _decoded(path):
+        for piece in _decode_file(path):
             digest.update(piece)
     return digest.hexdigest()
 
 
-def _decoded(path: Path) -> Iterator[bytes]:
+def _decode_file(path: Path) -> Iterator[bytes]:
     if path.suffix in {".mp4", ".mov", ".mkv", ".wav"}:
-        yield from _decoded_streams(path)
+        yield from _decode_streams(path)
     elif path.suffix in {".png", ".jpg", ".webp"}:
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         yield f"{pixels.shape} {pixels.dtype}".encode()
@@ -170,7 +170,7 @@ def _decoded(path: Path) -> Iterator[bytes]:
         yield from _tensors(path.read_bytes())
 
 
-def _decoded_streams(path: Path) -> Iterator[bytes]:
+def _decode_streams(path: Path) -> Iterator[bytes]:
     """Planes and time of every frame, then samples and time of the sound."""
     for kind in ("video", "audio"):
         with av.open(str(path)) as container:

@@ -35,11 +35,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args(arguments)
     analyser = FaceAnalyser()
-    learned = [_seen(name, pictures, analyser) for name, pictures in _people()]
+    learned = [_measure_group(name, pictures, analyser) for name, pictures in _people()]
     moved = fit([group for group in learned if group is not None])
     rows = []
     for clip in [*find("talking/**/*.m*", "proving"), *(DATA / "clips" / f"{name}.mp4" for name in TESTED)]:
-        group = _seen(clip.stem, _frames(clip), analyser)
+        group = _measure_group(clip.stem, _frames(clip), analyser)
         assert group is not None
         shapes, strengths, _ = group
         said = np.tensordot(strengths, moved, 1)
@@ -96,7 +96,7 @@ def _frames(clip: Path) -> Iterator[np.ndarray]:
     return (frame.image_rgb for frame in itertools.islice(media.read_frames(clip, every=every), _FRAMES))
 
 
-def _seen(
+def _measure_group(
     name: str, pictures: Iterator[np.ndarray], analyser: FaceAnalyser
 ) -> tuple[np.ndarray, np.ndarray, float] | None:
     """(M, 468, 3) shapes and (M, R) strengths of a group about their means, mirrored ones too, and its weight."""

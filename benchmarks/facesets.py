@@ -60,7 +60,7 @@ def _people(folder: Path, rows: list[dict[str, object]], figures: dict[str, Any]
         rows.append({"what": what, "result": f"{labels.max() + 1} groups, F1 {people.f1(by_face):.4f}"})
         vectors.append(stack_embeddings(records))
         names += own
-    found = _divided_again(np.concatenate(vectors), np.array(names))
+    found = _cross_validate(np.concatenate(vectors), np.array(names))
     figures["other divisions"] = {"divisions": DIVISIONS, "bcubed_f1_mean": float(np.mean(found)), "least": min(found)}
     result = f"F1 {np.mean(found):.4f}, {min(found):.4f} at least"
     rows.append(
@@ -68,7 +68,7 @@ def _people(folder: Path, rows: list[dict[str, object]], figures: dict[str, Any]
     )
 
 
-def _divided_again(vectors: np.ndarray, names: np.ndarray) -> list[float]:
+def _cross_validate(vectors: np.ndarray, names: np.ndarray) -> list[float]:
     """F1 on one half of the people with the limit that is best on the other, by other seeds."""
     from facegen.facesets.cluster import cluster_embeddings
 

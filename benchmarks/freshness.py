@@ -39,7 +39,7 @@ def _digest(path: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def changed_since(code: dict[str, str]) -> list[str]:
+def find_changed(code: dict[str, str]) -> list[str]:
     """Which of a result's files and folders have changed or gone since it was measured."""
     changed = []
     for path, digest in code.items():
@@ -53,6 +53,6 @@ def old_results(folder: Path) -> Iterator[tuple[str, str, list[str]]]:
     for file in sorted(folder.glob("*.json")):
         result = read_json(file)
         if "rows" in result:
-            changed = changed_since(result.get("code") or {"facegen": ""})
+            changed = find_changed(result.get("code") or {"facegen": ""})
             if changed:
                 yield result["name"], result["measured"], changed

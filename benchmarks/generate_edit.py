@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     gaps: dict[str, list[float]] = {name: [] for name in (*EDITS, *MORE)}
     for path in photographs:
         encoded = pipeline.encode(read_picture(path), path.name)
-        pictures = [encoded.framed.picture_rgb, *_edited(pipeline, encoded)]
+        pictures = [encoded.framed.picture_rgb, *_draw_edits(pipeline, encoded)]
         own, *found = (_person(pipeline.analyser, picture) for picture in pictures)
         for name, person in zip(gaps, found, strict=True):
             if own is not None and person is not None:
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _edited(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> list[np.ndarray]:
+def _draw_edits(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> list[np.ndarray]:
     """The pictures of `EDITS` and `MORE`."""
     sliders = encoded.sliders
     drawn = [pipeline.draw(encoded.latents, replace(sliders, **changed))[0] for changed in EDITS.values()]

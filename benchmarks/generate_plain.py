@@ -118,7 +118,7 @@ class PlainTask(Task):
     def preview(self, model: nn.Module, data: TrainingData) -> np.ndarray:
         """Samples."""
         assert isinstance(model, PlainCvae)
-        drawn = sampled(model, np.full((8, 5), 0.5, np.float32), range(8))
+        drawn = sample_faces(model, np.full((8, 5), 0.5, np.float32), range(8))
         return np.concatenate(list(drawn), 1)
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
@@ -130,7 +130,7 @@ class PlainTask(Task):
 
 
 @torch.no_grad()
-def sampled(model: PlainCvae, sliders: np.ndarray, seeds: range, temperature: float = 0.8) -> np.ndarray:
+def sample_faces(model: PlainCvae, sliders: np.ndarray, seeds: range, temperature: float = 0.8) -> np.ndarray:
     """(N, 128, 128, 3) uint8 faces of nobody for (N, 5) values."""
     noise = [torch.randn(1, CODES, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     drawn = model.decode(temperature * torch.cat(noise), torch.from_numpy(sliders))

@@ -68,7 +68,9 @@ def main(arguments: list[str]) -> None:
     notes = list(NOTES[:-1])
     if asked.plain:
         model, spent = generate_plain.load(asked.plain)
-        sets[PLAIN] = generate_plain.sampled(model, np.array([s.controls() for s in sliders], np.float32), range(count))
+        sets[PLAIN] = generate_plain.sample_faces(
+            model, np.array([s.controls() for s in sliders], np.float32), range(count)
+        )
         notes.append(
             f"Plain CVAE: {sum(p.numel() for p in model.parameters()):,} weights, {spent['pictures']:,} pictures, "
             f"{spent['cpu_minutes']:.0f} CPU minutes (the generator: {GENERATOR_SPENT})."
@@ -81,19 +83,19 @@ def main(arguments: list[str]) -> None:
             "pictures": name,
             "KID x 1000, CenterFace": 1000 * kid(features[name], features[reference]),
             "KID x 1000, dlib": 1000 * kid(people[name], people[reference]),
-            "realism": float(pipeline.realism.score(_framed(analyser, pictures)).mean()),
+            "realism": float(pipeline.realism.score(_align_pictures(analyser, pictures)).mean()),
             "as they stand": float(pipeline.realism.score(pictures).mean()),
             "count": len(pictures),
         }
         for name, pictures in sets.items()
         if name != reference
     ]
-    held_realism = float(pipeline.realism.score(_framed(analyser, sets[reference])).mean())
+    held_realism = float(pipeline.realism.score(_align_pictures(analyser, sets[reference])).mean())
     near, sheet = _neighbours(pack, trained, plain, retouched)
     if asked.plain:
         row = [cv2.resize(picture, (256, 256), interpolation=cv2.INTER_CUBIC) for picture in sets[PLAIN][:12]]
         sheet = np.concatenate([sheet, np.concatenate(row, 1)], 0)
-    new = _recognised(analyser, pack, near, retouched[: len(near)])
+    new = _nearest_distances(analyser, pack, near, retouched[: len(near)])
     asked.sheet.parent.mkdir(parents=True, exist_ok=True)
     write_picture(asked.sheet, sheet)
     report(
@@ -101,7 +103,7 @@ def main(arguments: list[str]) -> None:
         rows,
         figures={
             **_retouching(analyser, plain[:100], retouched[:100]),
-            "retouch: share of samples whose realism it raises": _raised(pipeline, plain, retouched),
+            "retouch: share of samples whose realism it raises": _improved_share(pipeline, plain, retouched),
             "realism of held-back photographs": held_realism,
             "dlib distance to the nearest training picture, median": float(np.median(new)),
             "smallest": float(np.min(new)),
@@ -123,8 +125,8 @@ def _better(rows: list[dict]) -> dict[str, float]:
     }
 
 
-def _raised(pipeline: GeneratePipeline, plain: np.ndarray, retouched: np.ndarray) -> float:
-    before, after = (pipeline.realism.score(_framed(pipeline.analyser, found)) for found in (plain, retouched))
+def _improved_share(pipeline: GeneratePipeline, plain: np.ndarray, retouched: np.ndarray) -> float:
+    before, after = (pipeline.realism.score(_align_pictures(pipeline.analyser, found)) for found in (plain, retouched))
     return float(np.mean(after > before))
 
 
@@ -161,7 +163,7 @@ def _linear(pipeline: GeneratePipeline, latents, sliders: list[Sliders]) -> np.n
     return drawn.clamp(0, 1).mul(255).byte().permute(0, 2, 3, 1).numpy()
 
 
-def _framed(analyser: FaceAnalyser, pictures: np.ndarray) -> np.ndarray:
+def _align_pictures(analyser: FaceAnalyser, pictures: np.ndarray) -> np.ndarray:
     """(N, 128, 128, 3) uint8: square pictures as the dataset has photographs; those in which no face is found stay."""
     found = []
     for picture in pictures:
@@ -240,7 +242,7 @@ def _neighbours(
     return near, np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
 
 
-def _recognised(analyser: FaceAnalyser, pack: PackedFaces, near: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+def _nearest_distances(analyser: FaceAnalyser, pack: PackedFaces, near: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Recognition distances of drawn faces to their nearest training pictures."""
     distances = []
     for place, picture in zip(near, drawn, strict=True):

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
         _pictures(files),
         notes=[f"Found above {THRESHOLD:g} by the installation that made it."],
     )
-    report("mark_survival_unmarked", _unmarked(files))
+    report("mark_survival_unmarked", _score_unmarked(files))
     with tempfile.TemporaryDirectory() as folder:
         clips = list(_choose_clips(data))[: max(1, round(CLIPS * known.share))]
         report("mark_survival_clips", _clips(clips, Path(folder)))
@@ -143,7 +143,7 @@ def _detect(image: np.ndarray) -> MarkScore:
     return detect_mark(to_luma(np.ascontiguousarray(image)), KEY)
 
 
-def _unmarked(files: list[tuple[str, Path]]) -> list[dict[str, Any]]:
+def _score_unmarked(files: list[tuple[str, Path]]) -> list[dict[str, Any]]:
     """The highest scores of unmarked pictures, all geometries tried."""
     scores = [_detect(read_picture(path)).score for _, path in files[::2]]
     median, highest = round(statistics.median(scores), 2), round(max(scores), 2)

@@ -109,7 +109,7 @@ def place_files(folder: Path, *, is_real_needed: bool) -> None:
 
 
 def write_inswapper(path: Path) -> Path:
-    """A network of inswapper's layers and size with random weights: 4 convolutions, 6 styled blocks, 4 convolutions."""
+    """A network of inswapper's layers and size with random weights: 4 convolutions, 6 apply_style blocks, 4 convolutions."""
     graph, random = Graph(), np.random.default_rng(0)
 
     def convolve(x: str, given: int, made: int, kernel: int = 3, stride: int = 1) -> str:
@@ -118,7 +118,7 @@ def write_inswapper(path: Path) -> Path:
         )
         return graph.node("Conv", x, weights, pads=[kernel // 2] * 4, strides=[stride, stride])
 
-    def styled(x: str) -> str:
+    def apply_style(x: str) -> str:
         style = graph.node("MatMul", "source", random.standard_normal((512, 2048), np.float32) * np.float32(0.01))
         style = graph.node("Reshape", style, np.array([1, 2048, 1, 1]))
         scale, shift = (graph.node("Gather", style, np.arange(1024) + begin, axis=1) for begin in (0, 1024))
@@ -133,7 +133,7 @@ def write_inswapper(path: Path) -> Path:
     for given, made, kernel, stride in ((3, 128, 7, 1), (128, 256, 3, 1), (256, 512, 3, 2), (512, 1024, 3, 2)):
         x = graph.node("LeakyRelu", convolve(x, given, made, kernel, stride), alpha=0.2)
     for _ in range(6):
-        x = graph.node("Add", x, styled(graph.node("Relu", styled(x))))
+        x = graph.node("Add", x, apply_style(graph.node("Relu", apply_style(x))))
     for given, made, is_larger in ((1024, 512, True), (512, 256, True), (256, 128, False)):
         if is_larger:
             x = graph.node("Resize", x, "", np.array([1, 1, 2, 2], np.float32), mode="linear")

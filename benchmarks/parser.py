@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
             "mean IoU": _mean([row["IoU"]["measured"] for row in rows]),
             "mean IoU, tuning": _mean([row["tuning"]["measured"] for row in rows]),
             **_face_outline(found, truth),
-            **_occluded(parser, held_back),
+            **_measure_occlusion(parser, held_back),
             **({} if "--quality" in arguments else {**_milliseconds(), **_in_a_swap()}),
         },
         notes=(
@@ -108,7 +108,7 @@ def _face_outline(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {"IoU of the face as one region": round(float(np.sum(a & b) / np.sum(a | b)), 4)}
 
 
-def _occluded(parser: FaceParser, data: LabelledPictures) -> dict[str, float]:
+def _measure_occlusion(parser: FaceParser, data: LabelledPictures) -> dict[str, float]:
     """How much of the things drawn over faces is seen as «not face», and how much of the face left free stays face."""
     pictures, labels = add_occluders(
         data.pictures.float() / 255, data.labels.long(), torch.Generator().manual_seed(12345)
@@ -148,7 +148,7 @@ def _in_a_swap() -> dict[str, float]:
     seconds: list[float] = []
     shares = FaceParser.group_probabilities
 
-    def timed(parser: FaceParser, crops_rgb: np.ndarray, *groups: Sequence[int]) -> np.ndarray:
+    def timed_shares(parser: FaceParser, crops_rgb: np.ndarray, *groups: Sequence[int]) -> np.ndarray:
         started = time.thread_time()
         found = shares(parser, crops_rgb, *groups)
         seconds.append(time.thread_time() - started)
@@ -161,7 +161,7 @@ def _in_a_swap() -> dict[str, float]:
             output=str(Path(folder) / "swapped.mp4"),
             options=SwapOptions(end_seconds=4.0),
         )
-        FaceParser.group_probabilities = timed  # type: ignore[method-assign]
+        FaceParser.group_probabilities = timed_shares  # type: ignore[method-assign]
         try:
             frames = SwapPipeline()(request).frames
         finally:

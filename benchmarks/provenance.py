@@ -91,7 +91,7 @@ def _false_positives(data: Path) -> list[dict[str, Any]]:
         paths = [path for path in sorted(data.glob(pattern)) if path.is_file() and is_picture(path)][:limit]
         rows.append(_statistics(name, [_score(read_picture(path)) for path in paths]))
     clips = [path for pattern in ("clips/*.m*", "talking/**/*.m*") for path in sorted(data.glob(pattern))]
-    rows.append(_statistics("clips", [_found(path) for path in clips]))
+    rows.append(_statistics("clips", [_best_score(path) for path in clips]))
     return rows
 
 
@@ -110,6 +110,6 @@ def _score(image: np.ndarray) -> float:
     return round(detect_mark(to_luma(image), KEY, thorough=False).score, 1)
 
 
-def _found(path: Path) -> float:
+def _best_score(path: Path) -> float:
     best = search_video(path, KEY).best
     return round(best.score, 1) if best else 0.0

@@ -16,8 +16,7 @@ from facegen.jobs.spare import SpareWorker
 from facegen.swap.request import SwapRequest
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
-from facegen.ui.examples import FILES, SPEECH
-from facegen.ui.warm_up import usual_request
+from facegen.ui.examples import FILES, SPEECH, example_request
 
 _READING_SECONDS = 12.0
 """How long a visitor reads before the first click."""
@@ -73,7 +72,7 @@ def _measure(folder: Path, name: str, spare: SpareWorker | None) -> tuple[float,
     """Seconds to the first progress and to the end of a run, in a home of its own."""
     os.environ["FACEGEN_HOME"] = str(folder)
     tab, request = _requests(folder)[name]
-    usual = usual_request(tab)
+    usual = example_request(tab)
     assert usual is not None
     if spare is not None:
         spare.prepare(*usual)

@@ -314,7 +314,7 @@ def soak(folder: Path, *, visitors: int, minutes: float, think_seconds: float) -
         until = time.monotonic() + minutes * 60
         with ThreadPoolExecutor(visitors) as pool:
             list(pool.map(lambda visitor: visitor.live(until), everybody))
-            served = {visitor.number: _finished(studio, visitor) for visitor in everybody}
+            served = {visitor.number: _count_finished(studio, visitor) for visitor in everybody}
             list(pool.map(Visitor.drain, everybody))
         used = memory.stop()
         for visitor in everybody:
@@ -323,7 +323,7 @@ def soak(folder: Path, *, visitors: int, minutes: float, think_seconds: float) -
         return _figures(studio, everybody, quiet, busy, served, used)
 
 
-def _finished(studio: StudioProcess, visitor: Visitor) -> int:
+def _count_finished(studio: StudioProcess, visitor: Visitor) -> int:
     visitor.do_small("status")
     return sum(Run(studio.home / "runs" / name).status().state == "done" for name in visitor.names)
 

@@ -76,15 +76,15 @@ def user_environment(home: str) -> dict[str, str]:
 
 def square_clip() -> Path:
     """512x512, 25 frames/s, 15 seconds, one talking face, with sound."""
-    return _made("talker_512_15s.mp4", seconds=15, is_wide=False)
+    return _make_clip("talker_512_15s.mp4", seconds=15, is_wide=False)
 
 
 def wide_clip(seconds: int = 15) -> Path:
     """1280x720, 25 frames/s, the same face with its surroundings mirrored to the sides; longer ones are looped."""
-    return _made(f"talker_720p_{seconds}s.mp4", seconds=seconds, is_wide=True)
+    return _make_clip(f"talker_720p_{seconds}s.mp4", seconds=seconds, is_wide=True)
 
 
-def _made(name: str, *, seconds: int, is_wide: bool) -> Path:
+def _make_clip(name: str, *, seconds: int, is_wide: bool) -> Path:
     path = WORK / name
     if path.exists():
         return path
@@ -97,11 +97,11 @@ def _made(name: str, *, seconds: int, is_wide: bool) -> Path:
         return path
     like = media.probe(talker)
     like = type(like)(**{**vars(like), "width": 1280, "height": 720})
-    media.write_video(path, _widened(talker, seconds * 25), like)
+    media.write_video(path, _widen(talker, seconds * 25), like)
     return path
 
 
-def _widened(talker: Path, count: int) -> Iterator[media.Frame]:
+def _widen(talker: Path, count: int) -> Iterator[media.Frame]:
     looped = itertools.chain.from_iterable(media.read_frames(talker, end_seconds=10.0) for _ in itertools.count())
     for index, frame in enumerate(itertools.islice(looped, count)):
         tall = cv2.resize(frame.image_rgb, (720, 720), interpolation=cv2.INTER_CUBIC)

@@ -77,7 +77,7 @@ def frame_pipeline_alone(clip: Path) -> float:
     info = media.probe(clip)
     count = 0
 
-    def pasted() -> Iterator[media.Frame]:
+    def paste_squares() -> Iterator[media.Frame]:
         nonlocal count
         side = min(info.size_hw) // 2
         alpha = np.pad(np.ones((side - 32, side - 32), np.float32), 16, mode="linear_ramp")
@@ -88,7 +88,7 @@ def frame_pipeline_alone(clip: Path) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        media.write_video(Path(folder) / "pasted.mp4", pasted(), info, sound_from=clip)
+        media.write_video(Path(folder) / "paste_squares.mp4", paste_squares(), info, sound_from=clip)
         return count / (time.perf_counter() - started)
 
 

@@ -67,7 +67,7 @@ def _errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
     sums: dict[str, float] = {}
     for start in range(0, count, _AT_ONCE):
         batch = data.held_back_batch(list(range(start, min(start + _AT_ONCE, count))))
-        made = _finished(batch, finisher)
+        made = _apply_finisher(batch, finisher)
         skin = F.interpolate(batch["light"], size=SIDE) * (1 - F.max_pool2d(batch["region"], 5, 1, 2))
         skin[:, :, : SIDE // 3] = 0
         maps = parser_encoder("cpu", 3)
@@ -93,13 +93,13 @@ def _eye_errors(data: FinishData, finisher: Finisher) -> dict[str, float]:
     for index in chosen:
         batch = data.held_back_batch([index])
         around = F.interpolate(batch["eyes"], size=SIDE, mode="bilinear", align_corners=False)
-        for name, picture in (("", batch["drawn"]), (" with", _finished(batch, finisher))):
+        for name, picture in (("", batch["drawn"]), (" with", _apply_finisher(batch, finisher))):
             sums[f"eyes{name}"] += _mean(picture - batch["truth"], around) / len(chosen)
             sums[f"eyes edges{name}"] += _mean(_edges(picture) - _edges(batch["truth"]), around) / len(chosen)
     return {"frames with moved lids": len(chosen)} | {key: round(figure, 3) for key, figure in sums.items()}
 
 
-def _finished(batch: dict[str, Tensor], finisher: Finisher) -> Tensor:
+def _apply_finisher(batch: dict[str, Tensor], finisher: Finisher) -> Tensor:
     change = finisher.network(batch["drawn"], batch["maps"])
     return relight(batch["drawn"], change, batch["light"], batch["region"], batch["eyes"]).clamp(0, 1)
 

@@ -1,4 +1,4 @@
-"""Lips in languages that the motion network never heard: closed at p, b and m, open at vowels, each said by espeak-ng."""
+"""Lips in languages that the motion network never receive: closed at p, b and m, open at vowels, each said by espeak-ng."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def make_sayer() -> Callable[[str, str], tuple[np.ndarray, list[tuple[float, str
     samples: list[np.ndarray] = []
     phones: list[tuple[float, str]] = []
 
-    def heard(sound: object, count: int, events: object) -> int:
+    def receive(sound: object, count: int, events: object) -> int:
         if sound and count > 0:
             samples.append(np.ctypeslib.as_array(sound, (count,)).copy())
         number = 0
@@ -109,7 +109,7 @@ def make_sayer() -> Callable[[str, str], tuple[np.ndarray, list[tuple[float, str
         return 0
 
     # the library keeps a bare pointer: the callback must live as long as this function does
-    callback = ctypes.CFUNCTYPE(c_int, POINTER(c_short), c_int, POINTER(_Event))(heard)
+    callback = ctypes.CFUNCTYPE(c_int, POINTER(c_short), c_int, POINTER(_Event))(receive)
     library.espeak_SetSynthCallback(callback)
 
     def say(language: str, text: str, _alive: object = callback) -> tuple[np.ndarray, list[tuple[float, str]]]:

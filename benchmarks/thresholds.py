@@ -153,20 +153,20 @@ def _by_face(vectors: np.ndarray, names: list[str], limit: float) -> np.ndarray:
 def blur(data: Path, count: int) -> Validation:
     """Sharpness by the median's: portraits as they are, and blurred."""
     scores: list[tuple[str, float, bool]] = []
-    for record, image in _aligned(data, count):
+    for record, image in _aligned_faces(data, count):
         sigma = _BLUR_PX * record.size / quality.MEASURED_SIZE
         soft = cv2.GaussianBlur(image, (0, 0), sigma)
         for picture, is_sharp in ((image, True), (soft, False)):
             scores.append((record.file_name, float(quality.measure(picture, record.points68)["sharpness"]), is_sharp))
     median = float(np.median([score for _, score, is_sharp in scores if is_sharp]))
     scores = [(name, score / median, is_sharp) for name, score, is_sharp in scores]
-    return _scored("blur: sharpness by the median's", CleanOptions().blur_share, scores)
+    return _validate_scores("blur: sharpness by the median's", CleanOptions().blur_share, scores)
 
 
 def covered(data: Path, count: int) -> Validation:
     """Shares that the parser finds hidden: portraits as they are, and with hands, microphones and cards drawn over them."""
     scores: list[tuple[str, float, bool]] = []
-    for number, (record, image) in enumerate(_aligned(data, count)):
+    for number, (record, image) in enumerate(_aligned_faces(data, count)):
         scores.append((record.file_name, measure_occlusion(record, image), False))
         hull = torch.from_numpy(quality.hull_mask(record.points68, image.shape[:2]) > 127)
         labels = torch.where(hull, SKIN, BACKGROUND)[None]
@@ -178,7 +178,7 @@ def covered(data: Path, count: int) -> Validation:
                 over = (drawn[0].permute(1, 2, 0) * 255).round().byte().numpy()
                 scores.append((record.file_name, measure_occlusion(record, over), True))
                 break
-    return _scored("covered: hidden share of a face", CleanOptions().most_covered, scores)
+    return _validate_scores("covered: hidden share of a face", CleanOptions().most_covered, scores)
 
 
 def speech(data: Path, count: int) -> Validation:
@@ -191,12 +191,12 @@ def speech(data: Path, count: int) -> Validation:
     scores = [(path.stem, load_speech(path).speech_score, True) for path in files]
     for seed in range(len(files)):
         path = data.parent / f"noise-{seed}.wav"
-        wavfile.write(path, _RATE, (_synthesised(seed) * 12000).astype(np.int16))
+        wavfile.write(path, _RATE, (_synthesise(seed) * 12000).astype(np.int16))
         scores.append((path.stem, load_speech(path).speech_score, False))
-    return _scored("little speech: phones by change of spectrum", SPEECH_SCORE, scores)
+    return _validate_scores("little speech: phones by change of spectrum", SPEECH_SCORE, scores)
 
 
-def _synthesised(seed: int) -> np.ndarray:
+def _synthesise(seed: int) -> np.ndarray:
     """Chords, drums or noise, float in [-1, 1]."""
     random = np.random.default_rng(seed)
     seconds = np.arange(_SECONDS * _RATE) / _RATE
@@ -222,7 +222,7 @@ def mark(data: Path, count: int) -> Validation:
         _, content = cv2.imencode(".jpg", mark_picture(image, _KEY), [cv2.IMWRITE_JPEG_QUALITY, 75])
         for picture, is_marked in ((image, False), (cv2.imdecode(content, cv2.IMREAD_COLOR), True)):
             scores.append((path.stem, detect_mark(to_luma(picture), _KEY).score, is_marked))
-    return _scored("mark: strength of the pattern", THRESHOLD, scores)
+    return _validate_scores("mark: strength of the pattern", THRESHOLD, scores)
 
 
 def _strangers(data: Path) -> list[FaceRecord]:
@@ -241,13 +241,13 @@ def _portraits(data: Path) -> Faceset:
     return Faceset.open(folder)
 
 
-def _aligned(data: Path, count: int) -> Iterator[tuple[FaceRecord, np.ndarray]]:
+def _aligned_faces(data: Path, count: int) -> Iterator[tuple[FaceRecord, np.ndarray]]:
     faceset = _portraits(data)
     for record in list(faceset.records)[:count]:
         yield record, faceset.picture(record)
 
 
-def _scored(what: str, in_use: float, scores: list[tuple[str, float, bool]]) -> Validation:
+def _validate_scores(what: str, in_use: float, scores: list[tuple[str, float, bool]]) -> Validation:
     """Of (person, score, whether it belongs above the threshold)."""
     names = np.array([name for name, _, _ in scores])
     values = np.array([score for _, score, _ in scores])

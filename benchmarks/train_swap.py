@@ -68,12 +68,12 @@ def main(arguments: list[str]) -> None:
     pipeline(SwapRequest(sources=(person_b,), target=target, output=str(meshed), options=SwapOptions(faces="largest")))
     known = [centre(run / "people" / who) for who in ("a", "b")]
     originals = pictures(target)
-    faces = [found(pipeline.analyser, image) for image in originals]
+    faces = [largest_face(pipeline.analyser, image) for image in originals]
     rows, shown = [], [originals]
     for engine, path in (("trained", trained), ("mesh", meshed)):
         swapped = pictures(str(path))
         shown.append(swapped)
-        rows.append({"engine": engine, **measured(pipeline.analyser, faces, swapped, *known)})
+        rows.append({"engine": engine, **measure_swaps(pipeline.analyser, faces, swapped, *known)})
     media.write_picture(asked.sheets / f"{name}.jpg", sheet(shown, pictures(person_b)))
     report(
         name,
@@ -120,13 +120,13 @@ def pictures(path: str) -> list[np.ndarray]:
     return [frame.image_rgb for frame in media.read_frames(path, every=EVERY)]
 
 
-def found(analyser: FaceAnalyser, image_rgb: np.ndarray) -> Face | None:
+def largest_face(analyser: FaceAnalyser, image_rgb: np.ndarray) -> Face | None:
     """The largest face, with its embedding."""
     faces = analyser.detect(image_rgb, max_faces=1)
     return analyser.embed(image_rgb, faces)[0] if faces else None
 
 
-def measured(
+def measure_swaps(
     analyser: FaceAnalyser,
     originals: Sequence[Face | None],
     swapped: Sequence[np.ndarray],
@@ -137,7 +137,7 @@ def measured(
     to_a, to_b, jaw, blink, pose = [], [], [], [], []
     lost = 0
     for original, image in zip(originals, swapped, strict=True):
-        face = found(analyser, image)
+        face = largest_face(analyser, image)
         if original is None or face is None or face.embedding is None:
             lost += 1
             continue
