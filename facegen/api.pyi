@@ -54,6 +54,7 @@ def swap(
     recogniser: Literal["embedded", "arcface", "auraface"] = ...,
     merge: str = ...,
     keep_position: bool = ...,
+    label: Literal["auto", "none", "en", "de", "es", "ja", "ko", "zh"] = ...,
 ) -> SwapResult:
     """Put a face into a video or a picture; the same call goes on where it was cut off.
 
@@ -98,6 +99,7 @@ def swap(
         recogniser: What tells people apart: embedded (dlib), or arcface or auraface once it is fetched.
         merge: How a trained face is merged into the frame, as «mode=overlay, mask=hull, blur=40»; see docs/trained.md.
         keep_position: Keep where the target was recorded (GPS); date and camera are always kept.
+        label: Words in a corner that say that AI made it, in this language; auto writes them where the studio's profile says so.
 
     Raises:
         FacegenError: it cannot be done; the sentence says why, and what to do.
@@ -123,6 +125,7 @@ def generate(
     size: Literal[256, 512] = ...,
     expression: str = ...,
     best_of: int = ...,
+    label: Literal["auto", "none", "en", "de", "es", "ja", "ko", "zh"] = ...,
     film_encoder: Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"] = ...,
     film_crf: int = ...,
     film_preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = ...,
@@ -150,6 +153,7 @@ def generate(
         size: Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256.
         expression: LivePortrait's sliders for an edited photograph, -1 to 1, once it is fetched: «mouth-smile=0.5, head-yaw=-0.3».
         best_of: Seeds tried for each face; the one that looks most like a photograph is kept.
+        label: Words in a corner that say that AI made it, in this language; auto writes them where the studio's profile says so.
         film_encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing; those with -gpu are quick on a graphics card, and say so where they fall back to the CPU.
         film_crf: Quality on the scale of x264, whatever the encoder: lower is better and larger; 18 looks like the original.
         film_preset: Effort of the encoder, in the words of x264: slower makes smaller files.
@@ -187,6 +191,7 @@ def talk(
     engine: str = ...,
     motion: str = ...,
     keep_position: bool = ...,
+    label: Literal["auto", "none", "en", "de", "es", "ja", "ko", "zh"] = ...,
 ) -> TalkResult:
     """Make a portrait speak, or give a person in a video other words; the same call goes on where it was cut off.
 
@@ -217,6 +222,7 @@ def talk(
         engine: What draws the speaker: portrait is built in and needs one picture; dfrf:RUN is a person's own field; live-portrait moves one picture, and wav2lip, wav2lip-gan and edtalk the lips of a video, once they are fetched.
         motion: A run of «train motion» whose network says how the mouth moves (nothing: the one that is built in).
         keep_position: Keep where the sound was recorded (GPS), as files of phones say it.
+        label: Words in a corner that say that AI made it, in this language; auto writes them where the studio's profile says so.
 
     Raises:
         FacegenError: it cannot be done; the sentence says why, and what to do.

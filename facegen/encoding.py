@@ -1,7 +1,7 @@
 """The choices of how a video is encoded, the same for every job that writes one."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from facegen.config import check
 from facegen.errors import InputError
@@ -9,8 +9,20 @@ from facegen.errors import InputError
 EncoderName = Literal["auto", "h264", "h265", "vp9", "av1", "prores", "h264-gpu", "h265-gpu", "av1-gpu"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 FileType = Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "zip"]
+LabelLanguage = Literal["auto", "none", "en", "de", "es", "ja", "ko", "zh"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 """Effort of an encoder, the quickest first."""
+
+
+def check_label(options: Any) -> None:
+    """Refuse a language that is none.
+
+    Raises:
+        InputError: it is.
+    """
+    if options.label not in get_args(LabelLanguage):
+        known = ", ".join(get_args(LabelLanguage))
+        raise InputError(f"{type(options).__name__}.label must be one of {known}, but got {options.label!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -360,7 +360,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         described["edit"] = Path(request.edit).name
         del described["encode"]  # of the film, not of the picture
         metadata = {"comment": provenance.NOTICE, "facegen": json.dumps(described)}
-        marked = provenance.mark_picture(picture)
+        marked = provenance.mark_picture(picture, label=request.options.label)
         provenance.write_signed(
             path, _claims(request), lambda temporary: media.write_picture(temporary, marked, metadata=metadata)
         )
@@ -381,7 +381,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
         height, width = pictures.shape[1:3]
         base = Fraction(1, FILM_RATE)
         info = make_video_info(width, height, Fraction(FILM_RATE), base)
-        mark = provenance.Watermark((height, width), salt=pictures[0].tobytes())
+        mark = provenance.Watermark((height, width), salt=pictures[0].tobytes(), label=request.options.label)
         frames = (
             mark.mark_frame(media.Frame.from_picture(picture, index=i, pts=i, time_base=base))
             for i, picture in enumerate(there_and_back)

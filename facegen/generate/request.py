@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from facegen.config import check
-from facegen.encoding import EncodeOptions
+from facegen.encoding import EncodeOptions, LabelLanguage, check_label
 from facegen.errors import InputError
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.jobs.files import INPUT, OUTPUT
@@ -35,9 +35,12 @@ class GenerateOptions:
     """LivePortrait's sliders for an edited photograph, -1 to 1, once it is fetched: «mouth-smile=0.5, head-yaw=-0.3»."""
     best_of: int = field(default=1, metadata={"min": 1, "max": 16, "step": 1})
     """Seeds tried for each face; the one that looks most like a photograph is kept."""
+    label: LabelLanguage = field(default="auto", metadata={"choices": get_args(LabelLanguage)})
+    """Words in a corner that say that AI made it, in this language; `auto` writes them where the studio's profile says so."""
 
     def __post_init__(self) -> None:
         check(self)
+        check_label(self)
         parse_sliders(self.expression)
 
 

@@ -202,6 +202,21 @@ class Frame:
             np.minimum(luma, 1023, out=luma)
         return self.replace(native=native)
 
+    def cover_luma(self, cover: np.ndarray, level: float) -> "Frame":
+        """Returns a new frame whose luma is covered in part by one value; chroma stays as it is.
+
+        Args:
+            cover: (H, W) float32 as displayed: how much of each pixel is covered, 0 to 1.
+            level: the value, as a share of the highest one.
+        """
+        if self.size_hw != self.stored_hw:
+            cover = cv2.resize(cover, self.stored_hw[::-1], interpolation=cv2.INTER_AREA)
+        native = copy_planes(self.native)
+        rows = slice(*np.flatnonzero(cover.any(axis=1))[[0, -1]] + (0, 1))
+        luma, cover = plane_view(native, 0)[rows], cover[rows]
+        luma[:] = np.rint(luma + cover * (level * ((1 << self.bit_depth) - 1) - luma)).astype(luma.dtype)
+        return self.replace(native=native)
+
 
 def square_size(stored_hw: tuple[int, int], pixel_aspect: Fraction) -> tuple[int, int]:
     """Height and width in square pixels, the shorter side of the stored pixels stretched.

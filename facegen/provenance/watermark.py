@@ -19,8 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facegen.encoding import LabelLanguage
 from facegen.media import Frame
 from facegen.provenance.keys import MarkKey, get_installation_key
+from facegen.provenance.label import draw_label, draw_label_on_frame
 
 TILES = 2
 """Repetitions of the pattern along the shorter side of a picture."""
@@ -75,13 +77,21 @@ class Watermark:
         size_hw: height and width of the displayed picture.
     """
 
-    def __init__(self, size_hw: tuple[int, int], key: MarkKey | None = None, *, salt: bytes = b"") -> None:
+    def __init__(
+        self,
+        size_hw: tuple[int, int],
+        key: MarkKey | None = None,
+        *,
+        salt: bytes = b"",
+        label: LabelLanguage = "none",
+    ) -> None:
         """Builds the pattern for a size.
 
         Args:
             size_hw: height and width in pixels.
             key: what it carries; this installation's own where None.
             salt: something of the content of the file; with it the pattern begins elsewhere in each file.
+            label: language of the visible label.
 
         Raises:
             ResourceError: the installation's key, whose id is wanted, cannot be written.
@@ -90,6 +100,7 @@ class Watermark:
         self.size_hw = size_hw
         self._pattern = _build_pattern(size_hw, key or get_installation_key().mark_key, salt)
         self._deviation = float(self._pattern.std())
+        self._label: LabelLanguage = label
 
     def mark_frame(self, frame: Frame) -> Frame:
         """The frame with the pattern in its luma, fainter in flat areas and stronger in texture, which hides it.
@@ -97,6 +108,7 @@ class Watermark:
         Args:
             frame: of this size as displayed.
         """
+        frame = draw_label_on_frame(frame, self._label)
         return frame.add_luma(self._fit(frame.planes[0], frame.bit_depth))
 
     def mark_rgb(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -113,13 +125,17 @@ class Watermark:
         return np.asarray(cv2.multiply(self._pattern, fine, dtype=cv2.CV_8S), np.int8)
 
 
-def mark_picture(image_rgb: NDArray[np.uint8], key: MarkKey | None = None) -> NDArray[np.uint8]:
+def mark_picture(
+    image_rgb: NDArray[np.uint8], key: MarkKey | None = None, *, label: LabelLanguage = "none"
+) -> NDArray[np.uint8]:
     """A copy of a picture that carries the mark, fainter in flat areas and stronger in texture, which hides it.
 
     Args:
         image_rgb: (H, W, 3) uint8 RGB; one smaller than 96 pixels has no room for the mark and comes back as it is.
         key: as in `Watermark`.
+        label: as in `Watermark`.
     """
+    image_rgb = draw_label(image_rgb, label)
     size_hw = (image_rgb.shape[0], image_rgb.shape[1])
     if not has_room(size_hw):
         return image_rgb.copy()

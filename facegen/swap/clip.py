@@ -171,7 +171,9 @@ class ClipSwap:
         return itertools.takewhile(lambda frame: frame.index < last, frames)
 
     def _write(self, swapped: Iterator[SwappedFrame], begin: int, end: int, folder: Path, progress: Progress) -> None:
-        mark = provenance.Watermark(self.info.size_hw, self.mark_key, salt=self.info.salt)
+        mark = provenance.Watermark(
+            self.info.size_hw, self.mark_key, salt=self.info.salt, label=self.plan.options.label
+        )
         options, timeline, clock, held = self.plan.options, self.plan.timeline, self.plan.clock, None
         is_last = end >= timeline.last
         with media.SegmentWriter(

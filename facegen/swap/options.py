@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from facegen.encoding import EncodeOptions
+from facegen.encoding import EncodeOptions, LabelLanguage
 from facegen.errors import InputError
 from facegen.faces.mask_models import MASK_MODELS, parse_masks
 from facegen.faces.weights import DETECTORS, RECOGNISERS, DetectorName, RecogniserName
@@ -110,6 +110,9 @@ class SwapOptions(EncodeOptions):
 
     keep_position: bool = False
     """Keep where the target was recorded (GPS); date and camera are always kept."""
+
+    label: LabelLanguage = field(default="auto", metadata={"choices": get_args(LabelLanguage)})
+    """Words in a corner that say that AI made it, in this language; `auto` writes them where the studio's profile says so."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -366,7 +366,7 @@ def write_picture(request: SwapRequest, image_rgb: np.ndarray, like: media.Still
     Raises:
         ResourceError: it cannot be written.
     """
-    marked = provenance.mark_picture(image_rgb)
+    marked = provenance.mark_picture(image_rgb, label=request.options.label)
     return provenance.write_signed(
         request.output,
         claims(request),

@@ -1,9 +1,9 @@
 """The choices of a talk: one frozen value that the command line and the browser both read their sliders from."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from facegen.encoding import EncodeOptions
+from facegen.encoding import EncodeOptions, LabelLanguage, check_label
 from facegen.jobs.files import model_of
 from facegen.talk.engines import EngineName
 
@@ -59,6 +59,10 @@ class TalkOptions(EncodeOptions):
     keep_position: bool = False
     """Keep where the sound was recorded (GPS), as files of phones say it."""
 
+    label: LabelLanguage = field(default="auto", metadata={"choices": get_args(LabelLanguage)})
+    """Words in a corner that say that AI made it, in this language; `auto` writes them where the studio's profile says so."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_label(self)
         EngineName.parse(self.engine)

@@ -16,6 +16,7 @@ from facegen.jobs.files import check_output_file
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.talk.jobs import TALK
 from facegen.talk.motion import MotionModel
+from facegen.talk.options import TalkOptions
 from facegen.talk.recorder import WORKERS, SegmentRecorder, map_in_order
 from facegen.talk.renderers import DrivingSignals, RendererCache, TalkClip, choose_renderer
 from facegen.talk.request import TalkRequest, TalkResult, request_key
@@ -95,7 +96,7 @@ class TalkPipeline(Pipeline[TalkRequest, TalkResult]):
         timer.stop("prepare")
         # movements to frames, marked and encoded in segments
         progress.enter(0.15, 0.98, first)
-        for index in recorder.record(_mark(clip, first, keeps_alpha=options.transparency), info.video, request):
+        for index in recorder.record(_mark(clip, first, options), info.video, request):
             progress.report_frames("Drawing", index + 1, count)
         timer.stop("draw")
         # segments and sound to the signed file
@@ -137,16 +138,16 @@ def _speech_notices(speech: Speech) -> tuple[str, ...]:
     return ()
 
 
-def _mark(clip: TalkClip, first: int, *, keeps_alpha: bool) -> Iterator[media.Frame]:
+def _mark(clip: TalkClip, first: int, options: TalkOptions) -> Iterator[media.Frame]:
     """Frames of a talk from `first` on, in order, drawn and watermarked by a few threads."""
     info = clip.info
-    mark = provenance.Watermark(info.video.size_hw, salt=info.video.salt)
+    mark = provenance.Watermark(info.video.size_hw, salt=info.video.salt, label=options.label)
 
     def draw(indexed: tuple[int, media.Frame | None]) -> media.Frame:
         return mark.mark_frame(clip.frame(*indexed))
 
     with ThreadPoolExecutor(WORKERS, "talk", initializer=use_one_thread) as pool:
-        yield from map_in_order(draw, _backgrounds(clip, first, keeps_alpha=keeps_alpha), pool)
+        yield from map_in_order(draw, _backgrounds(clip, first, keeps_alpha=options.transparency), pool)
 
 
 def _backgrounds(clip: TalkClip, first: int, *, keeps_alpha: bool) -> Iterator[tuple[int, media.Frame | None]]:

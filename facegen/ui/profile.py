@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from facegen.config import check, override
+from facegen.encoding import LabelLanguage, check_label
 from facegen.errors import InputError
 from facegen.jobs.files import SOUND_SUFFIXES, VIDEO_SUFFIXES, paths
 
+Q = TypeVar("Q")
 ProfileName = Literal["own", "shared", "space"]
 TABS = ("swap", "generate", "talk", "live", "faceset", "train", "runs", "models", "verify")
 
@@ -53,6 +55,8 @@ class Profile:
     """How many uploads that may be."""
     unload_minutes: float = _limit(30.0)
     """How long models of previews and slider faces stay loaded while nobody uses them."""
+    label: LabelLanguage = field(default="none", metadata={"choices": get_args(LabelLanguage)})
+    """Language of the visible label of results whose request does not choose."""
     keep_hours: float = _limit(0.0)
     """How long the ended runs of visitors are kept, with their files."""
     tabs: tuple[str, ...] = TABS
@@ -60,6 +64,7 @@ class Profile:
 
     def __post_init__(self) -> None:
         check(self)
+        check_label(self)
         for tab in self.tabs:
             if tab not in TABS:
                 raise InputError(f"Expected tabs of {', '.join(TABS)}, found {tab!r}; choose some of these.")
@@ -97,6 +102,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
         shared=True,
         host="0.0.0.0",
         hosts=("*",),
+        label="en",
         max_upload_mb=200,
         clip_seconds=60,
         megapixels=2.1,
@@ -129,6 +135,15 @@ def for_host(profile: Profile, host: str, shared: bool | None) -> Profile:
     """The profile at an address; others' reach makes it shared, unless it is said whether it is."""
     is_open = host not in ("127.0.0.1", "localhost", "::1")
     return replace(profile, host=host, shared=(profile.shared or is_open) if shared is None else shared)
+
+
+def label_results(profile: Profile, request: Q) -> Q:
+    """The request with the profile's visible label, where it has one and does not choose for itself."""
+    options: Any = getattr(request, "options", None)
+    if getattr(options, "label", "") != "auto":
+        return request
+    labelled: Any = replace(request, options=replace(options, label=profile.label))  # type: ignore[type-var]
+    return cast("Q", labelled)
 
 
 def check_load(profile: Profile, own: int, everybody: int) -> None:

@@ -42,7 +42,7 @@ from facegen.ui import zero_gpu
 from facegen.ui.audit import Audit
 from facegen.ui.downloads import Downloads
 from facegen.ui.examples import FILES, Examples
-from facegen.ui.profile import Profile, check_load, check_size
+from facegen.ui.profile import Profile, check_load, check_size, label_results
 from facegen.ui.turns import Turns
 from facegen.ui.visitors import Visitor as Visitor
 from facegen.ui.warm_up import FIRST, usual_request
@@ -167,7 +167,7 @@ class Services:
             InputError: a file of it is missing, it is beyond the limits of the studio's profile, or a run of the same request
                 waits or works already (a button was pressed twice).
         """
-        request = self.admit(visitor, request)
+        request = label_results(self.settings, self.admit(visitor, request))
         with self._begins:
             self._begun = [begun for begun in self._begun if begun.run.status().is_active]
             for begun in self._begun:

@@ -14,7 +14,7 @@ from facegen.swap.request import SwapRequest
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
 from facegen.ui.examples import FILES
-from facegen.ui.profile import PROFILES, TABS, Profile, check_load, check_size, choose_profile, for_host
+from facegen.ui.profile import PROFILES, TABS, Profile, check_load, check_size, choose_profile, for_host, label_results
 from facegen.ui.services import Services, Visitor
 from facegen.ui.studio import build_studio
 
@@ -92,15 +92,18 @@ def test_a_visitor_has_a_share_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> 
     check_load(Profile(), 1000, 1000)
 
 
-def test_several_runs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_runs_at_once() -> None:
     started: list[str] = []
-    monkeypatch.setattr(Run, "start", lambda run, spare: started.append(run.name))
+
+    def start(run: Run) -> None:
+        started.append(run.name)
+
     for _ in range(2):
         Run.create("swap", {}).enqueue()
     running = Run.create("swap", {})
     with running.work():
-        assert start_queued() is None
-        assert start_queued(at_once=2) is not None
+        assert start_queued(start=start) is None
+        assert start_queued(at_once=2, start=start) is not None
     assert len(started) == 1
 
 
@@ -129,3 +132,14 @@ def test_the_command_hands_the_profile_over(monkeypatch: pytest.MonkeyPatch) -> 
     assert caught[0]["FACEGEN_LIMITS"] == "clip_seconds=9;keep_hours=2"
     assert "GRADIO_SERVER_NAME" not in caught[0]
     assert caught[1]["GRADIO_SERVER_NAME"] == "127.0.0.1"
+
+
+def test_results_of_a_space_carry_the_visible_label_unless_their_request_chooses() -> None:
+    request = SwapRequest(sources=("a.png",), target="b.mp4", output="")
+    own = SwapRequest(sources=("a.png",), target="b.mp4", output="", options=SwapOptions(label="none"))
+    assert label_results(PROFILES["space"], request).options.label == "en"
+    assert label_results(choose_profile("space", ["label=de"]), request).options.label == "de"
+    assert label_results(PROFILES["space"], own) == own
+    assert label_results(PROFILES["own"], request).options.label == "none"
+    with pytest.raises(InputError, match="label"):
+        choose_profile("space", ["label=xx"])

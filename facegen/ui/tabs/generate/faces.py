@@ -20,6 +20,7 @@ from facegen.generate.jobs import GENERATE
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.generate.sliders import NAMES, Sliders
 from facegen.jobs.pipeline import Models
+from facegen.ui.profile import label_results
 from facegen.ui.services import Services, Visitor
 from facegen.ui.zero_gpu import face_drawer
 
@@ -291,7 +292,7 @@ class FaceDesk:
                 chosen = self.pipeline.select_seeds(replace(face.options, count=count), face.sliders)[0]
                 seeds = chosen  # type: ignore[assignment]
             return [path for seed in seeds for path in self.write(services, visitor, self.with_seed(face, seed))]
-        request = GenerateRequest(
+        asked = GenerateRequest(
             output=str(folder),
             sliders=face.sliders,
             options=replace(face.options, count=count, best_of=face.options.best_of if count > 1 else 1),
@@ -300,6 +301,7 @@ class FaceDesk:
             film=bool(film),
             edit=face.photo,
         )
+        request = label_results(services.settings, asked)
         if face.mix:
             seeds = range(face.options.seed, face.options.seed + count)
             latents = self.latents(face, count)

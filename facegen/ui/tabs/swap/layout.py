@@ -39,6 +39,7 @@ LABELS = {
     "frame_chain": "Upscalers and mattings of the whole frame",
     "background": "New background",
     "keep_position": "Keep where it was recorded",
+    "label": "Visible label",
     **ENCODING,
 }
 CHOICES = {

@@ -42,6 +42,7 @@ LABELS = {
     "seconds": "Only the first seconds",
     "longest_side": "Longest side (pixels)",
     "keep_position": "Keep where it was recorded",
+    "label": "Visible label",
     **ENCODING,
 }
 VOICES = [
@@ -53,7 +54,7 @@ FIRST_WORDS = (
     "on the left, or add your own."
 )
 LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
-MORE = ("restore", "frame", "face", "seconds", "longest_side", "keep_position", *ENCODING)
+MORE = ("restore", "frame", "face", "seconds", "longest_side", "keep_position", "label", *ENCODING)
 
 
 @dataclass(frozen=True, kw_only=True)
