@@ -58,6 +58,9 @@ def train(
     if task == "export":
         _export(runs or [], output, settings or [], as_json)
         return
+    if runs:
+        remedy = f"give each setting its own option, --set {runs[0]}" if "=" in str(runs[0]) else "name a run by --run"
+        raise InputError(f"Expected nothing after the task {task}, found {runs[0]}; {remedy}.")
     changes = [
         *(settings or []),
         *([f"steps={steps}"] if steps else []),

@@ -156,6 +156,14 @@ def test_resume_with_another_task_is_refused(pictures: Path, tmp_path: Path) -> 
     assert isinstance(done.exception, InputError)
 
 
+def test_a_second_setting_without_its_option_is_refused(pictures: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(pictures), "--run", str(tmp_path / "run"), "--set", "steps=2", "task.code=9"]
+    done = CliRunner().invoke(build_app(["train"]), ["train", "autoencoder", *arguments])
+    assert isinstance(done.exception, InputError)
+    assert "--set task.code=9" in str(done.exception)
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_does_not_fit_a_training_leaves_its_request(pictures: Path, tmp_path: Path) -> None:
     request = make_request(AUTOENCODER, preset="tiny", data=str(pictures), changes=["steps=2"])
     train_in_folder(tmp_path / "run", AUTOENCODER, request, on_line=quiet)
