@@ -100,7 +100,9 @@ def is_alive(status: RunStatus) -> bool:
     if stamp is None or abs(stamp - status.process_created) >= 2.0:
         return False
     try:
-        return psutil.Process(status.pid).status() != psutil.STATUS_ZOMBIE
+        process = psutil.Process(status.pid)
+        # the first thread of a killed process may be gone while others, with its open files and locks, still end
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
     except psutil.NoSuchProcess:
         return False
 

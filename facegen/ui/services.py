@@ -27,11 +27,10 @@ from facegen.catalog import find_job
 from facegen.config import home
 from facegen.device import return_memory
 from facegen.errors import FacegenError, InputError
-from facegen.guarded import Limits, run_guarded
 from facegen.jobs import Job, Result, Run, RunStatus, find_run, list_runs, runs_home, start_queued
 from facegen.jobs.files import PICTURE_SUFFIXES as PICTURE_SUFFIXES
-from facegen.jobs.files import SOUND_SUFFIXES, Role, map_paths, paths
 from facegen.jobs.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+from facegen.jobs.files import Role, map_paths, paths
 from facegen.jobs.pipeline import Models
 from facegen.jobs.process import is_waiting
 from facegen.jobs.run import WORKER
@@ -43,6 +42,7 @@ from facegen.ui.audit import Audit
 from facegen.ui.downloads import Downloads
 from facegen.ui.examples import FILES, Examples
 from facegen.ui.profile import Profile, check_load, check_size, label_results
+from facegen.ui.trials import Trials
 from facegen.ui.turns import Turns
 from facegen.ui.visitors import Visitor as Visitor
 from facegen.ui.warm_up import FIRST, usual_request
@@ -59,8 +59,6 @@ _DATA = re.compile(r"[0-9a-f]{24}-[0-9a-f]+")
 _QUEUE_SECONDS = 1.0
 _WATCH_SECONDS = 0.4
 _DELETION_SECONDS = 600.0
-_UPLOAD = Limits(memory_mb=2000, cpu_seconds=30, wall_seconds=45.0)
-"""What opening an upload may take."""
 _END_SECONDS = 40.0
 """How long a run that a container ends may take to save itself; compose.yaml leaves a minute in all."""
 
@@ -95,7 +93,7 @@ class Services:
         self._begun: list[_Begun] = []
         self._audit = Audit(home() / "audit.jsonl")
         self._visits: Counter[str] = Counter()
-        self._tried: set[tuple[str, int, int]] = set()
+        self.trials = Trials(is_held=self.settings.shared)
         self._turns = Turns(self.settings.runs_at_once)
         self._begins = threading.Lock()
 
@@ -214,25 +212,9 @@ class Services:
 
         request = map_paths(request, own)
         for path in paths(request):
-            self._try_upload(Path(path))
+            self.trials.check(path)
         check_size(self.settings, request)
         return request
-
-    def _try_upload(self, path: Path) -> None:
-        """Open an upload where it can do no harm before this process opens it, once.
-
-        Raises:
-            InputError: it cannot be opened within the limits.
-        """
-        suffix = path.suffix.lower()
-        is_sound = suffix in SOUND_SUFFIXES
-        if not path.is_file() or not (is_sound or suffix in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)):
-            return
-        stamp = (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-        if stamp not in self._tried and not path.is_relative_to(FILES):
-            kind = "sound" if is_sound else "picture or video"
-            run_guarded("facegen.media.trial:try_media", str(path), kind, what=repr(path.name), limits=_UPLOAD)
-        self._tried.add(stamp)
 
     def owns(self, visitor: Visitor, path: Path) -> bool:
         """Whether a file or folder, without links in its path, is an upload, an example, or in a folder of the visitor's."""
@@ -356,6 +338,7 @@ class Services:
         Raises:
             InputError: it cannot be read.
         """
+        self.trials.check(path)
         if not path.lower().endswith(_NOT_IN_BROWSERS):
             return path
         from facegen import media

@@ -64,6 +64,7 @@ def trial(services: Services, visitor: Visitor, request: TalkRequest) -> TalkReq
     if request.driving or request.portrait.lower().endswith(VIDEO_SUFFIXES):
         # a video's own movements belong to its first seconds
         return replace(request, options=options)
+    services.trials.check(request.audio)
     start = liveliest_second(load_speech(request.audio))
     samples = read_audio(request.audio, SAMPLE_RATE)[round(start * SAMPLE_RATE) :][: round(TRIAL_SECONDS * SAMPLE_RATE)]
     spoken = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
@@ -138,6 +139,16 @@ def resolve_runs(services: Services, visitor: Visitor, request: TalkRequest) -> 
     return replace(request, options=options)
 
 
+def poster_second(second: str | float | None) -> float | None:
+    """Of a video, the second of the picture that is to speak; None for the video itself.
+
+    Raises:
+        InputError: it is no number.
+    """
+    frame: float | None = parse(TalkOptions, {"frame": second}).frame
+    return frame
+
+
 def load_poster(portrait: str, second: str | float | None) -> tuple[str, np.ndarray]:
     """A status line and the picture that will speak, (H, W, 3) uint8 RGB.
 
@@ -152,7 +163,7 @@ def load_poster(portrait: str, second: str | float | None) -> tuple[str, np.ndar
 
     if media.is_picture(portrait):
         return "The portrait is loaded: add what is said.", media.read_picture(portrait)
-    frame = parse(TalkOptions, {"frame": second}).frame
+    frame = poster_second(second)
     if frame is None:
         poster = media.read_frame_at(portrait, index=0).image_rgb
         return "The video is loaded: its words will change, and nothing else. Add what is said.", poster
@@ -167,4 +178,6 @@ def draw_preview(services: Services, visitor: Visitor, request: TalkRequest, sec
         InputError: the request cannot be done.
     """
     pipeline = cast("TalkPipeline", services.models.pipeline(TALK))
+    for path in (request.portrait, request.driving):
+        services.trials.check(path, float(seconds))
     return pipeline.preview(services.admit(visitor, resolve_runs(services, visitor, request)), seconds)

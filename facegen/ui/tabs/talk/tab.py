@@ -214,6 +214,8 @@ def _wire_portrait(
     def look(portrait: str | None, second: str) -> Any:
         if not portrait:
             return note("Add a portrait and a sound."), None, *no_result
+        is_clip = portrait.lower().endswith(VIDEO_SUFFIXES)
+        services.trials.check(portrait, (talks.poster_second(second) or 0) if is_clip else 0)
         words, picture = talks.load_poster(portrait, second)
         return note(words), picture, *no_result
 
