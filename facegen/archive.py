@@ -128,7 +128,7 @@ def _check_entries(
             f"Expected {where!r} to unpack to at most {min(limits.bytes, limits.ratio * packed) / 1e9:.1f} GB, found "
             f"{total / 1e9:.1f} GB; pack fewer files at a time."
         )
-    free = shutil.disk_usage(_existing(folder)).free - _FREE_BYTES
+    free = shutil.disk_usage(_nearest_existing(folder)).free - _FREE_BYTES
     if total > free:
         raise ResourceError(
             f"Expected {total / 1e9:.1f} GB of free disk to unpack {where!r}, found {max(0, free) / 1e9:.1f} GB; free some."
@@ -195,5 +195,5 @@ def _translate_errors(where: str) -> Iterator[None]:
         ) from error
 
 
-def _existing(folder: Path) -> Path:
-    return folder if folder.exists() else _existing(folder.parent)
+def _nearest_existing(folder: Path) -> Path:
+    return folder if folder.exists() else _nearest_existing(folder.parent)

@@ -76,12 +76,12 @@ def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, EOFError, KeyError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
     # numpy reads a header as Python's own literal
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, tokenize.TokenError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
-def _damaged(path: Path, error: BaseException) -> InputError:
+def _damage_error(path: Path, error: BaseException) -> InputError:
     reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
     return InputError(f"Expected readable arrays in {path}, but {reason}; make that file again.")

@@ -110,7 +110,7 @@ def from_dict(cls: type[T], data: Any) -> T:
             f"Expected only settings that {name} has, found {unknown[0]!r:.60}; it has: {', '.join(fields)}."
         )
     hints = typing.get_type_hints(cls)
-    given = {key: _typed(hints[key], value, f"{name}.{key}") for key, value in values.items()}
+    given = {key: _convert(hints[key], value, f"{name}.{key}") for key, value in values.items()}
     missing = [
         key
         for key, field in fields.items()
@@ -171,7 +171,7 @@ def load_lines(cls: type, path: Path) -> JsonLines:
     def fits(row: dict[str, Any]) -> bool:
         try:
             for key in hints.keys() & row.keys():
-                _typed(hints[key], row[key], key)
+                _convert(hints[key], row[key], key)
         except InputError:
             return False
         return needed <= row.keys()
@@ -250,27 +250,27 @@ def _from_text(hint: Any, text: str) -> Any:
         return {"true": True, "false": False, "none": None}.get(lowered, text)
 
 
-def _typed(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, value: Any, where: str) -> Any:
     """`value` as the annotated type, refusing whatever would need a guess."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
     if origin in (Union, types.UnionType):
-        return _typed_union(arguments, value, where)
+        return _convert_union(arguments, value, where)
     if origin is Literal:
         if value in arguments and not (isinstance(value, bool) and not any(item is value for item in arguments)):
             return value
         raise InputError(f"{where} must be one of {', '.join(map(repr, arguments))}, but got {value!r:.60}.")
     if origin in (tuple, list) and isinstance(value, (list, tuple)):
-        return _typed_sequence(origin, arguments, value, where)
+        return _convert_sequence(origin, arguments, value, where)
     if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
-        return _typed_mapping(arguments, value, where)
+        return _convert_mapping(arguments, value, where)
     if isinstance(hint, type):
-        return _typed_plain(hint, value, where)
+        return _convert_plain(hint, value, where)
     raise InputError(f"{where} must be {hint}, but got {_kind(value)}.")
 
 
-def _typed_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+def _convert_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in arguments:
         return None
     failure: InputError | None = None
@@ -278,34 +278,34 @@ def _typed_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
         if argument is type(None):
             continue
         try:
-            return _typed(argument, value, where)
+            return _convert(argument, value, where)
         except InputError as error:
             failure = failure or error
     raise failure or InputError(f"{where} must be None, but got {_kind(value)}.")
 
 
-def _typed_sequence(origin: type, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+def _convert_sequence(origin: type, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
         if len(arguments) != len(value):
             raise InputError(f"{where} must have {len(arguments)} values, but got {len(value)}.")
-        return tuple(_typed(hint, item, where) for hint, item in zip(arguments, value, strict=True))
-    return origin(_typed(arguments[0], item, where) for item in value)
+        return tuple(_convert(hint, item, where) for hint, item in zip(arguments, value, strict=True))
+    return origin(_convert(arguments[0], item, where) for item in value)
 
 
-def _typed_mapping(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+def _convert_mapping(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
         raise InputError(f"{where} must be an object, but got {_kind(value)}.")
     key_type, item_type = arguments
     keys: dict[Any, Any] = {}
     for key, item in value.items():
         try:
-            keys[key_type(key)] = _typed(item_type, item, where)
+            keys[key_type(key)] = _convert(item_type, item, where)
         except ValueError:
             raise InputError(f"{where} must have keys of type {key_type.__name__}, but got {key!r:.60}.") from None
     return keys
 
 
-def _typed_plain(hint: type, value: Any, where: str) -> Any:
+def _convert_plain(hint: type, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else from_dict(hint, value)
     if issubclass(hint, Enum):

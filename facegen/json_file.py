@@ -52,9 +52,9 @@ def parse_json(content: bytes | str, where: str) -> Any:
         value = json.loads(raw.decode("utf-8"))
         _check_values(value, may_hold_surrogates=_SURROGATE.search(raw) is not None)
     except RecursionError:
-        raise _damaged(where, "it is nested too deeply") from None
+        raise _damage_error(where, "it is nested too deeply") from None
     except ValueError as error:  # no UTF-8, no JSON, more digits than Python reads, or refused here
-        raise _damaged(where, str(error)[:120]) from error
+        raise _damage_error(where, str(error)[:120]) from error
     return value
 
 
@@ -67,14 +67,14 @@ def read_json(path: Path) -> Any:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise _damaged(str(path), "it is no file")
+            raise _damage_error(str(path), "it is no file")
         if status.st_size > MAX_BYTES:
-            raise _damaged(str(path), f"it has more than {MAX_BYTES >> 20} MB")
+            raise _damage_error(str(path), f"it has more than {MAX_BYTES >> 20} MB")
         return parse_json(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise InputError(f"Expected a JSON file at {path}, found nothing there; check the path.") from None
     except OSError as error:
-        raise _damaged(str(path), error.strerror or "it cannot be read") from error
+        raise _damage_error(str(path), error.strerror or "it cannot be read") from error
 
 
 def read_object(path: Path, *, is_optional: bool = False) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def read_object(path: Path, *, is_optional: bool = False) -> dict[str, Any]:
         return {}
     value = read_json(path)
     if not isinstance(value, dict):
-        raise _damaged(str(path), f"it holds a {type(value).__name__} in place of an object")
+        raise _damage_error(str(path), f"it holds a {type(value).__name__} in place of an object")
     return value
 
 
@@ -114,7 +114,7 @@ def read_json_lines(path: Path) -> JsonLines:
                 elif line.strip():
                     _add_line(found, line)
     except OSError as error:
-        raise _damaged(str(path), error.strerror or "it cannot be read") from error
+        raise _damage_error(str(path), error.strerror or "it cannot be read") from error
     return found
 
 
@@ -164,5 +164,5 @@ def _check_text(text: str, may_hold_surrogates: bool) -> None:
         text.encode("utf-8")  # half of a character cannot be printed
 
 
-def _damaged(where: str, reason: str) -> InputError:
+def _damage_error(where: str, reason: str) -> InputError:
     return InputError(f"Expected readable JSON in {where}, but {reason}; restore or delete the file.")

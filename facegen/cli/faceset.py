@@ -164,12 +164,12 @@ def clean(
         return
     rejected: list[tuple[FaceRecord, str, float]]
     if drop:
-        rejected = [(_named(faceset, name), "by hand", 0.0) for name in drop]
+        rejected = [(_find_record(faceset, name), "by hand", 0.0) for name in drop]
     else:
         clean_options = CleanOptions(**options, reasons=tuple(reason or CLEAN_REASONS))
         with progress_bar() as on_progress:
             proposals = cleaning.propose(faceset, clean_options, on_progress)
-        spared = {_named(faceset, name).file_name for name in keep or ()}
+        spared = {_find_record(faceset, name).file_name for name in keep or ()}
         rejected = [(r.record, r.reason, r.value) for r in proposals if r.record.file_name not in spared]
     if not dry_run:
         trash.move(faceset, [record for record, _, _ in rejected], [why for _, why, _ in rejected])
@@ -398,7 +398,7 @@ def _names(records: "Sequence[FaceRecord]") -> list[str]:
     return [record.file_name for record in records]
 
 
-def _named(faceset: "Faceset", name: str) -> "FaceRecord":
+def _find_record(faceset: "Faceset", name: str) -> "FaceRecord":
     for record in faceset.records:
         if name in (record.file_name, record.stem):
             return record

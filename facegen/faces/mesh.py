@@ -88,7 +88,6 @@ class Topology:
         flipped = self.xyz * np.array([-1, 1, 1], np.float32)
         gaps = np.square(self.xyz[:, None] - flipped[None]).sum(-1)
         self.mirror = gaps.argmin(0)
-        self._distances: Array | None = None
 
     @functools.cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:

@@ -369,8 +369,6 @@ def _dump(value: Any) -> list[bytes]:
     if isinstance(value, bool):
         return [b"\x88" if value else b"\x89"]
     if isinstance(value, int):
-        if -(2**31) <= value < 2**31:
-            return [b"J" + struct.pack("<i", value)]
         raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
         return [b"\x8a" + bytes([len(raw)]) + raw]
     if isinstance(value, float):
@@ -383,10 +381,9 @@ def _dump(value: Any) -> list[bytes]:
     if isinstance(value, dict):
         parts = [part for key, item in value.items() for part in (*_dump(key), *_dump(item))]
         return [b"}(", *parts, b"u"]
-    if isinstance(value, list):
-        return [b"](", *(part for item in value for part in _dump(item)), b"e"]
-    if isinstance(value, tuple):
-        return [b"(", *(part for item in value for part in _dump(item)), b"t"]
+    if isinstance(value, (list, tuple)):
+        begin, end = (b"](", b"e") if isinstance(value, list) else (b"(", b"t")
+        return [begin, *(part for item in value for part in _dump(item)), end]
     if isinstance(value, np.ndarray) and value.dtype in (np.uint8, np.float32):
         return _dump_array(value)
     raise TypeError(f"only plain values can be written, but got {type(value).__name__}")
@@ -394,21 +391,8 @@ def _dump(value: Any) -> list[bytes]:
 
 def _dump_array(value: np.ndarray) -> list[bytes]:
     code, order = ("u1", "|") if value.dtype == np.uint8 else ("f4", "<")
-    dtype = [
-        b"cnumpy\ndtype\n",
-        *_dump((code, False, True)),
-        b"R",
-        *_dump((3, order, None, None, None, -1, -1, 0)),
-        b"b",
-    ]
+    byte_order = _dump((3, order, None, None, None, -1, -1, 0))
+    dtype = [b"cnumpy\ndtype\n", *_dump((code, False, True)), b"R", *byte_order, b"b"]
     empty = [b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n", *_dump((0,)), *_dump(b"b"), b"tR"]
-    state = [
-        b"(",
-        *_dump(1),
-        *_dump(tuple(value.shape)),
-        *dtype,
-        *_dump(False),
-        *_dump(value.tobytes()),
-        b"tb",
-    ]
+    state = [b"(", *_dump(1), *_dump(tuple(value.shape)), *dtype, *_dump(False), *_dump(value.tobytes()), b"tb"]
     return [*empty, *state]

@@ -112,7 +112,7 @@ def download(weight: WeightFile, source: Hub, path: Path, on_bytes: OnBytes | No
         raise WeightsError(f"Cannot download {where} because HF_HUB_OFFLINE is set; unset it or place the file: {path}")
     with translated_errors(where, source):
         url = hf_hub_url(source.repo_id, weight.filename, revision=source.revision, endpoint=endpoint())
-        stated = _retried(lambda: get_hf_file_metadata(url, token=get_token(), endpoint=endpoint()))
+        stated = _retry(lambda: get_hf_file_metadata(url, token=get_token(), endpoint=endpoint()))
         if stated.etag is None or len(stated.etag) not in (40, 64):
             raise WeightsError(
                 f"{endpoint()} states no digest for {where}, so its bytes cannot be checked; use the Hub."
@@ -138,7 +138,7 @@ def download(weight: WeightFile, source: Hub, path: Path, on_bytes: OnBytes | No
                 )
 
         try:
-            _retried(transfer)
+            _retry(transfer)
         except OSError as error:
             if error.errno is not None:
                 partial.unlink(missing_ok=True)  # the disk is full: let it have the room
@@ -169,7 +169,7 @@ def _make_meter(on_bytes: OnBytes | None, size: int | None) -> type[Any]:
     return Meter
 
 
-def _retried(call: Callable[[], Any]) -> Any:
+def _retry(call: Callable[[], Any]) -> Any:
     """What a call gives; asked again where the Hub answers with an error of its own."""
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -129,14 +129,14 @@ def stage(request: Q, folder: Path, output: Path) -> Q:
 
     The files then live as long as the run, whatever becomes of an upload. Folders stay where they are.
     """
-    staged = dict(_staged(paths(request), folder))
+    staged = dict(_stage(paths(request), folder))
     unnamed = [item.name for item in _fields(request) if item.metadata.get("file") == "output"]
     missing = {name: str(output) for name in unnamed if not getattr(request, name)}
     request = dataclasses.replace(request, **missing)  # type: ignore[type-var]
     return map_paths(request, lambda path, role: staged.get(path, path) if role == "input" else path)
 
 
-def _staged(originals: tuple[str, ...], folder: Path) -> Iterator[tuple[str, str]]:
+def _stage(originals: tuple[str, ...], folder: Path) -> Iterator[tuple[str, str]]:
     for number, path in enumerate(originals):
         if os.path.isdir(path):
             yield path, os.path.abspath(path)

@@ -75,7 +75,7 @@ class Encoder:
         full = [name for name in depth if not (is_odd and "420" in name)]
         return (full or depth)[0]
 
-    def written_like(self, like: VideoInfo) -> VideoInfo:
+    def output_info(self, like: VideoInfo) -> VideoInfo:
         """The video that is written for one that is read."""
         if not self.is_square:
             return like
@@ -302,3 +302,27 @@ def check_animation(output: str | os.PathLike[str], seconds: float) -> None:
         raise InputError(
             f"Expected at most {longest:.0f} s for {display_name(output)}, found {seconds:.0f} s: trim it, or choose .mp4."
         )
+
+
+def encoding_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> list[str]:
+    """Notices of what an encoder does not keep of a video: transparency, HDR, pixel aspect, bit depth."""
+    notices = []
+    if like.has_alpha and not encode.transparency:
+        notices.append("Its transparency was laid on white (--transparency keeps it in .webm and .mov).")
+    if kind in (*ANIMATIONS, SEQUENCE):
+        return [
+            *notices,
+            *(["High dynamic range was brought to that of an ordinary screen."] if like.color.hdr else []),
+        ]
+    if encoder.is_square and like.size_hw != (like.height, like.width):
+        notices.append(
+            f"Written in square pixels, {like.size_hw[1]} x {like.size_hw[0]}: {encoder.title} in {kind} has no others."
+        )
+    if encoder.fall:
+        notices.append(
+            f"{encoder.title} was encoded on the CPU, as no encoder of a graphics card works here: {encoder.fall}."
+        )
+    is_deep = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha).endswith("10le")
+    if like.bit_depth > 8 and not is_deep:
+        notices.append(f"{encoder.title} was written in 8 bit, the clip has {like.bit_depth}.")
+    return notices

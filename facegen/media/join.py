@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.animate import write_animation
-from facegen.media.encoders import ANIMATIONS, CONTAINERS, SEQUENCE, Encoder, find_encoder
+from facegen.media.encoders import ANIMATIONS, CONTAINERS, SEQUENCE, encoding_notices, find_encoder
 from facegen.media.extras import copy_extras
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, probe
@@ -182,8 +182,8 @@ def join_segments(
     encoder = find_encoder(encode, target, like)
     if encoder.is_hardware or encoder.fall:
         _check_one_encoder(segments)
-    notices = _picture_notices(kind, like, encode, encoder)
-    like = encoder.written_like(like)
+    notices = encoding_notices(kind, like, encode, encoder)
+    like = encoder.output_info(like)
     notices += survey_picture(like.path).notices if like.path else ()
     comment = (metadata or {}).get("comment", "")
     if kind in ANIMATIONS:
@@ -273,30 +273,6 @@ def _check_one_encoder(segments: Sequence[Path]) -> None:
             "Expected segments of one encoder, found some of a graphics card and some of the CPU; begin anew, with --encoder "
             "h264, h265 or av1."
         )
-
-
-def _picture_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> list[str]:
-    """What becomes of transparency, depth and HDR."""
-    notices = []
-    if like.has_alpha and not encode.transparency:
-        notices.append("Its transparency was laid on white (--transparency keeps it in .webm and .mov).")
-    if kind in (*ANIMATIONS, SEQUENCE):
-        return [
-            *notices,
-            *(["High dynamic range was brought to that of an ordinary screen."] if like.color.hdr else []),
-        ]
-    if encoder.is_square and like.size_hw != (like.height, like.width):
-        notices.append(
-            f"Written in square pixels, {like.size_hw[1]} x {like.size_hw[0]}: {encoder.title} in {kind} has no others."
-        )
-    if encoder.fall:
-        notices.append(
-            f"{encoder.title} was encoded on the CPU, as no encoder of a graphics card works here: {encoder.fall}."
-        )
-    is_deep = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha).endswith("10le")
-    if like.bit_depth > 8 and not is_deep:
-        notices.append(f"{encoder.title} was written in 8 bit, the clip has {like.bit_depth}.")
-    return notices
 
 
 def copy_with_sound(

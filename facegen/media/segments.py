@@ -115,7 +115,7 @@ class SegmentWriter:
         output: Path | None = None,
     ) -> None:
         self.folder, self._segment_frames = folder, segment_frames
-        self._read_hw, self._like = (like.height, like.width), encoder.written_like(like)
+        self._read_hw, self._like = (like.height, like.width), encoder.output_info(like)
         like = self._like
         self._encoder, self._options = encoder, encoder.options(encode, like)
         self._pix_fmt = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha)

@@ -155,6 +155,27 @@ class Enhancer:
         return enhanced
 
 
+def split_chain(text: str) -> list[tuple[str, str | None]]:
+    """Name and strength, None where none is set, of each part of a text such as «gfpgan-1-4=0.8, restorer»."""
+    parts = (part.partition("=") for part in text.split(",") if part.strip())
+    return [(name.strip(), value.strip() if equals else None) for name, equals, value in parts]
+
+
+def parse_strength(name: str, value: str | None) -> float:
+    """The strength of a part of a chain; `STRENGTH` where none is set.
+
+    Raises:
+        InputError: it is no number above 0 and up to 1.
+    """
+    try:
+        strength = STRENGTH if value is None else float(value)
+    except ValueError:
+        strength = -1.0
+    if not 0 < strength <= 1:
+        raise InputError(f"Expected a strength above 0 and up to 1 for {name}, found {value!r}; change it.")
+    return strength
+
+
 @functools.lru_cache(maxsize=64)
 def parse_chain(text: str) -> tuple[tuple[str, float], ...]:
     """The enhancers that a text such as «gfpgan-1-4=0.8, restorer» names, in order, with strengths up to 1.
@@ -163,19 +184,12 @@ def parse_chain(text: str) -> tuple[tuple[str, float], ...]:
         InputError: there is no such enhancer, or a strength is out of bounds.
     """
     chain = []
-    for part in filter(None, map(str.strip, text.split(","))):
-        name, equals, value = (each.strip() for each in part.partition("="))
+    for name, value in split_chain(text):
         if name not in ENHANCER_NAMES:
             raise InputError(
                 f"Expected an enhancer of {', '.join(ENHANCER_NAMES)}, found {name!r}; choose one of these."
             )
-        try:
-            strength = float(value) if equals else STRENGTH
-        except ValueError:
-            strength = -1.0
-        if not 0 < strength <= 1:
-            raise InputError(f"Expected a strength above 0 and up to 1 for {name}, found {value!r}; change it.")
-        chain.append((name, strength))
+        chain.append((name, parse_strength(name, value)))
     return tuple(chain)
 
 

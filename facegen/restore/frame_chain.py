@@ -7,14 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 from facegen.errors import InputError
+from facegen.restore.enhancers import parse_strength, split_chain
 from facegen.restore.mattes import MATTES, MatteModel, load_matting
 from facegen.restore.upscalers import UPSCALERS, UpscalerModel, load_upscaler
 
 if TYPE_CHECKING:
     import numpy as np
 
-STRENGTH = 0.8
-"""Share of an upscaler whose strength is not said."""
 MOST_SCALE = 8
 """How many times larger a chain may make a frame."""
 FRAME_MODELS: dict[str, UpscalerModel | MatteModel] = {
@@ -33,22 +32,15 @@ def parse_frame_chain(text: str) -> tuple[Step, ...]:
         InputError: there is no such step, a strength is out of bounds, or the frame would grow beyond `MOST_SCALE`.
     """
     chain: list[Step] = []
-    for part in filter(None, map(str.strip, text.split(","))):
-        name, equals, value = (each.strip() for each in part.partition("="))
+    for name, value in split_chain(text):
         model = FRAME_MODELS.get(name)
         if model is None:
             raise InputError(f"Expected a model of {', '.join(FRAME_MODELS)}, found {name!r}; choose one of these.")
-        if equals and isinstance(model, MatteModel):
+        if value is not None and isinstance(model, MatteModel):
             raise InputError(
                 f"Expected no strength for {name}, which finds a background, found {value!r}; leave it out."
             )
-        try:
-            strength = float(value) if equals else STRENGTH
-        except ValueError:
-            strength = -1.0
-        if not 0 < strength <= 1:
-            raise InputError(f"Expected a strength above 0 and up to 1 for {name}, found {value!r}; change it.")
-        chain.append((model, strength))
+        chain.append((model, parse_strength(name, value)))
     if (scale := scale_of(chain)) > MOST_SCALE:
         raise InputError(
             f"Expected frames at most {MOST_SCALE} times larger, found upscalers that make them {scale} times; leave one out."

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 Initializer = Literal["default", "he_uniform", "conv_aware"]
-INITIALIZERS: tuple[Initializer, ...] = ("default", "he_uniform", "conv_aware")
 
 
 @torch.no_grad()

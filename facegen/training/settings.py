@@ -8,14 +8,14 @@ from typing import ClassVar, Literal
 from facegen.config import check
 from facegen.errors import InputError
 
-OPTIMISERS = ("adam", "adamw", "nadam", "rmsprop", "adabelief", "lion", "adamax")
+Optimiser = Literal["adam", "adamw", "nadam", "rmsprop", "adabelief", "lion", "adamax"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserSettings:
     """How weights follow their gradients."""
 
-    name: Literal["adam", "adamw", "nadam", "rmsprop", "adabelief", "lion", "adamax"] = "adamw"
+    name: Optimiser = "adamw"
     """Which optimiser."""
     rate: float = field(default=1e-3, metadata={"min": 1e-8, "max": 1.0})
     """Learning rate after the warm-up."""

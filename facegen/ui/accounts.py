@@ -1,4 +1,6 @@
-"""People who may sign in to a studio: a file of names with hashed passwords; `python -m facegen.ui.accounts FILE NAME` adds one.
+"""People who may sign in to a studio, and the audit log of their runs.
+
+Accounts are a file of names with hashed passwords; `python -m facegen.ui.accounts FILE NAME` adds one.
 
 A line is «name:scrypt$salt$hash», both in hexadecimal. Who guesses is slowed down: after ten wrong passwords for a name it is
 refused for a quarter of an hour, right ones too.
@@ -7,6 +9,8 @@ refused for a quarter of an hour, right ones too.
 import getpass
 import hashlib
 import hmac
+import json
+import logging
 import os
 import re
 import secrets
@@ -14,6 +18,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from facegen.errors import InputError, ResourceError
@@ -26,6 +31,7 @@ _LINE = re.compile(r"([A-Za-z0-9._@-]{1,64}):scrypt\$([0-9a-f]{32})\$([0-9a-f]{6
 _COST = {"n": 1 << 15, "r": 8, "p": 1, "maxmem": 64 << 20, "dklen": 32}
 _MOST_FAILURES, _FAILURE_SECONDS = 10, 900.0
 _MOST_NAMES = 10_000
+_AUDIT_BYTES, _AUDIT_FILES = 5_000_000, 5
 
 
 class Accounts:
@@ -129,6 +135,44 @@ def _main() -> None:
         )
         add_account(Path(path), name, password)
         print(f"{name} may sign in with {path}.")
+
+
+class Audit:
+    """Writes `audit.jsonl`: a line for each run that visitors start, with time, visitor and consent, without names of files.
+
+    A full file becomes `audit.jsonl.1` and so on, of which five are kept.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens nothing yet.
+
+        Args:
+            path: the newest file.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handler = RotatingFileHandler(
+            path, maxBytes=_AUDIT_BYTES, backupCount=_AUDIT_FILES, encoding="utf-8", delay=True
+        )
+        self._handler.setFormatter(logging.Formatter("%(message)s"))
+
+    def write(self, *, who: str, job: str, run: str, needs_consent: bool) -> None:
+        """Adds a line.
+
+        Args:
+            who: the visitor's mark, or the name that signed in.
+            job: the job's name.
+            run: the run's name.
+            needs_consent: whether it is one that starts only after consent was given.
+        """
+        line = {
+            "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "who": who,
+            "job": job,
+            "run": run,
+            "consent": "given" if needs_consent else "not needed",
+        }
+        self._handler.emit(logging.makeLogRecord({"msg": json.dumps(line), "args": None}))
+        self._handler.close()  # opened anew by the next line, so that the file may be moved meanwhile
 
 
 if __name__ == "__main__":

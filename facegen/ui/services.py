@@ -38,14 +38,13 @@ from facegen.jobs.spare import SpareWorker
 from facegen.swap.jobs import SWAP
 from facegen.system import link_or_copy
 from facegen.ui import zero_gpu
-from facegen.ui.audit import Audit
+from facegen.ui.accounts import Audit
 from facegen.ui.downloads import Downloads
-from facegen.ui.examples import FILES, Examples
+from facegen.ui.examples import FILES, FIRST_SWAP, Examples, example_request
 from facegen.ui.profile import Profile, check_load, check_size, label_results
 from facegen.ui.trials import Trials
 from facegen.ui.turns import Turns
 from facegen.ui.visitors import Visitor as Visitor
-from facegen.ui.warm_up import FIRST, usual_request
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
@@ -391,7 +390,7 @@ class Services:
 
     def open_tab(self, tab: str) -> None:
         """Have the next worker load what a tab's runs need; a page calls this when the tab is seen."""
-        if usual := usual_request(tab):
+        if usual := example_request(tab):
             self._spare.prepare(*usual)
 
     def warm_up(self) -> None:
@@ -400,4 +399,4 @@ class Services:
             threading.Thread(target=self._load, name="studio-warm-up", daemon=True).start()
 
     def _load(self) -> None:
-        self.pipeline().warm_up(FIRST)
+        self.pipeline().warm_up(FIRST_SWAP)

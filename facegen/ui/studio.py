@@ -1,10 +1,14 @@
 """The studio: a page with a tab for each job, and how it is served."""
 
+import atexit
 import json
 import os
+import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +16,20 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import ResourceError
+from facegen.system import lock_file
 from facegen.ui import endpoints, hosts, languages, page, theme, visitors, zero_gpu
 from facegen.ui.accounts import Accounts
 from facegen.ui.agents.files import AgentSettings
-from facegen.ui.folder import own_temporary_folder
 from facegen.ui.handlers import CONSENT, Shell, note
 from facegen.ui.profile import TABS, Profile, choose_profile, for_host
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, train, verify
 from facegen.ui.tabs.train.trainings import is_limited
+
+FOLDER_PREFIX, FOLDER_LOCK = "facegen-studio-", ".lock"
+_UNLOCKED_SECONDS = 86_400
+_held: list[Callable[[], None]] = []
+"""Locks on this process's temporary folder, which the system releases however the process ends."""
 
 _CACHE_SECONDS = (3600, 86400)
 """How often the temporary files are looked through, and how old they may become."""
@@ -28,7 +37,7 @@ _CACHE_SECONDS = (3600, 86400)
 
 def build_studio(settings: Profile | None = None) -> gr.Blocks:
     """The page with all its tabs; needs neither weights nor network."""
-    own_temporary_folder()
+    create_temporary_folder()
     return _page(Services(settings))
 
 
@@ -112,7 +121,7 @@ def serve(
     """
     profile = profile or choose_profile()
     host = host or profile.host
-    own_temporary_folder()
+    create_temporary_folder()
     zero_gpu.keep_to_cpu()
     services = Services(for_host(profile, host, shared))
     zero_gpu.face_drawer(services.models)
@@ -188,3 +197,29 @@ def _serving(
 def _free_port(host: str) -> int:
     with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def create_temporary_folder() -> None:
+    """Create the temporary folder of this process for uploads and results, and remove those of killed studios."""
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        sweep_orphans(Path(tempfile.gettempdir()))
+        folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        _held.append(lock_file(Path(folder) / FOLDER_LOCK, waits=False))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def sweep_orphans(root: Path) -> None:
+    """Remove the temporary folders of studios that have ended: their locks went with their processes.
+
+    Args:
+        root: the folder of temporary folders.
+    """
+    for folder in root.glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError):  # held, or somebody else's
+            if (folder / FOLDER_LOCK).is_file():
+                release = lock_file(folder / FOLDER_LOCK, waits=False)
+                shutil.rmtree(folder, ignore_errors=True)
+                release()
+            elif time.time() - folder.stat().st_mtime > _UNLOCKED_SECONDS:  # of a facegen that held no lock
+                shutil.rmtree(folder, ignore_errors=True)

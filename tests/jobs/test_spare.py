@@ -15,8 +15,7 @@ from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest
-from facegen.ui.examples import FILES
-from facegen.ui.warm_up import usual_request
+from facegen.ui.examples import FILES, example_request
 
 PROGRAM = """
 import signal, sys, time
@@ -135,7 +134,7 @@ time.sleep(600)
 
 def test_a_real_one_swaps_a_face() -> None:
     spare = SpareWorker(WORKER, free_bytes=0)
-    spare.prepare(*usual_request("Swap"))  # type: ignore[misc]
+    spare.prepare(*example_request("Swap"))  # type: ignore[misc]
     spare.keep()
     request = SwapRequest(sources=(str(FILES / "ada.jpg"),), target=str(FILES / "carl.jpg"), output="")
     run = SWAP.create_run(request, is_staged=True)

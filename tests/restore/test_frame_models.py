@@ -10,7 +10,7 @@ import pytest
 
 from facegen import hub
 from facegen.errors import InputError, WeightsError
-from facegen.restore import frame_chain, mattes, upscalers
+from facegen.restore import enhancers, frame_chain, mattes, upscalers
 from facegen.restore.frame_chain import parse_frame_chain, run_chain
 from facegen.restore.mattes import MATTES, Matting, load_matting
 from facegen.restore.upscalers import UPSCALERS, Upscaler, load_upscaler
@@ -156,7 +156,7 @@ def test_steps_follow_one_another_in_their_order(tmp_path: Path) -> None:
 
 def test_a_chain_is_read_with_its_strengths() -> None:
     names = [(model.name, strength) for model, strength in parse_frame_chain("modnet , real-esrgan-x2, siax-x4=1")]
-    assert names == [("modnet", frame_chain.STRENGTH), ("real-esrgan-x2", frame_chain.STRENGTH), ("siax-x4", 1.0)]
+    assert names == [("modnet", enhancers.STRENGTH), ("real-esrgan-x2", enhancers.STRENGTH), ("siax-x4", 1.0)]
     for text, message in (
         ("esrgan", "Expected a model of real-esrgan-x2"),
         ("siax-x4=2", "strength above 0"),

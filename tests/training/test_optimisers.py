@@ -2,19 +2,20 @@
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
 from facegen.errors import InputError
-from facegen.training.initializers import INITIALIZERS, convolution_aware, initialize
+from facegen.training.initializers import Initializer, convolution_aware, initialize
 from facegen.training.optimisers import AdaBelief, LrDropout, build_optimiser, rate_at
-from facegen.training.settings import OPTIMISERS, OptimiserSettings
+from facegen.training.settings import Optimiser, OptimiserSettings
 from facegen.training.stepper import Ema
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", get_args(Optimiser))
 def test_every_optimiser_descends(name: str) -> None:
     torch.manual_seed(0)
     weight = nn.Parameter(torch.tensor([2.0, -3.0]))
@@ -91,7 +92,7 @@ def test_running_average_follows() -> None:
     assert not ema.model[0].weight.requires_grad
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", get_args(Initializer))
 def test_icnr_draws_no_checkerboard(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, padding=1), nn.PixelShuffle(2))

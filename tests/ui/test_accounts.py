@@ -8,8 +8,7 @@ import pytest
 
 from facegen.errors import InputError
 from facegen.ui import accounts, visitors
-from facegen.ui.accounts import Accounts, add_account
-from facegen.ui.audit import Audit
+from facegen.ui.accounts import Accounts, Audit, add_account
 from facegen.ui.visitors import Visitor
 
 PASSWORD = "correct horse battery"
@@ -70,7 +69,7 @@ def test_who_signed_in_is_one_visitor_whatever_the_cookie() -> None:
 
 
 def test_each_run_has_a_line_and_old_lines_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facegen.ui.audit._MOST_BYTES", 1000)
+    monkeypatch.setattr("facegen.ui.accounts._AUDIT_BYTES", 1000)
     audit = Audit(tmp_path / "logs" / "audit.jsonl")
     for number in range(100):
         audit.write(who="mark", job="swap", run=f"swap-{number}", needs_consent=True)

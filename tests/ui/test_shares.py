@@ -11,9 +11,9 @@ from facegen.jobs import Run, RunStatus
 from facegen.jobs.queue import order_turns
 from facegen.system import lock_file
 from facegen.ui import visitors
-from facegen.ui.folder import LOCK, PREFIX, sweep_orphans
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
+from facegen.ui.studio import FOLDER_LOCK, FOLDER_PREFIX, sweep_orphans
 
 PROFILE = Profile(shared=True, events_per_visitor=2, uploads_per_visitor_mb=3, upload_files_per_visitor=3)
 
@@ -143,11 +143,11 @@ def test_models_that_nobody_uses_are_given_back(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_a_killed_studio_left_is_swept(tmp_path: Path) -> None:
-    dead, alive, young = (tmp_path / f"{PREFIX}{name}" for name in ("dead", "alive", "young"))
+    dead, alive, young = (tmp_path / f"{FOLDER_PREFIX}{name}" for name in ("dead", "alive", "young"))
     for folder in (dead, alive, young):
         folder.mkdir()
-    lock_file(dead / LOCK)()
-    release = lock_file(alive / LOCK)
+    lock_file(dead / FOLDER_LOCK)()
+    release = lock_file(alive / FOLDER_LOCK)
     sweep_orphans(tmp_path)
     assert [folder.exists() for folder in (dead, alive, young)] == [False, True, True]
     release()

@@ -68,7 +68,7 @@ def parse_person(image_rgb: np.ndarray, face: Face, analyser: FaceAnalyser) -> n
     maps[..., 1] = 1
     near = np.zeros(picture.shape[:2], np.float32)
     for zoom in _ZOOMS:
-        matrix = _zoomed(align.parse_matrix(face), zoom)
+        matrix = _zoom(align.parse_matrix(face), zoom)
         crop = cv2.warpAffine(
             image_rgb, matrix, (PARSE_SIZE, PARSE_SIZE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
         )
@@ -182,7 +182,7 @@ def compose(image_rgb: np.ndarray, to_frame: np.ndarray, edit: FrameEdit, recolo
     return np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _zoomed(matrix: np.ndarray, zoom: float) -> np.ndarray:
+def _zoom(matrix: np.ndarray, zoom: float) -> np.ndarray:
     """A matrix to the parser's crop, of a wider view around its middle."""
     wider = matrix * np.float32(zoom)
     wider[:, 2] += PARSE_SIZE / 2 * (1 - zoom)

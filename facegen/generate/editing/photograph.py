@@ -231,7 +231,7 @@ def render_full_size(
         1 - _visibility(photographs, 0, v, p, draws_lids=False) for v, p in zip((source, sliders), points, strict=True)
     ]
     edit = FrameEdit(
-        offsets=_moved(flows[0], flows[1]),
+        offsets=_move(flows[0], flows[1]),
         change=_change(_resize(drawn[0]), _resize(unchanged[0])),
         drawn=_resize(restore(drawn)[0]),
         alpha=1 - np.maximum(hidden[1] - hidden[0], 0),
@@ -251,7 +251,7 @@ def render_full_size(
     return np.where(is_changed, tint.apply(edited), edited)
 
 
-def _moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _move(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """(256, 256, 2): the step from a pixel of an edit to where the photograph shows it, from the flows of both to the canonical frame."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
     grid = np.dstack([x, y])

@@ -5,8 +5,19 @@ from typing import Any
 from facegen.errors import InputError
 from facegen.generate.request import GenerateOptions
 from facegen.generate.sliders import NAMES, Sliders
-from facegen.ui.endpoints.endpoint import Endpoint, plain_dict
-from facegen.ui.endpoints.parameters import NUMBERS, consent, file, files, options, picture, schema_of, text, typed
+from facegen.ui.endpoints.parameters import (
+    NUMBERS,
+    Endpoint,
+    consent,
+    file,
+    files,
+    options,
+    picture,
+    plain_dict,
+    schema_of,
+    text,
+    typed,
+)
 from facegen.ui.handlers import require_consent
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor

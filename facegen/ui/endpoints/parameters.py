@@ -1,14 +1,19 @@
-"""What endpoints take and answer: hidden components with a type and a description each, as `view_api` shows them."""
+"""Named endpoints, their arguments and answers: hidden components with a type and a description each, as `view_api` shows them."""
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import gradio as gr
 
+from facegen.config import to_dict
+from facegen.errors import InputError
+from facegen.jobs import Run
 from facegen.jobs.fields import Field, fields_of
 from facegen.jobs.process import State
+from facegen.ui.sentences import for_browser
 
 C = TypeVar("C", bound=gr.components.Component)
 Schema = dict[str, Any]
@@ -135,3 +140,39 @@ def extended(schema: Schema, **properties: Schema) -> Schema:
 def status(about: str = "How the run stands.", **properties: Schema) -> gr.JSON:
     """How a run stands, with further values."""
     return typed("status", about, extended(STATUS, **properties))
+
+
+_INNER = ("pid", "process_created", "group", "is_enqueued")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A function with the hidden components of its arguments and answers; its name is the function's."""
+
+    function: Callable[..., Any]
+    inputs: Sequence[Any] = ()
+    outputs: Sequence[Any]
+    queue: str = ""
+    """Shared by endpoints (and events of the page) that use the same loaded models."""
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """How a run stands, without what only its machine is concerned with."""
+    return {"run": run.name, "kind": run.kind, **describe_status(run)}
+
+
+def describe_status(run: Run) -> dict[str, Any]:
+    """State, progress and words of a run."""
+    status = to_dict(run.status())
+    return {**{key: value for key, value in status.items() if key not in _INNER}, "text": for_browser(status["text"])}
+
+
+def plain_dict(value: Any, what: str) -> dict[str, Any]:
+    """An argument that is an object, or nothing.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value or {}, dict):
+        raise InputError(f"Expected {what} as an object, found something else; pass a dict or nothing.")
+    return dict(value or {})

@@ -3,8 +3,18 @@
 from typing import Any
 
 from facegen.errors import InputError
-from facegen.ui.endpoints.endpoint import Endpoint, describe_run
-from facegen.ui.endpoints.parameters import NUMBER, STATUS, TEXT, files, flag, run_name, status, typed
+from facegen.ui.endpoints.parameters import (
+    NUMBER,
+    STATUS,
+    TEXT,
+    Endpoint,
+    describe_run,
+    files,
+    flag,
+    run_name,
+    status,
+    typed,
+)
 from facegen.ui.services import Services, Visitor
 
 

@@ -9,17 +9,19 @@ from facegen.errors import InputError
 from facegen.swap.jobs import SWAP
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
-from facegen.ui.endpoints.endpoint import Endpoint, describe_run, plain_dict
 from facegen.ui.endpoints.parameters import (
     NUMBER,
     PEOPLE,
+    Endpoint,
     consent,
     describe,
+    describe_run,
     file,
     files,
     number,
     options,
     picture,
+    plain_dict,
     status,
     text,
     typed,

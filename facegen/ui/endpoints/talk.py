@@ -7,8 +7,7 @@ from facegen.jobs import Run
 from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.text_to_speech import synthesize_speech
-from facegen.ui.endpoints.endpoint import Endpoint
-from facegen.ui.endpoints.parameters import consent, file, number, options, picture, status, text
+from facegen.ui.endpoints.parameters import Endpoint, consent, file, number, options, picture, status, text
 from facegen.ui.handlers import require_consent
 from facegen.ui.sentences import for_browser
 from facegen.ui.services import Services, Visitor

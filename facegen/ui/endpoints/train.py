@@ -6,8 +6,20 @@ from facegen.catalog import find_task
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.training.settings import TrainSettings
-from facegen.ui.endpoints.endpoint import Endpoint, describe_status, plain_dict
-from facegen.ui.endpoints.parameters import TEXT, consent, files, picture, run_name, schema_of, status, text, typed
+from facegen.ui.endpoints.parameters import (
+    TEXT,
+    Endpoint,
+    consent,
+    describe_status,
+    files,
+    picture,
+    plain_dict,
+    run_name,
+    schema_of,
+    status,
+    text,
+    typed,
+)
 from facegen.ui.handlers import require_consent
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train import trained, trainings

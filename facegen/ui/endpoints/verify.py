@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from facegen.provenance.report import Verdict
-from facegen.ui.endpoints.endpoint import Endpoint
-from facegen.ui.endpoints.parameters import TEXT, file, text, typed
+from facegen.ui.endpoints.parameters import TEXT, Endpoint, file, text, typed
 from facegen.ui.services import Services
 from facegen.ui.tabs.verify import file_of_link, look_at
 

@@ -16,8 +16,16 @@ from typing import Any
 
 from PIL import Image
 
+from facegen.config import to_dict
 from facegen.errors import InputError
+from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import ExtractRequest
+from facegen.jobs import Job
+from facegen.swap.jobs import SWAP as SWAP_JOB
+from facegen.swap.request import SwapRequest
 from facegen.system import link_or_copy
+from facegen.talk.jobs import TALK
+from facegen.talk.request import TalkRequest
 
 FILES = Path(__file__).parent / "files"
 
@@ -141,3 +149,21 @@ def training_rows() -> list[tuple[int, str, float]]:
     """(step, name of the loss, value) of the stored training."""
     found: dict[str, Any] = json.loads((FILES / "training.json").read_text(encoding="utf-8"))
     return [(int(step), str(name), float(value)) for step, name, value in found["rows"]]
+
+
+_ADA, _BEA = str(FILES / "ada.jpg"), str(FILES / "bea.jpg")
+FIRST_SWAP = SwapRequest(sources=(_ADA,), target=_BEA, output="")
+"""A short swap."""
+_REQUESTS: dict[str, tuple[Job[Any, Any], Any]] = {
+    "Swap": (SWAP_JOB, FIRST_SWAP),
+    "Talk": (TALK, TalkRequest(portrait=_BEA, audio=str(FILES / SPEECH), output="")),
+    "Faceset": (EXTRACT, ExtractRequest(inputs=(_BEA,), output="")),
+}
+
+
+def example_request(tab: str) -> tuple[str, dict[str, Any]] | None:
+    """The job of a tab and a short request of it, by which models are loaded while the visitor reads; None for other tabs."""
+    if tab not in _REQUESTS:
+        return None
+    job, request = _REQUESTS[tab]
+    return job.name, to_dict(request)
