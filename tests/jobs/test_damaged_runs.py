@@ -95,3 +95,31 @@ def test_a_resumed_run_waits_behind_those_that_wait() -> None:
         order.append(started.name)
         wait_for_end(started)
     assert order == [first.name, second.name, old.name]
+
+
+def test_damaged_files_do_not_hide_the_other_runs() -> None:
+    fine, unreadable, damaged = (Run.create("swap", {"index": index}) for index in range(3))
+    (unreadable.path / "request.json").write_text("{")
+    (damaged.path / "status.json").write_text('{"state": "dancing"}')
+    assert {run.name: run.kind for run in list_runs()} == {
+        fine.name: "swap",
+        damaged.name: "swap",
+        unreadable.name: "damaged",
+    }
+    assert damaged.status().state == "failed"
+    assert "'dancing'" in damaged.status().text
+    assert find_run(unreadable.name).status().state == "failed"
+    assert "restore or delete" in unreadable.status().text
+    with pytest.raises(InputError, match="restore or delete"):
+        unreadable.resume()
+    damaged.delete()
+    find_run(unreadable.name).delete()
+    assert [run.name for run in list_runs()] == [fine.name]
+
+
+def test_cut_line_of_stats_is_left_out() -> None:
+    run = Run.create("train", {})
+    run.log_stats(loss=1.0)
+    with (run.path / "stats.jsonl").open("a") as file:
+        file.write('{"loss": 0.')
+    assert [line["loss"] for line in run.stats()] == [1.0]

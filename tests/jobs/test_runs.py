@@ -330,26 +330,6 @@ def test_folders_that_are_no_runs(tmp_path: Path) -> None:
         Run.create("swap", {}, path=tmp_path / "file" / "run")
 
 
-def test_damaged_files_do_not_hide_the_other_runs() -> None:
-    fine, unreadable, damaged = (Run.create("swap", {"index": index}) for index in range(3))
-    (unreadable.path / "request.json").write_text("{")
-    (damaged.path / "status.json").write_text('{"state": "dancing"}')
-    assert {run.name: run.kind for run in list_runs()} == {
-        fine.name: "swap",
-        damaged.name: "swap",
-        unreadable.name: "damaged",
-    }
-    assert damaged.status().state == "failed"
-    assert "'dancing'" in damaged.status().text
-    assert find_run(unreadable.name).status().state == "failed"
-    assert "restore or delete" in unreadable.status().text
-    with pytest.raises(InputError, match="restore or delete"):
-        unreadable.resume()
-    damaged.delete()
-    find_run(unreadable.name).delete()
-    assert [run.name for run in list_runs()] == [fine.name]
-
-
 def test_program_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("facegen.jobs.run.WORKER", ("/no/such/program",))
     run = Run.create("tool", {})
@@ -364,14 +344,6 @@ def test_heartbeat_writes_while_the_work_is_silent(monkeypatch: pytest.MonkeyPat
     with run.work():
         wait_until(lambda: len(run.stats()) >= 4)
     assert all({"time", "memory_bytes", "progress"} <= line.keys() for line in run.stats())
-
-
-def test_cut_line_of_stats_is_left_out() -> None:
-    run = Run.create("train", {})
-    run.log_stats(loss=1.0)
-    with (run.path / "stats.jsonl").open("a") as file:
-        file.write('{"loss": 0.')
-    assert [line["loss"] for line in run.stats()] == [1.0]
 
 
 def test_log_tail_shows_a_progress_line_as_it_stood_last() -> None:
