@@ -89,10 +89,13 @@ def sharpness(luma: Array, where: np.ndarray) -> float:
 
 def soften(image: Array, excess: float) -> Array:
     """Soften a picture whose `sharpness` is `excess` times the intended one (1 or less: unchanged)."""
-    if excess <= 1.05:
-        return image
-    sigma = min(0.45 * np.sqrt(excess - 1), 2.5)
-    return cv2.GaussianBlur(image, (0, 0), sigma)
+    sigma = softening_px(excess)
+    return cv2.GaussianBlur(image, (0, 0), sigma) if sigma else image
+
+
+def softening_px(excess: float) -> float:
+    """Standard deviation in pixels of the blur that `soften` does; 0 for none."""
+    return 0.0 if excess <= 1.05 else min(0.45 * math.sqrt(excess - 1), 2.5)
 
 
 def measure_grain(luma: Array, where: np.ndarray) -> float:

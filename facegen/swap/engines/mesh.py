@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from facegen.device import choose_device, is_gpu_in_sight
 from facegen.faces import Face, blend, light, mesh
 from facegen.faces.mask_models import parse_masks
 from facegen.faces.mesh import Array
@@ -35,6 +37,9 @@ from facegen.swap.engines.warp import eye_mouth_mask, interpolate_vertices, rema
 from facegen.swap.harmonization.harmonizer import Harmonizer
 from facegen.swap.harmonization.inputs import HarmonizationInput, Square, apply_fields
 from facegen.swap.options import SwapOptions
+
+if TYPE_CHECKING:
+    import torch
 
 WORK_SIZE = 512
 """Faces larger than this many pixels are rendered at this size and upscaled."""
@@ -131,9 +136,15 @@ class MeshEngine:
     name = "mesh"
     window_radius = 3
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
+        """Make an engine.
+
+        Args:
+            device: a GPU of torch that does the dense steps of `composite`; None for one that is here and may be used.
+        """
         self._occlusion = OcclusionDetector()
         self._harmonizer: Harmonizer | None = None
+        self._device = device or _find_gpu()
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
@@ -229,23 +240,39 @@ class MeshEngine:
         crop, shape = prediction.crop, prediction.shape[: mesh.VERTEX_COUNT]
         size = crop.image_rgb.shape[:2]
         width = float(np.ptp(shape[:, 0]))
-        drawn = relight(prediction, statistics, options)
-        if statistics.fields is not None:
-            drawn = apply_fields(drawn, statistics.fields, Square.of(size), width)
-        relit = np.clip(light.from_log(drawn), 0, 255)
-        relit += blend.draw_grain(size, statistics.grain * options.grain_match, seed)
         field, reach = warp_field(crop.points[: mesh.VERTEX_COUNT], shape, size)
-        warped = remap(crop.image_rgb, field).astype(np.float32)
-        eyes_mouth = recolour_irises(warped, prediction.shape, prediction.irises)
-        face = relit + (eyes_mouth - relit) * cv2.merge([eye_mouth_mask(shape, size)] * 3)
         wide = blend.feather(prediction.depth, width * (0.05 + 0.25 * options.mask_feather)) * reach
         narrow = blend.feather(prediction.depth, width * (0.02 + 0.1 * options.mask_feather)) * reach
         visible = crop.warp_visibility(statistics.visibility)
         if visible is not None:
             visible = remap(visible, field)
             wide, narrow = wide * visible, narrow * visible
+        grain = blend.draw_grain(size, statistics.grain * options.grain_match, seed)
+        if self._device is not None:
+            from facegen.swap.engines import dense
+
+            opacity = wide, narrow
+            result = dense.composite_face(prediction, statistics, options, field, opacity, grain, self._device)
+            if result is not None:
+                return _patch(crop, result, np.minimum(reach * 50, 1))
+        drawn = relight(prediction, statistics, options)
+        if statistics.fields is not None:
+            drawn = apply_fields(drawn, statistics.fields, Square.of(size), width)
+        relit = np.clip(light.from_log(drawn), 0, 255)
+        relit += grain
+        warped = remap(crop.image_rgb, field).astype(np.float32)
+        eyes_mouth = recolour_irises(warped, prediction.shape, prediction.irises)
+        face = relit + (eyes_mouth - relit) * cv2.merge([eye_mouth_mask(shape, size)] * 3)
         result = blend.blend_bands(warped, face, wide, narrow, width * 0.03)
         return _patch(crop, result, np.minimum(reach * 50, 1))
+
+
+def _find_gpu() -> torch.device | None:
+    """The CUDA device that work goes to; None without one."""
+    if not is_gpu_in_sight():
+        return None
+    device = choose_device()
+    return device if device.type == "cuda" else None
 
 
 def relight(prediction: MeshPrediction, statistics: MeshStatistics, options: SwapOptions) -> Array:
