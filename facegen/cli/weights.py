@@ -49,10 +49,10 @@ def list_sets(as_json: AsJson = False) -> None:
     from facegen.catalog import find_weights
 
     described: dict[str, dict[str, Any]] = {}
-    for name, purpose in hub.SETS.items():
-        weights = find_weights(set_name=name)
+    for set_name, purpose in hub.SETS.items():
+        weights = find_weights(set_name=set_name)
         missing = [weight for weight in weights if not hub.is_present(weight)]
-        described[name] = {
+        described[set_name] = {
             "purpose": purpose,
             "names": [weight.name for weight in weights],
             "missing": [weight.name for weight in missing],
