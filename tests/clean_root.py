@@ -112,10 +112,11 @@ class Stage:
         )
         namespaces = ["unshare", "--fork", "--pid", "--mount", "--net", "--kill-child", "sh", "-c", outside, "sh"]
         with subprocess.Popen([*namespaces, *self._as_user(self.command)], env=self.environment) as process:
+            container = Container(self, process)
             try:
-                yield Container(self, process)
+                yield container
             finally:
-                process.kill()
+                container.kill()
 
     def _as_user(self, command: list[str]) -> list[str]:
         rights = [f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", "--no-new-privs"]
@@ -151,6 +152,12 @@ class Container:
         """
         os.kill(self._main_process(), 15)
         return self.process.wait(timeout=seconds)
+
+    def kill(self) -> None:
+        """End it, and with it all of its namespace, where it has not ended."""
+        if self.process.poll() is None:
+            # the signal that unshare asks for does not reach one that has become another user
+            os.kill(self._main_process(), 9)
 
     def _main_process(self) -> int:
         """The number that the first process of the namespace has outside of it."""
