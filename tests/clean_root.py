@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,8 +162,12 @@ class Container:
 
     def _main_process(self) -> int:
         """The number that the first process of the namespace has outside of it."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return int(children.split()[0])
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        while not (numbers := children.read_text().split()):
+            if self.process.poll() is not None:
+                raise ProcessLookupError(f"the container has ended with {self.process.returncode}")
+            time.sleep(0.05)
+        return int(numbers[0])
 
 
 def build(dockerfile: Path, folder: Path, build_arguments: Mapping[str, str]) -> Stage:
