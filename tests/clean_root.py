@@ -203,6 +203,7 @@ def make_base(root: Path) -> None:
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(_DEBIAN)}", codename, str(root)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=1800)
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+    (root / "etc/hosts").write_text("127.0.0.1\tlocalhost\n", encoding="utf-8")  # as every engine writes it
     for name in _OF_THIS_MACHINE:
         shutil.copy(name, root / name.lstrip("/"))
 
