@@ -6,14 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from facegen import media
 from facegen.config import home
-from facegen.errors import Cancelled
+from facegen.errors import Cancelled, ResourceError
 from facegen.swap import SwapOptions, SwapPipeline, SwapRequest
 from tests.factories import moving_portrait, noise_rgb, write_clip
 
@@ -65,6 +67,27 @@ def test_going_on_equals_no_interruption(
         (stop_at, when_no_face), (36, 40)
     )
     assert_same(whole, cut)
+
+
+def test_memory_that_runs_out_is_a_sentence_and_loses_nothing(
+    pipeline: SwapPipeline, source: str, slow_clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a card tells it; the same command goes on after the segments that were finished."""
+    request = SwapRequest(sources=(source,), target=slow_clip, output=str(tmp_path / "out.mp4"))
+    engine = pipeline.engine(request.options)
+    composite, drawn = engine.composite, []
+
+    def run_out(*arguments: Any, **named: Any) -> Any:
+        drawn.append(1)
+        if len(drawn) > 30:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return composite(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "composite", run_out)
+        with pytest.raises(ResourceError, match="use --device cpu: the same command goes on"):
+            pipeline(request)
+    assert pipeline(request).resumed_frames >= 20
 
 
 def test_another_request_does_not_go_on(pipeline: SwapPipeline, source: str, slow_clip: str, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from facegen.errors import Cancelled, InputError, TrainingError
+from facegen.errors import Cancelled, InputError, ResourceError, TrainingError
 from facegen.faces.autoencoder import AutoencoderTask
 from facegen.json_file import read_json
 from facegen.training import checkpoint as files
@@ -77,6 +78,24 @@ def test_resume_equals_no_interruption(
     for name in ("model", "ema"):
         whole, parts = weights_of(tmp_path / "whole", name), weights_of(tmp_path / "parts", name)
         assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_memory_that_runs_out_is_a_sentence_and_the_training_goes_on(
+    task: AutoencoderTask, settings: TrainSettings, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Trainer(task, settings, tmp_path / "run", data=pictures, on_line=lambda line: None)
+    step_group = first.stepper._step_group
+
+    def run_out(group: int, batch: dict[str, Tensor], step: int, *more: Any) -> None:
+        if step == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        step_group(group, batch, step, *more)
+
+    monkeypatch.setattr(first.stepper, "_step_group", run_out)
+    with pytest.raises(ResourceError, match="too small for batches of 4; lower batch_size"):
+        first.train()
+    second = Trainer(task, settings, tmp_path / "run", data=pictures, on_line=lambda line: None)
+    assert second.train(resume=True).is_complete
 
 
 def start_training(folder: Path, pictures: Path, *more: str) -> "subprocess.Popen[bytes]":
