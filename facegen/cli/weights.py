@@ -63,8 +63,8 @@ def list_sets(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return
-    for set_name, item in described.items():
-        typer.echo(f"{set_name}: {item['purpose']}")
+    for title, item in described.items():
+        typer.echo(f"{title}: {item['purpose']}")
         typer.echo(f"  {', '.join(item['names'])}")
         if not item["missing"]:
             typer.echo("  all of it is here")
@@ -73,7 +73,7 @@ def list_sets(as_json: AsJson = False) -> None:
         typer.echo(f"  missing: {len(item['missing'])} files, {item['missing_bytes'] / 1e6:.0f} MB{unstated}")
         if item["to_accept"]:
             typer.echo(f"  first: facegen weights accept {' '.join(item['to_accept'])}")
-        typer.echo(f"  facegen weights fetch --set {set_name}")
+        typer.echo(f"  facegen weights fetch --set {title}")
 
 
 @app.command()

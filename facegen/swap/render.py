@@ -4,17 +4,18 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from facegen import media
+from facegen.faces import Face
 from facegen.swap.assignment import FaceAssignment
-from facegen.swap.engines.protocol import Engine, Prediction
+from facegen.swap.engines.protocol import BatchEngine, Engine, Prediction
 from facegen.swap.enhancement import finish_patch
 from facegen.swap.frame_finish import finish_frame
 from facegen.swap.options import SwapOptions
@@ -159,12 +160,9 @@ def predict_frames(
         for frame in pair:
             with clock.stage("predict"):
                 items = assign(frame)
-                previous = {
-                    item.track: engine.predict(
-                        frame.image_rgb, item.face, item.identity, options, previous=previous.get(item.track)
-                    )
-                    for item in items
-                }
+                faces = [(item.face, item.identity, previous.get(item.track)) for item in items]
+                made = _predict_faces(engine, frame.image_rgb, faces, options)
+                previous = {item.track: one for item, one in zip(items, made, strict=True)}
             points5 = {item.track: item.face.points5 for item in items}
             predicted.append(PredictedFrame(frame=frame, predictions=previous, points5=points5))
         return predicted
@@ -179,6 +177,15 @@ def predict_frames(
                 track: engine.smooth(*_track_window(window, centre, track), options) for track in item.predictions
             }
         yield replace(item, statistics=statistics)
+
+
+def _predict_faces(
+    engine: Engine, image_rgb: np.ndarray, faces: Sequence[tuple[Face, Any, Any]], options: SwapOptions
+) -> Sequence[Prediction]:
+    """The predictions of the faces of one frame, together where the engine can."""
+    if isinstance(engine, BatchEngine):
+        return engine.predict_faces(image_rgb, faces, options)
+    return [engine.predict(image_rgb, face, identity, options, previous=previous) for face, identity, previous in faces]
 
 
 def swap_frames(
@@ -218,9 +225,9 @@ def swap_image(
     image_rgb: np.ndarray, assignments: Iterable[FaceAssignment], engine: Engine, options: SwapOptions
 ) -> np.ndarray:
     """Swap the faces of a single picture: (H, W, 3) RGB uint8 in and out."""
-    patches = []
-    for item in assignments:
-        prediction = engine.predict(image_rgb, item.face, item.identity, options)
+    patches, items = [], list(assignments)
+    faces = [(item.face, item.identity, None) for item in items]
+    for item, prediction in zip(items, _predict_faces(engine, image_rgb, faces, options), strict=True):
         statistics = engine.smooth([prediction.statistics], 0, options)
         patch = engine.composite(prediction, statistics, options, seed=item.track & 0xFFFF)
         patches.append(finish_patch(patch, image_rgb, item.face.points5, options))

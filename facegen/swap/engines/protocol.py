@@ -96,3 +96,20 @@ class Engine(Protocol):
             seed: of all noise (grain); the pipeline derives it from the frame and the track.
         """
         ...
+
+
+@runtime_checkable
+class BatchEngine(Engine, Protocol):
+    """An engine whose network takes the faces of a frame together."""
+
+    def predict_faces(
+        self, image_rgb: np.ndarray, faces: Sequence[tuple[Face, Any, Any]], options: SwapOptions
+    ) -> Sequence[Prediction]:
+        """What `predict` computes for each of several faces of a frame.
+
+        Args:
+            image_rgb: the frame, (H, W, 3) uint8.
+            faces: face, identity and previous prediction of each, as `predict` takes them.
+            options: the strengths.
+        """
+        ...

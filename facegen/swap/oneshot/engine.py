@@ -60,25 +60,26 @@ class SwapNetwork:
         given = zip(model.mean, model.std, strict=True) if model.is_output_normalised else ((0.0, 1.0),) * 3
         self._given = [(255 * std, 255 * mean) for mean, std in given]
 
-    def swap(self, crop_rgb: np.ndarray, source: Array) -> Array:
-        """The crop with the new face.
+    def swap(self, crops_rgb: Sequence[np.ndarray], sources: Sequence[Array]) -> list[Array]:
+        """The crops with new faces; in one call where the file leaves the first axis of its inputs free.
 
         Args:
-            crop_rgb: (k size, k size, 3) uint8 aligned crop; k squared runs for k above 1.
-            source: what the network takes as `source`, without the first axis.
+            crops_rgb: (k size, k size, 3) uint8 aligned crops of one size; k squared runs each for k above 1.
+            sources: for each what the network takes as `source`, without the first axis.
 
         Returns:
-            (k size, k size, 3) float32 RGB in 0..255.
+            (k size, k size, 3) float32 RGB in 0..255 each.
         """
-        times = crop_rgb.shape[0] // self._size
-        tiles = split_tiles(crop_rgb, times)
+        times = crops_rgb[0].shape[0] // self._size
+        tiles = [tile for crop in crops_rgb for tile in split_tiles(crop, times)]
         targets = np.empty((len(tiles), 3, self._size, self._size), np.float32)
         for target, tile in zip(targets, tiles, strict=True):
             for plane, pixels, (scale, shift) in zip(target, cv2.split(tile), self._taken, strict=True):
                 np.multiply(pixels, np.float32(scale), out=plane, dtype=np.float32)
                 plane += np.float32(shift)
-        made = self._network.run({"target": targets, "source": np.repeat(source[None], len(tiles), axis=0)})[0]
-        return join_tiles([self._picture(planes) for planes in made], times)
+        told = np.repeat(np.stack(sources), times * times, axis=0)
+        made = [self._picture(planes) for planes in self._network.run({"target": targets, "source": told})[0]]
+        return [join_tiles(made[first : first + times * times], times) for first in range(0, len(made), times * times)]
 
     def _picture(self, planes: Array) -> Array:
         """(size, size, 3) RGB in 0..255 of the network's (3, size, size)."""
@@ -188,25 +189,46 @@ class OneShotEngine:
         previous: OneShotPrediction | None = None,
     ) -> OneShotPrediction:
         """See `Engine.predict`."""
-        mask = None
-        if options.occlusion:
-            previous_mask = previous.mask if previous is not None else None
-            models = parse_masks(options.masks)
-            mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask, models=models)
+        return self.predict_faces(image_rgb, [(face, identity, previous)], options)[0]
+
+    def predict_faces(
+        self,
+        image_rgb: np.ndarray,
+        faces: Sequence[tuple[Face, OneShotIdentity, OneShotPrediction | None]],
+        options: SwapOptions,
+    ) -> list[OneShotPrediction]:
+        """See `BatchEngine.predict_faces`."""
+        if not faces:
+            return []
         size = self._model.size * options.pixel_boost
-        matrix = align.similarity(face.points5, align.TEMPLATES[self._model.template], size)
-        crop = align.warp(image_rgb, matrix, size)
-        source = self._encoder.balance(identity, image_rgb, face, options.identity_strength)
-        drawn = self._network.swap(crop, source)
-        outline = align.apply(matrix, face.points478[list(mesh.FACE_OVAL), :2]).astype(np.float32)
-        return OneShotPrediction(
-            image_rgb=image_rgb,
-            matrix=matrix,
-            drawn=drawn,
-            outline=outline,
-            mask=mask,
-            statistics=_compare(crop, drawn, outline, mask.visibility if mask and mask.is_measured else None),
-        )
+        template = align.TEMPLATES[self._model.template]
+        matrices = [align.similarity(face.points5, template, size) for face, _, _ in faces]
+        crops = [align.warp(image_rgb, matrix, size) for matrix in matrices]
+        sources = [
+            self._encoder.balance(identity, image_rgb, face, options.identity_strength) for face, identity, _ in faces
+        ]
+        predictions = []
+        for (face, _, previous), matrix, crop, drawn in zip(
+            faces, matrices, crops, self._network.swap(crops, sources), strict=True
+        ):
+            mask = None
+            if options.occlusion:
+                previous_mask = previous.mask if previous is not None else None
+                models = parse_masks(options.masks)
+                mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask, models=models)
+            outline = align.apply(matrix, face.points478[list(mesh.FACE_OVAL), :2]).astype(np.float32)
+            visibility = mask.visibility if mask and mask.is_measured else None
+            predictions.append(
+                OneShotPrediction(
+                    image_rgb=image_rgb,
+                    matrix=matrix,
+                    drawn=drawn,
+                    outline=outline,
+                    mask=mask,
+                    statistics=_compare(crop, drawn, outline, visibility),
+                )
+            )
+        return predictions
 
     def smooth(self, window: Sequence[OneShotStatistics], centre: int, options: SwapOptions) -> OneShotStatistics:
         """See `Engine.smooth`: a Gaussian mean over the frames around."""

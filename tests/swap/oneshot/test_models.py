@@ -12,14 +12,16 @@ import pytest
 from facegen.errors import InputError, WeightsError
 from facegen.faces import Face, FaceAnalyser
 from facegen.faces.arcface import ArcFace
+from facegen.inference import OnnxNetwork
 from facegen.swap.assignment import FaceAssignment
 from facegen.swap.engines import make_engine
 from facegen.swap.oneshot.engine import OneShotEngine, SwapNetwork, join_tiles, split_tiles
-from facegen.swap.oneshot.identity import read_projection
+from facegen.swap.oneshot.identity import OneShotIdentity, read_projection
 from facegen.swap.oneshot.models import ENGINES, MODELS, find_model
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import swap_image
 from tests.factories import noise_rgb, portrait_rgb
+from tests.onnx_graph import Graph, number
 from tests.swap.oneshot.facts import FACTS, POINTS
 from tests.swap.oneshot.stand_ins import (
     EMAP,
@@ -85,7 +87,7 @@ def check_ranges(engine: OneShotEngine, shown: Shown) -> None:
     """The network's answer is known where channels and ranges are right."""
     facts = FACTS[engine.name]
     crop = noise_rgb(facts.size, facts.size)
-    made = engine._network.swap(crop, np.zeros(facts.source_shape[1:], np.float32))
+    (made,) = engine._network.swap([crop], [np.zeros(facts.source_shape[1:], np.float32)])
     np.testing.assert_allclose(made, crop * [-1, 1, 0.5] + [255, 0, 0], atol=0.05)
 
 
@@ -198,8 +200,38 @@ def test_half_precision_is_fed_as_such(tmp_path: Path) -> None:
     model = find_model("hyperswap-1a-256")
     assert model is not None
     crop = noise_rgb(256, 256)
-    made = SwapNetwork(model, path).swap(crop, np.zeros(512, np.float32))
+    (made,) = SwapNetwork(model, path).swap([crop], [np.zeros(512, np.float32)])
     np.testing.assert_allclose(made, crop * [-1, 1, 0.5] + [255, 0, 0], atol=0.5)
+
+
+@pytest.mark.parametrize(("axis", "calls"), [("batch", 1), (1, 8)])
+def test_faces_of_a_frame_go_through_in_one_call_where_the_file_lets_them(
+    axis: int | str, calls: int, tmp_path: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, face = shown
+    engine = stand_in_engine("hyperswap-1a-256", tmp_path)
+    graph = Graph()
+    told = graph.node("Slice", "source", np.array([0]), np.array([1]), np.array([1]))
+    told = graph.node("Reshape", told, np.array([-1, 1, 1, 1]))
+    made = graph.node("Add", graph.node("Mul", "target", number(0)), told)
+    path = graph.save(tmp_path / "any.onnx", {"target": (axis, 3, 256, 256), "source": (axis, 512)}, made, None)
+    model = find_model("hyperswap-1a-256")
+    assert model is not None
+    engine._network = SwapNetwork(model, path)
+    runs: list[int] = []
+    run = OnnxNetwork._run
+
+    def count(network: OnnxNetwork, wanted: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        runs.append(len(feeds["target"]))
+        return run(network, wanted, feeds)
+
+    monkeypatch.setattr(OnnxNetwork, "_run", count)
+    sources = [np.full(512, value, np.float32) for value in (0.5, -0.5)]
+    faces = [(face, OneShotIdentity(embedding=None, source=source), None) for source in sources]
+    first, second = engine.predict_faces(image, faces, SwapOptions(engine=engine.name, pixel_boost=2, occlusion=False))
+    assert (len(runs), sum(runs)) == (calls, 8)
+    np.testing.assert_allclose(first.drawn, 255 * 0.75, atol=0.1)
+    np.testing.assert_allclose(second.drawn, 255 * 0.25, atol=0.1)
 
 
 def test_missing_files_are_named_with_the_command_that_fetches_them() -> None:
