@@ -33,7 +33,7 @@ def test_a_portrait_talks_from_click_to_download(chromium: Browser, studio: Stud
     with page.expect_download() as downloading:
         page.locator("#talk-download").click()
     made = media.probe(downloading.value.path())
-    assert (made.width, made.height, made.frame_count, len(made.audio)) == (256, 256, 50, 1)
+    assert (made.width, made.height, made.frame_count, len(made.audio)) == (512, 512, 50, 1)
     (run,) = (run for run in list_runs(studio.home / "runs") if run.kind == "talk")
     assert run.status().state == "done"
     page.close()

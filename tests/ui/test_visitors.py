@@ -62,7 +62,7 @@ def test_a_preview_and_the_people_of_a_clip(
     client = _visitor(shared_studio, tmp_path)
     before, after = client.predict(**_ask(files, options={}, frame=12, consent=True), api_name="/swap_preview")
     shown, made = media.read_picture(before), media.read_picture(after)
-    assert shown.shape == made.shape == (256, 256, 3)
+    assert shown.shape == made.shape == (512, 512, 3)
     assert (shown != made).any()
     # below the chin, in the example that fills its frame
     assert (shown[-20:] == made[-20:]).all()
