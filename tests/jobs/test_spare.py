@@ -56,7 +56,7 @@ def run_of(words: str, seconds: float = 0.0) -> Run:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not is_so():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
