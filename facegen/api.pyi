@@ -148,7 +148,7 @@ def generate(
         head: Where the head is turned: 0 to the picture's left, 0.5 ahead, 1 to its right.
         seed: Seed of the first face; further faces take the following seeds.
         count: Number of faces.
-        temperature: Variance of the samples: 0 gives mean faces, 1 the variance of the data.
+        temperature: How much faces differ: 0 draws the average face, 1 faces as different as people are.
         retouch: Draw details anew as a photograph has them.
         size: Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256.
         expression: LivePortrait's sliders for an edited photograph, -1 to 1, once it is fetched: «mouth-smile=0.5, head-yaw=-0.3».

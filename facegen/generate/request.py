@@ -26,7 +26,7 @@ class GenerateOptions:
     count: int = field(default=1, metadata={"min": 1, "max": 10_000, "step": 1})
     """Number of faces."""
     temperature: float = field(default=0.8, metadata={"min": 0.0, "max": 1.2, "step": 0.05})
-    """Variance of the samples: 0 gives mean faces, 1 the variance of the data."""
+    """How much faces differ: 0 draws the average face, 1 faces as different as people are."""
     retouch: bool = True
     """Draw details anew as a photograph has them."""
     size: Literal[256, 512] = 512

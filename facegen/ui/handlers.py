@@ -12,7 +12,7 @@ import gradio as gr
 
 from facegen.errors import FacegenError, InputError
 from facegen.jobs import Run, RunStatus
-from facegen.ui.sentences import for_browser
+from facegen.ui.sentences import for_browser, without_paths
 
 CONSENT = (
     "I have the consent of everyone whose face I use here, and I will not use the results to deceive or to harm anyone."
@@ -137,9 +137,10 @@ def starting() -> str:
     return f'<div class="fg-status queued" role="status"><div class="fg-line"><b>Starting …</b></div>{bar}</div>'
 
 
-def step(number: int, title: str, hint: str = "") -> str:
-    """The heading of one step of a job (HTML)."""
-    return f'<div class="fg-step"><b>{number}</b><h2>{html.escape(title)}</h2><span>{html.escape(hint)}</span></div>'
+def step(number: int | None, title: str, hint: str = "") -> str:
+    """The heading of one step of a job (HTML); of what is no step, without a number."""
+    mark = f"<b>{number}</b>" if number else ""
+    return f'<div class="fg-step">{mark}<h2>{html.escape(title)}</h2><span>{html.escape(hint)}</span></div>'
 
 
 def progress_card(status: RunStatus, words: str = "") -> str:
@@ -168,6 +169,13 @@ def result_words(run: Run) -> str:
     """The summary of a finished run with its notices; nothing while it runs, or where it has none."""
     status, notices = run.status(), run.result().get("notices")
     return " ".join((status.text, *notices)) if notices and status.state == "done" else ""
+
+
+def log_box(run: Run, lines: int) -> gr.Textbox:
+    """Update of a log: its last lines without paths of the server and without what is for programs; hidden while empty."""
+    said = [line for line in run.log_tail(lines).splitlines() if not line.startswith("{")]
+    text = without_paths("\n".join(said)).strip()
+    return gr.Textbox(text, visible=bool(text))
 
 
 def progress_bar(fraction: float) -> str:

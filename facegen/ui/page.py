@@ -58,7 +58,7 @@ HEAD = """
     }
   };
   const shown = new Set();
-  let waits = false;
+  let waits = false, cut = null;
   const look = () => {
     waits = false;
     for (const card of document.querySelectorAll('.fg-status.notice[data-at]')) {
@@ -66,6 +66,13 @@ HEAD = """
       shown.add(card.dataset.at);
       show(card);
     }
+    // the faces that were cut out lie above the button that cut them
+    const done = document.querySelector('#faceset-status [data-state=done]');
+    const faces = document.querySelector('#faceset-gallery');
+    if (done && done !== cut && faces?.offsetParent && !isSeen(faces)) {
+      faces.scrollIntoView({block: 'center', behavior: 'smooth'});
+    }
+    cut = done;
   };
   // names for what Gradio leaves without one, for those who hear the page
   const named = (element, words) => {
@@ -92,6 +99,8 @@ HEAD = """
       canvas.setAttribute('role', 'img');
       named(canvas, title(canvas) || 'Image');
     }
+    // Tab goes from a list's box to the next control, not into the list that closes behind it
+    for (const list of document.querySelectorAll('ul[role=listbox]')) list.tabIndex = -1;
     // what a button of a player shows is part of its name
     for (const speed of document.querySelectorAll('button.playback')) named(speed, text(speed));
     for (const empty of document.querySelectorAll('div.empty[aria-label]')) empty.setAttribute('role', 'img');

@@ -28,20 +28,34 @@ _REMEDIES = (
 """What the command line is told to do, and what the page has for it."""
 
 
+_PLAIN = (
+    (
+        r"The file does not say which colour matrix it uses; \S+ is taken, by its height\.",
+        "The file does not say how its colours are coded; what is usual for its size was taken.",
+    ),
+    (
+        r"Sound track \d+ was encoded again as (\w+) at 192 kbit/s: \w+ in \w+ is not played by browsers \(.*?\)\.",
+        r"The sound was encoded as \1, which browsers play.",
+    ),
+)
+"""Notices of files, and what somebody who never met a codec is told."""
+
+
 def for_browser(sentence: str) -> str:
-    """The sentence with remedies that the page has, and with names of files in place of paths."""
+    """The sentence in plain words, with remedies that the page has, and with names of files in place of paths."""
     words = sentence
-    for pattern, remedy in _REMEDIES:
+    for pattern, remedy in (*_PLAIN, *_REMEDIES):
         words = re.sub(pattern, remedy, words)
     if _COMMAND.search(words):
         # a remedy that only a command line has; what was expected and found stays
         kept = [part for part in words.split("; ") if not _COMMAND.search(part)]
         words = f"{'; '.join(kept)}." if kept else re.sub(r"\s*\(?" + _COMMAND.pattern, "", words)
     words = words.replace("..", ".") if words.endswith("..") else words
-    return _without_paths(words)
+    return without_paths(words)
 
 
-def _without_paths(words: str) -> str:
+def without_paths(words: str) -> str:
+    """The words with names of files in place of paths of this machine."""
     roots = {str(home()), tempfile.gettempdir(), str(Path(__file__).resolve().parents[2]), str(Path.home())}
     for root in sorted((root for root in roots if len(root) > 1), key=len, reverse=True):
         words = re.sub(re.escape(root) + r"(?:/[^/\s'\"»;,]*)*?/?([^/\s'\"»;,]*)(?=[\s'\"»;,.]|$)", r"\1", words)

@@ -44,7 +44,7 @@ def build_studio(settings: Profile | None = None) -> gr.Blocks:
 def _page(services: Services) -> gr.Blocks:
     with gr.Blocks(title=page.TITLE, analytics_enabled=False, delete_cache=_CACHE_SECONDS) as studio:
         visitor = gr.State(Visitor(), delete_callback=services.forget)
-        gr.HTML(theme.HEADER)
+        gr.HTML(theme.header(shared=services.settings.shared))
         consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
         shell = Shell(visitor=visitor, consent=consent)
         if limits := services.settings.limits():

@@ -45,11 +45,19 @@ LOGO = (
     ' stroke-width="3"/></svg>'
 )
 
-HEADER = (
-    f'<header class="fg-header">{LOGO}<div><h1>facegen</h1>'
-    "<p>A studio for synthetic faces. Everything runs on this machine, and every result says that it was made here.</p>"
-    "</div></header>"
-)
+PLACES = {
+    False: "Everything runs on this machine, and every result says that it was made here.",
+    True: "Everything runs on the machine of this studio, and every result says that it was made here.",
+}
+"""Where the work is done, by whether others than the owner may use the studio."""
+
+
+def header(*, shared: bool) -> str:
+    """The top of the page (HTML)."""
+    return (
+        f'<header class="fg-header">{LOGO}<div><h1>facegen</h1>'
+        f"<p>A studio for synthetic faces. {PLACES[shared]}</p></div></header>"
+    )
 
 
 def _fonts(names: tuple[str, ...]) -> list[fonts.Font]:
@@ -111,6 +119,7 @@ def studio_theme() -> gr.themes.Base:
         slider_color_dark="*primary_400",
         checkbox_background_color_selected="*primary_600",
         checkbox_border_color="*neutral_400",
+        checkbox_border_color_dark="*neutral_400",
         checkbox_label_background_fill="transparent",
         checkbox_label_background_fill_dark="transparent",
         checkbox_label_border_color="transparent",
@@ -161,7 +170,7 @@ CSS = """
 .gradio-container { overflow: clip !important; }
 .gradio-container > .main { padding: 0 clamp(14px, 3vw, 28px) 32px !important; }
 .html-container { padding: 0 !important; }
-.fg-header { display: flex; align-items: center; gap: 14px; padding: 22px 0 10px; }
+.fg-header { display: flex; align-items: center; gap: 14px; padding: 14px 0 4px; }
 .fg-header h1 { font-size: 1.65rem; line-height: 1.1; font-weight: 700; letter-spacing: -.025em; margin: 0; }
 .fg-header p { margin: 4px 0 0; color: var(--body-text-color-subdued); font-size: .95rem; }
 .fg-logo { width: 44px; height: 44px; flex: none; color: var(--primary-600); }
@@ -228,6 +237,9 @@ CSS = """
 .fg-faces .grid-container { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)) !important; }
 .fg-faces .caption-label { font-size: .72rem; max-width: 100%; left: auto; padding: 1px 6px; }
 
+/* words end before the arrow of their list */
+input[role="combobox"] { text-overflow: ellipsis; padding-right: 26px !important; }
+
 table.fg-table { width: 100%; border-collapse: collapse; font-size: .93rem; }
 .fg-table th { text-align: left; font-weight: 600; color: var(--body-text-color-subdued); font-size: .82rem;
   padding: 6px 10px !important; border: 0 !important;
@@ -247,6 +259,7 @@ table.fg-table, .fg-table thead, .fg-table tbody, .fg-table tr { border: 0 !impo
 .dark .fg-chip.running, .dark .fg-chip.present, .dark .fg-chip.done { background: var(--primary-900);
   color: var(--primary-200); }
 
+.dark input[type="range"] { --neutral-200: var(--neutral-700); }
 input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-600) !important; }
 .tab-container button { font-weight: 600 !important; }
 .tab-container button.selected { color: var(--primary-600) !important; }
@@ -270,7 +283,7 @@ footer .divider { display: none; }
   .fg-header { padding: 14px 0 6px; gap: 10px; }
   .fg-header h1 { font-size: 1.35rem; }
   .fg-header p { font-size: .86rem; }
-  .fg-logo { width: 34px; height: 34px; }
+  .fg-logo { width: 34px; height: 34px; align-self: flex-start; }
   .tab-container button { padding: 0 11px !important; }
   .fg-step { flex-wrap: wrap; row-gap: 0; }
   .fg-step span { flex-basis: 100%; padding-left: 34px; }
@@ -309,6 +322,8 @@ footer .divider { display: none; }
   #live-result { height: 280px !important; }
   #flow-preview { height: 230px !important; }
   #swap-compare { height: 270px !important; }
+  /* both pictures fill their box, so that they lie on each other */
+  #swap-compare img { height: 268px !important; }
   #faceset-gallery { height: 220px !important; }
   /* consent lies where one presses Run until it is given */
   .fg-consent:not(:has(input:checked)) { position: fixed !important; inset: auto 0 0 0; z-index: 90; border-radius: 0 !important;

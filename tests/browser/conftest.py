@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from facegen import media
+from facegen.ui.examples import FILES
 from tests.conftest import REPOSITORY
 from tests.studio_process import StudioProcess, studio_process
 
@@ -69,8 +71,17 @@ def open_page(chromium: "Browser", studio: StudioProcess) -> Iterator[Callable[.
         if message.type == "error":
             failed.append(message.text)
 
-    def open_at(width: int = 1280, height: int = 900, scheme: str = "light", locale: str = "en-US") -> "Page":
-        page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, locale=locale)
+    def open_at(
+        width: int = 1280,
+        height: int = 900,
+        scheme: str = "light",
+        locale: str = "en-US",
+        browser: "Browser" = chromium,
+        **about: object,
+    ) -> "Page":
+        page = browser.new_page(
+            viewport={"width": width, "height": height}, color_scheme=scheme, locale=locale, **about
+        )
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: failed.append(str(error)))
         page.on("console", listen)
@@ -84,6 +95,27 @@ def open_page(chromium: "Browser", studio: StudioProcess) -> Iterator[Callable[.
         page.close()
     assert [url for url in asked if not url.startswith((studio.url, "data:", "blob:"))] == []
     assert failed == []
+
+
+@pytest.fixture
+def camera(chromium: "Browser", tmp_path: Path) -> Iterator[object]:
+    """A browser whose camera plays a film of 640x480 of somebody who does not exist: JPEG after JPEG, as Chromium takes it."""
+    import cv2
+
+    path = tmp_path / "camera.mjpeg"
+    with path.open("wb") as film:
+        for frame in media.read_frames(FILES / "bea.mp4"):
+            wide = cv2.copyMakeBorder(frame.image_rgb, 0, 0, 43, 42, cv2.BORDER_REPLICATE)
+            encoded = cv2.imencode(".jpg", cv2.resize(wide, (640, 480))[..., ::-1])[1]
+            film.write(encoded.tobytes())
+    flags = [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={path}",
+    ]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,45 @@ def test_focus_is_seen_and_enter_runs(open_page: Callable[..., Page]) -> None:
     expect(page.locator("#flow-status [role=alert]")).to_contain_text("consent", timeout=WAIT_MS)
 
 
+FOCUS = """() => {
+  const one = document.activeElement, style = getComputedStyle(one), box = one.getBoundingClientRect();
+  return {name: one.getAttribute('aria-label') || one.textContent || one.closest('label')?.textContent || '',
+    ring: style.outlineStyle === 'solid' ? parseFloat(style.outlineWidth) : 0, isBody: one === document.body,
+    isSeen: box.width > 0 && box.bottom > 0 && box.top < window.innerHeight};
+}"""
+
+
+@pytest.mark.parametrize("size", ["desktop", pytest.param("phone", marks=pytest.mark.slow)])
+def test_a_swap_by_keyboard_alone(size: str, open_page: Callable[..., Page]) -> None:
+    """From the page's opening to the result with Tab, Space and Enter; all the way a ring shows where one is."""
+    page = open_page(*SIZES[size])
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            page.wait_for_timeout(120)  # what is opened by the focus closes, and the page scrolls to it
+            focus = page.evaluate(FOCUS)
+            assert not focus["isBody"]
+            assert focus["name"].strip()
+            assert focus["ring"] >= 2, focus
+            assert focus["isSeen"], focus
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    tab_to("#consent input")
+    page.keyboard.press("Space")
+    expect(page.locator("#consent input")).to_be_checked()
+    tab_to("[data-example=picture]")
+    page.keyboard.press("Enter")
+    expect(page.locator("#swap-status")).to_contain_text("All is there", timeout=WAIT_MS)
+    tab_to("#swap-run")
+    page.keyboard.press("Enter")
+    expect(page.locator("#swap-status [data-state=done]")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#swap-result-picture img").first).to_be_visible(timeout=WAIT_MS)
+    tab_to("#swap-download a, a#swap-download, button#swap-download, #swap-download button")
+
+
 @pytest.mark.parametrize(("locale", "language"), [("ko-KR", "ko"), ("zh-CN", "zh"), ("de-AT", "de"), ("fr-FR", "")])
 def test_the_browser_chooses_the_language(locale: str, language: str, open_page: Callable[..., Page]) -> None:
     table = read_table(language) if language else {}

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from facegen.jobs import list_runs
 from tests.browser.conftest import WAIT_MS
 from tests.browser.test_accessibility import CHECK
+from tests.studio_process import StudioProcess
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 SIZES = {"wide": (1440, 900, "light"), "phone": (390, 844, "light"), "dark": (1440, 900, "dark")}
@@ -36,7 +38,9 @@ WATCH = """(selector) => {
   const seen = {still: 0, since: performance.now(), text: ''};
   window.fgSeen = seen;
   seen.timer = setInterval(() => {
-    const now = performance.now(), text = document.querySelector(selector)?.innerHTML ?? '';
+    const now = performance.now();
+    const clips = [...document.querySelectorAll('video')].map((clip) => clip.currentTime);
+    const text = (document.querySelector(selector)?.innerHTML ?? '') + clips;
     const isMoving = document.getAnimations().some((a) => a.playState === 'running') || text !== seen.text;
     if (isMoving) seen.since = now;
     seen.text = text;
@@ -75,7 +79,7 @@ class Walk:
 
     def click(self, selector: str) -> None:
         """Click something that the visitor sees."""
-        self.page.locator(selector).click()
+        self.page.locator(selector).first.click()
         self.clicks += 1
 
     def make(self, selector: str, status: str, done: Locator) -> None:
@@ -101,6 +105,14 @@ class Walk:
             self.page.wait_for_timeout(600)
             path = Path(PICTURES) / f"studio-{name}{suffix}.jpg"
             self.page.screenshot(path=path, type="jpeg", quality=72)
+
+
+def delete_runs(studio: StudioProcess) -> None:
+    """Delete what other tests left: the Runs tab of a new studio."""
+    for run in list_runs(studio.home / "runs"):
+        if run.status().is_active:
+            run.cancel()
+        run.delete()
 
 
 ON_SLOW = [size if size == "wide" else pytest.param(size, marks=pytest.mark.slow) for size in SIZES]
@@ -155,9 +167,6 @@ def test_every_tab_from_a_finished_result_to_one_of_ones_own(
     walk.picture("verify")
     own = page.locator("#verify-report", has_text="Synthetic: made with facegen")
     walk.make("#verify-columns [data-example='swap.mp4']", "#verify-report", own)
-    for tab in ("Runs", "Models"):
-        walk.open(tab)
-        walk.picture(tab.lower())
     if walk.frames:
         animate([Image.open(io.BytesIO(frame)) for frame in walk.frames])
 
@@ -174,6 +183,49 @@ def test_faces_of_the_example(size: str, axe: str, open_page: Callable[..., Page
     walk.make("#faceset-extract", "#faceset-status", page.locator("#faceset-status [data-state=done]"))
     expect(page.locator("#faceset-words")).to_contain_text("faces, whole face", timeout=WAIT_MS)
     expect(page.locator("#faceset-chosen input")).to_have_value(f"walk {size}")
+
+
+@pytest.mark.parametrize("size", ON_SLOW)
+def test_a_run_of_the_example(size: str, axe: str, open_page: Callable[..., Page], studio: StudioProcess) -> None:
+    delete_runs(studio)
+    walk = Walk(open_page(*SIZES[size]), size, axe)
+    page = walk.page
+    page.locator("#consent input").check()
+    walk.open("Runs")
+    walk.make("#runs-example [data-example]", "#runs-detail", page.locator("#runs-detail [data-state=done]"))
+    expect(page.locator("#runs-detail video")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#runs-list [data-run]")).to_have_count(1)
+    expect(page.locator("#runs-example")).to_be_hidden()
+    assert str(studio.home) not in page.locator("#runs-detail").inner_text()
+    walk.picture("runs")
+
+
+@pytest.mark.parametrize("size", ON_SLOW)
+def test_what_the_models_can_use(size: str, axe: str, open_page: Callable[..., Page]) -> None:
+    walk = Walk(open_page(*SIZES[size]), size, axe)
+    page = walk.page
+    walk.open("Models")
+    walk.picture("models")
+    walk.make("#models-accelerators", "#models-words", page.locator("#models-words table", has_text="CPU"))
+    expect(page.locator("#models-list tr", has_text="face-landmarker")).to_contain_text("present")
+
+
+@pytest.mark.parametrize("size", ON_SLOW)
+def test_the_own_camera_picture_gets_the_face(
+    size: str, axe: str, open_page: Callable[..., Page], camera: Browser
+) -> None:
+    walk = Walk(open_page(*SIZES[size], browser=camera, permissions=["camera"]), size, axe)
+    page = walk.page
+    page.locator("#consent input").check()
+    walk.open("Live")
+    # the camera is asked for, then recorded
+    walk.click("#live-camera button:visible")
+    walk.make(
+        "#live-camera button.capture-button",
+        "#live-status",
+        page.locator("#live-status", has_text=re.compile(r"[\d.]+ frames/s; a frame takes \d+ ms")),
+    )
+    expect(page.locator("#live-result img")).to_be_visible()
 
 
 @pytest.mark.slow

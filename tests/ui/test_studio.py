@@ -81,7 +81,7 @@ def test_the_page_of_the_docs_lists_every_tab_and_endpoint(studio) -> None:
 def test_nothing_is_fetched_from_elsewhere(studio) -> None:
     assert studio.analytics_enabled is False
     look = theme.studio_theme()
-    assert "http" not in theme.CSS + theme.HEADER
+    assert "http" not in theme.CSS + theme.header(shared=True)
     assert not [sheet for sheet in look._stylesheets if "http" in sheet]
 
 

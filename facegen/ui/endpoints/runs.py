@@ -15,6 +15,7 @@ from facegen.ui.endpoints.parameters import (
     status,
     typed,
 )
+from facegen.ui.sentences import without_paths
 from facegen.ui.services import Services, Visitor
 
 
@@ -28,7 +29,7 @@ def endpoints(services: Services) -> list[Endpoint]:
     def run_status(visitor: Visitor, name: str) -> Any:
         """How a run stands, with the last lines of its log."""
         run = services.run(visitor, name)
-        return {**describe_run(run), "size_bytes": run.size_bytes(), "log": run.log_tail()}
+        return {**describe_run(run), "size_bytes": run.size_bytes(), "log": without_paths(run.log_tail())}
 
     def run_result(visitor: Visitor, name: str) -> Any:
         """The files that a run made."""

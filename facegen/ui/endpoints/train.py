@@ -21,6 +21,7 @@ from facegen.ui.endpoints.parameters import (
     typed,
 )
 from facegen.ui.handlers import require_consent
+from facegen.ui.sentences import without_paths
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train import trained, trainings
 
@@ -49,7 +50,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         run = _training(services, visitor, name)
         newest, _ = trained.preview(run)
         files = [services.publish(visitor, path) for path in trained.exports(run)]
-        standing = {**_standing(run), **trained.figures(run), "log": run.log_tail()}
+        standing = {**_standing(run), **trained.figures(run), "log": without_paths(run.log_tail())}
         return standing, services.publish(visitor, newest) if newest else None, files
 
     def train_ask(visitor: Visitor, name: str, verb: str) -> Any:

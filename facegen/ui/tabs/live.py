@@ -58,7 +58,7 @@ def build(services: Services, shell: Shell) -> None:
                 label="The face",
                 type="filepath",
                 sources=["upload"],
-                height=200,
+                height=150,
                 buttons=[],
                 elem_id="live-source",
             )
@@ -68,7 +68,7 @@ def build(services: Services, shell: Shell) -> None:
                 js_on_load=EXAMPLE_CLICK,
                 elem_id="live-examples",
             )
-            gr.HTML(step(2, "Your camera", "Press its record button; nothing is kept or sent anywhere."))
+            gr.HTML(step(2, "Your camera", "Allow it, then press «Record»; no frame is kept."))
             camera = gr.Image(
                 label="Camera", sources=["webcam"], streaming=True, type="numpy", height=260, buttons=[],
                 elem_id="live-camera",
@@ -96,7 +96,7 @@ def build(services: Services, shell: Shell) -> None:
         if len(times) % _SPOKEN_EVERY and len(times) < 20:
             return gr.skip(), made, times
         rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
-        return note(f"{rate:.0f} frames/s; a frame takes {1000 * live.seconds:.0f} ms here."), made, times
+        return note(f"{rate:.1f} frames/s; a frame takes {1000 * live.seconds:.0f} ms here."), made, times
 
     def use_example(event: gr.EventData) -> str:
         return str(services.examples.file(f"{event.example}.jpg"))
@@ -115,4 +115,6 @@ def build(services: Services, shell: Shell) -> None:
     examples.click(use_example, None, source, show_progress="hidden", api_visibility="private")
 
 
-_FIRST_WORDS = "The face of the picture goes onto yours as you move. The models load with the first frame."
+_FIRST_WORDS = (
+    "You see an example: Ada's face on a clip of Bea. Your camera shows it on you as you move; allow it under 2."
+)

@@ -10,6 +10,7 @@ from facegen import hub
 from facegen.catalog import find_weight, find_weights
 from facegen.hub import SETS, WeightFile
 from facegen.inference import try_accelerators
+from facegen.jobs.job import count_text
 from facegen.ui.handlers import note, progress_bar, show_errors, size
 from facegen.ui.missing import accept_ticked, licence, licence_list, require_own
 from facegen.ui.services import Services
@@ -20,7 +21,7 @@ _ACT = (
     "element.addEventListener('click', (event) => { const button = event.target.closest('[data-act]');"
     " if (button) trigger('click', {act: button.dataset.act, name: button.dataset.name}); });"
 )
-_SET_LABELS = {"best-permissive": "Best, permissive", "best": "Best", "fast": "Fast"}
+_SET_LABELS = {"best-permissive": "The best with free licences", "best": "The best of all", "fast": "The quickest"}
 
 
 def build(services: Services, tab: gr.Tab) -> gr.Timer:
@@ -32,8 +33,9 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
     is_own = not services.settings.shared
     timer = gr.Timer(_SECONDS, active=False)
     gr.HTML(
-        '<div class="fg-hint">What is bundled or lies in an installed package needs no download. What comes from '
-        "the Hub is better, never necessary, and is fetched only on request, with its checksum held.</div>"
+        '<div class="fg-hint">What is bundled, or part of an installed package, is here and does every job. Models of '
+        "the Hugging Face Hub do some jobs better; they are fetched only when you say so, and their checksums are "
+        "compared.</div>"
     )
     with gr.Row(elem_classes="fg-buttons"):
         job = gr.Dropdown([_EVERY_JOB, *hub.JOBS], value=_EVERY_JOB, label="For", elem_id="models-job", min_width=140)
@@ -43,6 +45,10 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
             elem_id="models-permissive",
             min_width=220,
         )
+    gr.HTML(
+        '<div class="fg-hint">Fetch several at once, or see what a GPU of this machine does for them:</div>',
+        visible=is_own,
+    )
     with gr.Row(elem_classes="fg-buttons", visible=is_own):
         sets = {
             name: gr.Button(_SET_LABELS[name], size="sm", min_width=150, elem_id=f"models-set-{name}") for name in SETS
@@ -136,7 +142,9 @@ def _ask(services: Services, weights: Iterable[WeightFile]) -> tuple[Any, ...]:
         return note("The download has begun."), *hidden
     total = sum(weight.size or 0 for weight in missing)
     names = [weight.name for weight in waiting]
-    question = note(f"{len(missing)} files, {size(total)}: some are under terms of their own, to be accepted by name.")
+    question = note(
+        f"{count_text(len(missing), 'file')}, {size(total)}: some are under terms of their own, to be accepted by name."
+    )
     return (
         question,
         gr.Column(visible=True),

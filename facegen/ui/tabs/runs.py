@@ -10,7 +10,21 @@ import gradio as gr
 from facegen.catalog import find_job
 from facegen.errors import InputError
 from facegen.jobs import Run
-from facegen.ui.handlers import Shell, duration, note, progress_bar, progress_card, result_words, show_errors, size
+from facegen.swap.jobs import SWAP
+from facegen.swap.request import SwapRequest
+from facegen.ui.examples import EXAMPLE_CLICK, EXAMPLES, example_cards
+from facegen.ui.handlers import (
+    Shell,
+    duration,
+    log_box,
+    note,
+    progress_bar,
+    progress_card,
+    require_consent,
+    result_words,
+    show_errors,
+    size,
+)
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.train import trained
 
@@ -22,6 +36,15 @@ _CHOOSE = (
 )
 
 
+_FIRST_WORDS = (
+    "Swaps, talks, facesets and trainings appear here, with progress and results. One works at a time, the others wait "
+    "for their turn; all go on when this page is closed."
+)
+_EXAMPLE = '<div class="fg-hint">No run yet. Begin one with people who do not exist:</div>' + example_cards(
+    [(example.name, example.title, example.pictured) for example in EXAMPLES[:1]]
+)
+
+
 def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     """Lay out the tab and wire it.
 
@@ -30,8 +53,9 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     """
     timer = gr.Timer(_SECONDS, active=False)
     chosen, seen = gr.State(""), gr.State("")
-    words = gr.HTML(note("Swaps and trainings appear here; one works at a time, the others wait for their turn."))
-    table = gr.HTML(_empty(), js_on_load=_CHOOSE, elem_id="runs-list")
+    words = gr.HTML(note(_FIRST_WORDS), elem_id="runs-words")
+    example = gr.HTML(_EXAMPLE, js_on_load=EXAMPLE_CLICK, elem_id="runs-example")
+    table = gr.HTML("", js_on_load=_CHOOSE, elem_id="runs-list")
     with gr.Column(visible=False, elem_id="runs-detail") as detail:
         card = gr.HTML()
         with gr.Row(elem_classes="fg-buttons"):
@@ -56,7 +80,15 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
         )
 
     def refresh(visitor: Visitor, name: str) -> Any:
-        return _list(services.runs(visitor), name), *_detail(services, visitor, name)
+        runs = services.runs(visitor)
+        return gr.HTML(visible=not runs), _list(runs, name), *_detail(services, visitor, name)
+
+    @show_errors(2)
+    def begin_example(visitor: Visitor, consent: bool, event: gr.EventData) -> Any:
+        require_consent(consent)
+        sources, target = services.examples.files(event.example)
+        run = services.start(visitor, SWAP, SwapRequest(sources=tuple(sources), target=target, output=""))
+        return note("It was begun; its result appears below."), run.name
 
     def choose(visitor: Visitor, event: gr.EventData) -> Any:
         return event.run, *refresh(visitor, event.run), gr.Row(visible=False)
@@ -84,10 +116,13 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
         services.run(visitor, name).delete()
         return note(f"{name} was deleted."), "", gr.Row(visible=False)
 
-    fresh = [table, detail, card, log, seen, cancel, resume, start, delete]
+    fresh = [example, table, detail, card, log, seen, cancel, resume, start, delete]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
     for moment in (tab.select, timer.tick):
         moment(refresh, [shell.visitor, chosen], fresh, trigger_mode="once", **quiet)
+    example.click(begin_example, [shell.visitor, shell.consent], [words, chosen], **quiet).then(
+        refresh, [shell.visitor, chosen], fresh, **quiet
+    )
     table.click(choose, shell.visitor, [chosen, *fresh, question], **quiet)
     seen.change(results, [shell.visitor, seen], [video, picture, files], **quiet)
     for button, verb in ((cancel, "cancel"), (resume, "resume"), (start, "start")):
@@ -103,7 +138,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
 
 def _list(runs: list[Run], chosen: str) -> str:
     if not runs:
-        return _empty()
+        return ""
     rows = "".join(_row(run, run.name == chosen) for run in runs[:_LISTED])
     more = f'<div class="fg-hint">and {len(runs) - _LISTED} older ones</div>' if len(runs) > _LISTED else ""
     head = "<tr><th>Run</th><th>State</th><th>Progress</th><th>Begun</th><th>Size</th></tr>"
@@ -135,10 +170,6 @@ def title(run: Run) -> str:
         return run.kind
 
 
-def _empty() -> str:
-    return '<div class="fg-hint">No run yet.</div>'
-
-
 def _when(seconds: float) -> str:
     return time.strftime("%d %b, %H:%M", time.localtime(seconds))
 
@@ -157,7 +188,7 @@ def _detail(services: Services, visitor: Visitor, name: str) -> tuple[Any, ...]:
     return (
         gr.Column(visible=True),
         progress_card(status, result_words(run) or ended),
-        run.log_tail(14),
+        log_box(run, 14),
         f"{name}:{status.state}",
         *buttons,
     )

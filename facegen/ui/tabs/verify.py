@@ -19,9 +19,8 @@ _LIMITS = Limits(memory_mb=3000, cpu_seconds=120, wall_seconds=240.0)
 """What a look at an upload may take."""
 _ASK = "Drop a picture or video: its signature, its invisible watermark and its metadata are looked at."
 _CAVEAT = (
-    "Nothing leaves this machine. Where nothing is found, the file may still be synthetic: another program may have "
-    "made it, or the traces may have been removed. A manifest beside a file (.c2pa) is read by the command "
-    "<code>facegen verify</code>."
+    "Where nothing is found, the file may still be synthetic: another program may have made it, or the traces may have "
+    "been removed."
 )
 
 

@@ -81,12 +81,12 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                     min_width=120,
                     elem_id="faceset-key",
                 )
-                count = gr.Number(2000, label="Faces kept by the best mix", precision=0, minimum=1, min_width=110)
+                count = gr.Number(2000, label="Faces to keep", precision=0, minimum=1, min_width=110, visible=False)
             with gr.Row(elem_classes="fg-buttons"):
                 sort = gr.Button("Sort", min_width=90, elem_id="faceset-sort")
                 before = gr.Button("◀ Page before", min_width=110)
                 after = gr.Button("Next page ▶", min_width=110)
-                about = gr.Button("Show distribution", min_width=90, elem_id="faceset-info")
+                about = gr.Button("Statistics", min_width=90, elem_id="faceset-info")
             words = gr.HTML(note(_FIRST_WORDS), elem_id="faceset-words")
             gallery = _gallery("Faces", "faceset-gallery", first=_example_faces(services))
             spread = gr.Image(
@@ -134,7 +134,7 @@ def _tools() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         ),
     }
     with gr.Row(elem_classes="fg-buttons"):
-        clean["propose"] = gr.Button("Find what does not belong", min_width=160, elem_id="faceset-propose")
+        clean["propose"] = gr.Button("Find what does not belong", min_width=230, elem_id="faceset-propose")
         clean["drop"] = gr.Button("Move to the trash", variant="stop", min_width=130, elem_id="faceset-drop")
         clean["undo"] = gr.Button("Undo", min_width=80, elem_id="faceset-undo")
     clean["gallery"] = _gallery("Proposed for the trash", "faceset-proposals", is_visible=False)
@@ -268,6 +268,7 @@ def _wire_looking(
 
         return gr.skip(), gr.Image(info.draw(work.open_faceset(services, visitor, name)), visible=True)
 
+    key.change(lambda by: gr.Number(visible=by == "final"), key, count, **_QUIET)
     sort.click(order, [shell.visitor, chosen, key, count], made, **_BUSY)
     for button, way in ((before, -1), (after, 1)):
         button.click(turn, [shell.visitor, chosen, pages["number"], gr.State(way)], made, **_BUSY)

@@ -1,7 +1,7 @@
 """The Generate tab: five sliders with a live face, several at once, sweeps, a photograph to begin with, downloads."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,6 +101,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
                 allow_preview=False,
                 fit_columns=False,
                 interactive=False,
+                visible=False,
                 buttons=[],
                 elem_id="generate-history",
             )
@@ -154,8 +155,10 @@ def _show_face(services: Services) -> tuple[gr.HTML, gr.Image, gr.ImageSlider, g
     status = gr.HTML(note("The generator is being loaded; this face does not exist."), elem_id="generate-status")
     with gr.Accordion("Before and after the retouch", open=False):
         look = gr.Button("Show both", size="sm")
-        compare = gr.ImageSlider(label="Before | after", interactive=False, height=400, max_height=380)
-        marked = gr.Image(label="Orange: where it looks generated most", interactive=False, buttons=["fullscreen"])
+        compare = gr.ImageSlider(label="Before | after", interactive=False, visible=False, height=400, max_height=380)
+        marked = gr.Image(
+            label="Orange: where it looks generated most", interactive=False, visible=False, buttons=["fullscreen"]
+        )
     return status, face, compare, look, marked
 
 
@@ -166,7 +169,7 @@ def _show_more() -> tuple[Any, ...]:
             several = gr.Slider(2, MOST_AT_ONCE, value=8, step=1, label="How many", elem_id="generate-several")
             draw = gr.Button("Draw them", elem_id="generate-grid-button")
             grid = gr.Gallery(
-                label="Choose one", columns=4, height=330, interactive=False, allow_preview=False, buttons=[],
+                label="Choose one", columns=4, height=330, interactive=False, allow_preview=False, visible=False, buttons=[],
                 elem_id="generate-grid",
             )  # fmt: skip
         with gr.Tab("Sweep"):
@@ -176,13 +179,19 @@ def _show_more() -> tuple[Any, ...]:
                 down = gr.Dropdown([("Nothing", ""), *choices], value="", label="And downwards")
             sweep = gr.Button("Draw the sweep", elem_id="generate-sweep-button")
             strip = gr.Image(
-                label="Sweep", interactive=False, buttons=["download", "fullscreen"], elem_id="generate-strip"
+                label="Sweep",
+                interactive=False,
+                visible=False,
+                buttons=["download", "fullscreen"],
+                elem_id="generate-strip",
             )
     with gr.Row(elem_classes="fg-buttons"):
         png = gr.Button("PNG", min_width=90, elem_id="generate-png")
         archive = gr.Button("ZIP of several", min_width=90)
         film = gr.Button("MP4 of the sweep", min_width=90)
-    files = gr.File(label="Signed files", interactive=False, file_count="multiple", elem_id="generate-files")
+    files = gr.File(
+        label="Signed files", interactive=False, visible=False, file_count="multiple", elem_id="generate-files"
+    )
     return (several, draw), grid, across, down, sweep, strip, (png, archive, film, files)
 
 
@@ -255,7 +264,7 @@ def _wire_history(
     def keep(before: list[Any], *values: Any) -> Any:
         spec = inputs.read(values)
         now = [(desk.picture(spec), _caption(spec), values), *before][:_HISTORY]
-        return now, [(picture, words) for picture, words, _ in now]
+        return now, gr.Gallery([(picture, words) for picture, words, _ in now], visible=True)
 
     def recall(before: list[Any], event: gr.SelectData) -> Any:
         picture, _, values = before[event.index]
@@ -339,9 +348,15 @@ def _wire_more(
     seeds = gr.State([])
     count, draw = several
     across, down, sweep, strip = sweeping
-    look.click(both, inputs.components, [status, compare, marked], show_progress_on=compare, **_SLOW)
-    draw.click(draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **_SLOW)
-    sweep.click(draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **_SLOW)
+    _after_opening(look, compare, marked)(
+        both, inputs.components, [status, compare, marked], show_progress_on=compare, **_SLOW
+    )
+    _after_opening(draw, grid)(
+        draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **_SLOW
+    )
+    _after_opening(sweep, strip)(
+        draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **_SLOW
+    )
     varied = [slider for name, slider in zip(NAMES, inputs.sliders, strict=True) if name in VARIED]
     chosen = [inputs.seed, *varied, face]
     grid.select(choose, [seeds, *inputs.components], chosen, show_progress="hidden", api_visibility="private")
@@ -374,9 +389,24 @@ def _wire_files(
 
     png, archive, film, files = saving
     outputs, visitor = [status, files], shell.visitor
-    png.click(save_one, [visitor, *inputs.components], outputs, show_progress_on=files, **_SLOW)
-    archive.click(save_several, [visitor, several[0], *inputs.components], outputs, show_progress_on=files, **_SLOW)
-    film.click(save_film, [visitor, across, *inputs.components], outputs, show_progress_on=files, **_SLOW)
+    for button, save, asked in (
+        (png, save_one, []),
+        (archive, save_several, [several[0]]),
+        (film, save_film, [across]),
+    ):
+        _after_opening(button, files)(
+            save, [visitor, *asked, *inputs.components], outputs, show_progress_on=files, **_SLOW
+        )
+
+
+def _after_opening(button: gr.Button, *boxes: Any) -> Callable[..., Any]:
+    """What binds an event to a click that first shows the boxes of its result; until then nothing is in them."""
+    opened = button.click(
+        lambda: [type(box)(visible=True) for box in boxes] if len(boxes) > 1 else type(boxes[0])(visible=True),
+        None, list(boxes), show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+    then: Callable[..., Any] = opened.then
+    return then
 
 
 def _varied_values(spec: FaceSpec) -> list[float]:

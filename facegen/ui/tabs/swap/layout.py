@@ -83,7 +83,7 @@ ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "engine", "merge")
 
 FIRST_WORDS = (
     "You see an example: Ada's face on a clip of Bea. facegen drew and animated both, nobody in it exists. "
-    "Take its files with one click on the left, or add your own."
+    "Take its files with one click under «No files at hand?», or add your own."
 )
 PLAY_BOTH = (
     "() => { document.querySelectorAll('#swap-original video, #swap-result video').forEach((clip) => {"
@@ -260,8 +260,8 @@ def show_preview(examples: Examples) -> tuple[gr.Slider, gr.Button, gr.ImageSlid
         swaps.example_frames(examples),
         label="Before | after",
         interactive=False,
-        height=320,
-        max_height=300,
+        height=280,
+        max_height=262,
         buttons=["fullscreen"],
         elem_id="swap-compare",
     )

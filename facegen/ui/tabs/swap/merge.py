@@ -102,21 +102,17 @@ class Merging:
         return {"engine": engine, "merge": trained_swaps.merge_text(services, visitor, self.values(values[2:]))}
 
 
-def ask_engine() -> tuple[gr.Dropdown, gr.Button, gr.File]:
+def ask_engine() -> tuple[gr.Dropdown, gr.File]:
     """What draws the face."""
-    with gr.Row(elem_classes="fg-buttons"):
-        engine = gr.Dropdown(
-            [("Built in: any face, from a picture", trained_swaps.MESH)],
-            value=trained_swaps.MESH,
-            label="What draws the face",
-            info=HINT,
-            scale=4,
-            min_width=220,
-            elem_id="swap-engine",
-        )
-        renew = gr.Button("Look for new ones", size="sm", min_width=110, elem_id="swap-engines")
+    engine = gr.Dropdown(
+        [("Built in: any face, from a picture", trained_swaps.MESH)],
+        value=trained_swaps.MESH,
+        label="What draws the face",
+        info=HINT,
+        elem_id="swap-engine",
+    )
     file = gr.File(label=".dfm file", file_types=[".dfm"], height=110, visible=False, elem_id="swap-dfm")
-    return engine, renew, file
+    return engine, file
 
 
 def ask_merge(engine: gr.Dropdown, file: gr.File) -> Merging:

@@ -16,7 +16,7 @@ from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import batch, layout, merge
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Inputs, Outcome
-from facegen.ui.tabs.swap.trained import needed_weights
+from facegen.ui.tabs.swap.trained import is_trained, needed_weights
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -24,7 +24,7 @@ def build(services: Services, shell: Shell) -> None:
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="swap-columns"):
         with gr.Column(scale=5, min_width=300):
             sources, source_words, target, examples, target_words = layout.ask_files()
-            engine, renew, file = merge.ask_engine()
+            engine, file = merge.ask_engine()
             missing = ask_missing("swap")
             find, person_ids, cards, thumbnails, people = layout.ask_people()
             start, end, options = layout.ask_options()
@@ -44,6 +44,7 @@ def build(services: Services, shell: Shell) -> None:
     limits = [target_words, frame, start, end, compare]
     _wire_files(services, inputs, examples, limits, person_widgets, status, outcome)
     _wire_sources(services, shell, inputs, source_words)
+    _wire_readiness(inputs, status)
     _wire_people(services, shell, inputs, find, person_widgets, status)
     place = inputs.components.index(target)
 
@@ -60,7 +61,7 @@ def build(services: Services, shell: Shell) -> None:
         *(inputs.option(name) for name in ("detector", "recogniser", "expression", "enhance", "masks", "frame_chain")),
     ]
     fetched = wire_missing(services, missing, choices, needed_weights)
-    merge.wire_merge(services, shell, merging, (renew.click, fetched.then), target, status, live)
+    merge.wire_merge(services, shell, merging, (engine.focus, fetched.then), target, status, live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)
 
 
@@ -84,10 +85,9 @@ def _wire_files(
             (found.poster_rgb, found.poster_rgb),
         )
 
-    @show_errors(3)
     def use_example(event: gr.EventData) -> Any:
         sources, target = services.examples.files(event.example)
-        return note("The example is loaded: preview a frame, or run the whole clip."), sources, target
+        return sources, target
 
     target = inputs.target
     target.change(look, target, limits, show_progress="minimal", api_visibility="private")
@@ -95,7 +95,7 @@ def _wire_files(
         lambda: _person_updates([], 0), None, person_widgets, show_progress="hidden", api_visibility="private"
     )
     target.change(outcome.hide, None, outcome.components, show_progress="hidden", api_visibility="private")
-    examples.click(use_example, None, [status, inputs.sources, target], api_visibility="private")
+    examples.click(use_example, None, [inputs.sources, target], api_visibility="private")
 
 
 def _wire_sources(services: Services, shell: Shell, inputs: Inputs, words: gr.HTML) -> None:
@@ -110,6 +110,27 @@ def _wire_sources(services: Services, shell: Shell, inputs: Inputs, words: gr.HT
         look, [shell.visitor, inputs.sources], [words, inputs.sources], show_progress="hidden",
         trigger_mode="always_last", concurrency_id="look", api_visibility="private",
     )  # fmt: skip
+
+
+def _wire_readiness(inputs: Inputs, status: gr.HTML) -> None:
+    """Say what is still missing whenever a file comes or goes; a refusal that asked for it is over."""
+
+    def look(sources: Any, target: str | None, engine: str | None) -> str:
+        has_face = bool(sources) or is_trained(engine)
+        if has_face and target:
+            return note("All is there: preview a frame, or press Run.")
+        return note(_WITHOUT_TARGET if has_face else _WITHOUT_FACE if target else _WITHOUT_BOTH)
+
+    for files in (inputs.sources, inputs.target):
+        files.change(
+            look, [inputs.sources, inputs.target, inputs.merging.engine], status, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+
+
+_WITHOUT_TARGET = "The face is there: add the video or picture that it goes into."
+_WITHOUT_FACE = "The target is there: add a picture of the face that goes into it."
+_WITHOUT_BOTH = "Add a picture of a face, and the video or picture that it goes into."
 
 
 def _wire_people(

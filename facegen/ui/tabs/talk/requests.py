@@ -162,13 +162,13 @@ def load_poster(portrait: str, second: str | float | None) -> tuple[str, np.ndar
     from facegen import media
 
     if media.is_picture(portrait):
-        return "The portrait is loaded: add what is said.", media.read_picture(portrait)
+        return "The portrait is loaded.", media.read_picture(portrait)
     frame = poster_second(second)
     if frame is None:
         poster = media.read_frame_at(portrait, index=0).image_rgb
-        return "The video is loaded: its words will change, and nothing else. Add what is said.", poster
+        return "The video is loaded: its words will change, and nothing else.", poster
     poster = media.read_frame_at(portrait, seconds=frame).image_rgb
-    return f"The picture at {frame:g} s will speak: add what is said.", poster
+    return f"The picture at {frame:g} s will speak.", poster
 
 
 def draw_preview(services: Services, visitor: Visitor, request: TalkRequest, seconds: float) -> np.ndarray:

@@ -51,7 +51,7 @@ VOICES = [
 ]
 FIRST_WORDS = (
     "You see an example: Bea, whom facegen drew, says a sentence that a computer spoke. Take her files with one click "
-    "on the left, or add your own."
+    "under «No files at hand?», or add your own."
 )
 LIVELINESS = ("mouth", "head", "eyes", "still", "blink", "seed")
 MORE = ("restore", "frame", "face", "seconds", "longest_side", "keep_position", "label", *ENCODING)
@@ -208,16 +208,16 @@ def _wire_portrait(
     services: Services, inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, shown: list[Any]
 ) -> None:
     pictured = shown[0]
-    no_result = (None, gr.DownloadButton(visible=False))
+    no_result = (gr.Video(None, visible=False), gr.DownloadButton(visible=False))
 
     @show_errors(4)
-    def look(portrait: str | None, second: str) -> Any:
+    def look(portrait: str | None, second: str, audio: str | None) -> Any:
         if not portrait:
             return note("Add a portrait and a sound."), None, *no_result
         is_clip = portrait.lower().endswith(VIDEO_SUFFIXES)
         services.trials.check(portrait, (talks.poster_second(second) or 0) if is_clip else 0)
         words, picture = talks.load_poster(portrait, second)
-        return note(words), picture, *no_result
+        return note(f"{words} {_WITH_SOUND if audio else _WITHOUT_SOUND}"), picture, *no_result
 
     @show_errors(3)
     def use_example(event: gr.EventData) -> Any:
@@ -228,13 +228,21 @@ def _wire_portrait(
     for moment in (inputs.portrait.change, second.blur, second.submit):
         moment(
             look,
-            [inputs.portrait, second],
+            [inputs.portrait, second, inputs.audio],
             [status, *shown],
             show_progress="minimal",
             show_progress_on=pictured,
             api_visibility="private",
         )
+    inputs.audio.change(
+        lambda portrait, audio: note(_WITH_SOUND if audio and portrait else _WITHOUT_SOUND) if portrait else gr.skip(),
+        [inputs.portrait, inputs.audio], status, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
     examples.click(use_example, None, [status, inputs.portrait, inputs.audio], api_visibility="private")
+
+
+_WITHOUT_SOUND = "Now add what is said."
+_WITH_SOUND = "All is there: try two seconds, or press Run."
 
 
 def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status: gr.HTML, portrait: gr.File) -> None:
@@ -280,7 +288,7 @@ def _wire_run(
             # an animation is no clip that a player takes
             clip = path if path.lower().endswith(VIDEO_SUFFIXES) else None
             download = gr.DownloadButton(value=path, visible=True)
-            yield words, clip, download, run.name, gr.Button(interactive=False)
+            yield words, gr.Video(clip, visible=clip is not None), download, run.name, gr.Button(interactive=False)
 
         return make
 

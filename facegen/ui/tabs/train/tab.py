@@ -266,7 +266,9 @@ def _wire_ask(
         form = inputs.read(services, visitor, values)
         run = trainings.start(services, visitor, form)
         names = [other.name for other in trainings.trainings(services, visitor)]
-        return _command(form) + note(f"{run.name} was begun; watch it under 5."), gr.Dropdown(names, value=run.name)
+        return _command(form) + note(f"{run.name} was begun; watch it under «Watch a training»."), gr.Dropdown(
+            names, value=run.name
+        )
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     form = [inputs.folder, inputs.upload, *inputs.facesets]

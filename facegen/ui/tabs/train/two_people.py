@@ -22,7 +22,7 @@ PRESETS = tuple(name for name in SAEHD.presets if not name.endswith("-pretrain")
 HINT = "Person A is seen in the video to be changed; person B gives the face. Half a minute of each is enough to begin."
 FIRST_WORDS = "You see an example: what a training on clips of Ada and Bea showed after four minutes."
 EXAMPLE_MINUTES = 5
-PREVIEW_LABEL = "A · A again · B · B again · A with B's face · laid over A"
+PREVIEW_LABEL = "A · A redrawn · B · B redrawn · A with B's face · the same in its frame"
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -55,17 +55,20 @@ def build(services: Services, shell: Shell) -> None:
                     info="45 minutes on two cores make a likeness; a GPU does in minutes what a CPU does in hours.",
                 )  # fmt: skip
             with gr.Row():
-                preset = gr.Dropdown(list(PRESETS), value=SwapTrainRequest.preset, label="Preset", min_width=160)
+                preset = gr.Dropdown(
+                    list(PRESETS), value=SwapTrainRequest.preset, label="Preset", min_width=160,
+                    info="Size of the model: small-128 suits a laptop, larger ones are sharper and take a GPU.",
+                )  # fmt: skip
                 fresh = gr.Checkbox(
-                    label="Begin with nothing",
-                    info="Otherwise small-128 begins with the pretrained model.",
+                    label="Start from scratch",
+                    info="Otherwise small-128 goes on from a pretrained model, which is quicker.",
                     min_width=160,
                 )
         with gr.Column(scale=5, min_width=300):
             status = gr.HTML(note(FIRST_WORDS), elem_id="flow-status")
             with gr.Row(elem_classes="fg-buttons"):
                 begin = gr.Button("Make the swap", variant="primary", min_width=130, elem_id="flow-start")
-                pause = gr.Button("Stop (resume it under Runs)", min_width=130, interactive=False, elem_id="flow-stop")
+                pause = gr.Button("Stop", min_width=130, interactive=False, elem_id="flow-stop")
             gr.HTML(f'<div class="fg-hint">As it learns, in each row: {PREVIEW_LABEL}.</div>')
             preview = gr.Image(
                 str(services.examples.file(TRAINING)),
@@ -143,7 +146,9 @@ def _wire(
             )
         film = services.output(run)
         shown_film = gr.Video(services.publish(visitor, film), visible=True) if film else gr.skip()
-        yield progress_card(run.status()), picture(visitor, run), shown_film, run.name, gr.Button(interactive=False)
+        ended = run.status()
+        words = "It was stopped; «Resume» in the Runs tab goes on from here." if ended.state == "cancelled" else ""
+        yield progress_card(ended, words), picture(visitor, run), shown_film, run.name, gr.Button(interactive=False)
 
     @show_errors(1)
     def stop(visitor: Visitor, run_name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from facegen.ui.handlers import Shell, note, progress_card, show_errors, step
+from facegen.ui.handlers import Shell, log_box, note, progress_card, show_errors, step
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train import trained, trainings
 
@@ -18,7 +18,7 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
     Returns:
         The widget that says which training is shown.
     """
-    gr.HTML(step(5, "Watch", "Everything goes on when this page is closed."))
+    gr.HTML(step(None, "Watch a training", "It goes on when this page is closed."))
     chosen = gr.Dropdown([], label="Training", elem_id="train-chosen")
     card = gr.HTML(_NONE_YET, elem_id="train-card")
     with gr.Row(elem_classes="fg-buttons"):
@@ -46,6 +46,7 @@ def watch_training(services: Services, shell: Shell, timer: gr.Timer) -> gr.Drop
         max_lines=10,
         interactive=False,
         autoscroll=True,
+        visible=False,
         elem_classes="fg-log",
     )
     seen = gr.State("")
@@ -97,7 +98,7 @@ def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[A
         return (
             _NONE_YET,
             gr.LinePlot(trained.example_curves(), visible=True),
-            "",
+            gr.Textbox(visible=False),
             "",
             *(gr.Button(visible=False) for _ in _VERBS),
         )
@@ -111,7 +112,7 @@ def _standing(services: Services, visitor: Visitor, name: str | None) -> tuple[A
     wanted = ["resume"] if not status.is_active else [verb for _, verb in _VERBS if verb != "resume"]
     buttons = [gr.Button(visible=verb in wanted and status.state != "queued") for _, verb in _VERBS]
     plot = gr.LinePlot(curves, visible=len(curves) > 0)
-    return progress_card(status, ended) + hint, plot, run.log_tail(8), seen, *buttons
+    return progress_card(status, ended) + hint, plot, log_box(run, 8), seen, *buttons
 
 
 def _made(services: Services, visitor: Visitor, name: str | None) -> tuple[Any, ...]:
