@@ -99,10 +99,15 @@ HEAD = """
       canvas.setAttribute('role', 'img');
       named(canvas, title(canvas) || 'Image');
     }
+    // a link to a file has a button within: one stop of Tab is enough
+    for (const link of document.querySelectorAll('a.download-link')) {
+      named(link, text(link) || 'Download');
+      for (const button of link.querySelectorAll('button')) button.tabIndex = -1;
+    }
     // Tab goes from a list's box to the next control, not into the list that closes behind it
     for (const list of document.querySelectorAll('ul[role=listbox]')) list.tabIndex = -1;
-    // what a button of a player shows is part of its name
-    for (const speed of document.querySelectorAll('button.playback')) named(speed, text(speed));
+    // what a button of a player or a camera shows is part of its name
+    for (const speed of document.querySelectorAll('button.playback, button.capture-button')) named(speed, text(speed));
     for (const empty of document.querySelectorAll('div.empty[aria-label]')) empty.setAttribute('role', 'img');
   };
   // Enter in a box of text or a number presses the main button of what the box belongs to

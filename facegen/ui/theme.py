@@ -233,6 +233,8 @@ CSS = """
 /* the frame stays in sight while the settings of a merge are moved */
 #swap-merge { max-height: 440px; overflow-y: auto; }
 #swap-merge > * { flex-shrink: 0; }
+/* the box's title hides no face */
+#swap-sources .grid-wrap { padding-top: 30px; }
 #brush-editor .layer-wrap { display: none; }
 .fg-faces .grid-container { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)) !important; }
 .fg-faces .caption-label { font-size: .72rem; max-width: 100%; left: auto; padding: 1px 6px; }
@@ -275,7 +277,7 @@ input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-600)
 .dark .fg-link { color: var(--primary-300); }
 .fg-table tr.chosen td { background: var(--primary-50); }
 .dark .fg-table tr.chosen td { background: var(--primary-950); }
-.fg-table td[data-label="Size"], .fg-table td[data-label="Begun"] { white-space: nowrap; }
+.fg-table td.fg-short { white-space: nowrap; }
 footer, #time, #duration, .timestamps time, .controls button.playback { color: var(--body-text-color-subdued) !important; }
 footer .divider { display: none; }
 

@@ -26,7 +26,7 @@ def test_models_are_found_fetched_and_removed(chromium: Browser, small_hub: Smal
         table, words = page.locator("#models-list"), page.locator("#models-words")
         expect(table).to_contain_text("parser", timeout=WAIT_MS)
         page.locator("#models-job input").click()
-        page.get_by_role("option", name="talk").click()
+        page.get_by_role("option", name="Talk").click()
         expect(table).not_to_contain_text("autoencoder-1", timeout=WAIT_MS)
         page.locator("#models-permissive input").check()
         expect(table).not_to_contain_text("strict", timeout=WAIT_MS)

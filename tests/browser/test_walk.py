@@ -193,7 +193,7 @@ def test_a_run_of_the_example(size: str, axe: str, open_page: Callable[..., Page
     page.locator("#consent input").check()
     walk.open("Runs")
     walk.make("#runs-example [data-example]", "#runs-detail", page.locator("#runs-detail [data-state=done]"))
-    expect(page.locator("#runs-detail video")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#runs-detail img").first).to_be_visible(timeout=WAIT_MS)
     expect(page.locator("#runs-list [data-run]")).to_have_count(1)
     expect(page.locator("#runs-example")).to_be_hidden()
     assert str(studio.home) not in page.locator("#runs-detail").inner_text()

@@ -65,3 +65,9 @@ def test_every_text_of_the_page_has_its_translation() -> None:
     wanted = {" ".join(text.split()) for text in texts() if isinstance(text, str) and re.search("[A-Za-z]", text)}
     missing = [text for text in wanted if text not in table and not UNCHANGED.fullmatch(text)]
     assert [text for text in missing if not any(pattern.fullmatch(text) for pattern in patterns)] == []
+
+
+def test_no_choice_is_sent_back_translated() -> None:
+    """Gradio translates the value of a list on its way to the page, too; a value must be no text of the tables."""
+    lists = [block for block in build_studio().blocks.values() if type(block).__name__ == "Dropdown"]
+    assert [block.value for block in lists if isinstance(block.value, str) and block.value in read_table("de")] == []

@@ -16,7 +16,7 @@ from facegen.ui.missing import accept_ticked, licence, licence_list, require_own
 from facegen.ui.services import Services
 
 _SECONDS = 1.0
-_EVERY_JOB = "every job"
+_EVERY_JOB = "all"
 _ACT = (
     "element.addEventListener('click', (event) => { const button = event.target.closest('[data-act]');"
     " if (button) trigger('click', {act: button.dataset.act, name: button.dataset.name}); });"
@@ -38,7 +38,10 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
         "compared.</div>"
     )
     with gr.Row(elem_classes="fg-buttons"):
-        job = gr.Dropdown([_EVERY_JOB, *hub.JOBS], value=_EVERY_JOB, label="For", elem_id="models-job", min_width=140)
+        job = gr.Dropdown(
+            [("every job", _EVERY_JOB), *((name.capitalize(), name) for name in hub.JOBS)],
+            value=_EVERY_JOB, label="For", elem_id="models-job", min_width=140,
+        )  # fmt: skip
         permissive = gr.Checkbox(
             label="Permissive licences only",
             info="Everybody may use these for anything.",
@@ -167,7 +170,7 @@ def _row(services: Services, weight: WeightFile) -> str:
     return (
         f'<tr><td><b>{html.escape(weight.name)}</b><div class="fg-hint">{html.escape(weight.purpose)}</div></td>'
         f"<td>{_state(services, weight)}</td>"
-        f'<td data-label="Licence">{licence(weight)}</td><td data-label="Size">{amount}</td>'
+        f'<td data-label="Licence">{licence(weight)}</td><td class="fg-short" data-label="Size">{amount}</td>'
         f'<td data-label="From">{_origin(weight)}</td></tr>'
     )
 

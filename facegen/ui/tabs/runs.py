@@ -41,7 +41,7 @@ _FIRST_WORDS = (
     "for their turn; all go on when this page is closed."
 )
 _EXAMPLE = '<div class="fg-hint">No run yet. Begin one with people who do not exist:</div>' + example_cards(
-    [(example.name, example.title, example.pictured) for example in EXAMPLES[:1]]
+    [(example.name, example.title, example.pictured) for example in EXAMPLES if example.name == "picture"]
 )
 
 
@@ -141,7 +141,7 @@ def _list(runs: list[Run], chosen: str) -> str:
         return ""
     rows = "".join(_row(run, run.name == chosen) for run in runs[:_LISTED])
     more = f'<div class="fg-hint">and {len(runs) - _LISTED} older ones</div>' if len(runs) > _LISTED else ""
-    head = "<tr><th>Run</th><th>State</th><th>Progress</th><th>Begun</th><th>Size</th></tr>"
+    head = "<tr><th>Name</th><th>State</th><th>Progress</th><th>Begun</th><th>Size</th></tr>"
     return f'<table class="fg-table"><thead>{head}</thead><tbody>{rows}</tbody></table>{more}'
 
 
@@ -157,8 +157,8 @@ def _row(run: Run, is_chosen: bool) -> str:
         f'<tr{mark}><td><button type="button" class="fg-link" data-run="{name}">{name}</button>'
         f'<div class="fg-hint">{html.escape(title(run))}</div></td>'
         f'<td><span class="fg-chip {status.state}">{status.state}</span></td>'
-        f'<td data-label="Progress">{words}{bar}</td><td data-label="Begun">{_when(run.created)}</td>'
-        f'<td data-label="Size">{size(run.size_bytes())}</td></tr>'
+        f'<td data-label="Progress">{words}{bar}</td><td class="fg-short" data-label="Begun">{_when(run.created)}</td>'
+        f'<td class="fg-short" data-label="Size">{size(run.size_bytes())}</td></tr>'
     )
 
 

@@ -289,7 +289,11 @@ def show_outcome(examples: Examples) -> Outcome:
         original = gr.Video(before, label="Original", elem_id="swap-original", **about)
         result = gr.Video(after, label="Result", elem_id="swap-result", **about)
     pictures = gr.ImageSlider(
-        label="Original | result", interactive=False, visible=False, elem_id="swap-result-picture"
+        label="Original | result",
+        interactive=False,
+        visible=False,
+        buttons=["fullscreen"],
+        elem_id="swap-result-picture",
     )
     with gr.Row(elem_classes="fg-buttons"):
         play = gr.Button("Play both", min_width=110, elem_id="swap-play")
