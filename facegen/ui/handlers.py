@@ -110,6 +110,18 @@ def api_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def reveal(button: gr.Button, *boxes: Any) -> Callable[..., Any]:
+    """What binds an event to a click that first shows the boxes of its result; nothing is in them before."""
+
+    def show() -> Any:
+        shown = [type(box)(visible=True) for box in boxes]
+        return shown if len(shown) > 1 else shown[0]
+
+    opened = button.click(show, None, list(boxes), show_progress="hidden", api_visibility="private")
+    then: Callable[..., Any] = opened.then
+    return then
+
+
 def notice(sentence: str) -> str:
     """A refusal as a card (HTML), which the page brings into sight."""
     words = html.escape(for_browser(sentence))

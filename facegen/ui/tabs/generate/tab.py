@@ -1,7 +1,7 @@
 """The Generate tab: five sliders with a live face, several at once, sweeps, a photograph to begin with, downloads."""
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import gradio as gr
 from facegen.generate.editing.directions import NAMES as DIRECTIONS
 from facegen.generate.request import GenerateOptions
 from facegen.generate.sliders import NAMES, Sliders
-from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
+from facegen.ui.handlers import Shell, note, require_consent, reveal, show_errors, step
 from facegen.ui.options import widgets
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, VARIED, FaceDesk, FaceSpec, changed_sliders, parse_face
@@ -348,13 +348,9 @@ def _wire_more(
     seeds = gr.State([])
     count, draw = several
     across, down, sweep, strip = sweeping
-    _after_opening(look, compare, marked)(
-        both, inputs.components, [status, compare, marked], show_progress_on=compare, **_SLOW
-    )
-    _after_opening(draw, grid)(
-        draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **_SLOW
-    )
-    _after_opening(sweep, strip)(
+    reveal(look, compare, marked)(both, inputs.components, [status, compare, marked], show_progress_on=compare, **_SLOW)
+    reveal(draw, grid)(draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **_SLOW)
+    reveal(sweep, strip)(
         draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **_SLOW
     )
     varied = [slider for name, slider in zip(NAMES, inputs.sliders, strict=True) if name in VARIED]
@@ -394,19 +390,7 @@ def _wire_files(
         (archive, save_several, [several[0]]),
         (film, save_film, [across]),
     ):
-        _after_opening(button, files)(
-            save, [visitor, *asked, *inputs.components], outputs, show_progress_on=files, **_SLOW
-        )
-
-
-def _after_opening(button: gr.Button, *boxes: Any) -> Callable[..., Any]:
-    """What binds an event to a click that first shows the boxes of its result; until then nothing is in them."""
-    opened = button.click(
-        lambda: [type(box)(visible=True) for box in boxes] if len(boxes) > 1 else type(boxes[0])(visible=True),
-        None, list(boxes), show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
-    then: Callable[..., Any] = opened.then
-    return then
+        reveal(button, files)(save, [visitor, *asked, *inputs.components], outputs, show_progress_on=files, **_SLOW)
 
 
 def _varied_values(spec: FaceSpec) -> list[float]:
