@@ -321,7 +321,9 @@ footer .divider { display: none; }
   #swap-compare, #talk-shown, #faceset-gallery, #flow-preview, #verify-example, #verify-report, #live-status,
   #live-result { order: -1; }
   #talk-shown .block { height: 190px !important; }
-  #live-result { height: 280px !important; }
+  /* both stay in sight of the camera below */
+  #live-status, #live-result { position: sticky !important; top: 0; z-index: 60; }
+  #live-result { top: 66px; height: 220px !important; }
   #flow-preview { height: 230px !important; }
   #swap-compare { height: 270px !important; }
   /* both pictures fill their box, so that they lie on each other */

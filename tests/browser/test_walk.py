@@ -112,7 +112,7 @@ def delete_runs(studio: StudioProcess) -> None:
     for run in list_runs(studio.home / "runs"):
         if run.status().is_active:
             run.cancel()
-        run.delete()
+        run.delete(studio.home / "runs")
 
 
 ON_SLOW = [size if size == "wide" else pytest.param(size, marks=pytest.mark.slow) for size in SIZES]

@@ -2,6 +2,7 @@
 
 import html
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from facegen.ui.handlers import (
     result_words,
     show_errors,
     size,
+    starting,
 )
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.train import trained
@@ -84,11 +86,12 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
         return gr.HTML(visible=not runs), _list(runs, name), *_detail(services, visitor, name)
 
     @show_errors(2)
-    def begin_example(visitor: Visitor, consent: bool, event: gr.EventData) -> Any:
+    async def begin_example(visitor: Visitor, consent: bool, event: gr.EventData) -> AsyncIterator[Any]:
         require_consent(consent)
+        yield starting(), gr.skip()
         sources, target = services.examples.files(event.example)
         run = services.start(visitor, SWAP, SwapRequest(sources=tuple(sources), target=target, output=""))
-        return note("It was begun; its result appears below."), run.name
+        yield note("It was begun; its result appears below."), run.name
 
     def choose(visitor: Visitor, event: gr.EventData) -> Any:
         return event.run, *refresh(visitor, event.run), gr.Row(visible=False)
