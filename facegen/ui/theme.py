@@ -323,7 +323,8 @@ footer .divider { display: none; }
   #talk-shown .block { height: 190px !important; }
   /* both stay in sight of the camera below */
   #live-status, #live-result { position: sticky !important; top: 0; z-index: 60; }
-  #live-result { top: 66px; height: 220px !important; }
+  #live-result { order: -2; height: 220px !important; }
+  #live-status { top: 226px; }
   #flow-preview { height: 230px !important; }
   #swap-compare { height: 270px !important; }
   /* both pictures fill their box, so that they lie on each other */
