@@ -47,6 +47,9 @@ _EXAMPLE = '<div class="fg-hint">No run yet. Begin one with people who do not ex
 )
 
 
+_BEGUN = "It was begun; its result appears below."
+
+
 def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     """Lay out the tab and wire it.
 
@@ -91,7 +94,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
         yield starting(), gr.skip()
         sources, target = services.examples.files(event.example)
         run = services.start(visitor, SWAP, SwapRequest(sources=tuple(sources), target=target, output=""))
-        yield note("It was begun; its result appears below."), run.name
+        yield gr.skip(), run.name
 
     def choose(visitor: Visitor, event: gr.EventData) -> Any:
         return event.run, *refresh(visitor, event.run), gr.Row(visible=False)
@@ -123,8 +126,12 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
     for moment in (tab.select, timer.tick):
         moment(refresh, [shell.visitor, chosen], fresh, trigger_mode="once", **quiet)
-    example.click(begin_example, [shell.visitor, shell.consent], [words, chosen], **quiet).then(
-        refresh, [shell.visitor, chosen], fresh, **quiet
+    begun = example.click(
+        begin_example, [shell.visitor, shell.consent], [words, chosen], show_progress="full", show_progress_on=words,
+        api_visibility="private", concurrency_limit=None,
+    )  # fmt: skip
+    begun.success(refresh, [shell.visitor, chosen], fresh, **quiet).then(
+        lambda name: note(_BEGUN) if name else gr.skip(), chosen, words, **quiet
     )
     table.click(choose, shell.visitor, [chosen, *fresh, question], **quiet)
     seen.change(results, [shell.visitor, seen], [video, picture, files], **quiet)

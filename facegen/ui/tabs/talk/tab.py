@@ -235,7 +235,7 @@ def _wire_portrait(
             api_visibility="private",
         )
     inputs.audio.change(
-        lambda portrait, audio: note(_WITH_SOUND if audio and portrait else _WITHOUT_SOUND) if portrait else gr.skip(),
+        lambda portrait, audio: note(_WITH_SOUND if audio else _WITHOUT_SOUND) if portrait else gr.skip(),
         [inputs.portrait, inputs.audio], status, show_progress="hidden", api_visibility="private",
     )  # fmt: skip
     examples.click(use_example, None, [status, inputs.portrait, inputs.audio], api_visibility="private")
