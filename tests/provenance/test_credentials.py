@@ -17,7 +17,7 @@ from facegen.provenance import Claims, get_installation_key, read_credentials, s
 from facegen.provenance.credentials import EMBEDDING, JOBS, MARK_ALGORITHM, side_car_path
 
 VIDEOS = (".mp4", ".mov", ".m4v")
-PICTURES = tuple(suffix for suffix in EMBEDDING if suffix not in VIDEOS)
+PICTURES = tuple(suffix for suffix, kind in EMBEDDING.items() if kind.startswith("image/"))
 SWAP = Claims(job="swap", engine="mesh")
 
 
