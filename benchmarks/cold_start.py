@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
         figures={"ms to import, by package": imports},
         notes=[
             f"{rounds} rounds after one to warm up (modules compiled, files cached); ratios are of CPU seconds, which hardly "
-            "feel what else the machine does. Bounds on a quiet machine of 2 cores: help 0.5 s, page 8 s.",
+            "feel what else the machine does. Aims on a quiet machine of 2 cores: help 0.3 s, page 5 s, first face 6 s.",
             "A page is there when its HTML has arrived; the preview is one frame of an example, asked for right after it.",
             "Imports: time within each package's own modules (python -X importtime), the largest first.",
         ],

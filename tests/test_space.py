@@ -128,7 +128,8 @@ def test_the_exact_tree_starts_as_a_space(tmp_path: Path) -> None:
             with urllib.request.urlopen(address, timeout=60) as answer:
                 assert b"facegen" in answer.read()
             (face,) = Client(address, verbose=False).predict({"eyes": 0.9}, {"seed": 7}, {}, api_name="/generate")
-            assert Image.open(face).size == (512, 512)
+            with Image.open(face) as drawn:
+                assert drawn.size == (512, 512)
         finally:
             space.terminate()
             space.wait(timeout=60)

@@ -34,11 +34,13 @@ def loaded(code: str, absent: tuple[str, ...], *arguments: str, folder: Path | N
     return names
 
 
-@pytest.mark.parametrize(
-    "words", [("--help",), ("generate", "--help"), ("runs", "list"), ("weights", "list")], ids=" ".join
-)
+@pytest.mark.parametrize("words", [("generate", "--help"), ("runs", "list"), ("weights", "list")], ids=" ".join)
 def test_help_and_lists_load_words_alone(words: tuple[str, ...]) -> None:
     assert loaded(RUN, (*NETWORKS, *TRAINING, *SCIENCE, *OTHERS, *PICTURES, *PAGE, *WORDS), *words) == []
+
+
+def test_the_help_of_all_commands_loads_none_of_them() -> None:
+    assert loaded(RUN, ("facegen.jobs", "facegen.catalog", "facegen.cli.command", "psutil", "pydantic"), "--help") == []
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ Each module below holds either a function of the module's name, which becomes a 
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +13,21 @@ from typer.core import TyperGroup
 
 from facegen import __version__
 
-COMMANDS = ("swap", "generate", "talk", "video", "faceset", "train", "runs", "weights", "verify", "studio", "doctor")
+SUMMARIES = {
+    "swap": "Put a face into a video or a picture.",
+    "generate": "Draw faces that do not exist, or edit one in a photograph.",
+    "talk": "Make a portrait speak, or give a person in a video other words.",
+    "video": "Look at clips, cut, join and denoise them; stills out of a clip and back.",
+    "faceset": "Faces out of videos and pictures: extract, sort, clean, mask.",
+    "train": "Train a model, and go on, compare and export.",
+    "runs": "List, watch, cancel, resume and delete runs.",
+    "weights": "List, fetch, verify and remove model files.",
+    "verify": "Say whether facegen made pictures, videos or sounds.",
+    "studio": "Serve everything in the browser.",
+    "doctor": "Report versions, device, memory, disk, encoders and model files.",
+}
+"""What each command does, for the help of them all, which loads none of them."""
+COMMANDS = tuple(SUMMARIES)
 
 
 class _InOrder(TyperGroup):
@@ -24,8 +37,13 @@ class _InOrder(TyperGroup):
         return [name for name in COMMANDS if name in self.commands]
 
 
-def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
-    """The command line; where the first argument names a command, only that one is loaded."""
+def build_app(arguments: Sequence[str] | None = None) -> typer.Typer:
+    """The command line.
+
+    Args:
+        arguments: what was typed: where the first one names a command, that one is loaded, else none, as only help and what is
+            wrong can be said. None loads every one.
+    """
     app = typer.Typer(
         cls=_InOrder,
         help="A studio for synthetic faces: swap, talk, train, and look after what they need.",
@@ -36,18 +54,23 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    named = [name for name in COMMANDS if arguments and name == arguments[0]]
-    for name in named or COMMANDS:
-        if find_spec(f"facegen.cli.{name}") is None:
+    typed = tuple(arguments or ())
+    for name, summary in SUMMARIES.items():
+        if arguments is not None and typed[:1] != (name,):
+            app.command(name, help=summary)(_name_alone)
             continue
         module = import_module(f"facegen.cli.{name}")
         # `facegen swap` and `facegen talk` take options themselves, so their «train» is a group of its own
-        group = "train_app" if tuple(arguments[1:2]) == ("train",) and hasattr(module, "train_app") else "app"
+        group = "train_app" if typed[1:2] == ("train",) and hasattr(module, "train_app") else "app"
         if hasattr(module, group):
             app.add_typer(getattr(module, group), name=name)
         else:
             app.command(name)(getattr(module, name))
     return app
+
+
+def _name_alone() -> None:
+    """Stands for a command that was not typed."""
 
 
 def _print_version(wanted: bool) -> None:
