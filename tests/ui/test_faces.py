@@ -10,6 +10,8 @@ from facegen.jobs.pipeline import Models
 from facegen.provenance import verify
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk, parse_face
+from tests.factories import write_portrait
+from tests.reenact.stand_ins import use_stand_ins
 
 SLIDERS = (0.8, 0.1, 0.7, 0.7, 0.5)
 
@@ -73,3 +75,14 @@ def test_downloads_are_signed_and_the_visitors_own(desk: FaceDesk) -> None:
     assert verify(file).is_proven
     archive = desk.write_zip(services, visitor, parse_face(SLIDERS, 3, 0.8, False), 2)
     assert Path(archive).suffix == ".zip"
+
+
+def test_a_photograph_gets_another_expression(desk: FaceDesk, tmp_path: Path) -> None:
+    use_stand_ins(tmp_path)
+    photo = str(write_portrait(tmp_path / "photo.png"))
+    plain, moved = desk.encode(photo), desk.encode(photo, "mouth-smile=1, lip-open-ratio=1")
+    assert np.abs(plain.image_rgb.astype(int) - moved.image_rgb).mean() > 1
+    face = parse_face(SLIDERS, 1, 0.8, True, expression="mouth-smile=1", encoded=moved, photo=photo)
+    assert face.options.expression == "mouth-smile=1"
+    with pytest.raises(InputError, match="from -1 to 1 for mouth-smile"):
+        desk.encode(photo, "mouth-smile")

@@ -112,6 +112,7 @@ def parse_face(
     retouch: bool,
     best_of: float = 1,
     more: Sequence[float] = (),
+    expression: str = "",
     **others: Any,
 ) -> FaceSpec:
     """What the widgets' values say.
@@ -122,7 +123,11 @@ def parse_face(
     try:
         numbers = [float(value) for value in sliders]
         options = GenerateOptions(
-            seed=int(seed), temperature=float(temperature), retouch=bool(retouch), best_of=int(best_of)
+            seed=int(seed),
+            temperature=float(temperature),
+            retouch=bool(retouch),
+            best_of=int(best_of),
+            expression=expression,
         )
     except (TypeError, ValueError):
         raise InputError("Expected numbers for the sliders and the seed, found something else.") from None
@@ -295,7 +300,12 @@ class FaceDesk:
         asked = GenerateRequest(
             output=str(folder),
             sliders=face.sliders,
-            options=replace(face.options, count=count, best_of=face.options.best_of if count > 1 else 1),
+            options=replace(
+                face.options,
+                count=count,
+                best_of=face.options.best_of if count > 1 else 1,
+                expression=face.options.expression if face.photo else "",
+            ),
             more=dict(face.more),
             sweep=(film,) if film else (),
             film=bool(film),

@@ -10,24 +10,17 @@ import gradio as gr
 from facegen.generate.editing.directions import NAMES as DIRECTIONS
 from facegen.generate.request import GenerateOptions
 from facegen.generate.sliders import NAMES, Sliders
-from facegen.ui.handlers import Shell, note, require_consent, reveal, show_errors, step
+from facegen.ui.handlers import Shell, note, reveal, show_errors, step
 from facegen.ui.options import widgets
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, VARIED, FaceDesk, FaceSpec, changed_sliders, parse_face
+from facegen.ui.tabs.generate.photo import LIVE, SLOW, PhotoInputs, ask_photo, wire_photo
 
 LABELS = {"eyes": "Eyes", "mouth": "Mouth", "hair": "Hair", "background": "Background", "head": "Head"}
 FIRST_SEED = 107
 FIRST = Sliders(hair=0.6, background=0.75)
 """Seed and sliders of the face that is stored with the package."""
 _HISTORY = 24
-_LIVE: dict[str, Any] = {
-    "show_progress": "hidden",
-    "trigger_mode": "always_last",
-    "concurrency_id": "face",
-    "concurrency_limit": 1,
-    "api_visibility": "private",
-}
-_SLOW: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1, "api_visibility": "private"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +36,7 @@ class Inputs:
     mix: gr.Slider
     more: tuple[gr.Slider, ...]
     photo: gr.State
-    """The photograph that is edited, as (path, its face), or None."""
+    """The photograph that is edited, as (path, its face, its expression), or None."""
     varied: gr.State
     """Names of the sliders that nobody touched."""
 
@@ -76,9 +69,9 @@ class Inputs:
         """
         sliders, rest = values[:5], values[5:]
         seed, temperature, retouch, best_of, other, mix, photo, varied = rest[:8]
-        path, encoded = photo or ("", None)
+        path, encoded, expression = photo or ("", None, "")
         return parse_face(
-            sliders, seed, temperature, retouch, best_of, rest[8:],
+            sliders, seed, temperature, retouch, best_of, rest[8:], expression,
             other_seed=int(other or 0), mix=float(mix), photo=path, encoded=encoded, varied=tuple(varied),
         )  # fmt: skip
 
@@ -88,7 +81,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
     desk = FaceDesk(services.models)
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="generate-columns"):
         with gr.Column(scale=5, min_width=300):
-            inputs, dice, lock, drop, forget = _ask()
+            inputs, dice, lock, photo = _ask()
         with gr.Column(scale=6, min_width=300):
             status, face, compare, look, marked = _show_face(services)
             several, made_grid, across, down, sweep, strip, save = _show_more()
@@ -105,9 +98,9 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
                 buttons=[],
                 elem_id="generate-history",
             )
-    _wire_live(desk, inputs, (dice, lock, drop), face, status, tab)
+    _wire_live(desk, inputs, (dice, lock, photo.drop), face, status, tab)
     _wire_history(desk, inputs, face, history_state, history, dice)
-    _wire_photo(services, desk, shell, inputs, drop, forget, face, status)
+    wire_photo(services, desk, shell, inputs, photo, face, status)
     _wire_more(desk, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
     _wire_files(services, shell, desk, inputs, save, several, across, status)
     return desk
@@ -116,7 +109,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
 # -- layout ----------------------------------------------------------------------------------------------------------
 
 
-def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
+def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, PhotoInputs]:
     gr.HTML(step(1, "How does the face look?", "Move a slider: the face follows."))
     sliders = widgets(Sliders, NAMES, labels=LABELS, first=FIRST).components
     gr.HTML(step(2, "Which face?"))
@@ -135,16 +128,12 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, gr.Image, gr.Button]:
     with gr.Accordion("Mix with another face", open=False):
         other_seed = gr.Number(11, label="Seed of the other face", precision=0, minimum=0)
         mix = gr.Slider(-0.5, 1.5, value=0, step=0.05, label="From this face (0) to the other (1), and beyond")
-    with gr.Accordion("Start from my photo", open=False):
-        drop = gr.Image(
-            label="A photograph", type="filepath", height=180, sources=["upload"], buttons=[], elem_id="generate-photo"
-        )
-        forget = gr.Button("Back to faces that do not exist", size="sm")
+    photo = ask_photo()
     inputs = Inputs(
         sliders=sliders, seed=seed, temperature=temperature, retouch=retouch, best_of=best_of, other_seed=other_seed,
         mix=mix, more=more, photo=gr.State(None), varied=gr.State(VARIED),
     )  # fmt: skip
-    return inputs, dice, lock, drop, forget
+    return inputs, dice, lock, photo
 
 
 def _show_face(services: Services) -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button, gr.Image]:
@@ -236,7 +225,7 @@ def _wire_live(
         return gr.skip(), desk.picture(spec, fine=True) if spec.is_enlarged else gr.skip()
 
     outputs = [status, face]
-    refining: dict[str, Any] = {"fn": refine, "inputs": inputs.components, "outputs": outputs, **_LIVE}
+    refining: dict[str, Any] = {"fn": refine, "inputs": inputs.components, "outputs": outputs, **LIVE}
     varied = [slider for name, slider in zip(NAMES, inputs.sliders, strict=True) if name in VARIED]
     for name, slider in zip(VARIED, varied, strict=True):
         slider.input(
@@ -244,18 +233,18 @@ def _wire_live(
             api_visibility="private",
         )  # fmt: skip
     for slider in inputs.moving:
-        slider.input(draw, inputs.components, outputs, **_LIVE)
+        slider.input(draw, inputs.components, outputs, **LIVE)
         slider.release(**refining)
     for chosen in (inputs.other_seed, inputs.retouch):
-        chosen.input(draw, inputs.components, outputs, **_LIVE).then(**refining)
-    inputs.seed.input(follow_seed, inputs.components, [status, *varied], **_LIVE).then(
-        draw, inputs.components, outputs, **_LIVE
+        chosen.input(draw, inputs.components, outputs, **LIVE).then(**refining)
+    inputs.seed.input(follow_seed, inputs.components, [status, *varied], **LIVE).then(
+        draw, inputs.components, outputs, **LIVE
     ).then(**refining)
     rolled = [status, inputs.seed, *varied, inputs.photo, drop]
-    dice.click(roll, [lock, *inputs.components], rolled, **_LIVE).then(draw, inputs.components, outputs, **_LIVE).then(
+    dice.click(roll, [lock, *inputs.components], rolled, **LIVE).then(draw, inputs.components, outputs, **LIVE).then(
         **refining
     )
-    tab.select(draw, inputs.components, outputs, **_LIVE).then(**refining)
+    tab.select(draw, inputs.components, outputs, **LIVE).then(**refining)
 
 
 def _wire_history(
@@ -271,48 +260,9 @@ def _wire_history(
         return picture, *values
 
     for slider in inputs.sliders:
-        slider.release(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **_SLOW)
-    inputs.seed.change(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **_SLOW)
+        slider.release(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **SLOW)
+    inputs.seed.change(keep, [kept, *inputs.components], [kept, history], show_progress="hidden", **SLOW)
     history.select(recall, kept, [face, *inputs.components], show_progress="hidden", api_visibility="private")
-
-
-def _wire_photo(
-    services: Services,
-    desk: FaceDesk,
-    shell: Shell,
-    inputs: Inputs,
-    drop: gr.Image,
-    forget: gr.Button,
-    face: gr.Image,
-    status: gr.HTML,
-) -> None:
-    @show_errors(9)
-    def encode(visitor: Visitor, consent: bool, path: str, *values: Any) -> Any:
-        require_consent(consent)
-        shown = services.browser_picture(visitor, path)
-        encoded = desk.encode(path)
-        spec = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
-        words = note("The photograph as it is; move the sliders.")
-        drawn = desk.picture(spec)
-        return words, (path, encoded), drawn, *encoded.sliders.values(), shown if shown != path else gr.skip()
-
-    outputs = [status, inputs.photo, face, *inputs.sliders, drop]
-    drop.upload(
-        encode, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **_SLOW
-    )
-
-    def carry_on(visitor: Visitor, consent: bool, path: str | None, *values: Any) -> Any:
-        """A photograph that waited for consent."""
-        waits = consent and path and inputs.read(values).encoded is None
-        return encode(visitor, consent, path, *values) if waits else [gr.skip() for _ in outputs]
-
-    shell.consent.change(
-        carry_on, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress="hidden", **_SLOW
-    )
-    for event in (forget.click, drop.clear):
-        event(lambda: None, None, inputs.photo, show_progress="hidden", api_visibility="private").then(
-            lambda *values: desk.picture(inputs.read(values)), inputs.components, face, **_LIVE
-        )
 
 
 def _wire_more(
@@ -348,10 +298,10 @@ def _wire_more(
     seeds = gr.State([])
     count, draw = several
     across, down, sweep, strip = sweeping
-    reveal(look, compare, marked)(both, inputs.components, [status, compare, marked], show_progress_on=compare, **_SLOW)
-    reveal(draw, grid)(draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **_SLOW)
+    reveal(look, compare, marked)(both, inputs.components, [status, compare, marked], show_progress_on=compare, **SLOW)
+    reveal(draw, grid)(draw_several, [count, *inputs.components], [status, grid, seeds], show_progress_on=grid, **SLOW)
     reveal(sweep, strip)(
-        draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **_SLOW
+        draw_sweep, [across, down, *inputs.components], [status, strip], show_progress_on=strip, **SLOW
     )
     varied = [slider for name, slider in zip(NAMES, inputs.sliders, strict=True) if name in VARIED]
     chosen = [inputs.seed, *varied, face]
@@ -390,7 +340,7 @@ def _wire_files(
         (archive, save_several, [several[0]]),
         (film, save_film, [across]),
     ):
-        reveal(button, files)(save, [visitor, *asked, *inputs.components], outputs, show_progress_on=files, **_SLOW)
+        reveal(button, files)(save, [visitor, *asked, *inputs.components], outputs, show_progress_on=files, **SLOW)
 
 
 def _varied_values(spec: FaceSpec) -> list[float]:

@@ -1,0 +1,119 @@
+"""The part of the Generate tab where a photograph is edited: dropped, given another expression, forgotten."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from facegen.errors import InputError
+from facegen.generate.request import GenerateOptions
+from facegen.reenact.weights import WEIGHTS as LIVE_PORTRAIT
+from facegen.ui.handlers import Shell, note, require_consent, show_errors
+from facegen.ui.missing import MissingRow, ask_missing, wire_missing
+from facegen.ui.options import widgets
+from facegen.ui.services import Services, Visitor
+from facegen.ui.tabs.generate.faces import FaceDesk
+
+if TYPE_CHECKING:
+    from facegen.ui.tabs.generate.tab import Inputs
+
+LIVE: dict[str, Any] = {
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+    "concurrency_id": "face",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+}
+SLOW: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1, "api_visibility": "private"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoInputs:
+    """The widgets of a photograph."""
+
+    drop: gr.Image
+    expression: gr.Dropdown
+    change: gr.Button
+    missing: MissingRow
+    forget: gr.Button
+
+
+def ask_photo() -> PhotoInputs:
+    """The widgets of a photograph, folded away."""
+    with gr.Accordion("Start from my photo", open=False):
+        drop = gr.Image(
+            label="A photograph", type="filepath", height=180, sources=["upload"], buttons=[], elem_id="generate-photo"
+        )
+        (expression,) = widgets(
+            GenerateOptions, ("expression",), labels={"expression": "Expression (LivePortrait)"}, prefix="generate"
+        ).components
+        missing = ask_missing("generate")
+        change = gr.Button("Change the expression", size="sm", elem_id="generate-change-expression")
+        forget = gr.Button("Back to faces that do not exist", size="sm")
+    return PhotoInputs(drop=drop, expression=expression, change=change, missing=missing, forget=forget)
+
+
+def wire_photo(
+    services: Services,
+    desk: FaceDesk,
+    shell: Shell,
+    inputs: "Inputs",
+    photo: PhotoInputs,
+    face: gr.Image,
+    status: gr.HTML,
+) -> None:
+    """Let a photograph, and another expression of it, become the face that is edited."""
+    drop = photo.drop
+    wire_missing(services, photo.missing, [photo.expression], lambda chosen: LIVE_PORTRAIT if chosen else ())
+
+    def encode(visitor: Visitor, consent: bool, path: str, expression: str, values: tuple[Any, ...]) -> Any:
+        require_consent(consent)
+        shown = services.browser_picture(visitor, path)
+        encoded = desk.encode(path, expression)
+        spec = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
+        words = note("The photograph as it is; move the sliders.")
+        drawn = desk.picture(spec)
+        return (
+            words,
+            (path, encoded, expression),
+            drawn,
+            *encoded.sliders.values(),
+            shown if shown != path else gr.skip(),
+        )
+
+    outputs = [status, inputs.photo, face, *inputs.sliders, drop]
+
+    @show_errors(9)
+    def begin(visitor: Visitor, consent: bool, path: str, *values: Any) -> Any:
+        return encode(visitor, consent, path, "", values)
+
+    drop.upload(begin, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **SLOW)
+
+    @show_errors(9)
+    def change(visitor: Visitor, consent: bool, path: str | None, chosen: list[str] | None, *values: Any) -> Any:
+        """The photograph with another expression."""
+        held = inputs.read(values).photo or path
+        if not held:
+            raise InputError("Expected a photograph, found nothing; drop one first.")
+        return encode(visitor, consent, held, ", ".join(chosen or ()), values)
+
+    photo.change.click(
+        change,
+        [shell.visitor, shell.consent, drop, photo.expression, *inputs.components],
+        outputs,
+        show_progress_on=face,
+        **SLOW,
+    )
+
+    def carry_on(visitor: Visitor, consent: bool, path: str | None, *values: Any) -> Any:
+        """A photograph that waited for consent."""
+        waits = consent and path and inputs.read(values).encoded is None
+        return begin(visitor, consent, path, *values) if waits else [gr.skip() for _ in outputs]
+
+    shell.consent.change(
+        carry_on, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress="hidden", **SLOW
+    )
+    for event in (photo.forget.click, drop.clear):
+        event(lambda: None, None, inputs.photo, show_progress="hidden", api_visibility="private").then(
+            lambda *values: desk.picture(inputs.read(values)), inputs.components, face, **LIVE
+        )
