@@ -102,6 +102,7 @@ class Walk:
         """A screenshot for the documentation: every tab on a wide screen, the first one on the others, too."""
         if PICTURES and (self.size == "wide" or name == "swap"):
             suffix = "" if self.size == "wide" else f"-{self.size}"
+            self.page.wait_for_function("[...document.images].every((image) => image.complete)")
             self.page.wait_for_timeout(600)
             path = Path(PICTURES) / f"studio-{name}{suffix}.jpg"
             self.page.screenshot(path=path, type="jpeg", quality=72)
