@@ -181,11 +181,12 @@ def build(dockerfile: Path, folder: Path, build_arguments: Mapping[str, str]) ->
     Returns:
         The last stage.
     """
-    base = folder / "base"
-    make_base(base)
+    instructions = read_instructions(dockerfile.read_text(encoding="utf-8"))
+    base, image = folder / "base", instructions[0][1].split()[0]
+    make_base(base, image.rpartition("-")[2])
     stages: dict[str, Stage] = {}
     stage = None
-    for name, arguments in read_instructions(dockerfile.read_text(encoding="utf-8")):
+    for name, arguments in instructions:
         if name == "FROM":
             called = arguments.partition(" AS ")[2] or "last"
             subprocess.run(["cp", "-a", base, folder / called], check=True)
@@ -197,9 +198,8 @@ def build(dockerfile: Path, folder: Path, build_arguments: Mapping[str, str]) ->
     return stage
 
 
-def make_base(root: Path) -> None:
-    """A fresh Debian with Python alone, which reaches what this machine reaches."""
-    codename = re.findall(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.MULTILINE)[0]
+def make_base(root: Path, codename: str) -> None:
+    """A fresh Debian of that name with Python alone, which reaches what this machine reaches."""
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(_DEBIAN)}", codename, str(root)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=1800)
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
