@@ -38,7 +38,7 @@ _OPTIONS = {"end_seconds": _FRAMES / 25, "preset": "ultrafast"}
 _WORDS = {
     "worker": ("without a word",),
     "full": ("disk", "space"),
-    "read-only": ("write", "read-only", "Read-only"),
+    "read-only": ("written", "write", "Read-only"),
     "memory": ("memory",),
 }
 """What a sentence about each fault speaks of: one of these."""
@@ -104,6 +104,16 @@ class Bench:
     def presented(self, run: Run) -> list[Path]:
         """The files that the studio hands out of a run."""
         return [Path(path) for path in self.client.predict(name=run.name, api_name="/run_result")]
+
+    def wait(self, run: Run) -> None:
+        """Until the studio says that a run has ended, or to the end of all patience."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while self.state(run) in ("queued", "running") and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def state(self, run: Run) -> str:
+        """How the studio says that a run stands; it saves what a disk did not take before."""
+        return str(self.client.predict(name=run.name, api_name="/run_status")["state"])
 
     def names(self) -> set[str]:
         """The runs that the studio lists."""
@@ -208,9 +218,10 @@ class Faults:
                 wait_until(run, lambda status: status.state != "queued")
                 time.sleep(self.random.uniform(0, self._seconds))
                 _fill(home / "filler")
-                wait_until(run, has_ended)
+                bench.wait(run)
                 self._check_presented(bench, run, row)
                 (home / "filler").unlink()
+                bench.state(run)
                 self._judge(bench, run, row, "full")
         return row
 
@@ -223,9 +234,10 @@ class Faults:
                 wait_until(run, lambda status: status.state != "queued")
                 time.sleep(self.random.uniform(0, self._seconds))
                 is_closed = _remount(home, "ro")
-                wait_until(run, has_ended)
+                bench.wait(run)
                 if is_closed:
                     _remount(home, "rw")
+                bench.state(run)
                 self._judge(bench, run, row, "read-only")
         return row
 

@@ -25,6 +25,7 @@ from facegen.system import process_group
 
 DIED = "The process ended without a word (killed, out of memory, or the machine restarted); resume goes on from there."
 DISK_FULL = "The process ended as the disk is full; free some space, and resume goes on from there."
+DISK_CLOSED = "The process ended as its disk cannot be written; open it again, and resume goes on from there."
 WORKER = (sys.executable, "-m", "facegen.worker")
 """The program that a run is started with; the run's folder follows as its argument."""
 STATS_SECONDS = 10.0
@@ -37,6 +38,8 @@ _WAITS = "Waiting for its turn."
 
 _watchers: dict[int | None, threading.Thread] = {}
 """By process group: the threads that wait for the processes that this one started."""
+_unsaved: dict[Path, str] = {}
+"""By run: why its process ended, where the disk did not take the words."""
 
 
 def runs_home() -> Path:
@@ -177,11 +180,13 @@ class Run(RunFolder):
 
     def _reason_of_death(self) -> str:
         """Why a process may have ended that could not say so itself."""
+        return _unsaved.get(self.path) or (DISK_FULL if self._is_disk_full() else DIED)
+
+    def _is_disk_full(self) -> bool:
         try:
-            is_full = shutil.disk_usage(self.path).free < _FULL_BYTES
+            return shutil.disk_usage(self.path).free < _FULL_BYTES
         except OSError:
-            is_full = False
-        return DISK_FULL if is_full else DIED
+            return False
 
     def cancel(self, grace_seconds: float = 10.0) -> RunStatus:
         """Stop the run, and wait until it has stopped.
@@ -337,6 +342,7 @@ class Run(RunFolder):
             before = self._read_status()
             self._write_status(before)  # a full disk is met before there is a process
             waiting = spare.take(self.path) if spare is not None else None
+            _unsaved.pop(self.path, None)
             process = waiting or launch((*WORKER, str(self.path)), self.path / "log.txt")
             started = _at_work(before, process.pid, group=process.pid)
             try:
@@ -366,8 +372,8 @@ class Run(RunFolder):
         try:
             if self.path.exists():
                 self._change(ended)
-        except ResourceError:
-            return  # `status` says that the disk is full
+        except ResourceError:  # `status` says it, and saves it once the disk takes it
+            _unsaved[self.path] = DISK_FULL if self._is_disk_full() else DISK_CLOSED
         finally:
             _watchers.pop(process.pid, None)
 

@@ -84,6 +84,23 @@ def test_a_process_that_died_on_a_full_disk_says_so(monkeypatch: pytest.MonkeyPa
     assert "disk is full" in wait_for_end(run).text
 
 
+def test_why_a_process_died_is_said_once_its_disk_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.create("swap", {})
+    start_forever(run)
+    status = run.status()
+
+    def closed(path: Path, _data: object) -> None:
+        raise ResourceError(f"Cannot write {path}: Read-only file system; free some space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facegen.config.write_json", closed)
+        os.kill(status.pid, signal.SIGKILL)
+        assert "cannot be written" in wait_for_end(run).text
+        assert "running" in (run.path / "status.json").read_text()
+    assert "cannot be written" in run.status().text
+    assert "cannot be written" in (run.path / "status.json").read_text()
+
+
 def test_a_resumed_run_waits_behind_those_that_wait() -> None:
     old, first, second = (write_program(Run.create("swap", {}), "print('done')") for _ in range(3))
     old.fail("It was cut off.")
