@@ -235,9 +235,12 @@ def _wire_portrait(
             api_visibility="private",
         )
     inputs.audio.change(
-        lambda portrait, audio: note(_WITH_SOUND if audio else _WITHOUT_SOUND) if portrait else gr.skip(),
-        [inputs.portrait, inputs.audio], status, show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
+        lambda portrait, second, audio: look(portrait, second, audio) if portrait else (gr.skip(),) * 4,
+        [inputs.portrait, second, inputs.audio],
+        [status, *shown],
+        show_progress="hidden",
+        api_visibility="private",
+    )
     examples.click(use_example, None, [status, inputs.portrait, inputs.audio], api_visibility="private")
 
 
