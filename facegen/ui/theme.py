@@ -301,7 +301,8 @@ footer .divider { display: none; }
   #swap-look:has(#swap-merge:not(.hide)) #swap-compare img { width: 100% !important; height: 268px !important; }
 }
 @media (min-width: 641px) {
-  /* the face stays in sight while the pointer is among its sliders */
+  /* the face stays in sight while the pointer is among its sliders: a sticky box ends with its column */
+  #generate-columns > .column:last-child { align-self: stretch !important; }
   #generate-columns:has(> .column:first-child:hover) #generate-face { position: sticky !important; top: 12px; z-index: 60;
     box-shadow: 0 6px 10px -6px rgb(0 0 0 / .35); }
 }
