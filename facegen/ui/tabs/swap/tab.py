@@ -44,7 +44,7 @@ def build(services: Services, shell: Shell) -> None:
     limits = [target_words, frame, start, end, compare]
     _wire_files(services, inputs, examples, limits, person_widgets, status, outcome)
     _wire_sources(services, shell, inputs, source_words)
-    _wire_readiness(inputs, status)
+    _wire_readiness(services, shell, inputs, status)
     _wire_people(services, shell, inputs, find, person_widgets, status)
     place = inputs.components.index(target)
 
@@ -112,10 +112,12 @@ def _wire_sources(services: Services, shell: Shell, inputs: Inputs, words: gr.HT
     )  # fmt: skip
 
 
-def _wire_readiness(inputs: Inputs, status: gr.HTML) -> None:
+def _wire_readiness(services: Services, shell: Shell, inputs: Inputs, status: gr.HTML) -> None:
     """Say what is still missing whenever a file comes or goes; a refusal that asked for it is over."""
 
-    def look(sources: Any, target: str | None, engine: str | None) -> str:
+    def look(visitor: Visitor, sources: Any, target: str | None, engine: str | None) -> Any:
+        if services.is_at_work(visitor, SWAP):
+            return gr.skip()
         has_face = bool(sources) or is_trained(engine)
         if has_face and target:
             return note("All is there: preview a frame, or press Run.")
@@ -123,8 +125,8 @@ def _wire_readiness(inputs: Inputs, status: gr.HTML) -> None:
 
     for files in (inputs.sources, inputs.target):
         files.change(
-            look, [inputs.sources, inputs.target, inputs.merging.engine], status, show_progress="hidden",
-            api_visibility="private",
+            look, [shell.visitor, inputs.sources, inputs.target, inputs.merging.engine], status,
+            show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def build(services: Services, shell: Shell) -> None:
             api_visibility="private",
         )
     wire_missing(services, missing, [engine], talks.needed_weights)
-    _wire_portrait(services, inputs, examples, status, [pictured, result, download])
+    _wire_portrait(services, shell, inputs, examples, status, [pictured, result, download])
     _wire_invention(services, shell, invent, status, portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
 
@@ -205,19 +205,20 @@ def _show_outcome(services: Services) -> tuple[gr.Image, gr.Video, gr.DownloadBu
 
 
 def _wire_portrait(
-    services: Services, inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, shown: list[Any]
+    services: Services, shell: Shell, inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, shown: list[Any]
 ) -> None:
     pictured = shown[0]
     no_result = (gr.Video(None, visible=False), gr.DownloadButton(visible=False))
 
     @show_errors(4)
-    def look(portrait: str | None, second: str, audio: str | None) -> Any:
+    def look(visitor: Visitor, portrait: str | None, second: str, audio: str | None) -> Any:
         if not portrait:
             return note("Add a portrait and a sound."), None, *no_result
         is_clip = portrait.lower().endswith(VIDEO_SUFFIXES)
         services.trials.check(portrait, (talks.poster_second(second) or 0) if is_clip else 0)
         words, picture = talks.load_poster(portrait, second)
-        return note(f"{words} {_WITH_SOUND if audio else _WITHOUT_SOUND}"), picture, *no_result
+        ready = note(f"{words} {_WITH_SOUND if audio else _WITHOUT_SOUND}")
+        return gr.skip() if services.is_at_work(visitor, TALK) else ready, picture, *no_result
 
     @show_errors(3)
     def use_example(event: gr.EventData) -> Any:
@@ -228,15 +229,15 @@ def _wire_portrait(
     for moment in (inputs.portrait.change, second.blur, second.submit):
         moment(
             look,
-            [inputs.portrait, second, inputs.audio],
+            [shell.visitor, inputs.portrait, second, inputs.audio],
             [status, *shown],
             show_progress="minimal",
             show_progress_on=pictured,
             api_visibility="private",
         )
     inputs.audio.change(
-        lambda portrait, second, audio: look(portrait, second, audio) if portrait else (gr.skip(),) * 4,
-        [inputs.portrait, second, inputs.audio],
+        lambda visitor, portrait, *rest: look(visitor, portrait, *rest) if portrait else (gr.skip(),) * 4,
+        [shell.visitor, inputs.portrait, second, inputs.audio],
         [status, *shown],
         show_progress="hidden",
         api_visibility="private",
