@@ -20,6 +20,7 @@ _TOOLS = {
     "claims",
     "digest_inputs",
     "division",
+    "fault_disks",
     "fault_site",
     "freshness",
     "people",

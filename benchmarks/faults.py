@@ -10,7 +10,6 @@ import hashlib
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from typing import Any
 import psutil
 from gradio_client import Client, handle_file
 
+from benchmarks.fault_disks import can_mount, fill, remount, small_disk
 from benchmarks.report import report
 from facegen import media
 from facegen.errors import FacegenError
@@ -212,12 +212,12 @@ class Faults:
     def fill_disk(self, count: int) -> Row:
         """Fill the disk at any moment of a swap, free it again, resume."""
         row = Row("disk full")
-        with self._small_disk("full") as home, self._bench("", home=home) as bench:
+        with small_disk(self.folder / "full") as home, self._bench("", home=home) as bench:
             for _ in range(count):
                 run = bench.swap()
                 wait_until(run, lambda status: status.state != "queued")
                 time.sleep(self.random.uniform(0, self._seconds))
-                _fill(home / "filler")
+                fill(home / "filler")
                 bench.wait(run)
                 self._check_presented(bench, run, row)
                 (home / "filler").unlink()
@@ -228,15 +228,15 @@ class Faults:
     def close_disk(self, count: int) -> Row:
         """Make the disk read-only at any moment of a swap, open it again, resume."""
         row = Row("disk read-only")
-        with self._small_disk("closed") as home, self._bench("", home=home) as bench:
+        with small_disk(self.folder / "closed") as home, self._bench("", home=home) as bench:
             for _ in range(count):
                 run = bench.swap()
                 wait_until(run, lambda status: status.state != "queued")
                 time.sleep(self.random.uniform(0, self._seconds))
-                is_closed = _remount(home, "ro")
+                is_closed = remount(home, "ro")
                 bench.wait(run)
                 if is_closed:
-                    _remount(home, "rw")
+                    remount(home, "rw")
                 bench.state(run)
                 self._judge(bench, run, row, "read-only")
         return row
@@ -340,48 +340,11 @@ class Faults:
             for key, value in before.items():
                 os.environ.pop(key, None) if value is None else os.environ.update({key: value})
 
-    @contextmanager
-    def _small_disk(self, name: str) -> Iterator[Path]:
-        """A disk of its own of 40 MB; needs the rights to mount one."""
-        place = self.folder / name
-        place.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)], check=True)
-        try:
-            yield place
-        finally:
-            subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def can_mount() -> bool:
-    """Whether this user may mount disks."""
-    with tempfile.TemporaryDirectory() as place:
-        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=False, capture_output=True)
-        if done.returncode == 0:
-            subprocess.run(["umount", place], check=True)
-        return done.returncode == 0
-
 
 def _kill(pid: int | None) -> None:
     with suppress(psutil.NoSuchProcess):
         if pid is not None:
             psutil.Process(pid).kill()
-
-
-def _fill(path: Path) -> None:
-    with suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-
-
-def _remount(place: Path, mode: str) -> bool:
-    """Whether the disk could be closed or opened; one with a file that is being written cannot be closed."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        done = subprocess.run(["mount", "-o", f"remount,{mode}", str(place)], check=False, capture_output=True)
-        if done.returncode == 0:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def run_faults(folder: Path, *, kills: int, others: int) -> list[Row]:

@@ -151,8 +151,9 @@ def test_one_request_does_not_hold_up_everybodys_faces(services: Services) -> No
 
 
 PLAIN = {
-    "swap": {"options.merge", "options.enhance", "options.masks", "options.when_no_face"}, "swap-train": {"preset"}, "talk-train": {"preset"},
-    "generate": {"sweep", "given", "more"}, "dataset": {"keep"}, "train": {"task", "preset", "search"},
+    "swap": {"options.merge", "options.enhance", "options.masks", "options.when_no_face", "options.frame_chain", "options.background"},
+    "swap-train": {"preset"}, "talk-train": {"preset"},
+    "generate": {"sweep", "given", "more", "options.expression"}, "dataset": {"keep"}, "train": {"task", "preset", "search"},
 }  # fmt: skip
 """Fields of requests that hold text and never a path."""
 
