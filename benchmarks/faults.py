@@ -213,6 +213,7 @@ class Faults:
         """Fill the disk at any moment of a swap, free it again, resume."""
         row = Row("disk full")
         with small_disk(self.folder / "full") as home, self._bench("", home=home) as bench:
+            self._measure(bench)
             for _ in range(count):
                 run = bench.swap()
                 wait_until(run, lambda status: status.state != "queued")
@@ -229,6 +230,7 @@ class Faults:
         """Make the disk read-only at any moment of a swap, open it again, resume."""
         row = Row("disk read-only")
         with small_disk(self.folder / "closed") as home, self._bench("", home=home) as bench:
+            self._measure(bench)
             for _ in range(count):
                 run = bench.swap()
                 wait_until(run, lambda status: status.state != "queued")
@@ -315,7 +317,7 @@ class Faults:
             yield "other pictures than without a fault"
 
     def _measure(self, bench: Bench) -> None:
-        """The swap without a fault: its pictures, and how long it takes."""
+        """The swap without a fault: its pictures, which carry the mark of this home's key, and how long it takes."""
         run, began = bench.swap(), time.monotonic()
         assert wait_until(run, has_ended).state == "done", run.status().text
         self._seconds = time.monotonic() - began
