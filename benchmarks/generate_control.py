@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import report
+from benchmarks.report import estimate, report
 from facegen.faces import FaceAnalyser, distance
 from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.pipeline import GeneratePipeline
@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--sliders", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--sheet-seeds", type=int, default=2)
     parser.add_argument("--plain", action="store_true", help="without the retouch")
+    parser.add_argument("--size", type=int, choices=(256, 512), default=512)
     parser.add_argument("--minutes", type=float, default=0.0, help="begin no further seed after this time; 0: no limit")
     parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/generate_control.png"))
     asked = parser.parse_args(arguments)
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> None:
         for name in asked.sliders:
             base = replace(Sliders(), **({"eyes": 0.8} if name != "eyes" else {}))
             drawn = pipeline.sweep(face, base, name, steps=asked.steps, retouch=not asked.plain)
-            pictures = [_large(picture) for picture in drawn]
+            pictures = [_resize(picture) for picture in (drawn if asked.plain else pipeline.enlarge(drawn, asked.size))]
             values, faces = measure_faces(analyser, pictures)
             lost += sum(face is None for face in faces)
             if seed < asked.sheet_seeds:
@@ -57,9 +58,9 @@ def main(arguments: list[str]) -> None:
     report(
         "generate_control",
         rows,
-        figures={"pictures without a face": lost, "bounds": BOUNDS},
+        figures={**_worst(found), "pictures without a face": lost, "bounds": BOUNDS},
         notes=[
-            f"{done} seeds, {asked.steps} values a slider, {'128 px' if asked.plain else 'retouched, 256 px'}; "
+            f"{done} seeds, {asked.steps} values a slider, {'128 px' if asked.plain else f'retouched, {asked.size} px'}, measured at 256; "
             "span and leak are the range of the measured value over a sweep, in slider units; person is the largest "
             "dlib distance to the middle of the sweep."
         ],
@@ -113,19 +114,28 @@ def _row(name: str, sweeps: list[Sweep]) -> dict[str, object]:
     }
 
 
-def _large(picture: np.ndarray) -> np.ndarray:
+def _worst(sweeps: dict[str, list[Sweep]]) -> dict[str, object]:
+    """Least rank correlation and largest leak of all sliders, with their intervals over seeds."""
+    ranks = min(([[s.rank] for s in several] for several in sweeps.values()), key=np.mean)
+    leaks = [np.stack([s.leaks for s in several]).T for several in sweeps.values()]
+    leak = max((column for columns in leaks for column in columns), key=np.nanmean)
+    return {"least rank correlation": estimate(ranks), "worst leak": estimate([[v] for v in leak], np.nanmean)}
+
+
+def _resize(picture: np.ndarray) -> np.ndarray:
+    """At the 256 pixels that are measured."""
     import cv2
 
-    return picture if len(picture) == 256 else cv2.resize(picture, (256, 256), interpolation=cv2.INTER_CUBIC)
+    way = cv2.INTER_CUBIC if len(picture) < 256 else cv2.INTER_AREA
+    return cv2.resize(picture, (256, 256), interpolation=way)
 
 
 def _person(analyser: FaceAnalyser, pictures: list[np.ndarray], faces: list) -> float:
-    """Largest recognition distance of three places of the sweep to its middle."""
-    places = [0, len(pictures) // 2, len(pictures) - 1]
-    found = [
-        analyser.embed(pictures[place], [faces[place]])[0].embedding if faces[place] is not None else None
-        for place in places
-    ]
-    if found[1] is None or all(found[place] is None for place in (0, 2)):
+    """Largest recognition distance of both ends of the sweep to its middle."""
+    first, middle, last = (
+        analyser.embed(pictures[index], [faces[index]])[0].embedding if faces[index] is not None else None
+        for index in (0, len(pictures) // 2, len(pictures) - 1)
+    )
+    if middle is None or (first is None and last is None):
         return float("nan")
-    return max(distance(found[1], one) for one in (found[0], found[2]) if one is not None)
+    return max(distance(middle, end) for end in (first, last) if end is not None)

@@ -8,30 +8,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from torch.nn import functional as F
 
 from benchmarks import generate_plain
-from benchmarks.report import report
+from benchmarks.report import estimate, report
 from facegen.faces import FaceAnalyser, distance
 from facegen.generate.attributes.measure import measure_faces
 from facegen.generate.dataset.packed import PackedFaces
 from facegen.generate.frame.alignment import align_face
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import NAMES, Sliders
-from facegen.media import write_picture
+from facegen.media import read_picture, write_picture
 
 MEASURES = ("facegen/generate", "weights/generate")
 MAPS = ("387", "413", "474", "507")
 """Outputs of the detector's MobileNetV2 at 1/4, 1/8, 1/16 and 1/32 of the side: 24, 32, 96 and 320 channels."""
 PLAIN = "plain CVAE"
+REFERENCE = "real (held back)"
+NEIGHBOURS = 3
+"""Of precision and recall."""
 GENERATOR_SPENT = "2,657,200 weights, 22,488 pictures and 6,051 samples, 35 CPU minutes"
 NOTES = (
     "CenterFace: mean and deviation of four maps of the MobileNetV2 in the face detector (WIDER FACE; no training of ours "
     "uses it), 944 numbers of pictures at 128 pixels, standardised by the held-back photographs. dlib: its 128 numbers "
     "of recognition.",
-    "KID: cubic kernel, unbiased (arXiv:1801.01401).",
-    "Realism: of pictures brought into the frame by their five points, as photographs are; as they stand, the classifier "
-    "also sees that a head that turns leaves its place.",
+    "KID: cubic kernel, unbiased (arXiv:1801.01401). Precision, recall: third nearest neighbours (arXiv:1904.06991).",
+    "Realism: of pictures brought into the frame by their five points, as photographs are.",
     "Nearest neighbours by pixels at 32x32 among the training photographs; drawn (top) and nearest (below) in ",
 )
 
@@ -53,8 +56,8 @@ def main(arguments: list[str]) -> None:
     latents = pipeline.retouch(pipeline.sample(range(count)))
     # the five values of the held-back pictures, so that only the faces differ
     sliders = [
-        Sliders(**dict(zip(NAMES, map(float, np.clip(pack.drawn[place, 0], 0, 1)), strict=True)))
-        for place in held[np.arange(count) % len(held)]
+        Sliders(**dict(zip(NAMES, map(float, np.clip(pack.drawn[index, 0], 0, 1)), strict=True)))
+        for index in held[np.arange(count) % len(held)]
     ]
     plain = pipeline.draw(latents, sliders, retouch=False)
     retouched = pipeline.draw(latents, sliders)
@@ -75,22 +78,17 @@ def main(arguments: list[str]) -> None:
             f"Plain CVAE: {sum(p.numel() for p in model.parameters()):,} weights, {spent['pictures']:,} pictures, "
             f"{spent['cpu_minutes']:.0f} CPU minutes (the generator: {GENERATOR_SPENT})."
         )
-    features = {name: _maps(pictures) for name, pictures in sets.items()}
-    people = {name: _people(analyser, pictures) for name, pictures in sets.items()}
-    reference = "real (held back)"
+    large = {
+        REFERENCE: np.stack([_photograph(asked.data, pack.names[index]) for index in held]),
+        "real (training), 256 px": np.stack([_photograph(asked.data, pack.names[n]) for n in trained[: len(held)]]),
+        "drawn, retouched, 256 px": retouched,
+    }
+    scores = {name: pipeline.realism.score(_align_pictures(analyser, pictures)) for name, pictures in sets.items()}
     rows = [
-        {
-            "pictures": name,
-            "KID x 1000, CenterFace": 1000 * kid(features[name], features[reference]),
-            "KID x 1000, dlib": 1000 * kid(people[name], people[reference]),
-            "realism": float(pipeline.realism.score(_align_pictures(analyser, pictures)).mean()),
-            "as they stand": float(pipeline.realism.score(pictures).mean()),
-            "count": len(pictures),
-        }
-        for name, pictures in sets.items()
-        if name != reference
+        {**row, "realism": float(scores[row["pictures"]].mean()) if row["pictures"] in scores else ""}
+        for some in (sets, large)
+        for row in _compare(analyser, some)
     ]
-    held_realism = float(pipeline.realism.score(_align_pictures(analyser, sets[reference])).mean())
     near, sheet = _neighbours(pack, trained, plain, retouched)
     if asked.plain:
         row = [cv2.resize(picture, (256, 256), interpolation=cv2.INTER_CUBIC) for picture in sets[PLAIN][:12]]
@@ -104,7 +102,7 @@ def main(arguments: list[str]) -> None:
         figures={
             **_retouching(analyser, plain[:100], retouched[:100]),
             "retouch: share of samples whose realism it raises": _improved_share(pipeline, plain, retouched),
-            "realism of held-back photographs": held_realism,
+            **{f"realism: {name}": estimate([[score] for score in several]) for name, several in scores.items()},
             "dlib distance to the nearest training picture, median": float(np.median(new)),
             "smallest": float(np.min(new)),
             **_better(rows),
@@ -112,6 +110,28 @@ def main(arguments: list[str]) -> None:
         notes=[*notes, f"{NOTES[-1]}{asked.sheet}."],
         measures=MEASURES,
     )
+
+
+def _photograph(dataset: Path, name: str) -> np.ndarray:
+    """(256, 256, 3) uint8 RGB: a photograph of a dataset, aligned."""
+    return read_picture((dataset / "resized" / name.removeprefix("resized_")).with_suffix(".png"))
+
+
+def _compare(analyser: FaceAnalyser, sets: dict[str, np.ndarray]) -> list[dict[str, object]]:
+    """Sets of pictures of one size against the held-back photographs among them."""
+    maps = {name: _maps(pictures) for name, pictures in sets.items()}
+    people = {name: _people(analyser, pictures) for name, pictures in sets.items()}
+    rows = []
+    for name, pictures in sets.items():
+        if name == REFERENCE:
+            continue
+        row: dict[str, object] = {"pictures": name}
+        for title, features in (("CenterFace", maps), ("dlib", people)):
+            row[f"KID x 1000, {title}"] = 1000 * kid(features[name], features[REFERENCE])
+            precision, recall = precision_recall(features[name], features[REFERENCE])
+            row |= {f"precision, {title}": precision, f"recall, {title}": recall}
+        rows.append({**row, "count": len(pictures)})
+    return rows
 
 
 def _better(rows: list[dict]) -> dict[str, float]:
@@ -175,7 +195,7 @@ def _align_pictures(analyser: FaceAnalyser, pictures: np.ndarray) -> np.ndarray:
 
 
 def _maps(pictures: np.ndarray) -> np.ndarray:
-    """(N, 944) of (N, 128, 128, 3) uint8 RGB."""
+    """(N, 944) of (N, S, S, 3) uint8 RGB."""
     import onnx
     import onnxruntime
 
@@ -183,9 +203,9 @@ def _maps(pictures: np.ndarray) -> np.ndarray:
     from facegen.faces.weights import CENTERFACE
 
     model = onnx.load(str(hub.fetch(CENTERFACE)))
-    for place, name in enumerate(("count", "", "height", "width")):
+    for axis, name in enumerate(("count", "", "height", "width")):
         if name:
-            model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
+            model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     del model.graph.output[:]
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in MAPS)
     del model.graph.value_info[:]
@@ -204,7 +224,7 @@ def _people(analyser: FaceAnalyser, pictures: np.ndarray) -> np.ndarray:
     """(M, 128) recognition descriptors of the pictures in which a face is found."""
     found = []
     for picture in pictures:
-        large = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_CUBIC)
+        large = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_CUBIC) if len(picture) < 256 else picture
         faces = analyser.detect(large, max_faces=1)
         if faces:
             found.append(analyser.embed(large, faces)[0].embedding)
@@ -226,6 +246,23 @@ def kid(a: np.ndarray, b: np.ndarray) -> float:
     return within(a) + within(b) - 2 * float(kernel(a, b).mean())
 
 
+def precision_recall(drawn: np.ndarray, real: np.ndarray) -> tuple[float, float]:
+    """Improved precision and recall (Kynkaanniemi et al. 2019) of two sets of features, standardised by the real ones.
+
+    Returns:
+        Share of the drawn that lie within the distance of a real one to its third nearest real neighbour, and the same
+        the other way round.
+    """
+    middle, spread = real.mean(0), real.std(0) + 1e-6
+    drawn, real = (drawn - middle) / spread, (real - middle) / spread
+
+    def covered(points: np.ndarray, manifold: np.ndarray) -> float:
+        radius = np.sort(cdist(manifold, manifold), 1)[:, NEIGHBOURS]
+        return float((cdist(points, manifold) <= radius).any(1).mean())
+
+    return covered(drawn, real), covered(real, drawn)
+
+
 def _neighbours(
     pack: PackedFaces, trained: np.ndarray, plain: np.ndarray, retouched: np.ndarray, shown: int = 12
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -238,16 +275,16 @@ def _neighbours(
     near = np.array(
         [trained[np.square(photographs - one).sum(1).argmin()] for one in small(plain[:64]).astype(np.float32)]
     )
-    rows = [retouched[:shown], [cv2.resize(pack.pictures[place, 0], (256, 256)) for place in near[:shown]]]
+    rows = [retouched[:shown], [cv2.resize(pack.pictures[index, 0], (256, 256)) for index in near[:shown]]]
     return near, np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
 
 
 def _nearest_distances(analyser: FaceAnalyser, pack: PackedFaces, near: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Recognition distances of drawn faces to their nearest training pictures."""
     distances = []
-    for place, picture in zip(near, drawn, strict=True):
+    for index, picture in zip(near, drawn, strict=True):
         pair = []
-        for image in (picture, cv2.resize(pack.pictures[place, 0], (256, 256), interpolation=cv2.INTER_CUBIC)):
+        for image in (picture, cv2.resize(pack.pictures[index, 0], (256, 256), interpolation=cv2.INTER_CUBIC)):
             faces = analyser.detect(np.ascontiguousarray(image), max_faces=1)
             if faces:
                 pair.append(analyser.embed(np.ascontiguousarray(image), faces)[0].embedding)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.report import report
+from benchmarks.report import repeated, report
 from facegen.generate.pipeline import GeneratePipeline
 from facegen.generate.sliders import Sliders
 
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     def slider(retouch: bool) -> Callable[[], object]:
         return lambda: pipeline.draw(face, replace(Sliders(), mouth=float(next(values))), retouch=retouch)
 
-    rows = []
+    rows, times = [], {}
     for name, work, count in (
         ("slider, 128 px", slider(False), 1),
         ("slider, retouched", slider(True), 1),
@@ -41,13 +41,15 @@ def main(arguments: list[str]) -> None:
         ("another face, 128 px", lambda: pipeline.draw(pipeline.sample([11]), Sliders(), retouch=False), 1),
         ("another face, retouched", lambda: pipeline.draw(pipeline.sample([11]), Sliders()), 1),
     ):
-        seconds = _median(work, asked.repeats if count == 1 else 5)
+        times[name] = _time(work, asked.repeats if count == 1 else 5)
+        seconds = statistics.median(times[name])
         rows.append({"work": name, "ms": 1000 * seconds, "pictures/s": count / seconds})
     peak, reached = _peak(), _arithmetic(pipeline) / (rows[2]["ms"] / 1000 / 16)
     report(
         "generate_speed",
         rows,
         figures={
+            **{f"{name} (ms)": repeated([1000 * seconds for seconds in found]) for name, found in times.items()},
             "GFLOP of one picture (128 px)": _arithmetic(pipeline) / 1e9,
             "share of the machine's peak bfloat16 arithmetic, 16 at once": reached / peak,
             "peak GFLOP/s (matrix product)": peak / 1e9,
@@ -58,7 +60,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _median(work: Callable[[], object], repeats: int) -> float:
+def _time(work: Callable[[], object], repeats: int) -> list[float]:
     for _ in range(3):
         work()
     times = []
@@ -66,7 +68,7 @@ def _median(work: Callable[[], object], repeats: int) -> float:
         started = time.perf_counter()
         work()
         times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return times
 
 
 def _arithmetic(pipeline: GeneratePipeline) -> float:
@@ -79,5 +81,5 @@ def _arithmetic(pipeline: GeneratePipeline) -> float:
 def _peak() -> float:
     """Operations a second of a large bfloat16 matrix product."""
     a = torch.randn(2048, 2048, dtype=torch.bfloat16)
-    seconds = _median(lambda: a @ a, 5)
+    seconds = statistics.median(_time(lambda: a @ a, 5))
     return 2 * 2048**3 / seconds

@@ -77,6 +77,11 @@ def estimate(groups: Sequence[Sequence[float]], statistic: Callable[[np.ndarray]
     return {"measured": round(measured, 4), "interval": [round(float(low), 4), round(float(high), 4)]}
 
 
+def repeated(values: Sequence[float]) -> dict[str, Any]:
+    """Median of repeated measurements of one thing, such as times, with its 95 % interval over the repeats."""
+    return estimate([[value] for value in values], np.median)
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as an aligned table in Markdown."""
     if not rows:
