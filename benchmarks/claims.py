@@ -216,6 +216,14 @@ CLAIMS = (
         aim="0.5",
     ),
     Claim(
+        text="a restored face, distance to itself undamaged (dlib): 512 pixels shrunk to a half, to a quarter; 256 to a half",
+        result="restore",
+        find=lambda r: [
+            _restored(r, size, damage) for size, damage in ((512, "half"), (512, "a quarter"), (256, "half"))
+        ],
+        aim="0.15",
+    ),
+    Claim(
         text="a person's own radiance field, head on frames held back",
         result="dfrf_quality",
         find=lambda r: [r["figures"]["head PSNR, dB"]],
@@ -246,6 +254,11 @@ CLAIMS = (
         aim="1.5",
     ),
 )
+
+
+def _restored(result: dict[str, Any], size: int, damage: str) -> dict[str, Any]:
+    row = next(row for row in result["rows"] if row["size"] == size and row["damage"] == damage)
+    return {"measured": row["distance, restored"], "interval": row["interval, restored"]}
 
 
 def _edit(result: dict[str, Any], name: str) -> Any:
