@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 ELSEWHERE = {
     r"\btrain\b|dataset|trained:|autoencoder:|dfrf": "hours; tests/training and tests/browser train for seconds",
     r"--cluster": "machines of others; tests/swap and tests/facesets start a small cluster",
-    r"weights|--engine hyperswap": "files of the Hub; tests/test_hub.py has a small one",
+    r"weights|--engine (hyperswap|live-portrait)|--expression": "files of the Hub; tests/test_hub.py has a small one, tests/reenact stand-ins",
     r"^facegen studio": "does not end; tests/browser drives it",
     r"facegen runs (show|log|cancel|resume|delete)": "a run's own name; tests/jobs",
     r"faceset import": "a file of another program; tests/facesets",
