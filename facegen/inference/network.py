@@ -72,6 +72,28 @@ class OnnxNetwork:
         self.outputs = {item.name: tuple(item.shape) for item in self._session.get_outputs()}
         self._types = {item.name: _TYPES.get(item.type) for item in self._session.get_inputs()}
 
+    def check_inputs(self, wanted: Mapping[str, tuple[int, ...]]) -> None:
+        """Hold the inputs against what they must be.
+
+        Args:
+            wanted: shapes by name, without the first axis; axes that a file leaves open fit.
+
+        Raises:
+            WeightsError: the file holds another model.
+        """
+        found = {name: shape[1:] for name, shape in self.inputs.items()}
+        fits = set(found) == set(wanted) and all(
+            len(found[name]) == len(sides)
+            and all(side == other or not isinstance(other, int) for side, other in zip(sides, found[name], strict=True))
+            for name, sides in wanted.items()
+        )
+        if not fits:
+            file = self._model if isinstance(self._model, str) else "its file"
+            expected = {name: (1, *sides) for name, sides in wanted.items()}
+            raise WeightsError(
+                f"Expected the model {self.name} with the inputs {expected} in {file}, found {self.inputs}; fetch it again."
+            )
+
     @property
     def metadata(self) -> dict[str, str]:
         """What the file says of itself."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from facegen.errors import WeightsError
 from facegen.hub import WeightFile, fetch
 from facegen.hub.fetch import require
 from facegen.inference import OnnxNetwork
@@ -37,18 +36,8 @@ def load_part(weight: WeightFile) -> OnnxNetwork:
         WeightsError: its file is not on this machine, or holds something else.
     """
     require([weight], "LivePortrait", "another engine")
-    path = fetch(weight)
-    network, wanted = OnnxNetwork(path, name=weight.name, threads=2), _INPUTS[weight.name]
-    found = {name: shape[1:] for name, shape in network.inputs.items()}
-    fits = set(found) == set(wanted) and all(
-        len(found[name]) == len(sides)
-        and all(side == other or not isinstance(other, int) for side, other in zip(sides, found[name], strict=True))
-        for name, sides in wanted.items()
-    )
-    if not fits:
-        raise WeightsError(
-            f"Expected the model {weight.name} with the inputs {dict(wanted)} in {path}, found {network.inputs}; fetch it again."
-        )
+    network = OnnxNetwork(fetch(weight), name=weight.name, threads=2)
+    network.check_inputs(_INPUTS[weight.name])
     return network
 
 

@@ -9,7 +9,6 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facegen.errors import WeightsError
 from facegen.hub import WeightFile, fetch
 from facegen.hub.facefusion import APACHE, MIT, NON_COMMERCIAL, Terms, facefusion_file
 from facegen.hub.fetch import require
@@ -92,16 +91,8 @@ class Matting:
         from facegen.inference import OnnxNetwork
 
         require([model.weight], f"the matting {model.name}", "another one")
-        path = fetch(model.weight)
-        self._network, self._model = OnnxNetwork(path, name=model.name, threads=2), model
-        shapes, wanted = self._network.inputs, (3, model.size, model.size)
-        if set(shapes) != {"input"} or any(
-            isinstance(side, int) and side != other for side, other in zip(shapes["input"][1:], wanted, strict=True)
-        ):
-            raise WeightsError(
-                f"Expected the model {model.name} with an input (1, 3, {model.size}, {model.size}) in {path}, found "
-                f"{shapes}; fetch it again."
-            )
+        self._network, self._model = OnnxNetwork(fetch(model.weight), name=model.name, threads=2), model
+        self._network.check_inputs({"input": (3, model.size, model.size)})
         self._output = next(iter(self._network.outputs))
 
     def find(self, image_rgb: np.ndarray) -> np.ndarray:

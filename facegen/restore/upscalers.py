@@ -9,7 +9,6 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from facegen.errors import WeightsError
 from facegen.hub import WeightFile, fetch
 from facegen.hub.facefusion import APACHE, NON_COMMERCIAL, Terms, facefusion_file
 from facegen.hub.fetch import require
@@ -96,22 +95,8 @@ class Upscaler:
         from facegen.inference import OnnxNetwork
 
         require([model.weight], f"the upscaler {model.name}", "another one")
-        path = fetch(model.weight)
-        self._network, self._model = OnnxNetwork(path, name=model.name, threads=2), model
-        shapes = self._network.inputs
-        sides = shapes.get("input", ())[1:]
-        if (
-            len(shapes) != 1
-            or len(sides) != 3
-            or any(
-                isinstance(side, int) and side != wanted
-                for side, wanted in zip(sides, (3, model.tile, model.tile), strict=True)
-            )
-        ):
-            raise WeightsError(
-                f"Expected the model {model.name} with an input (1, 3, {model.tile}, {model.tile}) in {path}, found "
-                f"{shapes}; fetch it again."
-            )
+        self._network, self._model = OnnxNetwork(fetch(model.weight), name=model.name, threads=2), model
+        self._network.check_inputs({"input": (3, model.tile, model.tile)})
 
     def upscale(self, image_rgb: np.ndarray, strength: float) -> np.ndarray:
         """The picture, larger; what the model makes of it is mixed with what bicubic interpolation does.
