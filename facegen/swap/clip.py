@@ -15,7 +15,7 @@ from facegen.faces.clip import VERSION
 from facegen.jobs import Progress
 from facegen.media.journal import Journal
 from facegen.swap.assignment import FaceAssignment, SourceAssignment
-from facegen.swap.engines.protocol import Engine
+from facegen.swap.engines.protocol import GROUP_FRAMES, Engine
 from facegen.swap.jobs import ANALYSES
 from facegen.swap.options import SwapOptions
 from facegen.swap.render import WORKERS, PredictedFrame, StageClock, SwappedFrame, predict_frames, swap_frames
@@ -160,7 +160,7 @@ class ClipSwap:
         if plan.options.when_no_face == "hold" and not plan.assignments(begin):
             before = range(begin - 1, plan.timeline.first - 1, -1)
             needed = next((index for index in before if plan.assignments(index)), begin)
-        return max(plan.timeline.first, (needed - plan.engine.window_radius) // 2 * 2)
+        return max(plan.timeline.first, (needed - plan.engine.window_radius) // GROUP_FRAMES * GROUP_FRAMES)
 
     def _decode(self, begin: int, end: int) -> Iterator[media.Frame]:
         """The frames of a span with those around it that its pictures depend on."""

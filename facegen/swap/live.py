@@ -14,7 +14,7 @@ from facegen import media
 from facegen.faces import Face, FaceAnalyser
 from facegen.faces.detector import Detection
 from facegen.provenance import Watermark
-from facegen.swap.engines.protocol import Engine
+from facegen.swap.engines.protocol import GROUP_FRAMES, Engine
 from facegen.swap.enhancement import finish_patch
 from facegen.swap.options import SwapOptions
 from facegen.swap.sources import load_sources
@@ -61,8 +61,7 @@ class LiveSwap:
         frame = _fit(image_rgb)
         face = self._follow(frame)
         if face is not None:
-            # every second frame has no previous one, as in a clip
-            previous = self._previous if self._count % 2 else None
+            previous = self._previous if self._count % GROUP_FRAMES else None
             prediction = self._engine.predict(frame, face, self._identity, self._options, previous=previous)
             self._previous = prediction
             self._statistics.append(prediction.statistics)

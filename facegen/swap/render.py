@@ -15,7 +15,7 @@ import numpy as np
 from facegen import media
 from facegen.faces import Face
 from facegen.swap.assignment import FaceAssignment
-from facegen.swap.engines.protocol import BatchEngine, Engine, Prediction
+from facegen.swap.engines.protocol import GROUP_FRAMES, BatchEngine, Engine, Prediction
 from facegen.swap.enhancement import finish_patch
 from facegen.swap.frame_finish import finish_frame
 from facegen.swap.options import SwapOptions
@@ -143,7 +143,7 @@ def predict_frames(
     """Predict the new faces of a stream of frames and smooth their statistics over time.
 
     The result for a frame depends on that frame and on the `engine.window_radius` frames before and after it alone, as
-    long as reading begins at an even index.
+    long as reading begins at a multiple of `GROUP_FRAMES`.
 
     Args:
         frames: consecutive frames of the target.
@@ -154,10 +154,10 @@ def predict_frames(
         clock: counts the time.
     """
 
-    def predict(pair: list[media.Frame]) -> list[PredictedFrame]:
+    def predict(group: list[media.Frame]) -> list[PredictedFrame]:
         predicted: list[PredictedFrame] = []
         previous: dict[int, Prediction] = {}
-        for frame in pair:
+        for frame in group:
             with clock.stage("predict"):
                 items = assign(frame)
                 faces = [(item.face, item.identity, previous.get(item.track)) for item in items]
@@ -167,9 +167,9 @@ def predict_frames(
             predicted.append(PredictedFrame(frame=frame, predictions=previous, points5=points5))
         return predicted
 
-    # by their index, so that the pairs are the same wherever reading began
-    pairs = (list(pair) for _, pair in itertools.groupby(frames, lambda frame: frame.index // 2))
-    predicted = itertools.chain.from_iterable(ordered_map(predict, pairs, pool, ahead=_AHEAD))
+    # by their index, so that the groups are the same wherever reading began
+    groups = (list(group) for _, group in itertools.groupby(frames, lambda frame: frame.index // GROUP_FRAMES))
+    predicted = itertools.chain.from_iterable(ordered_map(predict, groups, pool, ahead=_AHEAD))
     for window, centre in sliding_windows(predicted, engine.window_radius):
         item = window[centre]
         with clock.stage("smooth"):

@@ -98,7 +98,7 @@ class MeshStatistics:
         excess: how many times sharper the texture is than the target.
         grain: standard deviation of the target's noise, 0..255.
         fields: (FIELD, FIELD, 4) of the finish, see `swap.harmonization`; nothing where it is off.
-        visibility: (S, S) uint8 of the mask; nothing when it is not known, or is that of the frame before.
+        visibility: (S, S) uint8 of the mask; nothing when it is not known.
     """
 
     gain: Array
@@ -190,14 +190,14 @@ class MeshEngine:
             excess=blend.sharpness(cv2.extractChannel(albedo, 1), inner)
             / max(blend.sharpness(light.to_log(target_luma), inner), 1e-3),
             grain=blend.measure_grain(target_luma, inner),
-            visibility=mask.visibility if mask is not None and mask.is_measured else None,
+            visibility=mask.visibility if mask is not None else None,
         )
         prediction = MeshPrediction(
             crop=crop, shape=shape, albedo=albedo, depth=depth, irises=texture.irises, statistics=statistics
         )
         if options.finish == 0:
             return prediction
-        # light changes slowly and is smoothed over time: the second frame of a pair takes what the first one has
+        # light changes slowly and is smoothed over time: the later frames of a group take what the first one has
         fields = self._harmonize(prediction, options) if previous is None else previous.statistics.fields
         return dataclasses.replace(prediction, statistics=dataclasses.replace(statistics, fields=fields))
 

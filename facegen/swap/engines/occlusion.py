@@ -35,15 +35,13 @@ class VisibilityMask:
 
     Attributes:
         matrix: (2, 3) from pixels of the frame to those of the crop.
-        thumbnail_rgb: (64, 64, 3) uint8 the crop.
+        thumbnail_rgb: (64, 64, 3) uint8 the crop that visibility was measured on.
         visibility: (S, S) uint8, 255 is uncovered face.
-        is_measured: whether it comes from this frame, not from the one before.
     """
 
     matrix: Array
     thumbnail_rgb: np.ndarray
     visibility: np.ndarray
-    is_measured: bool
 
 
 class OcclusionDetector:
@@ -67,7 +65,7 @@ class OcclusionDetector:
             image_rgb: (H, W, 3) uint8.
             face: the face in it.
             is_target: the new face is rendered here, so that its eyes may be seen through clear glasses.
-            previous: the mask of the frame before, reused where the face is still.
+            previous: the mask of the frame before, reused where the face is still since it was measured.
             models: mask models of the Hub; what one of them takes for covered is covered.
         """
         if self._parser is None:
@@ -76,9 +74,7 @@ class OcclusionDetector:
         picture = align.warp(image_rgb, matrix, PARSE_SIZE)
         thumbnail = cv2.resize(picture, (_THUMBNAIL_SIZE, _THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
         if previous is not None and _is_still(thumbnail, previous.thumbnail_rgb):
-            return VisibilityMask(
-                matrix=matrix, thumbnail_rgb=thumbnail, visibility=previous.visibility, is_measured=False
-            )
+            return dataclasses.replace(previous, matrix=matrix)
         bare, glasses = self._parser.group_probabilities(picture[None], UNCOVERED, (parse.GLASSES,))[0]
         is_clear = is_target and _is_clear(picture, bare, glasses)
         probability = bare + glasses if is_clear else bare
@@ -100,7 +96,6 @@ class OcclusionDetector:
             matrix=matrix,
             thumbnail_rgb=thumbnail,
             visibility=(visibility * 255 + 0.5).astype(np.uint8),
-            is_measured=True,
         )
 
 
@@ -116,23 +111,19 @@ def smooth_visibility(window: Sequence[np.ndarray | None], centre: int, smoothin
     """Averages the visibility of a frame over its nearest neighbours only: what occludes a face may move fast.
 
     Args:
-        window: (S, S) uint8 of consecutive frames; a frame without one gets the mean of its neighbours.
+        window: (S, S) uint8 of consecutive frames; None where it is not known.
         centre: index of the frame in the window.
         smoothing: 0..1, how strongly.
     """
     weights = np.exp(-np.square((np.arange(len(window)) - centre) / max(smoothing, 1e-3)) / 2)
-    for index, mask in enumerate(window):
-        if mask is None:
-            beside = [near for near in (index - 1, index + 1) if 0 <= near < len(window) and window[near] is not None]
-            weights[beside] += weights[index] / max(len(beside), 1)
-            weights[index] = 0
-    known = [(mask, weight) for mask, weight in zip(window, weights, strict=True) if mask is not None]
+    weights[[mask is None for mask in window]] = 0
+    weights[weights < 0.02 * weights.sum()] = 0
+    known = [(mask, weight) for mask, weight in zip(window, weights, strict=True) if mask is not None and weight > 0]
     if not known:
         return None
     total = np.zeros(known[0][0].shape, np.float32)
     for mask, weight in known:
-        if weight > 0.02 * weights.sum():
-            total += mask * np.float32(weight / weights.sum())
+        total += mask * np.float32(weight / weights.sum())
     return (total + 0.5).astype(np.uint8)
 
 

@@ -20,6 +20,9 @@ from facegen.faces import Face
 from facegen.media import Patch
 from facegen.swap.options import SwapOptions
 
+GROUP_FRAMES = 4
+"""Consecutive frames that are predicted one after another, so that the later ones may reuse of the one before."""
+
 
 class Prediction(Protocol):
     """One face of one frame before it is composited: whatever `composite` needs, and the frame statistics."""
@@ -68,7 +71,7 @@ class Engine(Protocol):
             identity: from `prepare`.
             options: the strengths.
             previous: the prediction of the same track in the frame before, of which an engine may reuse what hardly
-                changes; every second frame has none, so that the result depends on no more than these two frames.
+                changes; the first of `GROUP_FRAMES` frames has none, so that the result depends on these frames alone.
         """
         ...
 

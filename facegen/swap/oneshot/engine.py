@@ -125,7 +125,7 @@ class OneShotStatistics:
         colours: (2, 2, 3) mean and standard deviation of RGB, 0..255, in the target's face and in the new one.
         excess: how many times sharper the new face is than the target.
         grain: standard deviation of the noise that the target has and the new face lacks, 0..255.
-        visibility: (S, S) uint8 of the mask; nothing when it is not known, or is that of the frame before.
+        visibility: (S, S) uint8 of the mask; nothing when it is not known.
     """
 
     colours: Array
@@ -217,7 +217,7 @@ class OneShotEngine:
                 models = parse_masks(options.masks)
                 mask = self._occlusion.detect(image_rgb, face, is_target=True, previous=previous_mask, models=models)
             outline = align.apply(matrix, face.points478[list(mesh.FACE_OVAL), :2]).astype(np.float32)
-            visibility = mask.visibility if mask and mask.is_measured else None
+            visibility = mask.visibility if mask is not None else None
             predictions.append(
                 OneShotPrediction(
                     image_rgb=image_rgb,
