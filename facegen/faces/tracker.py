@@ -169,10 +169,14 @@ class _ClipTracker:
     def _process_key_frame(self, frame: ClipFrame) -> None:
         """A key frame: follows what is active, detects, confirms, recovers lost faces and begins new tracks."""
         image, seconds = frame.image_rgb, frame.pts_seconds
-        self._track_to(frame)
         self._key_count += 1
-        is_thorough = bool(self._lost) or not self._active or self._key_count % _THOROUGH_EVERY == 0
-        detections = self._analyser.detections(image, is_thorough)
+        is_thorough = self._is_any_missing() or self._key_count % _THOROUGH_EVERY == 0
+        # the detector looks while the meshes are still followed to this frame
+        looking = self._pool.submit(self._analyser.detections, image, is_thorough)
+        self._track_to(frame)
+        detections = looking.result()
+        if self._is_any_missing() and not is_thorough:
+            detections = self._analyser.detections(image)
         boxes = [detection.box_xyxy for detection in detections]
         confirmed = match(self._active, boxes, seconds, _MIN_OVERLAP)
         self._confirm({track: detections[box].score for box, track in confirmed.items()})
@@ -189,6 +193,9 @@ class _ClipTracker:
                 face = _face_of_sample(track.last)
                 track.add_portrait(image, face, frame.index, seconds)
                 track.add_skin_sample(image, face)
+
+    def _is_any_missing(self) -> bool:
+        return bool(self._lost) or not self._active
 
     def _track_to(self, frame: ClipFrame) -> None:
         """Follows the active tracks to a key frame, unless they are there already."""
