@@ -26,7 +26,7 @@ help:
 	@echo "make fuzz     damage files of each kind and hold the readers against them (MINUTES=...)"
 	@echo "make ends     try the oldest versions that requirements.txt allows (RESOLUTION=highest: the newest)"
 	@echo "make lock     write requirements.lock anew"
-	@echo "make audit    look up known weaknesses of the locked versions (asks a database of the network)"
+	@echo "make audit    look up known weaknesses of the locked versions, or how old they are where no database answers"
 	@echo "make clean    remove .venv and caches"
 
 app: install
@@ -66,9 +66,9 @@ lock: $(BIN)/uv
 ends: $(BIN)/uv
 	bash tests/ends.sh $(RESOLUTION)
 
-# weaknesses that are known of the locked versions; asks PyPI for each of them
+# weaknesses that are known of the locked versions; their ages where no database answers, which ends with an error, too
 audit: $(BIN)/uv
-	$(BIN)/uv tool run pip-audit==2.9.0 --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
+	$(BIN)/python tests/audit.py --pip-audit "$(BIN)/uv tool run --quiet pip-audit==2.9.0"
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

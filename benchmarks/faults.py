@@ -12,8 +12,9 @@ import random
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ class Row:
 
     fault: str
     times: int = 0
+    """How often it came while a run was at work."""
+    runs: int = 0
+    """Runs that met it: at work, or waiting behind one."""
     finished: int = 0
     """Runs that ended well in spite of it."""
     told: int = 0
@@ -61,6 +65,7 @@ class Row:
         return {
             "fault": self.fault,
             "times": self.times,
+            "runs": self.runs,
             "ended well by itself": self.finished,
             "said why, then resumed": self.told,
             "wrong": len(self.wrong),
@@ -163,7 +168,7 @@ class Faults:
         row = Row("encoder killed" if encoding else "worker killed")
         with self._bench("workers") as bench:
             self._measure(bench)
-            for _ in range(count):
+            for _ in self._tries(row, count):
                 run = bench.swap()
                 if encoding:
                     wait_until(run, lambda status: has_ended(status) or status.text.startswith("Drawing"))
@@ -171,20 +176,22 @@ class Faults:
                 else:
                     wait_until(run, lambda status: status.state != "queued")
                     time.sleep(self.random.uniform(0, self._seconds))
-                _kill(run.status().pid)
-                self._judge(bench, run, row, "worker")
+                if _kill(run):
+                    row.times += 1
+                    self._judge(bench, run, row, "worker")
         return row
 
     def kill_trainings(self, count: int) -> Row:
         """Kill a training at any moment after its start; then resume it."""
         row = Row("training killed")
         with self._bench("trainings") as bench:
-            for _ in range(count):
+            for _ in self._tries(row, count):
                 run = bench.train(self.pictures, 40)
                 wait_until(run, lambda status: has_ended(status) or status.progress > 0)
                 time.sleep(self.random.uniform(0, 1.0))
-                _kill(run.status().pid)
-                self._judge(bench, run, row, "worker")
+                if _kill(run):
+                    row.times += 1
+                    self._judge(bench, run, row, "worker")
         return row
 
     def kill_studios(self, count: int) -> Row:
@@ -199,6 +206,7 @@ class Faults:
                 time.sleep(self.random.uniform(0, self._seconds))
                 studio.process.kill()
                 studio.process.wait()
+                row.times += 1
                 with studio_process(home) as later:
                     bench = Bench(later, self.folder)
                     if missing := {run.name for run in runs} - bench.names():
@@ -214,10 +222,13 @@ class Faults:
         row = Row("disk full")
         with small_disk(self.folder / "full") as home, self._bench("", home=home) as bench:
             self._measure(bench)
-            for _ in range(count):
+            for _ in self._tries(row, count):
                 run = bench.swap()
                 wait_until(run, lambda status: status.state != "queued")
                 time.sleep(self.random.uniform(0, self._seconds))
+                if not run.status().is_active:
+                    continue
+                row.times += 1
                 fill(home / "filler")
                 bench.wait(run)
                 self._check_presented(bench, run, row)
@@ -231,14 +242,15 @@ class Faults:
         row = Row("disk read-only")
         with small_disk(self.folder / "closed") as home, self._bench("", home=home) as bench:
             self._measure(bench)
-            for _ in range(count):
+            for _ in self._tries(row, count):
                 run = bench.swap()
                 wait_until(run, lambda status: status.state != "queued")
                 time.sleep(self.random.uniform(0, self._seconds))
-                is_closed = remount(home, "ro")
+                if not remount(home, "ro"):
+                    continue
+                row.times += run.status().is_active
                 bench.wait(run)
-                if is_closed:
-                    remount(home, "rw")
+                remount(home, "rw")
                 bench.state(run)
                 self._judge(bench, run, row, "read-only")
         return row
@@ -253,6 +265,7 @@ class Faults:
                     wait_until(runs[0], lambda status: status.state != "queued")
                     time.sleep(self.random.uniform(0, self._seconds / 3))
                     (self.folder / "faults" / "clock").write_text(str(offset))
+                row.times += 1
                 for run in runs:
                     self._judge(bench, run, row, "worker", must_finish=True)
         return row
@@ -266,9 +279,18 @@ class Faults:
                 full.touch()
                 run = bench.train(self.pictures, 10)
                 wait_until(run, has_ended)
+                row.times += 1
                 full.unlink()
                 self._judge(bench, run, row, "memory", must_fail=True)
         return row
+
+    def _tries(self, row: Row, count: int) -> Iterator[None]:
+        """Until a fault has come so often while a run was at work; a run may end before it comes."""
+        for _ in range(3 * count):
+            if row.times < count:
+                yield
+        if row.times < count:
+            row.wrong.append(f"only {row.times} of {count} came while a run was at work")
 
     # -- judgement ---------------------------------------------------------------------------------------------------
 
@@ -276,7 +298,7 @@ class Faults:
         self, bench: Bench, run: Run, row: Row, fault: str, *, must_finish: bool = False, must_fail: bool = False
     ) -> None:
         """Hold a run that met a fault against what it owes."""
-        row.times += 1
+        row.runs += 1
         status = wait_until(run, has_ended)
         self._check_presented(bench, run, row)
         if status.state == "done":
@@ -288,6 +310,8 @@ class Faults:
             row.wrong.append(f"{run.name} is {status.state}: {status.text}")
         elif not any(word in status.text for word in _WORDS[fault]):
             row.wrong.append(f"{run.name} does not say why: {status.text}")
+        if status.is_active:
+            return  # it hangs, which was said
         bench.resume(run)
         status = wait_until(run, has_ended)
         if status.state != "done":
@@ -343,10 +367,16 @@ class Faults:
                 os.environ.pop(key, None) if value is None else os.environ.update({key: value})
 
 
-def _kill(pid: int | None) -> None:
-    with suppress(psutil.NoSuchProcess):
-        if pid is not None:
-            psutil.Process(pid).kill()
+def _kill(run: Run) -> bool:
+    """Kill the process of a run; False where it has ended already."""
+    status = run.status()
+    if not status.is_active or status.pid is None:
+        return False
+    try:
+        psutil.Process(status.pid).kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
 
 
 def run_faults(folder: Path, *, kills: int, others: int) -> list[Row]:
@@ -371,7 +401,11 @@ def run_faults(folder: Path, *, kills: int, others: int) -> list[Row]:
         kinds += [lambda: faults.fill_disk(others), lambda: faults.close_disk(others)]
     rows = []
     for kind in kinds:
-        rows.append(kind())
+        try:
+            rows.append(kind())
+        except Exception as error:  # the other kinds are measured all the same
+            traceback.print_exc()
+            rows.append(Row(f"number {len(rows) + 1} broke off", wrong=[repr(error)]))
         print(rows[-1].as_dict(), *rows[-1].wrong, sep="\n", flush=True)
     return rows
 

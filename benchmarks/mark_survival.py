@@ -1,6 +1,7 @@
 """What the invisible watermark survives: 200 pictures and 40 clips after what people do to them, and unmarked ones."""
 
 import argparse
+import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from facegen.media.info import VideoInfo
 from facegen.provenance import THRESHOLD, MarkKey, MarkScore, Watermark, detect_mark, mark_picture, to_luma
 from facegen.provenance.detection import search_video
 
+MEASURES = ("facegen/media", "facegen/provenance")
+PARTS = ("pictures", "unmarked", "clips")
 KEY = MarkKey(installation_id=0xFACE01, secret=b"benchmark")
 PICTURES = (
     ("faces/generated512/*/*.webp", 60),
@@ -37,20 +40,31 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of clips and photographs")
     parser.add_argument("--share", type=float, default=1.0, help="share of the pictures and clips to take")
     parser.add_argument("--sheet", type=Path, help="a picture to write: before, after and their difference")
+    parser.add_argument("--only", choices=PARTS, help="one of the three tables (all take hours on two cores)")
+    parser.add_argument("--keep", type=Path, help="folder of what is measured, so that the same command goes on")
     known = parser.parse_args(arguments)
-    data = known.data.absolute()
+    data, parts = known.data.absolute(), (known.only,) if known.only else PARTS
     files = list(_choose_pictures(data, known.share))
     if known.sheet:
         _write_sheet(files, known.sheet)
-    report(
-        "mark_survival_pictures",
-        _pictures(files),
-        notes=[f"Found above {THRESHOLD:g} by the installation that made it."],
-    )
-    report("mark_survival_unmarked", _score_unmarked(files))
     with tempfile.TemporaryDirectory() as folder:
-        clips = list(_choose_clips(data))[: max(1, round(CLIPS * known.share))]
-        report("mark_survival_clips", _clips(clips, Path(folder)))
+        keep = known.keep or Path(folder) / "kept"
+        keep.mkdir(parents=True, exist_ok=True)
+        if "pictures" in parts:
+            notes = [f"Found above {THRESHOLD:g} by the installation that made it."]
+            report("mark_survival_pictures", _pictures(files, keep), measures=MEASURES, notes=notes)
+        if "unmarked" in parts:
+            report("mark_survival_unmarked", _score_unmarked(files, keep), measures=MEASURES)
+        if "clips" in parts:
+            clips = list(_choose_clips(data))[: max(1, round(CLIPS * known.share))]
+            report("mark_survival_clips", _clips(clips, Path(folder), keep), measures=MEASURES)
+
+
+def _once(file: Path, measure: Callable[[], Any]) -> Any:
+    """What was measured, now or by an earlier run of the same command."""
+    if not file.is_file():
+        file.write_text(json.dumps(measure()), encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _choose_pictures(data: Path, share: float) -> Iterator[tuple[str, Path]]:
@@ -97,6 +111,7 @@ def _window(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return screen
 
 
+_SUBTRACTED = "another file's pattern subtracted"
 CHANGES: dict[str, Change] = {
     "as written": lambda image, _: image,
     "JPEG 50": lambda image, _: _jpeg(image, 50),
@@ -108,44 +123,55 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def _pictures(files: list[tuple[str, Path]]) -> list[dict[str, Any]]:
+def _pictures(files: list[tuple[str, Path]], keep: Path) -> list[dict[str, Any]]:
     """For each change, how many were found, by size of the pictures, and the weakest and median score."""
-    found: dict[str, list[tuple[str, MarkScore]]] = {
-        name: [] for name in (*CHANGES, "another file's pattern subtracted")
-    }
-    decibels, pattern = [], None
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {name: [] for name in (*CHANGES, _SUBTRACTED)}
+    decibels = []
     for index, (group, path) in enumerate(files):
-        image, random = read_picture(path), np.random.default_rng(index)
-        marked = mark_picture(image, KEY)
-        decibels.append(cv2.PSNR(image, marked))
-        for name, change in CHANGES.items():
-            found[name].append((group, _detect(change(marked, random))))
-        if pattern is not None and pattern.shape == image.shape:
-            without = np.clip(marked - pattern, 0, 255).astype(np.uint8)
-            found["another file's pattern subtracted"].append((group, _detect(without)))
-        pattern = marked.astype(np.int16) - image
+        before = files[index - 1][1] if index else None
+        measured = _once(keep / f"picture-{index}.json", lambda i=index, p=path, b=before: _measure(i, p, b))
+        decibels.append(measured["psnr"])
+        for name, score in measured["scores"].items():
+            found[name].append((group, score))
         print(f"{index + 1} of {len(files)} pictures", flush=True)
     rows = []
     for name, scores in found.items():
-        row: dict[str, Any] = {"change": name, "pictures": len(scores), "found": sum(s.is_found for _, s in scores)}
-        row["secret"] = sum(s.is_secret for _, s in scores)
+        row: dict[str, Any] = {"change": name, "pictures": len(scores), "found": sum(s["found"] for _, s in scores)}
+        row["secret"] = sum(s["secret"] for _, s in scores)
         for group in dict(files):
             some = [score for own, score in scores if own == group]
-            row[group] = f"{sum(s.is_found for s in some)}/{len(some)}"
-        row |= {"least": round(min(s.score for _, s in scores), 1)}
-        row |= {"median": round(statistics.median(s.score for _, s in scores), 1)}
+            row[group] = f"{sum(s['found'] for s in some)}/{len(some)}"
+        row |= {"least": round(min(s["score"] for _, s in scores), 1)}
+        row |= {"median": round(statistics.median(s["score"] for _, s in scores), 1)}
         row |= {"psnr_least": round(min(decibels), 1), "psnr_median": round(statistics.median(decibels), 1)}
         rows.append(row)
     return rows
+
+
+def _measure(index: int, path: Path, before: Path | None) -> dict[str, Any]:
+    """One picture after each change; the pattern of the one before it is subtracted where both have one size."""
+    image, random = read_picture(path), np.random.default_rng(index)
+    marked = mark_picture(image, KEY)
+    scores = {name: _detect(change(marked, random)) for name, change in CHANGES.items()}
+    other = read_picture(before) if before else None
+    if other is not None and other.shape == image.shape:
+        pattern = mark_picture(other, KEY).astype(np.int16) - other
+        scores[_SUBTRACTED] = _detect(np.clip(marked - pattern, 0, 255).astype(np.uint8))
+    kept = {name: {"score": s.score, "found": s.is_found, "secret": s.is_secret} for name, s in scores.items()}
+    return {"psnr": cv2.PSNR(image, marked), "scores": kept}
 
 
 def _detect(image: np.ndarray) -> MarkScore:
     return detect_mark(to_luma(np.ascontiguousarray(image)), KEY)
 
 
-def _score_unmarked(files: list[tuple[str, Path]]) -> list[dict[str, Any]]:
+def _score_unmarked(files: list[tuple[str, Path]], keep: Path) -> list[dict[str, Any]]:
     """The highest scores of unmarked pictures, all geometries tried."""
-    scores = [_detect(read_picture(path)).score for _, path in files[::2]]
+    scores = [
+        _once(keep / f"unmarked-{index}.json", lambda p=path: _detect(read_picture(p)).score)
+        for index, (_, path) in enumerate(files)
+        if index % 2 == 0
+    ]
     median, highest = round(statistics.median(scores), 2), round(max(scores), 2)
     return [{"pictures": len(scores), "median": median, "highest": highest, "threshold": THRESHOLD}]
 
@@ -162,16 +188,10 @@ def _choose_clips(data: Path) -> Iterator[tuple[Path, int]]:
     yield from ((path, 150) for path in paths if probe(path).frame_count > 300)
 
 
-def _clips(clips: list[tuple[Path, int]], scratch: Path) -> list[dict[str, Any]]:
+def _clips(clips: list[tuple[Path, int]], scratch: Path, keep: Path) -> list[dict[str, Any]]:
     rows = []
-    for path, start in clips:
-        row: dict[str, Any] = {"clip": path.stem[:24], "from": start}
-        marked, row["psnr"] = _write_marked(path, start, scratch / "marked.mp4", None)
-        row["size"] = "x".join(map(str, probe(marked).size_hw[::-1]))
-        row["crf 28"] = _search(_again(marked, 28, 1.0))
-        row["crop to 80 %, crf 23"] = _search(_again(marked, 23, 1.0, crop=0.8))
-        hd, row["psnr 720p"] = _write_marked(path, start, scratch / "hd.mp4", 720)
-        row["720p to 360p"] = _search(_again(hd, 23, 0.5))
+    for index, (path, start) in enumerate(clips):
+        row = _once(keep / f"clip-{index}.json", lambda p=path, s=start: _measure_clip(p, s, scratch))
         rows.append(row)
         print(row, flush=True)
     names = ("crf 28", "crop to 80 %, crf 23", "720p to 360p")
@@ -179,6 +199,17 @@ def _clips(clips: list[tuple[Path, int]], scratch: Path) -> list[dict[str, Any]]
     total |= {name: f"{sum(row[name] > THRESHOLD for row in rows)}/{len(rows)}" for name in names}
     total["psnr 720p"] = min(row["psnr 720p"] for row in rows)
     return [*rows, total]
+
+
+def _measure_clip(path: Path, start: int, scratch: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"clip": path.stem[:24], "from": start}
+    marked, row["psnr"] = _write_marked(path, start, scratch / "marked.mp4", None)
+    row["size"] = "x".join(map(str, probe(marked).size_hw[::-1]))
+    row["crf 28"] = _search(_again(marked, 28, 1.0))
+    row["crop to 80 %, crf 23"] = _search(_again(marked, 23, 1.0, crop=0.8))
+    hd, row["psnr 720p"] = _write_marked(path, start, scratch / "hd.mp4", 720)
+    row["720p to 360p"] = _search(_again(hd, 23, 0.5))
+    return row
 
 
 def _write_marked(path: Path, start: int, to: Path, shorter: int | None) -> tuple[Path, float]:

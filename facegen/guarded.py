@@ -1,4 +1,4 @@
-"""Runs a function on a stranger's file in a process of its own, with limits: memory, time, no network, no writing.
+"""Runs functions on a stranger's file in a process of its own, with limits: memory, time, no network, no writing.
 
 A file that crashes, hangs or fills the memory takes that process with it and nothing else. On Linux the process cannot
 connect anywhere (a network namespace of its own, or Landlock where those are forbidden) nor write outside its temporary
@@ -14,9 +14,12 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from facegen.errors import FacegenError, InputError
 from facegen.system import own_group
@@ -29,6 +32,11 @@ _CREATE_RULES, _ADD_RULE, _RESTRICT = 444, 445, 446
 _WRITES = ((1, 1 << 1 | 0b111111111 << 4), (2, 1 << 13), (3, 1 << 14))
 """Landlock's rights to write, make and remove files, by the version that knows them."""
 _TCP_SINCE, _TCP = 4, 0b11
+_HEAD = struct.Struct("<cQ")
+"""Before each message of a server: its kind and how many bytes follow."""
+_ITEM, _END, _REFUSAL = b"i", b"e", b"r"
+_LARGEST = 1 << 30
+"""Bytes of a message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +51,9 @@ class Limits:
     """Until it is killed."""
 
 
-def run_guarded(function: str, *arguments: str, what: str, limits: Limits = Limits()) -> Any:  # frozen
+def run_guarded(
+    function: str, *arguments: str, what: str, limits: Limits = Limits(), writes: Path | None = None  # frozen
+) -> Any:  # fmt: skip
     """Calls a function in a process with limits.
 
     Args:
@@ -51,6 +61,7 @@ def run_guarded(function: str, *arguments: str, what: str, limits: Limits = Limi
         arguments: what it takes.
         what: the file, for the sentence of a refusal.
         limits: memory and time.
+        writes: a folder in which it may write, beside its own.
 
     Returns:
         What it returned.
@@ -59,29 +70,125 @@ def run_guarded(function: str, *arguments: str, what: str, limits: Limits = Limi
         InputError: it raised one, or it crashed, or it went beyond a limit.
     """
     with tempfile.TemporaryDirectory(prefix="facegen-guarded-") as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "facegen.guarded", folder, json.dumps(vars(limits)), function, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            **own_group(),
-        )
+        process = _start(folder, limits, writes, function, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         with process:
             try:
                 answer, complaint = process.communicate(timeout=limits.wall_seconds)
             except subprocess.TimeoutExpired:
-                raise InputError(
-                    f"Expected {what} to open within {limits.wall_seconds:g} seconds, found it still busy; use another file."
-                ) from None
+                raise InputError(_busy(what, limits)) from None
             finally:
                 process.kill()
     if process.returncode == 0:
         return json.loads(answer)
     if process.returncode == _REFUSED:
         raise InputError(json.loads(answer))
+    raise InputError(_broken(what, complaint))
+
+
+def _start(folder: str, limits: Limits, writes: Path | None, *function: str, **pipes: Any) -> subprocess.Popen[bytes]:
+    allowed = [folder, *([str(writes)] if writes else [])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "facegen.guarded", json.dumps(allowed), json.dumps(vars(limits)), *function],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        **pipes,
+        **own_group(),
+    )
+
+
+def _busy(what: str, limits: Limits) -> str:
+    return f"Expected {what} to open within {limits.wall_seconds:g} seconds, found it still busy; use another file."
+
+
+def _broken(what: str, complaint: bytes) -> str:
     reason = "ran out of memory" if b"MemoryError" in complaint or b"bad_alloc" in complaint else "broke off"
-    raise InputError(f"Expected {what} to open within the studio's limits, found that it {reason}; use another file.")
+    return f"Expected {what} to open within the studio's limits, found that it {reason}; use another file."
+
+
+class GuardedServer:
+    """A process with limits that answers one request after the other; time is counted for each request anew."""
+
+    def __init__(self, function: str, *, limits: Limits) -> None:
+        """Starts the process.
+
+        Args:
+            function: «module:name» of a function of facegen that takes a request and yields messages, both bytes.
+            limits: of the memory, and of the time that a request may take.
+        """
+        self._limits = limits
+        self._folder = tempfile.TemporaryDirectory(prefix="facegen-guarded-", ignore_cleanup_errors=True)
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        serves = (function, "--serve")
+        self._process = _start(
+            self._folder.name, limits, None, *serves, stdin=subprocess.PIPE, stderr=self._complaints
+        )  # fmt: skip
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take another request."""
+        return self._process.poll() is None
+
+    def ask(self, request: bytes, what: str) -> Iterator[bytes]:
+        """The messages that answer a request; who does not take all of them has to close the process.
+
+        Args:
+            request: for the function.
+            what: the file, for the sentence of a refusal.
+
+        Raises:
+            InputError: the function raised one, or it crashed, or it went beyond a limit; then the process has ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        late = threading.Event()
+        with suppress(OSError):  # it has ended: said below
+            self._process.stdin.write(struct.pack("<Q", len(request)) + request)
+            self._process.stdin.flush()
+        while True:
+            # the next message alone is waited for: what takes them may need its time
+            timer = threading.Timer(self._limits.wall_seconds, self._kill, (late,))
+            timer.daemon = True
+            timer.start()
+            kind, message = self._read(self._process.stdout)
+            timer.cancel()
+            if kind == _ITEM:
+                yield message
+            elif kind == _END:
+                return
+            elif kind == _REFUSAL:
+                raise InputError(json.loads(message))
+            else:
+                refusal = _busy(what, self._limits) if late.is_set() else _broken(what, self._complaint)
+                self.close()
+                raise InputError(refusal)
+
+    def _read(self, answers: IO[bytes]) -> tuple[bytes, bytes]:
+        """Kind and content of the next message; a kind that there is not where the process ended or says nonsense."""
+        head = answers.read(_HEAD.size)
+        kind, size = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
+        if size > _LARGEST:
+            return b"", b""
+        message = answers.read(size)
+        return (kind, message) if len(message) == size else (b"", b"")
+
+    def _kill(self, late: threading.Event) -> None:
+        late.set()
+        self._process.kill()
+
+    @property
+    def _complaint(self) -> bytes:
+        self._complaints.seek(max(0, self._complaints.seek(0, os.SEEK_END) - 10_000))
+        return self._complaints.read()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout, self._complaints):
+            with suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        self._process.wait()
+        self._folder.cleanup()
 
 
 def enforced() -> dict[str, bool]:
@@ -115,28 +222,36 @@ def try_limits(outside: str) -> dict[str, bool]:
     }
 
 
-def _limit(folder: str, limits: Limits) -> None:
+def _limit(folders: list[str], limits: Limits) -> None:
     """Gives up all that the function does not need."""
     try:
         import resource
     except ImportError:  # Windows: the time alone is limited
         return
     size = limits.memory_mb << 20
-    for kind, most in (
-        (resource.RLIMIT_DATA, size),
-        (resource.RLIMIT_CPU, limits.cpu_seconds),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    for kind, most in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(kind, (most, most))
+    _limit_time(limits)
     if sys.platform == "linux":
         library = ctypes.CDLL(None, use_errno=True)
         if library.unshare(_NEW_NETWORK) != 0:
             library.unshare(_NEW_USER | _NEW_NETWORK)
-        _forbid_writing(library, folder)
+        _forbid_writing(library, folders)
 
 
-def _forbid_writing(library: Any, folder: str) -> None:
-    """Landlock: no writing outside the folder and the null device, no TCP. Does nothing on kernels without it."""
+def _limit_time(limits: Limits) -> None:
+    """So much processor time from now on."""
+    try:
+        import resource
+    except ImportError:
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = round(used.ru_utime + used.ru_stime) + limits.cpu_seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _forbid_writing(library: Any, folders: list[str]) -> None:
+    """Landlock: no writing outside the folders and the null device, no TCP. Does nothing on kernels without it."""
     version = library.syscall(_CREATE_RULES, None, 0, 1)
     if version < 1:
         return
@@ -145,7 +260,7 @@ def _forbid_writing(library: Any, folder: str) -> None:
     handle = library.syscall(_CREATE_RULES, rules, len(rules), 0)
     if handle < 0:
         return
-    allowed = ((folder, rights), (os.devnull, rights & (1 << 1 | 1 << 14)))
+    allowed = [*((folder, rights) for folder in folders), (os.devnull, rights & (1 << 1 | 1 << 14))]
     for path, some in allowed:
         place = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
         library.syscall(_ADD_RULE, handle, 1, struct.pack("=Qi", some, place), 0)
@@ -156,18 +271,43 @@ def _forbid_writing(library: Any, folder: str) -> None:
 
 
 def _main() -> int:
-    folder, limits, function, *arguments = sys.argv[1:]
-    answers = os.dup(1)
+    folders, words, name, *arguments = sys.argv[1:]
+    limits = Limits(**json.loads(words))
+    answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not end up in the answer
-    _limit(folder, Limits(**json.loads(limits)))
-    module, _, name = function.partition(":")
-    try:
-        answer, code = getattr(importlib.import_module(module), name)(*arguments), 0
-    except FacegenError as error:
-        answer, code = str(error), _REFUSED
-    with os.fdopen(answers, "w", encoding="utf-8") as output:
-        json.dump(answer, output)
+    _limit(json.loads(folders), limits)
+    module, _, attribute = name.partition(":")
+    function = getattr(importlib.import_module(module), attribute)
+    with answers:
+        if arguments == ["--serve"]:
+            return _serve(function, sys.stdin.buffer, answers, limits)
+        try:
+            answer, code = function(*arguments), 0
+        except FacegenError as error:
+            answer, code = str(error), _REFUSED
+        answers.write(json.dumps(answer).encode())
     return code
+
+
+def _serve(
+    function: Callable[[bytes], Iterable[bytes]], requests: IO[bytes], answers: IO[bytes], limits: Limits
+) -> int:
+    """Answers requests until there are no more."""
+
+    def send(kind: bytes, message: bytes = b"") -> None:
+        answers.write(_HEAD.pack(kind, len(message)) + message)
+        answers.flush()
+
+    while len(size := requests.read(8)) == 8:
+        _limit_time(limits)
+        try:
+            for message in function(requests.read(struct.unpack("<Q", size)[0])):
+                send(_ITEM, message)
+                _limit_time(limits)
+            send(_END)
+        except FacegenError as error:
+            send(_REFUSAL, json.dumps(str(error)).encode())
+    return 0
 
 
 if __name__ == "__main__":

@@ -100,6 +100,11 @@ def import_faces(
     return ImportResult(folder=str(output), kind=kind, faces=len(faceset), refused=tuple(work.refused))
 
 
+def import_apart(path: str, output: str, frames: str) -> dict[str, Any]:
+    """`import_faces` for a process with limits (`facegen.guarded`)."""
+    return vars(import_faces(Path(path), Path(output), frames=Path(frames) if frames else None))
+
+
 def export_faces(faceset: Faceset, output: Path, kind: ExportKind, on_progress: OnProgress | None = None) -> int:
     """Writes a faceset for another program; returns how many faces.
 

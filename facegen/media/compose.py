@@ -10,8 +10,9 @@ import av
 
 from facegen.media.color import BT709
 from facegen.media.encoders import ENCODERS
-from facegen.media.frame import Frame, plane_view
+from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo
+from facegen.media.planes import plane_view
 from facegen.media.read import read_frames
 
 _MOST_TICKS = 1 << 31

@@ -10,10 +10,10 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Interpolation
 
 from facegen.media import hdr
 from facegen.media.color import BT709, VideoColor, convert, read_color, to_rgb, yuv_matrix
+from facegen.media.planes import copy_planes, plane_view
 
 PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le")
 """The pixel formats in which a `Frame` holds its planes; every other one is converted to one of them."""
@@ -77,6 +77,33 @@ class Frame:
         names = ("index", "pts", "time_base", "duration", "color", "pixel_aspect", "alpha")
         kept = {name: getattr(self, name) for name in names}
         return Frame(changes.pop("native", self.native), **{**kept, **changes})
+
+    def to_plain(self) -> dict[str, Any]:
+        """The frame as arrays and plain values, for another process."""
+        names = ("index", "pts", "time_base", "duration", "color", "pixel_aspect", "alpha")
+        native = self.native
+        planes = tuple(plane_view(native, index) for index in range(3))
+        layout = {"width": native.width, "height": native.height, "pix_fmt": native.format.name, "planes": planes}
+        return {**layout, **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_plain(
+        cls, *, width: int, height: int, pix_fmt: str, planes: tuple[np.ndarray, ...], **options: Any
+    ) -> "Frame":
+        """The frame of `to_plain`.
+
+        Raises:
+            ValueError: the planes are not of that size and format.
+        """
+        if pix_fmt not in PLANAR or len(planes) != 3 or planes[0].shape != (height, width):
+            raise ValueError(f"Expected planes of {PLANAR}, found {pix_fmt!r} of {width} x {height}.")
+        native = av.VideoFrame(width, height, pix_fmt)
+        for index, plane in enumerate(planes):
+            view = plane_view(native, index)
+            if plane.shape != view.shape or plane.dtype != view.dtype:
+                raise ValueError(f"Expected a plane of {view.shape}, found {plane.shape}.")
+            view[:] = plane
+        return cls(native, **options)
 
     @classmethod
     def from_picture(
@@ -288,46 +315,6 @@ def _add_grey_chroma(frame: av.VideoFrame) -> av.VideoFrame:
     for index in (1, 2):
         plane_view(whole, index)[:] = 128 << (whole.format.components[0].bits - 8)
     return whole
-
-
-def fit_planes(frame: av.VideoFrame, size_hw: tuple[int, int], color: VideoColor) -> av.VideoFrame:
-    """Brings a planar frame to another size (height, width): scaled by one factor, centred on black."""
-    height, width = size_hw
-    scale = min(height / frame.height, width / frame.width)
-    inner_h, inner_w = (
-        max(2, min(whole, round(side * scale / 2) * 2))
-        for whole, side in ((height, frame.height), (width, frame.width))
-    )
-    inner = frame.reformat(
-        width=inner_w, height=inner_h, interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND
-    )
-    if (inner_h, inner_w) == size_hw:
-        return inner
-    fitted = av.VideoFrame(width, height, frame.format.name)
-    step = 4 if frame.format.name.endswith("10le") else 1
-    for index in range(3):
-        plane, piece = plane_view(fitted, index), plane_view(inner, index)
-        plane[:] = 128 * step if index else (0 if color.is_full_range else 16 * step)
-        step_y, step_x = -(-height // plane.shape[0]), -(-width // plane.shape[1])
-        y, x = ((height - inner_h) // 4 * 2) // step_y, ((width - inner_w) // 4 * 2) // step_x
-        plane[y : y + piece.shape[0], x : x + piece.shape[1]] = piece
-    return fitted
-
-
-def plane_view(frame: av.VideoFrame, index: int) -> np.ndarray:
-    """Plane `index` as a writable view without its padding, (h, w) uint8 or uint16."""
-    plane = frame.planes[index]
-    dtype = np.uint16 if frame.format.components[0].bits > 8 else np.uint8
-    rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
-    return rows[:, : plane.width]
-
-
-def copy_planes(frame: av.VideoFrame, pix_fmt: str | None = None) -> av.VideoFrame:
-    """A new frame with the same samples, whose planes nobody else holds."""
-    copy = av.VideoFrame(frame.width, frame.height, pix_fmt or frame.format.name)
-    for index in range(len(frame.planes)):
-        plane_view(copy, index)[:] = plane_view(frame, index)
-    return copy
 
 
 def _clip_patch(patch: Patch, height: int, width: int) -> tuple[int, int, np.ndarray, np.ndarray] | None:

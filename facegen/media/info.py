@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
+from facegen.media.apart import apart
 from facegen.media.color import VideoColor, read_color
 from facegen.media.frame import square_size
 from facegen.media.orientation import Orientation, read_orientation, side_data_of
@@ -158,6 +159,7 @@ class VideoInfo:
         return tuple(kind for kind, applies in kinds.items() if applies)
 
 
+@apart
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """Reads the header of a video and decodes its first frame.
 
@@ -260,6 +262,7 @@ def has_alpha(frame: av.VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
+@apart
 def is_video(path: str | os.PathLike[str]) -> bool:
     """True when the content of `path`, whatever its name, is moving pictures that can be decoded."""
     from facegen.media.picture import is_picture

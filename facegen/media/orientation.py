@@ -9,7 +9,8 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
 from facegen.media.color import VideoColor, convert
-from facegen.media.frame import plane_view, to_planar
+from facegen.media.frame import to_planar
+from facegen.media.planes import plane_view
 
 
 @dataclass(frozen=True)

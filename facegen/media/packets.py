@@ -17,6 +17,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
+from facegen.media.apart import apart
 from facegen.media.info import has_free_times, read_frame_rate, read_origin
 from facegen.media.source import (
     check_readable,
@@ -73,6 +74,7 @@ class Clock:
         return tick
 
 
+@apart
 def survey_picture(path: str | os.PathLike[str]) -> PictureSurvey:
     """Reads all packets of a video once, without decoding them but for some key frames; kept while the file is the same.
 

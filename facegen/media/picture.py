@@ -20,6 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from facegen.errors import InputError
+from facegen.media.apart import apart
 from facegen.media.output import atomic_output
 from facegen.media.pillow import bring_to_8_bit, has_alpha, is_animated, open_image
 from facegen.media.source import MAX_PIXELS, check_readable, check_size, display_name
@@ -81,6 +82,7 @@ def _select(tags: Mapping[int, Any], wanted: frozenset[int]) -> dict[int, Any]:
 _SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
+@apart
 def is_picture(path: str | os.PathLike[str]) -> bool:
     """True when the content of `path`, whatever its name, is a still picture, or several that are no film."""
     try:
@@ -117,6 +119,7 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
     return read_still(path).image_rgb
 
 
+@apart
 def read_still(path: str | os.PathLike[str]) -> Still:
     """Reads a picture as `read_picture` does, with its transparency, date and camera.
 

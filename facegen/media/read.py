@@ -17,12 +17,14 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from facegen.errors import InputError
+from facegen.media.apart import apart, each_apart
 from facegen.media.color import read_color
 from facegen.media.deinterlace import deinterlace
-from facegen.media.frame import Frame, Patch, fit_planes, plane_view
+from facegen.media.frame import Frame, Patch
 from facegen.media.info import has_alpha, probe, read_pixel_aspect
 from facegen.media.orientation import apply_orientation, read_orientation
 from facegen.media.packets import Clock, read_packets, survey_picture
+from facegen.media.planes import fit_planes, plane_view
 from facegen.media.source import (
     check_readable,
     check_size,
@@ -87,6 +89,7 @@ def prefetch(items: Iterable[T], depth: int = 8) -> Iterator[T]:
 _SLACK = Fraction(1, 1_000_000)
 
 
+@each_apart
 def read_frames(
     path: str | os.PathLike[str],
     *,
@@ -119,6 +122,7 @@ def read_frames(
     return prefetch(frames, depth)
 
 
+@apart
 def read_frame_at(path: str | os.PathLike[str], *, seconds: float | None = None, index: int | None = None) -> Frame:
     """Decodes one frame, for previews: the one shown at `seconds`, or the one with `index`; past the end, the last.
 

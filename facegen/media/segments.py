@@ -20,8 +20,9 @@ from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.color import convert
 from facegen.media.encoders import ENCODERS, Encoder
-from facegen.media.frame import Frame, plane_view
+from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, has_alpha
+from facegen.media.planes import plane_view
 from facegen.media.source import Nowhere, local_url, open_input, translate_read_errors, translate_write_errors
 
 _END = object()

@@ -12,6 +12,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from facegen.errors import InputError
+from facegen.media.apart import apart, each_apart
 from facegen.media.info import read_origin
 from facegen.media.packets import read_packets
 from facegen.media.source import display_name, open_input, translate_read_errors
@@ -118,6 +119,7 @@ def _with_finite_samples(frame: av.AudioFrame) -> av.AudioFrame:
     return frame
 
 
+@each_apart
 def read_audio_windows(
     path: str | os.PathLike[str], rate: int = 16000, *, window_seconds: float = 10.0
 ) -> Iterator[np.ndarray]:
@@ -156,6 +158,7 @@ def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> np.ndarray:
     return np.concatenate([*read_audio_windows(path, rate), np.zeros(0, np.float32)])
 
 
+@apart
 def stated_seconds(path: str | os.PathLike[str]) -> float:
     """How long a sound (or a video) says it is, without decoding it; 0 where it does not say."""
     with open_input(path, "sound") as container:

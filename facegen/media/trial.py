@@ -1,22 +1,23 @@
-"""Opens a file of a stranger once, for a process with limits (`facegen.guarded`)."""
+"""Opens a file of a stranger once."""
 
 from itertools import islice
 
+from facegen.media.apart import apart
 from facegen.media.info import probe
 from facegen.media.picture import is_picture, read_picture
-from facegen.media.read import read_frame_at, read_frames
+from facegen.media.read import read_frames
 from facegen.media.sound import read_audio_windows
 
 _RATE = 16000
 
 
-def try_media(path: str, kind: str, frame: str = "0") -> dict[str, float]:
-    """Open a picture, video or sound and decode it; of a video, its beginning and what is looked at.
+@apart
+def try_media(path: str, kind: str) -> dict[str, float]:
+    """Open a picture, video or sound and decode it; of a video, its beginning.
 
     Args:
         path: the file.
         kind: «picture or video», or «sound».
-        frame: of a video, the index of a frame, a second (with a point), or «all».
 
     Returns:
         Width, height and seconds, those that it has.
@@ -30,10 +31,6 @@ def try_media(path: str, kind: str, frame: str = "0") -> dict[str, float]:
         height, width = read_picture(path).shape[:2]
         return {"width": width, "height": height}
     info = probe(path)
-    for _ in islice(read_frames(path), None if frame == "all" else 2):
+    for _ in islice(read_frames(path), 2):
         pass
-    if "." in frame:
-        read_frame_at(path, seconds=float(frame))
-    elif frame not in ("", "0", "1", "all"):
-        read_frame_at(path, index=int(frame))
     return {"width": info.width, "height": info.height, "seconds": info.duration_seconds}

@@ -5,6 +5,7 @@ Nothing here uses the network: no timestamp authority, no revocation lookup, no 
 
 import datetime
 import hashlib
+import json
 import mmap
 import os
 import re
@@ -20,7 +21,9 @@ import c2pa
 
 from facegen import __version__
 from facegen.errors import InputError, ResourceError
+from facegen.guarded import run_guarded
 from facegen.media import atomic_output, check_output
+from facegen.media.apart import is_foreign
 from facegen.media.source import display_name, translate_write_errors
 from facegen.provenance.keys import ORGANISATION, InstallationKey, get_installation_key, read_key
 
@@ -143,6 +146,18 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
     kind = EMBEDDING.get(file.suffix.lower())
     holder = file if kind else side_car_path(file)
     key = get_installation_key()
+    parents = [os.path.abspath(claims.parent)] if claims.parent else []
+    sources = [os.path.abspath(one) for one in claims.sources]
+    if any(map(is_foreign, [*parents, *sources])):
+        words = json.dumps([claims.job, claims.engine, parents, sources])
+        run_guarded(
+            "facegen.provenance.credentials:sign_apart",
+            str(file.absolute()),
+            words,
+            what=display_name(file),
+            writes=file.absolute().parent,
+        )
+        return holder
     with atomic_output(holder) as temporary:
         try:
             manifest = _sign_to(file, temporary, kind, claims, key)
@@ -156,6 +171,12 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
             temporary.write_bytes(manifest)
         shutil.copymode(file, temporary)
     return holder
+
+
+def sign_apart(path: str, claims: str) -> None:
+    """`sign` for a process with limits (`facegen.guarded`), as it reads the credentials of what went in."""
+    job, engine, parents, sources = json.loads(claims)
+    sign(path, Claims(job=job, engine=engine, parent=parents[0] if parents else None, sources=tuple(sources)))
 
 
 def write_signed(

@@ -35,6 +35,7 @@ from facegen.jobs.pipeline import Models
 from facegen.jobs.process import is_waiting
 from facegen.jobs.run import WORKER
 from facegen.jobs.spare import SpareWorker
+from facegen.media import apart
 from facegen.swap.jobs import SWAP
 from facegen.system import link_or_copy
 from facegen.ui import zero_gpu
@@ -103,6 +104,11 @@ class Services:
 
         return CardRuns(self.models, self._start_on_cpu)
 
+    def decode_apart(self) -> None:
+        """In a shared studio, decode the files of visitors in processes with limits from now on."""
+        if self.settings.shared:
+            apart.decode_apart(self._is_foreign)
+
     # -- the queue ---------------------------------------------------------------------------------------------------
 
     def keep_queue(self) -> None:
@@ -131,6 +137,7 @@ class Services:
 
     def _unload_idle(self) -> None:
         """Give the memory of models back that nobody has used for as long as the profile says."""
+        apart.close_idle()
         minutes = self.settings.unload_minutes
         if minutes and self.models.idle_seconds > minutes * 60:
             self.models.renew()
@@ -220,6 +227,10 @@ class Services:
         check_size(self.settings, request)
         return request
 
+    def _is_foreign(self, path: Path) -> bool:
+        """Whether a file came from outside, as all do but facegen's own examples."""
+        return not any(path.is_relative_to(folder) for folder in (FILES, self.examples.folder.resolve()))
+
     def owns(self, visitor: Visitor, path: Path) -> bool:
         """Whether a file or folder, without links in its path, is an upload, an example, or in a folder of the visitor's."""
         temporary, visitors = self.folder.resolve(), self.folder.resolve() / "visitors"
@@ -269,6 +280,7 @@ class Services:
             self._end_runs()
         self._spare.close()
         self.downloads.close()
+        apart.decode_apart(None)
 
     def _end_runs(self) -> None:
         def end(run: Run) -> None:
@@ -342,7 +354,6 @@ class Services:
         Raises:
             InputError: it cannot be read.
         """
-        self.trials.check(path)
         if not path.lower().endswith(_NOT_IN_BROWSERS):
             return path
         from facegen import media

@@ -27,6 +27,7 @@ from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, t
 from facegen.ui.tabs.train.trainings import is_limited
 
 FOLDER_PREFIX, FOLDER_LOCK = "facegen-studio-", ".lock"
+_GUARDED_PREFIX = "facegen-guarded-"
 _UNLOCKED_SECONDS = 86_400
 _held: list[Callable[[], None]] = []
 """Locks on this process's temporary folder, which the system releases however the process ends."""
@@ -124,6 +125,7 @@ def serve(
     create_temporary_folder()
     zero_gpu.keep_to_cpu()
     services = Services(for_host(profile, host, shared))
+    services.decode_apart()
     zero_gpu.face_drawer(services.models)
     studio = _page(services)
     port = port or _free_port(host)
@@ -215,11 +217,13 @@ def sweep_orphans(root: Path) -> None:
     Args:
         root: the folder of temporary folders.
     """
-    for folder in root.glob(f"{FOLDER_PREFIX}*"):
+    for folder in (*root.glob(f"{FOLDER_PREFIX}*"), *root.glob(f"{_GUARDED_PREFIX}*")):
         with suppress(OSError):  # held, or somebody else's
             if (folder / FOLDER_LOCK).is_file():
                 release = lock_file(folder / FOLDER_LOCK, waits=False)
                 shutil.rmtree(folder, ignore_errors=True)
                 release()
-            elif time.time() - folder.stat().st_mtime > _UNLOCKED_SECONDS:  # of a facegen that held no lock
+            elif (
+                time.time() - folder.stat().st_mtime > _UNLOCKED_SECONDS
+            ):  # of a process with limits, or an older facegen
                 shutil.rmtree(folder, ignore_errors=True)

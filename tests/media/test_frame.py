@@ -8,7 +8,8 @@ import pytest
 
 from facegen.media import Frame, Patch, VideoColor, hdr, paste_picture
 from facegen.media.color import yuv_matrix
-from facegen.media.frame import PLANAR, plane_view
+from facegen.media.frame import PLANAR
+from facegen.media.planes import plane_view
 from tests.factories import gradient_rgb, noise_rgb
 
 SIZES = ((48, 64), (47, 63), (48, 63), (47, 64))

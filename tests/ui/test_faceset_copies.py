@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -69,9 +70,11 @@ def test_drawn_masks_teach_one_s_own(services: Services, faceset: Faceset, tmp_p
         value = mask_drawing.editor_value(faceset, record)
         assert value["background"].shape == (mask_drawing.CANVAS, mask_drawing.CANVAS, 3)
         with pytest.raises(InputError, match="painted"):
-            mask_drawing.painted_mask(value, 96)
+            mask_drawing.painted_mask([layer[..., 3] for layer in value["layers"]], 96)
         value["layers"][0][128:384, 128:384] = 255
-        faceset = masking.set_drawn_mask(faceset, record, mask_drawing.painted_mask(value, 96))
+        png = cv2.imencode(".png", value["layers"][0])[1].tobytes()
+        layers = [mask_drawing.read_layer(services, visitor, png)]
+        faceset = masking.set_drawn_mask(faceset, record, mask_drawing.painted_mask(layers, 96))
         kept = faceset.mask(faceset.records[number])
         assert kept is not None
         assert (int(kept[48, 48]), int(kept[4, 4])) == (255, 0)

@@ -41,7 +41,6 @@ def endpoints(services: Services) -> list[Endpoint]:
         """The face of a photograph, with the sliders that are given; answers the picture and all five sliders."""
         require_consent(consent)
         chosen = parse(GenerateOptions, plain_dict(options, "options"))
-        services.trials.check(photo)
         encoded = desk.encode(photo, chosen.expression)
         given = {**dict(zip(NAMES, encoded.sliders.values(), strict=True)), **plain_dict(sliders, "sliders")}
         face = FaceSpec(

@@ -131,5 +131,4 @@ def _request(services: Services, visitor: Visitor, sources: Any, target: Any, op
                 f"Expected people as {{person: [number of a source, ...]}}, found {person!r}: {numbers!r}; "
                 "sources count from 0."
             ) from None
-    services.trials.check(target)
     return services.admit(visitor, swaps.request(sources, target, options, chosen))

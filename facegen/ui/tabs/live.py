@@ -8,10 +8,12 @@ import gradio as gr
 import numpy as np
 
 from facegen.errors import InputError
+from facegen.media import read_picture
 from facegen.swap.live import LiveSwap
 from facegen.swap.options import SwapOptions
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, example_cards
 from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
+from facegen.ui.pictures import Camera, Picture, write_upload
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
 
@@ -53,10 +55,9 @@ def build(services: Services, shell: Shell) -> None:
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="live-columns"):
         with gr.Column(scale=5, min_width=300):
             gr.HTML(step(1, "Whose face?", "One sharp picture from the front."))
-            source = gr.Image(
+            source = Picture(
                 first,
                 label="The face",
-                type="filepath",
                 sources=["upload"],
                 height=150,
                 buttons=[],
@@ -69,10 +70,9 @@ def build(services: Services, shell: Shell) -> None:
                 elem_id="live-examples",
             )
             gr.HTML(step(2, "Your camera", "Allow it, then press «Record»; no frame is kept."))
-            camera = gr.Image(
-                label="Camera", sources=["webcam"], streaming=True, type="numpy", height=260, buttons=[],
-                elem_id="live-camera",
-            )  # fmt: skip
+            camera = Camera(
+                label="Camera", sources=["webcam"], streaming=True, height=260, buttons=[], elem_id="live-camera"
+            )
         with gr.Column(scale=6, min_width=300):
             gr.HTML(step(3, "You, with that face"))
             words = gr.HTML(note(_FIRST_WORDS), elem_id="live-status")
@@ -83,14 +83,13 @@ def build(services: Services, shell: Shell) -> None:
             )  # fmt: skip
 
     @show_errors(3)
-    def swap_frame(
-        visitor: Visitor, consent: bool, path: str | None, image_rgb: np.ndarray | None, times: list[float]
-    ) -> Any:
-        if image_rgb is None:
+    def swap_frame(visitor: Visitor, consent: bool, path: str | None, frame: bytes | None, times: list[float]) -> Any:
+        if frame is None:
             return gr.skip(), gr.skip(), []
         require_consent(consent)
         if not path:
             raise InputError("Expected a picture of the face, found none; add one.")
+        image_rgb = read_picture(write_upload(services.visitor_folder(visitor) / "camera", frame))
         made, live = desk.frame(visitor, path, image_rgb)
         times = [*times, time.monotonic()][-20:]
         if len(times) % _SPOKEN_EVERY and len(times) < 20:

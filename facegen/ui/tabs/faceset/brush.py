@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors
+from facegen.ui.pictures import Painting
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import facesets as work
 from facegen.ui.tabs.faceset import mask_drawing
@@ -26,7 +27,7 @@ def build(services: Services, shell: Shell, chosen: gr.Dropdown, words: gr.HTML)
             after = gr.Button("Next face ▶", min_width=110, elem_id="brush-next")
             keep = gr.Button("Keep this mask", variant="primary", min_width=120, elem_id="brush-keep")
         red, green, blue = mask_drawing.COLOUR
-        editor = gr.ImageEditor(
+        editor = Painting(
             label="Face with its mask",
             show_label=False,
             type="numpy",
@@ -61,7 +62,7 @@ def _wire_drawing(
     shell: Shell,
     chosen: gr.Dropdown,
     tools: tuple[gr.Number, gr.Button, gr.Button, gr.Button],
-    editor: gr.ImageEditor,
+    editor: Painting,
     status: gr.HTML,
 ) -> None:
     number, before, after, keep = tools
@@ -84,7 +85,8 @@ def _wire_drawing(
 
         faceset = work.open_faceset(services, visitor, name)
         record = mask_drawing.record_at(faceset, int(place or 0))
-        masking.set_drawn_mask(faceset, record, mask_drawing.painted_mask(value, faceset.picture(record).shape[0]))
+        layers = [mask_drawing.read_layer(services, visitor, layer) for layer in value or ()]
+        masking.set_drawn_mask(faceset, record, mask_drawing.painted_mask(layers, faceset.picture(record).shape[0]))
         return view(visitor, name, int(place or 0) + 1, "Kept.")
 
     made = [status, editor, number]

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from facegen.errors import InputError
+from facegen.guarded import Limits, run_guarded
 from facegen.jobs.files import link_into
+from facegen.media.apart import is_foreign
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import facesets as work
 
 if TYPE_CHECKING:
     from facegen.facesets import Faceset
+    from facegen.facesets.exchange import ImportResult
 
 MIN_MASKS = 5
 """People with fewer faces get no faceset of their own."""
 _SHOWN = 24
 _THUMBNAIL = 112
+_IMPORT_LIMITS = Limits(memory_mb=4000, cpu_seconds=1800, wall_seconds=3600.0)
 
 
 def new_place(services: Services, visitor: Visitor, name: str) -> Path:
@@ -93,8 +97,6 @@ def take_over(services: Services, visitor: Visitor, name: str, files: Sequence[s
     Raises:
         InputError: there are none, or they are something else; a file that would run code is refused and named.
     """
-    from facegen.facesets.exchange import import_faces
-
     if not files:
         raise InputError("Expected files of DeepFaceLab or faceswap, found none; choose some first.")
     output = new_place(services, visitor, name)
@@ -106,13 +108,28 @@ def take_over(services: Services, visitor: Visitor, name: str, files: Sequence[s
         if len(whole) > 1:
             raise InputError(f"Expected one .pak or .fsa at a time, found {len(whole)}; take them one by one.")
         frames = [path for path in given if path not in whole] if whole and whole[0].suffix == ".fsa" else []
-        made = import_faces(
-            whole[0] if whole else Path(folder),
-            output,
-            frames=frames[0] if len(frames) == 1 else (Path(folder) if frames else None),
-        )
+        described = frames[0] if len(frames) == 1 else (Path(folder) if frames else None)
+        made = _import(whole[0] if whole else Path(folder), output, described)
     refused = f" {len(made.refused)} refused: {made.refused[0]}" if made.refused else ""
     return f"{made.faces} faces of {made.kind} in {name}.{refused}"
+
+
+def _import(path: Path, output: Path, frames: Path | None) -> "ImportResult":
+    """The import; strangers' files are read and measured in a process with limits."""
+    from facegen.facesets.exchange import ImportResult, import_faces
+
+    if not is_foreign(path):
+        return import_faces(path, output, frames=frames)
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        made = run_guarded(
+            "facegen.facesets.exchange:import_apart", str(path), str(output), str(frames or ""),
+            what="what you sent", limits=_IMPORT_LIMITS, writes=output,
+        )  # fmt: skip
+    except InputError:
+        shutil.rmtree(output, ignore_errors=True)
+        raise
+    return ImportResult(**{**made, "refused": tuple(made["refused"])})
 
 
 def hand_out(services: Services, visitor: Visitor, faceset: "Faceset", kind: str) -> str:

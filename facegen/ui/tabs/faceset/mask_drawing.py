@@ -1,6 +1,6 @@
 """Masks drawn with a brush: a face as the editor shows it, what was drawn on it, and a training on such masks."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -10,6 +10,7 @@ from facegen.errors import InputError
 from facegen.facesets.tasks import MASK
 from facegen.jobs import Run
 from facegen.training.jobs import TRAIN
+from facegen.ui.pictures import write_upload
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train.trainings import SHARED_FIRST_MINUTES, is_limited
 
@@ -46,14 +47,29 @@ def editor_value(faceset: "Faceset", record: "FaceRecord") -> dict[str, Any]:
     return {"background": background, "layers": [layer], "composite": None}
 
 
-def painted_mask(value: Mapping[str, Any] | None, side: int) -> np.ndarray:
+def read_layer(services: Services, visitor: Visitor, content: bytes) -> np.ndarray:
+    """(H, W) uint8: how opaque a layer of the editor is.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    from facegen.media import read_still
+
+    still = read_still(write_upload(services.visitor_folder(visitor) / "painted", content))
+    return np.full(still.image_rgb.shape[:2], 255, np.uint8) if still.alpha is None else still.alpha
+
+
+def painted_mask(layers: Sequence[np.ndarray], side: int) -> np.ndarray:
     """(side, side) uint8, 255 where something is painted in any layer.
+
+    Args:
+        layers: (H, W) uint8 of one size, how opaque each is.
+        side: of the mask, pixels.
 
     Raises:
         InputError: nothing is painted.
     """
-    layers = [layer for layer in (value or {}).get("layers") or () if layer is not None and layer.shape[-1] == 4]
-    covered = np.max([layer[..., 3] for layer in layers], 0) > _DRAWN if layers else np.zeros((1, 1), bool)
+    covered = np.max(layers, 0) > _DRAWN if len(layers) else np.zeros((1, 1), bool)
     if not covered.any():
         raise InputError("Expected something painted on the face, found nothing; paint what belongs to it.")
     return cv2.resize(covered.astype(np.uint8) * 255, (side, side), interpolation=cv2.INTER_AREA)

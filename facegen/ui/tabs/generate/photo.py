@@ -11,6 +11,7 @@ from facegen.reenact.weights import WEIGHTS as LIVE_PORTRAIT
 from facegen.ui.handlers import Shell, note, require_consent, show_errors
 from facegen.ui.missing import MissingRow, ask_missing, wire_missing
 from facegen.ui.options import widgets
+from facegen.ui.pictures import Picture
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceDesk
 
@@ -31,7 +32,7 @@ SLOW: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1, "api_
 class PhotoInputs:
     """The widgets of a photograph."""
 
-    drop: gr.Image
+    drop: Picture
     expression: gr.Dropdown
     change: gr.Button
     missing: MissingRow
@@ -41,9 +42,7 @@ class PhotoInputs:
 def ask_photo() -> PhotoInputs:
     """The widgets of a photograph, folded away."""
     with gr.Accordion("Start from my photo", open=False):
-        drop = gr.Image(
-            label="A photograph", type="filepath", height=180, sources=["upload"], buttons=[], elem_id="generate-photo"
-        )
+        drop = Picture(label="A photograph", height=180, sources=["upload"], buttons=[], elem_id="generate-photo")
         (expression,) = widgets(
             GenerateOptions, ("expression",), labels={"expression": "Expression (LivePortrait)"}, prefix="generate"
         ).components

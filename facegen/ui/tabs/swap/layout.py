@@ -134,7 +134,6 @@ class Inputs:
             person: [pictures[number] for number in numbers or () if number < len(pictures)]
             for person, numbers in zip(person_ids or (), chosen, strict=False)
         }
-        services.trials.check(target)
         return swaps.request(pictures, target, settings, people, engine)
 
 

@@ -73,7 +73,6 @@ def _wire_files(
     def look(target: str | None) -> Any:
         if not target:
             return "", *[gr.Slider(visible=False) for _ in range(3)], None
-        services.trials.check(target)
         found = swaps.describe(target)
         services.warm_up()
         moving, seconds = not found.is_picture, found.seconds or 1

@@ -64,7 +64,6 @@ def trial(services: Services, visitor: Visitor, request: TalkRequest) -> TalkReq
     if request.driving or request.portrait.lower().endswith(VIDEO_SUFFIXES):
         # a video's own movements belong to its first seconds
         return replace(request, options=options)
-    services.trials.check(request.audio)
     start = liveliest_second(load_speech(request.audio))
     samples = read_audio(request.audio, SAMPLE_RATE)[round(start * SAMPLE_RATE) :][: round(TRIAL_SECONDS * SAMPLE_RATE)]
     spoken = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
@@ -178,6 +177,4 @@ def draw_preview(services: Services, visitor: Visitor, request: TalkRequest, sec
         InputError: the request cannot be done.
     """
     pipeline = cast("TalkPipeline", services.models.pipeline(TALK))
-    for path in (request.portrait, request.driving):
-        services.trials.check(path, float(seconds))
     return pipeline.preview(services.admit(visitor, resolve_runs(services, visitor, request)), seconds)

@@ -214,8 +214,6 @@ def _wire_portrait(
     def look(visitor: Visitor, portrait: str | None, second: str, audio: str | None) -> Any:
         if not portrait:
             return note("Add a portrait and a sound."), None, *no_result
-        is_clip = portrait.lower().endswith(VIDEO_SUFFIXES)
-        services.trials.check(portrait, (talks.poster_second(second) or 0) if is_clip else 0)
         words, picture = talks.load_poster(portrait, second)
         ready = note(f"{words} {_WITH_SOUND if audio else _WITHOUT_SOUND}")
         return gr.skip() if services.is_at_work(visitor, TALK) else ready, picture, *no_result
