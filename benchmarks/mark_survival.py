@@ -5,6 +5,7 @@ import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def _pictures(files: list[tuple[str, Path]], keep: Path) -> list[dict[str, Any]]
     decibels = []
     for index, (group, path) in enumerate(files):
         before = files[index - 1][1] if index else None
-        measured = _once(keep / f"picture-{index}.json", lambda i=index, p=path, b=before: _measure(i, p, b))
+        measured = _once(keep / f"picture-{index}.json", partial(_measure, index, path, before))
         decibels.append(measured["psnr"])
         for name, score in measured["scores"].items():
             found[name].append((group, score))
@@ -165,10 +166,14 @@ def _detect(image: np.ndarray) -> MarkScore:
     return detect_mark(to_luma(np.ascontiguousarray(image)), KEY)
 
 
+def _measure_unmarked(path: Path) -> float:
+    return _detect(read_picture(path)).score
+
+
 def _score_unmarked(files: list[tuple[str, Path]], keep: Path) -> list[dict[str, Any]]:
     """The highest scores of unmarked pictures, all geometries tried."""
     scores = [
-        _once(keep / f"unmarked-{index}.json", lambda p=path: _detect(read_picture(p)).score)
+        _once(keep / f"unmarked-{index}.json", partial(_measure_unmarked, path))
         for index, (_, path) in enumerate(files)
         if index % 2 == 0
     ]
@@ -191,7 +196,7 @@ def _choose_clips(data: Path) -> Iterator[tuple[Path, int]]:
 def _clips(clips: list[tuple[Path, int]], scratch: Path, keep: Path) -> list[dict[str, Any]]:
     rows = []
     for index, (path, start) in enumerate(clips):
-        row = _once(keep / f"clip-{index}.json", lambda p=path, s=start: _measure_clip(p, s, scratch))
+        row = _once(keep / f"clip-{index}.json", partial(_measure_clip, path, start, scratch))
         rows.append(row)
         print(row, flush=True)
     names = ("crf 28", "crop to 80 %, crf 23", "720p to 360p")

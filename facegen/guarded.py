@@ -35,6 +35,7 @@ _TCP_SINCE, _TCP = 4, 0b11
 _HEAD = struct.Struct("<cQ")
 """Before each message of a server: its kind and how many bytes follow."""
 _ITEM, _END, _REFUSAL = b"i", b"e", b"r"
+_LAST_WORDS_SECONDS = 5.0
 _LARGEST = 1 << 30
 """Bytes of a message."""
 
@@ -158,6 +159,8 @@ class GuardedServer:
             elif kind == _REFUSAL:
                 raise InputError(json.loads(message))
             else:
+                with suppress(subprocess.TimeoutExpired):  # it has more to say than that it ends
+                    self._process.wait(_LAST_WORDS_SECONDS)
                 refusal = _busy(what, self._limits) if late.is_set() else _broken(what, self._complaint)
                 self.close()
                 raise InputError(refusal)

@@ -193,7 +193,8 @@ def _describe(value: Any, arrays: list[np.ndarray]) -> Any:
     if isinstance(value, Fraction):
         return {"fraction": [value.numerator, value.denominator]}
     if isinstance(value, IFDRational):
-        return {"rational": [float(value.numerator), float(value.denominator)]}
+        parts = [value.numerator, value.denominator]
+        return {"rational": parts if all(isinstance(part, int) for part in parts) else [float(value)]}
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
     if hasattr(value, "to_plain") or dataclasses.is_dataclass(value):
@@ -233,7 +234,7 @@ class _Builder:
     def _fraction(self, inner: list[int]) -> Fraction:
         return Fraction(*inner)
 
-    def _rational(self, inner: list[float]) -> IFDRational:
+    def _rational(self, inner: list[Any]) -> IFDRational:
         return IFDRational(*inner)
 
     def _bytes(self, inner: str) -> bytes:

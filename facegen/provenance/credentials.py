@@ -150,13 +150,8 @@ def sign(path: str | os.PathLike[str], claims: Claims) -> Path:
     sources = [os.path.abspath(one) for one in claims.sources]
     if any(map(is_foreign, [*parents, *sources])):
         words = json.dumps([claims.job, claims.engine, parents, sources])
-        run_guarded(
-            "facegen.provenance.credentials:sign_apart",
-            str(file.absolute()),
-            words,
-            what=display_name(file),
-            writes=file.absolute().parent,
-        )
+        where, name = file.absolute(), "facegen.provenance.credentials:sign_apart"
+        run_guarded(name, str(where), words, what=display_name(file), writes=where.parent)
         return holder
     with atomic_output(holder) as temporary:
         try:

@@ -132,7 +132,7 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def visit(uploads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visit]:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
     services = Services(Profile(shared=True))
-    files = {}
+    files: dict[str, Any] = {}
     for name, file in (
         *(("portrait", "face.png"), ("other", "other.tiff"), ("clip", "clip.mp4")),
         *(("sound", "said.wav"), ("pak", "faceset.pak")),
@@ -207,9 +207,7 @@ def test_no_component_of_the_page_decodes() -> None:
     page = build_studio(Profile(shared=True))
     given = {block for function in page.fns.values() for block in function.inputs}
     pictures = [block for block in given if isinstance(block, (gr.Image, gr.ImageEditor, gr.ImageSlider, gr.Video))]
-    assert {type(block) for block in pictures} == {Picture, Camera, Painting} or not any(
-        isinstance(block, Camera) for block in given
-    )
+    assert {type(block) for block in pictures} >= {Picture, Painting}  # a camera where there is a GPU
     assert all(isinstance(block, (Picture, Camera, Painting)) for block in pictures)
     for block in given:
         if isinstance(block, gr.Gallery):
