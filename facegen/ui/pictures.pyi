@@ -18,6 +18,7 @@ class Picture(gr.Image):
         return payload.path if payload is not None else None
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
@@ -36,6 +37,7 @@ class Camera(gr.Image):
         return base64.b64decode((payload.url or "").partition(",")[2])
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
@@ -52,6 +54,7 @@ class Painting(gr.ImageEditor):
         return [layer if isinstance(layer, bytes) else Path(layer.path).read_bytes() for layer in layers]
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
