@@ -1,6 +1,8 @@
 """Components that hand pictures of a browser over as they came: Gradio's own decode them in the studio's process."""
 
 import base64
+from abc import ABCMeta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,40 +11,35 @@ import gradio as gr
 from facegen.errors import InputError
 
 
-class Picture(gr.Image):
-    """A picture, given to handlers as the path of its file."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        """The path of the upload."""
-        return payload.path if payload is not None else None
+def _component(base: type, preprocess: Callable[[Any, Any], Any], about: str) -> Any:
+    """A component that gives handlers something else; made without Gradio's metaclass, which writes a stub beside this file."""
+    attributes = {"__doc__": about, "__module__": __name__, "is_template": True, "preprocess": preprocess}
+    return ABCMeta.__new__(type(base), base.__name__, (base,), attributes)
 
 
-class Camera(gr.Image):
-    """A camera whose frames are given to handlers as the bytes of picture files."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        """The bytes of a frame."""
-        if payload is None:
-            return None
-        if payload.path:
-            return Path(payload.path).read_bytes()
-        return base64.b64decode((payload.url or "").partition(",")[2])
+def _path(component: Any, payload: Any) -> str | None:
+    return payload.path if payload is not None else None
 
 
-class Painting(gr.ImageEditor):
-    """An editor whose layers are given to handlers as the bytes of picture files."""
+def _frame(component: Any, payload: Any) -> bytes | None:
+    if payload is None:
+        return None
+    if payload.path:
+        return Path(payload.path).read_bytes()
+    return base64.b64decode((payload.url or "").partition(",")[2])
 
-    is_template = True
 
-    def preprocess(self, payload: Any) -> Any:
-        """The layers; the background is the studio's own."""
-        held = None if payload is None else self.blob_storage.pop(payload.id, None) if payload.id else payload
-        layers = [] if held is None else [layer for layer in held.layers if layer]
-        return [layer if isinstance(layer, bytes) else Path(layer.path).read_bytes() for layer in layers]
+def _layers(component: Any, payload: Any) -> list[bytes]:
+    held = None if payload is None else component.blob_storage.pop(payload.id, None) if payload.id else payload
+    layers = [] if held is None else [layer for layer in held.layers if layer]
+    return [layer if isinstance(layer, bytes) else Path(layer.path).read_bytes() for layer in layers]
+
+
+Picture = _component(gr.Image, _path, "A picture, given to handlers as the path of its file.")
+Camera = _component(gr.Image, _frame, "A camera whose frames are given to handlers as the bytes of picture files.")
+Painting = _component(
+    gr.ImageEditor, _layers, "An editor whose layers are given to handlers as the bytes of picture files."
+)
 
 
 def write_upload(folder: Path, content: bytes) -> Path:

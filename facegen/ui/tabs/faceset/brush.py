@@ -62,7 +62,7 @@ def _wire_drawing(
     shell: Shell,
     chosen: gr.Dropdown,
     tools: tuple[gr.Number, gr.Button, gr.Button, gr.Button],
-    editor: Painting,
+    editor: gr.ImageEditor,
     status: gr.HTML,
 ) -> None:
     number, before, after, keep = tools

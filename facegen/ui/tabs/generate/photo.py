@@ -32,7 +32,7 @@ SLOW: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1, "api_
 class PhotoInputs:
     """The widgets of a photograph."""
 
-    drop: Picture
+    drop: gr.Image
     expression: gr.Dropdown
     change: gr.Button
     missing: MissingRow
