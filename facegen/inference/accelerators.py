@@ -43,6 +43,8 @@ class Accelerator:
     """The shared library behind it in a build, whose missing libraries say why it does not start."""
     device_file: str = ""
     """A file that shows on Linux that its hardware is here."""
+    memory: str = ""
+    """ONNX Runtime's name of the memory in which tensors are kept between calls; empty where each call copies them."""
     is_automatic: bool = True
     """Whether it is tried without being named."""
     options: Callable[[], dict[str, str]] = dict
@@ -90,6 +92,7 @@ ACCELERATORS = {
             provider="TensorrtExecutionProvider",
             package="onnxruntime-gpu and tensorrt-cu13",
             library="onnxruntime_providers_tensorrt",
+            memory="cuda",
             is_automatic=False,  # it compiles a network for minutes before its first call
             options=_tensorrt_options,
         ),
@@ -100,6 +103,7 @@ ACCELERATORS = {
             package="onnxruntime-gpu",
             library="onnxruntime_providers_cuda",
             device_file="/dev/nvidiactl",
+            memory="cuda",
             options=_cuda_options,
         ),
         Accelerator(

@@ -21,10 +21,11 @@ from facegen.inference.accelerators import (
     obstacle,
     plugin_devices,
 )
+from facegen.inference.binding import BoundTensors
 from facegen.inference.usage import report_run
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, RunOptions
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _RECORD_NODES = "session.record_ep_graph_assignment_info"
@@ -34,7 +35,8 @@ class OnnxNetwork:
     """A network that several threads may run; `inputs` and `outputs` are its tensors by name, with their shapes.
 
     The accelerators of `accelerator_order` are tried one after another. What really runs is asked of ONNX Runtime after
-    the first call; a call that fails on an accelerator is repeated on the next one, and the reason is told.
+    the first call; a call that fails on an accelerator is repeated on the next one, and the reason is told. Where the
+    accelerator has a memory of its own, inputs are bound to it; where that fails, each call copies them.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class OnnxNetwork:
         self.obstacles: list[tuple[Accelerator, str]] = []
         """Accelerators that were passed over, each with the reason."""
         self._waiting = [ACCELERATORS[each] for each in (order or accelerator_order())]
-        self._ran_on = ""
+        self._ran_on = self._unbound_reason = ""
+        self._bound: BoundTensors | None = None
         self._start_next()
         self.inputs = {item.name: tuple(item.shape) for item in self._session.get_inputs()}
         self.outputs = {item.name: tuple(item.shape) for item in self._session.get_outputs()}
@@ -114,7 +117,8 @@ class OnnxNetwork:
         """Run the network.
 
         Args:
-            feeds: inputs by name, floats of any precision. Where the first axis of an input is fixed at 1, several faces run
+            feeds: inputs by name, floats of any precision; one that stays the same from call to call is copied to an
+                accelerator once where it is read-only. Where the first axis of an input is fixed at 1, several faces run
                 one after another: their inputs have the same first axis, or one of 1 for all.
             outputs: names of the outputs wanted, in this order; all of them where nothing is given.
 
@@ -155,6 +159,9 @@ class OnnxNetwork:
                         continue  # another thread has moved on already
                     if self.accelerator.name == "cpu":
                         raise
+                    if self._bound is not None:
+                        self._bound, self._unbound_reason, self._ran_on = None, _first_line(error), ""
+                        continue
                     self.obstacles.append((self.accelerator, f"a call failed ({_first_line(error)})"))
                     self._start_next()
         if not self._ran_on:
@@ -167,7 +174,7 @@ class OnnxNetwork:
     ) -> Sequence[np.ndarray]:
         """Run a session, ended from another thread where it takes longer than it may."""
         if self._most_seconds is None:
-            return session.run(wanted, feeds)
+            return self._call(session, wanted, feeds)
         import onnxruntime
 
         options = onnxruntime.RunOptions()
@@ -175,7 +182,7 @@ class OnnxNetwork:
         watch.daemon = True
         watch.start()
         try:
-            return session.run(wanted, feeds, options)
+            return self._call(session, wanted, feeds, options)
         except Exception as error:  # ONNX Runtime's kinds have no common base
             if not options.terminate:
                 raise
@@ -185,6 +192,17 @@ class OnnxNetwork:
             ) from error
         finally:
             watch.cancel()
+
+    def _call(
+        self,
+        session: "InferenceSession",
+        wanted: list[str],
+        feeds: dict[str, np.ndarray],
+        options: "RunOptions | None" = None,
+    ) -> Sequence[np.ndarray]:
+        if self._bound is None:
+            return session.run(wanted, feeds, options)
+        return self._bound.run(session, wanted, feeds, options)
 
     def _start_next(self) -> None:
         """Make a session on the next accelerator that takes the network."""
@@ -203,7 +221,9 @@ class OnnxNetwork:
                     reason = missing_library(self.accelerator) or _first_line(error)
                 else:
                     if self.accelerator.provider in self._session.get_providers():
-                        self._ran_on = ""
+                        self._ran_on = self._unbound_reason = ""
+                        memory, device = self.accelerator.memory, self.accelerator.options().get("device_id", "0")
+                        self._bound = BoundTensors(memory, int(device)) if memory else None
                         return
                     reason = missing_library(self.accelerator) or "ONNX Runtime refused to start it"
             self.obstacles.append((self.accelerator, reason))
@@ -238,13 +258,12 @@ class OnnxNetwork:
             return f"the CPU ({self.fall})" if self.fall else "the CPU"
         if on_cpu == nodes.total() > 0:
             self.obstacles.append((self.accelerator, "it takes none of the network's nodes"))
-            self.accelerator = ACCELERATORS["cpu"]
+            self.accelerator, self._bound = ACCELERATORS["cpu"], None
             return f"the CPU ({self.fall})" if self.fall else "the CPU"
-        return (
-            f"{self.accelerator.title}, {on_cpu} of {nodes.total()} nodes on the CPU"
-            if on_cpu
-            else self.accelerator.title
-        )
+        words = self.accelerator.title
+        if on_cpu:
+            words += f", {on_cpu} of {nodes.total()} nodes on the CPU"
+        return f"{words}, inputs copied at each call ({self._unbound_reason})" if self._unbound_reason else words
 
 
 def _first_line(error: Exception) -> str:

@@ -42,12 +42,14 @@ def load_part(weight: WeightFile) -> OnnxNetwork:
 
 
 def extract_features(seen: Array) -> Array:
-    """(1, 32, 16, 64, 64) float32: how the face in a crop looks.
+    """(1, 32, 16, 64, 64) float32, read-only: how the face in a crop looks.
 
     Args:
         seen: (3, 256, 256) float32 RGB in 0..1.
     """
-    return load_part(FEATURES).run({"input": seen[None]})[0]
+    features = load_part(FEATURES).run({"input": seen[None]})[0]
+    features.flags.writeable = False  # 8 MB, the same in all frames of a portrait: see `BoundTensors.run`
+    return features
 
 
 def extract_motion(seen: Array) -> FaceMotion:

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 
 from facegen.errors import InputError, WeightsError
 from facegen.inference import ACCELERATORS, OnnxNetwork, accelerator_order, try_accelerators, watch_networks
 from facegen.inference.accelerators import ORDER_VARIABLE
+from facegen.inference.binding import BoundTensors
 
 
 def doubling_network(kind: int = onnx.TensorProto.FLOAT, batch: int | str = 1) -> bytes:
@@ -74,9 +76,10 @@ def test_a_named_accelerator_that_is_not_here_is_told_with_the_reason(monkeypatc
     assert "install onnxruntime-rocm" in notice
 
 
-def fake(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
-    """Let «rocm» be another provider of the build."""
-    monkeypatch.setitem(ACCELERATORS, "rocm", dataclasses.replace(ACCELERATORS["rocm"], provider=provider))
+def fake(monkeypatch: pytest.MonkeyPatch, provider: str, memory: str = "") -> None:
+    """Let «rocm» be another provider of the build, whose tensors are bound to a memory."""
+    other = dataclasses.replace(ACCELERATORS["rocm"], provider=provider, memory=memory)
+    monkeypatch.setitem(ACCELERATORS, "rocm", other)
     monkeypatch.setenv(ORDER_VARIABLE, "rocm")
 
 
@@ -98,6 +101,60 @@ def test_a_call_that_fails_is_repeated_on_the_cpu(monkeypatch: pytest.MonkeyPatc
     network._session = SimpleNamespace(run=fail)
     assert np.array_equal(network.run({"x": FOUR})[0], 2 * FOUR)
     assert network.fall == "ROCm (AMD): a call failed (out of memory)"
+
+
+@pytest.mark.parametrize("kind", [onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16], ids=["single", "half"])
+def test_bound_tensors_give_the_same_bits(kind: int) -> None:
+    session = onnxruntime.InferenceSession(doubling_network(kind, batch="faces"), providers=["CPUExecutionProvider"])
+    bound, random = BoundTensors("cpu"), np.random.default_rng(0)
+    dtype = np.float32 if kind == onnx.TensorProto.FLOAT else np.float16
+    for faces in (1, 1, 3, 3, 1):
+        x = random.normal(size=(faces, 4)).astype(dtype)
+        before = x.copy()
+        (result,) = bound.run(session, ["y"], {"x": x})
+        np.testing.assert_array_equal(result, session.run(["y"], {"x": x})[0])
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(x, before)
+
+
+def test_a_bound_input_is_copied_again_unless_it_cannot_have_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[np.ndarray] = []
+    plain = onnxruntime.OrtValue.update_inplace
+    monkeypatch.setattr(
+        onnxruntime.OrtValue, "update_inplace", lambda self, array: (copied.append(array), plain(self, array))
+    )
+    session = onnxruntime.InferenceSession(doubling_network(), providers=["CPUExecutionProvider"])
+    bound, x = BoundTensors("cpu"), FOUR.copy()
+    for factor in (1, 5):
+        x[:] = factor * FOUR
+        np.testing.assert_array_equal(bound.run(session, ["y"], {"x": x})[0], 2 * factor * FOUR)
+    fixed = 7 * FOUR
+    fixed.flags.writeable = False
+    for _ in range(3):
+        np.testing.assert_array_equal(bound.run(session, ["y"], {"x": fixed})[0], 14 * FOUR)
+    assert [each is fixed for each in copied] == [False, False, True]
+
+
+def test_a_network_binds_its_inputs_where_the_accelerator_has_a_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch, "AzureExecutionProvider", memory="cpu")
+    calls: list[object] = []
+    plain = BoundTensors.run
+    monkeypatch.setattr(BoundTensors, "run", lambda *arguments: (calls.append(arguments), plain(*arguments))[1])
+    network = OnnxNetwork(doubling_network(onnx.TensorProto.FLOAT16), name="doubling", most_seconds=60)
+    for _ in range(2):
+        assert np.array_equal(network.run({"x": FOUR})[0], 2 * FOUR)
+    # after the first call it is known that all nodes lie on the CPU, where nothing is bound
+    assert len(calls) == 1
+
+
+def test_inputs_that_cannot_be_bound_are_copied_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch, "AzureExecutionProvider", memory="nowhere")
+    network = OnnxNetwork(doubling_network(), name="doubling")
+    part = SimpleNamespace(ep_name="AzureExecutionProvider", get_nodes=lambda: ["a node"])
+    monkeypatch.setattr(network._session, "get_provider_graph_assignment_info", lambda: [part], raising=False)
+    assert np.array_equal(network.run({"x": FOUR})[0], 2 * FOUR)
+    assert network.accelerator.name == "rocm"
+    assert network.ran_on.startswith("ROCm (AMD), inputs copied at each call (")
 
 
 def test_a_wrong_tensor_is_an_error_and_no_fall() -> None:
