@@ -19,7 +19,18 @@ from facegen.cli.command import (
     use_device,
     with_options,
 )
-from facegen.cli.faceset_exchange import AsJson, DryRun, Folder, NewFolder, export, import_, open_faceset, print_result
+from facegen.cli.faceset_exchange import (
+    AsJson,
+    DryRun,
+    Folder,
+    NewFolder,
+    export,
+    import_,
+    open_faceset,
+    pack,
+    print_result,
+    unpack,
+)
 from facegen.errors import InputError
 from facegen.facesets.jobs import EXTRACT
 from facegen.facesets.options import (
@@ -296,48 +307,8 @@ def enhance(
     print_result(as_json, f"{count_text(len(enhanced), 'face')} restored in {output}.", faces=len(enhanced))
 
 
-@app.command()
-def pack(
-    folder: Folder,
-    output: NewFolder,
-    shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard, megabytes.")] = 256,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Pack the faceset into tar shards (WebDataset), which trainings read as they are."""
-    from facegen.facesets.pack import pack as work
-
-    faceset = open_faceset(folder)
-    if dry_run:
-        print_result(as_json, f"{count_text(len(faceset), 'face')} would be packed into {output}.", faces=len(faceset))
-        return
-    with progress_bar() as on_progress:
-        made = work(faceset, output, shard_bytes=shard_mb * 1_000_000, on_progress=on_progress)
-    print_result(
-        as_json,
-        f"{count_text(len(faceset), 'face')} in {len(made)} tar file{'s' if len(made) != 1 else ''} in {output}.",
-        shards=[str(path) for path in made],
-    )
-
-
-@app.command()
-def unpack(
-    packed: Annotated[Path, typer.Argument(help="A folder of shards, or one shard.")],
-    output: NewFolder,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Make a folder of shards again."""
-    from facegen.facesets.pack import PackedFaceset
-    from facegen.facesets.pack import unpack as work
-
-    if dry_run:
-        count = len(PackedFaceset.open(packed))
-        print_result(as_json, f"{count_text(count, 'face')} would be unpacked to {output}.", faces=count)
-        return
-    with progress_bar() as on_progress:
-        faceset = work(packed, output, on_progress)
-    print_result(as_json, f"{count_text(len(faceset), 'face')} in {output}.", faces=len(faceset))
+app.command()(pack)
+app.command()(unpack)
 
 
 @app.command()
