@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import report
-from facegen.device import is_bfloat16_fast, keep_freed_memory, usable_cores
+from facegen.device import is_bfloat16_fast, keep_malloc_memory, usable_cores
 from facegen.talk.dfrf.audio import select_windows
 from facegen.talk.dfrf.dataset import Scene, SceneDataset
 from facegen.talk.dfrf.model import RadianceField
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("prepared", type=Path, help="a folder prepared by «facegen talk train» from 512x512 frames")
     parser.add_argument("--frames", type=int, default=20)
     asked = parser.parse_args(arguments)
-    keep_freed_memory()
+    keep_malloc_memory()
     torch.set_num_threads(usable_cores())
     rows = [_row(kind, asked.prepared, asked.frames) for kind in ("fast", "reference")]
     fast, slow = rows

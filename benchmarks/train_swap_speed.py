@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.report import report
 from facegen.config import from_dict, override
-from facegen.device import keep_freed_memory
+from facegen.device import keep_malloc_memory
 from facegen.media import write_picture
 from facegen.swap.autoencoder.data import PersonFaces, SaehdData
 from facegen.swap.autoencoder.task import SaehdTask
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--previews", type=Path, help="folder for a picture of what each has learnt (with --data)")
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
     asked = options.parse_args(arguments)
-    keep_freed_memory()  # as every training does
+    keep_malloc_memory()  # as every training does
     rows = [_row(preset, asked) for preset in asked.presets.split(",")]
     figures = {f"{row['model']}_steps_per_s": row["steps/s"] for row in rows}
     path = report("train_swap_speed", rows=rows, figures=figures, measures=MEASURES)

@@ -6,10 +6,10 @@ import sys
 def main() -> None:
     """Run the command line; see `exit_codes` for how it ends."""
     from facegen.cli import build_app
-    from facegen.device import keep_memory_flat
+    from facegen.device import limit_malloc_arenas
     from facegen.worker import exit_codes
 
-    keep_memory_flat()
+    limit_malloc_arenas()
     with exit_codes():
         build_app(sys.argv[1:])(prog_name="facegen")
 

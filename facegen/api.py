@@ -68,7 +68,7 @@ def swap(
     """Put a face into a video or a picture; the same call goes on where it was cut off.
 
     Args:
-        source: a picture of the face, a folder of pictures or a video, or several; None for an engine that knows its person,
+        source: a picture of the face, a folder of pictures or a video, or several; None for an engine that takes none,
             or with `people`.
         target: the video or picture that gets the face.
         output: the file for the result, signed and marked.

@@ -48,6 +48,7 @@ def swap(
     start_seconds: float = ...,
     end_seconds: float | None = ...,
     engine: str = ...,
+    sliders: str = ...,
     identity_strength: float = ...,
     pixel_boost: int = ...,
     detector: Literal["auto", "embedded", "facexlib", "yunet", "scrfd", "yoloface"] = ...,
@@ -59,7 +60,7 @@ def swap(
     """Put a face into a video or a picture; the same call goes on where it was cut off.
 
     Args:
-        source: a picture of the face, a folder of pictures or a video, or several; None for an engine that knows its person,
+        source: a picture of the face, a folder of pictures or a video, or several; None for an engine that takes none,
             or with `people`.
         target: the video or picture that gets the face.
         output: the file for the result, signed and marked.
@@ -92,7 +93,8 @@ def swap(
         when_no_face: A frame without a face to swap: keep it, hold the last swapped picture, or skip it with its sound.
         start_seconds: Where the result begins in the target.
         end_seconds: Where it ends (nothing: at the end of the target).
-        engine: What makes the new face: mesh is built in and needs a source; so do one-shot models such as hyperswap-1a-256 once they are fetched; autoencoder:RUN (a training of «saehd») and dfm:FILE draw whom they were trained for.
+        engine: What makes the new face: mesh is built in and needs a source; so do one-shot models such as hyperswap-1a-256 once they are fetched; autoencoder:RUN (a training of «saehd») and dfm:FILE draw whom they were trained for; live-portrait moves the target's own face by sliders.
+        sliders: How the engine live-portrait changes the target's own face, -1 to 1 each, 0.5 where no value is given: «mouth-smile, head-yaw=-0.3».
         identity_strength: How strongly a one-shot model follows the source's identity: below 0.5 mixed with the target's, above exaggerated.
         pixel_boost: How many times larger the crop of a one-shot model is than what it was made for: sharper, at the square of the time.
         detector: Face detector: embedded, one whose weights were fetched, or auto: facexlib if its weights are present.
@@ -151,7 +153,7 @@ def generate(
         temperature: How much faces differ: 0 draws the average face, 1 faces as different as people are.
         retouch: Draw details anew as a photograph has them.
         size: Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256.
-        expression: LivePortrait's sliders for an edited photograph, -1 to 1, once it is fetched: «mouth-smile=0.5, head-yaw=-0.3».
+        expression: LivePortrait's sliders for an edited photograph, once it is fetched, -1 to 1 each, 0.5 where no value is given: «mouth-smile, head-yaw=-0.3».
         best_of: Seeds tried for each face; the one that looks most like a photograph is kept.
         label: Words in a corner that say that AI made it, in this language; auto writes them where the studio's profile says so.
         film_encoder: Video codec: auto is VP9 for .webm (AV1 in 10 bit), ProRes for .mov with transparency, H.264 for the rest; h265 is what televisions play HDR from, av1 makes the smallest files, prores is for editing; those with -gpu are quick on a graphics card, and say so where they fall back to the CPU.

@@ -1,4 +1,4 @@
-"""Which device does the arithmetic, in which number format, from which seed; and what is really in use.
+"""Choice of device, number format, threads and seed; and a report of the device in use.
 
 torch is imported inside the functions: the command line imports this module to print its help.
 """
@@ -88,7 +88,7 @@ def choose_device(name: str = "auto") -> "torch.device":
     return device
 
 
-def is_gpu_in_sight() -> bool:
+def may_have_gpu() -> bool:
     """Whether there may be a GPU that torch can use and may; does not import torch, which takes seconds."""
     if wanted_device() == "cpu":
         return False
@@ -126,13 +126,13 @@ def in_batches(work: Callable[[range], T], count: int, size: int) -> list[T]:
             if len(indices) == 1:
                 raise ResourceError(OUT_OF_MEMORY) from error
             size = len(indices) // 2
-            _give_memory_back()
+            _empty_gpu_cache()
             continue
         start = indices.stop
     return results
 
 
-def _give_memory_back() -> None:
+def _empty_gpu_cache() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -148,14 +148,14 @@ def is_bfloat16_fast(device: "torch.device") -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def keep_memory_flat() -> None:
+def limit_malloc_arenas() -> None:
     """Let all threads share two heaps, called before there are several; where the C library is not glibc, nothing.
 
     Frames pass from thread to thread; with a heap for each thread glibc keeps what others could use, and 3 minutes of
     720p take a third more memory than 15 seconds.
     """
     most_arenas = -8
-    _tell_heap(most_arenas, 2)
+    _set_malloc_option(most_arenas, 2)
 
 
 def return_memory() -> None:
@@ -168,19 +168,19 @@ def return_memory() -> None:
         trim(0)
 
 
-def keep_freed_memory() -> None:
+def keep_malloc_memory() -> None:
     """Let the process keep what it frees, called before a training; where the C library is not glibc, nothing.
 
     Each step asks for the same blocks again. glibc hands those above 128 kB back to the system every time and gets them
     anew page by page: without that a step of `small-128` takes 6 to 7 % less processor time.
     """
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    _tell_heap(trim_threshold, 2**31 - 1)
-    _tell_heap(top_pad, 2**28)
-    _tell_heap(mmap_threshold, 2**25)  # the largest that glibc takes
+    _set_malloc_option(trim_threshold, 2**31 - 1)
+    _set_malloc_option(top_pad, 2**28)
+    _set_malloc_option(mmap_threshold, 2**25)  # the largest that glibc takes
 
 
-def _tell_heap(name: int, value: int) -> None:
+def _set_malloc_option(name: int, value: int) -> None:
     """Set what glibc's malloc.h calls M_...; elsewhere nothing."""
     import ctypes
 

@@ -1,4 +1,4 @@
-"""Networks written down as ONNX graphs: on a CPU, ONNX Runtime runs them as fast as torch does and starts at once."""
+"""Writes networks as ONNX graphs: on a CPU, ONNX Runtime runs them as fast as torch and starts at once."""
 
 from __future__ import annotations
 

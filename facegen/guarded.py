@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from facegen.errors import FacegenError, InputError
-from facegen.system import own_group
+from facegen.system import new_process_group
 
 _REFUSED = 3
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -93,7 +93,7 @@ def _start(folder: str, limits: Limits, writes: Path | None, *function: str, **p
         stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         **pipes,
-        **own_group(),
+        **new_process_group(),
     )
 
 

@@ -1,4 +1,4 @@
-"""What Linux, macOS and Windows do each in their own way: locks, positioned reads, groups of processes, links.
+"""What differs between Linux, macOS and Windows: locks, positioned reads, process groups, links.
 
 The rest of facegen calls these instead of what only one of them has. What is missing here (`fcntl`, `os.killpg`) is missed at
 the call, not at the import; `tests/test_system.py` runs facegen without it.
@@ -95,13 +95,13 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def own_group() -> dict[str, Any]:
+def new_process_group() -> dict[str, Any]:
     """Arguments of `subprocess.Popen` that give a process, with all that it starts, a group of its own."""
     flag = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", None)
     return {"start_new_session": True} if flag is None else {"creationflags": flag}
 
 
-def yield_to_others() -> None:
+def lower_priority() -> None:
     """Let this process have less of the processor than others where both want it; it has all of it otherwise."""
     import psutil
 

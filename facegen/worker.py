@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from facegen.errors import Cancelled, FacegenError
-from facegen.system import STOP_SIGNALS, yield_to_others
+from facegen.system import STOP_SIGNALS, lower_priority
 
 if TYPE_CHECKING:
     from facegen.jobs.pipeline import Models
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the request of the folder that is named on the command line, or by whoever keeps this process waiting."""
-    from facegen.device import keep_memory_flat
+    from facegen.device import limit_malloc_arenas
     from facegen.jobs.pipeline import Models
     from facegen.jobs.spare import ARGUMENT
 
-    keep_memory_flat()
-    yield_to_others()  # sliders and previews of a studio come first
+    limit_malloc_arenas()
+    lower_priority()  # sliders and previews of a studio come first
     with exit_codes():
         models = Models()
-        _work(_wait(models) if sys.argv[1] == ARGUMENT else Path(sys.argv[1]), models)
+        _run_folder(_preload_models(models) if sys.argv[1] == ARGUMENT else Path(sys.argv[1]), models)
 
 
-def _work(folder: Path, models: "Models") -> None:
+def _run_folder(folder: Path, models: "Models") -> None:
     from facegen.catalog import find_job
     from facegen.config import to_dict
     from facegen.jobs import Run
@@ -48,7 +48,7 @@ def _work(folder: Path, models: "Models") -> None:
     print(json.dumps(to_dict(pipeline(request, run)), ensure_ascii=False))
 
 
-def _wait(models: "Models") -> Path:
+def _preload_models(models: "Models") -> Path:
     """Load what is asked for until a run is named."""
     import torch  # noqa: F401  # takes longest, and every job needs it
 

@@ -51,7 +51,7 @@ def test_one_setting_reaches_torch_and_onnx(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(device.DEVICE_VARIABLE, "cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device.choose_device() == torch.device("cpu")
-    assert not device.is_gpu_in_sight()
+    assert not device.may_have_gpu()
     assert accelerator_order() == ("cpu",)
     monkeypatch.setenv(device.DEVICE_VARIABLE, "cuda:1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -1,4 +1,4 @@
-"""`Face`: the one value that travels from the analysis through every job.
+"""`Face`: everything that the analysis knows of one face in one picture.
 
 Frame of reference. Points are in pixels of the displayed image, x to the right, y down; a point's z is in the same
 pixels, smaller is nearer to the camera. `matrix` takes the canonical face model (cm, x to the image's right, y up, z

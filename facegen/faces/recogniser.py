@@ -1,4 +1,4 @@
-"""Who a face is: dlib's recognition network, 128 numbers a face."""
+"""Face recognition by dlib's network: embeddings of 128 numbers."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ class GenerateOptions:
     size: Literal[256, 512] = 512
     """Side of retouched faces and their films, pixels; sweeps as pictures show each face at 256."""
     expression: str = field(default="", metadata={"several": SLIDERS})
-    """LivePortrait's sliders for an edited photograph, -1 to 1, once it is fetched: «mouth-smile=0.5, head-yaw=-0.3»."""
+    """LivePortrait's sliders for an edited photograph, once it is fetched, -1 to 1 each, 0.5 where no value is given:
+    «mouth-smile, head-yaw=-0.3»."""
     best_of: int = field(default=1, metadata={"min": 1, "max": 16, "step": 1})
     """Seeds tried for each face; the one that looks most like a photograph is kept."""
     label: LabelLanguage = field(default="auto", metadata={"choices": get_args(LabelLanguage)})

@@ -1,4 +1,4 @@
-"""Models of your own in the place of files of the catalog, as weights/own.json in facegen's home lists them."""
+"""Custom files that replace weights files of the catalog, listed in weights/own.json of facegen's home."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""Downloads one file from the Hub, or takes it out of the Hub's own cache: the only module that talks to it.
+"""Downloads one file from the Hub, or links it from the Hub's own cache; the only module that sends requests to the Hub.
 
 Pinned revisions; HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE honoured; no telemetry. A download goes
 into a file beside its place and is taken up there again after whatever interrupted it: the library's own function for

@@ -1,4 +1,4 @@
-"""Whole repositories of the Hub: a trained model goes there, and comes back file by file, each checked and resumable."""
+"""Whole repositories of the Hub: upload of a folder, and download file by file, each verified and resumable."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any

@@ -1,4 +1,4 @@
-"""Model files that are here: how each stands, whether its bytes are still right, and away with it."""
+"""Model files on this machine: state, verification and removal."""
 
 from pathlib import Path
 from typing import Literal

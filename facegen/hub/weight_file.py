@@ -1,4 +1,4 @@
-"""What a model file is: its name, source, digest and licence, and where it lies."""
+"""`WeightFile`: name, source, digest, licence and location of a model file."""
 
 from dataclasses import dataclass
 from importlib import metadata

@@ -1,4 +1,4 @@
-"""Networks of ONNX files on the quickest accelerator that is here, and what they really ran on."""
+"""Networks of ONNX files on the quickest available accelerator, and a record of what they ran on."""
 
 from facegen.inference.accelerators import ACCELERATORS, Accelerator, accelerator_order, obstacle
 from facegen.inference.network import OnnxNetwork

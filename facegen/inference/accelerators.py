@@ -1,4 +1,4 @@
-"""The accelerators that ONNX Runtime can use, in the order in which they are tried, and why one is not here.
+"""The execution providers of ONNX Runtime, in the order in which they are tried, and why one is not available.
 
 A build of ONNX Runtime holds some of its execution providers; others come as plugins, packages of their own that are
 installed beside it. `FACEGEN_ACCELERATORS=cuda,cpu` changes the order.

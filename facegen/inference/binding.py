@@ -1,4 +1,4 @@
-"""Tensors of a network in the memory of its accelerator, whose room is used again call after call (ONNX Runtime's IO binding)."""
+"""IO binding of ONNX Runtime: inputs of a network in the memory of its accelerator, reused from call to call."""
 
 from __future__ import annotations
 

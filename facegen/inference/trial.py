@@ -1,4 +1,4 @@
-"""A small network tried on each accelerator: what this machine really has."""
+"""Runs a small network on each accelerator, to tell which ones work on this machine."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the networks of a job really ran on: told when they first run, and kept for the job's result."""
+"""Records which accelerator each network of a job ran on: a log line at its first run, notices for the job's result."""
 
 from __future__ import annotations
 

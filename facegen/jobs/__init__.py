@@ -20,7 +20,7 @@ from facegen.jobs.files import INPUT, OUTPUT, model_of, settings_of
 from facegen.jobs.job import Job, Result
 from facegen.jobs.process import RunStatus, State
 from facegen.jobs.progress import OnProgress, Progress
-from facegen.jobs.queue import Turn, find_run, foresee_turns, list_runs, start_queued
+from facegen.jobs.queue import Turn, estimate_turns, find_run, list_runs, start_queued
 from facegen.jobs.run import Run, runs_home
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "RunStatus",
     "State",
     "Turn",
+    "estimate_turns",
     "find_run",
-    "foresee_turns",
     "list_runs",
     "model_of",
     "runs_home",

@@ -1,4 +1,4 @@
-"""Many files for one job: which they are, what their results are called, one after another with retries, and a summary.
+"""Many input files for one job: their expansion, names of their outputs, runs with retries, and a summary.
 
 A file that fails never stops the rest. The summary (CSV) is written anew after each file, so that it is true whenever the
 work ends; given again, it tells what is done already.

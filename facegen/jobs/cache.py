@@ -1,4 +1,4 @@
-"""What was measured on files, kept: one folder of entries found by content, pruned by use and size."""
+"""Cache of measurements on files: a folder of entries keyed by content, pruned by last use and size."""
 
 import functools
 import hashlib

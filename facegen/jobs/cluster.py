@@ -1,4 +1,4 @@
-"""Several machines for one job, by Ray: tasks in order, files that travel where they are needed, workers that are replaced.
+"""Several machines for one job, by Ray: ordered tasks, transfer of input files, replacement of failed workers.
 
 A task is a function of a module of facegen with one item; what all tasks of a job share travels once to each machine and is
 kept by each of its workers. Ray starts a task again elsewhere when its worker or its machine dies, so a task must be free of

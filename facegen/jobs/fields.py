@@ -1,4 +1,4 @@
-"""The fields of a job's request: what a command calls options, and a function keyword arguments."""
+"""The fields of a job's request, which are options of a command and keyword arguments of a function."""
 
 import dataclasses
 import difflib

@@ -1,4 +1,4 @@
-"""Which fields of a request are files, and what is done with them: found, made absolute, staged into a run, checked.
+"""The file fields of a request: listed, made absolute, staged into a run, checked.
 
 A field of a request (or of a dataclass inside it) that names files says so in its metadata:
 

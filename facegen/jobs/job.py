@@ -1,4 +1,4 @@
-"""A job, declared once: what its request and result are, what runs it, which folder its runs get.
+"""`Job`: the declaration of a job: request and result types, pipeline, run folder.
 
 Each room declares its jobs in `jobs.py`, without loading torch; `facegen.catalog.JOBS` lists them all. The command line,
 the tabs and the named endpoints are built from the declaration; `request.json` of a run is the request, and nothing else is

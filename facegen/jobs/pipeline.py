@@ -1,4 +1,4 @@
-"""What runs a job: one call from request to result, in a run folder; and the models that a process keeps loaded."""
+"""`Pipeline`: runs a job from request to result in a run folder; `Models`: what a process keeps loaded."""
 
 import threading
 import time

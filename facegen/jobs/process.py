@@ -1,4 +1,4 @@
-"""How a run stands, and the process behind it: start, recognise, stop, wait."""
+"""Status of a run and its process: start, identify, stop, wait."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from typing import Literal
 import psutil
 
 from facegen.errors import ResourceError
-from facegen.system import lock_file, own_group, terminate_group
+from facegen.system import lock_file, new_process_group, terminate_group
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 MOST_PID = 2**31 - 1
@@ -70,7 +70,7 @@ def launch(argv: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                **own_group(),
+                **new_process_group(),
             )
     except OSError as error:
         raise ResourceError(f"Cannot start {argv[0]}: {error.strerror}; run make install again.") from error

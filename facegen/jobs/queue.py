@@ -1,4 +1,4 @@
-"""All runs of one root folder, and their queue: one runs, the others wait for it in turns."""
+"""The runs of a root folder and their queue, with fair turns between owners."""
 
 import math
 import re
@@ -71,7 +71,7 @@ class Turn:
     """By when that probably is: four of five runs of each kind were done as quickly; None where too few were done."""
 
 
-def foresee_turns(root: Path | None = None, *, at_once: int = 1) -> dict[str, Turn]:
+def estimate_turns(root: Path | None = None, *, at_once: int = 1) -> dict[str, Turn]:
     """The turns of all waiting runs, by their names.
 
     Args:

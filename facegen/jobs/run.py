@@ -1,4 +1,4 @@
-"""One run: made, started, watched and cancelled from outside; held and reported on by the process that works on it."""
+"""`Run`: creates, starts, watches and cancels a run; its process locks the folder and writes the status."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""A worker process that waits for the next run with its models loaded, so that a short job is not mostly start-up.
+"""A spare worker process, started ahead with its models loaded, so that a short job does not wait for start-up.
 
 The one who keeps it writes lines of JSON to its standard input: `{"job": NAME, "request": {...}}` has it do what is quick of a
 request, which loads the models that such a job needs; `{"run": FOLDER}` has it become the worker of that run, a process like
@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from facegen.hub import weights_home
-from facegen.system import own_group, replace_process
+from facegen.system import new_process_group, replace_process
 
 ARGUMENT = "--spare"
 """What the worker program is given in place of a run's folder."""
@@ -44,7 +44,7 @@ class SpareWorker:
     def keep(self) -> None:
         """Start one where none waits and there is memory for it; call this now and then."""
         with self._lock:
-            if self._lives() or psutil.virtual_memory().available < self._free_bytes:
+            if self._is_alive() or psutil.virtual_memory().available < self._free_bytes:
                 return
             with suppress(OSError):  # then runs have processes of their own
                 self._process = subprocess.Popen(
@@ -53,10 +53,10 @@ class SpareWorker:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                    **own_group(),
+                    **new_process_group(),
                 )
                 if self._usual:
-                    self._tell(self._usual)
+                    self._send(self._usual)
 
     def prepare(self, job: str, request: Mapping[str, Any]) -> None:
         """Have it, and those after it, load what a job needs.
@@ -67,8 +67,8 @@ class SpareWorker:
         """
         with self._lock:
             wanted = {"job": job, "request": dict(request)}
-            if wanted != self._usual and self._lives():
-                self._tell(wanted)
+            if wanted != self._usual and self._is_alive():
+                self._send(wanted)
             self._usual = wanted
 
     def take(self, folder: Path) -> "subprocess.Popen[bytes] | None":
@@ -81,11 +81,11 @@ class SpareWorker:
             process, self._process = self._process, None
             if process is None:
                 return None
-            is_told = process.poll() is None and _write(process, {"run": str(folder)})
+            is_sent = process.poll() is None and _write(process, {"run": str(folder)})
             assert process.stdin is not None
             with suppress(OSError):  # what a dead one did not read
                 process.stdin.close()
-            return process if is_told else None
+            return process if is_sent else None
 
     def close(self) -> None:
         """End it."""
@@ -98,12 +98,12 @@ class SpareWorker:
     def is_waiting(self) -> bool:
         """Whether there is one."""
         with self._lock:
-            return self._lives()
+            return self._is_alive()
 
-    def _lives(self) -> bool:
+    def _is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def _tell(self, words: Mapping[str, Any]) -> None:
+    def _send(self, words: Mapping[str, Any]) -> None:
         assert self._process is not None
         _write(self._process, words)
 

@@ -75,7 +75,7 @@ class Canvas:
                     frame.image_rgb, index=frame.index, pts=frame.pts, time_base=frame.time_base, color=self.like.color
                 )
 
-    def lay(self, placed: Sequence[tuple[Frame, Spot]], index: int, pts: int) -> Frame:
+    def compose_frame(self, placed: Sequence[tuple[Frame, Spot]], index: int, pts: int) -> Frame:
         """A frame with others on black, each at its spot."""
         like = self.like
         pix_fmt = ENCODERS["h264"].pix_fmt(like, has_alpha=False)
@@ -108,7 +108,9 @@ def follow(canvas: Canvas, clips: Sequence[VideoInfo]) -> Iterator[Frame]:
         width, height = canvas.size_of(clip)
         spot = ((canvas.like.width - width) // 2, (canvas.like.height - height) // 2, width, height)
         for frame in canvas.read(clip):
-            yield canvas.lay([(frame, spot)], next(index), round((begin + frame.pts * frame.time_base) / base))
+            yield canvas.compose_frame(
+                [(frame, spot)], next(index), round((begin + frame.pts * frame.time_base) / base)
+            )
         begin += Fraction(clip.duration_seconds).limit_denominator(1_000_000)
 
 
@@ -121,7 +123,7 @@ def beside(canvas: Canvas, clips: Sequence[VideoInfo], spots: Sequence[Spot]) ->
         seconds = index / like.frame_rate
         shown = [(cursor.at(seconds), spot) for cursor, spot in zip(cursors, spots, strict=True)]
         placed = [(frame, spot) for frame, spot in shown if frame is not None]
-        yield canvas.lay(placed or [(cursors[0].last, spots[0])], index, round(seconds / like.time_base))
+        yield canvas.compose_frame(placed or [(cursors[0].last, spots[0])], index, round(seconds / like.time_base))
 
 
 class _Cursor:

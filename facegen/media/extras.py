@@ -1,4 +1,4 @@
-"""What a file holds beside picture, sound and subtitles: kept where the container can, one notice for the rest."""
+"""Attachments, chapters, data streams and tags of a file: copied where the container supports them, else one notice."""
 
 import re
 from fractions import Fraction

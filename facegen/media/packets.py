@@ -1,4 +1,4 @@
-"""Packets of a file with corrected times, and a dry pass over all of them: what can be known before anything is decoded."""
+"""Packets of a file with corrected timestamps, and a dry pass over all of them before anything is decoded."""
 
 import bisect
 import os

@@ -137,7 +137,7 @@ def read_still(path: str | os.PathLike[str]) -> Still:
             alpha = _read_alpha(upright)
             image_rgb = np.array(_to_srgb(upright))
             return Still(
-                image_rgb=image_rgb if alpha is None else _lay_on_white(image_rgb, alpha),
+                image_rgb=image_rgb if alpha is None else _blend_on_white(image_rgb, alpha),
                 alpha=alpha,
                 exif=read_exif(image),
             )
@@ -188,7 +188,7 @@ def write_picture(
         if kind == "JPEG":
             notices.append("Its transparency is laid on white, as JPEG holds none; .png and .webp keep it.")
         else:
-            pixels = np.dstack([_take_off_white(image_rgb, like.alpha), like.alpha])
+            pixels = np.dstack([_remove_white(image_rgb, like.alpha), like.alpha])
     exif, exif_notices = make_exif({} if like is None else like.exif, keep_position=keep_position)
     notices += exif_notices
     options: dict[str, object] = {}
@@ -252,14 +252,14 @@ def _read_alpha(image: Image.Image) -> np.ndarray | None:
     return None if alpha.min() == 255 else alpha
 
 
-def _lay_on_white(image_rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _blend_on_white(image_rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB as it looks before white."""
     opacity = alpha[..., None].astype(np.uint16)
     return ((image_rgb * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
 
 
-def _take_off_white(image_rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The inverse of `_lay_on_white`; white where all is transparent."""
+def _remove_white(image_rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The inverse of `_blend_on_white`; white where all is transparent."""
     opacity = np.maximum(alpha, 1)[..., None].astype(np.float32) / 255
     colours = np.clip(np.rint(255 - (255 - image_rgb.astype(np.float32)) / opacity), 0, 255).astype(np.uint8)
     colours[alpha == 0] = 255

@@ -1,4 +1,4 @@
-"""A ZIP of numbered PNG pictures from frames, with their times and their sound, as programs for compositing read them."""
+"""Writes frames as a ZIP of numbered PNG pictures with timestamps and sound, as compositing programs read them."""
 
 import io
 import os

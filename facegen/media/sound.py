@@ -1,4 +1,4 @@
-"""Sound that need not be whole, decoded and resampled: every frame gets a time, and every sample is a number."""
+"""Decodes and resamples sound, also damaged sound: every frame has a timestamp, every sample is finite."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Finds the first form of the watermark, which facegen wrote before; it is only read, for one more release.
+"""Detects the former watermark of facegen, for one more release; it is no longer written.
 
 A grid of cells, 48 along the shorter side, each with one of six low-to-middle DCT waves of 8x8 with a published sign.
 Half of the cells (a chequerboard) say «made by facegen»; the other half repeat 32 bits: the 24-bit id of the

@@ -1,4 +1,4 @@
-"""The visible label: a few words in a corner that say that AI made a picture, in the language of those who look."""
+"""The visible label: text in a corner that discloses AI generation, in a chosen language."""
 
 from collections.abc import Mapping
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""A face cut out of a picture, moved by LivePortrait and laid back."""
+"""Crops a face, moves it by LivePortrait and pastes it back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facegen.errors import NoFaceError
 from facegen.faces import Face, FaceAnalyser, align, blend
 from facegen.reenact import live_portrait
 from facegen.reenact.editing import EYES_OPEN, LIPS_OPEN, change_expression, parse_sliders, turn_head
-from facegen.reenact.live_portrait import DRAWN, SEEN
+from facegen.reenact.live_portrait import INPUT_PX, OUTPUT_PX
 from facegen.reenact.motion import FaceMotion
 
 Array = np.ndarray
@@ -37,12 +37,12 @@ def wide_matrix(points5: Array) -> Array:
         points5: (5, 2) `Face.points5`.
     """
     wide = points5[_NOSE] + (points5 - points5[_NOSE]) * WIDER
-    return align.similarity(wide, align.TEMPLATES["ffhq-512"], DRAWN)
+    return align.similarity(wide, align.TEMPLATES["ffhq-512"], OUTPUT_PX)
 
 
-def see(image_rgb: np.ndarray, matrix: Array) -> Array:
-    """(3, 256, 256) float32 RGB in 0..1: a picture's crop of 512 pixels, as the networks see it."""
-    crop = cv2.resize(align.warp(image_rgb, matrix, DRAWN), (SEEN, SEEN), interpolation=cv2.INTER_AREA)
+def crop_input(image_rgb: np.ndarray, matrix: Array) -> Array:
+    """(3, 256, 256) float32 RGB in 0..1: a picture's crop of 512 pixels, resized to the networks' input."""
+    crop = cv2.resize(align.warp(image_rgb, matrix, OUTPUT_PX), (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(crop.transpose(2, 0, 1).astype(np.float32) / 255)
 
 
@@ -74,7 +74,7 @@ class FaceCrop:
             WeightsError: a file of LivePortrait is not on this machine.
         """
         matrix = wide_matrix(face.points5)
-        seen, points68 = see(image_rgb, matrix), face.points68
+        seen, points68 = crop_input(image_rgb, matrix), face.points68
         return cls(
             image_rgb=image_rgb,
             matrix=matrix,
@@ -100,11 +100,14 @@ class FaceCrop:
         """(21, 3) by which keypoints move so that the eyes are open by `wanted` of their width."""
         return live_portrait.retarget_eyes(self.motion.keypoints, self.eyes_open, wanted)
 
-    def render(self, moved: Array) -> np.ndarray:
-        """(H, W, 3) uint8: the picture with the face's (21, 3) keypoints moved, stitched to what is round it."""
+    def draw(self, moved: Array) -> Array:
+        """(512, 512, 3) float32 RGB in 0..255: the crop with its (21, 3) keypoints moved, stitched to what is round it."""
         own = self.motion.keypoints
-        drawn = live_portrait.draw(self.features, live_portrait.stitch(moved, own), own)
-        return lay_back(self.image_rgb, drawn, self.matrix)
+        return live_portrait.draw(self.features, live_portrait.stitch(moved, own), own)
+
+    def render(self, moved: Array) -> np.ndarray:
+        """(H, W, 3) uint8: the picture with the face's (21, 3) keypoints moved."""
+        return paste_crop(self.image_rgb, self.draw(moved), self.matrix)
 
 
 def edit_largest(image_rgb: np.ndarray, analyser: FaceAnalyser, expression: str, name: str) -> np.ndarray:
@@ -152,32 +155,48 @@ def restore_expression(swapped_rgb: np.ndarray, target_rgb: np.ndarray, points5:
     Raises:
         WeightsError: a file of LivePortrait is not on this machine.
     """
-    matrix = align.similarity(points5, align.TEMPLATES["arcface-128"], DRAWN)
-    seen, share = see(swapped_rgb, matrix), MOST_RESTORED * strength
+    matrix = align.similarity(points5, align.TEMPLATES["arcface-128"], OUTPUT_PX)
+    seen, share = crop_input(swapped_rgb, matrix), MOST_RESTORED * strength
     motion, wanted = (
         live_portrait.extract_motion(seen),
-        live_portrait.extract_motion(see(target_rgb, matrix)).expression,
+        live_portrait.extract_motion(crop_input(target_rgb, matrix)).expression,
     )
     expression, of_face = motion.expression.copy(), [*_UPPER_POINTS, *_LOWER_POINTS]
     expression[of_face] += share * (wanted[of_face] - expression[of_face])
     moved = motion.scale * (motion.points @ motion.rotation.T + expression) + motion.translation
     drawn = live_portrait.draw(live_portrait.extract_features(seen), moved.astype(np.float32), motion.keypoints)
-    return lay_back(swapped_rgb, drawn, matrix)
+    return paste_crop(swapped_rgb, drawn, matrix)
 
 
-def lay_back(image_rgb: np.ndarray, drawn: Array, matrix: Array) -> np.ndarray:
+def paste_crop(image_rgb: np.ndarray, drawn: Array, matrix: Array) -> np.ndarray:
     """(H, W, 3) uint8: a picture with a (512, 512, 3) drawing of its crop, which fades at the crop's border."""
-    edge = np.clip(np.minimum(np.arange(DRAWN), np.arange(DRAWN)[::-1]) / np.float32(EDGE * DRAWN), 0, 1)
-    share = np.minimum(edge[:, None], edge[None]).astype(np.float32)
-    corners = align.apply(align.invert(matrix), np.array([[0, 0], [DRAWN, 0], [0, DRAWN], [DRAWN, DRAWN]], np.float32))
-    low = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0)) + 1, image_rgb.shape[1::-1]).astype(int)
+    low, back, share = warp_crop(drawn, matrix, image_rgb.shape[:2])
     result = image_rgb.copy()
-    if (high > low).all():
-        back, share = blend.warp_back(drawn, share, matrix, low, high)
-        under = result[low[1] : high[1], low[0] : high[0]]
-        under[:] = np.clip(under + (back - under) * share[..., None] + 0.5, 0, 255)
+    under = result[low[1] : low[1] + share.shape[0], low[0] : low[0] + share.shape[1]]
+    under[:] = np.clip(under + (back - under) * share[..., None] + 0.5, 0, 255)
     return result
+
+
+def warp_crop(drawn: Array, matrix: Array, size_hw: tuple[int, ...]) -> tuple[np.ndarray, Array, Array]:
+    """A (512, 512, 3) drawing of a crop in the pixels of its picture.
+
+    Args:
+        drawn: RGB in 0..255.
+        matrix: (2, 3) from the picture to the crop.
+        size_hw: of the picture.
+
+    Returns:
+        The first column and row that it covers; (h, w, 3) float32 RGB; (h, w) opacity, which fades at the crop's border.
+    """
+    edge = np.clip(np.minimum(np.arange(OUTPUT_PX), np.arange(OUTPUT_PX)[::-1]) / np.float32(EDGE * OUTPUT_PX), 0, 1)
+    share = np.minimum(edge[:, None], edge[None]).astype(np.float32)
+    corners = align.apply(
+        align.invert(matrix), np.array([[0, 0], [OUTPUT_PX, 0], [0, OUTPUT_PX], [OUTPUT_PX, OUTPUT_PX]], np.float32)
+    )
+    size = np.array(size_hw[1::-1])
+    low = np.clip(np.floor(corners.min(axis=0)), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 1, low + 1, size).astype(int)
+    return low, *blend.warp_back(drawn, share, matrix, low, high)
 
 
 def _ratio(points68: Array, top: int, bottom: int, right: int, left: int) -> float:

@@ -56,22 +56,24 @@ TURNS: dict[str, tuple[str, float]] = {
 EYES_OPEN, LIPS_OPEN = "eye-open-ratio", "lip-open-ratio"
 """Sliders that open (above 0) and close, see `crop.FaceCrop.edit`."""
 SLIDERS: tuple[str, ...] = (*EXPRESSIONS, EYES_OPEN, LIPS_OPEN, *TURNS)
+DEFAULT = 0.5
+"""Value of a slider that is named without one."""
 
 
 @functools.lru_cache(maxsize=64)
 def parse_sliders(text: str) -> Mapping[str, float]:
-    """The sliders that a text such as «mouth-smile=0.5, head-yaw=-0.3» sets, each -1..1.
+    """The sliders that a text such as «mouth-smile, head-yaw=-0.3» sets, each -1..1; `DEFAULT` where no value is given.
 
     Raises:
-        InputError: there is no such slider, or a value is missing or out of bounds.
+        InputError: there is no such slider, or a value is out of bounds.
     """
     sliders: dict[str, float] = {}
     for part in filter(None, map(str.strip, text.split(","))):
-        name, _, value = (each.strip() for each in part.partition("="))
+        name, equals, value = (each.strip() for each in part.partition("="))
         if name not in SLIDERS:
             raise InputError(f"Expected a slider of {', '.join(SLIDERS)}, found {name!r}; choose one of these.")
         try:
-            sliders[name] = float(value)
+            sliders[name] = float(value) if equals else DEFAULT
         except ValueError:
             sliders[name] = 2.0
         if not -1 <= sliders[name] <= 1:

@@ -14,12 +14,12 @@ from facegen.reenact.motion import POINTS, FaceMotion
 from facegen.reenact.weights import EYES, FEATURES, GENERATOR, LIPS, MOTION, STITCHER
 
 Array = np.ndarray
-SEEN, DRAWN = 256, 512
-"""Sides of the crop that the networks see, and of the one that they draw, pixels."""
+INPUT_PX, OUTPUT_PX = 256, 512
+"""Sides of the crop that the networks take, and of the one that the generator draws."""
 _NUMBERS = POINTS * 3
 _INPUTS: dict[str, Mapping[str, tuple[int, ...]]] = {
-    FEATURES.name: {"input": (3, SEEN, SEEN)},
-    MOTION.name: {"input": (3, SEEN, SEEN)},
+    FEATURES.name: {"input": (3, INPUT_PX, INPUT_PX)},
+    MOTION.name: {"input": (3, INPUT_PX, INPUT_PX)},
     STITCHER.name: {"source": (POINTS, 3), "target": (POINTS, 3)},
     EYES.name: {"input": (_NUMBERS + 3,)},
     LIPS.name: {"input": (_NUMBERS + 2,)},

@@ -1,4 +1,4 @@
-"""What the motion extractor says of a face: pose, scale, place, expression and the 21 canonical keypoints."""
+"""`FaceMotion`: output of the motion extractor: pose, scale, translation, expression, 21 canonical keypoints."""
 
 from __future__ import annotations
 

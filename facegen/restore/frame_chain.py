@@ -1,4 +1,4 @@
-"""What is done to a whole frame after its faces: networks that enlarge it or take its background away, one after another."""
+"""The chain of networks on whole frames after their faces: upscalers and mattings."""
 
 from __future__ import annotations
 

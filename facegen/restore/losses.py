@@ -1,4 +1,4 @@
-"""Distances that training minimises: feature maps of the frozen face parser, and local texture statistics."""
+"""Losses of the restorer: distances of the frozen face parser's feature maps and of local texture statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of the Hub that tell who stands before a background: a record each, and the one code path that runs them.
+"""Matting networks of the Hub: a record each, and the code path that runs them.
 
 Facts of FaceFusion 3.8 (background_remover), which publishes the files; none of them was run here with its real weights.
 """

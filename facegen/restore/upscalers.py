@@ -1,4 +1,4 @@
-"""Networks of the Hub that enlarge a whole frame: a record each, and the one code path that runs them, tile by tile.
+"""Upscaling networks of the Hub: a record each, and the tiled code path that runs them.
 
 Facts of FaceFusion 3.8 (frame_enhancer), which publishes the files; none of them was run here with its real weights.
 """

@@ -1,4 +1,4 @@
-"""A clip as the first pass leaves it, and its second pass, written in segments, so that it resumes where it was cut off."""
+"""`ClipPlan`, the result of a clip's first pass; `ClipSwap`, its second pass, resumable by segments."""
 
 import itertools
 from collections.abc import Generator, Iterator

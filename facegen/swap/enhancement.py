@@ -1,4 +1,4 @@
-"""The last steps on a new face, for every engine: a tint, the target's expression, the restorer and the chain of enhancers."""
+"""Post-processing of a patch, for every engine: expression, restorer, chain of enhancers, tint."""
 
 from __future__ import annotations
 

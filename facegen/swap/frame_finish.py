@@ -1,4 +1,4 @@
-"""The last step on a whole frame: the models of `SwapOptions.frame_chain`, and what stands in the background's place."""
+"""Post-processing of a whole frame: the models of `SwapOptions.frame_chain`, and the new background."""
 
 from __future__ import annotations
 

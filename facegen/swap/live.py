@@ -1,4 +1,4 @@
-"""A swap of what a camera shows, frame by frame: one face, causal smoothing, nothing kept but a few frames' statistics."""
+"""`LiveSwap`: swaps one face of a camera's frames, with causal smoothing over a few frames' statistics."""
 
 from __future__ import annotations
 

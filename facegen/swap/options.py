@@ -1,4 +1,4 @@
-"""The choices of a swap: one frozen value that the command line and the browser both read their sliders from."""
+"""Options of a swap: command line, endpoints and page read their bounds and defaults here."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -8,6 +8,7 @@ from facegen.errors import InputError
 from facegen.faces.mask_models import MASK_MODELS, parse_masks
 from facegen.faces.weights import DETECTORS, RECOGNISERS, DetectorName, RecogniserName
 from facegen.jobs.files import model_of, settings_of
+from facegen.reenact.editing import SLIDERS, parse_sliders
 from facegen.restore.enhancers import ENHANCER_NAMES, parse_chain
 from facegen.restore.frame_chain import FRAME_MODELS, parse_colour, parse_frame_chain
 from facegen.swap.oneshot.models import ENGINES, MOST_PIXELS, find_model
@@ -17,6 +18,8 @@ NoFace = Literal["keep", "hold", "skip"]
 
 TRAINED = ("autoencoder:", "dfm:")
 """How the names of engines begin that were trained for two people."""
+LIVE_PORTRAIT = "live-portrait"
+"""The engine that moves the target's own face by sliders."""
 
 
 def _strength(default: float) -> Any:
@@ -88,10 +91,16 @@ class SwapOptions(EncodeOptions):
     """Where it ends (nothing: at the end of the target)."""
 
     engine: str = field(
-        default="mesh", metadata={"choices": ("mesh", *ENGINES), "metavar": "NAME", **model_of(*TRAINED)}
+        default="mesh",
+        metadata={"choices": ("mesh", *ENGINES, LIVE_PORTRAIT), "metavar": "NAME", **model_of(*TRAINED)},
     )
     """What makes the new face: `mesh` is built in and needs a source; so do one-shot models such as `hyperswap-1a-256` once
-    they are fetched; `autoencoder:RUN` (a training of «saehd») and `dfm:FILE` draw whom they were trained for."""
+    they are fetched; `autoencoder:RUN` (a training of «saehd») and `dfm:FILE` draw whom they were trained for; `live-portrait`
+    moves the target's own face by `sliders`."""
+
+    sliders: str = field(default="", metadata={"several": SLIDERS})
+    """How the engine `live-portrait` changes the target's own face, -1 to 1 each, 0.5 where no value is given:
+    «mouth-smile, head-yaw=-0.3»."""
 
     identity_strength: float = _strength(0.5)
     """How strongly a one-shot model follows the source's identity: below 0.5 mixed with the target's, above exaggerated."""
@@ -120,6 +129,11 @@ class SwapOptions(EncodeOptions):
             choices, value = item.metadata.get("choices"), getattr(self, item.name)
             if choices and value not in choices and not (item.name == "engine" and self.is_trained):
                 raise InputError(f"SwapOptions.{item.name} must be one of {', '.join(choices)}, but got {value!r}.")
+        if parse_sliders(self.sliders) and self.engine != LIVE_PORTRAIT:
+            raise InputError(
+                f"Expected sliders with the engine {LIVE_PORTRAIT} alone, found them with {self.engine}; choose that engine, "
+                "or leave them out."
+            )
         parse_chain(self.enhance)
         parse_masks(self.masks)
         parse_frame_chain(self.frame_chain)
@@ -138,5 +152,10 @@ class SwapOptions(EncodeOptions):
 
     @property
     def is_trained(self) -> bool:
-        """Whether the engine is a model that knows its own person, so that no source is needed."""
+        """Whether the engine is a model that knows its own person."""
         return self.engine.startswith(TRAINED)
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the new face is that of a source."""
+        return not self.is_trained and self.engine != LIVE_PORTRAIT

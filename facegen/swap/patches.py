@@ -1,4 +1,4 @@
-"""The new faces of a clip by themselves, for compositors: deep pictures, and the matrices that lay them into the frames.
+"""Writes the new faces of a clip alone, for compositing: 16-bit pictures with alpha, and matrices into the frames.
 
 A folder of 16-bit PNG files, RGB with straight alpha in the pixels of the crop, and `patches.jsonl` with a line a face:
 `file_name`, `frame` and `seconds` in the target, `frame_width`, `frame_height`, `track`, and `matrix`, (2, 3) from

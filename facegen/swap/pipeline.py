@@ -1,4 +1,4 @@
-"""`SwapPipeline`: the one door of the room."""
+"""`SwapPipeline`: swaps faces in clips and pictures."""
 
 import itertools
 import time
@@ -22,7 +22,8 @@ from facegen.jobs.cluster import Cluster
 from facegen.jobs.files import check_output_file, paths
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.media.journal import Journal
-from facegen.reenact.weights import RESTORING as LIVE_PORTRAIT
+from facegen.reenact.weights import RESTORING
+from facegen.reenact.weights import WEIGHTS as REENACTING
 from facegen.restore.enhancers import ENHANCERS, parse_chain
 from facegen.restore.frame_chain import parse_frame_chain
 from facegen.swap import clip as first_pass
@@ -33,7 +34,7 @@ from facegen.swap.engines import Engine, make_engine, model_mtime_ns
 from facegen.swap.frame_finish import finish_info, finish_still
 from facegen.swap.jobs import SWAP
 from facegen.swap.oneshot.models import find_model
-from facegen.swap.options import SwapOptions
+from facegen.swap.options import LIVE_PORTRAIT, SwapOptions
 from facegen.swap.render import StageClock, swap_image
 from facegen.swap.request import SwapRequest, SwapResult, request_key
 from facegen.swap.sources import load_sources
@@ -317,8 +318,10 @@ def require_models(options: SwapOptions) -> None:
     """
     if model := find_model(options.engine):
         require(model.weights, f"the engine {model.name}", "the engine mesh")
+    if options.engine == LIVE_PORTRAIT:
+        require(REENACTING, f"the engine {LIVE_PORTRAIT}", "the engine mesh")
     if options.expression:
-        require(LIVE_PORTRAIT, "the target's expression", "an expression of 0")
+        require(RESTORING, "the target's expression", "an expression of 0")
     for enhancer in ENHANCERS:
         if enhancer.name in dict(parse_chain(options.enhance)):
             require([enhancer.weight], f"the enhancer {enhancer.name}", "another one")

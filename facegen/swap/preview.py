@@ -1,4 +1,4 @@
-"""A look at a swap before it is done: some frames before and after, on one sheet."""
+"""Contact sheet of a swap: some frames before and after, without a run."""
 
 from collections.abc import Sequence
 

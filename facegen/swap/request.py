@@ -1,4 +1,4 @@
-"""What goes into a swap and what comes out, and the fingerprints by which work already done is recognised."""
+"""Requests and results of swaps, and the keys by which finished work is recognised."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from facegen.faces.weights import resolve_detector
 from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.files import INPUT, OUTPUT, settings_of
 from facegen.jobs.job import Result, count_text
-from facegen.swap.options import SwapOptions
+from facegen.swap.options import LIVE_PORTRAIT, SwapOptions
 from facegen.training.info import TASK_MODELS
 
 
@@ -45,8 +45,12 @@ class SwapRequest:
     that lay them into the frames (trained models only)."""
 
     def __post_init__(self) -> None:
-        if not self.sources and not self.people and not self.options.is_trained:
+        if not self.sources and not self.people and self.options.needs_source:
             raise InputError("Expected a source face, but got none; name a picture with --source.")
+        if self.options.engine == LIVE_PORTRAIT and not self.options.sliders:
+            raise InputError(
+                f"Expected sliders for the engine {LIVE_PORTRAIT}, found none; add --sliders mouth-smile=0.5."
+            )
         if self.sources and self.people:
             raise InputError(
                 "Expected sources for everybody or for each person, but got both; leave out one of the two."

@@ -1,4 +1,4 @@
-"""Which frames of the target the result shows, and when it shows them."""
+"""`SwapTimeline`: the frames of the target that the result shows, and their timestamps."""
 
 import bisect
 import itertools

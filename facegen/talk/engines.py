@@ -1,4 +1,4 @@
-"""Names of what draws a speaker (`TalkOptions.engine`), lip-sync models, and trainings. Imports no torch.
+"""Names of talk engines (`TalkOptions.engine`), lip-sync models and trainings. Imports no torch.
 
 The lip-sync models follow FaceFusion 3.8 (lip_syncer), which publishes the files; none of them was run here with its real
 weights.

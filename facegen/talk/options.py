@@ -1,4 +1,4 @@
-"""The choices of a talk: one frozen value that the command line and the browser both read their sliders from."""
+"""Options of a talk: command line, endpoints and page read their bounds and defaults here."""
 
 from dataclasses import dataclass, field
 from typing import Any, get_args

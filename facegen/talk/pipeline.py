@@ -1,4 +1,4 @@
-"""`TalkPipeline`: the one door of the room."""
+"""`TalkPipeline`: from a portrait and sound to a video."""
 
 from __future__ import annotations
 

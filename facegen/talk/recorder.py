@@ -1,4 +1,4 @@
-"""From frames to a signed file: encoded in segments that survive a crash, joined with the sound."""
+"""`SegmentRecorder`: encodes frames in segments that survive a crash, joins them with the sound, signs the file."""
 
 from __future__ import annotations
 

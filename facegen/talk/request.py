@@ -1,4 +1,4 @@
-"""What goes into a talk and what comes out."""
+"""Requests and results of talks."""
 
 import hashlib
 import json

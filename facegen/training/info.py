@@ -1,4 +1,4 @@
-"""What people read about a task before they start it, without torch being imported."""
+"""`TaskInfo`: description and presets of a task, read without importing torch."""
 
 from __future__ import annotations
 

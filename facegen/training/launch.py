@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facegen.config import from_dict, save
-from facegen.device import keep_freed_memory
+from facegen.device import keep_malloc_memory
 from facegen.errors import Cancelled, InputError, TrainingError
 from facegen.training.info import TaskInfo
 from facegen.training.request import TrainRequest
@@ -87,7 +87,7 @@ def train_in_folder(
     """
     from facegen.training.loop import Trainer
 
-    keep_freed_memory()
+    keep_malloc_memory()
     task = from_dict(info.load(), request.task_settings)
     data = Path(request.data) if request.data else None
     if data is not None and not data.exists():

@@ -1,4 +1,4 @@
-"""What a feature gives to the loop so that it can be trained: its `Task`."""
+"""`Task`: what a room gives to the training loop."""
 
 from __future__ import annotations
 

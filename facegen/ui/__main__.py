@@ -9,7 +9,7 @@ name files of FACEGEN_MCP_FOLDER and URLs of FACEGEN_MCP_HOSTS (separated by com
 import os
 from pathlib import Path
 
-from facegen.device import keep_memory_flat
+from facegen.device import limit_malloc_arenas
 from facegen.errors import InputError
 from facegen.ui.agents.files import AgentSettings
 from facegen.ui.profile import choose_profile
@@ -19,7 +19,7 @@ from facegen.worker import exit_codes
 
 def main() -> None:
     """Serve until stopped; see `exit_codes` for how it ends."""
-    keep_memory_flat()
+    limit_malloc_arenas()
     host = os.environ.get("GRADIO_SERVER_NAME", "")
     port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
     shared = {"1": True, "0": False}.get(os.environ.get("FACEGEN_SHARED", ""))

@@ -1,4 +1,4 @@
-"""People who may sign in to a studio, and the audit log of their runs.
+"""Accounts of a studio, and the audit log of its runs.
 
 Accounts are a file of names with hashed passwords; `python -m facegen.ui.accounts FILE NAME` adds one.
 

@@ -1,4 +1,4 @@
-"""The downloads of model files that a studio has under way, for whoever looks at the page."""
+"""Downloads of model files in progress, as the page shows them."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Between a widget and a pipeline: consent, errors, and how a run stands as HTML."""
+"""Event handlers' common parts: consent, errors, and status cards (HTML)."""
 
 import functools
 import html
@@ -12,7 +12,7 @@ import gradio as gr
 
 from facegen.errors import FacegenError, InputError
 from facegen.jobs import Run, RunStatus
-from facegen.ui.sentences import for_browser, without_paths
+from facegen.ui.messages import strip_paths, to_browser_message
 
 CONSENT = (
     "I have the consent of everyone whose face I use here, and I will not use the results to deceive or to harm anyone."
@@ -54,7 +54,7 @@ def show_errors(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., An
     """
 
     def refused(error: FacegenError) -> Any:
-        card = ask_consent() if isinstance(error, ConsentError) else notice(str(error))
+        card = consent_card() if isinstance(error, ConsentError) else notice(str(error))
         return card if outputs == 1 else (card, *[gr.skip() for _ in range(outputs - 1)])
 
     def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,13 +124,13 @@ def reveal(button: gr.Button, *boxes: Any) -> Callable[..., Any]:
 
 def notice(sentence: str) -> str:
     """A refusal as a card (HTML), which the page brings into sight."""
-    words = html.escape(for_browser(sentence))
+    words = html.escape(to_browser_message(sentence))
     return (
         f'<div class="fg-status notice" role="alert" data-at="{time.time()}"><div class="fg-text">{words}</div></div>'
     )
 
 
-def ask_consent() -> str:
+def consent_card() -> str:
     """The refusal for want of consent (HTML); the page marks the box, and presses the button again once it is ticked."""
     return (
         f'<div class="fg-status notice" role="alert" data-needs="consent" data-at="{time.time()}"><div class="fg-text">'
@@ -143,7 +143,7 @@ def note(sentence: str) -> str:
     return f'<div class="fg-status" role="status"><div class="fg-text">{html.escape(sentence)}</div></div>'
 
 
-def starting() -> str:
+def starting_card() -> str:
     """A status from the click until its run is there (HTML)."""
     bar = progress_bar(0.0)
     return f'<div class="fg-status queued" role="status"><div class="fg-line"><b>Starting …</b></div>{bar}</div>'
@@ -166,7 +166,7 @@ def progress_card(status: RunStatus, words: str = "") -> str:
     facts += [status.rate] if status.rate and status.state in ("running", "done") else []
     facts += [f"{duration(status.eta_seconds)} left"] if status.eta_seconds is not None else []
     spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts)
-    text = for_browser(words or status.text)
+    text = to_browser_message(words or status.text)
     if status.is_active and not status.progress and not text:
         text = "The models are being loaded …"
     bar = progress_bar(status.progress) if status.is_active else ""
@@ -186,7 +186,7 @@ def result_words(run: Run) -> str:
 def log_box(run: Run, lines: int) -> gr.Textbox:
     """Update of a log: its last lines without paths of the server and without what is for programs; hidden while empty."""
     said = [line for line in run.log_tail(lines).splitlines() if not line.startswith("{")]
-    text = without_paths("\n".join(said)).strip()
+    text = strip_paths("\n".join(said)).strip()
     return gr.Textbox(text, visible=bool(text))
 
 

@@ -1,4 +1,4 @@
-"""Which pages may talk to the studio: none of another site, and none whose name was turned to this machine later.
+"""Checks of Host and Origin headers: no requests from other sites, none by DNS rebinding.
 
 A studio that listens on this machine alone, or that one person uses, answers requests for its machine by a loopback name or by
 an address, and for no other name: a page whose name resolves to 127.0.0.1 all at once would otherwise be the studio's own page

@@ -1,4 +1,4 @@
-"""What a choice still needs from the Hub: said where it is chosen, with a button that fetches it."""
+"""The row below a choice whose weights files are missing, with a button that fetches them."""
 
 import asyncio
 import html
@@ -35,7 +35,7 @@ class MissingRow:
         return [self.words, self.column, self.accepted, self.fetch, self.names]
 
 
-def ask_missing(prefix: str) -> MissingRow:
+def build_missing(prefix: str) -> MissingRow:
     """The row, unseen as long as nothing is missing; its elements' ids begin with `prefix`."""
     with gr.Column(visible=False, elem_id=f"{prefix}-missing") as column:
         words = gr.HTML()

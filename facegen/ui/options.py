@@ -1,4 +1,4 @@
-"""Widgets made from the fields of a config dataclass: bounds, choices, default and help text stand there once."""
+"""Makes widgets from the fields of a config dataclass: bounds, choices, default and help text."""
 
 import types
 import typing

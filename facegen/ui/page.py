@@ -1,4 +1,4 @@
-"""What a page needs beside its widgets: title, description, icon and preview for others, and how it carries on."""
+"""Head of the page: title, description, icon, link preview, and scripts."""
 
 import html
 import re

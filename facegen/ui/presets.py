@@ -1,4 +1,4 @@
-"""Options of a job kept by name in the visitor's browser, taken away as JSON and brought back; and set back by group."""
+"""Presets: options of a job stored by name in the visitor's browser, exported and imported as JSON; and resets by group."""
 
 import json
 import secrets

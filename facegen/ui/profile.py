@@ -1,4 +1,4 @@
-"""How a studio is served: for one person, for several, or as a Space; its limits, told on the page and held at the start of runs."""
+"""`Profile`: limits, tabs and host of a studio for one person, for several, or as a Space; checked when runs start."""
 
 import os
 from collections.abc import Iterable, Mapping

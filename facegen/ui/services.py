@@ -1,4 +1,4 @@
-"""What the tabs share: whose request it is, the one pipeline for previews, and the runs behind the buttons.
+"""`Services`: what the tabs share: admission of requests, loaded models, queue and runs, visitors' folders.
 
 Nothing here belongs to a visitor: what does is keyed by the visitor's token, lies in the visitor's own folder, or
 stands in the request of the visitor's run.
@@ -49,7 +49,7 @@ from facegen.ui.visitors import Visitor as Visitor
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
-    from facegen.ui.card_runs import CardRuns
+    from facegen.ui.gpu_runs import GpuRuns
 
 Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
@@ -64,7 +64,7 @@ _END_SECONDS = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Begun:
+class _StartedRun:
     """What a visitor asked for, as it was asked: the run itself names the copies of its files."""
 
     mark: str
@@ -86,23 +86,23 @@ class Services:
         self.models = Models()
         """What the studio keeps loaded for previews and slider faces; it holds nothing of a visitor."""
         self._spare = SpareWorker(WORKER)
-        self._card = self._find_card()
+        self._gpu_runs = self._make_gpu_runs()
         self.downloads = Downloads(self.models.renew)
         self._closing = threading.Event()
         self._next_deletion = 0.0
-        self._begun: list[_Begun] = []
+        self._started: list[_StartedRun] = []
         self._audit = Audit(home() / "audit.jsonl")
         self._visits: Counter[str] = Counter()
         self.trials = Trials(is_held=self.settings.shared)
         self._turns = Turns(self.settings.runs_at_once)
         self._begins = threading.Lock()
 
-    def _find_card(self) -> "CardRuns | None":
-        if not zero_gpu.is_here():
+    def _make_gpu_runs(self) -> "GpuRuns | None":
+        if not zero_gpu.is_zero_gpu():
             return None
-        from facegen.ui.card_runs import CardRuns
+        from facegen.ui.gpu_runs import GpuRuns
 
-        return CardRuns(self.models, self._start_on_cpu)
+        return GpuRuns(self.models, self._start_on_cpu)
 
     def decode_apart(self) -> None:
         """In a shared studio, decode the files of visitors in processes with limits from now on."""
@@ -173,11 +173,11 @@ class Services:
         """
         request = label_results(self.settings, self.admit(visitor, request))
         with self._begins:
-            self._begun = [begun for begun in self._begun if begun.run.status().is_active]
-            for begun in self._begun:
-                if begun.is_for(visitor, job, request):
+            self._started = [started for started in self._started if started.run.status().is_active]
+            for started in self._started:
+                if started.is_for(visitor, job, request):
                     raise InputError(
-                        f"Expected something new to do, found this at work already as {begun.run.name}; wait for it, or "
+                        f"Expected something new to do, found this at work already as {started.run.name}; wait for it, or "
                         "cancel it first."
                     )
             active = [run for run in list_runs() if run.status().is_active] if self.settings.limits() else []
@@ -186,15 +186,15 @@ class Services:
             run.enqueue()
             if self.settings.shared:
                 self._audit.write(who=visitor.mark, job=job.name, run=run.name, needs_consent=bool(job.consent))
-            if self._card is not None:
-                self._card.expect(run)
-            self._begun.append(_Begun(mark=visitor.mark, job=job.name, request=request, run=run))
+            if self._gpu_runs is not None:
+                self._gpu_runs.remember_visitor(run)
+            self._started.append(_StartedRun(mark=visitor.mark, job=job.name, request=request, run=run))
         self.start_next()
         return run
 
     def is_at_work(self, visitor: Visitor, job: Job[Q, R]) -> bool:
         """Whether a run that this visitor began of a job waits or works; its status is what the page shows then."""
-        mine = [begun.run for begun in self._begun if (begun.mark, begun.job) == (visitor.mark, job.name)]
+        mine = [started.run for started in self._started if (started.mark, started.job) == (visitor.mark, job.name)]
         return any(run.status().is_active for run in mine)
 
     def admit(self, visitor: Visitor, request: Q) -> Q:
@@ -243,7 +243,7 @@ class Services:
 
     def start_next(self) -> None:
         """Start the run that waits longest now, if nothing else is running."""
-        start = self._start_on_cpu if self._card is None else self._card.start
+        start = self._start_on_cpu if self._gpu_runs is None else self._gpu_runs.start
         start_queued(at_once=self.settings.runs_at_once, start=start)
 
     def _start_on_cpu(self, run: Run) -> None:
@@ -255,8 +255,8 @@ class Services:
         Raises:
             InputError: it is running, is damaged, or an earlier facegen began it.
         """
-        if self._card is not None:
-            self._card.expect(run)
+        if self._gpu_runs is not None:
+            self._gpu_runs.remember_visitor(run)
         run.enqueue()
         self.start_next()
 
@@ -316,11 +316,11 @@ class Services:
             if folder.name not in used:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def arrive(self, visitor: Visitor) -> None:
+    def begin_visit(self, visitor: Visitor) -> None:
         """Count a visit of somebody who may have the page open more than once."""
         self._visits[visitor.mark] += 1
 
-    def forget(self, visitor: Visitor) -> None:
+    def end_visit(self, visitor: Visitor) -> None:
         """Remove what a visit left behind once the visitor's last page is closed; runs stay."""
         self._visits[visitor.mark] -= 1
         if self._visits[visitor.mark] > 0:

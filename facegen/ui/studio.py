@@ -44,7 +44,7 @@ def build_studio(settings: Profile | None = None) -> gr.Blocks:
 
 def _page(services: Services) -> gr.Blocks:
     with gr.Blocks(title=page.TITLE, analytics_enabled=False, delete_cache=_CACHE_SECONDS) as studio:
-        visitor = gr.State(Visitor(), delete_callback=services.forget)
+        visitor = gr.State(Visitor(), delete_callback=services.end_visit)
         gr.HTML(theme.header(shared=services.settings.shared))
         consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
         shell = Shell(visitor=visitor, consent=consent)
@@ -85,12 +85,12 @@ def _page(services: Services) -> gr.Blocks:
         tabs.select(open_tab, None, timers, show_progress="hidden", api_visibility="private")
         endpoints.build(services, visitor)
 
-        def know(visit: Visitor, request: gr.Request) -> Visitor:
+        def identify_visitor(visit: Visitor, request: gr.Request) -> Visitor:
             known = visitors.recognise(visit, request.cookies, request.username) if services.settings.shared else visit
-            services.arrive(known)
+            services.begin_visit(known)
             return known
 
-        studio.load(know, visitor, visitor, show_progress="hidden", api_visibility="private")
+        studio.load(identify_visitor, visitor, visitor, show_progress="hidden", api_visibility="private")
         # once the page is there: at the start of the studio it would delay it
         studio.load(warm_up, None, None, show_progress="hidden", api_visibility="private")
     return studio
@@ -123,7 +123,7 @@ def serve(
     profile = profile or choose_profile()
     host = host or profile.host
     create_temporary_folder()
-    zero_gpu.keep_to_cpu()
+    zero_gpu.default_to_cpu()
     services = Services(for_host(profile, host, shared))
     services.decode_apart()
     zero_gpu.face_drawer(services.models)

@@ -1,4 +1,4 @@
-"""The studio's own look: colours, type and the few rules of CSS that the theme's variables cannot say.
+"""Theme of the studio: colours, fonts, and CSS beyond the theme's variables.
 
 Everything comes from the machine that shows it: system fonts, no picture or script from elsewhere.
 """

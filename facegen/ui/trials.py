@@ -1,4 +1,4 @@
-"""What visitors send is decoded once before a run takes it, so that a refusal is said at once."""
+"""Decodes what visitors send once before a run takes it, so that a refusal is said at once."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
-"""When waiting runs have their turn, looked up once a second for all who watch."""
+"""Estimated waiting times of queued runs, computed at most once a second."""
 
 import threading
 import time
 
-from facegen.jobs import Run, Turn, foresee_turns
+from facegen.jobs import Run, Turn, estimate_turns
 from facegen.ui.handlers import duration
 
 _SECONDS = 1.0
@@ -26,7 +26,7 @@ class Turns:
         """What somebody reads whose run waits; nothing where nobody is before it."""
         with self._lock:
             if time.monotonic() >= self._until:
-                self._turns = foresee_turns(at_once=self._at_once)
+                self._turns = estimate_turns(at_once=self._at_once)
                 self._until = time.monotonic() + _SECONDS
             turn = self._turns.get(run.name)
         if turn is None or not turn.before:

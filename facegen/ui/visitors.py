@@ -1,4 +1,4 @@
-"""Who asks: a visitor is known across visits by a cookie, and nobody takes more than a share of what all use.
+"""Visitors: recognised across visits by a cookie, each limited to a share of events and uploads.
 
 The cookie is an unguessable token that scripts of a page cannot read. Limits of waiting events and uploads go by the
 address, because a cookie can be left out; behind a proxy that is the address which the proxy adds.

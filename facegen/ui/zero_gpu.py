@@ -1,7 +1,7 @@
-"""The card of a ZeroGPU Space, which is lent for one call at a time to the process that serves the page.
+"""The GPU of a ZeroGPU Space, which is allocated for one call at a time to the process that serves the page.
 
-There, everything runs on the CPU but what is passed through `on_card`: the faces of the Generate tab, and swaps and talks
-(`facegen/ui/card_runs.py`). Elsewhere nothing is imported and nothing changes. It was never tried on a Space; `tests/ui/test_zero_gpu.py` holds the calls.
+There, everything runs on the CPU but what is passed through `with_gpu`: the faces of the Generate tab, and swaps and talks
+(`facegen/ui/gpu_runs.py`). Elsewhere nothing is imported and nothing changes. It was never tried on a Space; `tests/ui/test_zero_gpu.py` tests the calls.
 """
 
 import math
@@ -22,20 +22,20 @@ MOST_SECONDS = 60
 _LEAST_SECONDS = 5
 
 
-def is_here() -> bool:
+def is_zero_gpu() -> bool:
     """Whether this is a Space with ZeroGPU."""
     return "SPACE_ID" in os.environ and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true")
 
 
-def keep_to_cpu() -> None:
-    """Let all that is not passed through `on_card` run on the CPU, where this is such a Space."""
-    if is_here():
+def default_to_cpu() -> None:
+    """Let all that is not passed through `with_gpu` run on the CPU, on a ZeroGPU Space."""
+    if is_zero_gpu():
         os.environ.setdefault(DEVICE_VARIABLE, "cpu")
-        _have_no_thread_teams()
+        _disable_thread_pools()
 
 
-def _have_no_thread_teams() -> None:
-    """Let libraries compute on the calling thread: a process that is forked for a card has no other, and would wait for them."""
+def _disable_thread_pools() -> None:
+    """Let libraries compute on the calling thread: the process that is forked for a GPU has no thread pools, and would wait for them."""
     import cv2
     import torch
 
@@ -43,41 +43,41 @@ def _have_no_thread_teams() -> None:
     torch.set_num_threads(1)
 
 
-def on_card(work: Callable[[Q], R], seconds: Callable[[Q], float]) -> Callable[[Q], R]:
-    """The work, with a card lent for each call where this is such a Space.
+def with_gpu(work: Callable[[Q], R], seconds: Callable[[Q], float]) -> Callable[[Q], R]:
+    """The function, with a GPU allocated for each call on a ZeroGPU Space.
 
     Args:
-        work: takes and gives what can be sent to another process.
-        seconds: how long a call takes; more than `MOST_SECONDS` is not asked for.
+        work: takes and returns what can be pickled.
+        seconds: estimates the duration of a call; more than `MOST_SECONDS` is not requested.
     """
-    if not is_here():
+    if not is_zero_gpu():
         return work
     import spaces
 
-    lent: Callable[[Q], R] = spaces.GPU(duration=lambda request: bounded(seconds(request)))(work)
-    return lent
+    decorated: Callable[[Q], R] = spaces.GPU(duration=lambda request: limit_seconds(seconds(request)))(work)
+    return decorated
 
 
-def bounded(seconds: float) -> int:
-    """For how many whole seconds a card is asked that is wanted for these."""
+def limit_seconds(seconds: float) -> int:
+    """Whole seconds for which a GPU is requested, of an estimated duration."""
     return max(_LEAST_SECONDS, min(MOST_SECONDS, math.ceil(seconds)))
 
 
 def face_drawer(models: Models) -> Callable[[GenerateRequest], GenerateResult]:
-    """What draws the faces of a request: the studio's pipeline, or on such a Space one whose networks lie on the card."""
-    if not is_here():
+    """What draws the faces of a request: the studio's pipeline, or on a ZeroGPU Space one whose networks are on the GPU."""
+    if not is_zero_gpu():
         return lambda request: models.pipeline(GENERATE)(request)
 
     def make() -> Callable[[GenerateRequest], GenerateResult]:
         from facegen.generate.pipeline import GeneratePipeline
 
         pipeline = GeneratePipeline(device=DEVICE)
-        # ZeroGPU wants them on the card before the first call
+        # ZeroGPU wants them on the GPU before the first call
         pipeline.warm_up(GenerateRequest(output=""))
 
         def draw(request: GenerateRequest) -> GenerateResult:
             return pipeline(request)
 
-        return on_card(draw, lambda request: 3 + 0.5 * request.options.count * request.options.best_of)
+        return with_gpu(draw, lambda request: 3 + 0.5 * request.options.count * request.options.best_of)
 
     return models.get(make, face_drawer)

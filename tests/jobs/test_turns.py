@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from facegen import config
-from facegen.jobs import Run, RunStatus, foresee_turns
+from facegen.jobs import Run, RunStatus, estimate_turns
 from facegen.jobs.process import created_at
 
 
@@ -40,12 +40,12 @@ def test_waiting_runs_know_their_number_and_time() -> None:
         done("swap", seconds)
     works("talk", eta=7.0)
     first, second, third = (waits(kind, since) for kind, since in (("swap", 1.0), ("talk", 2.0), ("swap", 3.0)))
-    turns = foresee_turns()
+    turns = estimate_turns()
     assert [turns[run.name].before for run in (first, second, third)] == [1, 2, 3]
     assert turns[first.name].seconds == pytest.approx(7.0)
     assert turns[second.name].seconds == pytest.approx(7.0 + 90.0, abs=1.0)
     assert turns[third.name].seconds is None  # no talk was done yet
-    assert foresee_turns(at_once=2)[second.name].seconds == pytest.approx(48.5, abs=1.0)
+    assert estimate_turns(at_once=2)[second.name].seconds == pytest.approx(48.5, abs=1.0)
 
 
 def test_what_works_without_an_estimate_is_held_against_the_usual() -> None:
@@ -53,6 +53,6 @@ def test_what_works_without_an_estimate_is_held_against_the_usual() -> None:
         done("swap", seconds)
     works("swap", took=4.0)
     waiting = waits("swap", 1.0)
-    assert foresee_turns()[waiting.name].seconds == pytest.approx(6.0, abs=2.0)
+    assert estimate_turns()[waiting.name].seconds == pytest.approx(6.0, abs=2.0)
     works("swap", took=400.0)
-    assert foresee_turns()[waiting.name].seconds == pytest.approx(6.0, abs=2.0)
+    assert estimate_turns()[waiting.name].seconds == pytest.approx(6.0, abs=2.0)

@@ -13,7 +13,7 @@ from facegen.faces import Face, FaceAnalyser
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.media import Patch
 from facegen.reenact import live_portrait
-from facegen.reenact.crop import FaceCrop, edit_largest, edit_picture, restore_expression, see, wide_matrix
+from facegen.reenact.crop import FaceCrop, crop_input, edit_largest, edit_picture, restore_expression, wide_matrix
 from facegen.reenact.editing import EXPRESSIONS, SLIDERS, change_expression, parse_sliders, turn_head
 from facegen.reenact.live_portrait import load_part
 from facegen.reenact.motion import FaceMotion, make_rotation
@@ -62,7 +62,9 @@ def test_motion_of_a_crop_is_read_in_the_order_of_the_outputs(tmp_path: Path) ->
     use_stand_ins(tmp_path)
     rgb = np.array([200, 100, 40])
     image = np.zeros((300, 300, 3), np.uint8) + rgb.astype(np.uint8)
-    seen = see(image, wide_matrix(np.array([[100, 120], [160, 120], [130, 150], [110, 180], [150, 180]], np.float32)))
+    seen = crop_input(
+        image, wide_matrix(np.array([[100, 120], [160, 120], [130, 150], [110, 180], [150, 180]], np.float32))
+    )
     motion, said = live_portrait.extract_motion(seen), motion_of(rgb / 255)
     assert motion.pitch_deg == pytest.approx(float(said["pitch"]), abs=1e-3)
     assert motion.roll_deg == pytest.approx(float(said["roll"]), abs=1e-3)
@@ -216,7 +218,8 @@ def test_sliders_are_read_from_text() -> None:
     assert set(EXPRESSIONS) < set(SLIDERS)
     with pytest.raises(InputError, match="Expected a slider of eyebrow-direction"):
         parse_sliders("smile=1")
-    for wrong in ("mouth-smile", "mouth-smile=much", "mouth-smile=1.5"):
+    assert parse_sliders("mouth-smile, head-roll=-1") == {"mouth-smile": 0.5, "head-roll": -1}
+    for wrong in ("mouth-smile=", "mouth-smile=much", "mouth-smile=1.5"):
         with pytest.raises(InputError, match="from -1 to 1"):
             parse_sliders(wrong)
     with pytest.raises(InputError, match="--edit PHOTO"):

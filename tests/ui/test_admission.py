@@ -30,7 +30,7 @@ from facegen.ui import hosts
 from facegen.ui.examples import FILES
 from facegen.ui.profile import PROFILES, Profile
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
+from facegen.ui.tabs.generate.faces import FaceEditor, FaceSpec
 
 MINE = Visitor("mine")
 
@@ -147,11 +147,12 @@ def test_an_upload_that_cannot_be_opened_is_refused_before_the_studio_opens_it(s
 def test_one_request_does_not_hold_up_everybodys_faces(services: Services) -> None:
     face = FaceSpec(options=GenerateOptions(best_of=2))
     with pytest.raises(InputError, match="at most 100 faces at once"):
-        FaceDesk(services.models).write(services, MINE, face, count=51)
+        FaceEditor(services.models).write(services, MINE, face, count=51)
 
 
 PLAIN = {
-    "swap": {"options.merge", "options.enhance", "options.masks", "options.when_no_face", "options.frame_chain", "options.background"},
+    "swap": {"options.merge", "options.enhance", "options.masks", "options.when_no_face", "options.frame_chain", "options.background",
+             "options.sliders"},
     "swap-train": {"preset"}, "talk-train": {"preset"},
     "generate": {"sweep", "given", "more", "options.expression"}, "dataset": {"keep"}, "train": {"task", "preset", "search"},
 }  # fmt: skip

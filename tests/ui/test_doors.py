@@ -31,11 +31,11 @@ from facegen.ui.services import Services, Visitor
 from facegen.ui.studio import build_studio
 from facegen.ui.tabs.faceset import copies, mask_drawing
 from facegen.ui.tabs.faceset import facesets as work
-from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
-from facegen.ui.tabs.live import LiveDesk
+from facegen.ui.tabs.generate.faces import FaceEditor, FaceSpec
+from facegen.ui.tabs.live import LiveSwaps
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.talk import requests as talks
-from facegen.ui.tabs.verify import look_at
+from facegen.ui.tabs.verify import read_report
 from tests.factories import moving_portrait, write_clip, write_portrait
 from tests.talk.sounds import babble, write_wave
 
@@ -59,21 +59,21 @@ class Visit:
         return talks.make_request(self.portrait, self.sound, vars(TalkOptions()))
 
     def take_over(self) -> Faceset:
-        copies.take_over(self.services, self.visitor, "taken", [self.pak])
+        copies.import_faceset(self.services, self.visitor, "taken", [self.pak])
         return work.open_faceset(self.services, self.visitor, "taken")
 
 
 def _edit(visit: Visit) -> None:
-    desk = FaceDesk(visit.services.models)
-    encoded = desk.encode(visit.portrait)
+    editor = FaceEditor(visit.services.models)
+    encoded = editor.encode(visit.portrait)
     face = FaceSpec(sliders=encoded.sliders, options=GenerateOptions(), encoded=encoded, photo=visit.portrait)
-    (made,) = desk.write(visit.services, visit.visitor, face)
-    assert look_at(visit.services, made)["verdict"] == "made here"
+    (made,) = editor.write(visit.services, visit.visitor, face)
+    assert read_report(visit.services, made)["verdict"] == "made here"
 
 
 def _camera(visit: Visit) -> None:
     image_rgb = read_picture(visit.other)
-    made, _ = LiveDesk(visit.services).frame(visit.visitor, visit.portrait, image_rgb)
+    made, _ = LiveSwaps(visit.services).frame(visit.visitor, visit.portrait, image_rgb)
     assert made.shape == image_rgb.shape
 
 
@@ -112,7 +112,7 @@ DOORS: dict[str, Callable[[Visit], Any]] = {
     "the camera": _camera,
     "a mask is drawn": _mask,
     "a faceset of others": lambda visit: work.page(visit.take_over(), 0),
-    "Verify": lambda visit: look_at(visit.services, visit.clip),
+    "Verify": lambda visit: read_report(visit.services, visit.clip),
 }
 
 

@@ -28,7 +28,7 @@ def test_every_example_is_there(example, tmp_path: Path) -> None:
     assert all(media.is_picture(source) for source in sources)
     assert media.is_picture(target) or 2.5 < media.probe(target).duration_seconds < 4
     assert all(Path(path).is_relative_to(tmp_path) for path in (*sources, target))
-    assert all(portrait_path(name).is_file() for name in example.pictured)
+    assert all(portrait_path(name).is_file() for name in example.portraits)
 
 
 @pytest.mark.parametrize(

@@ -51,16 +51,16 @@ def test_copies_and_people(services: Services, faceset: Faceset) -> None:
 @pytest.mark.parametrize("kind", ["dfl-pak", "dfl-jpeg"])
 def test_there_and_back(kind: str, services: Services, faceset: Faceset, tmp_path: Path) -> None:
     visitor = Visitor()
-    written = Path(faceset_copies.hand_out(services, visitor, faceset, kind))
+    written = Path(faceset_copies.export_faceset(services, visitor, faceset, kind))
     files = [written]
     if written.suffix == ".zip":
         shutil.unpack_archive(written, tmp_path / "unpacked")
         files = sorted((tmp_path / "unpacked").glob("*.jpg"))
-    said = faceset_copies.take_over(services, visitor, "back", [str(path) for path in files])
+    said = faceset_copies.import_faceset(services, visitor, "back", [str(path) for path in files])
     assert said.startswith(f"6 faces of {kind}")
     assert len(work.open_faceset(services, visitor, "back")) == 6
     with pytest.raises(InputError):
-        faceset_copies.take_over(services, visitor, "none", [])
+        faceset_copies.import_faceset(services, visitor, "none", [])
 
 
 def test_drawn_masks_teach_one_s_own(services: Services, faceset: Faceset, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_results_are_shown_from_the_visitors_folder_and_forgotten_with_the_visit
     assert shown.read_bytes() == b"clip"
     assert shown.is_relative_to(services.visitor_folder(visitor))
     assert services.publish(visitor, made) == str(shown)
-    services.forget(visitor)
+    services.end_visit(visitor)
     assert not shown.exists()
     assert made.exists()
 

@@ -106,12 +106,12 @@ def test_turns_are_fair_between_visitors(tmp_path: Path) -> None:
 def test_a_visit_is_forgotten_with_its_last_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     services, visitor = Services(PROFILE), Visitor()
-    services.arrive(visitor)
-    services.arrive(visitor)
+    services.begin_visit(visitor)
+    services.begin_visit(visitor)
     folder = services.visitor_folder(visitor)
-    services.forget(visitor)
+    services.end_visit(visitor)
     assert folder.is_dir()
-    services.forget(visitor)
+    services.end_visit(visitor)
     assert not folder.exists()
 
 

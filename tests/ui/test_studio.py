@@ -14,7 +14,7 @@ from facegen.swap.options import SwapOptions
 from facegen.talk.options import TalkOptions
 from facegen.ui import theme
 from facegen.ui.studio import address_line, build_studio
-from facegen.ui.tabs.swap.layout import ASKED_OTHERWISE, LABELS
+from facegen.ui.tabs.swap.layout import LABELS, SEPARATE_FIELDS
 from tests.conftest import REPOSITORY
 
 TABS = ["Swap", "Generate", "Talk", "Faceset", "Train", "Runs", "Models", "Verify"]
@@ -56,7 +56,7 @@ def test_every_tab_is_there(studio) -> None:
 def test_every_swap_option_has_a_widget(studio) -> None:
     offered = {getattr(block, "elem_id", None) for block in studio.blocks.values()}
     for item in fields(SwapOptions):
-        assert f"option-{item.name}" in offered or item.name in ASKED_OTHERWISE
+        assert f"option-{item.name}" in offered or item.name in SEPARATE_FIELDS
     assert set(LABELS) <= {item.name for item in fields(SwapOptions)}
 
 

@@ -9,7 +9,7 @@ from facegen.media import write_picture
 from facegen.provenance import Claims, sign
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.verify import file_of_link, look_at, report_card
+from facegen.ui.tabs.verify import file_of_link, read_report, report_card
 from tests.factories import noise_rgb
 
 
@@ -24,7 +24,7 @@ def test_a_link_of_a_result_is_verified(services: Services) -> None:
     write_picture(made, noise_rgb(64, 64))  # too small for a mark
     sign(made, Claims(job="generate", engine="nvae"))
     link = f"https://faces.example/gradio_api/file={str(made).replace(' ', '%20')}"
-    report = look_at(services, file_of_link(services, link))
+    report = read_report(services, file_of_link(services, link))
     assert report["verdict"] == "made here"
     assert 'data-verdict="made here"' in report_card(report)
 
@@ -43,4 +43,4 @@ def test_a_file_that_is_none_is_one_sentence(services: Services) -> None:
     bad = services.visitor_folder(Visitor()) / "bad.png"
     bad.write_bytes(b"no picture")
     with pytest.raises(InputError, match="Expected"):
-        look_at(services, str(bad))
+        read_report(services, str(bad))

@@ -45,7 +45,7 @@ def test_elsewhere_nothing_is_imported_and_nothing_changes(monkeypatch: pytest.M
         monkeypatch.delenv(variable, raising=False)
     code = (
         "import os, sys; from facegen.ui import zero_gpu\n"
-        "zero_gpu.keep_to_cpu(); assert zero_gpu.on_card(len, float) is len\n"
+        "zero_gpu.default_to_cpu(); assert zero_gpu.with_gpu(len, float) is len\n"
         "assert not {'spaces', 'torch'} & set(sys.modules) and 'FACEGEN_DEVICE' not in os.environ"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -62,7 +62,7 @@ def test_faces_are_drawn_on_a_lent_card_and_all_else_on_the_cpu(
     assert len(draw(GenerateRequest(output=str(tmp_path / "faces"), options=options)).files) == 1
     assert lent == [5]
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    zero_gpu.keep_to_cpu()
+    zero_gpu.default_to_cpu()
     assert choose_device().type == "cpu"
     monkeypatch.delenv("FACEGEN_DEVICE")
 
@@ -71,6 +71,6 @@ def test_no_call_asks_for_more_than_it_may(lent: list[int]) -> None:
     def wait(seconds: int) -> int:
         return seconds
 
-    work = zero_gpu.on_card(wait, float)
+    work = zero_gpu.with_gpu(wait, float)
     assert [work(seconds) for seconds in (1, 20, 4000)] == [1, 20, 4000]
     assert lent == [5, 20, 60]

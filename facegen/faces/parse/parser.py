@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from facegen import hub
 from facegen.config import from_dict
-from facegen.device import is_gpu_in_sight, onnx_session, usable_cores
+from facegen.device import may_have_gpu, onnx_session, usable_cores
 from facegen.errors import InputError, WeightsError
 from facegen.faces.parse import CLASSES, ParserNetConfig
 from facegen.faces.weights import PARSER
@@ -144,7 +144,7 @@ class FaceParser:
     """
 
     def __init__(self, device: str = "auto", threads: int = 0) -> None:
-        is_on_cpu = device == "cpu" or (device == "auto" and not is_gpu_in_sight())
+        is_on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
         self._network = _on_cpu(threads or usable_cores()) if is_on_cpu else _on_torch(device)
 
     def parse(self, crops_rgb: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""The swap engines, made by name."""
+"""Makes swap engines by name."""
 
 from pathlib import Path
 
 from facegen.errors import InputError
 from facegen.swap.engines.protocol import Engine, Prediction
 from facegen.swap.oneshot.models import ENGINES, find_model
-from facegen.swap.options import TRAINED
+from facegen.swap.options import LIVE_PORTRAIT, TRAINED
 
 __all__ = ["Engine", "Prediction", "make_engine", "model_mtime_ns"]
 
@@ -25,12 +25,17 @@ def make_engine(name: str) -> Engine:
         from facegen.swap.merge.engine import AutoencoderEngine
 
         return AutoencoderEngine(name)
+    if name == LIVE_PORTRAIT:
+        from facegen.swap.engines.live_portrait import LivePortraitEngine
+
+        return LivePortraitEngine()
     if model := find_model(name):
         from facegen.swap.oneshot.engine import OneShotEngine
 
         return OneShotEngine(model)
     raise InputError(
-        f"Expected an engine of mesh, {', '.join(ENGINES)}, autoencoder:RUN or dfm:FILE, found {name!r}; choose one."
+        f"Expected an engine of mesh, {', '.join(ENGINES)}, {LIVE_PORTRAIT}, autoencoder:RUN or dfm:FILE, found {name!r}; "
+        "choose one."
     )
 
 

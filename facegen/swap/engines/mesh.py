@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from facegen.device import choose_device, is_gpu_in_sight
+from facegen.device import choose_device, may_have_gpu
 from facegen.faces import Face, blend, light, mesh
 from facegen.faces.mask_models import parse_masks
 from facegen.faces.mesh import Array
@@ -269,7 +269,7 @@ class MeshEngine:
 
 def _find_gpu() -> torch.device | None:
     """The CUDA device that work goes to; None without one."""
-    if not is_gpu_in_sight():
+    if not may_have_gpu():
         return None
     device = choose_device()
     return device if device.type == "cuda" else None

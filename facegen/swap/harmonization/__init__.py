@@ -1,1 +1,1 @@
-"""The learned finish of the mesh engine: what its drawing must become to stand in a frame's light."""
+"""Learned harmonization of the mesh engine's drawing with the light of its frame."""

@@ -154,7 +154,7 @@ def _change(
         is_source: changed as far as pictures of people are; else as frames of clips are, which stay the ground truth.
     """
 
-    def happens(source_chance: float, frame_chance: float) -> bool:
+    def draw_chance(source_chance: float, frame_chance: float) -> bool:
         return bool(random.random() < (source_chance if is_source else frame_chance))
 
     log_rgb = light.to_log(image_rgb)
@@ -162,27 +162,27 @@ def _change(
     middle = blend.gaussian_blur(luma, face_width * float(random.uniform(0.04, 0.09)))
     fine = luma - cv2.GaussianBlur(luma, (0, 0), face_width * float(random.uniform(0.01, 0.025)))
     change = np.zeros_like(luma)
-    if happens(0.5, 0.2):
+    if draw_chance(0.5, 0.2):
         change += (luma - middle) * (np.exp(random.uniform(-0.4, 0.7) * (1 if is_source else 0.3)) - 1)
-    if happens(0.7, 0.7):
+    if draw_chance(0.7, 0.7):
         change += fine * (np.exp(random.uniform(-0.9, 1.3 if is_source else 0.2)) - 1)
     field = cv2.merge([change] * 3)
     for chance in (0.8, 0.3):
-        if happens(chance, chance):
+        if draw_chance(chance, chance):
             strength = random.uniform(0, 0.7 if is_source else 0.55)
             colour = (strength * (1 + random.normal(0, 0.15, 3))).astype(np.float32)
             field += (normals @ _direction(random))[..., None] * colour
-    if happens(0.35, 0.15):
+    if draw_chance(0.35, 0.15):
         facing = normals @ _direction(random) - np.float32(random.uniform(-0.2, 0.5))
         shadow = 1 / (1 + np.exp(np.clip(facing / np.float32(random.uniform(0.05, 0.3)), -30, 30)))
         field -= shadow[..., None] * np.float32(random.uniform(0.1, 0.8 if is_source else 0.5))
-    if happens(0.5, 0):
+    if draw_chance(0.5, 0):
         small = random.standard_normal((48, 48)).astype(np.float32)
         noise = cv2.resize(small, luma.shape[::-1], interpolation=cv2.INTER_CUBIC)
         noise = blend.gaussian_blur(noise, face_width * float(random.uniform(0.015, 0.07)))
         field += (noise / (noise.std() + 1e-6))[..., None] * np.float32(random.uniform(0.03, 0.2))
     picture = light.from_log(log_rgb + field)
-    if happens(0.6, 0.25):
+    if draw_chance(0.6, 0.25):
         half = np.array([random.normal(0, 0.35), random.normal(-0.25, 0.3), -1], np.float32)
         lobe = np.clip(normals @ (half / np.linalg.norm(half)), 0, 1) ** np.float32(np.exp(random.uniform(1.5, 4.3)))
         bumps = np.exp(np.clip(fine * random.uniform(0, 6), -1, 1))
@@ -192,12 +192,12 @@ def _change(
     # frames of clips are exposed for the face
     exposure = float(np.clip(exposure, np.log(45 / max(skin, 1)), np.log(190 / max(skin, 1))))
     picture = picture * np.exp(random.normal(0, 0.06, 3) + exposure).astype(np.float32)
-    if happens(0.4, 0.4):
+    if draw_chance(0.4, 0.4):
         power = np.exp(random.uniform(-0.45, 0.45) * (1 if is_source else 0.6))
         picture = 255 * (np.clip(picture, 0, None) / 255) ** np.float32(power)
-    if happens(0.25, 0.4):
+    if draw_chance(0.25, 0.4):
         picture = cv2.GaussianBlur(picture, (0, 0), face_width * float(random.uniform(0.002, 0.009)))
-    if happens(0.3, 0.4):
+    if draw_chance(0.3, 0.4):
         picture = picture + random.normal(0, random.uniform(0.5, 4), picture.shape).astype(np.float32)
     # light that a camera cannot hold is compressed before it clips
     picture = np.where(picture > 225, 225 + 30 * np.tanh((picture - 225) / 60), picture)

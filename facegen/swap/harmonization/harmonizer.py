@@ -1,4 +1,4 @@
-"""`Harmonizer`: predicts with the bundled network what a drawn face must become, its weights set into an ONNX graph."""
+"""`Harmonizer`: inference of the harmonization network as an ONNX graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the harmonization network sees of a drawn face and of the frame around it, and how its fields change the drawing.
+"""Inputs of the harmonization network, and the application of its output fields to a drawing.
 
 All pictures are logarithms (`faces.light.to_log`). The crop of a face is scaled to a square of `SIDE` pixels, its shorter
 side padded by its edge; the network's fields are a third as large.

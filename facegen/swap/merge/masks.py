@@ -1,4 +1,4 @@
-"""Where the new face shows: the mask of a merge, in the crop of the face."""
+"""Masks of a merge, in the crop of the face."""
 
 from __future__ import annotations
 

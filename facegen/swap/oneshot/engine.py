@@ -1,4 +1,4 @@
-"""The swap engine of one-shot models: one picture of a face is enough, and a network that saw many people draws it.
+"""The swap engine of one-shot models, which draw a face from one picture of it.
 
 ```
 predict     crop the target by the model's template, run the model (tile by tile for a larger crop), measure both faces
@@ -56,9 +56,9 @@ class SwapNetwork:
             )
         self._size = model.size
         # plane by plane, from pixels to what the network takes and back: a multiplication and an addition each
-        self._taken = [(1 / (255 * std), -mean / std) for mean, std in zip(model.mean, model.std, strict=True)]
+        self._input_scaling = [(1 / (255 * std), -mean / std) for mean, std in zip(model.mean, model.std, strict=True)]
         given = zip(model.mean, model.std, strict=True) if model.is_output_normalised else ((0.0, 1.0),) * 3
-        self._given = [(255 * std, 255 * mean) for mean, std in given]
+        self._output_scaling = [(255 * std, 255 * mean) for mean, std in given]
 
     def swap(self, crops_rgb: Sequence[np.ndarray], sources: Sequence[Array]) -> list[Array]:
         """The crops with new faces; in one call where the file leaves the first axis of its inputs free.
@@ -74,7 +74,7 @@ class SwapNetwork:
         tiles = [tile for crop in crops_rgb for tile in split_tiles(crop, times)]
         targets = np.empty((len(tiles), 3, self._size, self._size), np.float32)
         for target, tile in zip(targets, tiles, strict=True):
-            for plane, pixels, (scale, shift) in zip(target, cv2.split(tile), self._taken, strict=True):
+            for plane, pixels, (scale, shift) in zip(target, cv2.split(tile), self._input_scaling, strict=True):
                 np.multiply(pixels, np.float32(scale), out=plane, dtype=np.float32)
                 plane += np.float32(shift)
         told = np.repeat(np.stack(sources), times * times, axis=0)
@@ -85,7 +85,7 @@ class SwapNetwork:
         """(size, size, 3) RGB in 0..255 of the network's (3, size, size)."""
         scaled = (
             plane * np.float32(scale) + np.float32(shift)
-            for plane, (scale, shift) in zip(planes, self._given, strict=True)
+            for plane, (scale, shift) in zip(planes, self._output_scaling, strict=True)
         )
         picture: Array = cv2.merge([np.clip(plane, 0, 255) for plane in scaled])
         return picture

@@ -1,4 +1,4 @@
-"""Who the new face is, in the form that each one-shot model takes it."""
+"""`SourceEncoder`: the source's identity in the form that each one-shot model takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one-shot models that can draw the face: one record each, all that differs between them. Imports neither torch nor numpy.
+"""Records of the one-shot models: everything that differs between them. Imports neither torch nor numpy.
 
 Facts of FaceFusion 3.8 and 3.9 (face_swapper), which publishes the files; none of them was run here with its real weights.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from facegen.faces.weights import ARCFACE
-from facegen.hub import WeightFile, is_present
+from facegen.hub import WeightFile
 from facegen.hub.facefusion import APACHE, INSIGHTFACE, NONE_STATED, Terms, facefusion_file
 from facegen.hub.weight_file import SetName
 
@@ -59,11 +59,6 @@ class SwapModel:
         """All files that it needs."""
         recogniser = () if self.source == "picture" else (ARCFACE,)
         return (self.weight, *((self.converter,) if self.converter else ()), *recogniser)
-
-    @property
-    def missing(self) -> tuple[WeightFile, ...]:
-        """Those of them that are not on this machine."""
-        return tuple(weight for weight in self.weights if not is_present(weight))
 
 
 _RAIL = Terms("ResearchRAIL-MS", "The licence is named, its text is not published: read it as research only.")

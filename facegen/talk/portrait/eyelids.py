@@ -1,4 +1,4 @@
-"""Upper lids as they come down: their skin without the lashes that stood before it, and the lashes along their edge."""
+"""Closing upper lids: their skin without the lashes in front of it, and the lashes along their edge."""
 
 from __future__ import annotations
 

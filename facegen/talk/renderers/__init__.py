@@ -1,4 +1,4 @@
-"""What draws a talk: `PortraitRenderer`, `DubbingRenderer` and `FieldRenderer` behind the protocol `TalkRenderer`."""
+"""Renderers of a talk behind the protocol `TalkRenderer`: portrait, LivePortrait, dubbing (with Wav2Lip and EDTalk), field."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from facegen.hub.fetch import require
 from facegen.inference import OnnxNetwork
 from facegen.media import Patch
 from facegen.talk.engines import LIPSYNC
-from facegen.talk.renderers.lipsync import BANDS, COLUMNS, cut_windows, lay_crop, read_spectrogram
+from facegen.talk.renderers.lipsync import BANDS, COLUMNS, cut_windows, paste_crop, read_spectrogram
 from facegen.talk.renderers.protocol import DrivingSignals
 
 Array = np.ndarray
@@ -69,4 +69,4 @@ class EdTalkPerson:
         made = np.clip(self._network.run(feeds)[0][0], 0, 1).transpose(1, 2, 0) * np.float32(255)
         drawn = cv2.resize(made, (_CROP, _CROP), interpolation=cv2.INTER_CUBIC)
         box = np.zeros(2, np.float32), np.full(2, _CROP, np.float32)
-        return lay_crop(image_rgb, face, drawn, self._alpha, matrix, box, self._parser)
+        return paste_crop(image_rgb, face, drawn, self._alpha, matrix, box, self._parser)

@@ -113,7 +113,7 @@ def read_spectrogram(signals: DrivingSignals, times: np.ndarray) -> np.ndarray:
     return compute_spectrogram(itertools.islice(whole, int(limit // 10) + 1))
 
 
-def lay_crop(
+def paste_crop(
     image_rgb: np.ndarray,
     face: Face,
     drawn: np.ndarray,
@@ -207,7 +207,7 @@ class LipSyncPerson:
         mask = cv2.GaussianBlur(mesh.polygon_mask(hull, (_CROP, _CROP)).astype(np.float32) / 255, (0, 0), _SOFT_PX)
         alpha = np.clip(mask * 2 - 1, 0, 1)
         box = hull.min(axis=0) - 1, hull.max(axis=0) + 1
-        return lay_crop(image_rgb, face, drawn, alpha, matrix, box, self._parser)
+        return paste_crop(image_rgb, face, drawn, alpha, matrix, box, self._parser)
 
     def _draw(self, small_rgb: np.ndarray, sound: Array) -> Array:
         """(96, 96, 3) float32 RGB in 0..255 of a face whose lower half the network draws anew."""

@@ -1,4 +1,4 @@
-"""A picture that LivePortrait moves: as somebody in a driving video moves, or as the embedded networks hear the sound.
+"""LivePortrait as a renderer: a picture moved by a driving video, or by movements predicted from the sound.
 
 With a driving video pose, place and expression, the mouth's too, are followed from its first face on, as LivePortrait does; the
 sound is only laid beneath. Without one lips and lids open as the sound says, the head turns and the eyes look about as
@@ -15,15 +15,14 @@ from facegen import media
 from facegen.errors import InputError
 from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.hub.fetch import require
-from facegen.jobs.cache import file_fingerprint
 from facegen.jobs.progress import OnProgress
 from facegen.reenact import live_portrait
-from facegen.reenact.crop import FaceCrop, see, wide_matrix
+from facegen.reenact.crop import FaceCrop, crop_input, wide_matrix
 from facegen.reenact.editing import change_expression
 from facegen.reenact.motion import POINTS, make_rotation
 from facegen.reenact.weights import WEIGHTS
 from facegen.talk.motion import Motion, MotionFrame
-from facegen.talk.renderers.portrait import load_portrait
+from facegen.talk.renderers.portrait import PictureRenderer, load_portrait
 from facegen.talk.renderers.protocol import DrivingSignals, TalkInfo
 from facegen.talk.request import TalkRequest
 from facegen.talk.rig import MOUTH_CM, load_rig
@@ -37,7 +36,7 @@ _LOWER_POINTS = [3, 7, 14, 17, 18, 19, 20]
 """Keypoints of the mouth."""
 
 
-class LivePortraitRenderer:
+class LivePortraitRenderer(PictureRenderer):
     """One picture, or one frame of a video, with the crop of the face in it.
 
     Args:
@@ -57,12 +56,6 @@ class LivePortraitRenderer:
             WeightsError: a file is missing.
         """
         require(WEIGHTS, "the engine live-portrait", "the engine portrait")
-
-    @classmethod
-    def key(cls, request: TalkRequest) -> tuple[object, ...]:
-        """The picture, and what chooses and scales the face in it."""
-        options = request.options
-        return file_fingerprint(request.portrait), options.frame, options.face, options.longest_side
 
     @classmethod
     def load(cls, request: TalkRequest, analyser: FaceAnalyser, on_progress: OnProgress) -> LivePortraitRenderer:
@@ -181,7 +174,7 @@ def read_driving(path: str, analysis: ClipAnalysis) -> tuple[Array, Array]:
     rows, seconds = [], []
     for frame in media.read_frames(path):
         if frame.index in faces:
-            seen = live_portrait.extract_motion(see(frame.image_rgb, matrix))
+            seen = live_portrait.extract_motion(crop_input(frame.image_rgb, matrix))
             pose = seen.pitch_deg, seen.yaw_deg, seen.roll_deg, seen.scale
             rows.append(np.concatenate([pose, seen.translation, seen.expression.ravel()]))
             seconds.append(frame.pts_seconds)

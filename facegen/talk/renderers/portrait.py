@@ -1,4 +1,4 @@
-"""A picture as a renderer: its head turns, its eyes blink, its mouth speaks."""
+"""The embedded portrait renderer: head pose, blinks and mouth of one picture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,17 @@ WIDEST_YAW_DEG = 38.0
 SMALLEST_FACE_PX = 40
 
 
-class PortraitRenderer:
+class PictureRenderer:
+    """What renderers of one picture, as `load_portrait` reads it, have in common."""
+
+    @classmethod
+    def key(cls, request: TalkRequest) -> tuple[object, ...]:
+        """The picture, and what chooses and scales the face in it."""
+        options = request.options
+        return file_fingerprint(request.portrait), options.frame, options.face, options.longest_side
+
+
+class PortraitRenderer(PictureRenderer):
     """One picture, or one frame of a video, with the mesh of the face in it.
 
     Args:
@@ -41,12 +51,6 @@ class PortraitRenderer:
     @classmethod
     def check(cls, request: TalkRequest) -> None:
         """A portrait does all that a request can ask for."""
-
-    @classmethod
-    def key(cls, request: TalkRequest) -> tuple[object, ...]:
-        """The picture, and what chooses and scales the face in it."""
-        options = request.options
-        return file_fingerprint(request.portrait), options.frame, options.face, options.longest_side
 
     @classmethod
     def load(cls, request: TalkRequest, analyser: FaceAnalyser, on_progress: OnProgress) -> PortraitRenderer:

@@ -1,4 +1,4 @@
-"""What every renderer of a talk offers, and what drives it: features of the sound and movements made from them."""
+"""Protocol of a talk's renderers, and the driving signals: features of the sound and movements made from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of agents: what they may name, and how they get what was made."""
+"""Input files that agents may name, and published results."""
 
 import base64
 import binascii
@@ -52,9 +52,9 @@ class AgentFiles:
         """
         scheme = reference.partition(":")[0].lower()
         if scheme == "data":
-            return self._keep(visitor, self._of_data(reference), _suffix_of_data(reference))
+            return self._keep(visitor, self._decode_data_url(reference), _suffix_of_data(reference))
         if scheme in ("http", "https", "file", "ftp"):
-            return self._of_url(visitor, reference)
+            return self._download(visitor, reference)
         if "\0" in reference:
             raise InputError("Expected the name of a file, found a zero character in it; write it anew.")
         folder = self._settings.folder
@@ -84,7 +84,7 @@ class AgentFiles:
             found["file"] = str(place.relative_to(self._settings.folder))
         return found
 
-    def published(self, token: str) -> Path | None:
+    def find_published(self, token: str) -> Path | None:
         """The file of an address of `publish`; None where there is none, or its visit is over."""
         path = self._published.get(token)
         return path if path is not None and path.is_file() else None
@@ -109,7 +109,7 @@ class AgentFiles:
     def _most_bytes(self) -> int:
         return self._services.settings.max_upload_mb * 1_000_000
 
-    def _of_data(self, reference: str) -> bytes:
+    def _decode_data_url(self, reference: str) -> bytes:
         head, comma, body = reference.partition(",")
         try:
             if not comma:
@@ -123,7 +123,7 @@ class AgentFiles:
             raise self._too_large()
         return content
 
-    def _of_url(self, visitor: Visitor, reference: str) -> str:
+    def _download(self, visitor: Visitor, reference: str) -> str:
         parts = urlsplit(reference)
         allowed = ", ".join(self._settings.hosts) or "none"
         if parts.scheme.lower() != "https" or (parts.hostname or "") not in self._settings.hosts or parts.port:

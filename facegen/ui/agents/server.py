@@ -1,4 +1,4 @@
-"""The Model Context Protocol beside the page: requests for /mcp, and what was made for agents."""
+"""Serves the Model Context Protocol below /mcp, and the published results of agents."""
 
 import asyncio
 from typing import Any
@@ -45,10 +45,10 @@ def middleware(services: Services, settings: AgentSettings) -> Middleware:
     )
     Tools(services, files).add_to(server)
     server.streamable_http_app()
-    return Middleware(_Door, manager=server.session_manager, files=files)
+    return Middleware(_AgentRoutes, manager=server.session_manager, files=files)
 
 
-class _Door:
+class _AgentRoutes:
     """Answers what is below /mcp, and leaves the rest to the studio."""
 
     def __init__(self, app: ASGIApp, manager: Any, files: AgentFiles) -> None:
@@ -75,6 +75,6 @@ class _Door:
             await asyncio.Event().wait()
 
     async def _send_file(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._files.published(path.split("/")[3])
+        found = self._files.find_published(path.split("/")[3])
         answer = FileResponse(found, filename=found.name) if found else PlainTextResponse("No such file.", 404)
         await answer(scope, receive, send)

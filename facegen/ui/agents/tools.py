@@ -1,4 +1,4 @@
-"""The tools: their parameters are the fields of the jobs' requests, described as everywhere else."""
+"""Tools of the Model Context Protocol: their parameters are the fields of the jobs' requests."""
 
 import functools
 import inspect
@@ -23,11 +23,11 @@ from facegen.swap.jobs import SWAP
 from facegen.talk.jobs import TALK
 from facegen.ui.agents.files import REFERENCE, AgentFiles
 from facegen.ui.handlers import require_consent
+from facegen.ui.messages import to_browser_message
 from facegen.ui.options import parse
-from facegen.ui.sentences import for_browser
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
-from facegen.ui.tabs.verify import look_at
+from facegen.ui.tabs.generate.faces import FaceEditor, FaceSpec
+from facegen.ui.tabs.verify import read_report
 
 Own = Mapping[str, tuple[Any, str]]
 """Parameters of a tool's own: type and description by name."""
@@ -44,7 +44,7 @@ class Tools:
     def __init__(self, services: Services, files: AgentFiles) -> None:
         self._services, self._files = services, files
         self._visitors: WeakKeyDictionary[Any, Visitor] = WeakKeyDictionary()
-        self._desk = FaceDesk(services.models)
+        self._editor = FaceEditor(services.models)
         self._drawing = anyio.CapacityLimiter(1)
 
     def add_to(self, server: FastMCP) -> None:
@@ -100,14 +100,14 @@ class Tools:
         options = parse(GenerateOptions, values)
         face = FaceSpec(sliders=parse(Sliders, sliders), options=options, more=dict(more))
         visitor = self._visitor(context)
-        draw = functools.partial(self._desk.write, self._services, visitor, face, count=options.count)
+        draw = functools.partial(self._editor.write, self._services, visitor, face, count=options.count)
         made = await anyio.to_thread.run_sync(draw, limiter=self._drawing)
         return {"faces": [self._publish(context, visitor, Path(path)) for path in made]}
 
     async def verify(self, context: Context[Any, Any, Any], **values: Any) -> dict[str, Any]:
         """Look at a file."""
         path = await anyio.to_thread.run_sync(self._files.fetch, self._visitor(context), values["file"])
-        report = await anyio.to_thread.run_sync(look_at, self._services, path)
+        report = await anyio.to_thread.run_sync(read_report, self._services, path)
         return {**report, "file": Path(path).name}
 
     async def _run(
@@ -125,7 +125,7 @@ class Tools:
             values[name] = fetched if isinstance(given, list) else fetched[0]
         run = self._services.start(visitor, job, make_request(job, {**values, "output": ""}))
         async for status in self._services.watch(run):
-            await context.report_progress(status.progress, 1.0, for_browser(status.text))
+            await context.report_progress(status.progress, 1.0, to_browser_message(status.text))
         status, output = run.status(), self._services.output(run)
         if status.state != "done" or output is None:
             raise InputError(status.text or "The run was cancelled.")
@@ -153,7 +153,7 @@ def _describe(function: Callable[..., Any], own: Own, fields: Sequence[Field]) -
         try:
             return await function(**values)
         except FacegenError as error:
-            raise ToolError(for_browser(str(error))) from error
+            raise ToolError(to_browser_message(str(error))) from error
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("context", keyword, annotation=Context)]

@@ -1,4 +1,4 @@
-"""The studio for programs: what the tabs do as named endpoints with plain arguments, for `gradio_client`.
+"""Named endpoints with plain arguments for what the tabs do, for `gradio_client`.
 
 The arguments come through components that are never seen, because gradio then checks that a file was uploaded by the
 caller before it lets anybody read it. A refusal arrives at the caller's as an exception with its sentence.

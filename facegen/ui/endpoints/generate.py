@@ -1,4 +1,4 @@
-"""Faces for programs."""
+"""Named endpoints that generate faces."""
 
 from typing import Any
 
@@ -11,44 +11,44 @@ from facegen.ui.endpoints.parameters import (
     consent,
     file,
     files,
+    json_value,
     options,
     picture,
     plain_dict,
     schema_of,
     text,
-    typed,
 )
 from facegen.ui.handlers import require_consent
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
+from facegen.ui.tabs.generate.faces import FaceEditor, FaceSpec
 
 
 def endpoints(services: Services) -> list[Endpoint]:
     """New faces, strips and squares of sliders, and the face of a photograph."""
-    desk = FaceDesk(services.models)
+    editor = FaceEditor(services.models)
 
     def generate(visitor: Visitor, sliders: Any, options: Any, more: Any) -> list[str]:
         """Faces that do not exist: sliders, options (seed, count, temperature, retouch, best_of) and more by name."""
         face, count = _parse(sliders, options, more)
-        return desk.write(services, visitor, face, count=count)
+        return editor.write(services, visitor, face, count=count)
 
     def generate_sweep(sliders: Any, options: Any, more: Any, across: str, down: str) -> Any:
         """A strip of one slider going from 0 to 1, or a square of two."""
-        return desk.sweep(_parse(sliders, options, more)[0], across, down or "")
+        return editor.sweep(_parse(sliders, options, more)[0], across, down or "")
 
     def generate_edit(photo: Any, sliders: Any, options: Any, consent: bool) -> Any:
         """The face of a photograph, with the sliders that are given; answers the picture and all five sliders."""
         require_consent(consent)
         chosen = parse(GenerateOptions, plain_dict(options, "options"))
-        encoded = desk.encode(photo, chosen.expression)
+        encoded = editor.encode(photo, chosen.expression)
         given = {**dict(zip(NAMES, encoded.sliders.values(), strict=True)), **plain_dict(sliders, "sliders")}
         face = FaceSpec(
             sliders=parse(Sliders, given),
             options=chosen,
             encoded=encoded,
         )
-        return desk.picture(face), given
+        return editor.picture(face), given
 
     sliders = options(
         "sliders", "The five sliders by name, 0 to 1; those that are left out keep their defaults.", Sliders
@@ -56,7 +56,11 @@ def endpoints(services: Services) -> list[Endpoint]:
     choices = options(
         "options", "GenerateOptions by name; those that are left out keep their defaults.", GenerateOptions
     )
-    values = [sliders, choices, typed("more", "Further directions by name, about -3 to 3, such as smile.", NUMBERS)]
+    values = [
+        sliders,
+        choices,
+        json_value("more", "Further directions by name, about -3 to 3, such as smile.", NUMBERS),
+    ]
     return [
         Endpoint(function=generate, inputs=values, outputs=[files("faces", "Signed pictures, PNG.")], queue="faces"),
         Endpoint(
@@ -72,7 +76,10 @@ def endpoints(services: Services) -> list[Endpoint]:
         Endpoint(
             function=generate_edit,
             inputs=[file("photo", "A photograph with a face."), *values[:2], consent()],
-            outputs=[picture("The face as it is drawn."), typed("sliders", "All five sliders.", schema_of(Sliders))],
+            outputs=[
+                picture("The face as it is drawn."),
+                json_value("sliders", "All five sliders.", schema_of(Sliders)),
+            ],
             queue="faces",
         ),
     ]

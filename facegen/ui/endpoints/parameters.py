@@ -13,7 +13,7 @@ from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.jobs.fields import Field, fields_of
 from facegen.jobs.process import State
-from facegen.ui.sentences import for_browser
+from facegen.ui.messages import to_browser_message
 
 C = TypeVar("C", bound=gr.components.Component)
 Schema = dict[str, Any]
@@ -63,14 +63,14 @@ def picture(about: str) -> gr.Image:
     return describe(gr.Image(format="png", buttons=[]), about)
 
 
-def typed(label: str, about: str, schema: Schema) -> gr.JSON:
+def json_value(label: str, about: str, schema: Schema) -> gr.JSON:
     """A value of a JSON schema."""
     return describe(gr.JSON(label=label), about, schema)
 
 
 def options(label: str, about: str, cls: type) -> gr.JSON:
     """The fields of a dataclass by name; those that are left out keep their defaults."""
-    return typed(label, about, schema_of(cls))
+    return json_value(label, about, schema_of(cls))
 
 
 def consent() -> gr.Checkbox:
@@ -132,14 +132,14 @@ STATUS: Schema = _object(
 """How a run stands."""
 
 
-def extended(schema: Schema, **properties: Schema) -> Schema:
+def extend_schema(schema: Schema, **properties: Schema) -> Schema:
     """A schema of an object with further properties."""
     return {**schema, "properties": {**schema["properties"], **properties}}
 
 
 def status(about: str = "How the run stands.", **properties: Schema) -> gr.JSON:
     """How a run stands, with further values."""
-    return typed("status", about, extended(STATUS, **properties))
+    return json_value("status", about, extend_schema(STATUS, **properties))
 
 
 _INNER = ("pid", "process_created", "group", "is_enqueued")
@@ -164,7 +164,10 @@ def describe_run(run: Run) -> dict[str, Any]:
 def describe_status(run: Run) -> dict[str, Any]:
     """State, progress and words of a run."""
     status = to_dict(run.status())
-    return {**{key: value for key, value in status.items() if key not in _INNER}, "text": for_browser(status["text"])}
+    return {
+        **{key: value for key, value in status.items() if key not in _INNER},
+        "text": to_browser_message(status["text"]),
+    }
 
 
 def plain_dict(value: Any, what: str) -> dict[str, Any]:

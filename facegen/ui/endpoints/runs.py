@@ -1,4 +1,4 @@
-"""Runs for programs."""
+"""Named endpoints for runs."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from facegen.ui.endpoints.parameters import (
     describe_run,
     files,
     flag,
+    json_value,
     run_name,
     status,
-    typed,
 )
-from facegen.ui.sentences import without_paths
+from facegen.ui.messages import strip_paths
 from facegen.ui.services import Services, Visitor
 
 
@@ -29,7 +29,7 @@ def endpoints(services: Services) -> list[Endpoint]:
     def run_status(visitor: Visitor, name: str) -> Any:
         """How a run stands, with the last lines of its log."""
         run = services.run(visitor, name)
-        return {**describe_run(run), "size_bytes": run.size_bytes(), "log": without_paths(run.log_tail())}
+        return {**describe_run(run), "size_bytes": run.size_bytes(), "log": strip_paths(run.log_tail())}
 
     def run_result(visitor: Visitor, name: str) -> Any:
         """The files that a run made."""
@@ -56,7 +56,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         return [describe_run(other) for other in services.runs(visitor)]
 
     def listed() -> Any:
-        return typed("runs", "Your runs, newest first.", {"type": "array", "items": STATUS})
+        return json_value("runs", "Your runs, newest first.", {"type": "array", "items": STATUS})
 
     def delete_everything(visitor: Visitor, confirm: bool) -> Any:
         """Cancel and delete all that is yours on this studio: runs, uploads, facesets; `confirm` must be true."""

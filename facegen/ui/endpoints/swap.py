@@ -1,4 +1,4 @@
-"""Swaps for programs."""
+"""Named endpoints for swaps."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,13 +18,13 @@ from facegen.ui.endpoints.parameters import (
     describe_run,
     file,
     files,
+    json_value,
     number,
     options,
     picture,
     plain_dict,
     status,
     text,
-    typed,
 )
 from facegen.ui.handlers import require_consent
 from facegen.ui.services import Services, Visitor
@@ -39,7 +39,9 @@ def endpoints(services: Services) -> list[Endpoint]:
             files("sources", "Pictures of the face, or of each face."),
             file("target", "The video or picture that gets the face."),
             options("options", "SwapOptions by name; those that are left out keep their defaults.", SwapOptions),
-            typed("people", "Numbers of sources, from 0, by person of the clip; nothing gives everybody all.", PEOPLE),
+            json_value(
+                "people", "Numbers of sources, from 0, by person of the clip; nothing gives everybody all.", PEOPLE
+            ),
         ]
 
     made = file("result", "What was made, at the end; nothing before.")
@@ -101,7 +103,7 @@ def endpoints(services: Services) -> list[Endpoint]:
             ],
             outputs=[
                 describe(gr.Gallery(buttons=[]), "A picture of each person."),
-                typed(
+                json_value(
                     "people",
                     "Each person's number, and the share of the clip that shows them.",
                     {

@@ -1,4 +1,4 @@
-"""Talks for programs."""
+"""Named endpoints for talks."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +9,7 @@ from facegen.talk.options import TalkOptions
 from facegen.talk.text_to_speech import synthesize_speech
 from facegen.ui.endpoints.parameters import Endpoint, consent, file, number, options, picture, status, text
 from facegen.ui.handlers import require_consent
-from facegen.ui.sentences import for_browser
+from facegen.ui.messages import to_browser_message
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.talk import requests as talks
 
@@ -72,4 +72,9 @@ def endpoints(services: Services) -> list[Endpoint]:
 
 def _describe(run: Run) -> dict[str, Any]:
     status = run.status()
-    return {"run": run.name, "state": status.state, "progress": status.progress, "text": for_browser(status.text)}
+    return {
+        "run": run.name,
+        "state": status.state,
+        "progress": status.progress,
+        "text": to_browser_message(status.text),
+    }

@@ -1,4 +1,4 @@
-"""Trainings for programs."""
+"""Named endpoints for trainings."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from facegen.ui.endpoints.parameters import (
     consent,
     describe_status,
     files,
+    json_value,
     picture,
     plain_dict,
     run_name,
     schema_of,
     status,
     text,
-    typed,
 )
 from facegen.ui.handlers import require_consent
-from facegen.ui.sentences import without_paths
+from facegen.ui.messages import strip_paths
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.train import trained, trainings
 
@@ -50,7 +50,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         run = _training(services, visitor, name)
         newest, _ = trained.preview(run)
         files = [services.publish(visitor, path) for path in trained.exports(run)]
-        standing = {**_standing(run), **trained.figures(run), "log": without_paths(run.log_tail())}
+        standing = {**_standing(run), **trained.figures(run), "log": strip_paths(run.log_tail())}
         return standing, services.publish(visitor, newest) if newest else None, files
 
     def train_ask(visitor: Visitor, name: str, verb: str) -> Any:
@@ -68,7 +68,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         text("preset", "A preset of the task; nothing for its first."),
         files("data", "Pictures, or a .zip of them."),
         text("folder", "In place of data, a folder of the studio's machine, where the studio is not shared."),
-        typed(
+        json_value(
             "settings",
             "TrainSettings by name, the task's own as task.NAME.",
             {**schema_of(TrainSettings), "additionalProperties": TEXT},

@@ -1,12 +1,12 @@
-"""Verification for programs."""
+"""Named endpoint that verifies files."""
 
 from pathlib import Path
 from typing import Any, get_args
 
 from facegen.provenance.report import Verdict
-from facegen.ui.endpoints.parameters import TEXT, Endpoint, file, text, typed
+from facegen.ui.endpoints.parameters import TEXT, Endpoint, file, json_value, text
 from facegen.ui.services import Services
-from facegen.ui.tabs.verify import file_of_link, look_at
+from facegen.ui.tabs.verify import file_of_link, read_report
 
 
 def endpoints(services: Services) -> list[Endpoint]:
@@ -14,7 +14,7 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     def verify(path: str | None, link: str) -> dict[str, Any]:
         """What a picture, video or sound says of its making; the keys are those of `facegen verify --json`."""
-        report = look_at(services, path or (file_of_link(services, link) if link else None))
+        report = read_report(services, path or (file_of_link(services, link) if link else None))
         return {**report, "file": Path(report["file"]).name}
 
     sentences = {"type": "array", "items": TEXT}
@@ -34,7 +34,7 @@ def endpoints(services: Services) -> list[Endpoint]:
                 file("file", "A picture, video or sound (WAV)."),
                 text("link", "In place of a file, the link that this studio gave a result.", ""),
             ],
-            outputs=[typed("report", "The report: `facegen verify --json`.", report)],
+            outputs=[json_value("report", "The report: `facegen verify --json`.", report)],
             queue="verify",
         )
     ]

@@ -60,7 +60,7 @@ class Example:
     """Who is seen in the target."""
 
     @property
-    def pictured(self) -> tuple[str, ...]:
+    def portraits(self) -> tuple[str, ...]:
         """The portraits on its button: the sources, then who is seen in the target."""
         return (*self.sources, *(name for name in self.people if name not in self.sources))
 

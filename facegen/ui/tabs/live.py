@@ -1,4 +1,4 @@
-"""The Live tab: the face of a picture on what the visitor's own camera shows, as quickly as the machine can."""
+"""The Live tab: swaps the face of the visitor's camera in real time."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ _SPOKEN_EVERY = 5
 """Frames between two updates of the words."""
 
 
-class LiveDesk:
+class LiveSwaps:
     """The live swaps of the latest visitors, one each."""
 
     def __init__(self, services: Services) -> None:
@@ -50,7 +50,7 @@ class LiveDesk:
 
 def build(services: Services, shell: Shell) -> None:
     """Lay out the tab and wire it."""
-    desk = LiveDesk(services)
+    live_swaps = LiveSwaps(services)
     first = str(services.examples.file("ada.jpg"))
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="live-columns"):
         with gr.Column(scale=5, min_width=300):
@@ -90,7 +90,7 @@ def build(services: Services, shell: Shell) -> None:
         if not path:
             raise InputError("Expected a picture of the face, found none; add one.")
         image_rgb = read_picture(write_upload(services.visitor_folder(visitor) / "camera", frame))
-        made, live = desk.frame(visitor, path, image_rgb)
+        made, live = live_swaps.frame(visitor, path, image_rgb)
         times = [*times, time.monotonic()][-20:]
         if len(times) % _SPOKEN_EVERY and len(times) < 20:
             return gr.skip(), made, times

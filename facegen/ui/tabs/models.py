@@ -91,7 +91,7 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
                 return note(hub.verify(weight) or f"{weight.name} is as it should be."), *quiet
 
     @show_errors(5)
-    def ask_set(name: str) -> Any:
+    def fetch_set(name: str) -> Any:
         require_own(services)
         return _ask(services, find_weights(set_name=name))
 
@@ -124,7 +124,7 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
     timer.tick(follow, [job, permissive], models, trigger_mode="once", **quiet)
     models.click(act, [job, permissive], answer, **quiet).then(refresh, [job, permissive], models, **quiet)
     for name, button in sets.items():
-        button.click(ask_set, gr.State(name), answer, **quiet).then(refresh, [job, permissive], models, **quiet)
+        button.click(fetch_set, gr.State(name), answer, **quiet).then(refresh, [job, permissive], models, **quiet)
     fetch.click(begin, [wanted, accepted], [message, question, wanted], **quiet).then(
         refresh, [job, permissive], models, **quiet
     )

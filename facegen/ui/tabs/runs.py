@@ -1,4 +1,4 @@
-"""The Runs tab: everything that takes long, in one place, with its progress, its log and its end."""
+"""The Runs tab: all runs with progress, log and results."""
 
 import html
 import time
@@ -25,7 +25,7 @@ from facegen.ui.handlers import (
     result_words,
     show_errors,
     size,
-    starting,
+    starting_card,
 )
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.train import trained
@@ -43,7 +43,7 @@ _FIRST_WORDS = (
     "for their turn; all go on when this page is closed."
 )
 _EXAMPLE = '<div class="fg-hint">No run yet. Begin one with people who do not exist:</div>' + example_cards(
-    [(example.name, example.title, example.pictured) for example in EXAMPLES if example.name == "picture"]
+    [(example.name, example.title, example.portraits) for example in EXAMPLES if example.name == "picture"]
 )
 
 
@@ -91,7 +91,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> gr.Timer:
     @show_errors(2)
     async def begin_example(visitor: Visitor, consent: bool, event: gr.EventData) -> AsyncIterator[Any]:
         require_consent(consent)
-        yield starting(), gr.skip()
+        yield starting_card(), gr.skip()
         sources, target = services.examples.files(event.example)
         run = services.start(visitor, SWAP, SwapRequest(sources=tuple(sources), target=target, output=""))
         yield gr.skip(), run.name

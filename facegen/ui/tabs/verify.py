@@ -46,11 +46,11 @@ def build(services: Services, tab: gr.Tab) -> None:
 
     @show_errors(1)
     def look(path: str | None) -> str:
-        return report_card(look_at(services, path))
+        return report_card(read_report(services, path))
 
     @show_errors(1)
-    def look_there(link: str) -> str:
-        return report_card(look_at(services, file_of_link(services, link))) if link.strip() else note(_ASK)
+    def report_address(link: str) -> str:
+        return report_card(read_report(services, file_of_link(services, link))) if link.strip() else note(_ASK)
 
     def use_example(event: gr.EventData) -> str:
         return str(services.examples.file(event.example))
@@ -59,7 +59,7 @@ def build(services: Services, tab: gr.Tab) -> None:
     file.change(
         lambda path: (look(path) if path else note(_ASK), gr.Image(visible=False)), file, [words, shown], **quiet
     )
-    address.submit(lambda link: (look_there(link), gr.Image(visible=False)), address, [words, shown], **quiet)
+    address.submit(lambda link: (report_address(link), gr.Image(visible=False)), address, [words, shown], **quiet)
     examples.click(use_example, None, file, **quiet)
     seen = gr.State(False)
     tab.select(
@@ -85,7 +85,7 @@ def _row(line: str) -> str:
     return f'<div class="fg-text" style="margin-top: 10px"><b>{html.escape(subject)}</b><br>{html.escape(words)}</div>'
 
 
-def look_at(services: Services, path: str | None) -> dict[str, Any]:
+def read_report(services: Services, path: str | None) -> dict[str, Any]:
     """What a file says of its making, as `facegen verify --json` prints it; in a shared studio a process with limits opens it.
 
     Raises:

@@ -111,17 +111,17 @@ def _wire_training(
 ) -> None:
     train, own, apply = tools
 
-    def offered(visitor: Visitor) -> gr.Dropdown:
+    def list_masks(visitor: Visitor) -> gr.Dropdown:
         names = mask_drawing.trained_masks(services, visitor)
         return gr.Dropdown(names, value=names[0] if names else None)
 
     @show_errors(2)
-    async def learn(visitor: Visitor, consent: bool, name: str | None) -> Any:
+    async def train_mask(visitor: Visitor, consent: bool, name: str | None) -> Any:
         require_consent(consent)
         run = mask_drawing.train(services, visitor, work.open_faceset(services, visitor, name))
         async for state in services.watch(run):
             yield progress_card(state), gr.skip()
-        yield progress_card(run.status()), offered(visitor)
+        yield progress_card(run.status()), list_masks(visitor)
 
     @show_errors(2)
     def mask_others(visitor: Visitor, name: str | None, run_name: str | None) -> Any:
@@ -130,12 +130,12 @@ def _wire_training(
         return said, said
 
     train.click(
-        learn,
+        train_mask,
         [shell.visitor, shell.consent, chosen],
         [status, own],
         show_progress="hidden",
         concurrency_limit=None,
         api_visibility="private",
     )
-    gr.on(fn=offered, inputs=[shell.visitor], outputs=own, show_progress="hidden", api_visibility="private")
+    gr.on(fn=list_masks, inputs=[shell.visitor], outputs=own, show_progress="hidden", api_visibility="private")
     apply.click(mask_others, [shell.visitor, chosen, own], [status, words], **_BUSY)

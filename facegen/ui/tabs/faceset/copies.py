@@ -1,4 +1,4 @@
-"""Facesets made of others in the browser: one for each person, other sizes, restored faces, other programs' files."""
+"""Facesets made from others in the browser: split by person, resized, enhanced, imported, exported."""
 
 import shutil
 import tempfile
@@ -26,7 +26,7 @@ _THUMBNAIL = 112
 _IMPORT_LIMITS = Limits(memory_mb=4000, cpu_seconds=1800, wall_seconds=3600.0)
 
 
-def new_place(services: Services, visitor: Visitor, name: str) -> Path:
+def new_faceset_path(services: Services, visitor: Visitor, name: str) -> Path:
     """Where a new faceset of this name goes.
 
     Raises:
@@ -62,7 +62,7 @@ def split(services: Services, visitor: Visitor, faceset: "Faceset") -> list[str]
     if not groups:
         raise InputError(f"Expected a person with at least {MIN_MASKS} faces, found none; cut more faces out.")
     names = [f"{faceset.folder.name} person {number}" for number in range(len(groups))]
-    places = [new_place(services, visitor, name) for name in names]
+    places = [new_faceset_path(services, visitor, name) for name in names]
     with tempfile.TemporaryDirectory(dir=work.root(services, visitor), prefix=".split-") as folder:
         for made, place in zip(split_people(faceset, groups, Path(folder) / "all"), places, strict=True):
             made.rename(place)
@@ -73,7 +73,7 @@ def resize(services: Services, visitor: Visitor, faceset: "Faceset", name: str, 
     """Makes a faceset of another size; returns what was made, in words."""
     from facegen.facesets.resize import resize as change
 
-    made = change(faceset, new_place(services, visitor, name), size=int(size), face_type=face_type or None)
+    made = change(faceset, new_faceset_path(services, visitor, name), size=int(size), face_type=face_type or None)
     return f"{made.faces} faces of {made.size} pixels in {name}."
 
 
@@ -81,11 +81,11 @@ def enhance(services: Services, visitor: Visitor, faceset: "Faceset", name: str,
     """Makes a faceset with details restored; returns what was made, in words."""
     from facegen.facesets.enhance import enhance as restore
 
-    made = restore(faceset, new_place(services, visitor, name), strength=float(strength))
+    made = restore(faceset, new_faceset_path(services, visitor, name), strength=float(strength))
     return f"{len(made)} faces restored in {name}."
 
 
-def take_over(services: Services, visitor: Visitor, name: str, files: Sequence[str]) -> str:
+def import_faceset(services: Services, visitor: Visitor, name: str, files: Sequence[str]) -> str:
     """Makes a faceset of another program's files; returns what was taken, in words.
 
     Args:
@@ -99,7 +99,7 @@ def take_over(services: Services, visitor: Visitor, name: str, files: Sequence[s
     """
     if not files:
         raise InputError("Expected files of DeepFaceLab or faceswap, found none; choose some first.")
-    output = new_place(services, visitor, name)
+    output = new_faceset_path(services, visitor, name)
     with tempfile.TemporaryDirectory(dir=services.visitor_folder(visitor)) as folder:
         for path in map(Path, files):
             link_into(path, Path(folder))
@@ -132,7 +132,7 @@ def _import(path: Path, output: Path, frames: Path | None) -> "ImportResult":
     return ImportResult(**{**made, "refused": tuple(made["refused"])})
 
 
-def hand_out(services: Services, visitor: Visitor, faceset: "Faceset", kind: str) -> str:
+def export_faceset(services: Services, visitor: Visitor, faceset: "Faceset", kind: str) -> str:
     """Writes a faceset for another program; returns the file to download."""
     from facegen.facesets.exchange import export_faces
 

@@ -1,4 +1,4 @@
-"""Masks drawn with a brush: a face as the editor shows it, what was drawn on it, and a training on such masks."""
+"""Masks drawn with a brush: values of the editor, stored masks, and a training on them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -55,7 +55,7 @@ def build(services: Services, shell: Shell, chosen: gr.Dropdown, words: gr.HTML)
     _wire_exchange(services, shell, chosen, (files, taken, program, take, hand), both, made)
 
 
-def _renewed(services: Services, visitor: Visitor, value: str | None) -> gr.Dropdown:
+def _update_choices(services: Services, visitor: Visitor, value: str | None) -> gr.Dropdown:
     return gr.Dropdown(work.names(services, visitor), value=value)
 
 
@@ -76,13 +76,13 @@ def _wire_people(
         return note(said), gr.Gallery(found, visible=True)
 
     @show_errors(2)
-    def take_apart(visitor: Visitor, name: str | None) -> Any:
+    def split_people(visitor: Visitor, name: str | None) -> Any:
         made = copies.split(services, visitor, work.open_faceset(services, visitor, name))
         said = f"{len(made)} people with {copies.MIN_MASKS} faces or more have facesets of their own: {', '.join(made[:4])}."
-        return note(said), _renewed(services, visitor, name)
+        return note(said), _update_choices(services, visitor, name)
 
     tell.click(look, [shell.visitor, chosen], [words, tiles], **_BUSY)
-    split.click(take_apart, [shell.visitor, chosen], [words, chosen], **_BUSY)
+    split.click(split_people, [shell.visitor, chosen], [words, chosen], **_BUSY)
 
 
 def _wire_copies(
@@ -91,17 +91,19 @@ def _wire_copies(
     name, size, kind, strength, resize, enhance = tools
 
     @show_errors(2)
-    def smaller(visitor: Visitor, origin: str | None, new: str, side: float, face_type: str) -> Any:
+    def resize_copy(visitor: Visitor, origin: str | None, new: str, side: float, face_type: str) -> Any:
         faceset = work.open_faceset(services, visitor, origin)
-        return note(copies.resize(services, visitor, faceset, new, side, face_type)), _renewed(services, visitor, new)
+        return note(copies.resize(services, visitor, faceset, new, side, face_type)), _update_choices(
+            services, visitor, new
+        )
 
     @show_errors(2)
-    def restored(visitor: Visitor, origin: str | None, new: str, how_much: float) -> Any:
+    def enhance_copy(visitor: Visitor, origin: str | None, new: str, how_much: float) -> Any:
         faceset = work.open_faceset(services, visitor, origin)
-        return note(copies.enhance(services, visitor, faceset, new, how_much)), _renewed(services, visitor, new)
+        return note(copies.enhance(services, visitor, faceset, new, how_much)), _update_choices(services, visitor, new)
 
-    resize.click(smaller, [shell.visitor, chosen, name, size, kind], made, **_BUSY)
-    enhance.click(restored, [shell.visitor, chosen, name, strength], made, **_BUSY)
+    resize.click(resize_copy, [shell.visitor, chosen, name, size, kind], made, **_BUSY)
+    enhance.click(enhance_copy, [shell.visitor, chosen, name, strength], made, **_BUSY)
 
 
 def _wire_exchange(
@@ -110,13 +112,13 @@ def _wire_exchange(
     files, taken, program, take, hand = tools
 
     @show_errors(2)
-    def take_over(visitor: Visitor, new: str, paths: list[str] | None) -> Any:
-        return note(copies.take_over(services, visitor, new, paths or [])), _renewed(services, visitor, new)
+    def import_faceset(visitor: Visitor, new: str, paths: list[str] | None) -> Any:
+        return note(copies.import_faceset(services, visitor, new, paths or [])), _update_choices(services, visitor, new)
 
     @show_errors(2)
-    def hand_out(visitor: Visitor, name: str | None, kind: str) -> Any:
-        path = copies.hand_out(services, visitor, work.open_faceset(services, visitor, name), kind)
+    def export_faceset(visitor: Visitor, name: str | None, kind: str) -> Any:
+        path = copies.export_faceset(services, visitor, work.open_faceset(services, visitor, name), kind)
         return note(f"Written for {kind}."), gr.File(path, visible=True)
 
-    take.click(take_over, [shell.visitor, taken, files], made, **_BUSY)
-    hand.click(hand_out, [shell.visitor, chosen, program], [made[0], written], **_BUSY)
+    take.click(import_faceset, [shell.visitor, taken, files], made, **_BUSY)
+    hand.click(export_faceset, [shell.visitor, chosen, program], [made[0], written], **_BUSY)

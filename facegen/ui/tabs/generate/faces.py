@@ -67,14 +67,14 @@ class FaceSpec:
     """Sliders that nobody touched: each seed has its own value of them."""
 
     @property
-    def edited(self) -> "EncodedPhoto | None":
+    def edited_photo(self) -> "EncodedPhoto | None":
         """The photograph that is edited at its own size; None where a face is drawn, as a mixture is."""
         return self.encoded if self.options.retouch and not self.mix else None
 
     @property
     def is_enlarged(self) -> bool:
         """Whether its files are larger than what the generator draws."""
-        return self.options.retouch and self.edited is None
+        return self.options.retouch and self.edited_photo is None
 
     @property
     def file_stem(self) -> str:
@@ -94,7 +94,7 @@ def changed_sliders(sliders: Sliders) -> list[tuple[str, float]]:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Retouched:
+class RetouchComparison:
     """A face before and after the retouch, (384, 384, 3) uint8 each."""
 
     before: np.ndarray
@@ -136,7 +136,7 @@ def parse_face(
     return FaceSpec(sliders=Sliders(**named), options=options, more=steps, **others)
 
 
-class FaceDesk:
+class FaceEditor:
     """Faces by the studio's one generator; it holds nothing of a visitor."""
 
     def __init__(self, models: Models) -> None:
@@ -148,9 +148,9 @@ class FaceDesk:
         return cast("GeneratePipeline", self._models.pipeline(GENERATE))
 
     @property
-    def _made(self) -> "Callable[[int, float, bool, Changes], Latents]":
+    def _cached_latents(self) -> "Callable[[int, float, bool, Changes], Latents]":
         # a slider moves one face many times
-        return self._models.get(lambda: functools.lru_cache(_FACES_KEPT)(self._make), "faces")
+        return self._models.get(lambda: functools.lru_cache(_FACES_KEPT)(self._make_latents), "faces")
 
     def warm_up(self) -> None:
         """Load what the first picture needs, in the background; a page calls this when it is opened."""
@@ -160,14 +160,14 @@ class FaceDesk:
             request = GenerateRequest(output="")
             threading.Thread(target=lambda: self.pipeline.warm_up(request), name="studio-faces", daemon=True).start()
 
-    def _make(self, seed: int, temperature: float, retouch: bool, changes: Changes) -> "Latents":
+    def _make_latents(self, seed: int, temperature: float, retouch: bool, changes: Changes) -> "Latents":
         latents = self._apply(self.pipeline.sample([seed], temperature), temperature, changes)
         return self.pipeline.retouch(latents) if retouch else latents
 
     def _apply(self, latents: "Latents", temperature: float, changes: Changes) -> "Latents":
         other_seed, mix, more = changes
         if mix:
-            other = self._made(other_seed, temperature, False, _UNCHANGED)
+            other = self._cached_latents(other_seed, temperature, False, _UNCHANGED)
             latents = latents.mix(other.take([0] * len(latents)), mix)
         return self.pipeline.directions.apply(latents, dict(more)) if more else latents
 
@@ -176,7 +176,9 @@ class FaceDesk:
         if not face.varied or face.encoded is not None:
             return face.sliders
         seed, temperature = face.options.seed, face.options.temperature
-        drawn = self.pipeline.draw(self._made(seed, temperature, False, _UNCHANGED), Sliders(), retouch=False)[0]
+        drawn = self.pipeline.draw(
+            self._cached_latents(seed, temperature, False, _UNCHANGED), Sliders(), retouch=False
+        )[0]
         skin = float(drawn[_CHEEKS].mean((0, 1)) @ (0.299, 0.587, 0.114))
         lightest = float(np.interp(skin, (_DARK, _FAIR), (0.8, 0.3)))
         hair, background = np.random.default_rng(seed).uniform((lightest, 0.2), (0.95, 0.95))
@@ -195,7 +197,7 @@ class FaceDesk:
         if face.encoded is not None:
             return self._apply(face.encoded.latents.take([0] * count), options.temperature, changes)
         seeds = range(options.seed, options.seed + count)
-        faces = [self._made(seed, options.temperature, options.retouch, changes) for seed in seeds]
+        faces = [self._cached_latents(seed, options.temperature, options.retouch, changes) for seed in seeds]
         return type(faces[0]).concat(faces)
 
     def picture(self, face: FaceSpec, *, fine: bool = False) -> np.ndarray:
@@ -205,20 +207,20 @@ class FaceDesk:
             face: what is drawn.
             fine: as files have it, (512, 512, 3), where the face `is_enlarged`; it takes about 250 ms more.
         """
-        if face.edited is not None:
-            return self.pipeline.edit(face.edited, self.latents(face), face.sliders, max_side=_PHOTO_PX)
+        if face.edited_photo is not None:
+            return self.pipeline.edit(face.edited_photo, self.latents(face), face.sliders, max_side=_PHOTO_PX)
         drawn = self.pipeline.draw(self.latents(face), face.sliders, retouch=face.options.retouch)
         if fine and face.is_enlarged:
             return self.pipeline.enlarge(drawn, face.options.size)[0]
         return enlarge(drawn[0])
 
-    def before_and_after(self, face: FaceSpec) -> Retouched:
+    def before_and_after(self, face: FaceSpec) -> RetouchComparison:
         """The face as the generator draws it, and retouched."""
         latents, realism = self.latents(face), self.pipeline.realism
         both = [self.pipeline.draw(latents, face.sliders, retouch=retouch)[0] for retouch in (False, True)]
         scores = [float(realism.score(picture[None])[0]) for picture in both]
         marked = np.concatenate([realism.highlight(enlarge(picture)) for picture in both], 1)
-        return Retouched(before=enlarge(both[0]), after=enlarge(both[1]), scores=tuple(scores), marked=marked)
+        return RetouchComparison(before=enlarge(both[0]), after=enlarge(both[1]), scores=tuple(scores), marked=marked)
 
     def another_seed(self, face: FaceSpec) -> int:
         """A face at random, the best of as many as the options say."""
@@ -255,7 +257,7 @@ class FaceDesk:
         steps = _SQUARE_STEPS if down else 7
         strips = [
             self.pipeline.sweep(
-                latents, row, across, steps=steps, retouch=retouch, encoded=face.edited, max_side=_SWEEP_PX
+                latents, row, across, steps=steps, retouch=retouch, encoded=face.edited_photo, max_side=_SWEEP_PX
             )
             for row in rows
         ]

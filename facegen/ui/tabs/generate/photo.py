@@ -9,11 +9,11 @@ from facegen.errors import InputError
 from facegen.generate.request import GenerateOptions
 from facegen.reenact.weights import WEIGHTS as LIVE_PORTRAIT
 from facegen.ui.handlers import Shell, note, require_consent, show_errors
-from facegen.ui.missing import MissingRow, ask_missing, wire_missing
+from facegen.ui.missing import MissingRow, build_missing, wire_missing
 from facegen.ui.options import widgets
 from facegen.ui.pictures import Picture
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import FaceDesk
+from facegen.ui.tabs.generate.faces import FaceEditor
 
 if TYPE_CHECKING:
     from facegen.ui.tabs.generate.tab import Inputs
@@ -39,14 +39,14 @@ class PhotoInputs:
     forget: gr.Button
 
 
-def ask_photo() -> PhotoInputs:
+def build_photo() -> PhotoInputs:
     """The widgets of a photograph, folded away."""
     with gr.Accordion("Start from my photo", open=False):
         drop = Picture(label="A photograph", height=180, sources=["upload"], buttons=[], elem_id="generate-photo")
         (expression,) = widgets(
             GenerateOptions, ("expression",), labels={"expression": "Expression (LivePortrait)"}, prefix="generate"
         ).components
-        missing = ask_missing("generate")
+        missing = build_missing("generate")
         change = gr.Button("Change the expression", size="sm", elem_id="generate-change-expression")
         forget = gr.Button("Back to faces that do not exist", size="sm")
     return PhotoInputs(drop=drop, expression=expression, change=change, missing=missing, forget=forget)
@@ -54,7 +54,7 @@ def ask_photo() -> PhotoInputs:
 
 def wire_photo(
     services: Services,
-    desk: FaceDesk,
+    editor: FaceEditor,
     shell: Shell,
     inputs: "Inputs",
     photo: PhotoInputs,
@@ -68,10 +68,10 @@ def wire_photo(
     def encode(visitor: Visitor, consent: bool, path: str, expression: str, values: tuple[Any, ...]) -> Any:
         require_consent(consent)
         shown = services.browser_picture(visitor, path)
-        encoded = desk.encode(path, expression)
+        encoded = editor.encode(path, expression)
         spec = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
         words = note("The photograph as it is; move the sliders.")
-        drawn = desk.picture(spec)
+        drawn = editor.picture(spec)
         return (
             words,
             (path, encoded, expression),
@@ -104,15 +104,19 @@ def wire_photo(
         **SLOW,
     )
 
-    def carry_on(visitor: Visitor, consent: bool, path: str | None, *values: Any) -> Any:
+    def continue_with_consent(visitor: Visitor, consent: bool, path: str | None, *values: Any) -> Any:
         """A photograph that waited for consent."""
         waits = consent and path and inputs.read(values).encoded is None
         return begin(visitor, consent, path, *values) if waits else [gr.skip() for _ in outputs]
 
     shell.consent.change(
-        carry_on, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress="hidden", **SLOW
+        continue_with_consent,
+        [shell.visitor, shell.consent, drop, *inputs.components],
+        outputs,
+        show_progress="hidden",
+        **SLOW,
     )
     for event in (photo.forget.click, drop.clear):
         event(lambda: None, None, inputs.photo, show_progress="hidden", api_visibility="private").then(
-            lambda *values: desk.picture(inputs.read(values)), inputs.components, face, **LIVE
+            lambda *values: editor.picture(inputs.read(values)), inputs.components, face, **LIVE
         )

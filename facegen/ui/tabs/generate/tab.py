@@ -13,8 +13,8 @@ from facegen.generate.sliders import NAMES, Sliders
 from facegen.ui.handlers import Shell, note, reveal, show_errors, step
 from facegen.ui.options import widgets
 from facegen.ui.services import Services, Visitor
-from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, VARIED, FaceDesk, FaceSpec, changed_sliders, parse_face
-from facegen.ui.tabs.generate.photo import LIVE, SLOW, PhotoInputs, ask_photo, wire_photo
+from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, VARIED, FaceEditor, FaceSpec, changed_sliders, parse_face
+from facegen.ui.tabs.generate.photo import LIVE, SLOW, PhotoInputs, build_photo, wire_photo
 
 LABELS = {"eyes": "Eyes", "mouth": "Mouth", "hair": "Hair", "background": "Background", "head": "Head"}
 FIRST_SEED = 107
@@ -41,7 +41,7 @@ class Inputs:
     """Names of the sliders that nobody touched."""
 
     @property
-    def moving(self) -> list[Any]:
+    def live_sliders(self) -> list[Any]:
         """Sliders that the face follows while they move."""
         return [*self.sliders, self.temperature, self.mix, *self.more]
 
@@ -76,9 +76,9 @@ class Inputs:
         )  # fmt: skip
 
 
-def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
+def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceEditor:
     """Lay out the tab and wire it; answers what draws its faces."""
-    desk = FaceDesk(services.models)
+    editor = FaceEditor(services.models)
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="generate-columns"):
         with gr.Column(scale=5, min_width=300):
             inputs, dice, lock, photo = _ask()
@@ -98,12 +98,12 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceDesk:
                 buttons=[],
                 elem_id="generate-history",
             )
-    _wire_live(desk, inputs, (dice, lock, photo.drop), face, status, tab)
-    _wire_history(desk, inputs, face, history_state, history, dice)
-    wire_photo(services, desk, shell, inputs, photo, face, status)
-    _wire_more(desk, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
-    _wire_files(services, shell, desk, inputs, save, several, across, status)
-    return desk
+    _wire_live(editor, inputs, (dice, lock, photo.drop), face, status, tab)
+    _wire_history(editor, inputs, face, history_state, history, dice)
+    wire_photo(services, editor, shell, inputs, photo, face, status)
+    _wire_more(editor, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
+    _wire_files(services, shell, editor, inputs, save, several, across, status)
+    return editor
 
 
 # -- layout ----------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, PhotoInputs]:
     with gr.Accordion("Mix with another face", open=False):
         other_seed = gr.Number(11, label="Seed of the other face", precision=0, minimum=0)
         mix = gr.Slider(-0.5, 1.5, value=0, step=0.05, label="From this face (0) to the other (1), and beyond")
-    photo = ask_photo()
+    photo = build_photo()
     inputs = Inputs(
         sliders=sliders, seed=seed, temperature=temperature, retouch=retouch, best_of=best_of, other_seed=other_seed,
         mix=mix, more=more, photo=gr.State(None), varied=gr.State(VARIED),
@@ -188,7 +188,7 @@ def _show_more() -> tuple[Any, ...]:
 
 
 def _wire_live(
-    desk: FaceDesk,
+    editor: FaceEditor,
     inputs: Inputs,
     rolling: tuple[gr.Button, gr.Checkbox, gr.Image],
     face: gr.Image,
@@ -200,7 +200,7 @@ def _wire_live(
     @show_errors(2)
     def draw(*values: Any) -> Any:
         spec = inputs.read(values)
-        return note(_words(spec)), desk.picture(spec)
+        return note(_words(spec)), editor.picture(spec)
 
     @show_errors(6)
     def roll(is_locked: bool, *values: Any) -> Any:
@@ -208,13 +208,13 @@ def _wire_live(
         spec = inputs.read(values)
         left = "The photograph was left: another face that does not exist." if spec.encoded is not None else ""
         spec = replace(spec, encoded=None, photo="")
-        new = desk.with_seed(spec, spec.options.seed if is_locked else desk.another_seed(spec))
+        new = editor.with_seed(spec, spec.options.seed if is_locked else editor.another_seed(spec))
         return note(left or "Another face."), new.options.seed, *_varied_values(new), None, None
 
     @show_errors(3)
     def follow_seed(*values: Any) -> Any:
         spec = inputs.read(values)
-        return gr.skip(), *_varied_values(desk.with_seed(spec, spec.options.seed))
+        return gr.skip(), *_varied_values(editor.with_seed(spec, spec.options.seed))
 
     def touch(name: str, before: Sequence[str]) -> tuple[str, ...]:
         return tuple(other for other in before if other != name)
@@ -222,7 +222,7 @@ def _wire_live(
     @show_errors(2)
     def refine(*values: Any) -> Any:
         spec = inputs.read(values)
-        return gr.skip(), desk.picture(spec, fine=True) if spec.is_enlarged else gr.skip()
+        return gr.skip(), editor.picture(spec, fine=True) if spec.is_enlarged else gr.skip()
 
     outputs = [status, face]
     refining: dict[str, Any] = {"fn": refine, "inputs": inputs.components, "outputs": outputs, **LIVE}
@@ -232,7 +232,7 @@ def _wire_live(
             lambda before, name=name: touch(name, before), inputs.varied, inputs.varied, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
-    for slider in inputs.moving:
+    for slider in inputs.live_sliders:
         slider.input(draw, inputs.components, outputs, **LIVE)
         slider.release(**refining)
     for chosen in (inputs.other_seed, inputs.retouch):
@@ -248,11 +248,11 @@ def _wire_live(
 
 
 def _wire_history(
-    desk: FaceDesk, inputs: Inputs, face: gr.Image, kept: gr.State, history: gr.Gallery, dice: gr.Button
+    editor: FaceEditor, inputs: Inputs, face: gr.Image, kept: gr.State, history: gr.Gallery, dice: gr.Button
 ) -> None:
     def keep(before: list[Any], *values: Any) -> Any:
         spec = inputs.read(values)
-        now = [(desk.picture(spec), _caption(spec), values), *before][:_HISTORY]
+        now = [(editor.picture(spec), _caption(spec), values), *before][:_HISTORY]
         return now, gr.Gallery([(picture, words) for picture, words, _ in now], visible=True)
 
     def recall(before: list[Any], event: gr.SelectData) -> Any:
@@ -266,7 +266,7 @@ def _wire_history(
 
 
 def _wire_more(
-    desk: FaceDesk,
+    editor: FaceEditor,
     inputs: Inputs,
     comparing: tuple[gr.Button, gr.ImageSlider, gr.Image],
     several: tuple[gr.Slider, gr.Button],
@@ -277,22 +277,22 @@ def _wire_more(
 ) -> None:
     @show_errors(3)
     def both(*values: Any) -> Any:
-        made = desk.before_and_after(inputs.read(values))
+        made = editor.before_and_after(inputs.read(values))
         before, after = made.scores
         words = f"Left as drawn, right retouched. Realism {before:.2f} and {after:.2f} (1: a photograph)."
         return note(words), (made.before, made.after), made.marked
 
     @show_errors(3)
     def draw_several(count: float, *values: Any) -> Any:
-        return note("Click the one that you like."), *desk.grid(inputs.read(values), int(count))
+        return note("Click the one that you like."), *editor.grid(inputs.read(values), int(count))
 
     @show_errors(2)
     def draw_sweep(across: str, down: str, *values: Any) -> Any:
-        return note(f"{LABELS[across]} from 0 to 1."), desk.sweep(inputs.read(values), across, down)
+        return note(f"{LABELS[across]} from 0 to 1."), editor.sweep(inputs.read(values), across, down)
 
     def choose(event: gr.SelectData, seeds: list[int], *values: Any) -> Any:
-        spec = desk.with_seed(inputs.read(values), seeds[int(event.index)])
-        return spec.options.seed, *_varied_values(spec), desk.picture(spec)
+        spec = editor.with_seed(inputs.read(values), seeds[int(event.index)])
+        return spec.options.seed, *_varied_values(spec), editor.picture(spec)
 
     look, compare, marked = comparing
     seeds = gr.State([])
@@ -311,7 +311,7 @@ def _wire_more(
 def _wire_files(
     services: Services,
     shell: Shell,
-    desk: FaceDesk,
+    editor: FaceEditor,
     inputs: Inputs,
     saving: tuple[gr.Button, gr.Button, gr.Button, gr.File],
     several: tuple[gr.Slider, gr.Button],
@@ -320,17 +320,17 @@ def _wire_files(
 ) -> None:
     @show_errors(2)
     def save_one(visitor: Visitor, *values: Any) -> Any:
-        return note("Marked and signed; the request is in its metadata."), desk.write(
+        return note("Marked and signed; the request is in its metadata."), editor.write(
             services, visitor, inputs.read(values)
         )
 
     @show_errors(2)
     def save_several(visitor: Visitor, count: float, *values: Any) -> Any:
-        return note("Marked and signed."), [desk.write_zip(services, visitor, inputs.read(values), int(count))]
+        return note("Marked and signed."), [editor.write_zip(services, visitor, inputs.read(values), int(count))]
 
     @show_errors(2)
     def save_film(visitor: Visitor, name: str, *values: Any) -> Any:
-        files = desk.write(services, visitor, inputs.read(values), film=name)
+        files = editor.write(services, visitor, inputs.read(values), film=name)
         return note("The strip and the film of the sweep."), files
 
     png, archive, film, files = saving

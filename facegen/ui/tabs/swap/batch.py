@@ -1,4 +1,4 @@
-"""Several targets for one face: each becomes a run of its own in the queue, with its state, and a retry for what failed."""
+"""Several targets for one source: a queued run each, with its state and a retry of failed ones."""
 
 import html
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from facegen.jobs.batch import BatchRow, BatchState, write_summary
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest
 from facegen.ui.handlers import Shell, note, progress_bar, require_consent, show_errors
-from facegen.ui.sentences import for_browser
+from facegen.ui.messages import to_browser_message
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 
 MOST = 50
@@ -51,7 +51,7 @@ def build(services: Services, shell: Shell, inputs: list[Any], make_request: Mak
         try:
             return target, services.start(visitor, SWAP, make_request(visitor, target, values)).name, ""
         except FacegenError as error:
-            return target, "", for_browser(str(error))
+            return target, "", to_browser_message(str(error))
 
     @show_errors(3)
     def run_all(visitor: Visitor, consent: bool, paths: list[str] | None, *values: Any) -> Any:
@@ -96,7 +96,7 @@ def _state(services: Services, visitor: Visitor, row: tuple[str, str, str]) -> t
         status = services.run(visitor, name).status()
     except InputError:
         return "deleted", 0.0, ""
-    return status.state, status.progress, for_browser(status.text)
+    return status.state, status.progress, to_browser_message(status.text)
 
 
 def _table(services: Services, visitor: Visitor, rows: list[tuple[str, str, str]]) -> str:

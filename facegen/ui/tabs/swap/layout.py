@@ -33,6 +33,7 @@ LABELS = {
     "recogniser": "Face recogniser",
     "identity_strength": "Strength of the identity",
     "pixel_boost": "Pixel boost",
+    "sliders": "Sliders of the engine live-portrait",
     "expression": "Expression of the clip (LivePortrait)",
     "enhance": "Face enhancers, in their order",
     "masks": "More masks",
@@ -69,6 +70,7 @@ GROUPS = {
         "occlusion",
     ),
     "Models from the Hub": (
+        "sliders",
         "expression",
         "enhance",
         "masks",
@@ -78,7 +80,7 @@ GROUPS = {
         "pixel_boost",
     ),
 }
-ASKED_OTHERWISE = ("person", "start_seconds", "end_seconds", "engine", "merge")
+SEPARATE_FIELDS = ("person", "start_seconds", "end_seconds", "engine", "merge")
 """Options without a widget of their own: the people below «Find people», the trim, and what `swap_merge` asks for."""
 
 FIRST_WORDS = (
@@ -187,7 +189,7 @@ class Outcome:
         return [gr.Row(visible=is_clip), *shown, hidden, download, gr.Button(visible=is_clip)]
 
 
-def ask_files() -> tuple[gr.Gallery, gr.HTML, gr.File, gr.HTML, gr.HTML]:
+def build_files() -> tuple[gr.Gallery, gr.HTML, gr.File, gr.HTML, gr.HTML]:
     """The sources and a line about them, the target, the examples and a line about the target."""
     gr.HTML(step(1, "Whose face?", "One sharp picture is enough; several of the same person look better."))
     sources = gr.Gallery(
@@ -212,13 +214,13 @@ def ask_files() -> tuple[gr.Gallery, gr.HTML, gr.File, gr.HTML, gr.HTML]:
         elem_id="swap-target",
     )
     target_words = gr.HTML(elem_id="swap-target-words")
-    cards = example_cards([(example.name, example.title, example.pictured) for example in EXAMPLES])
+    cards = example_cards([(example.name, example.title, example.portraits) for example in EXAMPLES])
     hint = '<div class="fg-hint">No files at hand? Take an example (nobody in it exists):</div>'
     examples = gr.HTML(hint + cards, js_on_load=EXAMPLE_CLICK, elem_id="swap-examples")
     return sources, source_words, target, examples, target_words
 
 
-def ask_people() -> tuple[gr.Button, gr.State, list[gr.Column], list[gr.Image], tuple[gr.Dropdown, ...]]:
+def build_people() -> tuple[gr.Button, gr.State, list[gr.Column], list[gr.Image], tuple[gr.Dropdown, ...]]:
     """The button, the people's numbers, and a card, thumbnail and choice of pictures for each."""
     gr.HTML(step(3, "Who in it?", "Not needed where one face goes onto everybody."))
     find = gr.Button("Find people", size="md", elem_id="swap-find")
@@ -234,7 +236,7 @@ def ask_people() -> tuple[gr.Button, gr.State, list[gr.Column], list[gr.Image], 
     return find, gr.State([]), cards, thumbnails, tuple(people)
 
 
-def ask_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
+def build_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
     """The trim and every group of options."""
     gr.HTML(step(4, "How?", "The defaults are good; change what you see a reason for."))
     bounds = next(item.metadata for item in fields(SwapOptions) if item.name == "start_seconds")
@@ -243,7 +245,7 @@ def ask_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
         end = gr.Slider(bounds["min"], 1, value=0, step=bounds["step"], label="End (seconds)", visible=False)
         gr.HTML('<div class="fg-hint">Only what lies between start and end of a video is made.</div>')
     grouped = {name for names in GROUPS.values() for name in names}
-    more = [item.name for item in fields(SwapOptions) if item.name not in {*grouped, *ASKED_OTHERWISE}]
+    more = [item.name for item in fields(SwapOptions) if item.name not in {*grouped, *SEPARATE_FIELDS}]
     made = []
     for title, names in {**GROUPS, "File": more}.items():
         with gr.Accordion(title, open=False):
@@ -269,7 +271,7 @@ def show_preview(examples: Examples) -> tuple[gr.Slider, gr.Button, gr.ImageSlid
     return frame, preview, compare
 
 
-def ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
+def build_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
     """The status, and below it run, cancel and queue."""
     gr.HTML(step(6, "Make it"))
     status = gr.HTML(note(FIRST_WORDS), elem_id="swap-status")

@@ -102,7 +102,7 @@ class Merging:
         return {"engine": engine, "merge": trained_swaps.merge_text(services, visitor, self.values(values[2:]))}
 
 
-def ask_engine() -> tuple[gr.Dropdown, gr.File]:
+def build_engine() -> tuple[gr.Dropdown, gr.File]:
     """What draws the face."""
     engine = gr.Dropdown(
         [("Built in: any face, from a picture", trained_swaps.MESH)],
@@ -115,7 +115,7 @@ def ask_engine() -> tuple[gr.Dropdown, gr.File]:
     return engine, file
 
 
-def ask_merge(engine: gr.Dropdown, file: gr.File) -> Merging:
+def build_merge(engine: gr.Dropdown, file: gr.File) -> Merging:
     """How the drawn face is merged into the frame; seen only with a trained model."""
     with gr.Column(visible=False, elem_id="swap-merge") as column:
         gr.HTML('<div class="fg-hint">The frame above follows these settings.</div>')

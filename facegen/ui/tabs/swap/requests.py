@@ -1,4 +1,4 @@
-"""A swap as the browser requests it: what the target is, who is in it, and one frame ahead."""
+"""Requests of swaps from the browser; description, people and preview of a target."""
 
 import shutil
 import time
@@ -13,7 +13,7 @@ from facegen.errors import InputError, NoFaceError
 from facegen.facesets.options import PERSON_DISTANCE_LIMIT
 from facegen.jobs import Run
 from facegen.swap.jobs import PATCHES
-from facegen.swap.options import TRAINED, SwapOptions
+from facegen.swap.options import LIVE_PORTRAIT, TRAINED, SwapOptions
 from facegen.swap.request import SwapRequest
 from facegen.ui.examples import SWAP, Examples
 from facegen.ui.options import parse
@@ -96,13 +96,13 @@ def request(
         settings: `SwapOptions` by name; an end at or past that of the clip means all of it.
         people: sources by person of the clip.
         engine: what draws the face, where that is not the built-in engine; with the settings of its merge where it is a
-            model that knows its own person, which needs no sources.
+            model that knows its own person or edits the target's own face, which need no sources.
 
     Raises:
         InputError: sources or target are missing, or a setting does not fit.
     """
     settings = {**settings, **(engine or {})}
-    if str(settings.get("engine", "")).startswith(TRAINED):
+    if str(settings.get("engine", "")).startswith((*TRAINED, LIVE_PORTRAIT)):
         target = required(target, "a target video or picture")
         options = parse(SwapOptions, _trimmed(settings, target))
         return SwapRequest(sources=(), target=target, output="", options=options)

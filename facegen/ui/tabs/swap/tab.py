@@ -10,30 +10,30 @@ from facegen.jobs import Run
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest
 from facegen.ui import presets
-from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting
-from facegen.ui.missing import ask_missing, wire_missing
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting_card
+from facegen.ui.missing import build_missing, wire_missing
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import batch, layout, merge
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Inputs, Outcome
-from facegen.ui.tabs.swap.trained import is_trained, needed_weights
+from facegen.ui.tabs.swap.trained import needed_weights, needs_source
 
 
 def build(services: Services, shell: Shell) -> None:
     """Lay out the tab and wire it."""
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="swap-columns"):
         with gr.Column(scale=5, min_width=300):
-            sources, source_words, target, examples, target_words = layout.ask_files()
-            engine, file = merge.ask_engine()
-            missing = ask_missing("swap")
-            find, person_ids, cards, thumbnails, people = layout.ask_people()
-            start, end, options = layout.ask_options()
+            sources, source_words, target, examples, target_words = layout.build_files()
+            engine, file = merge.build_engine()
+            missing = build_missing("swap")
+            find, person_ids, cards, thumbnails, people = layout.build_people()
+            start, end, options = layout.build_options()
             presets.build(services, shell, "swap", options)
         with gr.Column(scale=6, min_width=300):
             with gr.Column(elem_id="swap-look"):
                 frame, preview, compare = layout.show_preview(services.examples)
-                merging = merge.ask_merge(engine, file)
-            run, queue, cancel, status = layout.ask_run()
+                merging = merge.build_merge(engine, file)
+            run, queue, cancel, status = layout.build_run()
             outcome = layout.show_outcome(services.examples)
             many = gr.Column()
     inputs = Inputs(
@@ -117,7 +117,7 @@ def _wire_readiness(services: Services, shell: Shell, inputs: Inputs, status: gr
     def look(visitor: Visitor, sources: Any, target: str | None, engine: str | None) -> Any:
         if services.is_at_work(visitor, SWAP):
             return gr.skip()
-        has_face = bool(sources) or is_trained(engine)
+        has_face = bool(sources) or not needs_source(engine)
         if has_face and target:
             return note("All is there: preview a frame, or press Run.")
         return note(_WITHOUT_TARGET if has_face else _WITHOUT_FACE if target else _WITHOUT_BOTH)
@@ -217,7 +217,7 @@ def _wire_run(
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         require_consent(consent)
         request = inputs.read(services, visitor, values)
-        yield starting(), "", gr.skip(), *quiet
+        yield starting_card(), "", gr.skip(), *quiet
         run = services.start(visitor, SWAP, request)
         async for state in services.watch(run):
             yield progress_card(state), run.name, gr.Button(interactive=state.is_active), *quiet

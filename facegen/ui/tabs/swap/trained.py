@@ -1,4 +1,4 @@
-"""What draws the face in the Swap tab: one-shot models, and those trained for two people with the settings of their merge."""
+"""Engines that the Swap tab offers: one-shot models, trained models with their merge settings, files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,9 +7,10 @@ from typing import Any
 from facegen.catalog import WEIGHTS
 from facegen.errors import InputError
 from facegen.faces.weights import RECOGNISER_FILES, detector_files
-from facegen.hub import Hub, WeightFile
+from facegen.hub import Hub, WeightFile, is_present
 from facegen.jobs import Run
-from facegen.reenact.weights import RESTORING as LIVE_PORTRAIT
+from facegen.reenact.weights import RESTORING
+from facegen.reenact.weights import WEIGHTS as REENACTING
 from facegen.swap.merge.options import (
     MergeOptions,
     apply_clip_options,
@@ -18,8 +19,8 @@ from facegen.swap.merge.options import (
     parse_merge_options,
     save_merge_options,
 )
-from facegen.swap.oneshot.models import ENGINES, MODELS, SwapModel, find_model
-from facegen.swap.options import SwapOptions
+from facegen.swap.oneshot.models import ENGINES, MODELS, find_model
+from facegen.swap.options import LIVE_PORTRAIT, SwapOptions
 from facegen.ui.options import parse
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import mask_drawing
@@ -32,15 +33,16 @@ KINDS = ("train", "swap-train")
 def list_models(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     """(words, value) of what can draw a face: the built-in engine, one-shot models, the visitor's own trainings, a file."""
     found: list[tuple[str, str]] = [("Built in: any face, from a picture", MESH)]
-    found += [(_words(model), model.name) for model in MODELS]
+    found += [(_words(model.name, model.weights), model.name) for model in MODELS]
+    found.append((_words("live-portrait: the clip's own face, by sliders", REENACTING), LIVE_PORTRAIT))
     found += [(f"Trained here: {run.name}", run.name) for run in services.runs(visitor) if _has_model(run)]
     if not services.settings.shared:
         found.append(("A .dfm file of yours", FILE))
     return found
 
 
-def _words(model: SwapModel) -> str:
-    return f"{model.name} (to be fetched)" if model.missing else model.name
+def _words(name: str, weights: Sequence[WeightFile]) -> str:
+    return name if all(map(is_present, weights)) else f"{name} (to be fetched)"
 
 
 def needed_weights(
@@ -58,9 +60,10 @@ def needed_weights(
     model = find_model(engine) if engine in ENGINES else None
     found = [
         *(model.weights if model else ()),
+        *(REENACTING if engine == LIVE_PORTRAIT else ()),
         *detector_files(detector),
         *((RECOGNISER_FILES[recogniser],) if recogniser in ("arcface", "auraface") else ()),
-        *(LIVE_PORTRAIT if expression else ()),
+        *(RESTORING if expression else ()),
     ]
     names = {weight.name: weight for weight in WEIGHTS if isinstance(weight.source, Hub)}
     chosen = [part.partition("=")[0].strip() for names_chosen in lists for part in names_chosen or ()]
@@ -69,7 +72,12 @@ def needed_weights(
 
 def is_trained(chosen: str | None) -> bool:
     """Whether the drop-down's value names a model that knows its own person, whose face is merged."""
-    return bool(chosen) and chosen not in ENGINES
+    return bool(chosen) and chosen not in (*ENGINES, LIVE_PORTRAIT)
+
+
+def needs_source(chosen: str | None) -> bool:
+    """Whether what the drop-down's value names puts a source's face into the target."""
+    return not is_trained(chosen) and chosen != LIVE_PORTRAIT
 
 
 def _has_model(run: Run) -> bool:
@@ -84,7 +92,7 @@ def engine_of(services: Services, visitor: Visitor, chosen: str | None, file: st
     """
     if not chosen:
         return ""
-    if chosen in ENGINES:
+    if not is_trained(chosen):
         return chosen
     if chosen != FILE:
         return f"autoencoder:{services.run(visitor, chosen).path.absolute()}"

@@ -21,12 +21,21 @@ from facegen.talk.request import TalkRequest
 from facegen.talk.text_to_speech import LONGEST_TEXT, can_synthesize, synthesize_speech
 from facegen.ui import presets
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, SPEECH, example_cards
-from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting, step
-from facegen.ui.missing import ask_missing, wire_missing
+from facegen.ui.handlers import (
+    Shell,
+    note,
+    progress_card,
+    require_consent,
+    result_words,
+    show_errors,
+    starting_card,
+    step,
+)
+from facegen.ui.missing import build_missing, wire_missing
 from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.presets import reset_button
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
-from facegen.ui.tabs.generate.faces import FaceDesk, FaceSpec
+from facegen.ui.tabs.generate.faces import FaceEditor, FaceSpec
 from facegen.ui.tabs.talk import requests as talks
 
 LABELS = {
@@ -100,7 +109,7 @@ def build(services: Services, shell: Shell) -> None:
         with gr.Column(scale=5, min_width=300):
             portrait, examples, invent, audio = _ask_files()
             engine, motion, driving, options = _ask_options()
-            missing = ask_missing("talk")
+            missing = build_missing("talk")
             presets.build(services, shell, "talk", options)
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status = _ask_run()
@@ -248,12 +257,12 @@ _WITH_SOUND = "All is there: try two seconds, or press Run."
 
 
 def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status: gr.HTML, portrait: gr.File) -> None:
-    desk = FaceDesk(services.models)
+    editor = FaceEditor(services.models)
 
     @show_errors(2)
     def draw(visitor: Visitor) -> Any:
         face = FaceSpec(options=GenerateOptions(seed=secrets.randbelow(1_000_000)))
-        return note("A new face was drawn."), desk.write(services, visitor, face)[0]
+        return note("A new face was drawn."), editor.write(services, visitor, face)[0]
 
     invent.click(
         draw,
@@ -275,7 +284,7 @@ def _wire_run(
         async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
             require_consent(consent)
             request = inputs.read(values)
-            yield starting(), gr.skip(), gr.skip(), "", gr.skip()
+            yield starting_card(), gr.skip(), gr.skip(), "", gr.skip()
             if is_trial:
                 request = talks.trial(services, visitor, request)
             run = services.start(visitor, TALK, talks.resolve_runs(services, visitor, request))

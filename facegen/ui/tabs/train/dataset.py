@@ -1,4 +1,4 @@
-"""The dataset line in the Train tab: photographs become what the generator and its input models are trained on."""
+"""The Train tab's preparation of a dataset for the generator from photographs."""
 
 import html
 from pathlib import Path
@@ -54,7 +54,7 @@ def build(services: Services, shell: Shell, timer: gr.Timer, target: gr.Textbox)
         return describe_dataset(services.run(visitor, name)) if name else gr.skip()
 
     @show_errors(2)
-    def hand_over(visitor: Visitor, name: str) -> Any:
+    def use_dataset(visitor: Visitor, name: str) -> Any:
         run = services.run(visitor, name)
         return describe_dataset(run), str(run.results / "dataset")
 
@@ -62,7 +62,7 @@ def build(services: Services, shell: Shell, timer: gr.Timer, target: gr.Textbox)
     values = [folder, keep, augment, variants, labels]
     start.click(begin, [shell.visitor, shell.consent, *values], [card, chosen], **private)
     timer.tick(show, [shell.visitor, chosen], card, **private)
-    use.click(hand_over, [shell.visitor, chosen], [card, target], **private)
+    use.click(use_dataset, [shell.visitor, chosen], [card, target], **private)
 
 
 def start_dataset(

@@ -1,4 +1,4 @@
-"""What a training has to show: its curves, previews and exported model, and where that model belongs."""
+"""Results of a training: curves, previews, exported model, and the weights file that it can replace."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ def estimate(run: Run) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ModelUse:
     """Where the model of a training belongs."""
 
     words: str
@@ -99,22 +99,22 @@ class Place:
     """Whether it has taken that place."""
 
 
-def place(services: Services, run: Run) -> Place:
+def place(services: Services, run: Run) -> ModelUse:
     """Where the model of a training belongs, and whether it is there."""
     info = find_task(run.request["task"])
     tab = info.used_in.capitalize()
     if not info.replaces:
         words = f"Belongs to the {tab} tab." if info.used_in else "A test of this machine: no tab uses it."
-        return Place(words=words)
+        return ModelUse(words=words)
     (name, weight), *_ = info.replaces.items()
     if not any(path.name == name for path in exports(run)):
-        return Place(words=f"Once exported, it can be the {weight} of the {tab} tab.")
+        return ModelUse(words=f"Once exported, it can be the {weight} of the {tab} tab.")
     if services.settings.shared:
-        return Place(words=f"Download it; at home, facegen weights use {weight} {name} makes it the {weight}.")
+        return ModelUse(words=f"Download it; at home, facegen weights use {weight} {name} makes it the {weight}.")
     own = hub.custom_file(find_weight(weight))
     if own and own.origin == run.name:
-        return Place(words=f"It is the {weight} of the {tab} tab now.", weight=weight, is_in_use=True)
-    return Place(words=f"It can be the {weight} of the {tab} tab.", weight=weight)
+        return ModelUse(words=f"It is the {weight} of the {tab} tab now.", weight=weight, is_in_use=True)
+    return ModelUse(words=f"It can be the {weight} of the {tab} tab.", weight=weight)
 
 
 def use(services: Services, run: Run) -> str:

@@ -1,4 +1,4 @@
-"""A training as the browser asks for it: what can be trained, the command, the room it needs, and how it goes."""
+"""Requests of trainings from the browser: tasks, command, disk space, status."""
 
 import secrets
 import shlex

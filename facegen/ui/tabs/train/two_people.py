@@ -1,4 +1,4 @@
-"""The guided way in the Train tab: two people's videos and the one to be changed become a swap, in one run."""
+"""The Train tab's guided swap of two people: from three videos to a result in one run."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,7 +12,7 @@ from facegen.swap.request import SwapTrainRequest
 from facegen.swap.tasks import SAEHD
 from facegen.training.jobs import TRAIN
 from facegen.ui.examples import EXAMPLE_CLICK, TRAINING, example_cards
-from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors, starting
+from facegen.ui.handlers import Shell, note, progress_card, require_consent, show_errors, starting_card
 from facegen.ui.services import VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.train import trained
 from facegen.ui.tabs.train.trainings import SHARED_MINUTES, is_limited
@@ -123,7 +123,7 @@ def _wire(
     async def make(visitor: Visitor, consent: bool, *values: Any) -> AsyncIterator[Any]:
         require_consent(consent)
         person_a, person_b, merge, minutes, preset, fresh = values
-        yield starting(), gr.skip(), gr.skip(), "", gr.skip()
+        yield starting_card(), gr.skip(), gr.skip(), "", gr.skip()
         run = start(
             services,
             visitor,

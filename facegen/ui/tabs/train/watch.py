@@ -1,4 +1,4 @@
-"""The right half of the Train tab: a training while it runs, what it made, and trainings side by side."""
+"""The Train tab's right half: progress, results and comparison of trainings."""
 
 import html
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a sentence of the backends says to somebody in a browser: no path of the server, no command line."""
+"""Messages of the backends for the browser: without paths of the server and without command lines."""
 
 import re
 import tempfile
@@ -25,7 +25,7 @@ _REMEDIES = (
     (r"made by «facegen generate dataset»", "made under «Prepare a dataset»"),
     (r"run make install again", "ask whoever runs this studio"),
 )
-"""What the command line is told to do, and what the page has for it."""
+"""Pattern of a remedy on the command line, and the remedy on the page."""
 
 
 _PLAIN = (
@@ -38,11 +38,11 @@ _PLAIN = (
         r"The sound was encoded as \1, which browsers play.",
     ),
 )
-"""Notices of files, and what somebody who never met a codec is told."""
+"""Pattern of a technical notice, and the same in plain words."""
 
 
-def for_browser(sentence: str) -> str:
-    """The sentence in plain words, with remedies that the page has, and with names of files in place of paths."""
+def to_browser_message(sentence: str) -> str:
+    """Rewrites a message: remedies of the page, plain words, names of files in place of paths."""
     words = sentence
     for pattern, remedy in (*_PLAIN, *_REMEDIES):
         words = re.sub(pattern, remedy, words)
@@ -51,10 +51,10 @@ def for_browser(sentence: str) -> str:
         kept = [part for part in words.split("; ") if not _COMMAND.search(part)]
         words = f"{'; '.join(kept)}." if kept else re.sub(r"\s*\(?" + _COMMAND.pattern, "", words)
     words = words.replace("..", ".") if words.endswith("..") else words
-    return without_paths(words)
+    return strip_paths(words)
 
 
-def without_paths(words: str) -> str:
+def strip_paths(words: str) -> str:
     """The words with names of files in place of paths of this machine."""
     roots = {str(home()), tempfile.gettempdir(), str(Path(__file__).resolve().parents[2]), str(Path.home())}
     for root in sorted((root for root in roots if len(root) > 1), key=len, reverse=True):

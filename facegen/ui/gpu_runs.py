@@ -1,9 +1,9 @@
-"""Swaps and talks on the card of a ZeroGPU Space: in calls of a minute at most, each of which goes on from the run's journal.
+"""Swaps and talks on the GPU of a ZeroGPU Space: in calls of a minute at most, each of which resumes from the run's journal.
 
-A card is lent to a process that the package `spaces` forks from the studio and keeps for the next call; a run that is a process
-of its own would not see it. What is looked for in a clip is found on the CPU before a card is asked for. A call that is due
-puts its run back into the queue, where others may have a turn first. Where no card is to be had, or a call is too short for
-anything to be finished in it, the run goes on as a process of its own on the CPU.
+The GPU is allocated to a process that the package `spaces` forks from the studio and keeps for the next call; a run in a
+process of its own would not see it. The first pass over a clip runs on the CPU before a GPU is requested. A call whose time is
+over puts its run back into the queue, where other runs may come first. Where no GPU is available, or a call is too short to
+finish a segment, the run goes on as a process of its own on the CPU.
 """
 
 import contextvars
@@ -27,33 +27,33 @@ from facegen.ui import zero_gpu
 
 _JOBS = (SWAP.name, TALK.name)
 _LOADING_SECONDS = 10.0
-"""What the first call of a process takes to load its models, and what joining and signing take."""
+"""Time for loading the models in the first call of a process, and for joining and signing."""
 _FRAMES_PER_SECOND = 12.0
-"""How many frames a call is expected to draw in a second; where it draws fewer, there is one call more."""
+"""Frames that a call is expected to draw in a second; where it draws fewer, there is one call more."""
 _TALK_RATE = 25.0
 _SPARE_SECONDS = 3.0
 """How long before its end a call stops drawing."""
 _models = Models()
-"""Of the process that has the card, which keeps them from call to call; the studio's own lie on the CPU."""
+"""Of the process that has the GPU, which keeps them from call to call; the studio's own are on the CPU."""
 
 
-class CardRuns:
-    """Starts runs: those that gain from a card on one that is lent, the others as the studio starts them elsewhere."""
+class GpuRuns:
+    """Starts runs: swaps and talks on an allocated GPU, the others as the studio starts them elsewhere."""
 
     def __init__(self, models: Models, start_on_cpu: Callable[[Run], None]) -> None:
-        """Make one at the start of a studio, where `zero_gpu.is_here()`: that is when ZeroGPU looks for what asks for a card.
+        """Make one at the start of a studio on a ZeroGPU Space: only then does ZeroGPU register functions that request a GPU.
 
         Args:
             models: the studio's, on the CPU.
             start_on_cpu: starts a run as a process of its own.
         """
         self._models, self._start_on_cpu = models, start_on_cpu
-        self._take_turn = zero_gpu.on_card(take_turn, turn_seconds)
+        self._run_on_gpu = zero_gpu.with_gpu(run_on_gpu, estimate_gpu_seconds)
         self._visits: dict[str, contextvars.Context] = {}
-        self._left_to_cpu: set[str] = set()
+        self._cpu_only: set[str] = set()
 
-    def expect(self, run: Run) -> None:
-        """Remember whose request a new run is, as this thread knows it: the card's time is taken from that visitor's share."""
+    def remember_visitor(self, run: Run) -> None:
+        """Remember the visitor of a new run, known to this thread: GPU time counts against that visitor's quota."""
         self._visits[run.name] = contextvars.copy_context()
 
     def start(self, run: Run) -> None:
@@ -63,9 +63,9 @@ class CardRuns:
             InputError: it cannot be started.
             ResourceError: its folder cannot be written.
         """
-        if run.kind not in _JOBS or run.name in self._left_to_cpu:
+        if run.kind not in _JOBS or run.name in self._cpu_only:
             self._visits.pop(run.name, None)
-            self._left_to_cpu.discard(run.name)
+            self._cpu_only.discard(run.name)
             self._start_on_cpu(run)
             return
         run.hold("Waiting for a card.")
@@ -82,34 +82,34 @@ class CardRuns:
             run.fail(str(error))
             return
         except Exception:
-            self._leave_to_cpu(run, traceback.format_exc())
+            self._fall_back_to_cpu(run, traceback.format_exc())
             return
         before = _finished_segments(run)
         try:
-            state = self._visits.get(run.name, contextvars.Context()).copy().run(self._take_turn, str(run.path))
-        except Exception as error:  # no card, no time left for this visitor, or the process was ended
-            self._leave_to_cpu(run, f"No card: {error}")
+            state = self._visits.get(run.name, contextvars.Context()).copy().run(self._run_on_gpu, str(run.path))
+        except Exception as error:  # no GPU, no quota left for this visitor, or the process was ended
+            self._fall_back_to_cpu(run, f"No card: {error}")
             return
         if state == "queued" and _finished_segments(run) == before:
-            self._left_to_cpu.add(run.name)
+            self._cpu_only.add(run.name)
         elif state != "queued":
             self._visits.pop(run.name, None)
 
-    def _leave_to_cpu(self, run: Run, reason: str) -> None:
+    def _fall_back_to_cpu(self, run: Run, reason: str) -> None:
         run.write_log(f"{reason}\nGoing on without a card.")
-        self._left_to_cpu.add(run.name)
+        self._cpu_only.add(run.name)
         run.requeue("Waiting for its turn on the CPU.")
 
 
-def take_turn(folder: str) -> str:
-    """Work on a run until it has ended or its time is over, in the process that has the card; the run's state then."""
+def run_on_gpu(folder: str) -> str:
+    """Work on a run until it has ended or its time is over, in the process that has the GPU; returns the run's state."""
     began = time.monotonic()
     os.environ[DEVICE_VARIABLE] = zero_gpu.DEVICE
     run = Run.open(folder)
     if run.is_stop_requested:
         run.end("cancelled", "Cancelled.")
         return "cancelled"
-    run.deadline = began + zero_gpu.bounded(turn_seconds(folder)) - _SPARE_SECONDS
+    run.deadline = began + zero_gpu.limit_seconds(estimate_gpu_seconds(folder)) - _SPARE_SECONDS
     try:
         job = find_job(run.kind)
         _models.pipeline(job)(job.read_request(run), run)
@@ -121,8 +121,8 @@ def take_turn(folder: str) -> str:
     return run.status().state
 
 
-def turn_seconds(folder: str) -> float:
-    """How long a card is needed for what is left of a run, were there no end to a call."""
+def estimate_gpu_seconds(folder: str) -> float:
+    """Seconds of GPU time that the rest of a run needs, without the limit of a call."""
     run = Run.open(folder)
     request = find_job(run.kind).read_request(run)
     if isinstance(request, TalkRequest):

@@ -19,7 +19,7 @@ from facegen.swap.jobs import SWAP
 from facegen.talk.jobs import TALK
 from facegen.talk.options import TalkOptions
 from facegen.talk.request import TalkRequest
-from facegen.ui import card_runs, zero_gpu
+from facegen.ui import gpu_runs, zero_gpu
 from facegen.ui.examples import FILES, SPEECH
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
@@ -32,7 +32,7 @@ STAND_IN = '''
 import json, multiprocessing, os, threading, time, types
 from facegen.jobs import run as runs
 from facegen.ui import zero_gpu
-from tests.ui.test_card_runs import WHO
+from tests.ui.test_gpu_runs import WHO
 
 zero_gpu.DEVICE = "cpu"
 FOLDER = os.environ["STAND_IN"]
@@ -48,7 +48,7 @@ def serve(task, orders, answers):
         before = count_segments(folder)
         late = lambda: time.monotonic() + (1e6 if count_segments(folder) > before else 0)
         runs.time = types.SimpleNamespace(**{**vars(time), "monotonic": late})
-        zero_gpu.bounded = lambda seconds: 1e5  # by the true clock, a busy machine would get nothing done
+        zero_gpu.limit_seconds = lambda seconds: 1e5  # by the true clock, a busy machine would get nothing done
         answers.put((task(folder), os.environ["FACEGEN_DEVICE"]))
 
 
@@ -91,7 +91,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "shown"))
     monkeypatch.setenv("FACEGEN_DEVICE", "cpu")
     monkeypatch.setattr(zero_gpu, "DEVICE", "cuda")
-    zero_gpu.keep_to_cpu()
+    zero_gpu.default_to_cpu()
     return Services(Profile(shared=True, spare_worker=False))
 
 
@@ -172,15 +172,15 @@ def test_a_run_that_waits_for_a_card_can_be_cancelled(monkeypatch: pytest.Monkey
     run = Run.create("swap", {})
     run.hold("Waiting for a card.")
     (run.path / ".cancel").touch()
-    assert card_runs.take_turn(str(run.path)) == run.status().state == "cancelled"
+    assert gpu_runs.run_on_gpu(str(run.path)) == run.status().state == "cancelled"
 
 
 def test_seconds_follow_from_what_is_left(tmp_path: Path) -> None:
     clip = str(write_clip(tmp_path / "clip.mp4", [np.zeros((64, 64, 3), np.uint8)] * 96, rate=24))
     run = SWAP.create_run(SwapRequest(sources=(ADA,), target=clip, output=str(tmp_path / "out.mp4")))
-    first = card_runs.turn_seconds(str(run.path))
+    first = gpu_runs.estimate_gpu_seconds(str(run.path))
     with pytest.raises(KeyboardInterrupt), run.work():
         run.update(1.0, "All but done.")
         raise KeyboardInterrupt
     assert first == pytest.approx(10 + 96 / 12)
-    assert card_runs.turn_seconds(str(run.path)) == pytest.approx(10)
+    assert gpu_runs.estimate_gpu_seconds(str(run.path)) == pytest.approx(10)

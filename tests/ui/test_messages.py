@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from facegen.config import home
-from facegen.ui.sentences import for_browser
+from facegen.ui.messages import to_browser_message
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from facegen.ui.sentences import for_browser
     ],
 )
 def test_no_command_line_in_a_browser(sentence: str, words: str | None) -> None:
-    said = for_browser(sentence)
+    said = to_browser_message(sentence)
     assert "--" not in said
     assert "facegen " not in said
     assert "make install" not in said
@@ -40,7 +40,7 @@ def test_no_command_line_in_a_browser(sentence: str, words: str | None) -> None:
 
 def test_a_file_of_the_server_is_named_without_its_folder(tmp_path: Path) -> None:
     for root in (home(), Path("/tmp/gradio/abc")):
-        said = for_browser(
+        said = to_browser_message(
             f"Expected a video, found something else in '{root / 'runs' / 'a clip.mp4'}'; choose another."
         )
         assert str(root) not in said
@@ -50,4 +50,4 @@ def test_a_file_of_the_server_is_named_without_its_folder(tmp_path: Path) -> Non
 
 def test_other_sentences_stay() -> None:
     sentence = "Expected 1 to 16 faces at once, found 99."
-    assert for_browser(sentence) == sentence
+    assert to_browser_message(sentence) == sentence
