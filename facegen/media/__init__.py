@@ -3,11 +3,12 @@
 from facegen.media.color import VideoColor
 from facegen.media.edit import denoise, join, replace_sound, side_by_side, trim
 from facegen.media.encoders import CONTAINERS, check_animation, find_encoder
-from facegen.media.frame import Frame, Patch, paste_picture
+from facegen.media.frame import Frame
 from facegen.media.info import StreamInfo, VideoInfo, is_video, probe
 from facegen.media.join import check_video_output, join_segments, write_video
 from facegen.media.monochrome import Tint, measure_tint, tint_patch
 from facegen.media.output import atomic_output, check_output
+from facegen.media.patch import Patch, paste_picture
 from facegen.media.picture import Still, is_picture, read_picture, read_still, write_deep_picture, write_picture
 from facegen.media.read import frame_times, key_frames, prefetch, read_frame_at, read_frames
 from facegen.media.segments import SegmentWriter, last_index, list_segments

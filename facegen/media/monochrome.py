@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from facegen.media.frame import Patch
+from facegen.media.patch import Patch
 
 _SIDE, _COARSE_SIDE = 128, 24
 """The curve is measured at the first size, distances from it at the second: noise of film and compression does not count."""

@@ -20,10 +20,11 @@ from facegen.errors import InputError
 from facegen.media.apart import apart, each_apart
 from facegen.media.color import read_color
 from facegen.media.deinterlace import deinterlace
-from facegen.media.frame import Frame, Patch
+from facegen.media.frame import Frame
 from facegen.media.info import has_alpha, probe, read_pixel_aspect
 from facegen.media.orientation import apply_orientation, read_orientation
 from facegen.media.packets import Clock, read_packets, survey_picture
+from facegen.media.patch import Patch
 from facegen.media.planes import fit_planes, plane_view
 from facegen.media.source import (
     check_readable,
