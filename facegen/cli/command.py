@@ -13,7 +13,7 @@ import inspect
 import json
 import os
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ Q = TypeVar("Q")
 R = TypeVar("R", bound=Result)
 _RENDERERS = {"generate": "facegen.cli.generate:arguments", "train": "facegen.cli.train:arguments"}
 """Functions that render the arguments of jobs whose commands do not follow the fields of their request."""
+_TERMINAL_COLUMNS = 80
 Values = dict[str, Any]
 """Values of options by field; those of a nested dataclass in a nested dict."""
 
@@ -290,7 +291,9 @@ def _parameter(item: Field) -> inspect.Parameter:
         default = list(item.default) if item.default and not item.is_by_key else None
     high, choices = item.metadata.get("max"), item.metadata.get("choices")
     text = f"{item.help}{' [0 to 1]' if high == 1.0 else ''}"
-    metavar = item.metadata.get("metavar") or ("|".join(choices) if choices else None)
+    metavar = item.metadata.get("metavar")
+    if choices and not metavar:
+        text, metavar = describe_choices(item.flag, text, choices)
     if item.metadata.get("argument"):
         option: Any = typer.Argument(help=text, metavar=metavar)
     else:
@@ -301,6 +304,14 @@ def _parameter(item: Field) -> inspect.Parameter:
     return inspect.Parameter(
         item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option]
     )
+
+
+def describe_choices(flag: str, text: str, choices: Sequence[str]) -> tuple[str, str]:
+    """Help and metavar of an option with choices: these are the metavar, or part of the help where a line has no room for them."""
+    metavar = "|".join(choices)
+    if len(f"  {flag} {metavar}") <= _TERMINAL_COLUMNS:
+        return text, metavar
+    return f"{text} One of {', '.join(choices)}.", "NAME"
 
 
 def _make_option(name: str, hint: Any, default: Any, option: Any) -> inspect.Parameter:

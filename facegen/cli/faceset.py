@@ -13,6 +13,7 @@ from facegen.cli.command import (
     RunOptions,
     Values,
     build,
+    describe_choices,
     job_command,
     progress_bar,
     run_job,
@@ -52,6 +53,9 @@ app = typer.Typer(
 )
 
 
+_BY_HELP, _BY = describe_choices("--by", "What decides the order.", SORT_KEYS)
+
+
 @app.command()
 @job_command(EXTRACT, takes_cluster=True)
 def extract(values: Values, run_options: RunOptions) -> None:
@@ -62,7 +66,7 @@ def extract(values: Values, run_options: RunOptions) -> None:
 @app.command()
 def sort(
     folder: Folder,
-    by: Annotated[str, typer.Option(metavar="|".join(SORT_KEYS), help="What decides the order.")] = "blur",
+    by: Annotated[str, typer.Option(metavar=_BY, help=_BY_HELP)] = "blur",
     count: Annotated[int, typer.Option(min=1, help="How many faces «final» keeps.")] = 2000,
     dry_run: DryRun = False,
     as_json: AsJson = False,

@@ -14,6 +14,7 @@ from facegen import media
 from facegen.faces import Face, FaceAnalyser
 from facegen.faces.detector import Detection
 from facegen.provenance import Watermark
+from facegen.swap.coverings import find_coverings, load_parser, require_eyes
 from facegen.swap.engines.protocol import GROUP_FRAMES, Engine
 from facegen.swap.enhancement import finish_patch
 from facegen.swap.options import SwapOptions
@@ -39,14 +40,16 @@ class LiveSwap:
 
     Raises:
         NoFaceError: no face in a source.
-        InputError: a source cannot be read.
+        InputError: a source cannot be read, or shows no eye.
     """
 
     def __init__(
         self, sources: Sequence[str], analyser: FaceAnalyser, engine: Engine, options: SwapOptions | None = None
     ) -> None:
         self._analyser, self._engine, self._options = analyser, engine, options or SwapOptions(occlusion=False)
-        self._identity = engine.prepare(load_sources(sources, analyser).pictures)
+        pictures = load_sources(sources, analyser).pictures
+        require_eyes(find_coverings(pictures, load_parser()))
+        self._identity = engine.prepare(pictures)
         self._face: Face | None = None
         self._previous: Any = None
         self._statistics: deque[Any] = deque(maxlen=_MEMORY)

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from facegen.swap import clip as first_pass
 from facegen.swap import distributed
 from facegen.swap.assignment import SourceAssignment, check_people
 from facegen.swap.clip import ClipPlan, ClipSwap
+from facegen.swap.coverings import Coverings, describe, find_coverings, load_parser, require_eyes
 from facegen.swap.engines import Engine, make_engine, model_mtime_ns
 from facegen.swap.frame_finish import finish_info, finish_still
 from facegen.swap.jobs import SWAP
@@ -37,7 +38,7 @@ from facegen.swap.oneshot.models import find_model
 from facegen.swap.options import LIVE_PORTRAIT, SwapOptions
 from facegen.swap.render import StageClock, swap_image
 from facegen.swap.request import SwapRequest, SwapResult, request_key
-from facegen.swap.sources import load_sources
+from facegen.swap.sources import Picture, load_sources
 from facegen.swap.timeline import read_timeline
 
 _IDENTITIES_KEPT = 8
@@ -297,6 +298,10 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
             notices=tuple(itertools.chain.from_iterable(notices for _, notices in prepared.values())),
         )
 
+    def coverings(self, pictures: Sequence[Picture]) -> list[Coverings]:
+        """What hides part of the face in each of these pictures."""
+        return find_coverings(pictures, self.models.get(load_parser))
+
     def _identity(self, sources: tuple[str, ...], options: SwapOptions, engine: Engine) -> tuple[Any, tuple[str, ...]]:
         """The identity of some sources, and notices about these."""
         models = options.detector, options.recogniser
@@ -304,7 +309,10 @@ class SwapPipeline(Pipeline[SwapRequest, SwapResult]):
         if key not in self._identities:
             analyser = self.analyser.with_detector(options.detector, options.recogniser)
             loaded = load_sources(sources, analyser, source_face=options.source_face)
-            self._identities[key] = engine.prepare(loaded.pictures), loaded.notices
+            coverings = self.coverings(loaded.pictures)
+            if engine.name == "mesh":
+                require_eyes(coverings)
+            self._identities[key] = engine.prepare(loaded.pictures), (*loaded.notices, *describe(coverings))
             while len(self._identities) > _IDENTITIES_KEPT:
                 self._identities.popitem(last=False)
         return self._identities[key]

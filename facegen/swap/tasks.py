@@ -197,7 +197,7 @@ faces, masks = model.swap(crops).picture, model.swap(crops).mask
 
 HARMONIZATION = TaskInfo(
     name="harmonization",
-    summary="Learns what a swapped face must become to stand in its frame's light: its `--finish`.",
+    summary="Learns what a swapped face must become to stand in its frame's light: the finish of swaps.",
     needs="A folder of pictures of people (sub-folders are searched).",
     typical_time="an hour on 2 CPU cores for 3,000 pictures, half of it to draw the pairs",
     path="facegen.swap.harmonization.task:HarmonizationTask",

@@ -18,6 +18,8 @@ CONSENT = (
     "I have the consent of everyone whose face I use here, and I will not use the results to deceive or to harm anyone."
 )
 
+_LOADING = "The models are being loaded …"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
@@ -54,7 +56,7 @@ def show_errors(outputs: int) -> Callable[[Callable[..., Any]], Callable[..., An
     """
 
     def refused(error: FacegenError) -> Any:
-        card = consent_card() if isinstance(error, ConsentError) else notice(str(error))
+        card = refusal(error)
         return card if outputs == 1 else (card, *[gr.skip() for _ in range(outputs - 1)])
 
     def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,6 +124,11 @@ def reveal(button: gr.Button, *boxes: Any) -> Callable[..., Any]:
     return then
 
 
+def refusal(error: FacegenError) -> str:
+    """What a handler answers that met an error (HTML)."""
+    return consent_card() if isinstance(error, ConsentError) else notice(str(error))
+
+
 def notice(sentence: str) -> str:
     """A refusal as a card (HTML), which the page brings into sight."""
     words = html.escape(to_browser_message(sentence))
@@ -149,6 +156,14 @@ def starting_card() -> str:
     return f'<div class="fg-status queued" role="status"><div class="fg-line"><b>Starting …</b></div>{bar}</div>'
 
 
+def loading() -> str:
+    """A status as long as models are being loaded (HTML)."""
+    return (
+        '<div class="fg-status queued" role="status"><div class="fg-line"><b>Starting …</b></div>'
+        f'<div class="fg-text">{_LOADING}</div>{progress_bar(0.0)}</div>'
+    )
+
+
 def step(number: int | None, title: str, hint: str = "") -> str:
     """The heading of one step of a job (HTML); of what is no step, without a number."""
     mark = f"<b>{number}</b>" if number else ""
@@ -168,7 +183,7 @@ def progress_card(status: RunStatus, words: str = "") -> str:
     spans = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts)
     text = to_browser_message(words or status.text)
     if status.is_active and not status.progress and not text:
-        text = "The models are being loaded …"
+        text = _LOADING
     bar = progress_bar(status.progress) if status.is_active else ""
     return (
         f'<div class="fg-status {status.state}" role="status" data-state="{status.state}"><div class="fg-line">'

@@ -48,7 +48,8 @@ HEAD = """
   const show = (card) => {
     if (card.dataset.needs === 'consent') {
       const box = document.querySelector('#consent');
-      pending = last;
+      // what a camera records goes on by itself
+      pending = last?.matches('.capture-button') ? null : last;
       // ticked before this refusal was seen
       if (box.querySelector('input').checked) return carryOn();
       box.classList.add('missing');

@@ -19,14 +19,14 @@ _SECRET = "facegen"
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def reset_button(group: Widgets) -> None:
-    """A button that sets the widgets of a group back to what they were at first."""
-    first = [component.value for component in group.components]
+def reset_button(components: Sequence[Any]) -> Any:
+    """A button that sets the widgets of a group back to what they were at first; returns its event, to be followed by more."""
+    first = [component.value for component in components]
     reset = gr.Button("Reset these", size="sm", elem_classes="fg-reset")
-    reset.click(lambda: first if len(first) > 1 else first[0], None, list(group.components), **_QUIET)
+    return reset.click(lambda: first if len(first) > 1 else first[0], None, list(components), **_QUIET)
 
 
-def build(services: Services, shell: Shell, job: str, groups: Sequence[Widgets]) -> None:
+def build(services: Services, shell: Shell, job: str, groups: Sequence[Widgets]) -> list[Any]:
     """Lay out the presets of a job and wire them.
 
     Args:
@@ -34,6 +34,9 @@ def build(services: Services, shell: Shell, job: str, groups: Sequence[Widgets])
         shell: of the page.
         job: name of the job; each has presets of its own.
         groups: the widgets whose values are kept.
+
+    Returns:
+        The events after which the widgets show a preset, to be followed by more.
     """
     components = [component for group in groups for component in group.components]
     names = [name for group in groups for name in group.names]
@@ -93,10 +96,11 @@ def build(services: Services, shell: Shell, job: str, groups: Sequence[Widgets])
         return gr.Dropdown(sorted(presets or {}))
 
     save.click(keep, [kept, name, *components], [words, kept, chosen], **_QUIET)
-    load.click(use, [kept, chosen], [words, *components], **_QUIET)
+    used = load.click(use, [kept, chosen], [words, *components], **_QUIET)
     remove.click(forget, [kept, chosen], [words, kept, chosen], **_QUIET)
     chosen.focus(offer, kept, chosen, **_QUIET)
     # the file is made when it is asked for, and then taken
     fetch = f"() => setTimeout(() => document.querySelector('#{job}-preset-file')?.click(), 300)"
     away.click(export, [shell.visitor, *components], file, **_QUIET).then(None, js=fetch)
-    back.upload(take, back, [words, *components], **_QUIET)
+    taken = back.upload(take, back, [words, *components], **_QUIET)
+    return [used, taken]

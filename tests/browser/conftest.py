@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from facegen import media
-from facegen.ui.examples import FILES
+from tests.browser.camera import camera_flags
 from tests.conftest import REPOSITORY
 from tests.studio_process import StudioProcess, studio_process
 
@@ -99,21 +98,8 @@ def open_page(chromium: "Browser", studio: StudioProcess) -> Iterator[Callable[.
 
 @pytest.fixture
 def camera(chromium: "Browser", tmp_path: Path) -> Iterator[object]:
-    """A browser whose camera plays a film of 640x480 of somebody who does not exist: JPEG after JPEG, as Chromium takes it."""
-    import cv2
-
-    path = tmp_path / "camera.mjpeg"
-    with path.open("wb") as film:
-        for frame in media.read_frames(FILES / "bea.mp4"):
-            wide = cv2.copyMakeBorder(frame.image_rgb, 0, 0, 43, 42, cv2.BORDER_REPLICATE)
-            encoded = cv2.imencode(".jpg", cv2.resize(wide, (640, 480))[..., ::-1])[1]
-            film.write(encoded.tobytes())
-    flags = [
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={path}",
-    ]
-    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+    """A browser whose camera plays a film of somebody who does not exist."""
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *camera_flags(tmp_path)])
     yield browser
     browser.close()
 

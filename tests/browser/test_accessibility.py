@@ -38,10 +38,34 @@ def test_focus_is_seen_and_enter_runs(open_page: Callable[..., Page]) -> None:
 
 FOCUS = """() => {
   const one = document.activeElement, style = getComputedStyle(one), box = one.getBoundingClientRect();
-  return {name: one.getAttribute('aria-label') || one.textContent || one.closest('label')?.textContent || '',
+  const wasMet = one.fgMet === true;
+  one.fgMet = true;
+  return {wasMet, isFooter: one.closest('footer') !== null, html: one.outerHTML.slice(0, 200), name: one.getAttribute('aria-label') || one.textContent || one.closest('label')?.textContent || '',
     ring: style.outlineStyle === 'solid' ? parseFloat(style.outlineWidth) : 0, isBody: one === document.body,
     isSeen: box.width > 0 && box.bottom > 0 && box.top < window.innerHeight};
 }"""
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_each_tab_is_walked_by_keyboard(tab: str, open_page: Callable[..., Page]) -> None:
+    """With Tab through all of a tab: wherever one is has a name and a ring, lies in sight, and is met once."""
+    page = open_page()
+    page.get_by_role("tab", name=tab, exact=True).first.click()
+    page.wait_for_timeout(800)
+    page.get_by_role("tab", name=tab, exact=True).first.focus()
+    met = 0
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(120)
+        focus = page.evaluate(FOCUS)
+        if focus["isBody"] or focus["isFooter"]:
+            break
+        assert focus["name"].strip(), focus
+        assert focus["ring"] >= 2, focus
+        assert focus["isSeen"], focus
+        assert not focus["wasMet"], focus
+        met += 1
+    assert met >= 3
 
 
 @pytest.mark.parametrize("size", ["desktop", pytest.param("phone", marks=pytest.mark.slow)])

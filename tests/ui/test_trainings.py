@@ -2,20 +2,25 @@
 
 import json
 import shlex
+import threading
 import time
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facegen import hub
 from facegen.catalog import find_task
 from facegen.cli.command import render
-from facegen.config import save, to_dict
+from facegen.config import from_dict, save, to_dict
 from facegen.errors import InputError, ResourceError, WeightsError
 from facegen.faces.parse import FACE, ParserNetConfig
 from facegen.faces.parse.data import read_labelled
@@ -27,6 +32,7 @@ from facegen.training.jobs import TRAIN
 from facegen.training.logger import COMMANDS
 from facegen.training.request import make_request
 from facegen.training.settings import OptimiserSettings
+from facegen.training.task import Task
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import facesets
@@ -192,6 +198,44 @@ def test_example_sets_of_two_kinds_of_pictures_and_of_clips(tmp_path: Path) -> N
     assert {path.name for path in clips.iterdir()} == {"ada.mp4", "bea.mp4", "carl.mp4"}
 
 
+@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [info.name for info in trainings.list_tasks()])
+def test_every_task_has_an_example_set_that_it_learns_from(task: str, tmp_path: Path) -> None:
+    request = make_request(find_task(task), preset="tiny", data=str(make_example_set(tmp_path / task, task)))
+    settings: Task = from_dict(find_task(task).load(), request.task_settings)
+    data = settings.build_data(Path(request.data), torch.device("cpu"))
+    assert len(data) >= 2
+
+
+def together(call: Callable[[], Any]) -> list[Any]:
+    """What four calls at once return."""
+    gate = threading.Barrier(4)
+
+    def begin() -> Any:
+        gate.wait()
+        return call()
+
+    with ThreadPoolExecutor(4) as pool:
+        return [done.result() for done in [pool.submit(begin) for _ in range(4)]]
+
+
+def test_clicks_in_a_row_share_one_folder(services: Services, pictures: Path, tmp_path: Path) -> None:
+    for name in ("her", "him"):
+        folder = facesets.faceset_path(services, Visitor(), name)
+        folder.mkdir(parents=True)
+        (folder / "metadata.jsonl").write_text("")
+    visitor, upload = Visitor(), [str(path) for path in sorted(pictures.iterdir())]
+    for call in (
+        lambda: trainings.data_folder(services, visitor, None, upload),
+        lambda: trainings.faceset_folder(services, visitor, "saehd", ("him", "her")),
+        lambda: str(make_example_set(tmp_path / "examples" / "motion", "motion")),
+    ):
+        (place,) = set(together(call))
+        assert any(Path(place).iterdir())
+        assert [path.name for path in Path(place).parent.iterdir() if ".part" in path.name] == []
+
+
 def test_an_example_set_is_made_on_the_spot(services: Services, tmp_path: Path) -> None:
     folder = make_example_set(tmp_path / "home" / "examples", "parser")
     data, skipped = read_labelled(folder, 256)
@@ -202,7 +246,7 @@ def test_an_example_set_is_made_on_the_spot(services: Services, tmp_path: Path) 
     plain = make_example_set(tmp_path / "plain", "autoencoder")
     assert len(list(plain.glob("*.png"))) == 64
     with pytest.raises(InputError, match="choose other data"):
-        make_example_set(tmp_path / "other", "generator")
+        make_example_set(tmp_path / "other", "dancing")
 
 
 @pytest.mark.timeout(120)

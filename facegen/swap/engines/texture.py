@@ -98,6 +98,8 @@ COVERED, COVERED_REACH = (0.22, 0.4), 0.08
 it is left out, as a share of the texture's side."""
 LIP_SHINE = 0.25
 """How far anything on the lips may be brighter than they are, log."""
+BROW_SHINE = 0.05
+"""The same of brows and the skin around them."""
 PLAIN_SKIN = 120.0
 """Skin darker than this, 0..255, has more contrast in the logarithm than lighter light would show."""
 
@@ -178,6 +180,7 @@ def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, 
     weight = weight * (1 - _covered(albedo, weight))
     albedo = _flatten_shading(albedo, weight, shading.harmonics[0])
     albedo = _flatten_lips(albedo, weight)
+    albedo = _flatten_brows(albedo, weight)
     albedo = _inpaint(albedo, weight, inside)
     pyramid = [albedo]
     while pyramid[-1].shape[0] > TEXTURE_SIZE // 8:
@@ -269,6 +272,30 @@ def _lips() -> Array:
         for ring in (mesh.LIPS_OUTER, mesh.LIPS_INNER)
     )
     return cv2.GaussianBlur((outer & ~inner).astype(np.float32) / 255, (0, 0), TEXTURE_SIZE / 200)
+
+
+def _flatten_brows(albedo: Array, weight: Array) -> Array:
+    """Bring brows that are brighter than the skin around them nearer to it.
+
+    Grey hair on dark skin is; relit for a light target like the skin, it would be brighter than anything on that face.
+    """
+    plain = _plain_skin() * weight + np.float32(1e-3)
+    reach = TEXTURE_SIZE / 24
+    skin = gaussian_blur(albedo * plain[..., None], reach) / gaussian_blur(plain, reach)[..., None]
+    offset = albedo - skin
+    brighter = np.maximum(offset.mean(-1), 1e-3)
+    share = 1 - _soft_limit(brighter, BROW_SHINE) / brighter
+    return albedo - offset * (share * _brows())[..., None]
+
+
+@functools.cache
+def _brows() -> Array:
+    """(S, S) 1 where the atlas shows brows, soft at their edge."""
+    topology = mesh.topology()
+    room = topology.distances[:, [*mesh.BROW_LEFT, *mesh.BROW_RIGHT]].min(1)
+    vertices = np.column_stack([topology.uv * TEXTURE_SIZE, np.zeros(mesh.VERTEX_COUNT, np.float32)])
+    values = np.repeat(np.clip((1.2 - room) / 0.5, 0, 1)[:, None], 3, 1).astype(np.float32)
+    return mesh.rasterise(vertices, values, (TEXTURE_SIZE, TEXTURE_SIZE))[0][..., 0]
 
 
 @functools.cache

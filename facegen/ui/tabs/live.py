@@ -1,18 +1,25 @@
 """The Live tab: swaps the face of the visitor's camera in real time."""
 
+import base64
+import io
+import statistics
 import threading
 import time
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.data_classes import ImageData
+from PIL import Image
 
-from facegen.errors import InputError
+from facegen.errors import FacegenError, InputError
 from facegen.media import read_picture
 from facegen.swap.live import LiveSwap
 from facegen.swap.options import SwapOptions
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, example_cards
-from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
+from facegen.ui.handlers import Shell, loading, note, refusal, require_consent, step
 from facegen.ui.pictures import Camera, Picture, write_upload
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
@@ -20,8 +27,19 @@ from facegen.ui.tabs.swap import requests as swaps
 _MOST_AT_ONCE = 4
 _EVERY_SECONDS = 0.08
 _LONGEST_SECONDS = 600
-_SPOKEN_EVERY = 5
+_JPEG_QUALITY = 85
+_RATE_FRAMES = 20
+"""Frames over which the rate is taken."""
+_SPOKEN_EVERY = 10
 """Frames between two updates of the words."""
+
+
+@dataclass(frozen=True)
+class _Seat:
+    """The live swap of a visitor, as it is being prepared or as it stands."""
+
+    source: str
+    swap: "Future[LiveSwap]"
 
 
 class LiveSwaps:
@@ -29,23 +47,59 @@ class LiveSwaps:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._swaps: dict[str, tuple[str, LiveSwap]] = {}
+        self._seats: dict[str, _Seat] = {}
         self._lock = threading.Lock()
 
-    def frame(self, visitor: Visitor, source: str, image_rgb: np.ndarray) -> tuple[np.ndarray, LiveSwap]:
-        """The next frame with the source's face, and the swap that made it.
-
-        Raises:
-            NoFaceError: no face in the source.
-        """
+    def prepare(self, visitor: Visitor, source: str) -> "Future[LiveSwap]":
+        """The visitor's swap with this source; where it is not at hand its models are loaded, and nobody waits here for it."""
         with self._lock:
-            known = self._swaps.get(visitor.mark)
-            if known is None or known[0] != source:
-                pipeline = self._services.pipeline()
-                known = source, LiveSwap([source], pipeline.analyser, pipeline.engine(SwapOptions()))
-                others = {mark: swap for mark, swap in self._swaps.items() if mark != visitor.mark}
-                self._swaps = {**dict([*others.items()][-_MOST_AT_ONCE + 1 :]), visitor.mark: known}
-        return known[1](image_rgb), known[1]
+            seat = self._seats.get(visitor.mark)
+            if seat is None or seat.source != source:
+                seat = _Seat(source, Future())
+                others = {mark: other for mark, other in self._seats.items() if mark != visitor.mark}
+                self._seats = {**dict([*others.items()][-_MOST_AT_ONCE + 1 :]), visitor.mark: seat}
+                threading.Thread(target=self._load, args=(seat,), name="live-load", daemon=True).start()
+        return seat.swap
+
+    def _load(self, seat: _Seat) -> None:
+        try:
+            pipeline = self._services.pipeline()
+            seat.swap.set_result(LiveSwap([seat.source], pipeline.analyser, pipeline.engine(SwapOptions())))
+        except BaseException as error:  # whoever asks for the swap meets it
+            seat.swap.set_exception(error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the latest frames brought."""
+
+    times: tuple[float, ...] = ()
+    """When they were made, seconds of a clock."""
+    durations: tuple[float, ...] = ()
+    """What each took, seconds."""
+    count: int = 0
+    """How many were made."""
+    refusal: str = ""
+    """The sentence, where they were refused."""
+
+
+def frame_image(first_rgb: np.ndarray, **about: Any) -> gr.Image:
+    """A picture whose frames go to the page and onto no disk, where `gr.Image` would put every one.
+
+    Args:
+        first_rgb: (H, W, 3) uint8 what it shows at first.
+        about: as `gr.Image` takes it.
+    """
+    image = gr.Image(first_rgb, interactive=False, format="jpeg", streaming=True, **about)
+
+    def postprocess(frame_rgb: np.ndarray) -> ImageData:
+        encoded = io.BytesIO()
+        Image.fromarray(frame_rgb).save(encoded, "JPEG", quality=_JPEG_QUALITY)
+        return ImageData(url=f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}")
+
+    # on this one alone: of a class of one's own Gradio would write a stub beside the module
+    image.postprocess = postprocess  # type: ignore[method-assign, assignment]
+    return image
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -76,31 +130,42 @@ def build(services: Services, shell: Shell) -> None:
         with gr.Column(scale=6, min_width=300):
             gr.HTML(step(3, "You, with that face"))
             words = gr.HTML(note(_FIRST_WORDS), elem_id="live-status")
-            result = gr.Image(
+            result = frame_image(
                 swaps.example_frames(services.examples)[1],
-                label="Live", interactive=False, format="jpeg", streaming=True, height=440, buttons=["fullscreen"],
-                elem_id="live-result",
+                label="Live", height=440, buttons=["fullscreen"], elem_id="live-result",
             )  # fmt: skip
 
-    @show_errors(3)
-    def swap_frame(visitor: Visitor, consent: bool, path: str | None, frame: bytes | None, times: list[float]) -> Any:
+    def swap_frame(visitor: Visitor, consent: bool, path: str | None, frame: bytes | None, seen: Seen) -> Any:
         if frame is None:
-            return gr.skip(), gr.skip(), []
-        require_consent(consent)
-        if not path:
-            raise InputError("Expected a picture of the face, found none; add one.")
-        image_rgb = read_picture(write_upload(services.visitor_folder(visitor) / "camera", frame))
-        made, live = live_swaps.frame(visitor, path, image_rgb)
-        times = [*times, time.monotonic()][-20:]
-        if len(times) % _SPOKEN_EVERY and len(times) < 20:
-            return gr.skip(), made, times
+            return gr.skip(), gr.skip(), Seen()
+        try:
+            require_consent(consent)
+            if not path:
+                raise InputError("Expected a picture of the face, found none; add one.")
+            swap = live_swaps.prepare(visitor, path)
+            if not swap.done():
+                return loading(), gr.skip(), Seen()
+            live = swap.result()
+            file = write_upload(services.visitor_folder(visitor) / "camera", frame)
+            made = live(read_picture(file))
+            file.unlink()
+        except FacegenError as error:
+            # said once: it is true of the next frame, too
+            card = gr.skip() if seen.refusal == str(error) else refusal(error)
+            return card, gr.skip(), Seen(refusal=str(error))
+        times = (*seen.times, time.monotonic())[-_RATE_FRAMES:]
+        durations = (*seen.durations, live.seconds)[-_RATE_FRAMES:]
+        now = Seen(times=times, durations=durations, count=seen.count + 1)
+        if now.count % _SPOKEN_EVERY:
+            return gr.skip(), made, now
         rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
-        return note(f"{rate:.1f} frames/s; a frame takes {1000 * live.seconds:.0f} ms here."), made, times
+        latency = 1000 * statistics.median(durations)
+        return note(f"{rate:.1f} frames/s; a frame takes {latency:.0f} ms here."), made, now
 
     def use_example(event: gr.EventData) -> str:
         return str(services.examples.file(f"{event.example}.jpg"))
 
-    seen = gr.State([])
+    seen = gr.State(Seen())
     camera.stream(
         swap_frame,
         [shell.visitor, shell.consent, source, camera, seen],

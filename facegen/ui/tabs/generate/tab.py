@@ -10,8 +10,10 @@ import gradio as gr
 from facegen.generate.editing.directions import NAMES as DIRECTIONS
 from facegen.generate.request import GenerateOptions
 from facegen.generate.sliders import NAMES, Sliders
+from facegen.ui import presets
 from facegen.ui.handlers import Shell, note, reveal, show_errors, step
-from facegen.ui.options import widgets
+from facegen.ui.options import Widgets, widgets
+from facegen.ui.presets import reset_button
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import MOST_AT_ONCE, VARIED, FaceEditor, FaceSpec, changed_sliders, parse_face
 from facegen.ui.tabs.generate.photo import LIVE, SLOW, PhotoInputs, build_photo, wire_photo
@@ -81,7 +83,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceEditor:
     editor = FaceEditor(services.models)
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="generate-columns"):
         with gr.Column(scale=5, min_width=300):
-            inputs, dice, lock, photo = _ask()
+            inputs, dice, lock, photo, changes = _ask(services, shell)
         with gr.Column(scale=6, min_width=300):
             status, face, compare, look, marked = _show_face(services)
             several, made_grid, across, down, sweep, strip, save = _show_more()
@@ -98,7 +100,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceEditor:
                 buttons=[],
                 elem_id="generate-history",
             )
-    _wire_live(editor, inputs, (dice, lock, photo.drop), face, status, tab)
+    _wire_live(editor, inputs, (dice, lock, photo.drop), changes, face, status, tab)
     _wire_history(editor, inputs, face, history_state, history, dice)
     wire_photo(services, editor, shell, inputs, photo, face, status)
     _wire_more(editor, inputs, (look, compare, marked), several, made_grid, (across, down, sweep, strip), face, status)
@@ -109,31 +111,40 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceEditor:
 # -- layout ----------------------------------------------------------------------------------------------------------
 
 
-def _ask() -> tuple[Inputs, gr.Button, gr.Checkbox, PhotoInputs]:
+def _ask(
+    services: Services, shell: Shell
+) -> tuple[Inputs, gr.Button, gr.Checkbox, PhotoInputs, list[tuple[Any, tuple[str, ...] | None]]]:
+    """The widgets of a face, and the events that set several of them, with the sliders that follow the seed from then on (None: as before)."""
     gr.HTML(step(1, "How does the face look?", "Move a slider: the face follows."))
-    sliders = widgets(Sliders, NAMES, labels=LABELS, first=FIRST).components
+    sliders = widgets(Sliders, NAMES, labels=LABELS, first=FIRST)
+    changes: list[tuple[Any, tuple[str, ...] | None]] = [(reset_button(sliders.components), VARIED)]
     gr.HTML(step(2, "Which face?"))
     with gr.Row(elem_classes="fg-buttons"):
         seed = gr.Number(FIRST_SEED, label="Seed", precision=0, minimum=0, min_width=110, elem_id="generate-seed")
         dice = gr.Button("Another face", variant="primary", min_width=130, elem_id="generate-dice")
         lock = gr.Checkbox(label="Lock the seed", min_width=110, elem_id="generate-lock")
-    temperature, retouch, best_of = widgets(
+    options = widgets(
         GenerateOptions,
         ("temperature", "retouch", "best_of"),
         labels={"temperature": "Variety", "retouch": "Retouch", "best_of": "Best of"},
-    ).components
+    )
+    changes.append((reset_button(options.components), None))
     with gr.Accordion("More sliders", open=False):
         gr.HTML('<div class="fg-hint">Directions found in the generator itself; each moves one thing.</div>')
         more = tuple(gr.Slider(-3, 3, value=0, step=0.1, label=name.capitalize()) for name in DIRECTIONS)
+        changes.append((reset_button(more), None))
     with gr.Accordion("Mix with another face", open=False):
         other_seed = gr.Number(11, label="Seed of the other face", precision=0, minimum=0)
         mix = gr.Slider(-0.5, 1.5, value=0, step=0.05, label="From this face (0) to the other (1), and beyond")
     photo = build_photo()
+    numbered = Widgets(cls=GenerateOptions, names=("seed", *options.names), components=(seed, *options.components))
+    changes += [(event, ()) for event in presets.build(services, shell, "generate", [sliders, numbered])]
+    temperature, retouch, best_of = options.components
     inputs = Inputs(
-        sliders=sliders, seed=seed, temperature=temperature, retouch=retouch, best_of=best_of, other_seed=other_seed,
-        mix=mix, more=more, photo=gr.State(None), varied=gr.State(VARIED),
+        sliders=sliders.components, seed=seed, temperature=temperature, retouch=retouch, best_of=best_of,
+        other_seed=other_seed, mix=mix, more=more, photo=gr.State(None), varied=gr.State(VARIED),
     )  # fmt: skip
-    return inputs, dice, lock, photo
+    return inputs, dice, lock, photo, changes
 
 
 def _show_face(services: Services) -> tuple[gr.HTML, gr.Image, gr.ImageSlider, gr.Button, gr.Image]:
@@ -191,6 +202,7 @@ def _wire_live(
     editor: FaceEditor,
     inputs: Inputs,
     rolling: tuple[gr.Button, gr.Checkbox, gr.Image],
+    changes: list[tuple[Any, tuple[str, ...] | None]],
     face: gr.Image,
     status: gr.HTML,
     tab: gr.Tab,
@@ -232,6 +244,12 @@ def _wire_live(
             lambda before, name=name: touch(name, before), inputs.varied, inputs.varied, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
+    for event, names in changes:
+        if names is not None:
+            event = event.then(lambda names=names: names, None, inputs.varied, **LIVE)
+        if names:
+            event = event.then(follow_seed, inputs.components, [status, *varied], **LIVE)
+        event.then(draw, inputs.components, outputs, **LIVE).then(**refining)
     for slider in inputs.live_sliders:
         slider.input(draw, inputs.components, outputs, **LIVE)
         slider.release(**refining)

@@ -250,7 +250,7 @@ def build_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
     for title, names in {**GROUPS, "File": more}.items():
         with gr.Accordion(title, open=False):
             made.append(widgets(SwapOptions, names, labels=LABELS, choices=CHOICES))
-            reset_button(made[-1])
+            reset_button(made[-1].components)
     return start, end, tuple(made)
 
 

@@ -162,27 +162,28 @@ def preview(services: Services, swap_request: SwapRequest, frame: int) -> tuple[
 
 
 def describe_sources(services: Services, pictures: Sequence[str]) -> str:
-    """What should be known of the source pictures before they are used: that they show different people; else nothing.
+    """What should be known of the source pictures before they are used: different people, what covers a face; else nothing.
 
     Raises:
         InputError: one of them cannot be read.
     """
     from facegen import media
     from facegen.faces.recogniser import distance
+    from facegen.swap.coverings import describe
 
-    if len(pictures) < 2:
-        return ""
-    analyser = services.pipeline().analyser
+    pipeline = services.pipeline()
     people: list[np.ndarray] = []
+    faces = []
     for path in pictures:
         image_rgb = media.read_picture(path)
-        for face in analyser.embed(image_rgb, analyser.detect(image_rgb, max_faces=1)):
+        for face in pipeline.analyser.embed(image_rgb, pipeline.analyser.detect(image_rgb, max_faces=1)):
+            faces.append((image_rgb, face))
             if face.embedding is not None and all(
                 distance(face.embedding, known) > PERSON_DISTANCE_LIMIT for known in people
             ):
                 people.append(face.embedding)
     if len(people) < 2:
-        return ""
+        return " ".join(describe(pipeline.coverings(faces)))
     count = "two" if len(people) == 2 else str(len(people))
     return (
         f"These are {count} people: give each a face under «Who in it?», or remove one; together they make a mixture."

@@ -167,7 +167,7 @@ def _read(text: str, voice: str) -> Any:
 def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ...]]:
     gr.HTML(step(3, "How lively?", "The defaults are good; another seed gives other movements."))
     lively = widgets(TalkOptions, LIVELINESS, labels=LABELS, prefix="talk")
-    reset_button(lively)
+    reset_button(lively.components)
     engine = gr.Dropdown(
         [("Portrait: one picture, at once", PORTRAIT)],
         value=PORTRAIT,
@@ -189,7 +189,7 @@ def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ..
         gr.HTML('<div class="fg-hint">Head, lids and brows are taken from this video instead of being invented.</div>')
     with gr.Accordion("Picture and file", open=False):
         more = widgets(TalkOptions, MORE, labels=LABELS, prefix="talk")
-        reset_button(more)
+        reset_button(more.components)
     return engine, motion, driving, (lively, more)
 
 

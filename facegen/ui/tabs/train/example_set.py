@@ -1,4 +1,4 @@
-"""A small set of pictures to try a training with, made on the spot from the examples' portraits."""
+"""A small set of pictures, clips or faces to try a training with, made on the spot from the examples."""
 
 import shutil
 import tempfile
@@ -7,20 +7,32 @@ from pathlib import Path
 import numpy as np
 
 from facegen.errors import InputError
+from facegen.facesets.jobs import EXTRACT
+from facegen.facesets.options import ExtractOptions, ExtractRequest
+from facegen.generate.jobs import DATASET
+from facegen.generate.request import DatasetRequest
 from facegen.jobs.process import locked
 from facegen.ui.examples import FILES, PORTRAITS, portrait_path
 
 VIEWS = 16
 """Pictures of each portrait."""
 SIZE = 256
+PICTURES = ("parser", "autoencoder", "restorer", "realism", "harmonization")
+"""Tasks that learn from pictures as they are."""
+DATASETS = ("attributes", "generator", "retoucher")
+"""Tasks that learn from what «Prepare a dataset» makes."""
 CLIPS = {
     "motion": ("ada.mp4", "bea.mp4", "carl.mp4"),
     "finish": ("ada.mp4", "bea.mp4", "carl.mp4"),
     "dfrf": ("bea.mp4",),
 }
 """Task that learns from clips -> stored ones of people who talk."""
-TASKS = ("parser", "autoencoder", "restorer", "realism", "harmonization", *CLIPS)
+FACESETS = {"saehd": {"a": "bea.mp4", "b": "ada.mp4"}, "mask": {"": "carl.mp4"}}
+"""Task that learns from facesets -> folder of each and the stored clip that it is cut out of."""
+TASKS = (*PICTURES, *DATASETS, *CLIPS, *FACESETS)
 """What such a set suits. It shows that training works; nothing is learnt from four faces that holds for others."""
+_FACES_EVERY = 3
+_MEN = ("carl", "dan")
 
 
 def make_example_set(folder: Path, task: str) -> Path:
@@ -28,8 +40,8 @@ def make_example_set(folder: Path, task: str) -> Path:
 
     Args:
         folder: made, if it is not there; used as it is, if it is.
-        task: one of `TASKS`; for the parser, masks as the bundled parser sees them are added; for realism, half of the
-            people stand for photographs.
+        task: one of `TASKS`; for the parser, masks as the bundled parser sees them are added, which stand for drawn ones in the
+            set of masks; for realism, half of the people stand for photographs.
 
     Raises:
         InputError: the set suits no such task.
@@ -42,17 +54,51 @@ def make_example_set(folder: Path, task: str) -> Path:
         if not folder.is_dir():
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
             try:
-                for name in CLIPS.get(task, ()):
-                    shutil.copyfile(FILES / name, partial / name)
-                if task not in CLIPS:
-                    _write_set(partial, task)
+                _write(partial, task)
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
-def _write_set(partial: Path, task: str) -> None:
+def _write(partial: Path, task: str) -> None:
+    if task in PICTURES:
+        _write_pictures(partial, task)
+    elif task in DATASETS:
+        _write_dataset(partial)
+    elif task in FACESETS:
+        _write_facesets(partial, task)
+    for name in CLIPS.get(task, ()):
+        shutil.copyfile(FILES / name, partial / name)
+
+
+def _write_facesets(partial: Path, task: str) -> None:
+    from facegen.facesets import Faceset
+    from facegen.facesets import mask as masking
+    from facegen.facesets.record import BRUSH
+
+    for name, clip in FACESETS[task].items():
+        options = ExtractOptions(every=_FACES_EVERY, max_faces=1)
+        EXTRACT.load_pipeline()()(
+            ExtractRequest(inputs=(str(FILES / clip),), output=str(partial / name), options=options)
+        )
+    if task == "mask":
+        faceset = masking.apply(Faceset.open(partial), "parser")
+        faceset.write([record.replace(mask_kind=BRUSH) for record in faceset.records])
+
+
+def _write_dataset(partial: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        views = Path(folder)
+        _write_pictures(views, "")
+        for path in views.glob("*.png"):
+            label = views / ("male" if path.stem.startswith(_MEN) else "female")
+            label.mkdir(exist_ok=True)
+            path.rename(label / path.name)
+        DATASET.load_pipeline()()(DatasetRequest(photographs=folder, output=str(partial), variants=1))
+
+
+def _write_pictures(partial: Path, task: str) -> None:
     import cv2
 
     from facegen.faces import FaceAnalyser

@@ -11,6 +11,7 @@ from facegen.config import home
 from facegen.errors import InputError
 from facegen.training.settings import OptimiserSettings, TrainSettings
 from facegen.ui.handlers import Shell, note, require_consent, show_errors, step
+from facegen.ui.messages import to_browser_message
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.faceset import facesets
@@ -142,7 +143,7 @@ def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
         show_label=False,
         elem_id="train-task",
     )
-    about = gr.HTML(_about(first.name), elem_id="train-about")
+    about = gr.HTML(describe_task(first.name), elem_id="train-about")
     gr.HTML(step(2, "On what?"))
     origins = _origins(services, first.name)
     origin = gr.Radio(origins, value=origins[0], show_label=False, elem_id="train-origin")
@@ -239,7 +240,7 @@ def _wire_ask(
         presets = list(next(info.presets for info in trainings.list_tasks() if info.name == task))
         origins = _origins(services, task)
         form = gr.Radio(origins, value=origin if origin in origins else origins[0])
-        return _about(task), gr.Dropdown(presets, value=presets[0]), form, *fill(task, presets[0])
+        return describe_task(task), gr.Dropdown(presets, value=presets[0]), form, *fill(task, presets[0])
 
     def show_origin(visitor: Visitor, task: str, origin: str) -> Any:
         names = facesets.names(services, visitor) if origin == _FACESET else []
@@ -297,9 +298,10 @@ def _pair(task: str, preset: str) -> str:
     return f"{task} {preset}"
 
 
-def _about(task: str) -> str:
+def describe_task(task: str) -> str:
+    """What a task makes, what it needs and how long it takes (HTML)."""
     info = next(info for info in trainings.list_tasks() if info.name == task)
-    return _facts([("Makes", info.summary), ("Needs", info.needs), ("Takes", info.typical_time)])
+    return _facts([("Makes", info.summary), ("Needs", to_browser_message(info.needs)), ("Takes", info.typical_time)])
 
 
 def _own_settings(task: str) -> str:

@@ -245,7 +245,7 @@ def data_folder(services: Services, visitor: Visitor, folder: str | None, upload
     if upload:
         place = services.data_folder(visitor, upload)
         if not place.is_dir():
-            unpack(place.with_name(f"{place.name}.{secrets.token_hex(4)}.part"), upload).rename(place)
+            _move_into_place(unpack(_partial(place), upload), place)
         return str(place)
     if services.settings.shared:
         raise InputError("Expected an upload on this shared studio, found none; upload pictures or a .zip of them.")
@@ -272,11 +272,28 @@ def faceset_folder(services: Services, visitor: Visitor, task: str, names: Seque
     if count == 1:
         return str(folders[0])
     pair = services.data_folder(visitor, [str(folder) for folder in folders])
-    pair.mkdir(parents=True, exist_ok=True)
-    for letter, folder in zip("ab", folders, strict=True):
-        if not (pair / letter).exists():
-            link_path(folder, pair / letter)
+    if not pair.is_dir():
+        partial = _partial(pair)
+        partial.mkdir(parents=True)
+        for letter, folder in zip("ab", folders, strict=True):
+            link_path(folder, partial / letter)
+        _move_into_place(partial, pair)
     return str(pair)
+
+
+def _partial(folder: Path) -> Path:
+    """A place of its own to make a folder in: of two clicks in a row each has one."""
+    return folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
+
+
+def _move_into_place(partial: Path, folder: Path) -> None:
+    """Let a folder be there at once and whole; where another click has made it meanwhile, that one stays."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not folder.is_dir():
+            raise
 
 
 def act(run: Run, verb: str) -> None:
