@@ -11,6 +11,7 @@ from facegen.hub import Transfer, WeightFile
 
 _AT_ONCE = 2
 _MOMENT_SECONDS = 3.0
+CANCELLED = "Cancelled."
 
 
 class Download:
@@ -33,7 +34,7 @@ class Download:
 
         def tell(done: int, size: int | None) -> None:
             if self._stop.is_set():
-                raise Cancelled("Cancelled.")
+                raise Cancelled(CANCELLED)
             self.transfer(done, size)
 
         try:
@@ -59,18 +60,23 @@ class Downloads:
         """
         self._when_done = when_done
         self._found: dict[str, Download] = {}
+        self._batch: list[Download] = []
+        """Those that were started while others of them were on their way."""
         self._lock = threading.Lock()
         self._last_end = -_MOMENT_SECONDS
         self._pool = ThreadPoolExecutor(_AT_ONCE, "download")
 
     def start(self, weights: Iterable[WeightFile]) -> None:
         """Fetch files whose licences are accepted; those that are here or on their way are left alone."""
+        if not any(download.is_active for download in self._batch):
+            self._batch = []
         for weight in weights:
             with self._lock:
                 before = self._found.get(weight.name)
                 if hub.is_present(weight) or (before is not None and before.is_active):
                     continue
                 self._found[weight.name] = download = Download(weight)
+                self._batch.append(download)
             self._pool.submit(self._run, download)
 
     def _run(self, download: Download) -> None:
@@ -88,6 +94,18 @@ class Downloads:
         """Whether one is under way, or ended a moment ago."""
         is_active = any(download.is_active for download in self._found.values())
         return is_active or time.monotonic() - self._last_end < _MOMENT_SECONDS
+
+    def describe_batch(self) -> str:
+        """What became of several files that were started together, in a sentence; nothing for one, or where one was cancelled."""
+        batch, failed = self._batch, [each for each in self._batch if each.error]
+        if len(batch) < 2 or any(each.error == CANCELLED for each in failed):
+            return ""
+        fetched = sum(not each.is_active and not each.error for each in batch)
+        if any(each.is_active for each in batch):
+            return f"{fetched} of {len(batch)} files fetched; the others are on their way."
+        if not failed:
+            return f"All {len(batch)} files are fetched."
+        return f"{fetched} of {len(batch)} files fetched. {failed[0].error}"
 
     def close(self) -> None:
         """Stop all of them."""

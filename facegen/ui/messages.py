@@ -17,6 +17,7 @@ _REMEDIES = (
     ),
     (r"give --portrait, or --engine dfrf:RUN for a trained person", "choose a portrait, or a trained person"),
     (r"choose --engine autoencoder:RUN or dfm:FILE", "choose one under «What draws the face»"),
+    (r"add --sliders mouth-smile=0.5", "choose some under «Models from the Hub»"),
     (r"add --sweep mouth", "choose one slider of the sweep"),
     (r"install it \(apt-get install espeak-ng\) or give a recording", "give a recording"),
     (r"(?:use|make one with): facegen faceset extract", "cut faces out in the Faceset tab"),

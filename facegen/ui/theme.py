@@ -253,6 +253,12 @@ table.fg-table { margin: 0 !important; }
 table.fg-table, .fg-table thead, .fg-table tbody, .fg-table tr { border: 0 !important; }
 .fg-facts td:first-child { white-space: nowrap; width: 1%; }
 .fg-table td .fg-bar { margin-top: 6px; min-width: 110px; }
+#models-list table { table-layout: fixed; }
+#models-list th:nth-child(1) { width: 23%; }
+#models-list th:nth-child(2) { width: 22%; }
+#models-list th:nth-child(3) { width: 26%; }
+#models-list th:nth-child(4) { width: 10%; }
+#models-list td { overflow-wrap: break-word; }
 .fg-chip { display: inline-block; padding: 1px 9px; border-radius: 999px; font-size: .8rem; font-weight: 600;
   white-space: nowrap; background: var(--neutral-100); color: var(--neutral-700); }
 .fg-chip.running, .fg-chip.present, .fg-chip.done { background: var(--primary-100); color: var(--primary-800); }

@@ -76,6 +76,29 @@ def test_a_refusal_is_kept_for_the_page(small_hub: SmallHub) -> None:
     services.close()
 
 
+def test_several_files_end_in_one_sentence(small_hub: SmallHub) -> None:
+    downloads = Downloads(lambda: None)
+    hub.remember_licence(STRICT)
+    small_hub.gate = threading.Event()
+    downloads.start((FREE, STRICT))
+    assert downloads.describe_batch() == "0 of 2 files fetched; the others are on their way."
+    small_hub.gate.set()
+    for one in (FREE, STRICT):
+        wait_until_ended(downloads, one)
+    assert downloads.describe_batch() == "All 2 files are fetched."
+    hub.remove(FREE)
+    hub.remove(STRICT)
+    small_hub.files.pop(f"somebody/models/{STRICT.filename}")
+    downloads.start((FREE, STRICT))
+    for one in (FREE, STRICT):
+        wait_until_ended(downloads, one)
+    assert downloads.describe_batch().startswith("1 of 2 files fetched. Expected the model strict")
+    downloads.start((STRICT,))
+    wait_until_ended(downloads, STRICT)
+    assert downloads.describe_batch() == ""
+    downloads.close()
+
+
 def test_the_list_offers_what_can_be_done() -> None:
     own, shared = Services(PROFILES["own"]), Services(PROFILES["shared"])
     assert 'data-act="fetch"' in models._state(own, FREE)

@@ -12,6 +12,7 @@ from facegen.hub import SETS, WeightFile
 from facegen.inference import try_accelerators
 from facegen.jobs.job import count_text
 from facegen.ui.handlers import note, progress_bar, show_errors, size
+from facegen.ui.messages import to_browser_message
 from facegen.ui.missing import accept_ticked, licence, licence_list, require_own
 from facegen.ui.services import Services
 
@@ -71,7 +72,10 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
         return _table(services, job, permissive_only)
 
     def follow(job: str, permissive_only: bool) -> Any:
-        return refresh(job, permissive_only) if services.downloads.is_recent() else gr.skip()
+        if not services.downloads.is_recent():
+            return gr.skip(), gr.skip()
+        words = services.downloads.describe_batch()
+        return refresh(job, permissive_only), note(to_browser_message(words)) if words else gr.skip()
 
     @show_errors(5)
     def act(job: str, permissive_only: bool, event: gr.EventData) -> Any:
@@ -121,7 +125,7 @@ def build(services: Services, tab: gr.Tab) -> gr.Timer:
         trigger_mode="always_last",
         **quiet,
     )
-    timer.tick(follow, [job, permissive], models, trigger_mode="once", **quiet)
+    timer.tick(follow, [job, permissive], [models, message], trigger_mode="once", **quiet)
     models.click(act, [job, permissive], answer, **quiet).then(refresh, [job, permissive], models, **quiet)
     for name, button in sets.items():
         button.click(fetch_set, gr.State(name), answer, **quiet).then(refresh, [job, permissive], models, **quiet)

@@ -70,7 +70,7 @@ def wire_photo(
         shown = services.browser_picture(visitor, path)
         encoded = editor.encode(path, expression)
         spec = replace(inputs.read(values), encoded=encoded, photo=path, sliders=encoded.sliders)
-        words = note("The photograph as it is; move the sliders.")
+        words = note(f"The photograph {'with another expression' if expression else 'as it is'}; move the sliders.")
         drawn = editor.picture(spec)
         return (
             words,
