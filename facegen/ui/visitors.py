@@ -10,7 +10,7 @@ import ipaddress
 import re
 import secrets
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -25,6 +25,12 @@ from facegen.ui.profile import Profile
 COOKIE = "facegen_visitor"
 _KEPT_SECONDS = 30 * 24 * 3600
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{24}")
+_EVENTS = re.compile(r".*/(queue/join|(call|run|api)/.+)")
+"""Where events are sent to, by a page and by programs."""
+_OTHERS = re.compile(r".*/(upload|component_server|cancel|reset|login|mcp)")
+"""What else is sent to a studio; Gradio takes more, such as recordings of the screen, that no part of the page sends."""
+_LARGEST_BODY = 16_000_000
+"""Bytes of what is sent beside uploads: the values of widgets, a frame of a camera, a drawn mask."""
 
 
 class Visitor:
@@ -77,33 +83,49 @@ class _Shares:
     def __init__(self, app: ASGIApp, profile: Profile, waiting: Callable[[str], int]) -> None:
         self.app, self._profile, self._waiting = app, profile, waiting
         self._uploads: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._arriving: Counter[str] = Counter()
+        """Events by address that are being sent, which the queue does not count yet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         path = scope.get("path", "").rstrip("/")
-        refusal = self._refusal(scope, path) if scope["method"] == "POST" else ""
+        code, refusal = self._refusal(scope, path) if scope["method"] == "POST" else (200, "")
         if refusal:
-            await PlainTextResponse(refusal, 429)(scope, receive, send)
+            await PlainTextResponse(refusal, code)(scope, receive, send)
         elif path == "" and scope["method"] == "GET" and not _has_cookie(scope):
             await self.app(scope, receive, _with_cookie(scope, send))
+        elif _EVENTS.fullmatch(path):
+            address = address_of(scope)
+            self._arriving[address] += 1
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self._arriving[address] -= 1
         else:
             await self.app(scope, receive, send)
 
-    def _refusal(self, scope: Scope, path: str) -> str:
-        """The sentence that refuses a request; empty where it is within the share."""
+    def _refusal(self, scope: Scope, path: str) -> tuple[int, str]:
+        """Code and sentence that refuse a request; no words where it is within the share."""
         address, most = address_of(scope), self._profile
-        if path.endswith("/queue/join") and most.events_per_visitor:
-            waiting = self._waiting(address)
-            if waiting >= most.events_per_visitor:
-                return (
-                    f"Expected at most {most.events_per_visitor} things of yours at a time on this studio, found {waiting} that wait; "
-                    "wait for them."
-                )
-        if path.endswith("/upload") and most.uploads_per_visitor_mb:
-            return self._refuse_upload(address, Headers(scope=scope).get("content-length", ""))
-        return ""
+        length = Headers(scope=scope).get("content-length", "")
+        is_event = _EVENTS.fullmatch(path) is not None
+        if not is_event and not _OTHERS.fullmatch(path):
+            return 404, "Expected what the page or a program sends to this studio, found another address; see its page."
+        if path.endswith("/upload"):
+            return 429, self._refuse_upload(address, length) if most.uploads_per_visitor_mb else ""
+        is_bounded = path.endswith("/mcp") or (length.isdecimal() and int(length) <= _LARGEST_BODY)
+        if not is_bounded:  # files of agents come in their messages, and have a bound of their own
+            found = f"{int(length) / 1e6:.0f} MB" if length.isdecimal() else "no word of its size"
+            return 413, f"Expected at most {_LARGEST_BODY / 1e6:g} MB in a request, found {found}; upload files first."
+        waiting = self._waiting(address) + self._arriving[address] if is_event and most.events_per_visitor else 0
+        if is_event and waiting >= most.events_per_visitor > 0:
+            return 429, (
+                f"Expected at most {most.events_per_visitor} things of yours at a time on this studio, found {waiting} that wait; "
+                "wait for them."
+            )
+        return 200, ""
 
     def _refuse_upload(self, address: str, length: str) -> str:
         most, now = self._profile.uploads_per_visitor_mb, time.monotonic()

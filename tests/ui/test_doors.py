@@ -15,8 +15,9 @@ import gradio as gr
 import numpy as np
 import PIL.Image
 import pytest
-from gradio.components.image_editor import EditorData
+from gradio.components.image_editor import AcceptBlobs, EditorData
 from gradio.data_classes import FileData, ImageData
+from starlette.exceptions import HTTPException
 
 from facegen.facesets import ExtractOptions, Faceset, extract
 from facegen.facesets.exchange import export_faces
@@ -201,6 +202,23 @@ def test_components_hand_over_what_came(tmp_path: Path) -> None:
         painting = Painting()
         assert painting.preprocess(EditorData(layers=[FileData(path=str(file))])) == [content]
         assert painting.preprocess(EditorData(id="gone")) == painting.preprocess(None) == []
+
+
+def test_layers_that_nobody_takes_are_bounded() -> None:
+    def send(index: str, size: int, name: str) -> None:
+        about: Any = {"type": "layer", "index": index, "id": name}
+        painting.accept_blobs(AcceptBlobs.model_construct(data=about, files=[("file", bytes(size))]))
+
+    with gr.Blocks():
+        painting = Painting()
+    assert [function.__name__ for function in painting.server_fns] == ["accept_blobs"]
+    for index in ("60000000", "-1", "x"):
+        with pytest.raises(HTTPException, match="at most 8 layers"):
+            send(index, 1, "a")
+    for number in range(5):
+        send("0", 20_000_000, str(number))
+    assert set(painting.blob_storage) == {"2", "3", "4"}
+    assert painting.preprocess(EditorData(id="4")) == [bytes(20_000_000)]
 
 
 def test_no_component_of_the_page_decodes() -> None:

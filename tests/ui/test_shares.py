@@ -1,6 +1,7 @@
 """A visitor is known across visits, nobody takes all, and what a killed studio left is swept."""
 
 import asyncio
+import concurrent.futures
 import time
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,53 @@ def test_a_page_in_a_frame_of_another_site_gets_its_cookie_over_https() -> None:
 
 
 @pytest.mark.parametrize(("waiting", "status"), [(1, 200), (2, 429)])
-def test_one_address_does_not_fill_the_queue(waiting: int, status: int) -> None:
-    assert answer("POST", "/gradio_api/queue/join", waiting=waiting)["status"] == status
+@pytest.mark.parametrize("door", ["queue/join", "call/generate", "call/v2/generate", "run/generate", "api/generate/"])
+def test_one_address_does_not_fill_the_queue(door: str, waiting: int, status: int) -> None:
+    headers = {"content-length": "100"}
+    assert answer("POST", f"/gradio_api/{door}", waiting=waiting, headers=headers)["status"] == status
+
+
+def test_what_comes_at_the_same_moment_counts_too() -> None:
+    seen = []
+
+    profile = Profile(shared=True, events_per_visitor=1)
+    shares: Any = visitors._Shares(_accept, profile, lambda _address: 0)
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/call/runs", "client": ("203.0.113.5", 1)}
+
+    async def nothing(_message: Any = None) -> Any:
+        return {}
+
+    async def first() -> None:
+        await shares({**scope, "headers": [(b"content-length", b"9")]}, nothing, nothing)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        async def inside(scope: Any, receive: Any, send: Any) -> None:
+            status = pool.submit(answer, "POST", scope["path"], headers={"content-length": "9"}, shares=shares).result()
+            seen.append(status["status"])
+
+        shares.app = inside
+        asyncio.run(first())
+    assert seen == [429]
+    assert not shares._arriving["203.0.113.5"]
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [
+        ("queue/join", "16000000", 200),
+        ("queue/join", "200000000", 413),
+        ("component_server", "200000000", 413),
+        ("call/generate", "", 413),
+        ("cancel", "50", 200),
+        ("process_recording", "50", 404),
+        ("vibe-edit", "50", 404),
+        ("stream/abc", "50", 404),
+    ],
+)
+def test_what_is_sent_is_bounded_and_known(path: str, length: str, status: int) -> None:
+    headers = {"content-length": length} if length else {}
+    assert answer("POST", f"/gradio_api/{path}", headers=headers)["status"] == status
 
 
 def test_uploads_of_one_address_are_counted() -> None:
