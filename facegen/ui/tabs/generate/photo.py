@@ -26,6 +26,8 @@ LIVE: dict[str, Any] = {
     "api_visibility": "private",
 }
 SLOW: dict[str, Any] = {"concurrency_id": "faces", "concurrency_limit": 1, "api_visibility": "private"}
+_IN_TURN: dict[str, Any] = {"concurrency_id": "face", "concurrency_limit": 1, "api_visibility": "private"}
+"""After the faces that were asked for before: a face that is still being drawn must not replace the photograph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,9 @@ def wire_photo(
     def begin(visitor: Visitor, consent: bool, path: str, *values: Any) -> Any:
         return encode(visitor, consent, path, "", values)
 
-    drop.upload(begin, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **SLOW)
+    drop.upload(
+        begin, [shell.visitor, shell.consent, drop, *inputs.components], outputs, show_progress_on=face, **_IN_TURN
+    )
 
     @show_errors(9)
     def change(visitor: Visitor, consent: bool, path: str | None, chosen: list[str] | None, *values: Any) -> Any:
@@ -101,7 +105,7 @@ def wire_photo(
         [shell.visitor, shell.consent, drop, photo.expression, *inputs.components],
         outputs,
         show_progress_on=face,
-        **SLOW,
+        **_IN_TURN,
     )
 
     def continue_with_consent(visitor: Visitor, consent: bool, path: str | None, *values: Any) -> Any:
@@ -114,7 +118,7 @@ def wire_photo(
         [shell.visitor, shell.consent, drop, *inputs.components],
         outputs,
         show_progress="hidden",
-        **SLOW,
+        **_IN_TURN,
     )
     for event in (photo.forget.click, drop.clear):
         event(lambda: None, None, inputs.photo, show_progress="hidden", api_visibility="private").then(
