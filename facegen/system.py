@@ -135,23 +135,23 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") i
 """What `terminate_group` sends, and what service managers and containers send."""
 
 
-def link_or_copy(origin: Path, place: Path) -> None:
+def link_or_copy(origin: Path, target: Path) -> None:
     """Give a file a second name, or copy it where the file system cannot; its time of change stays."""
     try:
-        os.link(origin, place)
+        os.link(origin, target)
     except OSError:
-        shutil.copy2(origin, place)
+        shutil.copy2(origin, target)
 
 
-def link_path(origin: Path, place: Path) -> None:
-    """Let `place` lead to a file or folder; where links need rights, as on Windows, it gets a second name or a copy."""
+def link_path(origin: Path, target: Path) -> None:
+    """Let `target` lead to a file or folder; where links need rights, as on Windows, it gets a second name or a copy."""
     try:
-        place.symlink_to(origin, target_is_directory=origin.is_dir())
+        target.symlink_to(origin, target_is_directory=origin.is_dir())
     except OSError:
         if origin.is_dir():
-            shutil.copytree(origin, place)
+            shutil.copytree(origin, target)
         else:
-            link_or_copy(origin, place)
+            link_or_copy(origin, target)
 
 
 def replace_process(argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

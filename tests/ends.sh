@@ -12,4 +12,4 @@ uv="$(command -v uv || echo .venv/bin/uv)"
 export PYTHONPATH="$PWD" FACEGEN_HOME="$folder/home"
 "$folder/bin/python" -W ignore tests/import_all.py
 "$folder/bin/python" -m pytest -q -m "not slow and not browser" -W ignore \
-    tests/test_config.py tests/jobs/test_jobs.py tests/ui/test_sentences.py tests/generate/test_pipeline.py tests/swap/test_command.py
+    tests/test_config.py tests/jobs/test_jobs.py tests/ui/test_messages.py tests/generate/test_pipeline.py tests/swap/test_command.py

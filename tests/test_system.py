@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 BARE = "import tests.bare_system\n"
 PURE = (
     *("test_config.py", "test_hub.py", "test_readers.py", "jobs", "facesets/test_exchange.py"),
-    *("provenance/test_keys.py", "training/test_checkpoint.py", "ui/test_sentences.py", "ui/test_profile.py", "cli"),
+    *("provenance/test_keys.py", "training/test_checkpoint.py", "ui/test_messages.py", "ui/test_profile.py", "cli"),
 )
 """Parts of the suite that draw no face."""
 TESTS_OF_POSIX = "not kill and not sigterm"

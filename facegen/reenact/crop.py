@@ -74,40 +74,42 @@ class FaceCrop:
             WeightsError: a file of LivePortrait is not on this machine.
         """
         matrix = wide_matrix(face.points5)
-        seen, points68 = crop_input(image_rgb, matrix), face.points68
+        crop_rgb, points68 = crop_input(image_rgb, matrix), face.points68
         return cls(
             image_rgb=image_rgb,
             matrix=matrix,
-            features=live_portrait.extract_features(seen),
-            motion=live_portrait.extract_motion(seen),
+            features=live_portrait.extract_features(crop_rgb),
+            motion=live_portrait.extract_motion(crop_rgb),
             eyes_open=(_ratio(points68, 37, 40, 39, 36), _ratio(points68, 43, 46, 45, 42)),
             lips_open=_ratio(points68, 62, 66, 54, 48),
         )
 
     def edit(self, sliders: Mapping[str, float]) -> Array:
         """(21, 3) keypoints moved as sliders of `editing.SLIDERS` say, each -1..1; unstitched."""
-        own, motion = self.motion.keypoints, self.motion
+        source, motion = self.motion.keypoints, self.motion
         expression = change_expression(motion.expression, sliders)
         turned = motion.points @ turn_head(motion, sliders).T
-        moved: Array = motion.scale * (turned + expression) + motion.translation
+        driving: Array = motion.scale * (turned + expression) + motion.translation
         if eyes := sliders.get(EYES_OPEN, 0.0):
-            moved += abs(eyes) * self.open_eyes(_EYES_WIDE if eyes > 0 else _CLOSED)
+            driving += abs(eyes) * self.open_eyes(_EYES_WIDE if eyes > 0 else _CLOSED)
         if lips := sliders.get(LIPS_OPEN, 0.0):
-            moved += abs(lips) * live_portrait.retarget_lips(own, self.lips_open, _LIPS_WIDE if lips > 0 else _CLOSED)
-        return moved.astype(np.float32)
+            driving += abs(lips) * live_portrait.retarget_lips(
+                source, self.lips_open, _LIPS_WIDE if lips > 0 else _CLOSED
+            )
+        return driving.astype(np.float32)
 
     def open_eyes(self, wanted: float) -> Array:
         """(21, 3) by which keypoints move so that the eyes are open by `wanted` of their width."""
         return live_portrait.retarget_eyes(self.motion.keypoints, self.eyes_open, wanted)
 
-    def draw(self, moved: Array) -> Array:
+    def draw(self, driving: Array) -> Array:
         """(512, 512, 3) float32 RGB in 0..255: the crop with its (21, 3) keypoints moved, stitched to what is round it."""
-        own = self.motion.keypoints
-        return live_portrait.draw(self.features, live_portrait.stitch(moved, own), own)
+        source = self.motion.keypoints
+        return live_portrait.draw(self.features, live_portrait.stitch(driving, source), source)
 
-    def render(self, moved: Array) -> np.ndarray:
+    def render(self, driving: Array) -> np.ndarray:
         """(H, W, 3) uint8: the picture with the face's (21, 3) keypoints moved."""
-        return paste_crop(self.image_rgb, self.draw(moved), self.matrix)
+        return paste_crop(self.image_rgb, self.draw(driving), self.matrix)
 
 
 def edit_largest(image_rgb: np.ndarray, analyser: FaceAnalyser, expression: str, name: str) -> np.ndarray:
@@ -156,15 +158,15 @@ def restore_expression(swapped_rgb: np.ndarray, target_rgb: np.ndarray, points5:
         WeightsError: a file of LivePortrait is not on this machine.
     """
     matrix = align.similarity(points5, align.TEMPLATES["arcface-128"], OUTPUT_PX)
-    seen, share = crop_input(swapped_rgb, matrix), MOST_RESTORED * strength
+    crop_rgb, share = crop_input(swapped_rgb, matrix), MOST_RESTORED * strength
     motion, wanted = (
-        live_portrait.extract_motion(seen),
+        live_portrait.extract_motion(crop_rgb),
         live_portrait.extract_motion(crop_input(target_rgb, matrix)).expression,
     )
     expression, of_face = motion.expression.copy(), [*_UPPER_POINTS, *_LOWER_POINTS]
     expression[of_face] += share * (wanted[of_face] - expression[of_face])
-    moved = motion.scale * (motion.points @ motion.rotation.T + expression) + motion.translation
-    drawn = live_portrait.draw(live_portrait.extract_features(seen), moved.astype(np.float32), motion.keypoints)
+    driving = motion.scale * (motion.points @ motion.rotation.T + expression) + motion.translation
+    drawn = live_portrait.draw(live_portrait.extract_features(crop_rgb), driving.astype(np.float32), motion.keypoints)
     return paste_crop(swapped_rgb, drawn, matrix)
 
 

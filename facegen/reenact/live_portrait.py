@@ -41,58 +41,59 @@ def load_part(weight: WeightFile) -> OnnxNetwork:
     return network
 
 
-def extract_features(seen: Array) -> Array:
+def extract_features(crop_rgb: Array) -> Array:
     """(1, 32, 16, 64, 64) float32, read-only: how the face in a crop looks.
 
     Args:
-        seen: (3, 256, 256) float32 RGB in 0..1.
+        crop_rgb: (3, 256, 256) float32 RGB in 0..1.
     """
-    features = load_part(FEATURES).run({"input": seen[None]})[0]
+    features = load_part(FEATURES).run({"input": crop_rgb[None]})[0]
     features.flags.writeable = False  # 8 MB, the same in all frames of a portrait: see `BoundTensors.run`
     return features
 
 
-def extract_motion(seen: Array) -> FaceMotion:
+def extract_motion(crop_rgb: Array) -> FaceMotion:
     """Pose and expression of the face in a (3, 256, 256) crop, RGB in 0..1."""
-    return FaceMotion.of(load_part(MOTION).run({"input": seen[None]}))
+    return FaceMotion.of(load_part(MOTION).run({"input": crop_rgb[None]}))
 
 
-def stitch(moved: Array, own: Array) -> Array:
+def stitch(driving: Array, source: Array) -> Array:
     """(21, 3) moved keypoints, changed so that the crop's border stays where it is.
 
     Args:
-        moved: (21, 3) where the keypoints are to be.
-        own: (21, 3) where they are.
+        driving: (21, 3) driving keypoints, where they are to be.
+        source: (21, 3) source keypoints, where they are.
     """
-    return load_part(STITCHER).run({"source": moved[None], "target": own[None]})[0].reshape(POINTS, 3)
+    # the file's own names are the other way round
+    return load_part(STITCHER).run({"source": driving[None], "target": source[None]})[0].reshape(POINTS, 3)
 
 
-def retarget_eyes(own: Array, ratios: tuple[float, float], wanted: float) -> Array:
+def retarget_eyes(source: Array, ratios: tuple[float, float], wanted: float) -> Array:
     """(21, 3) by which keypoints move so that the eyes open as widely as wanted.
 
     Args:
-        own: (21, 3) keypoints.
+        source: (21, 3) keypoints.
         ratios: how widely the eyes on the picture's left and right are open, height by width.
         wanted: how widely they are to be.
     """
-    numbers = np.array([[*own.ravel(), *ratios, wanted]], np.float32)
+    numbers = np.array([[*source.ravel(), *ratios, wanted]], np.float32)
     return load_part(EYES).run({"input": numbers})[0].reshape(POINTS, 3)
 
 
-def retarget_lips(own: Array, ratio: float, wanted: float) -> Array:
+def retarget_lips(source: Array, ratio: float, wanted: float) -> Array:
     """(21, 3) by which (21, 3) keypoints move so that the mouth, open by `ratio` of its width, is open by `wanted`."""
-    numbers = np.array([[*own.ravel(), ratio, wanted]], np.float32)
+    numbers = np.array([[*source.ravel(), ratio, wanted]], np.float32)
     return load_part(LIPS).run({"input": numbers})[0].reshape(POINTS, 3)
 
 
-def draw(features: Array, moved: Array, own: Array) -> Array:
+def draw(features: Array, driving: Array, source: Array) -> Array:
     """(512, 512, 3) float32 RGB in 0..255: the face with its keypoints moved.
 
     Args:
         features: from `extract_features`.
-        moved: (21, 3) where its keypoints are to be.
-        own: (21, 3) where they are in the crop that the features are of.
+        driving: (21, 3) driving keypoints.
+        source: (21, 3) source keypoints, of the crop that the features are of.
     """
-    made = load_part(GENERATOR).run({"feature_volume": features, "source": moved[None], "target": own[None]})[0][0]
+    made = load_part(GENERATOR).run({"feature_volume": features, "source": driving[None], "target": source[None]})[0][0]
     picture: Array = np.clip(made, 0, 1).transpose(1, 2, 0) * np.float32(255)
     return picture

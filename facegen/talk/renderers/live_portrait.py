@@ -95,36 +95,36 @@ class LivePortraitRenderer(PictureRenderer):
 
     def _follow_face(self, rows: Array, *, first: Array, mouth: float, is_still: bool) -> Callable[[int], Array]:
         """What (N, 70) rows of a driving face do to the keypoints, relative to its first one."""
-        own, ahead = self.crop.motion, _pose(first)
+        source, ahead = self.crop.motion, _pose(first)
 
         def move(index: int) -> Array:
-            row, rotation, scale, translation = rows[index], own.rotation, own.scale, own.translation
+            row, rotation, scale, translation = rows[index], source.rotation, source.scale, source.translation
             change = (row - first)[7:].reshape(POINTS, 3)
             change[_LOWER_POINTS] *= mouth
             if not is_still:
-                rotation = own.rotation @ ahead.T @ _pose(row)
-                scale = own.scale * row[3] / first[3]
-                translation = own.translation + (row - first)[4:7]
+                rotation = source.rotation @ ahead.T @ _pose(row)
+                scale = source.scale * row[3] / first[3]
+                translation = source.translation + (row - first)[4:7]
             translation = translation * np.array([1, 1, 0], np.float32)
-            return scale * (own.points @ rotation.T + own.expression + change) + translation
+            return scale * (source.points @ rotation.T + source.expression + change) + translation
 
         return move
 
     def _follow_sound(self, motion: Motion) -> Callable[[int], Array]:
         """What movements from sound do to the keypoints."""
-        own, opening = self.crop.motion, load_rig().opening
+        source, opening = self.crop.motion, load_rig().opening
 
         def move(index: int) -> Array:
             frame = motion.frame(index)
             yaw, pitch, roll = frame.turn_deg
-            rotation = make_rotation(own.pitch_deg - pitch, own.yaw_deg - yaw, own.roll_deg + roll)
-            moved = own.scale * (own.points @ rotation.T + self._expression(frame)) + own.translation
-            moved += frame.shift_cm * np.array([_SHIFT, -_SHIFT, 0], np.float32)
+            rotation = make_rotation(source.pitch_deg - pitch, source.yaw_deg - yaw, source.roll_deg + roll)
+            driving = source.scale * (source.points @ rotation.T + self._expression(frame)) + source.translation
+            driving += frame.shift_cm * np.array([_SHIFT, -_SHIFT, 0], np.float32)
             gap = max(float(frame.mouth @ opening), 0.0) / MOUTH_CM
-            moved += live_portrait.retarget_lips(own.keypoints, self.crop.lips_open, gap)
+            driving += live_portrait.retarget_lips(source.keypoints, self.crop.lips_open, gap)
             if (closed := float(frame.lids.mean())) > 0.02:
-                moved += self.crop.open_eyes(float(np.mean(self.crop.eyes_open)) * (1 - closed))
-            return moved
+                driving += self.crop.open_eyes(float(np.mean(self.crop.eyes_open)) * (1 - closed))
+            return driving
 
         return move
 
@@ -174,9 +174,9 @@ def read_driving(path: str, analysis: ClipAnalysis) -> tuple[Array, Array]:
     rows, seconds = [], []
     for frame in media.read_frames(path):
         if frame.index in faces:
-            seen = live_portrait.extract_motion(crop_input(frame.image_rgb, matrix))
-            pose = seen.pitch_deg, seen.yaw_deg, seen.roll_deg, seen.scale
-            rows.append(np.concatenate([pose, seen.translation, seen.expression.ravel()]))
+            motion = live_portrait.extract_motion(crop_input(frame.image_rgb, matrix))
+            pose = motion.pitch_deg, motion.yaw_deg, motion.roll_deg, motion.scale
+            rows.append(np.concatenate([pose, motion.translation, motion.expression.ravel()]))
             seconds.append(frame.pts_seconds)
     times = np.array(seconds)
     return np.array(rows), times - times[0]
