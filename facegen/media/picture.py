@@ -86,8 +86,10 @@ _SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 def is_picture(path: str | os.PathLike[str]) -> bool:
     """True when the content of `path`, whatever its name, is a still picture, or several that are no film."""
     try:
-        with _open(check_readable(path)) as image:
+        with open_image(check_readable(path)) as image:
             return not is_animated(image)
+    except Image.DecompressionBombError:
+        return True  # far too large, which is said by who reads it
     except (InputError, OSError, ValueError, SyntaxError):
         return False
 

@@ -88,7 +88,7 @@ def api_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """Answer a FacegenError of a named endpoint with its sentence, which `gradio_client` raises at the caller's."""
 
     def refusal(error: FacegenError) -> gr.Error:
-        return gr.Error(html.escape(str(error)), print_exception=False)
+        return gr.Error(to_browser_message(str(error)), print_exception=False)
 
     if inspect.isasyncgenfunction(endpoint):
 

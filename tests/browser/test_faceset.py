@@ -24,7 +24,7 @@ def test_a_faceset_from_upload_to_masks(chromium: Browser, studio: StudioProcess
     page.locator("#faceset-files input[type=file]").set_input_files(str(clip))
     expect(page.locator("#faceset-files")).to_contain_text("portrait", timeout=WAIT_MS)
     page.locator("#faceset-extract").click()
-    expect(page.locator("#faceset-status [role=alert]")).to_contain_text("consent")
+    expect(page.locator("#faceset-status [role=alert]")).to_contain_text("consent", timeout=WAIT_MS)
     # ticked later, it carries on what was refused
     page.locator("#consent input").check()
     words = page.locator("#faceset-words")

@@ -47,8 +47,15 @@ def test_a_bug_surfaces() -> None:
 
 
 def test_an_endpoint_answers_with_the_sentence() -> None:
-    with pytest.raises(gr.Error, match="Expected a face"):
+    with pytest.raises(gr.Error, match="Expected a face, found <b>none</b>"):
         api_errors(_refuse)()
+
+    def run(name: str) -> None:
+        raise InputError(f"Expected the name of a run, found {name!r}; see: facegen runs list")
+
+    with pytest.raises(gr.Error) as refused:
+        api_errors(run)("../x")
+    assert refused.value.message == "Expected the name of a run, found '../x'; choose one in the Runs tab"
 
 
 def test_a_running_card_says_how_far_how_fast_and_how_long() -> None:
