@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 resolution="${1:-lowest-direct}"
 folder="${2:-$(mktemp -d)}"
-uv="$(command -v uv || echo .venv/bin/uv)"
+uv="${UV:-$(command -v uv || echo .venv/bin/uv)}"
 "$uv" venv --quiet --clear --python "${PYTHON:-python3}" "$folder"
 "$uv" pip install --quiet --python "$folder/bin/python" --resolution "$resolution" -r requirements.txt
 "$uv" pip install --quiet --python "$folder/bin/python" pytest pytest-timeout
