@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from facegen.faces import Face, align
-from facegen.generate.editing.photograph import EncodedPhoto
+from facegen.faces.mesh import LIPS_INNER
+from facegen.generate.editing.photograph import EncodedPhoto, _redden_mouth
 from facegen.generate.frame.repaint import lightest_hair
 from facegen.generate.pipeline import GeneratePipeline
 from tests.factories import portrait_rgb
@@ -155,3 +156,13 @@ def test_a_photograph_without_colour_stays_so(pipeline: GeneratePipeline, large:
     grey = np.repeat(cv2.cvtColor(large.image_rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     opened = edited(pipeline, replace(large, image_rgb=grey), mouth=0.9)
     assert np.ptp(opened.astype(int), axis=2).max() <= 2
+
+
+def test_nothing_inside_of_an_open_mouth_is_blue_or_green() -> None:
+    points = np.zeros((478, 3), np.float32)
+    angles = np.linspace(0, 2 * np.pi, len(LIPS_INNER), endpoint=False)
+    points[list(LIPS_INNER), :2] = 128 + np.stack([40 * np.cos(angles), 15 * np.sin(angles)], 1)
+    drawn = np.tile(np.array([0.3, 0.6, 0.5], np.float32), (256, 256, 1))
+    reddened = _redden_mouth(drawn, points)
+    assert reddened[128, 128] == pytest.approx([0.6, 0.6, 0.5])
+    assert (reddened[:100] == drawn[:100]).all()

@@ -189,10 +189,23 @@ def render_photographs(
         points = generator.pose(latents.shapes[index], values)
         flow = flow_from_canonical(points, latents.shapes[index], generator.mean_shape, SIZE)
         drawn, unchanged, restored = (_resize(p[index]) for p in (drawn_rgb, unchanged_rgb, restored_rgb))
+        if not photographs.is_retouch:
+            restored = _redden_mouth(restored, points)
         posed = warp_image(recolour(photographs, index, values), flow)
         alpha = photographs.share * _visibility(photographs, index, values, points)
         composites.append(restored + alpha * (posed + _change(drawn, unchanged) - restored))
     return (np.stack(composites).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _redden_mouth(drawn: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """A drawing, (256, 256, 3), whose open mouth has as much red as green and blue: teeth of dark faces are drawn blue-green.
+
+    Nothing inside of a mouth is greener or bluer than grey.
+    """
+    inside = cv2.GaussianBlur(_fill(points[list(LIPS_INNER), :2]), (0, 0), 1.0)
+    reddened = drawn.copy()
+    reddened[..., 0] += inside * (drawn.max(2) - drawn[..., 0])
+    return reddened
 
 
 def _change(drawn: np.ndarray, unchanged: np.ndarray) -> np.ndarray:
@@ -233,7 +246,7 @@ def render_full_size(
     edit = FrameEdit(
         offsets=_move(flows[0], flows[1]),
         change=_change(_resize(drawn[0]), _resize(unchanged[0])),
-        drawn=_resize(restore(drawn)[0]),
+        drawn=_redden_mouth(_resize(restore(drawn)[0]), points[1]),
         alpha=1 - np.maximum(hidden[1] - hidden[0], 0),
         lashes=_closed_lids(source, sliders, points[1]) if sliders.eyes < source.eyes else None,
     )
