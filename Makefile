@@ -49,7 +49,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(if $(CHECK),--check,$(NAME))
 
 pictures: $(VENV)/.installed-dev
-	FACEGEN_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser/test_walk.py
+	FACEGEN_PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser/test_walk.py -k "every_tab or (wide and (run_of or models_can))"
 
 examples: $(VENV)/.installed-dev
 	$(BIN)/python docs/make_examples.py

@@ -215,7 +215,8 @@ def _ask_start(services: Services) -> tuple[gr.HTML, gr.Button, gr.Button]:
         )
     with gr.Row(elem_classes="fg-buttons"):
         start = gr.Button("Start training", variant="primary", min_width=110, elem_id="train-start")
-        look = gr.Button("Show command", min_width=110, elem_id="train-check")
+        words = "Check" if services.settings.shared else "Show command"
+        look = gr.Button(words, min_width=110, elem_id="train-check")
     return gr.HTML(elem_id="train-words"), start, look
 
 
@@ -259,7 +260,7 @@ def _wire_ask(
     @show_errors(1)
     def check(visitor: Visitor, *values: Any) -> str:
         form = inputs.read(services, visitor, values)
-        return _command(form) + note(trainings.check(services, form, visitor))
+        return _command(services, form) + note(trainings.check(services, form, visitor))
 
     @show_errors(2)
     def begin(visitor: Visitor, consent: bool, *values: Any) -> Any:
@@ -267,9 +268,9 @@ def _wire_ask(
         form = inputs.read(services, visitor, values)
         run = trainings.start(services, visitor, form)
         names = [other.name for other in trainings.trainings(services, visitor)]
-        return _command(form) + note(f"{run.name} was begun; watch it under «Watch a training»."), gr.Dropdown(
-            names, value=run.name
-        )
+        return _command(services, form) + note(
+            f"{run.name} was begun; watch it under «Watch a training»."
+        ), gr.Dropdown(names, value=run.name)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
     form = [inputs.folder, inputs.upload, *inputs.facesets]
@@ -313,7 +314,10 @@ def _facts(rows: list[tuple[str, str]]) -> str:
     return f'<table class="fg-table fg-facts"><tbody>{lines}</tbody></table>'
 
 
-def _command(form: trainings.TrainForm) -> str:
+def _command(services: Services, form: trainings.TrainForm) -> str:
+    """The command of a training (HTML); nothing in a shared studio, whose folders are not the visitor's."""
+    if services.settings.shared:
+        return ""
     words = html.escape(trainings.format_command(form))
     return f'<div class="fg-hint">The command that does it:</div><pre class="fg-command"><code>{words}</code></pre>'
 
