@@ -261,7 +261,7 @@ def extract(
         size: Side of the pictures, pixels.
         every: Look at every so many frames of a video.
         min_face_px: Leave out faces smaller than this in their source.
-        min_sharpness: Leave out faces less sharp than this (faceset info shows the spread; crisp faces have 20 and more).
+        min_sharpness: Leave out faces less sharp than this (statistics show the spread; crisp faces have 20 and more).
         max_faces: Take at most so many faces of a picture, largest first; 0 takes all.
         person_distance: Faces nearer than this to a reference picture are that person.
         format: How pictures are kept.

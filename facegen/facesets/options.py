@@ -43,7 +43,7 @@ class ExtractOptions:
     min_face_px: int = field(default=32, metadata={"min": 8, "max": 2048, "step": 1})
     """Leave out faces smaller than this in their source."""
     min_sharpness: float = field(default=0.0, metadata={"min": 0.0, "max": 100.0, "step": 0.5})
-    """Leave out faces less sharp than this (`faceset info` shows the spread; crisp faces have 20 and more)."""
+    """Leave out faces less sharp than this (statistics show the spread; crisp faces have 20 and more)."""
     max_faces: int = field(default=0, metadata={"min": 0, "max": 100, "step": 1})
     """Take at most so many faces of a picture, largest first; 0 takes all."""
     person_distance: float = field(default=0.55, metadata={"min": 0.2, "max": 0.9, "step": 0.01})

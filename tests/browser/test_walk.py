@@ -39,6 +39,9 @@ WATCH = """(selector) => {
   window.fgSeen = seen;
   seen.timer = setInterval(() => {
     const now = performance.now();
+    const isDone = Boolean(document.querySelector(selector)?.querySelector('[data-state=done]'));
+    if (isDone && seen.begun) return;  // what is made may rest
+    seen.begun ||= !isDone;
     const clips = [...document.querySelectorAll('video')].map((clip) => clip.currentTime);
     const text = (document.querySelector(selector)?.innerHTML ?? '') + clips;
     const isMoving = document.getAnimations().some((a) => a.playState === 'running') || text !== seen.text;

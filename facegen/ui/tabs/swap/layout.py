@@ -48,13 +48,13 @@ CHOICES = {
     "when_no_face": {"keep": "Keep them as they are", "hold": "Hold the last picture", "skip": "Leave them out"},
     "detector": {
         "auto": "facexlib if its weights are present",
-        "embedded": "Bundled (CenterFace)",
+        "embedded": "Embedded (CenterFace)",
         "facexlib": "facexlib (RetinaFace)",
         "yunet": "YuNet",
         "scrfd": "SCRFD",
         "yoloface": "YOLOv8-face",
     },
-    "recogniser": {"embedded": "Bundled (dlib)", "arcface": "ArcFace (w600k)", "auraface": "AuraFace"},
+    "recogniser": {"embedded": "Embedded (dlib)", "arcface": "ArcFace (w600k)", "auraface": "AuraFace"},
 }
 GROUPS = {
     "Faces": ("faces", "source_face", "when_no_face", "detector", "recogniser"),
