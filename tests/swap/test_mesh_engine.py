@@ -8,7 +8,7 @@ from PIL import Image
 
 from facegen import media
 from facegen.faces import Face, FaceAnalyser, distance
-from facegen.swap.engines import occlusion
+from facegen.swap.engines import occlusion, texture
 from facegen.swap.engines.mesh import MeshEngine
 from facegen.swap.options import SwapOptions
 from tests.factories import portrait_rgb
@@ -186,6 +186,16 @@ def test_a_mask_that_slowly_becomes_untrue_is_measured_again(engine: MeshEngine,
         darker[(y0 + y1) // 2 : y1, x0:x1] -= (darker[(y0 + y1) // 2 : y1, x0:x1] * (0.05 * step)).astype(np.uint8)
         previous = engine.predict(darker, face, identity, options, previous=previous)
     assert previous.statistics.visibility is not first.statistics.visibility, "each step was smaller than what counts"
+
+
+def test_brows_are_darkened_only_where_they_are_brighter_than_the_skin(engine: MeshEngine, astronaut: Shown) -> None:
+    albedo = engine.prepare([astronaut]).textures[0].albedo_log[0]
+    weight, brows = np.ones(albedo.shape[:2], np.float32), texture._brows()
+    assert texture._flatten_brows(albedo, weight) is albedo
+    grey = albedo + 0.8 * brows[..., None]
+    darker = grey - texture._flatten_brows(grey, weight)
+    assert darker[brows > 0.9].mean() > 0.2
+    np.testing.assert_allclose(darker[brows == 0], 0, atol=1e-6)
 
 
 def test_shine_on_the_source_s_lips_stays_no_white_patch(engine: MeshEngine, astronaut: Shown, admiral: Shown) -> None:

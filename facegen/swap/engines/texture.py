@@ -275,17 +275,21 @@ def _lips() -> Array:
 
 
 def _flatten_brows(albedo: Array, weight: Array) -> Array:
-    """Bring brows that are brighter than the skin around them nearer to it.
+    """Bring brows that are brighter than the skin around them nearer to it; darker ones, as most are, stay as they are.
 
     Grey hair on dark skin is; relit for a light target like the skin, it would be brighter than anything on that face.
     """
+    brows = _brows()
     plain = _plain_skin() * weight + np.float32(1e-3)
     reach = TEXTURE_SIZE / 24
     skin = gaussian_blur(albedo * plain[..., None], reach) / gaussian_blur(plain, reach)[..., None]
     offset = albedo - skin
-    brighter = np.maximum(offset.mean(-1), 1e-3)
+    luma = offset.mean(-1)
+    if np.average(luma, weights=brows**2 * weight + np.float32(1e-6)) < 0:
+        return albedo
+    brighter = np.maximum(luma, 1e-3)
     share = 1 - _soft_limit(brighter, BROW_SHINE) / brighter
-    return albedo - offset * (share * _brows())[..., None]
+    return albedo - offset * (share * brows)[..., None]
 
 
 @functools.cache
