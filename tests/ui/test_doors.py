@@ -74,8 +74,8 @@ def _edit(visit: Visit) -> None:
 
 def _camera(visit: Visit) -> None:
     image_rgb = read_picture(visit.other)
-    made, _ = LiveSwaps(visit.services).frame(visit.visitor, visit.portrait, image_rgb)
-    assert made.shape == image_rgb.shape
+    live = LiveSwaps(visit.services).prepare(visit.visitor, visit.portrait).result(120)
+    assert live(image_rgb).shape == image_rgb.shape
 
 
 def _people(visit: Visit) -> None:
