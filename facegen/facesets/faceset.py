@@ -14,9 +14,7 @@ A change of many names is written to `.faceset/pending.jsonl` first and finished
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +26,7 @@ import orjson
 
 from facegen.errors import InputError, ResourceError
 from facegen.facesets.record import FaceRecord, stem_of
+from facegen.jobs.ordered_map import ordered_map
 from facegen.media import atomic_output, read_picture, write_picture
 
 METADATA = "metadata.jsonl"
@@ -182,21 +181,11 @@ def map_ordered(
         total: how many items there are, where that is not `len(items)`.
     """
     total = total if total is not None else (len(items) if isinstance(items, Sequence) else None)
-    waiting = iter(items)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="faceset") as pool:
-        pending = deque(pool.submit(work, item) for item in itertools.islice(waiting, 16 * _THREADS))
-        done = 0
-        try:
-            while pending:
-                result = pending.popleft().result()
-                pending.extend(pool.submit(work, item) for item in itertools.islice(waiting, 1))
-                done += 1
-                if on_progress is not None and total:
-                    on_progress(done / total, f"{text}, {done} of {total}")
-                yield result
-        finally:
-            for future in pending:
-                future.cancel()
+        for done, result in enumerate(ordered_map(work, items, pool, ahead=16 * _THREADS), 1):
+            if on_progress is not None and total:
+                on_progress(done / total, f"{text}, {done} of {total}")
+            yield result
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

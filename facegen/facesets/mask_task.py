@@ -20,7 +20,7 @@ from facegen.config import from_dict, to_dict
 from facegen.errors import InputError
 from facegen.faces import align, parse
 from facegen.faces.parse import ParserNetConfig
-from facegen.faces.parse.network import ParserNet, fold, to_input, upsample
+from facegen.faces.parse.network import ParserNet, fuse_batch_norms, to_input, upsample
 from facegen.faces.parse.parser import SIZE as PARSE_SIZE
 from facegen.faces.weights import PARSER
 from facegen.facesets.faceset import Faceset
@@ -185,7 +185,7 @@ class TrainedMask:
         weights, config = _read(find_mask(path))
         network = ParserNet(config)
         network.load_state_dict(weights)
-        self._network = fold(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
+        self._network = fuse_batch_norms(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
 
     def __call__(self, record: FaceRecord, image_rgb: np.ndarray) -> np.ndarray:
         """(S, S) uint8, 255 where the face is; see `mask.parse_mask`."""

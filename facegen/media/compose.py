@@ -17,7 +17,7 @@ from facegen.media.read import read_frames
 
 _MOST_TICKS = 1 << 31
 """What the time scale of an mp4 can hold."""
-Spot = tuple[int, int, int, int]
+Rectangle = tuple[int, int, int, int]
 """Left, top, width and height on a canvas, in its stored pixels."""
 
 
@@ -75,8 +75,8 @@ class Canvas:
                     frame.image_rgb, index=frame.index, pts=frame.pts, time_base=frame.time_base, color=self.like.color
                 )
 
-    def compose_frame(self, placed: Sequence[tuple[Frame, Spot]], index: int, pts: int) -> Frame:
-        """A frame with others on black, each at its spot."""
+    def compose_frame(self, placed: Sequence[tuple[Frame, Rectangle]], index: int, pts: int) -> Frame:
+        """A frame with others on black, each at its rectangle."""
         like = self.like
         pix_fmt = ENCODERS["h264"].pix_fmt(like, has_alpha=False)
         whole = av.VideoFrame(like.width, like.height, pix_fmt)
@@ -100,30 +100,30 @@ class Canvas:
         )
 
 
-def follow(canvas: Canvas, clips: Sequence[VideoInfo]) -> Iterator[Frame]:
+def frames_in_sequence(canvas: Canvas, clips: Sequence[VideoInfo]) -> Iterator[Frame]:
     """Frames of clips one after the other, each with its own time, centred on the canvas."""
     base, index = canvas.like.time_base, itertools.count()
     begin = Fraction(0)
     for clip in clips:
         width, height = canvas.size_of(clip)
-        spot = ((canvas.like.width - width) // 2, (canvas.like.height - height) // 2, width, height)
+        rectangle = ((canvas.like.width - width) // 2, (canvas.like.height - height) // 2, width, height)
         for frame in canvas.read(clip):
             yield canvas.compose_frame(
-                [(frame, spot)], next(index), round((begin + frame.pts * frame.time_base) / base)
+                [(frame, rectangle)], next(index), round((begin + frame.pts * frame.time_base) / base)
             )
         begin += Fraction(clip.duration_seconds).limit_denominator(1_000_000)
 
 
-def beside(canvas: Canvas, clips: Sequence[VideoInfo], spots: Sequence[Spot]) -> Iterator[Frame]:
+def frames_side_by_side(canvas: Canvas, clips: Sequence[VideoInfo], rectangles: Sequence[Rectangle]) -> Iterator[Frame]:
     """Frames of clips at the same time, at an even rate; a clip that has ended leaves black."""
     like = canvas.like
     cursors = [_Cursor(canvas.read(clip), clip.duration_seconds) for clip in clips]
     count = math.ceil(max(clip.duration_seconds for clip in clips) * like.frame_rate - Fraction(1, 2))
     for index in range(max(count, 1)):
         seconds = index / like.frame_rate
-        shown = [(cursor.at(seconds), spot) for cursor, spot in zip(cursors, spots, strict=True)]
-        placed = [(frame, spot) for frame, spot in shown if frame is not None]
-        yield canvas.compose_frame(placed or [(cursors[0].last, spots[0])], index, round(seconds / like.time_base))
+        shown = [(cursor.at(seconds), rectangle) for cursor, rectangle in zip(cursors, rectangles, strict=True)]
+        placed = [(frame, rectangle) for frame, rectangle in shown if frame is not None]
+        yield canvas.compose_frame(placed or [(cursors[0].last, rectangles[0])], index, round(seconds / like.time_base))
 
 
 class _Cursor:

@@ -16,7 +16,7 @@ import av.filter
 
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError, ResourceError
-from facegen.media.compose import Canvas, Spot, beside, follow
+from facegen.media.compose import Canvas, Rectangle, frames_in_sequence, frames_side_by_side
 from facegen.media.deinterlace import build_graph, pull_frames
 from facegen.media.encoders import check_animation, find_encoder
 from facegen.media.frame import Frame
@@ -156,7 +156,7 @@ def join(
     count = sum(info.frame_count for info in infos)
     with _scratch_folder(output) as (stack, scratch):
         sound = _join_sound(stack, scratch, infos, output)
-        frames = report_frames(follow(canvas, infos), count, on_progress)
+        frames = report_frames(frames_in_sequence(canvas, infos), count, on_progress)
         notices = write_video(output, frames, canvas.like, sound_from=sound, encode=encode)
     return (*canvas.notices, *_sound_notices(infos), *notices)
 
@@ -181,20 +181,20 @@ def side_by_side(
     infos = _probe_clips(paths)
     canvas = Canvas(infos)
     first_width, first_height = canvas.size_of(infos[0])
-    spots: list[Spot] = []
+    rectangles: list[Rectangle] = []
     at = 0
     for info in infos:
         width, height = canvas.size_of(info)
         scale = first_width / width if is_stacked else first_height / height
         width, height = round(width * scale), round(height * scale)
-        spots.append((0, at, width, height) if is_stacked else (at, 0, width, height))
+        rectangles.append((0, at, width, height) if is_stacked else (at, 0, width, height))
         at += height if is_stacked else width
     canvas.resize(*((first_width, at) if is_stacked else (at, first_height)))
     find_encoder(encode, check_video_output(output), canvas.like)
     longest = max(info.duration_seconds for info in infos)
     check_animation(output, longest)
     count = round(longest * canvas.like.frame_rate)
-    frames = report_frames(beside(canvas, infos, spots), count, on_progress)
+    frames = report_frames(frames_side_by_side(canvas, infos, rectangles), count, on_progress)
     return (*canvas.notices, *write_video(output, frames, canvas.like, sound_from=paths[0], encode=encode))
 
 

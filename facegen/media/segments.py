@@ -23,7 +23,7 @@ from facegen.media.encoders import ENCODERS, Encoder
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, has_alpha
 from facegen.media.planes import plane_view
-from facegen.media.source import Nowhere, local_url, open_input, translate_read_errors, translate_write_errors
+from facegen.media.source import NullFile, local_url, open_input, translate_read_errors, translate_write_errors
 
 _END = object()
 
@@ -35,7 +35,7 @@ def check_encoder(like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> N
         InputError: the encoder refuses its size or rate.
     """
     try:
-        with av.open(Nowhere(), "w", format=encoder.segments) as container:
+        with av.open(NullFile(), "w", format=encoder.segments) as container:
             pix_fmt = encoder.pix_fmt(like, has_alpha=encode.transparency and like.has_alpha)
             _add_video_stream(container, like, pix_fmt, encoder, encoder.options(encode, like))
             container.start_encoding()

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from facegen.errors import InputError
 from facegen.media.frame import Frame
-from facegen.media.source import Nowhere, check_readable, display_name, open_input
+from facegen.media.source import NullFile, check_readable, display_name, open_input
 from facegen.media.timeline import Excerpt
 from facegen.media.tracks import open_tracks, track_packets
 
@@ -91,7 +91,7 @@ def _write_sound(
     archive: zipfile.ZipFile, sound_from: str | os.PathLike[str], excerpt: Excerpt | None, length: Fraction
 ) -> tuple[str, ...]:
     """Writes the first sound track, as long as the picture; nothing where there is none."""
-    with open_input(sound_from, "a file with sound") as source, av.open(Nowhere(), "w", format=SOUND_KIND) as samples:
+    with open_input(sound_from, "a file with sound") as source, av.open(NullFile(), "w", format=SOUND_KIND) as samples:
         tracks, notices = open_tracks(source, samples, sound_from, SOUND_KIND, "first sound")
         more = len(source.streams.audio) - 1
         if more > 0:

@@ -189,7 +189,7 @@ def check_size(width: int, height: int, path: str | os.PathLike[str]) -> None:
         )
 
 
-class Nowhere(io.RawIOBase):
+class NullFile(io.RawIOBase):
     """A file that keeps nothing of what is written, for trials."""
 
     name = ""

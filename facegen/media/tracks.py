@@ -21,7 +21,7 @@ from av.stream import Stream
 from facegen.media.info import has_free_times, read_origin
 from facegen.media.packets import read_packets
 from facegen.media.sound import SoundDecoder, SoundResampler, silence_non_numbers, silent_frames
-from facegen.media.source import Nowhere, check_readable, file_key, open_input, translate_read_errors
+from facegen.media.source import NullFile, check_readable, file_key, open_input, translate_read_errors
 from facegen.media.timeline import Excerpt
 
 BIT_RATE = 192_000
@@ -176,7 +176,7 @@ def _can_copy(kind: str, stream: Stream) -> bool:
 
 def _try_packets(source: InputContainer, streams: list[Stream], path: str, kind: str) -> dict[int, _Trial]:
     """Writes the packets of each stream into a container that keeps nothing, by index of the stream."""
-    outputs = {stream.index: av.open(Nowhere(), "w", format=kind) for stream in streams}
+    outputs = {stream.index: av.open(NullFile(), "w", format=kind) for stream in streams}
     copies = {stream.index: copy_stream(outputs[stream.index], stream) for stream in streams}
     counts = dict.fromkeys(outputs, 0)
     refused: dict[int, list[int]] = {index: [] for index in outputs}
@@ -362,7 +362,7 @@ class _Encoder:
 def container_accepts(kind: str, stream: Stream) -> bool:
     """True when a container of `kind` accepts the packets of `stream`, by writing a header to memory."""
     try:
-        trial = av.open(Nowhere(), "w", format=kind)
+        trial = av.open(NullFile(), "w", format=kind)
         trial.add_stream_from_template(stream, opaque=True)
         trial.start_encoding()
     except (ValueError, av.error.FFmpegError):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facegen.faces.parse import ParserNetConfig
-from facegen.faces.parse.network import ParserNet, fold
+from facegen.faces.parse.network import ParserNet, fuse_batch_norms
 
 CHANNELS = ParserNetConfig().widths
 """Channels of the parser's feature maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side."""
@@ -47,7 +47,7 @@ def _load_parser() -> ParserNet:
 
     network = ParserNet(ParserNetConfig()).eval()
     network.load_state_dict({name: value.float() for name, value in load_file(hub.fetch(PARSER)).items()})
-    return fold(network)
+    return fuse_batch_norms(network)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import numpy as np
 
 from facegen import media
 from facegen.faces import Face
+from facegen.jobs.ordered_map import ordered_map
 from facegen.swap.assignment import FaceAssignment
 from facegen.swap.engines.protocol import GROUP_FRAMES, BatchEngine, Engine, Prediction
 from facegen.swap.enhancement import finish_patch
@@ -22,27 +23,6 @@ from facegen.swap.options import SwapOptions
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def ordered_map(
-    function: Callable[[T], R], items: Iterable[T], pool: Executor, *, ahead: int
-) -> Generator[R, None, None]:
-    """Apply `function` in the pool; results come in the order of `items`, at most `ahead` of them are computed at once.
-
-    So memory is bounded: an item is read only when a result has been yielded. When the caller stops early, work that has
-    begun is cancelled or awaited.
-    """
-    pending: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) >= ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
 
 
 def sliding_windows(items: Iterable[T], radius: int) -> Iterator[tuple[list[T], int]]:

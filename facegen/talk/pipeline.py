@@ -13,11 +13,12 @@ from facegen.device import use_one_thread
 from facegen.faces import FaceAnalyser
 from facegen.jobs import Progress, Run
 from facegen.jobs.files import check_output_file
+from facegen.jobs.ordered_map import ordered_map
 from facegen.jobs.pipeline import Models, Pipeline
 from facegen.talk.jobs import TALK
 from facegen.talk.motion import MotionModel
 from facegen.talk.options import TalkOptions
-from facegen.talk.recorder import WORKERS, SegmentRecorder, map_in_order
+from facegen.talk.recorder import WORKERS, SegmentRecorder
 from facegen.talk.renderers import DrivingSignals, RendererCache, TalkClip, choose_renderer
 from facegen.talk.request import TalkRequest, TalkResult, request_key
 from facegen.talk.speech import Speech, load_speech
@@ -147,7 +148,8 @@ def _mark(clip: TalkClip, first: int, options: TalkOptions) -> Iterator[media.Fr
         return mark.mark_frame(clip.frame(*indexed))
 
     with ThreadPoolExecutor(WORKERS, "talk", initializer=use_one_thread) as pool:
-        yield from map_in_order(draw, _backgrounds(clip, first, keeps_alpha=options.transparency), pool)
+        frames = _backgrounds(clip, first, keeps_alpha=options.transparency)
+        yield from ordered_map(draw, frames, pool, ahead=WORKERS + 1)
 
 
 def _backgrounds(clip: TalkClip, first: int, *, keeps_alpha: bool) -> Iterator[tuple[int, media.Frame | None]]:

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from facegen import media, provenance
 from facegen.media.journal import Journal
 from facegen.talk.engines import EngineName
 from facegen.talk.request import TalkRequest
 
-T = TypeVar("T")
-U = TypeVar("U")
-
 WORKERS = 2
 """Frames drawn at the same moment."""
 SEGMENT_FRAMES = 250
-
-
-def map_in_order(work: Callable[[T], U], items: Iterable[T], pool: ThreadPoolExecutor) -> Iterator[U]:
-    """Results of `work` in the order of `items`, a few of which are under way at once."""
-    waiting: deque[Future[U]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > WORKERS:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 class SegmentRecorder:

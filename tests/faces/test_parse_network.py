@@ -23,7 +23,7 @@ from facegen.faces.parse import (
     ParserNetConfig,
 )
 from facegen.faces.parse.data import ParserData, correct_sides, mix_backgrounds, read_labelled, split
-from facegen.faces.parse.network import ParserNet, fold, to_input, upsample
+from facegen.faces.parse.network import ParserNet, fuse_batch_norms, to_input, upsample
 from facegen.faces.parse.occluders import add_occluders
 from facegen.faces.parse.parser import parser_graph
 from facegen.faces.parse.task import ParserTask, dice_loss, intersection_over_union
@@ -68,8 +68,8 @@ def test_folding_the_norms_changes_nothing() -> None:
     network(pictures)  # gives the norms statistics of their own
     network.eval()
     with torch.inference_mode():
-        torch.testing.assert_close(fold(network)(pictures), network(pictures), atol=1e-5, rtol=1e-4)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fold(network).modules())
+        torch.testing.assert_close(fuse_batch_norms(network)(pictures), network(pictures), atol=1e-5, rtol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fuse_batch_norms(network).modules())
 
 
 def test_pictures_and_masks_are_read_and_damaged_ones_named(folder: Path) -> None:

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from facegen.swap.render import ordered_map, sliding_windows
+from facegen.jobs.ordered_map import ordered_map
+from facegen.swap.render import sliding_windows
 
 
 def test_results_come_in_order_and_few_are_under_way() -> None:

@@ -97,7 +97,7 @@ def to_input(pictures_rgb: Tensor) -> Tensor:
     return pictures_rgb * 2 - 1
 
 
-def fold(model: ParserNet) -> ParserNet:
+def fuse_batch_norms(model: ParserNet) -> ParserNet:
     """A copy in which each batch norm is folded into its convolution: same result, quicker."""
     folded = copy.deepcopy(model).eval()
     for module in folded.modules():

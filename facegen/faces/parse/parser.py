@@ -211,7 +211,7 @@ def _on_torch(name: str) -> Network:
     from torch.nn import functional as F
 
     from facegen.device import choose_device, is_bfloat16_fast
-    from facegen.faces.parse.network import ParserNet, fold, to_input
+    from facegen.faces.parse.network import ParserNet, fuse_batch_norms, to_input
 
     device, path = choose_device(name), hub.fetch(PARSER)
     weights, config = _read(path)
@@ -220,7 +220,7 @@ def _on_torch(name: str) -> Network:
         parser.load_state_dict({name: torch.from_numpy(np.array(value)).float() for name, value in weights.items()})
     except RuntimeError as error:
         raise _wrong_weights(path) from error
-    parser = fold(parser.eval().requires_grad_(False)).to(device).to(memory_format=torch.channels_last)
+    parser = fuse_batch_norms(parser.eval().requires_grad_(False)).to(device).to(memory_format=torch.channels_last)
     dtype = torch.bfloat16 if is_bfloat16_fast(device) else torch.float32
 
     def network(crops_rgb: np.ndarray) -> np.ndarray:

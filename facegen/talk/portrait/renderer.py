@@ -54,7 +54,7 @@ class PixelBox:
     y1: int
 
     @classmethod
-    def around(cls, points: Array, margin: float, size_hw: tuple[int, int]) -> PixelBox:
+    def of_points(cls, points: Array, margin: float, size_hw: tuple[int, int]) -> PixelBox:
         """The box around points (N, 2 or more) with a margin, clipped to a picture, at least 2 pixels a side."""
         low, high = points[:, :2].min(0) - margin, points[:, :2].max(0) + margin
         x0, y0 = np.clip(np.floor(low), 0, [size_hw[1] - 2, size_hw[0] - 2]).astype(int).tolist()
@@ -88,7 +88,7 @@ class MeshRenderer:
         self._lid_edges = [_lid_edges(head.face[:, :2], side) for side in range(len(LIDS))]
         self._exclude_lip_gap(portrait)
         self._triangles = ring_triangles()
-        self.box = PixelBox.around(self._texture_xy, 2, portrait.image_rgb.shape[:2])
+        self.box = PixelBox.of_points(self._texture_xy, 2, portrait.image_rgb.shape[:2])
         self._taper = _taper(self.box, portrait.image_rgb.shape[:2])
         height, width = self.box.size_hw
         self._grid_x = (np.arange(width, dtype=np.float32) + self.box.x0)[None]
@@ -212,7 +212,7 @@ class MeshRenderer:
         """Warps the surroundings of an outline on a finer grid, so that one lip or lid ends where the other begins."""
         around = vertices[list(outline)]
         margin = float(np.ptp(around[:, 0])) * margin + 2
-        box = PixelBox.around(around, margin, picture.shape[:2])
+        box = PixelBox.of_points(around, margin, picture.shape[:2])
         x, y = self._fine_map(vertices, texture_xy, box)
         fine = cv2.remap(texture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         _blend(picture, box, fine.astype(np.float32), _feather(box.size_hw, margin))
@@ -238,7 +238,7 @@ class MeshRenderer:
                 self._warp_finely(picture, vertices, texture_xy, texture, lids, 0.25)
             outline = vertices[list(lids), :2]
             width = float(np.ptp(head.face[list(lids), 0]))
-            box = PixelBox.around(outline, 3, picture.shape[:2])
+            box = PixelBox.of_points(outline, 3, picture.shape[:2])
             height_px, width_px = box.size_hw
             # eyeballs move with the skull: to where the lids would be had they not closed
             anchors = head.pose.to_canonical(head.face[list(lids)])
@@ -274,7 +274,7 @@ class MeshRenderer:
             amount: 0..1.
         """
         width = max(width, 1.0)
-        box = PixelBox.around(line, 3 * width + 2, picture.shape[:2])
+        box = PixelBox.of_points(line, 3 * width + 2, picture.shape[:2])
         weight: Array = np.zeros(box.size_hw, np.float32)
         points = np.round((line - np.array([box.x0, box.y0])) * 16).astype(np.int32)
         cv2.polylines(weight, [points], False, 1.0, 1, cv2.LINE_AA, 4)
@@ -298,7 +298,7 @@ class MeshRenderer:
             self._draw_seam(picture, line, seam, min(1.5 - opening / seam, 1.0))
         if opening < 0.6:
             return
-        box = PixelBox.around(inner, 3, picture.shape[:2])
+        box = PixelBox.of_points(inner, 3, picture.shape[:2])
         inverse = cv2.invertAffineTransform(plane)
         factor = max(1.0, box.size_hw[1] / 220)
         size = (max(round(box.size_hw[0] / factor), 2), max(round(box.size_hw[1] / factor), 2))
