@@ -21,7 +21,12 @@ from facegen.media.info import VideoInfo
 from facegen.provenance import THRESHOLD, MarkKey, MarkScore, Watermark, detect_mark, mark_picture, to_luma
 from facegen.provenance.detection import search_video
 
-MEASURES = ("facegen/media", "facegen/provenance")
+MEASURES = (
+    "facegen/media/frame.py",
+    "facegen/provenance/detection.py",
+    "facegen/provenance/spectrum.py",
+    "facegen/provenance/watermark.py",
+)
 PARTS = ("pictures", "unmarked", "clips")
 KEY = MarkKey(installation_id=0xFACE01, secret=b"benchmark")
 PICTURES = (

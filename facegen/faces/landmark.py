@@ -33,36 +33,6 @@ _LANDMARK = np.dtype({"names": ["xyz"], "formats": [(np.float32, 3)], "offsets":
 _CATEGORY = np.dtype({"names": ["score"], "formats": [np.float32], "offsets": [4], "itemsize": 24})
 
 
-class _BaseOptions(ctypes.Structure):
-    _fields_ = (
-        ("model_asset_buffer", ctypes.c_char_p),
-        ("model_asset_buffer_count", ctypes.c_uint),
-        ("model_asset_path", ctypes.c_char_p),
-        ("file_descriptor", ctypes.c_int),
-        ("delegate", ctypes.c_int),
-        ("host_environment", ctypes.c_int),
-        ("host_system", ctypes.c_int),
-        ("host_version", ctypes.c_char_p),
-        ("ca_bundle_path", ctypes.c_char_p),
-        ("app_id", ctypes.c_char_p),
-        ("app_version", ctypes.c_char_p),
-    )
-
-
-class _Options(ctypes.Structure):
-    _fields_ = (
-        ("base_options", _BaseOptions),
-        ("running_mode", ctypes.c_int),
-        ("num_faces", ctypes.c_int),
-        ("min_face_detection_confidence", ctypes.c_float),
-        ("min_face_presence_confidence", ctypes.c_float),
-        ("min_tracking_confidence", ctypes.c_float),
-        ("output_face_blendshapes", ctypes.c_bool),
-        ("output_facial_transformation_matrixes", ctypes.c_bool),
-        ("result_callback", ctypes.c_void_p),
-    )
-
-
 class _List(ctypes.Structure):
     _fields_ = (("items", ctypes.c_void_p), ("count", ctypes.c_uint32))
 
@@ -105,13 +75,14 @@ class Landmarker:
             min_confidence: 0..1; faces that the networks are less sure of are not found.
         """
         self._library = _library()
-        base = _BaseOptions(
+        base_options, landmarker_options = _options_types()
+        base = base_options(
             model_asset_buffer=model,
             model_asset_buffer_count=len(model),
             file_descriptor=-1,
             host_environment=_PYTHON,
         )
-        options = _Options(
+        options = landmarker_options(
             base_options=base,
             running_mode=_IMAGE_MODE,
             num_faces=1,
@@ -175,13 +146,44 @@ def _copy_array(address: int, count: int, dtype: np.dtype) -> np.ndarray:
     return np.frombuffer(ctypes.string_at(address, count * dtype.itemsize), dtype)
 
 
-@functools.cache
-def _library() -> ctypes.CDLL:
+def _package() -> Path:
     spec = importlib.util.find_spec("mediapipe")
     if spec is None or spec.origin is None:
         raise ImportError("mediapipe is not installed")
+    return Path(spec.origin).parent
+
+
+@functools.cache
+def _options_types() -> tuple[type[ctypes.Structure], type[ctypes.Structure]]:
+    """MediaPipe's own base options, which grow from version to version (1.2.3), and the landmarker's around them."""
+    file = _package() / "tasks" / "python" / "core" / "base_options_c.py"
+    spec = importlib.util.spec_from_file_location("mediapipe_base_options_c", file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"mediapipe has no {file.name}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    base: type[ctypes.Structure] = module.MpBaseOptionsC
+
+    class Options(ctypes.Structure):
+        _fields_ = (
+            ("base_options", base),
+            ("running_mode", ctypes.c_int),
+            ("num_faces", ctypes.c_int),
+            ("min_face_detection_confidence", ctypes.c_float),
+            ("min_face_presence_confidence", ctypes.c_float),
+            ("min_tracking_confidence", ctypes.c_float),
+            ("output_face_blendshapes", ctypes.c_bool),
+            ("output_facial_transformation_matrixes", ctypes.c_bool),
+            ("result_callback", ctypes.c_void_p),
+        )
+
+    return base, Options
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
     suffix = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
-    library = ctypes.CDLL(str(Path(spec.origin).parent / "tasks" / "c" / f"libmediapipe.{suffix}"))
+    library = ctypes.CDLL(str(_package() / "tasks" / "c" / f"libmediapipe.{suffix}"))
     for name in ("MpFaceLandmarkerCloseResult", "MpImageFree", "MpErrorFree"):
         getattr(library, name).restype = None
     return library
