@@ -39,7 +39,7 @@ ten minutes in 1920 x 1080 takes some 40 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoder:
+class VideoEncoder:
     """An encoder of libav."""
 
     title: str
@@ -146,32 +146,32 @@ def _to_svt(mastering: str) -> str:
 
 
 ENCODERS = {
-    "h264": Encoder(
+    "h264": VideoEncoder(
         title="H.264",
         codec="libx264",
         containers=("mp4", "mov", "matroska"),
         formats=("yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le"),
     ),
-    "h265": Encoder(
+    "h265": VideoEncoder(
         title="H.265",
         codec="libx265",
         containers=("mp4", "mov", "matroska"),
         formats=("yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le"),
     ),
-    "vp9": Encoder(
+    "vp9": VideoEncoder(
         title="VP9",
         codec="libvpx-vp9",
         containers=("webm", "matroska", "mp4"),
         formats=("yuv420p",),
         clear_formats=("yuva420p",),
     ),
-    "av1": Encoder(
+    "av1": VideoEncoder(
         title="AV1",
         codec="libsvtav1",
         containers=("webm", "matroska", "mp4"),
         formats=("yuv420p", "yuv420p10le"),
     ),
-    "prores": Encoder(
+    "prores": VideoEncoder(
         title="ProRes",
         codec="prores_ks",
         containers=("mov", "matroska"),
@@ -190,7 +190,7 @@ _KINDS = {
 """Makers of graphics cards as libav's encoders end, and the pixel formats these take: NVIDIA, Apple, Intel, AMD."""
 _GPU_CODECS = {"h264-gpu": ("h264", "h264"), "h265-gpu": ("h265", "hevc"), "av1-gpu": ("av1", "av1")}
 """Those of a graphics card by name: the encoder that stands in for it, and how libav's names of it begin."""
-_FFV1 = Encoder(
+_FFV1 = VideoEncoder(
     title="FFV1",
     codec="ffv1",
     containers=(*ANIMATIONS, SEQUENCE),
@@ -201,7 +201,7 @@ _LOSSLESS_H264 = replace(ENCODERS["h264"], containers=(SEQUENCE,), is_lossless=T
 """Of a sequence: FFV1 does not say where chroma samples lie, by which pixels differ from those of a film."""
 
 
-def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: VideoInfo | None = None) -> Encoder:
+def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: VideoInfo | None = None) -> VideoEncoder:
     """The encoder that writes a file; by its name alone, or for a video like another.
 
     Raises:
@@ -245,7 +245,7 @@ def try_gpu_encoders() -> dict[str, str]:
     return found
 
 
-def _find_gpu_encoder(name: str, encode: EncodeOptions, like: VideoInfo) -> Encoder:
+def _find_gpu_encoder(name: str, encode: EncodeOptions, like: VideoInfo) -> VideoEncoder:
     """The first encoder of a graphics card that takes a trial frame, else the one of the CPU with the reason in `fall`."""
     if like.width % 2 or like.height % 2 or like.light:
         why = "they take even sizes alone" if like.width % 2 or like.height % 2 else "they state no mastering display"
@@ -253,7 +253,7 @@ def _find_gpu_encoder(name: str, encode: EncodeOptions, like: VideoInfo) -> Enco
     return _first_working(name, encode, is_deep=like.bit_depth > 8, width=like.width, height=like.height)
 
 
-def _first_working(name: str, encode: EncodeOptions, *, is_deep: bool, width: int, height: int) -> Encoder:
+def _first_working(name: str, encode: EncodeOptions, *, is_deep: bool, width: int, height: int) -> VideoEncoder:
     stand_in, codec = _GPU_CODECS[name]
     software, reasons = ENCODERS[stand_in], []
     for maker, formats in _KINDS.items():
@@ -268,7 +268,7 @@ def _first_working(name: str, encode: EncodeOptions, *, is_deep: bool, width: in
 
 
 @functools.lru_cache(maxsize=64)
-def _try_encoder(encoder: Encoder, encode: EncodeOptions, pix_fmt: str, width: int, height: int) -> str:
+def _try_encoder(encoder: VideoEncoder, encode: EncodeOptions, pix_fmt: str, width: int, height: int) -> str:
     """Encodes a grey frame; why that fails, in libav's words, empty where it does not."""
     frame = av.VideoFrame(width, height, pix_fmt)
     for plane in frame.planes:
@@ -304,7 +304,7 @@ def check_animation(output: str | os.PathLike[str], seconds: float) -> None:
         )
 
 
-def encoding_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> list[str]:
+def encoding_notices(kind: str, like: VideoInfo, encode: EncodeOptions, encoder: VideoEncoder) -> list[str]:
     """Notices of what an encoder does not keep of a video: transparency, HDR, pixel aspect, bit depth."""
     notices = []
     if like.has_alpha and not encode.transparency:

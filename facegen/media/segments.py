@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from facegen.encoding import EncodeOptions
 from facegen.errors import InputError
 from facegen.media.color import convert
-from facegen.media.encoders import ENCODERS, Encoder
+from facegen.media.encoders import ENCODERS, VideoEncoder
 from facegen.media.frame import Frame
 from facegen.media.info import VideoInfo, has_alpha
 from facegen.media.planes import plane_view
@@ -28,7 +28,7 @@ from facegen.media.source import NullFile, local_url, open_input, translate_read
 _END = object()
 
 
-def check_encoder(like: VideoInfo, encode: EncodeOptions, encoder: Encoder) -> None:
+def check_encoder(like: VideoInfo, encode: EncodeOptions, encoder: VideoEncoder) -> None:
     """Opens the encoder for a video and closes it again.
 
     Raises:
@@ -110,7 +110,7 @@ class SegmentWriter:
         *,
         like: VideoInfo,
         encode: EncodeOptions = EncodeOptions(),  # noqa: B008  # frozen
-        encoder: Encoder = ENCODERS["h264"],
+        encoder: VideoEncoder = ENCODERS["h264"],
         segment_frames: int | None = None,
         depth: int = 8,
         output: Path | None = None,
@@ -224,7 +224,7 @@ class SegmentWriter:
 
 
 def _add_video_stream(
-    container: OutputContainer, like: VideoInfo, pix_fmt: str, encoder: Encoder, options: dict[str, str]
+    container: OutputContainer, like: VideoInfo, pix_fmt: str, encoder: VideoEncoder, options: dict[str, str]
 ) -> VideoStream:
     stream = container.add_stream(encoder.codec, rate=like.frame_rate, options=options)
     assert isinstance(stream, VideoStream)

@@ -47,7 +47,7 @@ def crop_input(image_rgb: np.ndarray, matrix: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class FaceCrop:
+class ReenactmentCrop:
     """A face of a picture, ready to be moved.
 
     Attributes:
@@ -141,7 +141,7 @@ def edit_picture(image_rgb: np.ndarray, face: Face, sliders: Mapping[str, float]
     """
     if not any(sliders.values()):
         return image_rgb
-    crop = FaceCrop.of(image_rgb, face)
+    crop = ReenactmentCrop.of(image_rgb, face)
     return crop.render(crop.edit(sliders))
 
 

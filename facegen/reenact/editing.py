@@ -54,7 +54,7 @@ TURNS: dict[str, tuple[str, float]] = {
 }
 """Sliders that turn the head: the angle of `FaceMotion`, and degrees at 1."""
 EYES_OPEN, LIPS_OPEN = "eye-open-ratio", "lip-open-ratio"
-"""Sliders that open (above 0) and close, see `crop.FaceCrop.edit`."""
+"""Sliders that open (above 0) and close, see `crop.ReenactmentCrop.edit`."""
 SLIDERS: tuple[str, ...] = (*EXPRESSIONS, EYES_OPEN, LIPS_OPEN, *TURNS)
 DEFAULT = 0.5
 """Value of a slider that is named without one."""

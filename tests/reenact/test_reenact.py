@@ -13,7 +13,14 @@ from facegen.faces import Face, FaceAnalyser
 from facegen.generate.request import GenerateOptions, GenerateRequest
 from facegen.media import Patch
 from facegen.reenact import live_portrait
-from facegen.reenact.crop import FaceCrop, crop_input, edit_largest, edit_picture, restore_expression, wide_matrix
+from facegen.reenact.crop import (
+    ReenactmentCrop,
+    crop_input,
+    edit_largest,
+    edit_picture,
+    restore_expression,
+    wide_matrix,
+)
 from facegen.reenact.editing import EXPRESSIONS, SLIDERS, change_expression, parse_sliders, turn_head
 from facegen.reenact.live_portrait import load_part
 from facegen.reenact.motion import FaceMotion, make_rotation
@@ -139,7 +146,7 @@ def test_the_head_turns_within_its_limits() -> None:
 
 def test_keypoints_of_an_edit(picture: np.ndarray, face: Face, tmp_path: Path) -> None:
     use_stand_ins(tmp_path)
-    crop = FaceCrop.of(picture, face)
+    crop = ReenactmentCrop.of(picture, face)
     own, points = crop.motion.keypoints, face.points68
     np.testing.assert_allclose(crop.edit({}), own, atol=1e-6)
     eyes = [
@@ -158,7 +165,7 @@ def test_the_generator_is_told_where_the_keypoints_go_and_where_they_are(
     picture: np.ndarray, face: Face, tmp_path: Path
 ) -> None:
     use_stand_ins(tmp_path)
-    crop = FaceCrop.of(picture, face)
+    crop = ReenactmentCrop.of(picture, face)
     own = crop.motion.keypoints
     moved = own + 0.1
     drawn = crop.render(moved)

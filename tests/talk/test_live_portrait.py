@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from facegen import media
 from facegen.errors import InputError, WeightsError
 from facegen.faces import FaceAnalyser
-from facegen.reenact.crop import FaceCrop
+from facegen.reenact.crop import ReenactmentCrop
 from facegen.talk import TalkOptions, TalkRequest
 from facegen.talk.motion import Motion
 from facegen.talk.pipeline import TalkPipeline
@@ -31,7 +31,7 @@ def analyser() -> FaceAnalyser:
 def renderer(analyser: FaceAnalyser, tmp_path: Path) -> LivePortraitRenderer:
     use_stand_ins(tmp_path)
     (face,) = analyser.detect(portrait_rgb())
-    return LivePortraitRenderer(FaceCrop.of(portrait_rgb(), face), face.points5)
+    return LivePortraitRenderer(ReenactmentCrop.of(portrait_rgb(), face), face.points5)
 
 
 def test_a_driving_face_is_followed_from_its_first_frame(renderer: LivePortraitRenderer) -> None:

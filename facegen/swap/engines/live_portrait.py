@@ -10,7 +10,7 @@ import numpy as np
 from facegen.faces import Face
 from facegen.hub.fetch import require
 from facegen.media import Patch
-from facegen.reenact.crop import FaceCrop, warp_crop
+from facegen.reenact.crop import ReenactmentCrop, warp_crop
 from facegen.reenact.editing import parse_sliders
 from facegen.reenact.weights import WEIGHTS
 from facegen.swap.options import LIVE_PORTRAIT, SwapOptions
@@ -63,7 +63,7 @@ class LivePortraitEngine:
         previous: EditedFace | None = None,
     ) -> EditedFace:
         """See `Engine.predict`."""
-        crop = FaceCrop.of(image_rgb, face)
+        crop = ReenactmentCrop.of(image_rgb, face)
         drawn = crop.draw(crop.edit(parse_sliders(options.sliders)))
         return EditedFace(drawn=drawn, matrix=crop.matrix, size_hw=image_rgb.shape[:2])
 

@@ -17,7 +17,7 @@ from facegen.faces import ClipAnalysis, Face, FaceAnalyser
 from facegen.hub.fetch import require
 from facegen.jobs.progress import OnProgress
 from facegen.reenact import live_portrait
-from facegen.reenact.crop import FaceCrop, crop_input, wide_matrix
+from facegen.reenact.crop import ReenactmentCrop, crop_input, wide_matrix
 from facegen.reenact.editing import change_expression
 from facegen.reenact.motion import POINTS, make_rotation
 from facegen.reenact.weights import WEIGHTS
@@ -45,7 +45,7 @@ class LivePortraitRenderer(PictureRenderer):
         notices: what the user should know of the picture, a sentence each.
     """
 
-    def __init__(self, crop: FaceCrop, points5: Array, notices: tuple[str, ...] = ()) -> None:
+    def __init__(self, crop: ReenactmentCrop, points5: Array, notices: tuple[str, ...] = ()) -> None:
         self.crop, self.points5, self._notices = crop, points5, notices
 
     @classmethod
@@ -66,7 +66,7 @@ class LivePortraitRenderer(PictureRenderer):
             InputError: the face is too small, or in profile.
         """
         image, face, notices = load_portrait(request, analyser, on_progress)
-        return cls(FaceCrop.of(image, face), face.points5, notices)
+        return cls(ReenactmentCrop.of(image, face), face.points5, notices)
 
     def prepare(self, signals: DrivingSignals) -> LivePortraitClip:
         """The movements of every frame.

@@ -16,7 +16,7 @@ from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.generate.faces import FaceEditor
 
 if TYPE_CHECKING:
-    from facegen.ui.tabs.generate.tab import Inputs
+    from facegen.ui.tabs.generate.tab import FaceInputs
 
 LIVE: dict[str, Any] = {
     "show_progress": "hidden",
@@ -58,7 +58,7 @@ def wire_photo(
     services: Services,
     editor: FaceEditor,
     shell: Shell,
-    inputs: "Inputs",
+    inputs: "FaceInputs",
     photo: PhotoInputs,
     face: gr.Image,
     status: gr.HTML,

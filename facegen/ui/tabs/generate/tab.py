@@ -26,7 +26,7 @@ _HISTORY = 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
+class FaceInputs:
     """The widgets of a face."""
 
     sliders: tuple[gr.Slider, ...]
@@ -113,7 +113,7 @@ def build(services: Services, shell: Shell, tab: gr.Tab) -> FaceEditor:
 
 def _ask(
     services: Services, shell: Shell
-) -> tuple[Inputs, gr.Button, gr.Checkbox, PhotoInputs, list[tuple[Any, tuple[str, ...] | None]]]:
+) -> tuple[FaceInputs, gr.Button, gr.Checkbox, PhotoInputs, list[tuple[Any, tuple[str, ...] | None]]]:
     """The widgets of a face, and the events that set several of them, with the sliders that follow the seed from then on (None: as before)."""
     gr.HTML(step(1, "How does the face look?", "Move a slider: the face follows."))
     sliders = widgets(Sliders, NAMES, labels=LABELS, first=FIRST)
@@ -140,7 +140,7 @@ def _ask(
     numbered = Widgets(cls=GenerateOptions, names=("seed", *options.names), components=(seed, *options.components))
     changes += [(event, ()) for event in presets.build(services, shell, "generate", [sliders, numbered])]
     temperature, retouch, best_of = options.components
-    inputs = Inputs(
+    inputs = FaceInputs(
         sliders=sliders.components, seed=seed, temperature=temperature, retouch=retouch, best_of=best_of,
         other_seed=other_seed, mix=mix, more=more, photo=gr.State(None), varied=gr.State(VARIED),
     )  # fmt: skip
@@ -200,7 +200,7 @@ def _show_more() -> tuple[Any, ...]:
 
 def _wire_live(
     editor: FaceEditor,
-    inputs: Inputs,
+    inputs: FaceInputs,
     rolling: tuple[gr.Button, gr.Checkbox, gr.Image],
     changes: list[tuple[Any, tuple[str, ...] | None]],
     face: gr.Image,
@@ -266,7 +266,7 @@ def _wire_live(
 
 
 def _wire_history(
-    editor: FaceEditor, inputs: Inputs, face: gr.Image, kept: gr.State, history: gr.Gallery, dice: gr.Button
+    editor: FaceEditor, inputs: FaceInputs, face: gr.Image, kept: gr.State, history: gr.Gallery, dice: gr.Button
 ) -> None:
     def keep(before: list[Any], *values: Any) -> Any:
         spec = inputs.read(values)
@@ -285,7 +285,7 @@ def _wire_history(
 
 def _wire_more(
     editor: FaceEditor,
-    inputs: Inputs,
+    inputs: FaceInputs,
     comparing: tuple[gr.Button, gr.ImageSlider, gr.Image],
     several: tuple[gr.Slider, gr.Button],
     grid: gr.Gallery,
@@ -330,7 +330,7 @@ def _wire_files(
     services: Services,
     shell: Shell,
     editor: FaceEditor,
-    inputs: Inputs,
+    inputs: FaceInputs,
     saving: tuple[gr.Button, gr.Button, gr.Button, gr.File],
     several: tuple[gr.Slider, gr.Button],
     across: gr.Dropdown,

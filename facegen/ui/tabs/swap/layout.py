@@ -94,7 +94,7 @@ PLAY_BOTH = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
+class SwapInputs:
     """The widgets of a swap."""
 
     sources: gr.Gallery

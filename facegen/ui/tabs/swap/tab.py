@@ -15,7 +15,7 @@ from facegen.ui.missing import build_missing, wire_missing
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import batch, layout, merge
 from facegen.ui.tabs.swap import requests as swaps
-from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Inputs, Outcome
+from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Outcome, SwapInputs
 from facegen.ui.tabs.swap.trained import needed_weights, needs_source
 
 
@@ -36,7 +36,7 @@ def build(services: Services, shell: Shell) -> None:
             run, queue, cancel, status = layout.build_run()
             outcome = layout.show_outcome(services.examples)
             many = gr.Column()
-    inputs = Inputs(
+    inputs = SwapInputs(
         sources=sources, target=target, start=start, end=end, person_ids=person_ids, people=people, options=options,
         merging=merging,
     )  # fmt: skip
@@ -66,7 +66,7 @@ def build(services: Services, shell: Shell) -> None:
 
 
 def _wire_files(
-    services: Services, inputs: Inputs, examples: gr.HTML, limits: list[Any], person_widgets: list[Any], status: gr.HTML,
+    services: Services, inputs: SwapInputs, examples: gr.HTML, limits: list[Any], person_widgets: list[Any], status: gr.HTML,
     outcome: Outcome,
 ) -> None:  # fmt: skip
     @show_errors(len(limits))
@@ -97,7 +97,7 @@ def _wire_files(
     examples.click(use_example, None, [inputs.sources, target], api_visibility="private")
 
 
-def _wire_sources(services: Services, shell: Shell, inputs: Inputs, words: gr.HTML) -> None:
+def _wire_sources(services: Services, shell: Shell, inputs: SwapInputs, words: gr.HTML) -> None:
     @show_errors(2)
     def look(visitor: Visitor, sources: Any) -> Any:
         paths = [path for path, _ in sources or ()]
@@ -111,7 +111,7 @@ def _wire_sources(services: Services, shell: Shell, inputs: Inputs, words: gr.HT
     )  # fmt: skip
 
 
-def _wire_readiness(services: Services, shell: Shell, inputs: Inputs, status: gr.HTML) -> None:
+def _wire_readiness(services: Services, shell: Shell, inputs: SwapInputs, status: gr.HTML) -> None:
     """Say what is still missing whenever a file comes or goes; a refusal that asked for it is over."""
 
     def look(visitor: Visitor, sources: Any, target: str | None, engine: str | None) -> Any:
@@ -135,7 +135,7 @@ _WITHOUT_BOTH = "Add a picture of a face, and the video or picture that it goes 
 
 
 def _wire_people(
-    services: Services, shell: Shell, inputs: Inputs, find: gr.Button, person_widgets: list[Any], status: gr.HTML
+    services: Services, shell: Shell, inputs: SwapInputs, find: gr.Button, person_widgets: list[Any], status: gr.HTML
 ) -> None:
     @show_errors(1 + len(person_widgets))
     def show_people(consent: bool, target: str | None, detector: str, recogniser: str, sources: Any) -> Any:
@@ -162,7 +162,7 @@ def _wire_people(
 def _wire_preview(
     services: Services,
     shell: Shell,
-    inputs: Inputs,
+    inputs: SwapInputs,
     triggers: tuple[gr.Button, gr.Slider],
     compare: gr.ImageSlider,
     status: gr.HTML,
@@ -203,7 +203,7 @@ def _wire_preview(
 def _wire_run(
     services: Services,
     shell: Shell,
-    inputs: Inputs,
+    inputs: SwapInputs,
     buttons: tuple[gr.Button, gr.Button, gr.Button],
     status: gr.HTML,
     outcome: Outcome,

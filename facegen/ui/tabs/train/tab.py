@@ -54,7 +54,7 @@ _EXAMPLE, _MADE = "Local example data", "Example set, made here"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
+class TrainInputs:
     """The widgets of a training."""
 
     task: gr.Radio
@@ -133,7 +133,7 @@ def build(services: Services, shell: Shell) -> gr.Timer:
 # -- layout ----------------------------------------------------------------------------------------------------------
 
 
-def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
+def _ask(services: Services) -> tuple[TrainInputs, gr.HTML]:
     tasks = sorted(trainings.list_tasks(), key=lambda info: list(OUTCOMES).index(info.name))
     first = next(info for info in tasks if info.name == FIRST_TASK)
     gr.HTML(step(1, "What for?", "Each makes one of facegen's own models anew, from your data."))
@@ -166,7 +166,7 @@ def _ask(services: Services) -> tuple[Inputs, gr.HTML]:
     preset = gr.Dropdown(list(first.presets), value=next(iter(first.presets), None), label="Preset")
     filled = gr.Textbox(_pair(first.name, next(iter(first.presets))), visible="hidden")
     groups, more = _ask_settings(task, trainings.first_settings(services, first.name, next(iter(first.presets))))
-    inputs = Inputs(
+    inputs = TrainInputs(
         task=task,
         preset=preset,
         filled=filled,
@@ -226,7 +226,7 @@ def _ask_start(services: Services) -> tuple[gr.HTML, gr.Button, gr.Button]:
 def _wire_ask(
     services: Services,
     shell: Shell,
-    inputs: Inputs,
+    inputs: TrainInputs,
     about: gr.HTML,
     below: tuple[gr.HTML, gr.Button, gr.Button],
     chosen: gr.Dropdown,
