@@ -11,6 +11,7 @@ from facegen.jobs.files import paths
 from facegen.swap.jobs import SWAP, SWAP_TRAIN
 from facegen.swap.merge.options import MergeOptions, parse_merge_options
 from facegen.swap.oneshot.models import ENGINES
+from facegen.swap.options import LIVE_PORTRAIT
 from facegen.swap.request import SwapTrainRequest
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
@@ -64,7 +65,8 @@ def test_every_video_is_needed(missing: str, clip: str) -> None:
 def test_models_are_offered_to_their_visitor_alone(trained: Run) -> None:
     shared = Services(Profile(shared=True))
     names = {who: [value for _, value in trained_swaps.list_models(shared, Visitor(who))] for who in ("v", "w")}
-    assert names == {"v": ["", *ENGINES, trained.name], "w": ["", *ENGINES]}
+    everybody = ["", *ENGINES, LIVE_PORTRAIT]
+    assert names == {"v": [*everybody, trained.name], "w": everybody}
     with pytest.raises(InputError):
         trained_swaps.engine_of(shared, Visitor("w"), trained.name, None)
     with pytest.raises(InputError):
