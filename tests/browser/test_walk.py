@@ -43,7 +43,9 @@ WATCH = """(selector) => {
     if (isDone && seen.begun) return;  // what is made may rest
     seen.begun ||= !isDone;
     const clips = [...document.querySelectorAll('video')].map((clip) => clip.currentTime);
-    const text = (document.querySelector(selector)?.innerHTML ?? '') + clips;
+    // Gradio's own clock over what waits for an answer
+    const clocks = [...document.querySelectorAll('[data-testid=status-tracker]:not(.hide)')].map((one) => one.textContent);
+    const text = (document.querySelector(selector)?.innerHTML ?? '') + clips + clocks;
     const isMoving = document.getAnimations().some((a) => a.playState === 'running') || text !== seen.text;
     if (isMoving) seen.since = now;
     seen.text = text;
