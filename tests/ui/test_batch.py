@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from facegen import media
 from facegen.errors import InputError
 from facegen.jobs import list_runs
 from facegen.swap.request import SwapRequest
@@ -31,12 +33,16 @@ def test_each_target_has_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list_runs() == []
 
 
-def test_two_people_among_the_sources_are_noticed() -> None:
+def test_two_people_and_hard_light_among_the_sources_are_noticed(tmp_path: Path) -> None:
     services = Services()
     ada, carl = str(FILES / "ada.jpg"), str(FILES / "carl.jpg")
     assert requests.describe_sources(services, [ada]) == ""
     assert requests.describe_sources(services, [ada, ada]) == ""
     assert "two people" in requests.describe_sources(services, [ada, carl])
+    image_rgb = media.read_picture(ada).astype(np.float32)
+    image_rgb[:, : image_rgb.shape[1] // 2] *= 0.1
+    media.write_picture(tmp_path / "shadow.png", image_rgb.astype(np.uint8))
+    assert "lit hard" in requests.describe_sources(services, [str(tmp_path / "shadow.png")])
 
 
 def test_an_example_that_is_not_there_is_refused() -> None:
