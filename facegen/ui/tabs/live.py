@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
@@ -16,13 +16,15 @@ from PIL import Image
 
 from facegen.errors import FacegenError, InputError
 from facegen.media import read_picture
-from facegen.swap.live import LiveSwap
 from facegen.swap.options import SwapOptions
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, example_cards
 from facegen.ui.handlers import Shell, loading, note, refusal, require_consent, step
 from facegen.ui.pictures import Camera, Picture, write_upload
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
+
+if TYPE_CHECKING:
+    from facegen.swap.live import LiveSwap
 
 _MOST_AT_ONCE = 4
 _EVERY_SECONDS = 0.08
@@ -63,6 +65,8 @@ class LiveSwaps:
 
     def _load(self, seat: _Seat) -> None:
         try:
+            from facegen.swap.live import LiveSwap
+
             pipeline = self._services.pipeline()
             seat.swap.set_result(LiveSwap([seat.source], pipeline.analyser, pipeline.engine(SwapOptions())))
         except BaseException as error:  # whoever asks for the swap meets it
