@@ -1,4 +1,4 @@
-"""How long facegen takes from the start of a process to help, page, preview and first face, and which imports cost it."""
+"""How long facegen takes from the start of a process to help, page, preview, face and talk, and which imports cost it."""
 
 import re
 import resource
@@ -25,6 +25,8 @@ with gradio.Blocks(analytics_enabled=False) as page:
     gradio.Markdown("empty")
 page.launch(server_name="127.0.0.1", server_port={port}, quiet=True)
 """
+EXAMPLES = Path(__file__).parents[1] / "facegen/ui/examples/files"
+_DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 _WAIT_SECONDS = 300
 _SHOWN = 10
 """Packages of which the imports are shown for each command."""
@@ -39,10 +41,12 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = user_environment(folder)
         measured = measure(Path(folder), environment, rounds)
+        uncached = measure_uncached(_commands(Path(folder)), environment)
         imports = {
             "facegen --help": imports_of(["-m", "facegen", "--help"], environment),
             "the page": imports_of(["-c", "import facegen.ui.studio as s; s.build_studio()"], environment),
             "facegen generate": imports_of(_face(Path(folder)), environment),
+            "facegen talk": imports_of(_talk(Path(folder)), environment),
         }
     bare, empty = (statistics.median(cpu for _, cpu in measured[name]) for name in ("python", "Gradio's empty page"))
     rows = [
@@ -53,6 +57,7 @@ def main(arguments: list[str]) -> None:
             "median CPU s": round(cpu := statistics.median(cpu for _, cpu in times), 2),
             "times python": round(cpu / bare, 1),
             "times Gradio's empty page": round(cpu / empty, 2),
+            "disk cache empty, s": uncached.get(name, "not measured"),
         }
         for name, times in measured.items()
     ]
@@ -64,25 +69,31 @@ def main(arguments: list[str]) -> None:
             f"{rounds} rounds after one to warm up (modules compiled, files cached); ratios are of CPU seconds, which hardly "
             "feel what else the machine does. Aims on a quiet machine of 2 cores: help 0.3 s, page 5 s, first face 6 s.",
             "A page is there when its HTML has arrived; the preview is one frame of an example, asked for right after it.",
+            "Disk cache empty: one start after all cached files were dropped (root alone may); of this machine's disk.",
             "Imports: time within each package's own modules (python -X importtime), the largest first.",
         ],
         measures=MEASURES,
     )
 
 
-def measure(folder: Path, environment: dict[str, str], rounds: int) -> dict[str, Times]:
-    """Times of each kind of start, by name."""
+def _commands(folder: Path) -> dict[str, list[str]]:
+    """Arguments of python for each start that is a command, by name."""
     facegen = ["-m", "facegen"]
-    commands = {
+    return {
         "python": ["-c", "pass"],
         "facegen --help": [*facegen, "--help"],
         "facegen swap --help": [*facegen, "swap", "--help"],
         "facegen runs list": [*facegen, "runs", "list"],
         "facegen weights list": [*facegen, "weights", "list"],
         "first face (facegen generate)": _face(folder),
+        "first second of a talk (facegen talk)": _talk(folder),
     }
+
+
+def measure(folder: Path, environment: dict[str, str], rounds: int) -> dict[str, Times]:
+    """Times of each kind of start, by name."""
     measured: dict[str, Times] = {}
-    for name, command in commands.items():
+    for name, command in _commands(folder).items():
         measured[name] = [run_command(command, environment) for _ in range(rounds + 1)][1:]
     measured["Gradio's empty page"] = [empty_page(environment) for _ in range(rounds + 1)][1:]
     starts = [studio(environment) for _ in range(rounds + 1)][1:]
@@ -93,6 +104,25 @@ def measure(folder: Path, environment: dict[str, str], rounds: int) -> dict[str,
 
 def _face(folder: Path) -> list[str]:
     return ["-m", "facegen", "generate", "--output", str(folder / "faces")]
+
+
+def _talk(folder: Path) -> list[str]:
+    portrait, sound = (str(EXAMPLES / name) for name in ("ada.jpg", "said.m4a"))
+    options = ["--seconds", "1", "--consent", "--output", str(folder / "talk.mp4")]
+    return ["-m", "facegen", "talk", "--portrait", portrait, "--audio", sound, *options]
+
+
+def measure_uncached(commands: dict[str, list[str]], environment: dict[str, str]) -> dict[str, float]:
+    """Seconds of each command with no file in the disk cache; empty where this user may not drop that."""
+    seconds = {}
+    for name, command in commands.items():
+        subprocess.run(["sync"], check=True)
+        try:
+            _DROP_CACHES.write_text("3", encoding="ascii")
+        except OSError:
+            return {}
+        seconds[name] = round(run_command(command, environment)[0], 2)
+    return seconds
 
 
 def run_command(command: list[str], environment: dict[str, str]) -> tuple[float, float]:

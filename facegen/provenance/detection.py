@@ -177,8 +177,6 @@ def _search_geometries(spectrum: Spectrum, key: MarkKey | None) -> _Hit:
         ((scores, _),) = _compare(spectrum, around, [pattern], POINTS)
         finer = np.linspace(-0.005, 0.005, 7) / length, np.linspace(-0.25, 0.25, 7) / length
         around = _around(around, scores, _REFINED, *finer)
-        ((scores, _),) = _compare(spectrum, around, [pattern], POINTS)
-        around = _around(around, scores, _REFINED, (0.0,), (0.0,))
         ((scores, positions),) = _compare(spectrum, around, [pattern], 2 * POINTS)
         index = int(scores.argmax())
         best = around[index]
