@@ -88,7 +88,6 @@ CLAIMS = (
         find=lambda r: [row["peak (MB)"] for row in reversed(r["rows"])],
         unit="MB",
         aim="10 % more",
-        is_in_readme=True,
     ),
     _swap(
         "distance of a swapped face to its source (dlib; another person is 0.6 away), median",
