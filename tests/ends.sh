@@ -11,5 +11,5 @@ uv="${UV:-$(command -v uv || echo .venv/bin/uv)}"
 "$uv" pip install --quiet --python "$folder/bin/python" pytest pytest-timeout
 export PYTHONPATH="$PWD" FACEGEN_HOME="$folder/home"
 "$folder/bin/python" -W ignore tests/import_all.py
-"$folder/bin/python" -m pytest -q -m "not slow and not browser" -W ignore \
+"$folder/bin/python" -m pytest -m "not slow and not browser" -W ignore \
     tests/test_config.py tests/jobs/test_jobs.py tests/ui/test_messages.py tests/generate/test_pipeline.py tests/swap/test_command.py
