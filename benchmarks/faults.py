@@ -61,7 +61,7 @@ class Faults:
             for _ in self._tries(row, count):
                 run = bench.swap()
                 if encoding:
-                    wait_until(run, lambda status: has_ended(status) or status.text.startswith("Drawing"))
+                    wait_until(run, lambda status: has_ended(status) or status.text.startswith("Swapping"))
                     time.sleep(self.random.uniform(0, 0.5))
                 else:
                     wait_until(run, lambda status: status.state != "queued")
