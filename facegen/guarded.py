@@ -265,9 +265,9 @@ def _forbid_writing(library: Any, folders: list[str]) -> None:
         return
     allowed = [*((folder, rights) for folder in folders), (os.devnull, rights & (1 << 1 | 1 << 14))]
     for path, some in allowed:
-        place = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
-        library.syscall(_ADD_RULE, handle, 1, struct.pack("=Qi", some, place), 0)
-        os.close(place)
+        descriptor = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
+        library.syscall(_ADD_RULE, handle, 1, struct.pack("=Qi", some, descriptor), 0)
+        os.close(descriptor)
     library.prctl(_NO_NEW_RIGHTS, 1, 0, 0, 0)
     library.syscall(_RESTRICT, handle, 0)
     os.close(handle)

@@ -106,8 +106,8 @@ def paste_hdr_planes(
         ]
     )
     before = np.clip((yuv - matrix[:, 3]) @ np.linalg.inv(matrix[:, :3]).T / 255.0, 0.0, 1.0)
-    shown = hdr.to_display(before, color)
-    after = hdr.from_display(shown + (image - shown) * alpha[..., None], color)
+    displayed = hdr.to_display(before, color)
+    after = hdr.from_display(displayed + (image - displayed) * alpha[..., None], color)
     change = ((after - before) @ (255.0 * matrix[:, :3].T) * (alpha > 0)[..., None]).astype(np.float32)
     for plane, values, step_xy in zip(planes, cv2.split(change), steps, strict=True):
         mean = _sample_means(values, (x, y), step_xy, (height, width))

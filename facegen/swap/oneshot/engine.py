@@ -57,8 +57,8 @@ class SwapNetwork:
         self._size = model.size
         # plane by plane, from pixels to what the network takes and back: a multiplication and an addition each
         self._input_scaling = [(1 / (255 * std), -mean / std) for mean, std in zip(model.mean, model.std, strict=True)]
-        given = zip(model.mean, model.std, strict=True) if model.is_output_normalised else ((0.0, 1.0),) * 3
-        self._output_scaling = [(255 * std, 255 * mean) for mean, std in given]
+        normalisation = zip(model.mean, model.std, strict=True) if model.is_output_normalised else ((0.0, 1.0),) * 3
+        self._output_scaling = [(255 * std, 255 * mean) for mean, std in normalisation]
 
     def swap(self, crops_rgb: Sequence[np.ndarray], sources: Sequence[Array]) -> list[Array]:
         """The crops with new faces; in one call where the file leaves the first axis of its inputs free.
@@ -77,9 +77,12 @@ class SwapNetwork:
             for plane, pixels, (scale, shift) in zip(target, cv2.split(tile), self._input_scaling, strict=True):
                 np.multiply(pixels, np.float32(scale), out=plane, dtype=np.float32)
                 plane += np.float32(shift)
-        told = np.repeat(np.stack(sources), times * times, axis=0)
-        made = [self._picture(planes) for planes in self._network.run({"target": targets, "source": told})[0]]
-        return [join_tiles(made[first : first + times * times], times) for first in range(0, len(made), times * times)]
+        embeddings = np.repeat(np.stack(sources), times * times, axis=0)
+        pictures = [self._picture(planes) for planes in self._network.run({"target": targets, "source": embeddings})[0]]
+        return [
+            join_tiles(pictures[first : first + times * times], times)
+            for first in range(0, len(pictures), times * times)
+        ]
 
     def _picture(self, planes: Array) -> Array:
         """(size, size, 3) RGB in 0..255 of the network's (3, size, size)."""
@@ -266,11 +269,11 @@ def _compare(crop_rgb: np.ndarray, drawn: Array, outline: Array, visibility: np.
     core = (small > 250).view(np.uint8)
     colours = [_measure_colours(picture, core) for picture in (crop_rgb, drawn)]
     where = inside > 250
-    target, made = (np.ascontiguousarray(picture[..., 1], np.float32) for picture in (crop_rgb, drawn))
-    grains = blend.measure_grain(target, where), blend.measure_grain(made, where)
+    target, result = (np.ascontiguousarray(picture[..., 1], np.float32) for picture in (crop_rgb, drawn))
+    grains = blend.measure_grain(target, where), blend.measure_grain(result, where)
     return OneShotStatistics(
         colours=np.stack(colours),
-        excess=blend.sharpness(made, where) / max(blend.sharpness(target, where), 1e-3),
+        excess=blend.sharpness(result, where) / max(blend.sharpness(target, where), 1e-3),
         grain=max(grains[0] ** 2 - grains[1] ** 2, 0.0) ** 0.5,
         visibility=visibility,
     )
