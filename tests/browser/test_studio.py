@@ -24,6 +24,7 @@ def _open_tab(page: Page, name: str) -> None:
 def _load_example(page: Page, name: str) -> None:
     page.locator(f"[data-example={name}]").click()
     expect(page.locator("#swap-target-words .fg-status")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#swap-status")).to_contain_text("All is there", timeout=WAIT_MS)
 
 
 def _runs(studio: StudioProcess) -> list[Run]:
@@ -47,7 +48,7 @@ def test_a_swap_of_the_example_from_click_to_download(
     before = len(_runs(studio))
     _load_example(page, "ada_to_bea")
     page.locator("#swap-run").click()
-    expect(page.locator("#swap-status [role=alert]")).to_contain_text("consent")
+    expect(page.locator("#swap-status [role=alert]")).to_contain_text("consent", timeout=WAIT_MS)
     expect(page.locator("#consent.missing")).to_be_visible()
     assert len(_runs(studio)) == before
 
