@@ -19,6 +19,8 @@ CONSENT = (
 )
 
 _LOADING = "The models are being loaded …"
+_NEW_FILE = "(card) => /data-needs=|fg-status (queued|running)/.test(card ?? '') ? card : ''"
+"""Script: what a status says ends with a new file, unless it waits for consent or its run is at work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,22 @@ def api_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             raise refusal(error) from error
 
     return call
+
+
+def build_status(job: str, first: str) -> tuple[gr.HTML, gr.HTML]:
+    """The status of a job, at first without words, and below it what is missing, shown while the status says nothing.
+
+    Args:
+        job: the tab's.
+        first: said on opening the page.
+    """
+    status = gr.HTML(elem_id=f"{job}-status", elem_classes="fg-job")
+    return status, gr.HTML(note(first), elem_id=f"{job}-ready", elem_classes="fg-ready")
+
+
+def end_status(file: Any, status: gr.HTML) -> None:
+    """Empty a status as soon as another file is there: in the page, so that no answer under way to it is lost."""
+    file.change(None, status, status, js=_NEW_FILE, show_progress="hidden", api_visibility="private")
 
 
 def reveal(button: gr.Button, *boxes: Any) -> Callable[..., Any]:

@@ -192,11 +192,6 @@ class Services:
         self.start_next()
         return run
 
-    def is_at_work(self, visitor: Visitor, job: Job[Q, R]) -> bool:
-        """Whether a run that this visitor began of a job waits or works; its status is what the page shows then."""
-        mine = [started.run for started in self._started if (started.mark, started.job) == (visitor.mark, job.name)]
-        return any(run.status().is_active for run in mine)
-
     def admit(self, visitor: Visitor, request: Q) -> Q:
         """The request of one who shares the studio with others, with paths of nothing but what is the visitor's own.
 

@@ -210,6 +210,9 @@ CSS = """
 .fg-status.done { border-color: var(--primary-300); background: var(--primary-50); }
 .dark .fg-status.done { border-color: var(--primary-800); background: var(--primary-950); }
 
+/* what is missing is said while the job says nothing; a file that was refused is named beside */
+.fg-job:not(:has(.fg-status)), .fg-job:has(.fg-status) + .fg-ready:not(:has(.notice)) { display: none !important; }
+
 .fg-examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 8px; margin-top: 8px; }
 .fg-examples button { display: flex; align-items: center; gap: 8px; padding: 5px 10px 5px 6px; cursor: pointer;
   text-align: left; line-height: 1.25;

@@ -91,7 +91,7 @@ def test_a_swap_by_keyboard_alone(size: str, open_page: Callable[..., Page]) -> 
     expect(page.locator("#consent input")).to_be_checked()
     tab_to("[data-example=picture]")
     page.keyboard.press("Enter")
-    expect(page.locator("#swap-status")).to_contain_text("All is there", timeout=WAIT_MS)
+    expect(page.locator("#swap-ready")).to_contain_text("All is there", timeout=WAIT_MS)
     tab_to("#swap-run")
     page.keyboard.press("Enter")
     expect(page.locator("#swap-status [data-state=done]")).to_be_visible(timeout=WAIT_MS)

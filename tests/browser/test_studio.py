@@ -24,7 +24,7 @@ def _open_tab(page: Page, name: str) -> None:
 def _load_example(page: Page, name: str) -> None:
     page.locator(f"[data-example={name}]").click()
     expect(page.locator("#swap-target-words .fg-status")).to_be_visible(timeout=WAIT_MS)
-    expect(page.locator("#swap-status")).to_contain_text("All is there", timeout=WAIT_MS)
+    expect(page.locator("#swap-ready")).to_contain_text("All is there", timeout=WAIT_MS)
 
 
 def _runs(studio: StudioProcess) -> list[Run]:
@@ -72,6 +72,21 @@ def test_a_swap_of_the_example_from_click_to_download(
         page.locator("#swap-download").click()
     download.value.save_as(tmp_path / "result.mp4")
     assert media.probe(tmp_path / "result.mp4").frame_count == 86
+
+
+def test_files_that_come_after_a_refusal_leave_it_until_consent(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.locator("#swap-run").click()
+    expect(page.locator("#swap-status [role=alert]")).to_contain_text("consent", timeout=WAIT_MS)
+    expect(page.locator("#swap-ready")).to_be_hidden()
+    _load_example(page, "picture")
+    expect(page.locator("#swap-status [role=alert]")).to_contain_text("consent")
+    page.locator("#consent input").check()
+    expect(page.locator("#swap-status [data-state=done]")).to_be_visible(timeout=WAIT_MS)
+    # other files: what was said of the last ones is over
+    page.locator("[data-example=ada_to_bea]").click()
+    expect(page.locator("#swap-ready")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("#swap-status")).to_be_hidden()
 
 
 def test_cancel_really_stops_the_process_and_the_runs_tab_cleans_up(

@@ -23,7 +23,7 @@ def test_a_portrait_talks_from_click_to_download(chromium: Browser, studio: Stud
     page.goto(studio.url)
     page.get_by_role("tab", name="Talk", exact=True).first.click()
     page.locator("#talk-examples [data-example=ada]").click()
-    expect(page.locator("#talk-status")).to_contain_text("All is there", timeout=WAIT_MS)
+    expect(page.locator("#talk-ready")).to_contain_text("All is there", timeout=WAIT_MS)
     # the example brings a sentence along
     expect(page.locator("#talk-audio input[type=file]")).to_have_count(0, timeout=WAIT_MS)
     page.locator("#talk-try").click()

@@ -154,7 +154,7 @@ def test_every_tab_from_a_finished_result_to_one_of_ones_own(
     walk.open("Talk")
     walk.picture("talk")
     walk.click("#talk-examples [data-example=bea]")
-    expect(page.locator("#talk-status")).to_contain_text("All is there", timeout=WAIT_MS)
+    expect(page.locator("#talk-ready")).to_contain_text("All is there", timeout=WAIT_MS)
     walk.make("#talk-try", "#talk-status", page.locator("#talk-status [data-state=done]"))
     expect(page.locator("#talk-result video")).to_be_visible(timeout=WAIT_MS)
     walk.keep_frame()

@@ -78,6 +78,22 @@ def test_the_page_of_the_docs_lists_every_tab_and_endpoint(studio) -> None:
     assert all(f"| {tab} |" in page for tab in TABS)
 
 
+@pytest.mark.parametrize(
+    ("job", "files"), [("swap", {"swap-sources", "swap-target"}), ("talk", {"talk-portrait", "talk-audio"})]
+)
+def test_no_answer_about_a_file_goes_where_a_refusal_stands(studio, job: str, files: set[str]) -> None:
+    """A late one would replace it; what empties a status does so in the page, at once."""
+    named = {block: getattr(component, "elem_id", None) for block, component in studio.blocks.items()}
+    into_status = [
+        event
+        for event in studio.fns.values()
+        if any(kind == "change" and named[block] in files for block, kind in event.targets)
+        and f"{job}-status" in (named[output._id] for output in event.outputs)
+    ]
+    assert len(into_status) == 2
+    assert not any(event.fn for event in into_status)
+
+
 def test_nothing_is_fetched_from_elsewhere(studio) -> None:
     assert studio.analytics_enabled is False
     look = theme.studio_theme()

@@ -9,7 +9,7 @@ import gradio as gr
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
 from facegen.ui.examples import EXAMPLE_CLICK, EXAMPLES, SWAP, Examples, example_cards
-from facegen.ui.handlers import note, step
+from facegen.ui.handlers import build_status, step
 from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.presets import reset_button
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
@@ -271,15 +271,15 @@ def show_preview(examples: Examples) -> tuple[gr.Slider, gr.Button, gr.ImageSlid
     return frame, preview, compare
 
 
-def build_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
-    """The status, and below it run, cancel and queue."""
+def build_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML, gr.HTML]:
+    """The status and what is missing, and below them run, cancel and queue."""
     gr.HTML(step(6, "Make it"))
-    status = gr.HTML(note(FIRST_WORDS), elem_id="swap-status")
+    status, ready = build_status("swap", FIRST_WORDS)
     with gr.Row(elem_classes="fg-buttons"):
         run = gr.Button("Run", variant="primary", min_width=110, elem_id="swap-run")
         cancel = gr.Button("Cancel", variant="stop", min_width=110, interactive=False, elem_id="swap-cancel")
         queue = gr.Button("Add to queue", min_width=110, elem_id="swap-queue")
-    return run, queue, cancel, status
+    return run, queue, cancel, status, ready
 
 
 def show_outcome(examples: Examples) -> Outcome:

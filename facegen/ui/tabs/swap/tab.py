@@ -10,7 +10,16 @@ from facegen.jobs import Run
 from facegen.swap.jobs import SWAP
 from facegen.swap.request import SwapRequest
 from facegen.ui import presets
-from facegen.ui.handlers import Shell, note, progress_card, require_consent, result_words, show_errors, starting_card
+from facegen.ui.handlers import (
+    Shell,
+    end_status,
+    note,
+    progress_card,
+    require_consent,
+    result_words,
+    show_errors,
+    starting_card,
+)
 from facegen.ui.missing import build_missing, wire_missing
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import batch, layout, merge
@@ -33,7 +42,7 @@ def build(services: Services, shell: Shell) -> None:
             with gr.Column(elem_id="swap-look"):
                 frame, preview, compare = layout.show_preview(services.examples)
                 merging = merge.build_merge(engine, file)
-            run, queue, cancel, status = layout.build_run()
+            run, queue, cancel, status, ready = layout.build_run()
             outcome = layout.show_outcome(services.examples)
             many = gr.Column()
     inputs = SwapInputs(
@@ -44,8 +53,8 @@ def build(services: Services, shell: Shell) -> None:
     limits = [target_words, frame, start, end, compare]
     _wire_files(services, inputs, examples, limits, person_widgets, status, outcome)
     _wire_sources(services, shell, inputs, source_words)
-    _wire_readiness(services, shell, inputs, status)
-    _wire_people(services, shell, inputs, find, person_widgets, status)
+    _wire_readiness(inputs, status, ready)
+    _wire_people(services, shell, inputs, find, person_widgets, (status, ready))
     place = inputs.components.index(target)
 
     def request_for(visitor: Visitor, path: str, values: tuple[Any, ...]) -> SwapRequest:
@@ -111,20 +120,19 @@ def _wire_sources(services: Services, shell: Shell, inputs: SwapInputs, words: g
     )  # fmt: skip
 
 
-def _wire_readiness(services: Services, shell: Shell, inputs: SwapInputs, status: gr.HTML) -> None:
+def _wire_readiness(inputs: SwapInputs, status: gr.HTML, ready: gr.HTML) -> None:
     """Say what is still missing whenever a file comes or goes; a refusal that asked for it is over."""
 
-    def look(visitor: Visitor, sources: Any, target: str | None, engine: str | None) -> Any:
-        if services.is_at_work(visitor, SWAP):
-            return gr.skip()
+    def look(sources: Any, target: str | None, engine: str | None) -> str:
         has_face = bool(sources) or not needs_source(engine)
         if has_face and target:
             return note("All is there: preview a frame, or press Run.")
         return note(_WITHOUT_TARGET if has_face else _WITHOUT_FACE if target else _WITHOUT_BOTH)
 
     for files in (inputs.sources, inputs.target):
+        end_status(files, status)
         files.change(
-            look, [shell.visitor, inputs.sources, inputs.target, inputs.merging.engine], status,
+            look, [inputs.sources, inputs.target, inputs.merging.engine], ready,
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
@@ -135,8 +143,9 @@ _WITHOUT_BOTH = "Add a picture of a face, and the video or picture that it goes 
 
 
 def _wire_people(
-    services: Services, shell: Shell, inputs: SwapInputs, find: gr.Button, person_widgets: list[Any], status: gr.HTML
-) -> None:
+    services: Services, shell: Shell, inputs: SwapInputs, find: gr.Button, person_widgets: list[Any],
+    statuses: tuple[gr.HTML, gr.HTML],
+) -> None:  # fmt: skip
     @show_errors(1 + len(person_widgets))
     def show_people(consent: bool, target: str | None, detector: str, recogniser: str, sources: Any) -> Any:
         require_consent(consent)
@@ -152,8 +161,8 @@ def _wire_people(
     find.click(
         show_people,
         [shell.consent, inputs.target, inputs.option("detector"), inputs.option("recogniser"), inputs.sources],
-        [status, *person_widgets],
-        show_progress_on=status,
+        [statuses[0], *person_widgets],
+        show_progress_on=list(statuses),
         concurrency_id="look",
         api_visibility="private",
     )

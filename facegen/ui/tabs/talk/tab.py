@@ -23,6 +23,8 @@ from facegen.ui import presets
 from facegen.ui.examples import EXAMPLE_CLICK, PORTRAITS, SPEECH, example_cards
 from facegen.ui.handlers import (
     Shell,
+    build_status,
+    end_status,
     note,
     progress_card,
     require_consent,
@@ -112,7 +114,7 @@ def build(services: Services, shell: Shell) -> None:
             missing = build_missing("talk")
             presets.build(services, shell, "talk", options)
         with gr.Column(scale=6, min_width=300):
-            trial, run, cancel, status = _ask_run()
+            trial, run, cancel, status, ready = _ask_run()
             pictured, result, download = _show_outcome(services)
     inputs = TalkInputs(portrait=portrait, audio=audio, driving=driving, engine=engine, motion=motion, options=options)
     for box, offered in ((engine, talks.list_engines), (motion, talks.list_motion_networks)):
@@ -124,8 +126,8 @@ def build(services: Services, shell: Shell) -> None:
             api_visibility="private",
         )
     wire_missing(services, missing, [engine], talks.needed_weights)
-    _wire_portrait(services, shell, inputs, examples, status, [pictured, result, download])
-    _wire_invention(services, shell, invent, status, portrait)
+    _wire_portrait(services, inputs, examples, (status, ready), [pictured, result, download])
+    _wire_invention(services, shell, invent, (status, ready), portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
 
 
@@ -193,14 +195,14 @@ def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ..
     return engine, motion, driving, (lively, more)
 
 
-def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML]:
+def _ask_run() -> tuple[gr.Button, gr.Button, gr.Button, gr.HTML, gr.HTML]:
     gr.HTML(step(4, "Make it", "The liveliest two seconds first, then all of it."))
-    status = gr.HTML(note(FIRST_WORDS), elem_id="talk-status")
+    status, ready = build_status("talk", FIRST_WORDS)
     with gr.Row(elem_classes="fg-buttons"):
         trial = gr.Button("Try 2 s", min_width=80, elem_id="talk-try")
         run = gr.Button("Run", variant="primary", min_width=80, elem_id="talk-run")
         cancel = gr.Button("Cancel", variant="stop", min_width=80, interactive=False, elem_id="talk-cancel")
-    return trial, run, cancel, status
+    return trial, run, cancel, status, ready
 
 
 def _show_outcome(services: Services) -> tuple[gr.Image, gr.Video, gr.DownloadButton]:
@@ -214,38 +216,40 @@ def _show_outcome(services: Services) -> tuple[gr.Image, gr.Video, gr.DownloadBu
 
 
 def _wire_portrait(
-    services: Services, shell: Shell, inputs: TalkInputs, examples: gr.HTML, status: gr.HTML, shown: list[Any]
+    services: Services, inputs: TalkInputs, examples: gr.HTML, statuses: tuple[gr.HTML, gr.HTML], shown: list[Any]
 ) -> None:
+    status, ready = statuses
     pictured = shown[0]
     no_result = (gr.Video(None, visible=False), gr.DownloadButton(visible=False))
 
     @show_errors(4)
-    def look(visitor: Visitor, portrait: str | None, second: str, audio: str | None) -> Any:
+    def look(portrait: str | None, second: str, audio: str | None) -> Any:
         if not portrait:
             return note("Add a portrait and a sound."), None, *no_result
         words, picture = talks.load_poster(portrait, second)
-        ready = note(f"{words} {_WITH_SOUND if audio else _WITHOUT_SOUND}")
-        return gr.skip() if services.is_at_work(visitor, TALK) else ready, picture, *no_result
+        return note(f"{words} {_WITH_SOUND if audio else _WITHOUT_SOUND}"), picture, *no_result
 
     @show_errors(3)
     def use_example(event: gr.EventData) -> Any:
         files = services.examples.file(f"{event.example}.jpg"), services.examples.file(SPEECH)
         return gr.skip(), *(str(path) for path in files)
 
+    for file in (inputs.portrait, inputs.audio):
+        end_status(file, status)
     second = inputs.option("frame")
     for moment in (inputs.portrait.change, second.blur, second.submit):
         moment(
             look,
-            [shell.visitor, inputs.portrait, second, inputs.audio],
-            [status, *shown],
+            [inputs.portrait, second, inputs.audio],
+            [ready, *shown],
             show_progress="minimal",
             show_progress_on=pictured,
             api_visibility="private",
         )
     inputs.audio.change(
-        lambda visitor, portrait, *rest: look(visitor, portrait, *rest) if portrait else (gr.skip(),) * 4,
-        [shell.visitor, inputs.portrait, second, inputs.audio],
-        [status, *shown],
+        lambda portrait, *rest: look(portrait, *rest) if portrait else (gr.skip(),) * 4,
+        [inputs.portrait, second, inputs.audio],
+        [ready, *shown],
         show_progress="hidden",
         api_visibility="private",
     )
@@ -256,7 +260,9 @@ _WITHOUT_SOUND = "Now add what is said."
 _WITH_SOUND = "All is there: try two seconds, or press Run."
 
 
-def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status: gr.HTML, portrait: gr.File) -> None:
+def _wire_invention(
+    services: Services, shell: Shell, invent: gr.Button, statuses: tuple[gr.HTML, gr.HTML], portrait: gr.File
+) -> None:
     editor = FaceEditor(services.models)
 
     @show_errors(2)
@@ -267,8 +273,8 @@ def _wire_invention(services: Services, shell: Shell, invent: gr.Button, status:
     invent.click(
         draw,
         shell.visitor,
-        [status, portrait],
-        show_progress_on=status,
+        [statuses[0], portrait],
+        show_progress_on=list(statuses),
         concurrency_id="look",
         api_visibility="private",
     )
