@@ -19,8 +19,8 @@ CONSENT = (
 )
 
 _LOADING = "The models are being loaded …"
-_NEW_FILE = "(card) => /data-needs=|fg-status (queued|running)/.test(card ?? '') ? card : ''"
-"""Script: what a status says ends with a new file, unless it waits for consent or its run is at work."""
+_OTHER_CHOICE = "(card) => /data-needs=|fg-status (queued|running)/.test(card ?? '') ? card : ''"
+"""Script: what a status says ends with another choice, unless it waits for consent or its run is at work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +125,9 @@ def build_status(job: str, first: str) -> tuple[gr.HTML, gr.HTML]:
     return status, gr.HTML(note(first), elem_id=f"{job}-ready", elem_classes="fg-ready")
 
 
-def end_status(file: Any, status: gr.HTML) -> None:
-    """Empty a status as soon as another file is there: in the page, so that no answer under way to it is lost."""
-    file.change(None, status, status, js=_NEW_FILE, show_progress="hidden", api_visibility="private")
+def end_status(chosen: Any, status: gr.HTML) -> None:
+    """Empty a status as soon as another file is chosen: in the page, so that no answer under way to it is lost."""
+    chosen.change(None, status, status, js=_OTHER_CHOICE, show_progress="hidden", api_visibility="private")
 
 
 def reveal(button: gr.Button, *boxes: Any) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.swap.merge.options import MergeOptions
-from facegen.ui.handlers import Shell, note, show_errors
+from facegen.ui.handlers import Shell, end_status, note, show_errors
 from facegen.ui.options import Widgets, widgets
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import trained as trained_swaps
@@ -153,7 +153,7 @@ def wire_merge(
     merging: Merging,
     renewed: Sequence[Callable[..., Any]],
     target: gr.File,
-    status: gr.HTML,
+    statuses: tuple[gr.HTML, gr.HTML],
     live: Callable[..., None],
 ) -> None:
     """Let the models be offered, their settings appear, and the frame follow these.
@@ -164,9 +164,10 @@ def wire_merge(
         merging: the widgets.
         renewed: moments at which new models may be there.
         target: the clip; the settings that were kept for it come back with it.
-        status: where words go.
+        statuses: of the job, and what is shown while it says nothing.
         live: binds an event to a preview of the frame.
     """
+    status, ready = statuses
 
     def offer(visitor: Visitor, chosen: str | None) -> Any:
         found = trained_swaps.list_models(services, visitor)
@@ -203,7 +204,8 @@ def wire_merge(
     gr.on(fn=lambda visitor: offer(visitor, None), inputs=[shell.visitor], outputs=merging.engine, **private)
     for moment in renewed:
         moment(offer, [shell.visitor, merging.engine], merging.engine, **private)
-    made = [status, merging.file, merging.column, *merging.settings]
+    end_status(merging.engine, status)
+    made = [ready, merging.file, merging.column, *merging.settings]
     for component, handler in ((merging.engine, choose), (target, recall)):
         component.change(handler, [shell.visitor, merging.engine, target], made, **private)
     for component in (merging.engine, merging.file, *merging.settings):

@@ -70,7 +70,7 @@ def build(services: Services, shell: Shell) -> None:
         *(inputs.option(name) for name in ("detector", "recogniser", "expression", "enhance", "masks", "frame_chain")),
     ]
     fetched = wire_missing(services, missing, choices, needed_weights)
-    merge.wire_merge(services, shell, merging, (engine.focus, fetched.then), target, status, live)
+    merge.wire_merge(services, shell, merging, (engine.focus, fetched.then), target, (status, ready), live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)
 
 
