@@ -1,5 +1,6 @@
 """A talk from what the widgets hold to the command that does it."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.talk.engines import LIPSYNC
 from facegen.talk.jobs import TALK
+from facegen.ui.endpoints import talk as talk_endpoints
 from facegen.ui.profile import Profile
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.talk import requests as talks
@@ -99,3 +101,17 @@ def test_the_request_has_all_that_was_chosen(
     assert options.motion == str(mine.path)
     assert (options.seed, options.face, options.mouth, options.still, options.blink) == (3, 1, 0.8, True, False)
     assert Path(request.driving).read_bytes() == Path(clip).read_bytes()
+
+
+def test_the_endpoint_waits_once_there_is_consent(
+    services: Services, portrait: str, sound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "start_next", lambda: None)
+    services.folder.mkdir(exist_ok=True)
+    files = [str(shutil.copy(path, services.folder)) for path in (portrait, sound)]
+    wait = talk_endpoints.endpoints(services)[0].function
+    assert wait.__name__ == "talk"
+    with pytest.raises(InputError, match="consent"):
+        asyncio.run(anext(wait(Visitor("me"), *files, None, {}, False)))
+    status, result = asyncio.run(anext(wait(Visitor("me"), *files, None, {}, True)))
+    assert (status["kind"], status["state"], result) == ("talk", "queued", None)

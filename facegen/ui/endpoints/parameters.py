@@ -1,8 +1,9 @@
 """Named endpoints, their arguments and answers: hidden components with a type and a description each, as `view_api` shows them."""
 
+import functools
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -12,10 +13,13 @@ from facegen.config import to_dict
 from facegen.errors import InputError
 from facegen.jobs import Run
 from facegen.jobs.fields import Field, fields_of
+from facegen.jobs.job import Job
 from facegen.jobs.process import State
 from facegen.ui.messages import to_browser_message
+from facegen.ui.services import Services, Visitor
 
 C = TypeVar("C", bound=gr.components.Component)
+Q = TypeVar("Q")
 Schema = dict[str, Any]
 """A JSON schema."""
 _PLAIN: Mapping[Any, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -154,6 +158,46 @@ class Endpoint:
     outputs: Sequence[Any]
     queue: str = ""
     """Shared by endpoints (and events of the page) that use the same loaded models."""
+
+
+def job_endpoints(
+    services: Services,
+    job: Job[Q, Any],
+    make_request: Callable[..., Q],
+    fields: Callable[[], Sequence[Any]],
+    action: str,
+    has_start: bool = True,
+) -> list[Endpoint]:
+    """`/NAME` of a job, which waits for its result, and `/NAME_start`, which returns at once.
+
+    Args:
+        services: of the studio.
+        job: what is run.
+        make_request: its request; its parameters, a visitor before them, are those of the endpoints.
+        fields: makes the components of these.
+        action: what the job does, as the description begins.
+        has_start: whether there is `/NAME_start`.
+    """
+
+    @functools.wraps(make_request)
+    async def wait(visitor: Visitor, *values: Any) -> AsyncIterator[Any]:
+        run = services.start(visitor, job, make_request(visitor, *values))
+        async for _ in services.watch(run):
+            yield describe_run(run), None
+        path = services.output(run)
+        yield describe_run(run), services.publish(visitor, path) if path else None
+
+    @functools.wraps(make_request)
+    def start(visitor: Visitor, *values: Any) -> Any:
+        return describe_run(services.start(visitor, job, make_request(visitor, *values)))
+
+    queue = "into the queue and return at once; `/run_status` and `/run_result` take the run's name."
+    wait.__name__, start.__name__ = job.name, f"{job.name}_start"
+    wait.__doc__ = f"{action} and wait: yields how the run stands, at the end with the file that it made."
+    start.__doc__ = f"Put a {job.name} {queue}"
+    result = file("result", "What was made, at the end; nothing before.")
+    waiting = Endpoint(function=wait, inputs=fields(), outputs=[status(), result])
+    return [waiting, *([Endpoint(function=start, inputs=fields(), outputs=[status()])] if has_start else [])]
 
 
 def describe_run(run: Run) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Named endpoints for swaps."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -15,15 +15,14 @@ from facegen.ui.endpoints.parameters import (
     Endpoint,
     consent,
     describe,
-    describe_run,
     file,
     files,
+    job_endpoints,
     json_value,
     number,
     options,
     picture,
     plain_dict,
-    status,
     text,
 )
 from facegen.ui.handlers import require_consent
@@ -34,7 +33,7 @@ from facegen.ui.tabs.swap import requests as swaps
 def endpoints(services: Services) -> list[Endpoint]:
     """`/swap` waits for the result, `/swap_start` returns at once; previews, people and examples."""
 
-    def request() -> list[Any]:
+    def fields(*more: Any) -> list[Any]:
         return [
             files("sources", "Pictures of the face, or of each face."),
             file("target", "The video or picture that gets the face."),
@@ -42,37 +41,23 @@ def endpoints(services: Services) -> list[Endpoint]:
             json_value(
                 "people", "Numbers of sources, from 0, by person of the clip; nothing gives everybody all.", PEOPLE
             ),
+            *more,
+            consent(),
         ]
 
-    made = file("result", "What was made, at the end; nothing before.")
-
-    async def swap(
-        visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool
-    ) -> AsyncIterator[Any]:
-        """Swap faces and wait: yields how the run stands, at the end with the file that it made."""
+    def make_request(
+        _visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool
+    ) -> SwapRequest:
         require_consent(consent)
-        run = services.start(visitor, SWAP, _request(services, visitor, sources, target, options, people))
-        async for _ in services.watch(run):
-            yield describe_run(run), None
-        made = services.output(run)
-        yield describe_run(run), services.publish(visitor, made) if made else None
-
-    def swap_start(visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, consent: bool) -> Any:
-        """Put a swap into the queue and return at once; `/run_status` and `/run_result` take the run's name."""
-        require_consent(consent)
-        return describe_run(
-            services.start(visitor, SWAP, _request(services, visitor, sources, target, options, people))
-        )
+        options = plain_dict(options, "options")
+        return swaps.request(sources, target, options, _choose_sources(sources, plain_dict(people, "people")))
 
     def swap_preview(
         visitor: Visitor, sources: Any, target: Any, options: Any, people: Any, frame: float, consent: bool
     ) -> Any:
         """One frame of the target, before and after."""
-        require_consent(consent)
-        before, after, _ = swaps.preview(
-            services, _request(services, visitor, sources, target, options, people), int(frame)
-        )
-        return before, after
+        request = services.admit(visitor, make_request(visitor, sources, target, options, people, consent))
+        return swaps.preview(services, request, int(frame))[:2]
 
     def find_people(target: Any, consent: bool, detector: str = "auto") -> Any:
         """The people of a clip, longest on screen first: pictures of them, and their numbers and shares of the clip."""
@@ -86,11 +71,10 @@ def endpoints(services: Services) -> list[Endpoint]:
         return services.examples.files(name)
 
     return [
-        Endpoint(function=swap, inputs=[*request(), consent()], outputs=[status(), made]),
-        Endpoint(function=swap_start, inputs=[*request(), consent()], outputs=[status()]),
+        *job_endpoints(services, SWAP, make_request, fields, "Swap faces"),
         Endpoint(
             function=swap_preview,
-            inputs=[*request(), number("frame", "Which frame of the target, from 0.", 0), consent()],
+            inputs=fields(number("frame", "Which frame of the target, from 0.", 0)),
             outputs=[picture("The frame before."), picture("The frame after.")],
             queue="look",
         ),
@@ -122,8 +106,8 @@ def endpoints(services: Services) -> list[Endpoint]:
     ]
 
 
-def _request(services: Services, visitor: Visitor, sources: Any, target: Any, options: Any, people: Any) -> SwapRequest:
-    options, people = plain_dict(options, "options"), plain_dict(people, "people")
+def _choose_sources(sources: Any, people: Mapping[str, Any]) -> dict[int, list[str]]:
+    """Sources by person of the clip, from the numbers of both."""
     chosen: dict[int, list[str]] = {}
     for person, numbers in people.items():
         try:
@@ -133,4 +117,4 @@ def _request(services: Services, visitor: Visitor, sources: Any, target: Any, op
                 f"Expected people as {{person: [number of a source, ...]}}, found {person!r}: {numbers!r}; "
                 "sources count from 0."
             ) from None
-    return services.admit(visitor, swaps.request(sources, target, options, chosen))
+    return chosen
