@@ -39,7 +39,7 @@ def paste_picture(image_rgb: np.ndarray, patches: Iterable[Patch]) -> np.ndarray
             continue
         x, y, image, alpha = clip
         region = result[y : y + alpha.shape[0], x : x + alpha.shape[1]]
-        region[:] = _blend(region, image, alpha[..., None], 255)
+        region[:] = _blend(region, image, cv2.merge([alpha] * 3), 255)
     return result
 
 

@@ -114,7 +114,7 @@ class Watermark:
     def mark_rgb(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A copy of a camera's picture, (H, W, 3) of this size, with the pattern as `mark_frame` adds it."""
         delta = self._fit(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY), 8)
-        return np.clip(image_rgb.astype(np.int16) + delta[..., None], 0, 255).astype(np.uint8)
+        return np.asarray(cv2.add(image_rgb, cv2.merge([delta] * 3), dtype=cv2.CV_8U), np.uint8)
 
     def _fit(self, luma: cv2.typing.MatLike, bit_depth: int) -> NDArray[np.int8]:
         """(H, W) the pattern, weighted by the texture of a frame's luma (H, W), in steps of 255."""

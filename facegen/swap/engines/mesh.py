@@ -383,7 +383,7 @@ def _rasterise_texture(
         scale = texture.folds.shape[0] / albedo.shape[0]
         map_x, map_y = ((places + 0.5) * scale - 0.5 for places in (map_x, map_y))
         relief = cv2.remap(texture.folds, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        drawn = drawn - relief * share[..., None]
+        drawn = drawn - relief * cv2.merge([share] * 3)
     return drawn, covered
 
 

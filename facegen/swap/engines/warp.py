@@ -35,9 +35,9 @@ def warp_field(target: Array, shape: Array, size_hw: tuple[int, int]) -> tuple[t
     near = np.clip(1 - outside / around, 0, 1)
     reach = near * near * (3 - 2 * near)
     offsets = np.column_stack([(target - shape)[:, :2], np.zeros(len(shape))]).astype(np.float32)
-    field = interpolate_vertices(offsets, shape, size_hw, around)[..., :2] * reach[..., None]
+    offset_x, offset_y, _ = cv2.split(interpolate_vertices(offsets, shape, size_hw, around))
     x, y = np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32)
-    return (field[..., 0] + x, field[..., 1] + y[:, None]), reach
+    return (offset_x * reach + x, offset_y * reach + y[:, None]), reach
 
 
 def remap(picture: np.ndarray, field: tuple[Array, Array]) -> np.ndarray:

@@ -201,9 +201,9 @@ def apply_fields(drawn: Array, fields: Array, square: Square, face_width: float)
     Returns:
         (h, w, 3) log RGB.
     """
-    change = square.enlarge(fields, (drawn.shape[0], drawn.shape[1]))
-    factor = cv2.exp(cv2.merge([change[..., 3]] * 3)) - 1
-    return drawn + change[..., :3] + fine_detail(drawn, FINE * face_width) * factor
+    *change, energy = cv2.split(square.enlarge(fields, (drawn.shape[0], drawn.shape[1])))
+    factor = cv2.merge([cv2.exp(energy) - 1] * 3)
+    return drawn + cv2.merge(change) + fine_detail(drawn, FINE * face_width) * factor
 
 
 def _coarse(values: Array, weight: Array) -> tuple[Array, Array]:
