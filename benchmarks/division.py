@@ -30,7 +30,7 @@ Part = Literal["proving", "tuning"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 _TALKS = ("vasa_3", "vasa_l3", "vasa_13", "cnn2_25fps_512_71s", "swiz3n", "lrwp9a", "sbwe5n")
-"""Clips that no training for talks has read, the last four are recordings of people; no constant of swaps was chosen on them."""
+"""Clips that the motion network has not read, the last four are recordings of people; no constant of swaps was chosen on them."""
 _PORTRAITS = tuple(f"{sex}_{number:02}" for sex in ("female", "male") for number in range(0, 200, 4))
 """Every fourth portrait: trainings for swaps have left these out."""
 SEEN = frozenset({"female_00", "female_04", "female_08", "female_24", "male_12", "male_24", "001", "018"})

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args(arguments)
     analyser = FaceAnalyser()
-    learned = [_measure_group(name, pictures, analyser) for name, pictures in _people()]
+    learned = [_measure_group(name, pictures, analyser) for name, pictures in tuning_people()]
     moved = fit([group for group in learned if group is not None])
     rows = []
     for clip in [*find("talking/**/*.m*", "proving"), *(DATA / "clips" / f"{name}.mp4" for name in TESTED)]:
@@ -77,7 +77,7 @@ def fit(groups: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
     return found.reshape(len(found), mesh.VERTEX_COUNT, 3).astype(np.float32)
 
 
-def _people() -> Iterator[tuple[str, Iterator[np.ndarray]]]:
+def tuning_people() -> Iterator[tuple[str, Iterator[np.ndarray]]]:
     """One person each of the tuning part, but for two folders of strangers."""
     clips = [*find("talking/**/*.mp[4g]", "tuning"), *find("clips/*_d20.mp4", "tuning")]
     clips += [DATA / "clips" / name for name in ("single_face_640x360.mp4", "pexels_woman_handocclusion_turn.mp4")]

@@ -21,11 +21,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks talk_rig", description=__doc__)
     parser.add_argument("--output", type=Path, help="where the rig goes")
     asked = parser.parse_args(arguments)
-    tracks = {path: read_clip(path).track for part in PARTS for path in find("talking/**/*.m*", part)}
-    learned = [track for path, track in tracks.items() if part_of(path) == "tuning"]
-    offsets = [track.offsets[:: max(1, len(track.offsets) // _FRAMES)] for track in learned]
-    rig = MouthRig.of(np.concatenate(offsets), RIG_SIZE)
-    rows = [{"part": part_of(path), **_row(rig, path.stem, track)} for path, track in tracks.items()]
+    rig = fit()
+    paths = [path for part in PARTS for path in find("talking/**/*.m*", part)]
+    rows = [{"part": part_of(path), **_row(rig, path.stem, read_clip(path).track)} for path in paths]
     figures = {
         part: {"explained, median": estimate([[row["explained"]] for row in rows if row["part"] == part], np.median)}
         for part in PARTS
@@ -42,6 +40,13 @@ def main(arguments: list[str]) -> None:
 
         with atomic_output(asked.output) as temporary:
             save_file({"shapes": rig.shapes.astype(np.float16)}, temporary)
+
+
+def fit() -> MouthRig:
+    """The rig of the tuning clips."""
+    tracks = [read_clip(path).track for path in find("talking/**/*.m*", "tuning")]
+    offsets = [track.offsets[:: max(1, len(track.offsets) // _FRAMES)] for track in tracks]
+    return MouthRig.of(np.concatenate(offsets), RIG_SIZE)
 
 
 def _row(rig: MouthRig, name: str, track: MouthTrack) -> dict[str, Any]:

@@ -3,20 +3,27 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import division, freshness, people, swap_clips, thresholds
+from benchmarks import division, face_expressions, freshness, people, swap_clips, talk_rig, thresholds
 from benchmarks.report import RESULTS, estimate
+from facegen.catalog import TASKS
 from facegen.errors import InputError
 from facegen.faces import SAME_PERSON
+from facegen.faces.mesh import VERTEX_COUNT
 from facegen.faces.parse.data import LabelledPictures, split
 from facegen.facesets.options import PERSON_DISTANCE_LIMIT, CleanOptions
 from facegen.generate.dataset.packed import PackedFaces
+from facegen.generate.realism import RealismData
+from facegen.media import write_picture
 from facegen.provenance import THRESHOLD
+from facegen.restore.data import RestorerData
 from facegen.talk.clips import split_clips
 from facegen.talk.speech import SPEECH_SCORE
 from tests.conftest import REPOSITORY
@@ -72,14 +79,17 @@ def test_no_person_lies_in_both_parts(shared_data: Path) -> None:
 
 
 @pytest.mark.data
-def test_trainings_of_talks_hold_the_proving_clips_back(shared_data: Path) -> None:
+def test_trainings_of_talks_hold_the_proving_clips_back(shared_data: Path, tmp_path: Path) -> None:
     card = (REPOSITORY / "weights/talk/README.md").read_text(encoding="utf-8")
-    motion, finish = (json.loads(found) for found in re.findall(r"task\.held_back=(\[[^\]]*\])", card))
-    for folder, names in (("talking", motion), ("talking/synthetic", finish)):
-        paths, apart = split_clips(shared_data / folder, names)
-        learned = [path for path in paths if path.stem not in apart]
+    motion, _, finish = (json.loads(found) for found in re.findall(r"task\.held_back=(\[[^\]]*\])", card))
+    for folder in ("synthetic", "grid"):
+        for path in (shared_data / "talking" / folder).iterdir():
+            (tmp_path / path.name).symlink_to(path)
+    for clips, names in ((shared_data / "talking", motion), (tmp_path, finish)):
+        paths, apart = split_clips(clips, names)
+        learned = [path.name for path in paths if path.stem not in apart]
         assert learned
-        assert {division.part_of(path) for path in learned} == {"tuning"}
+        assert {division.part_of(f"talking/{name}") for name in learned} == {"tuning"}
 
 
 @pytest.mark.data
@@ -98,6 +108,72 @@ def test_trainings_of_parser_and_generator_hold_the_proving_pictures_back(shared
         parts = np.array([division.part_of(f"{folder}/{name}") for name in files])
         assert set(parts[~held]) == {"tuning"}
         assert (parts == "proving").sum() == held.sum()
+
+
+def _write_numbered(folder: Path, names: Sequence[str]) -> Path:
+    """Pictures of these names, each in a grey of its own."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        write_picture(folder / name, np.full((16, 16, 3), 4 * number, np.uint8))
+    return folder
+
+
+def _numbers(pictures: torch.Tensor) -> set[int]:
+    return {round(float(grey) / 4) for grey in pictures[:, 0, 8, 8]}
+
+
+@pytest.mark.data
+def test_trainings_on_pictures_hold_the_proving_faces_back(shared_data: Path, tmp_path: Path) -> None:
+    """Whatever other pictures lie beside them, and in whatever order."""
+    names = sorted({path.name for path in (shared_data / "faces/generated").glob("*/*")})[::60]
+    proving = {n for n, name in enumerate(names) if division.part_of(f"faces/generated/x/{name}") == "proving"}
+    assert proving
+    photographs = _write_numbered(tmp_path / "photographs", names)
+    _write_numbered(tmp_path / "generated", [f"{number:02}.png" for number in range(20)])
+    restorer = RestorerData(photographs, 64, torch.device("cpu"))
+    realism = RealismData(tmp_path, 32, torch.device("cpu"))
+    for learned in (restorer.pictures[restorer.train_indices], realism.kinds[1]):
+        assert not _numbers(learned) & proving
+        assert len(learned) > len(names) / 2
+
+
+HELD_OUT_BY_NAME = {"attributes", "generator", "parser", "realism", "restorer", "retoucher"}
+"""Trainings that leave the proving pictures of their collection out wherever they find them."""
+HELD_OUT_BY_COMMAND = {"finish", "motion"}
+"""Those whose command in the card of their weights names the proving clips."""
+
+
+def test_every_training_is_known_to_hold_out_or_to_need_the_tuning_part_alone() -> None:
+    """A new training has to say which; docs/figures.md does it for users."""
+    page = (REPOSITORY / "docs/figures.md").read_text(encoding="utf-8")
+    others = {info.name for info in TASKS} - HELD_OUT_BY_NAME - HELD_OUT_BY_COMMAND
+    line = next(line for line in page.splitlines() if line.startswith("| the tuning part alone"))
+    assert set(re.findall(r"`([^`]+)`", line)) == others
+
+
+@pytest.mark.data
+def test_fits_of_benchmarks_read_nothing_that_proves(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def read_frames(path: Path) -> Iterator[np.ndarray]:
+        read.append(path)
+        return iter(())
+
+    def read_clip(path: Path) -> SimpleNamespace:
+        read.append(path)
+        offsets = np.random.default_rng(len(read)).random((30, VERTEX_COUNT, 3))
+        return SimpleNamespace(track=SimpleNamespace(offsets=offsets.astype(np.float32)))
+
+    monkeypatch.setattr(face_expressions, "_frames", read_frames)
+    monkeypatch.setattr(face_expressions.media, "read_picture", read.append)
+    monkeypatch.setattr(talk_rig, "read_clip", read_clip)
+    for _, pictures in face_expressions.tuning_people():
+        list(pictures)
+    tested = {f"{name}.mp4" for name in face_expressions.TESTED}
+    assert len(read) > 1000
+    assert not tested & {path.name for path in read}
+    talk_rig.fit()
+    assert {division.part_of(path) for path in read} == {"tuning"}
 
 
 @pytest.mark.data

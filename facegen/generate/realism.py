@@ -19,6 +19,7 @@ from facegen.generate.attributes.network import AttributeNet, AttributeNetConfig
 from facegen.generate.weights import REALISM
 from facegen.restore.checkpoint import save_half
 from facegen.training.augment import add_noise, jitter_colour, to_float
+from facegen.training.held_out import is_held_out
 from facegen.training.pictures import PictureStore
 from facegen.training.task import BatchSpec, Task, TrainingData
 
@@ -29,7 +30,7 @@ class RealismData:
     """`pictures` (B, 3, S, S) in [0, 1] and `is_real` (B,), as many of each kind.
 
     Args:
-        folder: holds `photographs/` and `generated/`; every tenth of each is held back.
+        folder: holds `photographs/` and `generated/`; of each what `training.held_out` says is held back.
         side: of the pictures.
         device: where batches go.
     """
@@ -40,9 +41,10 @@ class RealismData:
         for name in ("photographs", "generated"):
             if not (folder / name).is_dir():
                 raise InputError(f"Expected the folders photographs/ and generated/ in {folder}, found no {name}/.")
-        kinds = [PictureStore.read(folder / name, side).pictures for name in ("generated", "photographs")]
-        self.held_back = [k[::10] for k in kinds]
-        self.kinds = [k[torch.arange(len(k)) % 10 != 0] for k in kinds]
+        stores = [PictureStore.read(folder / name, side) for name in ("generated", "photographs")]
+        held = [torch.from_numpy(is_held_out(store.paths)) for store in stores]
+        self.held_back = [store.pictures[kind] for store, kind in zip(stores, held, strict=True)]
+        self.kinds = [store.pictures[~kind] for store, kind in zip(stores, held, strict=True)]
 
     def __len__(self) -> int:
         return max(len(kind) for kind in self.kinds)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from facegen.errors import InputError
 from facegen.training.augment import add_compression, add_noise, to_float, uniform
+from facegen.training.held_out import is_held_out
 from facegen.training.pictures import PictureStore
 from facegen.training.task import BatchSpec
 
@@ -39,23 +40,24 @@ class RestorerData:
         originals = folder / "originals" if pairs.is_dir() else folder
         store = PictureStore.read(originals, SIDE)
         self.skipped = store.skipped
-        held = max(1, len(store) // 12)
-        self.held_back, self.pictures = store.pictures[:held], store.pictures[held:]
-        self.drawn, self.drawn_held_back, self.samples = None, None, None
+        # indices, not copies: the pictures may lie in a file that memory does not hold
+        held = torch.from_numpy(is_held_out(store.paths))
+        self.train_indices, self.held_out_indices = (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+        self.pictures, self.drawn, self.samples = store.pictures, None, None
         if pairs.is_dir():
             drawn = PictureStore.read(pairs, DRAWN_SIDE)
             if [p.stem for p in drawn.paths] != [p.stem for p in store.paths]:
                 raise InputError(f"Expected the same names in {pairs} and {originals}, found others; make them again.")
-            self.drawn_held_back, self.drawn = drawn.pictures[:held], drawn.pictures[held:]
+            self.drawn = drawn.pictures
         if (folder / "samples").is_dir():
             self.samples = PictureStore.read(folder / "samples", DRAWN_SIDE).pictures
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.train_indices)
 
     def batch(self, spec: BatchSpec) -> dict[str, Tensor]:
         """Random crops, mirrored at random, with their degraded versions."""
-        random = spec.generator
+        random, indices = spec.generator, self.train_indices[spec.indices]
         # half the batches see faces at half the size
         side = SIDE // int(torch.randint(1, 3, (), generator=random))
         top, left = (8 * int(torch.randint((side - self.crop) // 8 + 1, (), generator=random)) for _ in range(2))
@@ -63,7 +65,7 @@ class RestorerData:
         def crop(pictures: Tensor) -> Tensor:
             return pictures[..., top : top + self.crop, left : left + self.crop]
 
-        pictures = to_float(self.pictures[spec.indices].to(self.device))
+        pictures = to_float(self.pictures[indices].to(self.device))
         pictures = crop(F.avg_pool2d(pictures, SIDE // side)).contiguous()
         degraded, is_pair = torch.empty_like(pictures), torch.ones(len(pictures), 1, 1, 1, device=self.device)
         kinds = torch.arange(len(pictures)) % 3
@@ -71,7 +73,7 @@ class RestorerData:
         is_sample = (kinds == 1) & (self.samples is not None)
         is_other = ~is_drawn & ~is_sample
         if self.drawn is not None:
-            degraded[is_drawn] = crop(upsample(self.drawn[spec.indices[is_drawn]].to(self.device), side))
+            degraded[is_drawn] = crop(upsample(self.drawn[indices[is_drawn]].to(self.device), side))
         if self.samples is not None:
             chosen = torch.randint(len(self.samples), (int(is_sample.sum()),), generator=random)
             degraded[is_sample] = crop(upsample(self.samples[chosen].to(self.device), side))
@@ -83,10 +85,11 @@ class RestorerData:
 
     def preview(self, count: int) -> tuple[Tensor, Tensor]:
         """(N, 3, 512, 512) held-back faces and their degraded versions: every other one a reconstruction, where there are pairs."""
-        pictures = to_float(self.held_back[:count].to(self.device))
+        chosen = self.held_out_indices[:count]
+        pictures = to_float(self.pictures[chosen].to(self.device))
         degraded = degrade(pictures, Generator().manual_seed(0))
-        if self.drawn_held_back is not None:
-            degraded[::2] = upsample(self.drawn_held_back[:count:2].to(self.device), SIDE)
+        if self.drawn is not None:
+            degraded[::2] = upsample(self.drawn[chosen[::2]].to(self.device), SIDE)
         layout = torch.channels_last
         return pictures.contiguous(memory_format=layout), degraded.contiguous(memory_format=layout)
 

@@ -91,7 +91,7 @@ class RestorerTask(Task):
     group_count = 2
 
     def build_data(self, folder: Path | None, device: torch.device) -> RestorerData:
-        """Reads the pictures; a twelfth is held back."""
+        """Reads the pictures; what `training.held_out` says is held back."""
         if folder is None:
             raise InputError("Expected a folder of aligned face pictures, found none given; add --data DIR.")
         return RestorerData(Path(folder), self.crop, device)

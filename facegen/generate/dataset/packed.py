@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from facegen.config import load, write_json
 from facegen.errors import InputError
 from facegen.faces.parse import GLASSES, HAT
 from facegen.generate.sliders import DRAWN, NAMES
+from facegen.training.held_out import HELD_OUT_SHARE, is_held_out
 
 SIDE = 128
 """Side of the packed pictures, pixels."""
@@ -20,8 +20,6 @@ HEAD = NAMES.index("head")
 _FRONTAL_DEG = 7.0
 ARRAYS = ("pictures", "drawn", "measured", "canonical", "flows", "shapes")
 _OPTIONAL = ("large", "classes")
-HELD_OUT_SHARE = 300 / 3500
-"""Share of a dataset that no training sees."""
 _DARK_CHIN_SHARE = 0.05
 """Share of a dataset whose chins are darkest."""
 _MIN_ACCESSORY_SHARE = 0.002
@@ -137,13 +135,5 @@ class PackedFaces:
         return is_rare
 
     def is_held_out(self, share: float = HELD_OUT_SHARE) -> np.ndarray:
-        """(N,) bool: faces that no training sees, chosen by the hash of their names: the same on every machine."""
-        # the same photographs as WebP are the same faces
-        names = [
-            Path(name).with_suffix(".jpg").name if name.endswith(".webp") else Path(name).name for name in self.names
-        ]
-        hashes = [sha256(name.encode()).hexdigest() for name in names]
-        order = np.argsort(hashes)
-        is_held = np.zeros(len(self), bool)
-        is_held[order[: max(1, round(len(self) * share))]] = True
-        return is_held
+        """(N,) bool: faces that no training sees, see `training.held_out`."""
+        return is_held_out(self.names, share)

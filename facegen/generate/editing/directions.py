@@ -103,7 +103,7 @@ def measure_scores(pack: PackedFaces) -> np.ndarray:
 
 
 def fit_directions(pack: PackedFaces, texture: np.ndarray, shape: np.ndarray, shape_axes: np.ndarray) -> Directions:
-    """Fits the directions to a dataset encoded by a generator; write them with `Directions.save`.
+    """Fits the directions to a dataset encoded by a generator, without its held-back faces; write them with `Directions.save`.
 
     Args:
         pack: the dataset.
@@ -116,7 +116,7 @@ def fit_directions(pack: PackedFaces, texture: np.ndarray, shape: np.ndarray, sh
     codes = np.concatenate([texture, shape], 1)
     normals = []
     for values in measure_scores(pack).T:
-        known = np.flatnonzero(np.isfinite(values))
+        known = np.flatnonzero(np.isfinite(values) & ~pack.is_held_out())
         order = known[np.argsort(values[known], kind="stable")]
         count = max(2, round(_EXTREME * len(order)))
         chosen = np.concatenate([order[:count], order[-count:]])

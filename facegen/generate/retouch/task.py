@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from facegen.array_file import read_array
 from facegen.config import to_dict
 from facegen.errors import InputError
-from facegen.generate.dataset.packed import HELD_OUT_SHARE, SIDE, PackedFaces
+from facegen.generate.dataset.packed import SIDE, PackedFaces
 from facegen.generate.frame.variants import CANONICAL
 from facegen.generate.model.generator import FaceGenerator
 from facegen.generate.model.latents import Latents
@@ -25,6 +25,7 @@ from facegen.generate.retouch.retoucher import RetoucherConfig, RetoucherNet, ad
 from facegen.generate.sliders import Sliders
 from facegen.restore.checkpoint import load_frozen, save_int8
 from facegen.training.augment import to_float
+from facegen.training.held_out import HELD_OUT_SHARE
 from facegen.training.task import BatchSpec, Task, TrainingData
 
 PREVIEW_COUNT = 8
