@@ -31,7 +31,7 @@ class Row:
     """Runs that met it: at work, or waiting behind one."""
     finished: int = 0
     """Runs that ended well in spite of it."""
-    told: int = 0
+    explained: int = 0
     """Runs that ended with the reason, and ended well when they were resumed."""
     wrong: list[str] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class Row:
             "times": self.times,
             "runs": self.runs,
             "ended well by itself": self.finished,
-            "said why, then resumed": self.told,
+            "said why, then resumed": self.explained,
             "wrong": len(self.wrong),
         }
 

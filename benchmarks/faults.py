@@ -207,7 +207,7 @@ class Faults:
         if status.state != "done":
             row.wrong.append(f"{run.name} was resumed and is {status.state}: {status.text}")
             return
-        row.told += 1
+        row.explained += 1
         self._check_presented(bench, run, row)
 
     def _check_presented(self, bench: Bench, run: Run, row: Row) -> None:

@@ -115,13 +115,13 @@ def find_ages(pins: Mapping[str, str], now: datetime.datetime, fetch: Fetch) -> 
 
 def lock_age(lock: Path, now: datetime.datetime) -> float:
     """Months since the lock was last changed: its last commit, or its file's time where there is none."""
-    told = subprocess.run(
+    log = subprocess.run(
         ["git", "log", "-1", "--format=%ct", "--", lock.name],
         cwd=lock.absolute().parent,
         capture_output=True,
         text=True,
     )
-    seconds = float(told.stdout.strip() or lock.stat().st_mtime)
+    seconds = float(log.stdout.strip() or lock.stat().st_mtime)
     return (now.timestamp() - seconds) / 86400 / _DAYS_OF_A_MONTH
 
 

@@ -23,4 +23,4 @@ def test_visitors_get_their_own_and_all_that_was_accepted(tmp_path: Path) -> Non
 def test_what_meets_a_fault_ends_well_or_says_why(tmp_path: Path) -> None:
     rows = run_faults(tmp_path, kills=4, others=1)
     assert {row.fault: row.wrong for row in rows if row.wrong} == {}
-    assert sum(row.finished + row.told for row in rows) == sum(row.runs for row in rows) >= 8
+    assert sum(row.finished + row.explained for row in rows) == sum(row.runs for row in rows) >= 8

@@ -55,8 +55,8 @@ class Frame:
     def replace(self, **changes: Any) -> "Frame":
         """The frame with other values for arguments of the constructor; planes that stay are shared."""
         names = ("index", "pts", "time_base", "duration", "color", "pixel_aspect", "alpha")
-        kept = {name: getattr(self, name) for name in names}
-        return Frame(changes.pop("native", self.native), **{**kept, **changes})
+        values = {name: getattr(self, name) for name in names}
+        return Frame(changes.pop("native", self.native), **{**values, **changes})
 
     def to_plain(self) -> dict[str, Any]:
         """The frame as arrays and plain values, for another process."""

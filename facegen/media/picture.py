@@ -27,7 +27,7 @@ from facegen.media.source import MAX_PIXELS, check_readable, check_size, display
 
 POSITION_NOTICE = "Where it was recorded is left out of the result."
 _DETAILS, _POSITION = int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)
-_KEPT = frozenset(
+_RETAINED_TAGS = frozenset(
     int(tag)
     for tag in (
         *(ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.DateTime),
@@ -44,15 +44,15 @@ def read_exif(image: Image.Image) -> Mapping[int, Any]:
     """Date, camera and position of an open picture by tag; the two nested directories as mappings under their own tags."""
     try:
         exif = image.getexif()
-        kept = _select(exif, _KEPT)
-        if details := _select(exif.get_ifd(_DETAILS), _KEPT):
-            kept[_DETAILS] = details
+        tags = _select(exif, _RETAINED_TAGS)
+        if details := _select(exif.get_ifd(_DETAILS), _RETAINED_TAGS):
+            tags[_DETAILS] = details
         if position := dict(exif.get_ifd(_POSITION)):
-            kept[_POSITION] = position
+            tags[_POSITION] = position
     except (OSError, ValueError, SyntaxError, TypeError, KeyError):
         # broken EXIF is common and harmless
         return {}
-    return kept
+    return tags
 
 
 def make_exif(tags: Mapping[int, Any], *, keep_position: bool) -> tuple[Image.Exif, tuple[str, ...]]:

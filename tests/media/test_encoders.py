@@ -160,8 +160,8 @@ def test_a_graphics_card_encodes_or_the_cpu_says_why(name: str, tmp_path: Path) 
     assert probe(output).codec == {"h264": "h264", "h265": "hevc", "av1": "av1"}[name.removesuffix("-gpu")]
     encoder = find_encoder(EncodeOptions(encoder=name), output, probe(path))
     assert encoder.is_hardware == (not encoder.fall)
-    told = [notice for notice in notices if "on the CPU, as no encoder of a graphics card works here" in notice]
-    assert len(told) == (not encoder.is_hardware)
+    fallbacks = [notice for notice in notices if "on the CPU, as no encoder of a graphics card works here" in notice]
+    assert len(fallbacks) == (not encoder.is_hardware)
     for old, new in zip(read_frames(path), read_frames(output), strict=True):
         assert np.abs(old.image_rgb.astype(float) - new.image_rgb).mean() < 6
 

@@ -58,11 +58,11 @@ def _write_generator(path: Path) -> Path:
     flat = graph.node("Reshape", "feature_volume", np.array([-1]))
     seen = graph.node("Reshape", graph.node("Slice", flat, np.array([0]), np.array([3 * 256 * 256])), np.array(_SEEN))
     large = graph.node("Resize", seen, "", np.array([1, 1, 2, 2], np.float32), mode="linear")
-    told = [
+    sums = [
         graph.node("ReduceSum", graph.node("Mul", name, weights[None]), keepdims=0)
         for name, weights in (("source", SOURCE_WEIGHTS), ("target", TARGET_WEIGHTS))
     ]
-    made = graph.node("Add", large, graph.node("Add", *told))
+    made = graph.node("Add", large, graph.node("Add", *sums))
     inputs: dict[str, tuple[int | str, ...]] = {
         "feature_volume": (1, 32, 16, 64, 64),
         "source": (1, 21, 3),
@@ -79,8 +79,8 @@ def _write_stitcher(path: Path) -> Path:
 
 def _write_retargeter(path: Path, ratios: int) -> Path:
     graph = Graph()
-    told = graph.node("Slice", "input", np.array([63]), np.array([63 + ratios]), np.array([1]))
-    added = graph.node("ReduceSum", graph.node("Mul", told, RETARGETING[None, :ratios]), keepdims=1)
+    chosen = graph.node("Slice", "input", np.array([63]), np.array([63 + ratios]), np.array([1]))
+    added = graph.node("ReduceSum", graph.node("Mul", chosen, RETARGETING[None, :ratios]), keepdims=1)
     kept = graph.node("Slice", "input", np.array([0]), np.array([63]), np.array([1]))
     return graph.save(
         path, {"input": (1, 63 + ratios)}, graph.node("Add", graph.node("Mul", kept, number(0.01)), added), (1, 63)

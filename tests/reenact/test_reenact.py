@@ -156,8 +156,8 @@ def test_keypoints_of_an_edit(picture: np.ndarray, face: Face, tmp_path: Path) -
     lips = np.linalg.norm(points[62] - points[66]) / np.linalg.norm(points[54] - points[48])
     for name, ratios, wide in (("eye-open-ratio", eyes, 0.6), ("lip-open-ratio", [lips], 1.0)):
         for value, wanted in ((0.5, wide), (-1.0, 0.0)):
-            told = RETARGETING[: len(ratios) + 1] @ np.array([*ratios, wanted])
-            expected = own + abs(value) * (0.01 * own + told)
+            offset = RETARGETING[: len(ratios) + 1] @ np.array([*ratios, wanted])
+            expected = own + abs(value) * (0.01 * own + offset)
             np.testing.assert_allclose(crop.edit({name: value}), expected, atol=1e-4)
 
 

@@ -37,8 +37,8 @@ def test_the_command_tells_what_it_did(
     sound = write_wave(tmp_path / "said.wav", babble(1))
     given = ("--portrait", portrait, "--audio", sound, "--output", tmp_path / "out.mp4", "--run", tmp_path / "run")
     assert _run(monkeypatch, *given, "--seconds", "0.4", "--consent", "--json") == 0
-    told = json.loads(capfd.readouterr().out)
-    assert (told["frames"], told["consent"]) == (10, True)
+    answer = json.loads(capfd.readouterr().out)
+    assert (answer["frames"], answer["consent"]) == (10, True)
     assert (tmp_path / "out.mp4").exists()
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
 

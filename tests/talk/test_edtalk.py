@@ -29,12 +29,12 @@ def person(tmp_path: Path) -> Write:
     def write(kind: str) -> EdTalkPerson:
         graph = Graph()
         loudness = graph.node("Mul", graph.node("ReduceMean", "source", keepdims=0), number(0.125))
-        told = graph.node("Add", loudness, "weight")
+        condition = graph.node("Add", loudness, "weight")
         if kind == "loud":
-            made = graph.node("Add", graph.node("Mul", "target", number(0)), told)
+            made = graph.node("Add", graph.node("Mul", "target", number(0)), condition)
         else:
             made = graph.node("Add", graph.node("Mul", "target", colour((-1.0, 1.0, 0.5))), colour((1.0, 0.0, 0.0)))
-            made = graph.node("Add", made, graph.node("Mul", told, number(0)))
+            made = graph.node("Add", made, graph.node("Mul", condition, number(0)))
         path = graph.save(tmp_path / f"{kind}.onnx", INPUTS, made, (1, 3, 256, 256))
         hub.use_custom(engines.LIPSYNC["edtalk"], path)
         return EdTalkPerson()

@@ -43,14 +43,14 @@ def asked(portrait: str, sound: str, tmp_path: Path) -> TalkRequest:
 
 
 def test_a_portrait_talks(pipeline: TalkPipeline, asked: TalkRequest) -> None:
-    told: list[float] = []
-    result = pipeline(asked, on_progress=lambda fraction, _: told.append(fraction))
+    fractions: list[float] = []
+    result = pipeline(asked, on_progress=lambda fraction, _: fractions.append(fraction))
     info = media.probe(result.output)
     assert (result.frames, info.frame_count) == (30, 30)
     assert (info.width, info.height) == (300, 300)
     assert info.frame_rate == 25
     assert len(info.audio) == 1
-    assert told == sorted(told)
+    assert fractions == sorted(fractions)
     assert info.metadata["comment"] == provenance.NOTICE
     report = provenance.verify(result.output)
     assert report.credentials is not None

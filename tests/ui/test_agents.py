@@ -120,11 +120,11 @@ def test_a_face_is_drawn_and_swapped(address: str, shared: Path) -> None:
         address, ("swap", {"sources": ["ada.jpg"], "target": face["file"], "face_shape": 0.5, "consent": True})
     )
     assert not swapped[1], swapped[0]
-    told = json.loads(swapped[0])
-    assert "1 frame" in told["summary"]
+    answer = json.loads(swapped[0])
+    assert "1 frame" in answer["summary"]
     assert swapped[2][-1] == 1.0
-    assert (shared / told["file"]).is_file()
-    assert urllib.request.urlopen(told["url"], timeout=20).read(4) == b"\x89PNG"
+    assert (shared / answer["file"]).is_file()
+    assert urllib.request.urlopen(answer["url"], timeout=20).read(4) == b"\x89PNG"
 
 
 def test_urls_are_fetched_from_allowed_hosts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,9 +211,9 @@ def test_faces_of_a_frame_go_through_in_one_call_where_the_file_lets_them(
     image, face = shown
     engine = stand_in_engine("hyperswap-1a-256", tmp_path)
     graph = Graph()
-    told = graph.node("Slice", "source", np.array([0]), np.array([1]), np.array([1]))
-    told = graph.node("Reshape", told, np.array([-1, 1, 1, 1]))
-    made = graph.node("Add", graph.node("Mul", "target", number(0)), told)
+    first = graph.node("Slice", "source", np.array([0]), np.array([1]), np.array([1]))
+    first = graph.node("Reshape", first, np.array([-1, 1, 1, 1]))
+    made = graph.node("Add", graph.node("Mul", "target", number(0)), first)
     path = graph.save(tmp_path / "any.onnx", {"target": (axis, 3, 256, 256), "source": (axis, 512)}, made, None)
     model = find_model("hyperswap-1a-256")
     assert model is not None

@@ -299,7 +299,7 @@ class FaceEditor:
                 chosen = self.pipeline.select_seeds(replace(face.options, count=count), face.sliders)[0]
                 seeds = chosen  # type: ignore[assignment]
             return [path for seed in seeds for path in self.write(services, visitor, self.with_seed(face, seed))]
-        asked = GenerateRequest(
+        request = GenerateRequest(
             output=str(folder),
             sliders=face.sliders,
             options=replace(
@@ -313,14 +313,14 @@ class FaceEditor:
             film=bool(film),
             edit=face.photo,
         )
-        request = label_results(services.settings, asked)
+        request = label_results(services.settings, request)
         if face.mix:
             seeds = range(face.options.seed, face.options.seed + count)
             latents = self.latents(face, count)
-            made = [str(path) for path in self.pipeline.write(latents, request, face.sliders, seeds)]
+            files = [str(path) for path in self.pipeline.write(latents, request, face.sliders, seeds)]
         else:
-            made = list(face_drawer(self._models)(request).files)
-        return [_rename(Path(path), face) for path in made] if count == 1 and not film else made
+            files = list(face_drawer(self._models)(request).files)
+        return [_rename(Path(path), face) for path in files] if count == 1 and not film else files
 
     def write_zip(self, services: Services, visitor: Visitor, face: FaceSpec, count: int) -> str:
         """The next faces as a ZIP of signed PNGs."""

@@ -295,10 +295,10 @@ def _wire_more(
 ) -> None:
     @show_errors(3)
     def both(*values: Any) -> Any:
-        made = editor.before_and_after(inputs.read(values))
-        before, after = made.scores
+        comparison = editor.before_and_after(inputs.read(values))
+        before, after = comparison.scores
         words = f"Left as drawn, right retouched. Realism {before:.2f} and {after:.2f} (1: a photograph)."
-        return note(words), (made.before, made.after), made.marked
+        return note(words), (comparison.before, comparison.after), comparison.marked
 
     @show_errors(3)
     def draw_several(count: float, *values: Any) -> Any:
@@ -353,12 +353,12 @@ def _wire_files(
 
     png, archive, film, files = saving
     outputs, visitor = [status, files], shell.visitor
-    for button, save, asked in (
+    for button, save, extra in (
         (png, save_one, []),
         (archive, save_several, [several[0]]),
         (film, save_film, [across]),
     ):
-        reveal(button, files)(save, [visitor, *asked, *inputs.components], outputs, show_progress_on=files, **SLOW)
+        reveal(button, files)(save, [visitor, *extra, *inputs.components], outputs, show_progress_on=files, **SLOW)
 
 
 def _varied_values(spec: FaceSpec) -> list[float]:
