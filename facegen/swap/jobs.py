@@ -63,4 +63,10 @@ HARMONIZATION_PAIRS = Cache(
     most_entries=1000,
     most_bytes=20_000_000_000,
 )
-CACHES = (ANALYSES, HARMONIZATION_PAIRS)
+FACE_ATLASES = Cache(
+    name="face-atlases",
+    summary="Unwrapped faces that «train delighting» learns from.",
+    most_entries=1000,
+    most_bytes=2_000_000_000,
+)
+CACHES = (ANALYSES, HARMONIZATION_PAIRS, FACE_ATLASES)

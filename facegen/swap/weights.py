@@ -1,4 +1,4 @@
-"""The model files of the swap: the harmonization of the mesh engine, and the model that trained swaps begin with."""
+"""The model files of the swap: the delighting and the harmonization of the mesh engine, and the model that trained swaps begin with."""
 
 from __future__ import annotations
 
@@ -41,7 +41,19 @@ HARMONIZATION = WeightFile(
     jobs=("swap",),
 )
 """The network that relights the drawing of the mesh engine."""
-WEIGHTS: tuple[WeightFile, ...] = (*AUTOENCODER, HARMONIZATION, *ONESHOT_WEIGHTS)
+DELIGHTING = WeightFile(
+    name="delighting",
+    source=Bundled(),
+    filename="swap/delighting.safetensors",
+    sha256="0" * 64,
+    size=0,
+    licence="computer-made faces and CC0 portraits",
+    card="swap/README.md",
+    purpose="shadows and shine taken out of a source's picture",
+    jobs=("swap",),
+)
+"""The network that tells the light on a source's face from its skin."""
+WEIGHTS: tuple[WeightFile, ...] = (*AUTOENCODER, HARMONIZATION, DELIGHTING, *ONESHOT_WEIGHTS)
 
 
 def pretrained_folder() -> Path:

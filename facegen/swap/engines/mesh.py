@@ -20,6 +20,7 @@ from facegen.faces import Face, blend, light, mesh
 from facegen.faces.mask_models import parse_masks
 from facegen.faces.mesh import Array
 from facegen.media import Patch
+from facegen.swap.delighting.delighter import Delighter
 from facegen.swap.engines.eyes import recolour_irises
 from facegen.swap.engines.occlusion import OcclusionDetector, VisibilityMask, smooth_visibility, temporal_weights
 from facegen.swap.engines.shape import transfer_shape
@@ -143,11 +144,14 @@ class MeshEngine:
             device: a GPU of torch that does the dense steps of `composite`; None for one that is here and may be used.
         """
         self._occlusion = OcclusionDetector()
+        self._delighter: Delighter | None = None
         self._harmonizer: Harmonizer | None = None
         self._device = device or _find_gpu()
 
     def prepare(self, pictures: Sequence[tuple[np.ndarray, Face]]) -> Identity:
         """See `Engine.prepare`."""
+        if self._delighter is None:
+            self._delighter = Delighter.load()
         textures = []
         for image_rgb, face in pictures:
             mask = self._occlusion.detect(image_rgb, face, is_target=False)
@@ -157,7 +161,7 @@ class MeshEngine:
                 # hair casts a soft shadow below it, which is no skin either
                 reach = round(float(np.ptp(crop.points[:, 0])) * 0.03) + 1
                 visible = cv2.erode(visible, np.ones((reach, 1), np.uint8), anchor=(0, reach - 1))
-            textures.append(unwrap_texture(crop.image_rgb, crop.points, visible, face))
+            textures.append(unwrap_texture(crop.image_rgb, crop.points, visible, face, self._delighter))
         return build_identity(textures, [face for _, face in pictures])
 
     def predict(

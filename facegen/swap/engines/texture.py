@@ -15,6 +15,8 @@ import numpy as np
 from facegen.faces import Face, expression, light, mesh
 from facegen.faces.blend import gaussian_blur
 from facegen.faces.mesh import Array
+from facegen.swap.delighting.atlas import atlas_points, plain_skin, unwrap
+from facegen.swap.delighting.delighter import Delighter
 from facegen.swap.engines.eyes import iris_colours
 
 FOLD_SIZE = 192
@@ -147,14 +149,17 @@ def pose_features(face: Face) -> Array:
     return np.array([face.yaw_deg / 20, face.pitch_deg / 20, face.blendshape("jawOpen"), smile, blink], np.float32)
 
 
-def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, face: Face) -> FaceTexture:
-    """Unwrap one picture and remove its shading.
+def unwrap_texture(
+    image_rgb: np.ndarray, points: Array, visible: Array | None, face: Face, delighter: Delighter
+) -> FaceTexture:
+    """Unwrap one picture and remove its light.
 
     Args:
         image_rgb: (h, w, 3) uint8, the face's surroundings, no larger than the texture.
         points: (478, 3) in its pixels.
         visible: (h, w) visibility of each pixel, 0..1, or nothing if it is not known.
         face: the face in the whole picture.
+        delighter: tells light from skin.
     """
     irises = iris_colours(image_rgb, points)
     points = points[: mesh.VERTEX_COUNT]
@@ -163,20 +168,14 @@ def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, 
     visible = _exclude_teeth(visible, points, image_rgb.shape[:2])
     if visible is not None:
         trust = trust * mesh.sample(visible[..., None], points)[:, 0]
-    colours = light.vertex_colours(image_rgb, points, visible)
+    atlas = unwrap(image_rgb, points, visible, TEXTURE_SIZE)
+    uneven = delighter.predict(atlas)
+    vertices = atlas_points(TEXTURE_SIZE)
+    colours = light.vertex_colours(image_rgb, points, visible) - mesh.sample(uneven, vertices)
     shading = light.fit(colours, normals, trust * light.skin_vertices())
-
-    atlas = np.concatenate([mesh.topology().uv * TEXTURE_SIZE, np.zeros((mesh.VERTEX_COUNT, 1), np.float32)], 1)
-    size = (TEXTURE_SIZE, TEXTURE_SIZE)
-    attributes, inside = mesh.rasterise(atlas, np.column_stack([points[:, :2], trust]), size)
-    map_x = np.ascontiguousarray(attributes[..., 0] - 0.5)
-    map_y = np.ascontiguousarray(attributes[..., 1] - 0.5)
-    picture = cv2.remap(image_rgb, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    shading_log, _ = mesh.rasterise(atlas, shading.at(normals), size)
-    weight = attributes[..., 2] * inside
-    if visible is not None:
-        weight = weight * cv2.remap(visible, map_x, map_y, cv2.INTER_LINEAR)
-    albedo = light.to_log(picture) - shading_log
+    shading_log, _ = mesh.rasterise(vertices, shading.at(normals), (TEXTURE_SIZE, TEXTURE_SIZE))
+    albedo = light.to_log(atlas.picture_rgb) - uneven - shading_log
+    weight, inside = atlas.weight, atlas.inside
     weight = weight * (1 - _covered(albedo, weight))
     albedo = _flatten_shading(albedo, weight, shading.harmonics[0])
     albedo = _flatten_lips(albedo, weight)
@@ -186,7 +185,7 @@ def unwrap_texture(image_rgb: np.ndarray, points: Array, visible: Array | None, 
     while pyramid[-1].shape[0] > TEXTURE_SIZE // 8:
         pyramid.append(cv2.pyrDown(pyramid[-1]))
     reach = TEXTURE_SIZE * 0.02
-    vertex_albedo = mesh.sample(cv2.GaussianBlur(albedo, (0, 0), reach), atlas)
+    vertex_albedo = mesh.sample(cv2.GaussianBlur(albedo, (0, 0), reach), vertices)
     return FaceTexture(
         albedo_log=tuple(pyramid),
         vertex_albedo=vertex_albedo,
@@ -230,7 +229,8 @@ def _flatten_shading(albedo: Array, weight: Array, tone: Array) -> Array:
     """
     side = TEXTURE_SIZE // 4
     small, seen, plain = (
-        cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in (albedo, weight, _plain_skin())
+        cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
+        for part in (albedo, weight, plain_skin(TEXTURE_SIZE))
     )
     known = seen * plain + 1e-4
     reach = side / 48
@@ -280,7 +280,7 @@ def _flatten_brows(albedo: Array, weight: Array) -> Array:
     Grey hair on dark skin is; relit for a light target like the skin, it would be brighter than anything on that face.
     """
     brows = _brows()
-    plain = _plain_skin() * weight + np.float32(1e-3)
+    plain = plain_skin(TEXTURE_SIZE) * weight + np.float32(1e-3)
     reach = TEXTURE_SIZE / 24
     skin = gaussian_blur(albedo * plain[..., None], reach) / gaussian_blur(plain, reach)[..., None]
     offset = albedo - skin
@@ -299,14 +299,6 @@ def _brows() -> Array:
     room = topology.distances[:, [*mesh.BROW_LEFT, *mesh.BROW_RIGHT]].min(1)
     vertices = np.column_stack([topology.uv * TEXTURE_SIZE, np.zeros(mesh.VERTEX_COUNT, np.float32)])
     values = np.repeat(np.clip((1.2 - room) / 0.5, 0, 1)[:, None], 3, 1).astype(np.float32)
-    return mesh.rasterise(vertices, values, (TEXTURE_SIZE, TEXTURE_SIZE))[0][..., 0]
-
-
-@functools.cache
-def _plain_skin() -> Array:
-    """(S, S) 1 where the atlas shows plain skin, 0 at brows, eyes and lips."""
-    vertices = np.column_stack([mesh.topology().uv * TEXTURE_SIZE, np.zeros(mesh.VERTEX_COUNT, np.float32)])
-    values = np.repeat(light.skin_vertices()[:, None], 3, 1)
     return mesh.rasterise(vertices, values, (TEXTURE_SIZE, TEXTURE_SIZE))[0][..., 0]
 
 

@@ -27,7 +27,8 @@ from facegen.jobs.cache import file_fingerprint
 from facegen.swap.engines.mesh import MeshEngine, relight
 from facegen.swap.engines.texture import Identity
 from facegen.swap.engines.warp import eye_mouth_mask, interpolate_vertices
-from facegen.swap.harmonization.inputs import FIELD, HarmonizationInput, brightness, fine_detail
+from facegen.swap.fields.graph import FIELD
+from facegen.swap.harmonization.inputs import HarmonizationInput, brightness, fine_detail
 from facegen.swap.jobs import HARMONIZATION_PAIRS
 from facegen.swap.options import SwapOptions
 from facegen.training.task import BatchSpec

@@ -13,16 +13,14 @@ import numpy as np
 
 from facegen.faces import light, mesh
 from facegen.faces.mesh import Array
+from facegen.swap.fields.graph import FIELD, SIDE
 
-SIDE, FIELD, COARSE = 192, 64, 12
-"""Sides of the square, of the network's fields, and of the grid on which the target's own face is known."""
-FOLD = SIDE // FIELD
+COARSE = 12
+"""Side of the grid on which the target's own face is known."""
 MAPS = 15
 """Channels of `HarmonizationInput.maps`."""
 FINE = 0.015
 """Detail that is scaled is finer than this standard deviation, as a share of the face's width."""
-WIDTHS = (24, 48, 80, 112)
-"""Channels of the network at 1/3, 1/6, 1/12 and 1/24 of the square's side."""
 LIGHT = 1.0
 """Largest change of log RGB by the network."""
 SOFTER, FINER = -1.8, 0.4

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from facegen.config import check
 from facegen.errors import InputError
 from facegen.restore.data import blur
+from facegen.swap.fields.graph import FOLD
 from facegen.swap.harmonization.data import HarmonizationData, load_pairs
-from facegen.swap.harmonization.inputs import FOLD
 from facegen.swap.harmonization.network import HarmonizationNet
 from facegen.training.pictures import find_pictures
 from facegen.training.task import Task, TrainingData

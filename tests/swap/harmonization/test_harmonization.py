@@ -13,9 +13,10 @@ from facegen.errors import WeightsError
 from facegen.faces import Face, FaceAnalyser, light, mesh
 from facegen.swap import SwapOptions
 from facegen.swap.engines.mesh import MeshEngine, relight
+from facegen.swap.fields.graph import FIELD, SIDE
 from facegen.swap.harmonization.data import albedo_variation, draw_pairs, target_fields
 from facegen.swap.harmonization.harmonizer import Harmonizer, harmonization_graph
-from facegen.swap.harmonization.inputs import FIELD, MAPS, SIDE, HarmonizationInput, Square, apply_fields, fine_detail
+from facegen.swap.harmonization.inputs import MAPS, HarmonizationInput, Square, apply_fields, fine_detail
 from facegen.swap.harmonization.network import HarmonizationNet
 from facegen.swap.harmonization.task import HarmonizationTask
 from facegen.swap.tasks import HARMONIZATION
@@ -51,7 +52,7 @@ def test_graph_equals_network() -> None:
     drawn, maps = torch.randn(1, 3, SIDE, SIDE), torch.randn(1, MAPS, FIELD, FIELD)
     with torch.no_grad():
         expected = network(drawn, maps).numpy()
-    fields = session.run(None, {"drawn": drawn.numpy(), "maps": maps.numpy()})[0]
+    fields = session.run(None, {"picture": drawn.numpy(), "maps": maps.numpy()})[0]
     assert np.abs(fields - expected).max() < 1e-3
     assert fields.std() > 0.01
 

@@ -17,7 +17,7 @@ from facegen.ui.examples import FILES, PORTRAITS, portrait_path
 VIEWS = 16
 """Pictures of each portrait."""
 SIZE = 256
-PICTURES = ("parser", "autoencoder", "restorer", "realism", "harmonization")
+PICTURES = ("parser", "autoencoder", "restorer", "realism", "harmonization", "delighting")
 """Tasks that learn from pictures as they are."""
 DATASETS = ("attributes", "generator", "retoucher")
 """Tasks that learn from what «Prepare a dataset» makes."""

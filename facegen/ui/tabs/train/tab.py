@@ -41,6 +41,7 @@ OUTCOMES = {
     "realism": "Telling photographs from drawn faces",
     "restorer": "Details for small or blurred faces",
     "harmonization": "Light, shine and detail of swapped faces",
+    "delighting": "Shadows and shine of source pictures",
     "parser": "Which part of a picture is skin, hair, eye or lip",
     "mask": "Masks as you draw them",
     "autoencoder": "A quick check that training works here",

@@ -1,0 +1,1 @@
+"""Takes shadows, shine and coloured light out of a picture of a face, before its skin becomes a texture."""
