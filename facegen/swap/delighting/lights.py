@@ -16,6 +16,8 @@ Random = np.random.Generator
 
 _LEFT_ALONE = 0.07
 """Share of pictures on which no light is put."""
+_DARKER = (0.2, 1.5)
+"""By how much log RGB a face's colours are made darker before light falls on them."""
 
 
 def relight_at_random(picture_rgb: np.ndarray, normals: Array, random: Random) -> tuple[Array, Array]:
@@ -29,9 +31,12 @@ def relight_at_random(picture_rgb: np.ndarray, normals: Array, random: Random) -
     Returns:
         (S, S, 3) log RGB of the picture, and (S, S, 3) log RGB of the light put on it.
     """
-    before = light.to_log(picture_rgb)
     if random.random() < _LEFT_ALONE:
+        before = light.to_log(picture_rgb)
         return before, np.zeros_like(before)
+    # shine is added to what the skin gives back: on dark skin it is most of what is seen
+    darker = random.uniform(*_DARKER) if random.random() < 0.5 else 0.0
+    before = light.to_log(picture_rgb.astype(np.float32) * np.float32(np.exp(-darker)))
     fine, bumpy = _bumps(before.mean(2), normals, random)
     picture = light.from_log(before + _diffuse(bumpy, random))
     picture = _expose(picture + _shine(fine, bumpy, random), random)
@@ -95,7 +100,7 @@ def _cast_shadow(size: int, random: Random) -> Array:
 
 
 def _shine(fine: Array, normals: Array, random: Random) -> Array:
-    """(S, S, 3) 0..255 of reflections, which are added: on dark skin they are most of what is seen."""
+    """(S, S, 3) 0..255 of reflections."""
     size = fine.shape[0]
     shine = np.zeros((size, size, 3), np.float32)
     if random.random() < 0.25:

@@ -82,9 +82,9 @@ def test_random_light_is_what_the_target_says(astronaut: Shown) -> None:
         assert np.isfinite(seen).all()
         assert np.isfinite(lit).all()
         assert seen.min() >= np.log(light.FLOOR) - 1e-3
-        # but for noise and blur the picture is the face in that light
-        error = np.abs(seen - light.to_log(atlas.picture_rgb) - lit)[atlas.weight > 0.5]
-        assert np.median(error) < 0.1
+        # but for noise, blur and a darker skin the picture is the face in that light
+        error = (seen - light.to_log(atlas.picture_rgb) - lit)[atlas.weight > 0.5]
+        assert np.median(np.abs(error - np.median(error))) < 0.12
         target = target_field(lit, atlas.weight)
         skin = cv2.resize(atlas.weight * plain_skin(SIDE), (FIELD, FIELD), interpolation=cv2.INTER_AREA)
         assert np.abs(np.tensordot(skin, target[..., :3], 2) / skin.sum()).max() < 0.2
