@@ -22,6 +22,8 @@ SWAP_CODE = (
         "facegen/faces",
         "facegen/media",
         "facegen/swap/engines",
+        "facegen/swap/delighting",
+        "facegen/swap/fields",
         "facegen/swap/harmonization",
         "facegen/swap/options.py",
     ),
