@@ -1,6 +1,7 @@
-"""Mask models of the Hub: occluders (XSeg) and face parsers (BiSeNet), a record each, and the one code path that runs them.
+"""Mask models of the Hub: occluders (XSeg) and face parsers (BiSeNet, SegFormer), a record each, and the one code path that runs them.
 
-Facts of FaceFusion 3.8 (face_masker), which publishes the files; none of them was run here with its real weights.
+Facts of FaceFusion 3.8 (face_masker), which publishes the files of all but the SegFormer, whose classes are those of its repository's
+configuration; none of them was run here with its real weights.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from facegen.errors import InputError, WeightsError
-from facegen.hub import WeightFile, fetch
+from facegen.hub import MAIN, Hub, WeightFile, fetch
 from facegen.hub.facefusion import MIT, Terms, facefusion_file
 from facegen.hub.fetch import require
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 FACE_LABELS = (1, 2, 3, 4, 5, 10, 11, 12, 13)
 """Classes of CelebAMask-HQ over which a new face is drawn: skin, brows, eyes, nose, mouth and lips, not glasses."""
+_SEGFORMER_LABELS = (1, 2, 4, 5, 6, 7, 10, 11, 12)
+"""The same in the order of the SegFormer: skin, nose, eyes, brows, mouth and lips; 3 is glasses."""
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BLUR = 5.0
 """Standard deviation in pixels of the model's size by which a mask is softened; it shrinks by as much."""
@@ -29,7 +32,7 @@ class MaskModel:
     """One model, with one input.
 
     An `occluder` goes from (1, size, size, 3) BGR in 0..1 to the visible face, (1, size, size, 1) in 0..1; a `parser` from
-    (1, 3, size, size) RGB, normalised by ImageNet's mean and deviation, to the scores of 19 classes, (1, 19, size, size).
+    (1, 3, size, size) RGB, normalised by ImageNet's mean and deviation, to the scores of 19 classes, (1, 19, cells, cells).
     """
 
     weight: WeightFile
@@ -40,6 +43,8 @@ class MaskModel:
     """How its crop is aligned, see `faces.align.TEMPLATES`."""
     size: int
     """Side of the crop, pixels."""
+    labels: tuple[int, ...] = FACE_LABELS
+    """A parser's classes over which a new face is drawn."""
 
     @property
     def name(self) -> str:
@@ -97,6 +102,24 @@ MASK_MODELS: tuple[MaskModel, ...] = (
         template="ffhq-512",
         size=512,
     ),
+    MaskModel(
+        weight=WeightFile(
+            name="segformer-face-parsing",
+            source=Hub("jonathandinu/face-parsing", MAIN),
+            filename="onnx/model.onnx",
+            sha256=None,
+            size=None,
+            licence="MIT, unconfirmed",
+            card="https://huggingface.co/jonathandinu/face-parsing",
+            purpose=_PARSING,
+            jobs=("swap",),
+            terms="Listings name MIT; its own page could not be read, and CelebAMask-HQ, its data, is for non-commercial research.",
+        ),
+        kind="parser",
+        template="ffhq-512",
+        size=512,
+        labels=_SEGFORMER_LABELS,
+    ),
 )
 WEIGHTS: tuple[WeightFile, ...] = tuple(model.weight for model in MASK_MODELS)
 
@@ -148,7 +171,8 @@ class MaskNetwork:
         else:
             mean, deviation = np.array(_IMAGENET, np.float32)
             tensor = ((crop - mean) / deviation).transpose(2, 0, 1)[None]
-            seen = np.isin(self._network.run({self._input_name: tensor})[0][0].argmax(0), FACE_LABELS)
+            scores = self._network.run({self._input_name: tensor})[0][0].transpose(1, 2, 0)
+            seen = np.isin(cv2.resize(scores, (model.size, model.size)).argmax(2), model.labels)
         soft = cv2.GaussianBlur(np.clip(seen, 0, 1).astype(np.float32), (0, 0), BLUR)
         visible: np.ndarray = (np.clip(soft, 0.5, 1) - 0.5) * 2
         return visible, matrix

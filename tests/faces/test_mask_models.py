@@ -14,7 +14,7 @@ from facegen.swap.engines.occlusion import OcclusionDetector
 from tests.factories import portrait_rgb
 from tests.onnx_graph import Graph, colour, number
 
-OCCLUDERS, PARSERS = ("xseg-1", "xseg-2", "xseg-3"), ("bisenet-18", "bisenet-34")
+OCCLUDERS, PARSERS = ("xseg-1", "xseg-2", "xseg-3"), ("bisenet-18", "bisenet-34", "segformer-face-parsing")
 Paint = Callable[[Graph], str]
 
 
@@ -23,15 +23,21 @@ def blue_seen(graph: Graph) -> str:
     return graph.node("Gather", "input", np.array([0]), axis=3)
 
 
-def skin_where_red(graph: Graph) -> str:
+def skin_where_red(graph: Graph, glasses: int = 6, hair: int = 17) -> str:
     """A parser that gives class 1 (skin) the red of RGB in 0..1, class 17 (hair) 0.5 and glasses the green."""
     mean, deviation = colour((0.485, 0.456, 0.406)), colour((0.229, 0.224, 0.225))
     rgb = graph.node("Add", graph.node("Mul", "input", deviation), mean)
     red, green = (graph.node("Gather", rgb, np.array([index]), axis=1) for index in (0, 1))
     nothing = graph.node("Mul", red, number(0))
     scores = [nothing] * 19
-    scores[1], scores[6], scores[17] = red, green, graph.node("Add", nothing, number(0.5))
+    scores[1], scores[glasses], scores[hair] = red, green, graph.node("Add", nothing, number(0.5))
     return graph.node("Concat", *scores, axis=1)
+
+
+def skin_in_cells(graph: Graph) -> str:
+    """The same as a SegFormer gives it: classes in its own order, on cells of 4 pixels."""
+    scores = skin_where_red(graph, glasses=3, hair=13)
+    return graph.node("AveragePool", scores, kernel_shape=[4, 4], strides=[4, 4])
 
 
 def use_stand_in(name: str, folder: Path, paint: Paint | None = None) -> None:
@@ -40,6 +46,9 @@ def use_stand_in(name: str, folder: Path, paint: Paint | None = None) -> None:
     if name in OCCLUDERS:
         given = (paint or blue_seen)(graph)
         path = graph.save(folder / f"{name}.onnx", {"input": (1, 256, 256, 3)}, given, (1, 256, 256, 1))
+    elif name == "segformer-face-parsing":
+        given = (paint or skin_in_cells)(graph)
+        path = graph.save(folder / f"{name}.onnx", {"input": (1, 3, 512, 512)}, given, (1, 19, 128, 128))
     else:
         given = (paint or skin_where_red)(graph)
         path = graph.save(folder / f"{name}.onnx", {"input": (1, 3, 512, 512)}, given, (1, 19, 512, 512))
@@ -69,11 +78,12 @@ def test_what_a_model_sees_lies_where_it_is_in_the_picture(
         assert visible[y, x] == pytest.approx(expected, abs=0.02)
 
 
-def test_glasses_are_no_face(tmp_path: Path, shown: tuple[np.ndarray, Face]) -> None:
-    use_stand_in("bisenet-34", tmp_path)
+@pytest.mark.parametrize("name", PARSERS)
+def test_glasses_are_no_face(name: str, tmp_path: Path, shown: tuple[np.ndarray, Face]) -> None:
+    use_stand_in(name, tmp_path)
     flat = np.empty_like(shown[0])
     flat[:] = (200, 255, 0)
-    visible, _ = load_mask(*parse_masks("bisenet-34")).visibility(flat, shown[1].points5)
+    visible, _ = load_mask(*parse_masks(name)).visibility(flat, shown[1].points5)
     assert visible.max() == 0
 
 
