@@ -15,6 +15,8 @@ from facegen.swap.delighting.inputs import LIGHT, MAPS, DelightingInput, enlarge
 from facegen.swap.fields.graph import SIDE, FieldPredictor, FieldWriter
 from facegen.swap.weights import DELIGHTING
 
+RELIEF = 0.1
+"""Of light of this strength, log RGB, half is taken away: most of what is weaker is the person's own relief. Chosen on tuning pairs."""
 _MIRROR = np.ones(MAPS, np.float32)
 _MIRROR[[0, 6]] = -1
 """In a mirror the x of normals and the column change their sign."""
@@ -56,12 +58,14 @@ class Delighter:
         return cls(hub.fetch(DELIGHTING))
 
     def predict(self, atlas: Atlas) -> Array:
-        """(S, S, 3) float32 log RGB of light on an unwrapped face: shadows below 0, shine above, skin's own tone at 0.
+        """(S, S, 3) float32 log RGB of what is to be taken from an unwrapped face: shadows below 0, shine above.
 
-        The mean of the face's and its mirror's.
+        The mean of the face's light and its mirror's, less what may be the person's relief.
         """
         small = to_small_log(atlas.picture_rgb)
         inputs = DelightingInput.of(small, shrink(atlas.normals, SIDE), shrink(atlas.weight, SIDE))
         field = self._network.run(inputs.picture, inputs.maps)
         mirrored = self._network.run(inputs.picture[:, ::-1], inputs.maps[:, ::-1] * _MIRROR)
-        return enlarge_field((field + mirrored[:, ::-1]) / 2, light.to_log(atlas.picture_rgb))
+        found = enlarge_field((field + mirrored[:, ::-1]) / 2, light.to_log(atlas.picture_rgb))
+        strength = np.abs(found.mean(2, keepdims=True))
+        return found * (strength / (strength + np.float32(RELIEF)))

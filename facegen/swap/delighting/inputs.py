@@ -19,7 +19,7 @@ LIGHT = 1.6
 """Largest log RGB of light that is told from skin."""
 _MEAN_TONE = 4.7
 """About the log RGB of skin, which is taken from what the network is told of it."""
-_EDGE_CELLS, _NOISE = 3, 0.06
+_EDGE_CELLS, _NOISE = 3, 0.15
 """Radius in which light follows the picture's edges, cells of the field; smaller steps than this, log RGB, are no edges."""
 
 
