@@ -66,7 +66,7 @@ def test_a_field_gets_the_picture_s_edges() -> None:
     field = enlarge_field(coarse, picture)
     left = np.abs(picture - field)[:, edge - 12 : edge + 12].mean()
     blurred = np.abs(picture - cv2.resize(coarse, (size, size)))[:, edge - 12 : edge + 12].mean()
-    assert left < 0.5 * blurred
+    assert left < 0.7 * blurred
     # a mark on the skin that the field knows nothing of stays
     picture[300:310, 200:210] = -1
     field = enlarge_field(coarse, picture)
