@@ -51,6 +51,8 @@ def to_browser_message(sentence: str) -> str:
         # a remedy that only a command line has; what was expected and found stays
         kept = [part for part in words.split("; ") if not _COMMAND.search(part)]
         words = f"{'; '.join(kept)}." if kept else re.sub(r"\s*\(?" + _COMMAND.pattern, "", words)
+    if words != sentence and not words.endswith((".", "…", "!", "?")):
+        words += "."
     words = words.replace("..", ".") if words.endswith("..") else words
     return strip_paths(words)
 

@@ -1,5 +1,6 @@
 """The tables of the languages: complete, alike, and with the same places for what differs."""
 
+import ast
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -9,8 +10,10 @@ import pytest
 from facegen.catalog import TASKS, WEIGHTS
 from facegen.hub import Hub
 from facegen.ui.languages import LANGUAGES, read_table, translations
+from facegen.ui.messages import to_browser_message
 from facegen.ui.studio import build_studio
 from facegen.ui.tabs.train import tab
+from tests.conftest import REPOSITORY
 
 UNCHANGED = re.compile(r"Hub,|[\d.]+ (?:kB|MB|GB)|[a-z0-9_.*+:=/-]+|[a-z]+( by name|: .*)|Ada|Bea|Carl|Dan")
 """Names of codecs, presets and people, and of the arguments of endpoints."""
@@ -75,6 +78,31 @@ def test_every_text_of_the_page_has_its_translation() -> None:
     wanted = {" ".join(text.split()) for text in texts() if isinstance(text, str) and re.search("[A-Za-z]", text)}
     missing = [text for text in wanted if text not in {*table, *NAMES} and not UNCHANGED.fullmatch(text)]
     assert [text for text in missing if not any(pattern.fullmatch(text) for pattern in patterns)] == []
+
+
+def sentences() -> Iterator[str]:
+    """Every text of the code as a browser shows it, with a number where something is filled in."""
+    for file in (REPOSITORY / "facegen").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            texts = [part.value if isinstance(part, ast.Constant) else "7" for part in parts]
+            if isinstance(node, ast.JoinedStr | ast.Constant) and all(isinstance(text, str) for text in texts):
+                yield to_browser_message("".join(str(text) for text in texts))
+
+
+def test_every_refusal_of_the_tables_is_one_of_the_code() -> None:
+    said = "\n".join(sentences())
+    refusals = [key for key in read_table("de") if key.startswith("Expected ") and not key.startswith("Expected {0}, ")]
+    patterns = {key: PLACES.sub(".+?", re.escape(key).replace(r"\{", "{").replace(r"\}", "}")) for key in refusals}
+    assert len(refusals) > 50
+    assert [key for key, pattern in patterns.items() if not re.search(f"^{pattern}$", said, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize(
+    "sentence", ["Expected the name of a run, found 'x'; see: facegen runs list", "Cannot start 7: 7."]
+)
+def test_a_sentence_of_the_page_ends_with_a_stop(sentence: str) -> None:
+    assert to_browser_message(sentence).endswith(".")
 
 
 def test_no_choice_is_sent_back_translated() -> None:
