@@ -55,7 +55,7 @@ def test_an_endpoint_answers_with_the_sentence() -> None:
 
     with pytest.raises(gr.Error) as refused:
         api_errors(run)("../x")
-    assert refused.value.message == "Expected the name of a run, found '../x'; choose one in the Runs tab"
+    assert refused.value.message == "Expected the name of a run, found '../x'; choose one in the Runs tab."
 
 
 def test_a_running_card_says_how_far_how_fast_and_how_long() -> None:
