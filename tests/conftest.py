@@ -17,7 +17,9 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs a card, the Hub or the local material where these are missing."""
+    """Put what forks first, and skip, with the reason, what needs a card, the Hub or the local material where these are missing."""
+    # what forks goes first: a process forked after others ran has the locks of threads that it lacks
+    items.sort(key=lambda item: "test_gpu_runs" not in item.nodeid)
     missing = {
         "gpu": None if shutil.which("nvidia-smi") else "no CUDA device here",
         "network": None if os.environ.get("FACEGEN_NETWORK_TESTS") else "set FACEGEN_NETWORK_TESTS=1 to reach the Hub",
