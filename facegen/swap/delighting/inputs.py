@@ -16,9 +16,9 @@ from facegen.swap.fields.graph import FIELD, SIDE
 MAPS = 10
 """Channels of `DelightingInput.maps`."""
 LIGHT = 1.6
-"""Largest log RGB of light that is told from skin."""
+"""Largest log RGB of light that is predicted."""
 _MEAN_TONE = 4.7
-"""About the log RGB of skin, which is taken from what the network is told of it."""
+"""About the log RGB of skin, subtracted from the tone that the network sees."""
 _EDGE_CELLS, _NOISE = 3, 0.15
 """Radius in which light follows the picture's edges, cells of the field; smaller steps than this, log RGB, are no edges."""
 
@@ -48,8 +48,8 @@ class DelightingInput:
         skin = weight * plain_skin(SIDE) + np.float32(1e-4)
         tone = np.tensordot(skin, log_rgb, 2) / skin.sum()
         plain = np.dstack([normals, weight, plain_skin(SIDE)])
-        told = np.broadcast_to((tone - _MEAN_TONE).astype(np.float32), (FIELD, FIELD, 3))
-        maps = np.concatenate([cv2.resize(plain, (FIELD, FIELD), interpolation=cv2.INTER_AREA), _grid(), told], 2)
+        tone_map = np.broadcast_to((tone - _MEAN_TONE).astype(np.float32), (FIELD, FIELD, 3))
+        maps = np.concatenate([cv2.resize(plain, (FIELD, FIELD), interpolation=cv2.INTER_AREA), _grid(), tone_map], 2)
         picture = (log_rgb - tone) * (weight[..., None] > 0.02)
         return cls(picture=picture.astype(np.float32), maps=maps.astype(np.float32))
 

@@ -59,10 +59,10 @@ def _diffuse(normals: Array, random: Random) -> Array:
     if random.random() < 0.75:
         for chance in (1.0, 0.4):
             if random.random() < chance:
-                field += _tinted(normals @ _direction(random), random.uniform(0, 0.6), 0.15, random)
+                field += _tinted(normals @ lamp_direction(random), random.uniform(0, 0.6), 0.15, random)
     if random.random() < 0.45:
         ambient, reach = random.uniform(0.12, 1), random.uniform(0.05, 0.25)
-        lit = _sigmoid((normals @ _direction(random) - random.uniform(-0.2, 0.4)) / reach)
+        lit = _sigmoid((normals @ lamp_direction(random) - random.uniform(-0.2, 0.4)) / reach)
         field += _tinted(np.log(ambient + (1 - ambient) * lit), 1, 0.1, random)
     if random.random() < 0.5:
         for _ in range(1 + (random.random() < 0.3)):
@@ -143,7 +143,7 @@ def _tinted(values: Array, strength: float, spread: float, random: Random) -> Ar
     return values[..., None] * colour
 
 
-def _direction(random: Random) -> Array:
+def lamp_direction(random: Random) -> Array:
     """(3,) unit direction of a lamp in the image frame, more often in front than behind."""
     direction = random.normal(0, 1, 3) * [1, 0.7, 0.5] - [0, 0.3, 0.3]
     return (direction / np.linalg.norm(direction)).astype(np.float32)

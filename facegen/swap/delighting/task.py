@@ -16,6 +16,7 @@ from facegen.errors import InputError
 from facegen.swap.delighting.data import DelightingData, load_atlases, unevenness, unpack_atlas
 from facegen.swap.delighting.network import DelightingNet
 from facegen.swap.fields.graph import FOLD
+from facegen.swap.fields.network import save_half
 from facegen.training.pictures import find_pictures
 from facegen.training.task import Task, TrainingData
 
@@ -27,7 +28,7 @@ _COARSER = ((1, 1.0), (2, 0.5), (6, 1.0))
 
 @dataclass(frozen=True, kw_only=True)
 class DelightingTask(Task):
-    """Learns what of an unwrapped face is light: random light is put onto faces in even light, and told from them."""
+    """Learns what of an unwrapped face is light: random light is put onto faces in even light, and must be separated from them."""
 
     even: float = field(default=0.6, metadata={"min": 0.05, "max": 1.0})
     """Share of the pictures, those in the most even light, that is learned from."""
@@ -85,12 +86,7 @@ class DelightingTask(Task):
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """`delighting.safetensors` in half precision."""
-        from safetensors.torch import save_file
-
-        path = folder / "delighting.safetensors"
-        state = model.state_dict()
-        save_file({name: value.detach().to("cpu", torch.float16).contiguous() for name, value in state.items()}, path)
-        return {"delighting": path}
+        return {"delighting": save_half(model, folder / "delighting.safetensors")}
 
 
 def field_errors(fields: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,3 +67,12 @@ class FieldNet(nn.Module):
             x = block(F.relu(F.interpolate(up(x), scale_factor=2.0, mode="nearest") + skip))
         fields: Tensor = self.head(x)
         return fields
+
+
+def save_half(model: nn.Module, path: Path) -> Path:
+    """Write a network's state in half precision; returns the path."""
+    from safetensors.torch import save_file
+
+    state = model.state_dict()
+    save_file({name: value.detach().to("cpu", torch.float16).contiguous() for name, value in state.items()}, path)
+    return path

@@ -24,6 +24,7 @@ from facegen.errors import InputError
 from facegen.faces import Face, FaceAnalyser, blend, light, mesh
 from facegen.faces.mesh import Array
 from facegen.jobs.cache import file_fingerprint
+from facegen.swap.delighting.lights import lamp_direction
 from facegen.swap.engines.mesh import MeshEngine, relight
 from facegen.swap.engines.texture import Identity
 from facegen.swap.engines.warp import eye_mouth_mask, interpolate_vertices
@@ -172,9 +173,9 @@ def _change(
         if draw_chance(chance, chance):
             strength = random.uniform(0, 0.7 if is_source else 0.55)
             colour = (strength * (1 + random.normal(0, 0.15, 3))).astype(np.float32)
-            field += (normals @ _direction(random))[..., None] * colour
+            field += (normals @ lamp_direction(random))[..., None] * colour
     if draw_chance(0.35, 0.15):
-        facing = normals @ _direction(random) - np.float32(random.uniform(-0.2, 0.5))
+        facing = normals @ lamp_direction(random) - np.float32(random.uniform(-0.2, 0.5))
         shadow = 1 / (1 + np.exp(np.clip(facing / np.float32(random.uniform(0.05, 0.3)), -30, 30)))
         field -= shadow[..., None] * np.float32(random.uniform(0.1, 0.8 if is_source else 0.5))
     if draw_chance(0.5, 0):
@@ -203,12 +204,6 @@ def _change(
     # light that a camera cannot hold is compressed before it clips
     picture = np.where(picture > 225, 225 + 30 * np.tanh((picture - 225) / 60), picture)
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
-
-
-def _direction(random: np.random.Generator) -> Array:
-    """(3,) unit direction of a lamp in the image frame, more often in front than behind."""
-    direction = random.normal(0, 1, 3) * [1, 0.7, 0.5] - [0, 0.3, 0.3]
-    return (direction / np.linalg.norm(direction)).astype(np.float32)
 
 
 def _to_picture(log_rgb: Array) -> np.ndarray:

@@ -15,6 +15,7 @@ from facegen.config import check
 from facegen.errors import InputError
 from facegen.restore.data import blur
 from facegen.swap.fields.graph import FOLD
+from facegen.swap.fields.network import save_half
 from facegen.swap.harmonization.data import HarmonizationData, load_pairs
 from facegen.swap.harmonization.network import HarmonizationNet
 from facegen.training.pictures import find_pictures
@@ -93,12 +94,7 @@ class HarmonizationTask(Task):
 
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """`harmonization.safetensors` in half precision."""
-        from safetensors.torch import save_file
-
-        path = folder / "harmonization.safetensors"
-        state = model.state_dict()
-        save_file({name: value.detach().to("cpu", torch.float16).contiguous() for name, value in state.items()}, path)
-        return {"harmonization": path}
+        return {"harmonization": save_half(model, folder / "harmonization.safetensors")}
 
 
 def apply_fields(drawn: Tensor, fields: Tensor) -> Tensor:
