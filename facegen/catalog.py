@@ -87,9 +87,9 @@ def find_weights(
     Raises:
         InputError: there is no such job or set.
     """
-    for kind, name, known in (("job", job, JOB_NAMES), ("set", set_name, tuple(SETS))):
+    for kind, name, known in (("a job", job, JOB_NAMES), ("a set", set_name, tuple(SETS))):
         if name is not None and name not in known:
-            raise InputError(f"Expected a {kind} of {', '.join(known)}, found {name!r}; choose one of these.")
+            raise InputError(f"Expected {kind} of {', '.join(known)}, found {name!r}; choose one of these.")
     return tuple(
         weight
         for weight in WEIGHTS

@@ -228,7 +228,7 @@ def find_encoder(encode: EncodeOptions, output: str | os.PathLike[str], like: Vi
     if encode.transparency and not (encoder.clear_formats and kind in ("webm", "matroska", "mov")):
         raise InputError(
             f"Expected .webm, .mkv or .mov with vp9 or prores for transparency, found {encoder.title} in "
-            f"{display_name(output)}: change its ending, or leave --transparency out."
+            f"{display_name(output)}: change its ending, or leave transparency out."
         )
     if name in _GPU_CODECS and like is not None:
         encoder = _find_gpu_encoder(name, encode, like)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from facegen.config import home
 
-_COMMAND = re.compile(r"(?<![\w-])--[a-z][\w-]*|\bfacegen [a-z]+|\bapt-get\b|\bmake install\b")
+_COMMAND = re.compile(
+    r"(?<![\w-])--[a-z][\w-]*|\bfacegen (?:doctor|faceset|generate|runs|studio|swap|talk|train|verify|video|weights)\b"
+    r"|\bapt-get\b|\bhf auth\b|\bmake install\b|\bray start\b"
+)
 _REMEDIES = (
     (r"add --data DIR|name it with --data(?: DIR)?", "choose the data under «On what?»"),
     (r"see: facegen runs list", "choose one in the Runs tab"),
@@ -22,9 +25,18 @@ _REMEDIES = (
     (r"install it \(apt-get install espeak-ng\) or give a recording", "give a recording"),
     (r"(?:use|make one with): facegen faceset extract", "cut faces out in the Faceset tab"),
     (r"train one with: facegen train mask", "train one in the Train tab"),
+    (r" or with «facegen weights fetch \S+»", ""),
     (r"(?:or )?run: facegen weights (?:accept|fetch|reset) \S+", "ask whoever runs this studio"),
     (r"made by «facegen generate dataset»", "made under «Prepare a dataset»"),
-    (r"run make install again", "ask whoever runs this studio"),
+    (r"(prepared|made) by «facegen talk train»", r"\1 by a training of one person"),
+    (r"the run of a finished «facegen talk train»", "the finished training of one person"),
+    (r"run «facegen talk train» with the same video again", "begin its training again, with the same video"),
+    (r"give the run of «facegen train dfrf» on several people", "choose a training of several people"),
+    (r"run make install again|install facegen again", "ask whoever runs this studio"),
+    (r"and log in with: hf auth login", "for it, or choose another model."),
+    (r"log in with: hf auth login", "ask whoever runs this studio"),
+    (r"free some space or set FACEGEN_HOME(?: to another place)?", "free some space"),
+    (r"set FACEGEN_HOME to a writable folder|unset it or place the file: \S+", "ask whoever runs this studio"),
 )
 """Pattern of a remedy on the command line, and the remedy on the page."""
 
