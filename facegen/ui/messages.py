@@ -32,6 +32,7 @@ _REMEDIES = (
     (r"the run of a finished «facegen talk train»", "the finished training of one person"),
     (r"run «facegen talk train» with the same video again", "begin its training again, with the same video"),
     (r"give the run of «facegen train dfrf» on several people", "choose a training of several people"),
+    (r"\(--transparency keeps it", "(«Keep transparency» keeps it"),
     (r"run make install again|install facegen again", "ask whoever runs this studio"),
     (r"and log in with: hf auth login", "for it, or choose another model."),
     (r"log in with: hf auth login", "ask whoever runs this studio"),

@@ -1,5 +1,6 @@
 """Head of the page: title, description, icon, link preview, and scripts."""
 
+import gzip
 import html
 import re
 from pathlib import Path
@@ -141,7 +142,7 @@ def middleware() -> list[Middleware]:
 
 
 class _Described:
-    """Changes the page's head, and nothing else."""
+    """Changes the page's head, and compresses the page: its tables of five languages are most of it, and Gradio compresses none."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -151,7 +152,8 @@ class _Described:
         if path == f"/{PREVIEW}":
             await FileResponse(FILES / PREVIEW)(scope, receive, send)
         elif path == "":
-            await self.app(scope, receive, _Head(send, _address(scope)))
+            takes_gzip = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+            await self.app(scope, receive, _Head(send, _address(scope), takes_gzip=takes_gzip))
         else:
             await self.app(scope, receive, send)
 
@@ -163,10 +165,10 @@ def _address(scope: Scope) -> str:
 
 
 class _Head:
-    """Holds a page back until it is whole, and sends it with its head changed."""
+    """Holds a page back until it is whole, and sends it with its head changed, compressed where the browser takes that."""
 
-    def __init__(self, send: Send, address: str) -> None:
-        self._send, self._address = send, address
+    def __init__(self, send: Send, address: str, *, takes_gzip: bool) -> None:
+        self._send, self._address, self._takes_gzip = send, address, takes_gzip
         self._start: dict[str, Any] = {}
         self._body = b""
 
@@ -180,6 +182,10 @@ class _Head:
         headers = MutableHeaders(raw=list(self._start["headers"]))
         if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
             self._body = describe(self._body.decode(), self._address).encode()
+            headers.add_vary_header("Accept-Encoding")
+            if self._takes_gzip:
+                self._body = gzip.compress(self._body, compresslevel=6)
+                headers["content-encoding"] = "gzip"
             headers["content-length"] = str(len(self._body))
         await self._send({**self._start, "headers": headers.raw})
         await self._send({**message, "body": self._body})

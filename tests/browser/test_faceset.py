@@ -33,7 +33,7 @@ def test_a_faceset_from_upload_to_masks(chromium: Browser, studio: StudioProcess
     assert len(list(folder.glob("*.jpg"))) == 8
 
     page.locator("#faceset-sort").click()
-    expect(words).to_contain_text("Sorted by sharpness", timeout=WAIT_MS)
+    expect(words).to_contain_text("Sorted by «Sharpness»", timeout=WAIT_MS)
     assert len(list(folder.glob("0000[0-7]_*.jpg"))) == 8
     page.locator("#faceset-propose").click()
     expect(words).to_contain_text("are proposed", timeout=WAIT_MS)

@@ -72,6 +72,15 @@ def text_of(node: ast.AST) -> str | None:
     return "".join(map(str, texts)) if is_text else None
 
 
+def whole_texts(node: ast.AST) -> Iterator[ast.AST]:
+    """The texts in a piece of code, without the parts of those in which something is filled in."""
+    if isinstance(node, ast.JoinedStr | ast.Constant):
+        yield node
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from whole_texts(child)
+
+
 def error_sentences() -> Iterator[tuple[str, str]]:
     """Where each error sentence that can reach a page stands, and the sentence."""
     files = sorted((REPOSITORY / "facegen").rglob("*.py"))
@@ -85,8 +94,9 @@ def error_sentences() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in names and node.args:
                 found = [text_of(node.args[0])]
             elif isinstance(node, ast.Return) and node.value is not None:
-                texts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-                found = [text for text in map(text_of, texts) if text and text.startswith("Expected ")]
+                found = [
+                    text for text in map(text_of, whole_texts(node.value)) if text and text.startswith("Expected ")
+                ]
             for text in found:
                 if text:
                     # where a whole sentence is filled in, it ends as one

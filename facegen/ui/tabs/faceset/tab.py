@@ -256,7 +256,7 @@ def _wire_looking(
         trash.move(faceset, found.dropped, [f"sort by {by}"] * len(found.dropped))
         faceset.rename_in_order(found.records)
         gone = f" {len(found.dropped)} went to the trash (Undo brings them back)." if found.dropped else ""
-        return _page(services, visitor, name, 0, f"Sorted by {work.ORDERS[by].lower()}.{gone}")
+        return _page(services, visitor, name, 0, f"Sorted by «{work.ORDERS[by]}».{gone}")
 
     @show_errors(3)
     def turn(visitor: Visitor, name: str, number: int, way: int) -> Any:
