@@ -146,6 +146,6 @@ def require(weights: Iterable[WeightFile], wanted: str, instead: str) -> None:
     """
     if missing := [weight.name for weight in weights if not is_present(weight)]:
         raise WeightsError(
-            f"Expected the weights {' and '.join(missing)} for {wanted}, found none; fetch them in the tab Models or with "
+            f"Expected the weights {', '.join(missing)} for {wanted}, found none; fetch them in the tab Models or with "
             f"«facegen weights fetch {missing[0]}», or choose {instead}."
         )

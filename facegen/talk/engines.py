@@ -77,7 +77,7 @@ class EngineName:
         kind, _, run = text.partition(":")
         if text not in (PORTRAIT, LIVE_PORTRAIT, *LIPSYNC) and not (kind == FIELD and run):
             raise InputError(
-                f"Expected the engine portrait, live-portrait or dfrf:RUN, or for a video {' or '.join(LIPSYNC)}, found {text!r}; choose one "
+                f"Expected the engine portrait, live-portrait or dfrf:RUN, or for a video {', '.join(LIPSYNC)}, found {text!r}; choose one "
                 "of these."
             )
         return cls(kind, run)

@@ -4,7 +4,7 @@ import functools
 import html
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +166,12 @@ def consent_card() -> str:
 def note(sentence: str) -> str:
     """A plain remark as a card (HTML)."""
     return f'<div class="fg-status" role="status"><div class="fg-text">{html.escape(sentence)}</div></div>'
+
+
+def note_list(title: str, parts: Iterable[str]) -> str:
+    """A plain remark of several parts as a card (HTML); each is a text of its own, so that each is translated."""
+    words = "; ".join(f"<span>{html.escape(part)}</span>" for part in parts)
+    return f'<div class="fg-status" role="status"><div class="fg-text">{html.escape(title)} {words}.</div></div>'
 
 
 def starting_card() -> str:

@@ -20,7 +20,7 @@ from facegen.system import lock_file
 from facegen.ui import endpoints, hosts, languages, page, theme, visitors, zero_gpu
 from facegen.ui.accounts import Accounts
 from facegen.ui.agents.files import AgentSettings
-from facegen.ui.handlers import CONSENT, Shell, note
+from facegen.ui.handlers import CONSENT, Shell, note_list
 from facegen.ui.profile import TABS, Profile, choose_profile, for_host
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, train, verify
@@ -49,7 +49,7 @@ def _page(services: Services) -> gr.Blocks:
         consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
         shell = Shell(visitor=visitor, consent=consent)
         if limits := services.settings.limits():
-            gr.HTML(note(f"Limits of this studio: {'; '.join(limits)}."), elem_id="limits")
+            gr.HTML(note_list("Limits of this studio:", limits), elem_id="limits")
         is_there = {tab: tab in services.settings.tabs for tab in TABS}
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             with gr.Tab("Swap", id="swap", visible=is_there["swap"]):

@@ -1,4 +1,4 @@
-"""Each error sentence that can reach a page has its translation, all of it."""
+"""Each error sentence that can reach a page, and what runs say, has its translation, all of it."""
 
 import ast
 import re
@@ -26,6 +26,16 @@ TERMINAL = {
     "facegen/facesets/metadata.py": "«facegen faceset metadata»",
 }
 """Rooms and modules whose sentences no page shows, and who reads them instead."""
+COMPOSED = {
+    "7, 7 of 7": "a step of a faceset's work",
+    "7 frame 7 of 7": "a step of a clip's work",
+    "7 faces": "how many are there so far; as a pattern it would take other texts",
+    "7 stills": "the command line",
+    "7 of 7 cannot be decoded without what came before: left out.": "«The first frame», «The first 7 frames»",
+    "High dynamic range (7): depth, tags and mastering data are kept7.": "«, Dolby Vision is not»",
+    "The photograph 7; move the sliders.": "«as it is», «with another expression»",
+}
+"""What is put together of pieces, and of which."""
 SETTING = re.compile(r"\w+\.\w+")
 """The name of a setting, which stays as it is: «SwapOptions.engine»."""
 PLACES = re.compile(r"\{\d\}")
@@ -44,7 +54,7 @@ def translate(words: str, depth: int = 0) -> tuple[str, bool]:
     sentences = re.split(r"(?<=[.!?]) (?=\S)", words)
     if len(sentences) > 1:
         done = [translate(sentence, depth) for sentence in sentences]
-        return " ".join(text for text, _ in done), all(is_whole for _, is_whole in done)
+        return " ".join(text for text, _ in done).replace("。 ", "。"), all(is_whole for _, is_whole in done)
     if depth <= 3:
         for pattern, places, target in PATTERNS:
             if match := pattern.fullmatch(words):
@@ -103,6 +113,21 @@ def error_sentences() -> Iterator[tuple[str, str]]:
                     yield name, re.sub(r"(?<=[.] )7(?= [A-Z])", "7.", text)
 
 
+def said_texts() -> Iterator[str]:
+    """What the page and the runs say beside errors: remarks, steps of the work and notices."""
+    for file in sorted((REPOSITORY / "facegen").rglob("*.py")):
+        if file.relative_to(REPOSITORY).as_posix().startswith(tuple(TERMINAL)):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args:
+                where, _, name = ast.unparse(node.func).rpartition(".")
+                is_said = name in ("note", "hold", "requeue") or (name == "append" and where.endswith("notices"))
+                is_step = name in ("report", "_report", "on_progress") and len(node.args) > 1
+                text = text_of(node.args[1 if is_step else 0]) if is_said or is_step else None
+                if text and text not in COMPOSED:
+                    yield " ".join(to_browser_message(text).split())
+
+
 SENTENCES = sorted(set(error_sentences()))
 
 
@@ -120,6 +145,17 @@ def test_the_page_keeps_what_was_expected(sentence: str) -> None:
 def test_every_error_sentence_of_the_page_is_translated() -> None:
     shown = {sentence: " ".join(to_browser_message(sentence).split()) for _, sentence in SENTENCES}
     assert {name: shown[sentence] for name, sentence in SENTENCES if not translate(shown[sentence])[1]} == {}
+
+
+def test_what_runs_say_is_translated() -> None:
+    said = sorted(set(said_texts()))
+    assert len(said) > 60
+    assert [text for text in said if not translate(text)[1]] == []
+
+
+def test_no_pattern_spans_two_sentences() -> None:
+    """The page looks a text up sentence by sentence before it tries the patterns."""
+    assert [key for key in TABLE if "{0}" in key and re.search(r"[.!?] \S", key)] == []
 
 
 @pytest.mark.parametrize(

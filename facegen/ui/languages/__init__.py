@@ -57,7 +57,7 @@ LANGUAGE = """
     const sentences = words.split(/(?<=[.!?]) (?=\\S)/);
     if (sentences.length > 1) {
       const done = sentences.map((sentence) => look(sentence, depth));
-      return done.some((one) => one !== undefined) ? done.map((one, n) => one ?? sentences[n]).join(' ') : undefined;
+      return done.some((one) => one !== undefined) ? done.map((one, n) => one ?? sentences[n]).join(' ').replace(/。 /g, '。') : undefined;
     }
     if (depth > 3) return undefined;
     for (const [pattern, places, target] of patterns) {

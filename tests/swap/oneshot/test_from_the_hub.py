@@ -67,7 +67,7 @@ def test_from_a_hub_that_goes_wrong_to_the_video(
         return facegen("weights", "fetch", name)
 
     # nothing is fetched unasked, and nothing under terms that were not accepted
-    assert f"Expected the weights {MODEL} and {RECOGNISER} for the engine {MODEL}" in sentence(swap())
+    assert f"Expected the weights {MODEL}, {RECOGNISER} for the engine {MODEL}" in sentence(swap())
     assert f"facegen weights accept {MODEL}" in fetch(MODEL).err
     assert small_hub.requests == []
     assert facegen("weights", "accept", MODEL, RECOGNISER).code == 0

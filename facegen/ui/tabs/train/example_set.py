@@ -47,7 +47,7 @@ def make_example_set(folder: Path, task: str) -> Path:
         InputError: the set suits no such task.
     """
     if task not in TASKS:
-        raise InputError(f"Expected {' or '.join(TASKS)} for the example set, found {task}; choose other data.")
+        raise InputError(f"Expected {', '.join(TASKS)} for the example set, found {task}; choose other data.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # two clicks in a row make it once
     with locked(folder.with_name(f".{folder.name}.lock")):
