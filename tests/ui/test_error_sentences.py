@@ -136,10 +136,10 @@ def test_the_sentences_are_found() -> None:
     assert {name for name in TERMINAL if not (REPOSITORY / name).exists()} == set()
 
 
-@pytest.mark.parametrize("sentence", [sentence for _, sentence in SENTENCES])
-def test_the_page_keeps_what_was_expected(sentence: str) -> None:
+def test_the_page_keeps_what_was_expected() -> None:
     """A remedy of the command line goes, what was expected and found stays."""
-    assert to_browser_message(sentence)[:8].rstrip(".") == sentence[:8].rstrip(".;")
+    lost = [s for _, s in SENTENCES if to_browser_message(s)[:8].rstrip(".") != s[:8].rstrip(".;")]
+    assert lost == []
 
 
 def test_every_error_sentence_of_the_page_is_translated() -> None:
