@@ -25,6 +25,15 @@ with gradio.Blocks(analytics_enabled=False) as page:
     gradio.Markdown("empty")
 page.launch(server_name="127.0.0.1", server_port={port}, quiet=True)
 """
+_STUDIO = """
+import time
+from facegen import catalog, hub
+if {is_bare}:
+    catalog.WEIGHTS = tuple(one for one in catalog.WEIGHTS if not isinstance(one.source, hub.Hub))
+from facegen.ui.studio import serve
+with serve(port={port}):
+    time.sleep(600)
+"""
 EXAMPLES = Path(__file__).parents[1] / "facegen/ui/examples/files"
 _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 _WAIT_SECONDS = 300
@@ -41,6 +50,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = user_environment(folder)
         measured = measure(Path(folder), environment, rounds)
+        catalog_ratio = compare_catalogs(environment, rounds)
         uncached = measure_uncached(_commands(Path(folder)), environment)
         imports = {
             "facegen --help": imports_of(["-m", "facegen", "--help"], environment),
@@ -64,11 +74,15 @@ def main(arguments: list[str]) -> None:
     report(
         "cold_start",
         rows,
-        figures={"ms to import, by package": imports},
+        figures={
+            "page with the catalog, to page without its files of the Hub": catalog_ratio,
+            "ms to import, by package": imports,
+        },
         notes=[
             f"{rounds} rounds after one to warm up (modules compiled, files cached); ratios are of CPU seconds, which hardly "
             "feel what else the machine does. Aims on a quiet machine of 2 cores: help 0.3 s, page 5 s, first face 6 s.",
             "A page is there when its HTML has arrived; the preview is one frame of an example, asked for right after it.",
+            "With the catalog and without: CPU seconds until the page has arrived, started in turn; median of the ratios of pairs.",
             "Disk cache empty: one start after all cached files were dropped (root alone may); of this machine's disk.",
             "Imports: time within each package's own modules (python -X importtime), the largest first.",
         ],
@@ -137,9 +151,20 @@ def run_command(command: list[str], environment: dict[str, str]) -> tuple[float,
 
 def empty_page(environment: dict[str, str]) -> tuple[float, float]:
     """Seconds until a page of gradio with one sentence has arrived."""
+    return _page_of(_EMPTY_PAGE, environment)
+
+
+def compare_catalogs(environment: dict[str, str], rounds: int) -> float:
+    """How much more a studio's page takes with the files of the Hub in the catalog than without, as a ratio of CPU seconds."""
+    pairs = [[_page_of(_STUDIO, environment, is_bare=bare)[1] for bare in (False, True)] for _ in range(rounds + 1)]
+    return round(statistics.median(full / bare for full, bare in pairs[1:]), 3)
+
+
+def _page_of(script: str, environment: dict[str, str], **choices: bool) -> tuple[float, float]:
     port = _free_port()
+    command = [sys.executable, "-c", script.format(port=port, **choices)]
     started = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-c", _EMPTY_PAGE.format(port=port)], env=environment) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             return _wait_for_page(process, port, started)
         finally:

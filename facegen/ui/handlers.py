@@ -6,13 +6,16 @@ import inspect
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from facegen.errors import FacegenError, InputError
 from facegen.jobs import Run, RunStatus
 from facegen.ui.messages import strip_paths, to_browser_message
+
+if TYPE_CHECKING:
+    from facegen.ui.missing import HubOptions
 
 CONSENT = (
     "I have the consent of everyone whose face I use here, and I will not use the results to deceive or to harm anyone."
@@ -32,6 +35,9 @@ class Shell:
 
     consent: gr.Checkbox
     """Ticked once a visit; every event that makes something takes it as an input."""
+
+    hub_options: "HubOptions"
+    """What the page offers of models that may be still on the Hub."""
 
 
 class ConsentError(InputError):

@@ -1,9 +1,11 @@
-"""The row below a choice whose weights files are missing, with a button that fetches them."""
+"""Options whose files are still on the Hub: greyed in their lists, each with a sentence and a button that fetches them."""
 
 import asyncio
 import html
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import gradio as gr
@@ -12,75 +14,237 @@ from facegen import hub
 from facegen.catalog import find_weight
 from facegen.errors import InputError
 from facegen.hub import WeightFile
-from facegen.ui.handlers import note, progress_bar, show_errors, size
-from facegen.ui.services import Services
+from facegen.jobs.job import count_text
+from facegen.ui.handlers import note, notice, progress_bar, show_errors, size
+from facegen.ui.services import Services, Visitor
+
+Files = Callable[[Any], Sequence[WeightFile]]
+"""From a value of a widget to the files of the Hub that it needs."""
+IsAbsent = Callable[[WeightFile], bool]
+Choices = Callable[[Visitor], Sequence[tuple[str, Any]]]
+"""(words, value) of what a visitor may choose."""
 
 _WATCH_SECONDS = 0.5
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_BRIDGE = "element.addEventListener('hub-option', (event) => trigger('click', event.detail));"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MissingRow:
-    """The widgets."""
+    """What stands below a widget while a file of it is missing."""
 
     column: gr.Column
     words: gr.HTML
     accepted: gr.CheckboxGroup
     fetch: gr.Button
-    names: gr.State
-    """Names of the files that are missing."""
+    wanted: gr.State
+    """The `_Wanted` of the button."""
 
     @property
     def components(self) -> list[Any]:
         """All of them."""
-        return [self.words, self.column, self.accepted, self.fetch, self.names]
+        return [self.words, self.column, self.accepted, self.fetch, self.wanted]
 
 
-def build_missing(prefix: str) -> MissingRow:
-    """The row, unseen as long as nothing is missing; its elements' ids begin with `prefix`."""
-    with gr.Column(visible=False, elem_id=f"{prefix}-missing") as column:
+@dataclass(frozen=True)
+class _Wanted:
+    """What is missing: the name of an option, and those of its files."""
+
+    option: str = ""
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HubField:
+    """A list with such options, or a slider that as a whole is one."""
+
+    component: Any
+    row: MissingRow
+    files: Files
+    choices: Choices
+    is_renewed: bool
+    """Whether its choices may be others whenever it is opened."""
+    name: str
+    """What is fetched for any of its options; empty where each is named by itself."""
+
+    @property
+    def is_slider(self) -> bool:
+        """Whether it as a whole is such an option."""
+        return isinstance(self.component, gr.Slider)
+
+
+class HubOptions:
+    """The widgets of a page that have such options."""
+
+    def __init__(self) -> None:
+        self._fields: list[_HubField] = []
+
+    def add(self, component: Any, files: Files, choices: Choices | None = None, *, name: str = "") -> None:
+        """Build the row of a widget, where the page is at.
+
+        Args:
+            component: a drop-down or a slider; it needs an `elem_id`.
+            files: what one of its values needs.
+            choices: what is offered, where that changes.
+            name: what is fetched for any of its options, where each has the same files.
+        """
+        first = [] if isinstance(component, gr.Slider) else list(component.choices)
+        self._fields.append(
+            _HubField(
+                component=component,
+                row=_build_row(component.elem_id),
+                files=files,
+                choices=choices or (lambda _: first),
+                is_renewed=choices is not None,
+                name=name,
+            )
+        )
+
+    def wire(self, services: Services, visitor: gr.State, opened: Sequence[Any]) -> None:
+        """Let the lists follow what is here, and the rows follow the lists.
+
+        Args:
+            services: the studio's.
+            visitor: the page's.
+            opened: events at which files may have come or gone.
+        """
+        bridge = gr.HTML(js_on_load=_BRIDGE, elem_id="hub-options")
+        components = [field.component for field in self._fields]
+        sliders = [field for field in self._fields if field.is_slider]
+        renewed = [bridge, *components, *(part for field in sliders for part in field.row.components)]
+
+        def renew(visitor: Visitor, *values: Any) -> list[Any]:
+            is_absent = cache(_is_absent)
+            offered = [field.choices(visitor) for field in self._fields]
+            updates = [
+                _update(field, choices, value, is_absent)
+                for field, choices, value in zip(self._fields, offered, values, strict=True)
+            ]
+            rows = [part for field in sliders for part in _describe_slider(services, field)]
+            return [_places(self._fields, offered, is_absent), *updates, *rows]
+
+        def ask(event: gr.EventData) -> list[Any]:
+            """A greyed option was pressed."""
+            updates: list[Any] = []
+            for field in self._fields:
+                if field.component.elem_id == event.field:
+                    updates += _describe(services, *_missing(field, event.value)) or _fetched(event.value)
+                else:
+                    updates += [gr.skip() for _ in field.row.components]
+            return updates
+
+        renewal: dict[str, Any] = {
+            "fn": renew, "inputs": [visitor, *components], "outputs": renewed, "trigger_mode": "always_last", **_QUIET
+        }  # fmt: skip
+        gr.on([*opened, *(field.component.focus for field in self._fields if field.is_renewed)], **renewal)
+        asked = bridge.click(ask, None, [part for field in self._fields for part in field.row.components], **_QUIET)
+        asked.then(**renewal)
+        for field in self._fields:
+            self._wire_row(services, field, renewal)
+
+    def _wire_row(self, services: Services, field: _HubField, renewal: dict[str, Any]) -> None:
+        row = field.row
+
+        def follow(value: Any) -> list[Any]:
+            """A preset, or what was typed, may name what is missing."""
+            return _describe(services, *_missing(field, value)) or _hidden()
+
+        row.fetch.click(_fetching(services), [row.wanted, row.accepted], row.components, **_QUIET).then(**renewal)
+        if not field.is_slider:
+            field.component.change(follow, field.component, row.components, trigger_mode="always_last", **_QUIET)
+
+
+def _build_row(field: str) -> MissingRow:
+    with gr.Column(visible=False, elem_id=f"{field}-missing") as column:
         words = gr.HTML()
-        accepted = gr.CheckboxGroup([], label="I accept the licence of", elem_id=f"{prefix}-missing-accepted")
-        fetch = gr.Button("Fetch these", size="sm", elem_id=f"{prefix}-missing-fetch")
-    return MissingRow(column=column, words=words, accepted=accepted, fetch=fetch, names=gr.State(()))
+        accepted = gr.CheckboxGroup([], label="I accept the licence of")
+        fetch = gr.Button("", size="sm", elem_id=f"{field}-fetch")
+    return MissingRow(column=column, words=words, accepted=accepted, fetch=fetch, wanted=gr.State(_Wanted()))
 
 
-def wire_missing(
-    services: Services, row: MissingRow, choices: Sequence[Any], needed: Callable[..., Iterable[WeightFile]]
-) -> Any:
-    """Let the row follow choices.
+def _is_absent(weight: WeightFile) -> bool:
+    return not hub.is_present(weight)
 
-    Args:
-        services: the studio's.
-        row: the widgets.
-        choices: the components that choose.
-        needed: from their values to the files that these need.
 
-    Returns:
-        What happens when the files are there, to be followed by more.
-    """
+def _missing(field: _HubField, value: Any) -> tuple[str, list[WeightFile]]:
+    """Which of a widget's chosen options miss files, and these; an option may be written with a strength, «name=0.8»."""
+    chosen = value if isinstance(value, list) else [value]
+    options = [part.partition("=")[0].strip() if isinstance(part, str) else part for part in chosen]
+    absent = {option: list(filter(_is_absent, field.files(option))) for option in options}
+    files = {weight.name: weight for weights in absent.values() for weight in weights}
+    return field.name or ", ".join(str(option) for option, weights in absent.items() if weights), list(files.values())
 
-    def show(*values: Any) -> list[Any]:
-        missing = [weight for weight in needed(*values) if not hub.is_present(weight)]
-        if not missing:
-            return ["", gr.Column(visible=False), gr.CheckboxGroup(choices=[], value=[]), gr.skip(), ()]
-        waiting = [weight for weight in missing if not hub.is_accepted(weight)]
-        total = sum(weight.size or 0 for weight in missing)
-        files = f"{len(missing)} file{'s' if len(missing) > 1 else ''}"
-        amount = size(total) if all(weight.size for weight in missing) else "size not stated"
-        words = note(f"This choice needs {files} from the Hub, {amount}: {', '.join(w.name for w in missing)}.")
-        is_own = not services.settings.shared
-        return [
-            words + licence_list(waiting),
-            gr.Column(visible=True),
-            gr.CheckboxGroup(choices=[w.name for w in waiting], value=[], visible=bool(waiting) and is_own),
-            gr.Button(visible=is_own),
-            tuple(weight.name for weight in missing),
-        ]
+
+def _update(field: _HubField, offered: Sequence[tuple[str, Any]], value: Any, is_absent: IsAbsent) -> Any:
+    """A widget as it is offered now; what is chosen goes only where it is offered no more."""
+    if field.is_slider:
+        return gr.Slider(interactive=not any(map(is_absent, field.files(1))))
+    choices = [
+        (f"{words} (to be fetched)" if any(map(is_absent, field.files(one))) else words, one) for words, one in offered
+    ]
+    is_offered = isinstance(value, list) or value in [one for _, one in offered]
+    return gr.Dropdown(choices) if is_offered else gr.Dropdown(choices, value=offered[0][1])
+
+
+def _places(
+    fields: Sequence[_HubField], offered: Sequence[Sequence[tuple[str, Any]]], is_absent: IsAbsent
+) -> str:  # fmt: skip
+    """For the page's script, by widget: the places of greyed options in its list, and their values (HTML)."""
+    places = {
+        field.component.elem_id: {
+            place: one for place, (_, one) in enumerate(choices) if any(map(is_absent, field.files(one)))
+        }
+        for field, choices in zip(fields, offered, strict=True)
+    }
+    return f'<div hidden data-missing="{html.escape(json.dumps(places))}"></div>'
+
+
+def _describe(services: Services, option: str, missing: Sequence[WeightFile]) -> list[Any]:
+    """Updates of a row for an option and what it misses; none where it misses nothing."""
+    if not missing:
+        return []
+    is_own = not services.settings.shared
+    waiting = [weight for weight in missing if not hub.is_accepted(weight)]
+    amount = size(sum(weight.size or 0 for weight in missing)) if all(w.size for w in missing) else "size not stated"
+    names = [weight.name for weight in missing]
+    listed = "" if names == [option] else f": {', '.join(names)}"
+    remedy = "" if is_own else " Ask whoever runs this studio for it."
+    words = f"{option} is not here yet. It needs {count_text(len(names), 'file')} of the Hub, {amount}{listed}.{remedy}"
+    return [
+        note(words) + licence_list(waiting),
+        gr.Column(visible=True),
+        gr.CheckboxGroup(choices=[weight.name for weight in waiting], value=[], visible=bool(waiting) and is_own),
+        gr.Button(f"Fetch {option} ({amount})", visible=is_own),
+        _Wanted(option, tuple(names)),
+    ]
+
+
+def _describe_slider(services: Services, field: _HubField) -> list[Any]:
+    """Updates of a slider's row, which stays as it is while a download is under way."""
+    downloads = [services.downloads.get(weight) for weight in field.files(1)]
+    if any(download is not None and download.is_active for download in downloads):
+        return [gr.skip() for _ in field.row.components]
+    return _describe(services, *_missing(field, 1)) or _hidden()
+
+
+def _hidden() -> list[Any]:
+    """Updates of a row that is not needed."""
+    return ["", gr.Column(visible=False), gr.CheckboxGroup(choices=[], value=[]), gr.skip(), _Wanted()]
+
+
+def _fetched(option: str) -> list[Any]:
+    """Updates of a row whose files are here now."""
+    words = note(f"{option} is here now: choose it.")
+    return [words, gr.Column(visible=True), gr.CheckboxGroup(visible=False), gr.Button(visible=False), _Wanted()]
+
+
+def _fetching(services: Services) -> Callable[..., AsyncIterator[list[Any]]]:
+    """The handler of a row's button, which follows the download."""
 
     @show_errors(5)
-    async def fetch(names: tuple[str, ...], ticked: list[str]) -> AsyncIterator[list[Any]]:
+    async def fetch(wanted: _Wanted, ticked: list[str]) -> AsyncIterator[list[Any]]:
         require_own(services)
-        weights = [find_weight(name) for name in names]
+        weights = [find_weight(name) for name in wanted.files]
         accept_ticked(weights, ticked)
         services.downloads.start(weights)
         while under_way := [d for w in weights if (d := services.downloads.get(w)) is not None and d.is_active]:
@@ -89,14 +253,12 @@ def wire_missing(
             await asyncio.sleep(_WATCH_SECONDS)
         failed = [d.error for w in weights if (d := services.downloads.get(w)) is not None and d.error]
         if failed:
-            raise InputError(failed[0])
-        yield ["", gr.Column(visible=False), gr.skip(), gr.Button(visible=True), ()]
+            yield [notice(failed[0]), gr.skip(), gr.skip(), gr.Button(visible=True), gr.skip()]
+        else:
+            yield _fetched(wanted.option)
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    gr.on(
-        [choice.change for choice in choices], show, list(choices), row.components, trigger_mode="always_last", **quiet
-    )
-    return row.fetch.click(fetch, [row.names, row.accepted], row.components, **quiet)
+    handler: Callable[..., AsyncIterator[list[Any]]] = fetch
+    return handler
 
 
 def require_own(services: Services) -> None:

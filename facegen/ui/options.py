@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, TypeVar
 
@@ -70,6 +70,7 @@ def widgets(
     choices: Mapping[str, Mapping[str, str]] | None = None,
     first: Any = None,
     prefix: str = "option",
+    below: Mapping[str, Callable[[Any], None]] | None = None,
 ) -> Widgets:
     """Make a widget for each named field, inside the Blocks that is being built.
 
@@ -80,9 +81,14 @@ def widgets(
         first: a config with the first values; the defaults where it is not given.
         choices: for a field with choices, the words to show for each value; a value without words is not offered.
         prefix: how the elements' ids begin, before the field's name.
+        below: for a field, what builds more below its widget, which it is given.
     """
-    made = tuple(_widget(cls, name, labels.get(name), (choices or {}).get(name), first, prefix) for name in names)
-    return Widgets(cls=cls, names=tuple(names), components=made)
+    made = []
+    for name in names:
+        made.append(_widget(cls, name, labels.get(name), (choices or {}).get(name), first, prefix))
+        if build := (below or {}).get(name):
+            build(made[-1])
+    return Widgets(cls=cls, names=tuple(names), components=tuple(made))
 
 
 def _widget(cls: type, name: str, label: str | None, words: Mapping[str, str] | None, first: Any, prefix: str) -> Any:

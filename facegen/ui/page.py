@@ -112,6 +112,40 @@ HEAD = """
     for (const speed of document.querySelectorAll('button.playback, button.capture-button')) named(speed, text(speed));
     for (const empty of document.querySelectorAll('div.empty[aria-label]')) empty.setAttribute('role', 'img');
   };
+  // options whose model is still on the Hub: greyed, and a press on one asks what it needs instead of choosing it
+  let said = null, places = {};
+  const missing = (option) => {
+    const words = document.querySelector('#hub-options [data-missing]')?.dataset.missing ?? '{}';
+    if (words !== said) places = JSON.parse(said = words);
+    return places[option.closest('.block')?.id]?.[option.dataset.index];
+  };
+  const grey = () => {
+    for (const option of document.querySelectorAll('li[role=option]')) {
+      if (missing(option) === undefined) option.removeAttribute('aria-disabled');
+      else option.setAttribute('aria-disabled', 'true');
+    }
+  };
+  const askFor = (event, option) => {
+    const value = option ? missing(option) : undefined;
+    if (value === undefined) return;
+    const field = option.closest('.block');
+    event.preventDefault();
+    event.stopPropagation();
+    const box = field.querySelector('input[role=combobox]');
+    if (box.value) {
+      // else what was typed to find it would count as a choice
+      box.value = '';
+      box.dispatchEvent(new Event('input', {bubbles: true}));
+    }
+    box.blur();
+    const bridge = document.querySelector('#hub-options [data-missing]');
+    bridge.dispatchEvent(new CustomEvent('hub-option', {bubbles: true, detail: {field: field.id, value}}));
+  };
+  document.addEventListener('mousedown', (event) => askFor(event, event.target.closest?.('li[role=option]')), true);
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || event.isComposing || event.target.getAttribute?.('role') !== 'combobox') return;
+    askFor(event, document.getElementById(event.target.getAttribute('aria-activedescendant')));
+  }, true);
   // Enter in a box of text or a number presses the main button of what the box belongs to
   const written = 'input[type=text], input[type=number], input:not([type]), textarea[rows="1"]';
   document.addEventListener('keydown', (event) => {
@@ -128,7 +162,7 @@ HEAD = """
     }
   });
   new MutationObserver(() => {
-    if (!waits) setTimeout(() => { look(); name(); }, 60);
+    if (!waits) setTimeout(() => { look(); name(); grey(); }, 60);
     waits = true;
   }).observe(document.documentElement, {childList: true, subtree: true});
 })();

@@ -21,6 +21,7 @@ from facegen.ui import endpoints, hosts, languages, page, theme, visitors, zero_
 from facegen.ui.accounts import Accounts
 from facegen.ui.agents.files import AgentSettings
 from facegen.ui.handlers import CONSENT, Shell, note_list
+from facegen.ui.missing import HubOptions
 from facegen.ui.profile import TABS, Profile, choose_profile, for_host
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs import faceset, generate, live, models, runs, swap, talk, train, verify
@@ -47,7 +48,7 @@ def _page(services: Services) -> gr.Blocks:
         visitor = gr.State(Visitor(), delete_callback=services.end_visit)
         gr.HTML(theme.header(shared=services.settings.shared))
         consent = gr.Checkbox(label=CONSENT, value=False, elem_id="consent", elem_classes="fg-consent")
-        shell = Shell(visitor=visitor, consent=consent)
+        shell = Shell(visitor=visitor, consent=consent, hub_options=HubOptions())
         if limits := services.settings.limits():
             gr.HTML(note_list("Limits of this studio:", limits), elem_id="limits")
         is_there = {tab: tab in services.settings.tabs for tab in TABS}
@@ -83,6 +84,7 @@ def _page(services: Services) -> gr.Blocks:
             faces.warm_up()
 
         tabs.select(open_tab, None, timers, show_progress="hidden", api_visibility="private")
+        shell.hub_options.wire(services, visitor, [studio.load, tabs.select])
         endpoints.build(services, visitor)
 
         def identify_visitor(visit: Visitor, request: gr.Request) -> Visitor:

@@ -242,6 +242,11 @@ CSS = """
 .fg-faces .grid-container { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)) !important; }
 .fg-faces .caption-label { font-size: .72rem; max-width: 100%; left: auto; padding: 1px 6px; }
 
+/* an option whose model is still on the Hub */
+#hub-options { display: none; }
+li[role="option"][aria-disabled="true"] { color: var(--neutral-600) !important; font-style: italic; cursor: help !important; }
+.dark li[role="option"][aria-disabled="true"] { color: var(--neutral-400) !important; }
+
 /* words end before the arrow of their list */
 input[role="combobox"] { text-overflow: ellipsis; padding-right: 26px !important; }
 

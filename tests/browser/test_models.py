@@ -65,24 +65,109 @@ def test_models_are_found_fetched_and_removed(chromium: Browser, small_hub: Smal
         page.close()
 
 
-@pytest.mark.usefixtures("small_hub")
-def test_a_choice_that_needs_a_file_fetches_it(chromium: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An enhancer whose file is missing says so below the options; its button fetches it once the licence is accepted."""
-    monkeypatch.setattr(trained, "WEIGHTS", (replace(STRICT, name="gfpgan-1-4"),))
+FIELDS = [
+    ("Swap", None, "swap-engine", None),
+    ("Swap", "Faces", "option-detector", "facexlib"),
+    ("Swap", "Faces", "option-recogniser", "arcface"),
+    ("Swap", "Models from the Hub", "option-enhance", None),
+    ("Swap", "Models from the Hub", "option-masks", None),
+    ("Swap", "Models from the Hub", "option-frame_chain", None),
+    ("Generate", "Start from my photo", "generate-expression", "LivePortrait"),
+    ("Talk", None, "talk-engine", "live-portrait"),
+    ("Faceset", "More", "faceset-detector", "facexlib"),
+]
+"""Tab, part, list, and what its first greyed option is called where it is to be fetched; as in the list where None."""
+CONTRAST = """(option) => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255)
+      .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  let ground = option;
+  while (/^rgba\\(.*, 0\\)$|transparent/.test(getComputedStyle(ground).backgroundColor)) ground = ground.parentElement;
+  const [a, b] = [getComputedStyle(option).color, getComputedStyle(ground).backgroundColor].map(light);
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}"""
+
+
+def test_a_greyed_option_is_fetched_and_then_chosen(
+    chromium: Browser, small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    """An enhancer whose file is missing: not chosen by pointer or keys, fetched once its licence is accepted, then chosen."""
+    weight = replace(STRICT, name="gfpgan-1-4")
+    monkeypatch.setattr(trained, "WEIGHTS", (weight,))
     monkeypatch.setattr(catalog, "WEIGHTS", trained.WEIGHTS)
+    gate = small_hub.gate = threading.Event()
     with serve(port=0) as studio:
         page = chromium.new_page(viewport={"width": 1280, "height": 1400})
         page.goto(studio.local_url or "")
-        row, choice = page.locator("#swap-missing"), page.locator("#option-enhance input")
+        row, box, chosen = (page.locator(f"#option-enhance{part}") for part in ("-missing", " input", " .token"))
         page.get_by_role("button", name="Models from the Hub").click(timeout=WAIT_MS)
-        choice.click()
-        page.get_by_role("option", name="gfpgan-1-4").click()
-        expect(row).to_contain_text("needs 1 file from the Hub, 4.2 MB: gfpgan-1-4", timeout=WAIT_MS)
+        box.click()
+        option = page.get_by_role("option", name="gfpgan-1-4 (to be fetched)")
+        expect(option).to_be_disabled(timeout=WAIT_MS)
+        expect(page.get_by_role("option", name="restorer")).to_be_enabled()
+        assert option.evaluate(CONTRAST) > 4.5
+        option.click(force=True)
+        expect(row).to_contain_text("gfpgan-1-4 is not here yet. It needs 1 file of the Hub, 4.2 MB.", timeout=WAIT_MS)
         expect(row).to_contain_text("Its author allows research alone.")
+        expect(chosen).to_have_count(0)
+
+        box.press_sequentially("n-1-4")
+        expect(page.get_by_role("option")).to_have_count(1)
+        box.press("ArrowDown")
+        box.press("Enter")
+        expect(page.get_by_role("option")).to_have_count(0)
+        expect(box).to_have_value("")
+        expect(chosen).to_have_count(0)
         if path := os.environ.get("FACEGEN_SEEN"):
             page.screenshot(path=path, full_page=True)
-        row.locator("input[type=checkbox]").check()
-        row.locator("#swap-missing-fetch").click()
+
+        fetch = page.get_by_role("button", name="Fetch gfpgan-1-4 (4.2 MB)")
+        fetch.press("Enter")
+        expect(row).to_contain_text("its box empty", timeout=WAIT_MS)
+        row.locator("input[type=checkbox]").press("Space")
+        fetch.press("Enter")
+        expect(row).to_contain_text("2.1 of 4.2 MB", timeout=WAIT_MS)
+        gate.set()
+        expect(row).to_contain_text("gfpgan-1-4 is here now: choose it.", timeout=WAIT_MS)
+        assert hub.fetch(weight).stat().st_size == STRICT.size
+        box.press_sequentially("n-1-4")
+        expect(page.get_by_role("option", name="gfpgan-1-4", exact=True)).to_be_enabled(timeout=WAIT_MS)
+        box.press("ArrowDown")
+        box.press("Enter")
+        expect(chosen).to_have_text("gfpgan-1-4")
         expect(row).to_be_hidden(timeout=WAIT_MS)
-        assert hub.fetch(trained.WEIGHTS[0]).stat().st_size == STRICT.size
+        page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_list_greys_what_is_on_the_hub(chromium: Browser, scheme: str) -> None:
+    with serve(port=0) as studio:
+        page = chromium.new_page(viewport={"width": 1280, "height": 1400}, color_scheme=scheme)
+        page.goto(studio.local_url or "")
+        opened = set[tuple[str, str]]()
+        for tab, part, field, name in FIELDS:
+            page.get_by_role("tab", name=tab, exact=True).first.click(timeout=WAIT_MS)
+            if part and (tab, part) not in opened:
+                opened.add((tab, part))
+                page.locator("button.label-wrap:visible", has_text=part).last.click()
+            box, row = page.locator(f"#{field} input[role=combobox]"), page.locator(f"#{field}-missing")
+            before = box.input_value(timeout=WAIT_MS)
+            box.click()
+            option = page.locator(f"#{field} [role=option][aria-disabled=true]").first
+            expect(option).to_contain_text("(to be fetched)", timeout=WAIT_MS)
+            name = name or (option.get_attribute("aria-label") or "").removesuffix(" (to be fetched)")
+            assert option.evaluate(CONTRAST) > 4.5, field
+            option.hover(force=True)
+            assert option.evaluate(CONTRAST) > 4.5, field
+            option.click(force=True)
+            expect(row).to_contain_text(f"{name} is not here yet.", timeout=WAIT_MS)
+            expect(row.get_by_role("button", name=f"Fetch {name} (")).to_be_visible()
+            expect(box).to_have_value(before)
+            expect(page.locator(f"#{field} .token")).to_have_count(0)
+        page.get_by_role("tab", name="Swap", exact=True).first.click()
+        slider = page.locator("#option-expression")
+        expect(slider.locator("input[type=range]")).to_be_disabled()
+        expect(page.locator("#option-expression-missing")).to_contain_text("LivePortrait is not here yet.")
         page.close()

@@ -11,6 +11,7 @@ from facegen import media
 from facegen.errors import NoFaceError
 from facegen.ui.examples import FILES
 from facegen.ui.handlers import Shell
+from facegen.ui.missing import HubOptions
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs import live
 from tests.factories import gradient_rgb
@@ -27,7 +28,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
 def frame_handler(services: Services) -> Any:
     """What the camera's stream calls."""
     with gr.Blocks() as page:
-        live.build(services, Shell(visitor=gr.State(Visitor()), consent=gr.Checkbox()))
+        live.build(services, Shell(visitor=gr.State(Visitor()), consent=gr.Checkbox(), hub_options=HubOptions()))
     return next(function.fn for function in page.fns.values() if function.fn and "swap_frame" in function.fn.__name__)
 
 

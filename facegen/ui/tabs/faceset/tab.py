@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from facegen.errors import InputError
+from facegen.faces.weights import detector_files
 from facegen.facesets.options import CLEAN_REASONS, MASKS, SORT_KEYS, ExtractOptions
 from facegen.jobs.job import count_text
 from facegen.ui.examples import EXAMPLE_CLICK, FACESET, example_cards
@@ -67,7 +68,8 @@ def build(services: Services, shell: Shell) -> gr.Timer:
                     height=150,
                     elem_id="faceset-others",
                 )
-                more = widgets(ExtractOptions, MORE, labels=LABELS)
+                more = widgets(ExtractOptions, MORE, labels=LABELS, prefix="faceset")
+                shell.hub_options.add(more.components[MORE.index("detector")], detector_files)
             status = gr.HTML(note("Add videos or pictures, or take the example."), elem_id="faceset-status")
             extract = gr.Button("Cut faces out", variant="primary", elem_id="faceset-extract")
         with gr.Column(scale=3, min_width=300):

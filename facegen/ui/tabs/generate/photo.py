@@ -9,7 +9,7 @@ from facegen.errors import InputError
 from facegen.generate.request import GenerateOptions
 from facegen.reenact.weights import WEIGHTS as LIVE_PORTRAIT
 from facegen.ui.handlers import Shell, note, require_consent, show_errors
-from facegen.ui.missing import MissingRow, build_missing, wire_missing
+from facegen.ui.missing import HubOptions
 from facegen.ui.options import widgets
 from facegen.ui.pictures import Picture
 from facegen.ui.services import Services, Visitor
@@ -37,21 +37,20 @@ class PhotoInputs:
     drop: gr.Image
     expression: gr.Dropdown
     change: gr.Button
-    missing: MissingRow
     forget: gr.Button
 
 
-def build_photo() -> PhotoInputs:
+def build_photo(hub_options: HubOptions) -> PhotoInputs:
     """The widgets of a photograph, folded away."""
     with gr.Accordion("Start from my photo", open=False):
         drop = Picture(label="A photograph", height=180, sources=["upload"], buttons=[], elem_id="generate-photo")
         (expression,) = widgets(
             GenerateOptions, ("expression",), labels={"expression": "Expression (LivePortrait)"}, prefix="generate"
         ).components
-        missing = build_missing("generate")
+        hub_options.add(expression, lambda chosen: LIVE_PORTRAIT if chosen else (), name="LivePortrait")
         change = gr.Button("Change the expression", size="sm", elem_id="generate-change-expression")
         forget = gr.Button("Back to faces that do not exist", size="sm")
-    return PhotoInputs(drop=drop, expression=expression, change=change, missing=missing, forget=forget)
+    return PhotoInputs(drop=drop, expression=expression, change=change, forget=forget)
 
 
 def wire_photo(
@@ -65,7 +64,6 @@ def wire_photo(
 ) -> None:
     """Let a photograph, and another expression of it, become the face that is edited."""
     drop = photo.drop
-    wire_missing(services, photo.missing, [photo.expression], lambda chosen: LIVE_PORTRAIT if chosen else ())
 
     def encode(visitor: Visitor, consent: bool, path: str, expression: str, values: tuple[Any, ...]) -> Any:
         require_consent(consent)

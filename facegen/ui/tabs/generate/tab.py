@@ -136,7 +136,7 @@ def _ask(
     with gr.Accordion("Mix with another face", open=False):
         other_seed = gr.Number(11, label="Seed of the other face", precision=0, minimum=0)
         mix = gr.Slider(-0.5, 1.5, value=0, step=0.05, label="From this face (0) to the other (1), and beyond")
-    photo = build_photo()
+    photo = build_photo(shell.hub_options)
     numbered = Widgets(cls=GenerateOptions, names=("seed", *options.names), components=(seed, *options.components))
     changes += [(event, ()) for event in presets.build(services, shell, "generate", [sliders, numbered])]
     temperature, retouch, best_of = options.components

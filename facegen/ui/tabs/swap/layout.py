@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from facegen.faces.weights import detector_files
+from facegen.reenact.weights import RESTORING
 from facegen.swap.options import SwapOptions
 from facegen.swap.request import SwapRequest
 from facegen.ui.examples import EXAMPLE_CLICK, EXAMPLES, SWAP, Examples, example_cards
 from facegen.ui.handlers import build_status, step
+from facegen.ui.missing import HubOptions
 from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.presets import reset_button
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.merge import Merging
+from facegen.ui.tabs.swap.trained import model_files, recogniser_files
 
 MAX_PEOPLE = 12
 
@@ -236,7 +241,7 @@ def build_people() -> tuple[gr.Button, gr.State, list[gr.Column], list[gr.Image]
     return find, gr.State([]), cards, thumbnails, tuple(people)
 
 
-def build_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
+def build_options(hub_options: HubOptions) -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
     """The trim and every group of options."""
     gr.HTML(step(4, "How?", "The defaults are good; change what you see a reason for."))
     bounds = next(item.metadata for item in fields(SwapOptions) if item.name == "start_seconds")
@@ -246,10 +251,16 @@ def build_options() -> tuple[gr.Slider, gr.Slider, tuple[Widgets, ...]]:
         gr.HTML('<div class="fg-hint">Only what lies between start and end of a video is made.</div>')
     grouped = {name for names in GROUPS.values() for name in names}
     more = [item.name for item in fields(SwapOptions) if item.name not in {*grouped, *SEPARATE_FIELDS}]
+    below = {
+        "detector": partial(hub_options.add, files=detector_files),
+        "recogniser": partial(hub_options.add, files=recogniser_files),
+        "expression": partial(hub_options.add, files=lambda _: RESTORING, name="LivePortrait"),
+        **{name: partial(hub_options.add, files=model_files) for name in ("enhance", "masks", "frame_chain")},
+    }
     made = []
     for title, names in {**GROUPS, "File": more}.items():
         with gr.Accordion(title, open=False):
-            made.append(widgets(SwapOptions, names, labels=LABELS, choices=CHOICES))
+            made.append(widgets(SwapOptions, names, labels=LABELS, choices=CHOICES, below=below))
             reset_button(made[-1].components)
     return start, end, tuple(made)
 

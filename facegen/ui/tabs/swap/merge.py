@@ -151,28 +151,21 @@ def wire_merge(
     services: Services,
     shell: Shell,
     merging: Merging,
-    renewed: Sequence[Callable[..., Any]],
     target: gr.File,
     statuses: tuple[gr.HTML, gr.HTML],
     live: Callable[..., None],
 ) -> None:
-    """Let the models be offered, their settings appear, and the frame follow these.
+    """Let the settings of a model appear, and the frame follow these.
 
     Args:
         services: the studio's.
         shell: visitor and consent.
         merging: the widgets.
-        renewed: moments at which new models may be there.
         target: the clip; the settings that were kept for it come back with it.
         statuses: of the job, and what is shown while it says nothing.
         live: binds an event to a preview of the frame.
     """
     status, ready = statuses
-
-    def offer(visitor: Visitor, chosen: str | None) -> Any:
-        found = trained_swaps.list_models(services, visitor)
-        known = chosen if chosen in [value for _, value in found] else trained_swaps.MESH
-        return gr.Dropdown(found, value=known)
 
     @show_errors(3 + len(merging.settings))
     def choose(visitor: Visitor, chosen: str | None, clip: str | None) -> Any:
@@ -201,9 +194,6 @@ def wire_merge(
         return choose(visitor, chosen, clip)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    gr.on(fn=lambda visitor: offer(visitor, None), inputs=[shell.visitor], outputs=merging.engine, **private)
-    for moment in renewed:
-        moment(offer, [shell.visitor, merging.engine], merging.engine, **private)
     end_status(merging.engine, status)
     made = [ready, merging.file, merging.column, *merging.settings]
     for component, handler in ((merging.engine, choose), (target, recall)):

@@ -20,12 +20,11 @@ from facegen.ui.handlers import (
     show_errors,
     starting_card,
 )
-from facegen.ui.missing import build_missing, wire_missing
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs.swap import batch, layout, merge
 from facegen.ui.tabs.swap import requests as swaps
 from facegen.ui.tabs.swap.layout import MAX_PEOPLE, Outcome, SwapInputs
-from facegen.ui.tabs.swap.trained import needed_weights, needs_source
+from facegen.ui.tabs.swap.trained import engine_files, list_models, needs_source
 
 
 def build(services: Services, shell: Shell) -> None:
@@ -34,9 +33,9 @@ def build(services: Services, shell: Shell) -> None:
         with gr.Column(scale=5, min_width=300):
             sources, source_words, target, examples, target_words = layout.build_files()
             engine, file = merge.build_engine()
-            missing = build_missing("swap")
+            shell.hub_options.add(engine, engine_files, lambda visitor: list_models(services, visitor))
             find, person_ids, cards, thumbnails, people = layout.build_people()
-            start, end, options = layout.build_options()
+            start, end, options = layout.build_options(shell.hub_options)
             presets.build(services, shell, "swap", options)
         with gr.Column(scale=6, min_width=300):
             with gr.Column(elem_id="swap-look"):
@@ -65,12 +64,7 @@ def build(services: Services, shell: Shell) -> None:
     with many:
         batch.build(services, shell, inputs.components, request_for)
     live = _wire_preview(services, shell, inputs, (preview, frame), compare, status)
-    choices = [
-        engine,
-        *(inputs.option(name) for name in ("detector", "recogniser", "expression", "enhance", "masks", "frame_chain")),
-    ]
-    fetched = wire_missing(services, missing, choices, needed_weights)
-    merge.wire_merge(services, shell, merging, (engine.focus, fetched.then), target, (status, ready), live)
+    merge.wire_merge(services, shell, merging, target, (status, ready), live)
     _wire_run(services, shell, inputs, (run, queue, cancel), status, outcome, compare)
 
 

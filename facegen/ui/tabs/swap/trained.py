@@ -6,10 +6,9 @@ from typing import Any
 
 from facegen.catalog import WEIGHTS
 from facegen.errors import InputError
-from facegen.faces.weights import RECOGNISER_FILES, detector_files
-from facegen.hub import Hub, WeightFile, is_present
+from facegen.faces.weights import RECOGNISER_FILES
+from facegen.hub import Hub, WeightFile
 from facegen.jobs import Run
-from facegen.reenact.weights import RESTORING
 from facegen.reenact.weights import WEIGHTS as REENACTING
 from facegen.swap.merge.options import (
     MergeOptions,
@@ -33,41 +32,30 @@ KINDS = ("train", "swap-train")
 def list_models(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     """(words, value) of what can draw a face: the built-in engine, one-shot models, the visitor's own trainings, a file."""
     found: list[tuple[str, str]] = [("Built in: any face, from a picture", MESH)]
-    found += [(_words(model.name, model.weights), model.name) for model in MODELS]
-    found.append((_words("live-portrait: the clip's own face, by sliders", REENACTING), LIVE_PORTRAIT))
+    found += [(model.name, model.name) for model in MODELS]
+    found.append(("live-portrait: the clip's own face, by sliders", LIVE_PORTRAIT))
     found += [(f"Trained here: {run.name}", run.name) for run in services.runs(visitor) if _has_model(run)]
     if not services.settings.shared:
         found.append(("A .dfm file of yours", FILE))
     return found
 
 
-def _words(name: str, weights: Sequence[WeightFile]) -> str:
-    return name if all(map(is_present, weights)) else f"{name} (to be fetched)"
+def engine_files(chosen: str | None) -> Sequence[WeightFile]:
+    """The files of the Hub that the drop-down's value needs."""
+    if chosen == LIVE_PORTRAIT:
+        return REENACTING
+    model = find_model(chosen) if chosen in ENGINES else None
+    return model.weights if model else ()
 
 
-def needed_weights(
-    engine: str | None, detector: str, recogniser: str, expression: float, *lists: Sequence[str] | None
-) -> list[WeightFile]:
-    """The files of the Hub that choices of the tab need; what was typed with a strength, «name=0.8», counts by its name.
+def recogniser_files(recogniser: str) -> Sequence[WeightFile]:
+    """The files of the Hub that a recogniser needs."""
+    return (RECOGNISER_FILES[recogniser],) if recogniser in ("arcface", "auraface") else ()
 
-    Args:
-        engine: the drop-down's value.
-        detector: name of the detector.
-        recogniser: name of the recogniser.
-        expression: how far that of the clip is put back.
-        lists: what is chosen of enhancers, masks and models of the whole frame.
-    """
-    model = find_model(engine) if engine in ENGINES else None
-    found = [
-        *(model.weights if model else ()),
-        *(REENACTING if engine == LIVE_PORTRAIT else ()),
-        *detector_files(detector),
-        *((RECOGNISER_FILES[recogniser],) if recogniser in ("arcface", "auraface") else ()),
-        *(RESTORING if expression else ()),
-    ]
-    names = {weight.name: weight for weight in WEIGHTS if isinstance(weight.source, Hub)}
-    chosen = [part.partition("=")[0].strip() for names_chosen in lists for part in names_chosen or ()]
-    return [*found, *(names[name] for name in chosen if name in names)]
+
+def model_files(name: str) -> Sequence[WeightFile]:
+    """The file of the Hub that an enhancer, a mask or a model of the whole frame is."""
+    return [weight for weight in WEIGHTS if weight.name == name and isinstance(weight.source, Hub)]
 
 
 def is_trained(chosen: str | None) -> bool:

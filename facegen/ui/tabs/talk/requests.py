@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from facegen.hub import WeightFile, is_present
+from facegen.hub import WeightFile
 from facegen.reenact.weights import WEIGHTS as REENACT_WEIGHTS
 from facegen.talk.engines import FIELD, LIPSYNC, LIVE_PORTRAIT, PORTRAIT, EngineName, has_field, has_motion
 from facegen.talk.jobs import TALK
@@ -95,21 +95,13 @@ def list_engines(services: Services, visitor: Visitor) -> list[tuple[str, str]]:
     trained = [run for run in services.runs(visitor) if run.kind in ("train", "talk-train") and has_field(run.path)]
     return [
         ("Portrait: one picture, at once", PORTRAIT),
-        (f"LivePortrait: one picture, by a network{_to_fetch(REENACT_WEIGHTS)}", LIVE_PORTRAIT),
-        *((f"Lips of a video: {_words(weight)}", name) for name, weight in LIPSYNC.items()),
+        ("LivePortrait: one picture, by a network", LIVE_PORTRAIT),
+        *((f"Lips of a video: {weight.name}", name) for name, weight in LIPSYNC.items()),
         *((f"Trained person: {run.name}", str(EngineName(FIELD, run.name))) for run in trained),
     ]
 
 
-def _words(weight: WeightFile) -> str:
-    return f"{weight.name}{_to_fetch((weight,))}"
-
-
-def _to_fetch(weights: tuple[WeightFile, ...]) -> str:
-    return "" if all(map(is_present, weights)) else " (to be fetched)"
-
-
-def needed_weights(engine: str) -> tuple[WeightFile, ...]:
+def engine_files(engine: str) -> tuple[WeightFile, ...]:
     """The files of the Hub that an engine of the tab needs."""
     if engine == LIVE_PORTRAIT:
         return REENACT_WEIGHTS

@@ -33,7 +33,6 @@ from facegen.ui.handlers import (
     starting_card,
     step,
 )
-from facegen.ui.missing import build_missing, wire_missing
 from facegen.ui.options import ENCODING, Widgets, widgets
 from facegen.ui.presets import reset_button
 from facegen.ui.services import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Services, Visitor
@@ -110,22 +109,19 @@ def build(services: Services, shell: Shell) -> None:
     with gr.Row(equal_height=False, elem_classes="fg-columns", elem_id="talk-columns"):
         with gr.Column(scale=5, min_width=300):
             portrait, examples, invent, audio = _ask_files()
-            engine, motion, driving, options = _ask_options()
-            missing = build_missing("talk")
+            engine, motion, driving, options = _ask_options(services, shell)
             presets.build(services, shell, "talk", options)
         with gr.Column(scale=6, min_width=300):
             trial, run, cancel, status, ready = _ask_run()
             pictured, result, download = _show_outcome(services)
     inputs = TalkInputs(portrait=portrait, audio=audio, driving=driving, engine=engine, motion=motion, options=options)
-    for box, offered in ((engine, talks.list_engines), (motion, talks.list_motion_networks)):
-        box.focus(
-            lambda visitor, offered=offered: gr.Dropdown(choices=offered(services, visitor)),
-            shell.visitor,
-            box,
-            show_progress="hidden",
-            api_visibility="private",
-        )
-    wire_missing(services, missing, [engine], talks.needed_weights)
+    motion.focus(
+        lambda visitor: gr.Dropdown(choices=talks.list_motion_networks(services, visitor)),
+        shell.visitor,
+        motion,
+        show_progress="hidden",
+        api_visibility="private",
+    )
     _wire_portrait(services, inputs, examples, (status, ready), [pictured, result, download])
     _wire_invention(services, shell, invent, (status, ready), portrait)
     _wire_run(services, shell, inputs, (trial, run, cancel), [status, result, download])
@@ -166,7 +162,7 @@ def _read(text: str, voice: str) -> Any:
     return "", str(copy)
 
 
-def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ...]]:
+def _ask_options(services: Services, shell: Shell) -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ...]]:
     gr.HTML(step(3, "How lively?", "The defaults are good; another seed gives other movements."))
     lively = widgets(TalkOptions, LIVELINESS, labels=LABELS, prefix="talk")
     reset_button(lively.components)
@@ -178,6 +174,7 @@ def _ask_options() -> tuple[gr.Dropdown, gr.Dropdown, gr.File, tuple[Widgets, ..
         filterable=False,
         elem_id="talk-engine",
     )
+    shell.hub_options.add(engine, talks.engine_files, lambda visitor: talks.list_engines(services, visitor))
     motion = gr.Dropdown(
         [("Built in: any voice", "")],
         value="",
