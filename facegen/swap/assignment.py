@@ -79,6 +79,6 @@ def check_people(request: SwapRequest, analysis: ClipAnalysis) -> None:
     for person in named:
         if person not in {known.person_id for known in analysis.people}:
             raise InputError(
-                f"Expected a person of the clip, but got {person}; it shows {count} "
-                f"({'0' if count == 1 else f'0 to {count - 1}'}), in the order of time on screen."
+                f"Expected a person of the clip, but got {person}; it shows {count}, counted from 0 in the order of time on "
+                "screen."
             )
