@@ -34,11 +34,13 @@ app: install
 
 install: $(VENV)/.installed
 
+# what hangs where no timeout of pytest reaches it, in C, ends with the stacks of all threads
 test: SPEED := not slow
+test: HANGS := -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 test-slow: SPEED := slow
 test test-slow: $(VENV)/.installed-dev
 	@command -v chromium >/dev/null && command -v debootstrap >/dev/null || $(MAKE) --no-print-directory test-programs
-	$(BIN)/python -m pytest -rs -m "$(SPEED)" $(TESTS)
+	$(BIN)/python -m pytest -rs -m "$(SPEED)" $(HANGS) $(TESTS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

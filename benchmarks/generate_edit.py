@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.division import find
+from benchmarks.division import PARTS, Part, find
 from benchmarks.report import estimate, report
 from facegen.faces import FaceAnalyser, distance
 from facegen.generate.editing.photograph import EncodedPhoto
@@ -33,13 +33,42 @@ MORE = {"smile 2": {"smile": 2.0}, "feminine 2": {"feminine": 2.0}}
 
 
 def main(arguments: list[str]) -> None:
-    """Encodes portraits that no training saw and moves one slider at a time."""
+    """Encodes portraits that the generator never saw and moves one slider at a time."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/generate_edit.png"))
     asked = parser.parse_args(arguments)
-    photographs = [*find("portraits/synthetic/*", "proving")[::5], *find("portraits/london/*.jpg", "proving")[::2]]
-    pipeline, rows, lines = GeneratePipeline(), [], []
-    gaps: dict[str, list[float]] = {name: [] for name in (*EDITS, *MORE)}
+    asked.sheet.parent.mkdir(parents=True, exist_ok=True)
+    pipeline, rows, figures = GeneratePipeline(), [], {}
+    for part in PARTS:
+        photographs = _photographs(part)
+        gaps, lines = _measure(pipeline, photographs)
+        for name, values in gaps.items():
+            measured = {**estimate([[value] for value in values]), "largest": max(values), "bound": BOUND}
+            rows.append({"part": part, "edit": name, **measured, "no face": len(photographs) - len(values)})
+        figures[f"photographs, {part}"] = len(photographs)
+        sheet = asked.sheet if part == "proving" else asked.sheet.with_stem(f"{asked.sheet.stem}-{part}")
+        write_picture(sheet, np.concatenate(lines, 0))
+    report(
+        "generate_edit",
+        rows,
+        figures=figures,
+        notes=[
+            "dlib distance of the edited picture to the photograph in the generator's frame, 256 px; one edit at a time.",
+            "On the sheet: the photograph, then the edits in the order of the table.",
+        ],
+        measures=MEASURES,
+    )
+
+
+def _photographs(part: Part) -> list[Path]:
+    """Some portraits of either kind; of the tuning part, which is larger, fewer."""
+    step = 5 if part == "proving" else 15
+    return [*find("portraits/synthetic/*", part)[::step], *find("portraits/london/*.jpg", part)[::2]]
+
+
+def _measure(pipeline: GeneratePipeline, photographs: list[Path]) -> tuple[dict[str, list[float]], list[np.ndarray]]:
+    """Distances to the photographs by edit, and the lines of a sheet."""
+    lines, gaps = [], {name: list[float]() for name in (*EDITS, *MORE)}
     for path in photographs:
         encoded = pipeline.encode(read_picture(path), path.name)
         pictures = [encoded.framed.picture_rgb, *_draw_edits(pipeline, encoded)]
@@ -48,29 +77,7 @@ def main(arguments: list[str]) -> None:
             if own is not None and person is not None:
                 gaps[name].append(distance(own, person))
         lines.append(np.concatenate(pictures, 1))
-    for name, values in gaps.items():
-        lost = len(photographs) - len(values)
-        rows.append(
-            {
-                "edit": name,
-                **estimate([[value] for value in values]),
-                "largest": max(values),
-                "bound": BOUND,
-                "no face": lost,
-            }
-        )
-    asked.sheet.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(asked.sheet, np.concatenate(lines, 0))
-    report(
-        "generate_edit",
-        rows,
-        figures={"photographs": len(photographs)},
-        notes=[
-            "dlib distance of the edited picture to the photograph in the generator's frame, 256 px; one edit at a time.",
-            "On the sheet: the photograph, then the edits in the order of the table.",
-        ],
-        measures=MEASURES,
-    )
+    return gaps, lines
 
 
 def _draw_edits(pipeline: GeneratePipeline, encoded: EncodedPhoto) -> list[np.ndarray]:

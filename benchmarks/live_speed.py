@@ -30,10 +30,16 @@ _FIRST = 20
 _LOADING_SECONDS = 0.1
 _BROWSER_SECONDS = 20.0
 _COUNT = """() => {
+  const result = document.querySelector('#live-result');
+  let last = '';
   window.fgFrames = [];
-  new MutationObserver(() => window.fgFrames.push(performance.now())).observe(
-    document.querySelector('#live-result'), {subtree: true, attributes: true, attributeFilter: ['src'], childList: true});
+  new MutationObserver(() => {
+    const shown = result.querySelector('img')?.src ?? last;
+    if (shown !== last) window.fgFrames.push(performance.now());
+    last = shown;
+  }).observe(result, {subtree: true, attributes: true, attributeFilter: ['src'], childList: true});
 }"""
+"""A frame is one more picture that is shown, however many changes of the page that takes."""
 
 
 def main(arguments: list[str]) -> None:

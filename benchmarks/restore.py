@@ -2,7 +2,7 @@
 
     python -m benchmarks restore [--sheet FILE]
 
-`portraits/london` at 512 pixels (real people; no training of ours reads them) and the proving part of `faces/celebamask` at 256.
+`portraits/london` at 512 pixels and `faces/celebamask` at 256: real people, whom the restorer's training never reads.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.division import PARTS, find
+from benchmarks.division import Part, find
 from benchmarks.report import estimate, report
 from facegen.faces import FaceAnalyser, align, distance
 from facegen.generate.frame.alignment import TEMPLATE5
@@ -26,6 +26,8 @@ MEASURES = ("facegen/restore", "weights/restore")
 BOUND = 0.15
 """Largest distance of a restored face to the original, in dlib's numbers."""
 CLIP, FRAMES = "vasa_3", 16
+_SHARES: tuple[tuple[Part, int], ...] = (("proving", 1), ("tuning", 9))
+"""Of how many photographs of `celebamask` one is measured: about a hundred of either part."""
 
 
 def main(arguments: list[str]) -> None:
@@ -34,13 +36,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--sheet", type=Path, default=Path("/tmp/facegen-benchmarks/restore.png"))
     asked = parser.parse_args(arguments)
     analyser, restorer = FaceAnalyser(), Restorer()
-    london = [path for part in PARTS for path in find("portraits/london/*.jpg", part)]
-    collections = {
-        ("london", 512): {path.stem: path for path in london},
-        ("celebamask", 256): {path.stem: path for path in find("faces/celebamask/images/*.jpg", "proving")},
-    }
+    collections = [
+        (part, name, size, {path.stem: path for path in find(pattern, part)[::step]})
+        for part, faces in _SHARES
+        for name, size, pattern, step in (
+            ("london", 512, "portraits/london/*.jpg", 1),
+            ("celebamask", 256, "faces/celebamask/images/*.jpg", faces),
+        )
+    ]
     rows, strips = [], []
-    for (name, size), paths in collections.items():
+    for part, name, size, paths in collections:
         faces = {stem: face for stem, path in paths.items() if (face := _crop(analyser, path, size)) is not None}
         originals = np.stack([*faces.values()])
         people = [stem.split("_")[0] for stem in faces]
@@ -50,6 +55,7 @@ def main(arguments: list[str]) -> None:
             restored = restorer.restore(damaged, size=size)
             rows.append(
                 {
+                    "part": part,
                     "faces": name,
                     "size": size,
                     "damage": title,

@@ -15,16 +15,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from facegen.errors import FacegenError, InputError
+from facegen.forks import ForkedProcess, Forks
 from facegen.system import new_process_group
 
-_REFUSED = 3
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _NO_NEW_RIGHTS = 38
 _CREATE_RULES, _ADD_RULE, _RESTRICT = 444, 445, 446
@@ -52,6 +52,25 @@ class Limits:
     """Until it is killed."""
 
 
+def fork_from(*modules: str) -> None:
+    """From now on, fork processes with limits from one that has imported these modules, where the system can."""
+    global _forks
+    if _forks is not None:
+        _forks.close()
+    _forks = Forks(("facegen.guarded", *modules)) if modules else None
+
+
+def _forget_those_of_the_parent() -> None:
+    """A process that was forked, as for a lent card, must not give orders through its parent's socket."""
+    global _forks
+    _forks = None
+
+
+_forks: Forks | None = None
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_those_of_the_parent)
+
+
 def run_guarded(
     function: str, *arguments: str, what: str, limits: Limits = Limits(), writes: Path | None = None  # frozen
 ) -> Any:  # fmt: skip
@@ -70,29 +89,42 @@ def run_guarded(
     Raises:
         InputError: it raised one, or it crashed, or it went beyond a limit.
     """
-    with tempfile.TemporaryDirectory(prefix="facegen-guarded-") as folder:
-        process = _start(folder, limits, writes, function, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        with process:
-            try:
-                answer, complaint = process.communicate(timeout=limits.wall_seconds)
-            except subprocess.TimeoutExpired:
-                raise InputError(_busy(what, limits)) from None
-            finally:
-                process.kill()
-    if process.returncode == 0:
-        return json.loads(answer)
-    if process.returncode == _REFUSED:
-        raise InputError(json.loads(answer))
-    raise InputError(_broken(what, complaint))
+    server = GuardedServer("facegen.guarded:call", limits=limits, writes=writes)
+    try:
+        (answer,) = server.ask(json.dumps([function, *arguments]).encode(), what)
+    finally:
+        server.close()
+    return json.loads(answer)
 
 
-def _start(folder: str, limits: Limits, writes: Path | None, *function: str, **pipes: Any) -> subprocess.Popen[bytes]:
+def call(request: bytes) -> Iterator[bytes]:
+    """What a process of `run_guarded` does."""
+    name, *arguments = json.loads(request)
+    yield json.dumps(_find(name)(*arguments)).encode()
+
+
+def _find(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return function
+
+
+def _start(
+    folder: str, limits: Limits, writes: Path | None, function: str, complaints: IO[bytes]
+) -> "subprocess.Popen[bytes] | ForkedProcess":
     allowed = [folder, *([str(writes)] if writes else [])]
+    arguments = [json.dumps(allowed), json.dumps(vars(limits)), function]
+    environment = {**os.environ, "TMPDIR": folder}
+    if _forks is not None:
+        forked = _forks.fork("facegen.guarded:serve", arguments, environment=environment, stderr=complaints.fileno())
+        if forked is not None:
+            return forked
     return subprocess.Popen(
-        [sys.executable, "-m", "facegen.guarded", json.dumps(allowed), json.dumps(vars(limits)), *function],
+        [sys.executable, "-m", "facegen.guarded", *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        **pipes,
+        stderr=complaints,
+        env={**environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         **new_process_group(),
     )
 
@@ -109,20 +141,18 @@ def _broken(what: str, complaint: bytes) -> str:
 class GuardedServer:
     """A process with limits that answers one request after the other; time is counted for each request anew."""
 
-    def __init__(self, function: str, *, limits: Limits) -> None:
+    def __init__(self, function: str, *, limits: Limits, writes: Path | None = None) -> None:
         """Starts the process.
 
         Args:
             function: «module:name» of a function of facegen that takes a request and yields messages, both bytes.
             limits: of the memory, and of the time that a request may take.
+            writes: a folder in which it may write, beside its own.
         """
         self._limits = limits
         self._folder = tempfile.TemporaryDirectory(prefix="facegen-guarded-", ignore_cleanup_errors=True)
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        serves = (function, "--serve")
-        self._process = _start(
-            self._folder.name, limits, None, *serves, stdin=subprocess.PIPE, stderr=self._complaints
-        )  # fmt: skip
+        self._process = _start(self._folder.name, limits, writes, function, self._complaints)
 
     @property
     def is_alive(self) -> bool:
@@ -273,23 +303,19 @@ def _forbid_writing(library: Any, folders: list[str]) -> None:
     os.close(handle)
 
 
-def _main() -> int:
-    folders, words, name, *arguments = sys.argv[1:]
+def serve(arguments: Sequence[str]) -> int:
+    """What a process with limits does.
+
+    Args:
+        arguments: the folders in which it may write and its limits, as JSON, and the function of `GuardedServer`.
+    """
+    folders, words, name = arguments
     limits = Limits(**json.loads(words))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not end up in the answer
     _limit(json.loads(folders), limits)
-    module, _, attribute = name.partition(":")
-    function = getattr(importlib.import_module(module), attribute)
-    with answers:
-        if arguments == ["--serve"]:
-            return _serve(function, sys.stdin.buffer, answers, limits)
-        try:
-            answer, code = function(*arguments), 0
-        except FacegenError as error:
-            answer, code = str(error), _REFUSED
-        answers.write(json.dumps(answer).encode())
-    return code
+    with answers, os.fdopen(0, "rb", closefd=False) as requests:
+        return _serve(_find(name), requests, answers, limits)
 
 
 def _serve(
@@ -314,4 +340,4 @@ def _serve(
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(serve(sys.argv[1:]))

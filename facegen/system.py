@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-_NICE = 5
-"""Of two processes that want the same core, one of this niceness gets about a quarter."""
+_NICE = 15
+"""Of two processes that want the same core, one of this niceness gets about a thirtieth."""
 _seeking = threading.Lock()
 
 

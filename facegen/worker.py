@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,10 @@ from facegen.system import STOP_SIGNALS, lower_priority
 
 if TYPE_CHECKING:
     from facegen.jobs.pipeline import Models
+
+
+DECODE_APART = "FACEGEN_DECODE_APART"
+"""Set in the environment of a studio that several people use, and so in that of its workers."""
 
 
 def main() -> None:
@@ -38,6 +43,7 @@ def _run_folder(folder: Path, models: "Models") -> None:
     from facegen.jobs import Run
 
     run = Run.open(folder)
+    _decode_inputs_apart(run.path / "inputs")
     try:
         job = find_job(run.record().kind)
         request = job.read_request(run)
@@ -46,6 +52,18 @@ def _run_folder(folder: Path, models: "Models") -> None:
         run.fail(str(error))
         raise
     print(json.dumps(to_dict(pipeline(request, run)), ensure_ascii=False))
+
+
+def _decode_inputs_apart(inputs: Path) -> None:
+    """In a run of a shared studio, have the files that a visitor sent decoded in processes with limits."""
+    if DECODE_APART not in os.environ:
+        return
+    from facegen import guarded
+    from facegen.media import apart
+
+    inputs = inputs.resolve()
+    guarded.fork_from("facegen.media.trial")
+    apart.decode_apart(lambda path: path.is_relative_to(inputs))
 
 
 def _preload_models(models: "Models") -> Path:

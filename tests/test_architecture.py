@@ -14,7 +14,8 @@ from tests.conftest import REPOSITORY
 ROOMS = (
     {"errors"},
     {"system"},
-    {"json_file", "archive", "array_file", "guarded"},
+    {"json_file", "archive", "array_file", "forks"},
+    {"guarded"},
     {"config", "device", "graph"},
     {"encoding", "inference"},
     {"hub", "media"},

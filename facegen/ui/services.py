@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from facegen import guarded
 from facegen.catalog import find_job
 from facegen.config import home
 from facegen.device import return_memory
@@ -46,6 +47,7 @@ from facegen.ui.profile import Profile, check_load, check_size, label_results
 from facegen.ui.trials import Trials
 from facegen.ui.turns import Turns
 from facegen.ui.visitors import Visitor as Visitor
+from facegen.worker import DECODE_APART
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
@@ -105,8 +107,10 @@ class Services:
         return GpuRuns(self.models, self._start_on_cpu)
 
     def decode_apart(self) -> None:
-        """In a shared studio, decode the files of visitors in processes with limits from now on."""
+        """In a shared studio and its runs, decode the files of visitors in processes with limits from now on."""
         if self.settings.shared:
+            os.environ[DECODE_APART] = "1"
+            guarded.fork_from("facegen.media.trial", "facegen.provenance.report")
             apart.decode_apart(self._is_foreign)
 
     # -- the queue ---------------------------------------------------------------------------------------------------
@@ -276,6 +280,8 @@ class Services:
         self._spare.close()
         self.downloads.close()
         apart.decode_apart(None)
+        guarded.fork_from()
+        os.environ.pop(DECODE_APART, None)
 
     def _end_runs(self) -> None:
         def end(run: Run) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ _UNLOCKED_SECONDS = 86_400
 _held: list[Callable[[], None]] = []
 """Locks on this process's temporary folder, which the system releases however the process ends."""
 
+_SWITCH_SECONDS = 0.0005
+"""How long a thread may keep Python to itself: the server's own has many short things to do beside those that compute."""
 _CACHE_SECONDS = (3600, 86400)
 """How often the temporary files are looked through, and how old they may become."""
 
@@ -126,6 +129,7 @@ def serve(
     host = host or profile.host
     create_temporary_folder()
     zero_gpu.default_to_cpu()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     services = Services(for_host(profile, host, shared))
     services.decode_apart()
     zero_gpu.face_drawer(services.models)
