@@ -50,6 +50,8 @@ class Limits:
     """Of processor time on all cores together."""
     wall_seconds: float = 90.0
     """Until it is killed."""
+    connects: bool = False
+    """Whether it may use the network."""
 
 
 def fork_from(*modules: str) -> None:
@@ -267,9 +269,9 @@ def _limit(folders: list[str], limits: Limits) -> None:
     _limit_time(limits)
     if sys.platform == "linux":
         library = ctypes.CDLL(None, use_errno=True)
-        if library.unshare(_NEW_NETWORK) != 0:
+        if not limits.connects and library.unshare(_NEW_NETWORK) != 0:
             library.unshare(_NEW_USER | _NEW_NETWORK)
-        _forbid_writing(library, folders)
+        _forbid_writing(library, folders, limits.connects)
 
 
 def _limit_time(limits: Limits) -> None:
@@ -283,13 +285,13 @@ def _limit_time(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def _forbid_writing(library: Any, folders: list[str]) -> None:
-    """Landlock: no writing outside the folders and the null device, no TCP. Does nothing on kernels without it."""
+def _forbid_writing(library: Any, folders: list[str], connects: bool) -> None:
+    """Landlock: no writing outside the folders and the null device, and no TCP unless it connects. Does nothing on kernels without it."""
     version = library.syscall(_CREATE_RULES, None, 0, 1)
     if version < 1:
         return
     rights = sum(some for since, some in _WRITES if version >= since)
-    rules = struct.pack("QQ", rights, _TCP) if version >= _TCP_SINCE else struct.pack("Q", rights)
+    rules = struct.pack("QQ", rights, 0 if connects else _TCP) if version >= _TCP_SINCE else struct.pack("Q", rights)
     handle = library.syscall(_CREATE_RULES, rules, len(rules), 0)
     if handle < 0:
         return

@@ -109,7 +109,8 @@ def _state(weight: hub.WeightFile) -> str:
 def _examine_security() -> dict[str, str]:
     """Findings by subject, each beginning with «good», «mind» or «open»."""
     from facegen.guarded import enforced
-    from facegen.provenance.keys import key_path
+    from facegen.provenance.keys import key_path, operator_path, read_operator_key
+    from facegen.provenance.signing import TIMESTAMP_URL
 
     home, key = config.home(), key_path()
     profile = os.environ.get("FACEGEN_PROFILE", "") or ("space" if "SPACE_ID" in os.environ else "own")
@@ -120,6 +121,12 @@ def _examine_security() -> dict[str, str]:
     return {
         "profile": f"{'mind' if profile == 'own' else 'good'}: {profile} (FACEGEN_PROFILE); «own» is for one person alone",
         "signing key": f"{_check_permissions(key, 0o077)}: {key}",
+        "certificate": f"{_check_permissions(operator_path(), 0o077)}: {operator_path()}"
+        if read_operator_key()
+        else "mind: made by facegen itself; other programs find its signer on no trust list (docs/provenance.md)",
+        "time stamps": f"good: {os.environ[TIMESTAMP_URL]}"
+        if TIMESTAMP_URL in os.environ
+        else f"mind: none ({TIMESTAMP_URL}); the time of credentials is this machine's own",
         "home": f"{_check_permissions(home, 0o002)}: {home}",
         "files of others": f"open: not enforced here: {', '.join(missing)}"
         if missing

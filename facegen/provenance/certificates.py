@@ -1,18 +1,21 @@
-"""Creates the signing key of an installation and its certificates.
+"""Creates the signing key of an installation and its certificates, and looks at those that an operator brings.
 
 A new root certificate signs one leaf certificate, and the leaf signs files. The root's private key is discarded at once,
 so that nothing else can be issued under it. The certificates follow the C2PA profile: X.509 v3, ES256, a leaf that is no CA, with the digitalSignature usage and an accepted extended key usage.
 """
 
 import datetime
+import itertools
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIFETIME = datetime.timedelta(days=25 * 365)
 _BACKDATED = datetime.timedelta(days=1)
+_CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 
 def create_key(organisation: str) -> str:
@@ -32,6 +35,36 @@ def create_key(organisation: str) -> str:
     )
     pem = serialization.Encoding.PEM
     return (private + leaf.public_bytes(pem) + root.public_bytes(pem)).decode("ascii")
+
+
+def describe_key(private_pem: str, chain_pem: str) -> tuple[str, str]:
+    """The C2PA name of the signatures that a private key makes, and its certificate's serial number in decimal.
+
+    Args:
+        private_pem: the key.
+        chain_pem: its certificate first, then those that vouch for it.
+
+    Raises:
+        ValueError: they are not that, do not belong together, or C2PA knows no such signature.
+    """
+    key = serialization.load_pem_private_key(private_pem.encode(), None)
+    chain = x509.load_pem_x509_certificates(chain_pem.encode())
+    if key.public_key() != chain[0].public_key():
+        raise ValueError("the first certificate is another key's")
+    for certificate, issuer in itertools.pairwise(chain):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, TypeError):
+            raise ValueError("a certificate is not signed by the next one") from None
+    if isinstance(key, rsa.RSAPrivateKey):
+        name = "ps256"
+    elif isinstance(key, ed25519.Ed25519PrivateKey):
+        name = "ed25519"
+    elif isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
+        name = _CURVES[key.curve.name]
+    else:
+        raise ValueError(f"C2PA signs with no {type(key).__name__} of this kind")
+    return name, str(chain[0].serial_number)
 
 
 def _sign_certificate(

@@ -1,4 +1,4 @@
-"""The signing key of this installation: created on first use, readable for its owner only."""
+"""The signing key of this installation, created on first use and readable for its owner only; and the operator's own, if there is one."""
 
 import base64
 import hashlib
@@ -27,6 +27,25 @@ class MarkKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SigningKey:
+    """What signs manifests."""
+
+    private_pem: str
+    """The private key."""
+    chain_pem: str
+    """Its certificate first, then those that vouch for it up to the root."""
+    algorithm: str
+    """Name of its signatures in C2PA."""
+    serial_number: str
+    """Of its certificate, in decimal."""
+
+    @property
+    def root_pem(self) -> str:
+        """The last certificate: the anchor against which its signatures verify."""
+        return _BEGIN + self.chain_pem.split(_BEGIN)[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
 class InstallationKey:
     """A private key and its certificates."""
 
@@ -36,6 +55,13 @@ class InstallationKey:
     """The leaf certificate followed by the root."""
     root_pem: str
     """The root certificate alone: the anchor against which this installation's files verify."""
+
+    @property
+    def serial_number(self) -> str:
+        """Of the leaf certificate, in decimal."""
+        from facegen.provenance.certificates import describe_key
+
+        return describe_key(self.private_pem, self.chain_pem)[1]
 
     @property
     def installation_id(self) -> int:
@@ -74,6 +100,35 @@ def read_key() -> InstallationKey | None:
     if not known or len(certificates) != 3 or not chain.endswith(_END):
         raise InputError(f"Expected a private key and two certificates in {path}; move the file away to make new ones.")
     return InstallationKey(private_pem=private + end, chain_pem=chain, root_pem=_BEGIN + certificates[2])
+
+
+def operator_path() -> Path:
+    """Path of the key that an operator may bring: a private key, its certificate, and those up to the root, as PEM."""
+    return home() / "keys" / "operator.pem"
+
+
+def read_operator_key() -> SigningKey | None:
+    """The operator's key, or None where there is none.
+
+    Raises:
+        InputError: it cannot be read, or is no key with its certificates, or of a kind that C2PA does not sign with.
+    """
+    path = operator_path()
+    if not path.exists():
+        return None
+    # imported for those alone who bring a key
+    from facegen.provenance.certificates import describe_key
+
+    try:
+        text = path.read_text(encoding="ascii")
+        at = text.index(_BEGIN)
+        algorithm, serial_number = describe_key(text[:at], text[at:])
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"Expected a private key and its certificates in {path}, found something else ({error}); put the key first, its "
+            "certificate next, and those that vouch for it last."
+        ) from error
+    return SigningKey(private_pem=text[:at], chain_pem=text[at:], algorithm=algorithm, serial_number=serial_number)
 
 
 def get_installation_key() -> InstallationKey:

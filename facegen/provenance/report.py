@@ -209,5 +209,6 @@ def _describe_credentials(credentials: Credentials | None) -> list[str]:
         facts.append(f"engine {credentials.engine}")
     if credentials.signed_at:
         when = credentials.signed_at.replace("T", " ").replace("Z", " UTC")
-        facts.append(f"{when} by the clock of that machine")
+        by = credentials.timestamped_by
+        facts.append(f"{when}, confirmed by the time stamp of «{by}»" if by else f"{when} by the clock of that machine")
     return [*lines, f"They claim: {', '.join(facts)}."] if facts else lines
