@@ -13,6 +13,8 @@ from facegen.errors import InputError, ResourceError
 
 ORGANISATION = "facegen"
 """Organisation in the certificates; by it a file says that facegen signed it."""
+OWN_NAME = "facegen installation"
+"""How the common names begin in certificates that facegen makes."""
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
 
 

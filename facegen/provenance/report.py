@@ -11,7 +11,7 @@ from facegen.media.sequence import read_first_picture
 from facegen.media.sound import stated_seconds
 from facegen.provenance.credentials import Credentials, has_notice, read_credentials
 from facegen.provenance.detection import FALSE_POSITIVE_RATE, MarkScore, MarkSearch, search_picture, search_video
-from facegen.provenance.keys import read_key
+from facegen.provenance.keys import OWN_NAME, read_key
 
 Verdict = Literal["made here", "marked here", "marked", "signed elsewhere", "changed", "only says so", "nothing found"]
 
@@ -197,7 +197,9 @@ def _describe_credentials(credentials: Credentials | None) -> list[str]:
     place = "beside the file (.c2pa)" if credentials.is_side_car else "in the file"
     state = "intact" if credentials.is_intact else f"broken: {credentials.problem}"
     signers = {
-        "this installation": "signed by this installation, whose certificate is on no public trust list",
+        "this installation": "signed by this installation, whose certificate is on no public trust list"
+        if credentials.signer_name.startswith(OWN_NAME)
+        else "signed by this installation with its operator's certificate",
         "another facegen": "signed, but not by this installation; the certificate calls itself facegen and is on no trust list here",
         "unknown": "signed; the signer is on no trust list here, which says nothing about the signature itself",
     }

@@ -117,7 +117,9 @@ def test_a_file_carries_the_operator_s_certificate(
     found = read_credentials(sign(picture, CLAIMS))
     assert found is not None
     assert (found.is_intact, found.signer, found.signer_name) == (True, "this installation", "Example Studio signs")
-    assert verify(picture).is_proven
+    report = describe(picture)
+    assert report["is_proven"]
+    assert "its operator's certificate (Example Studio signs)" in " ".join(report["lines"])
     before = read_credentials(own)
     assert before is not None
     assert before.signer == "this installation", "what was signed before the operator brought a key stays its own"
