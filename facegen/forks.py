@@ -21,6 +21,8 @@ from typing import IO, Any
 
 _LARGEST = 200_000
 """Bytes of an order: arguments and environment of a new process."""
+_PATIENCE_SECONDS = 60.0
+"""For imports and a fork; whoever answers later is ended."""
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -140,6 +142,7 @@ class Forks:
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
             )
+        ours.settimeout(_PATIENCE_SECONDS)
         self._orders = ours
 
     def close(self) -> None:
