@@ -266,7 +266,7 @@ table.fg-table, .fg-table thead, .fg-table tbody, .fg-table tr { border: 0 !impo
 #models-list th:nth-child(2) { width: 22%; }
 #models-list th:nth-child(3) { width: 26%; }
 #models-list th:nth-child(4) { width: 10%; }
-#models-list td { overflow-wrap: break-word; }
+#models-list td, #models-list td.fg-short { overflow-wrap: break-word; white-space: normal; }
 .fg-chip { display: inline-block; padding: 1px 9px; border-radius: 999px; font-size: .8rem; font-weight: 600;
   white-space: nowrap; background: var(--neutral-100); color: var(--neutral-700); }
 .fg-chip.running, .fg-chip.present, .fg-chip.done { background: var(--primary-100); color: var(--primary-800); }
