@@ -212,7 +212,7 @@ def test_a_token_goes_to_the_hub_and_not_to_where_its_files_lie(
     small_hub: SmallHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_hub.token = "hf_secret"
-    with pytest.raises(WeightsError, match="found nothing there"):
+    with pytest.raises(WeightsError, match="hf auth login"):
         hub.fetch(hub_file())
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with running_hub() as storage:

@@ -215,6 +215,10 @@ def translated_errors(where: str, source: Hub) -> Iterator[None]:
             "with: hf auth login"
         ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
+        if error.response is not None and error.response.status_code == 401:
+            raise WeightsError(
+                f"{endpoint()} shows {where} to nobody without an account, or has it no more; log in with: hf auth login."
+            ) from error
         raise WeightsError(
             f"Expected {where} at revision {source.revision} on {endpoint()}, found nothing there; update facegen or "
             "choose another model."

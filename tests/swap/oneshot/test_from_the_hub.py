@@ -76,7 +76,7 @@ def test_from_a_hub_that_goes_wrong_to_the_video(
     assert "found nothing there" in sentence(fetch(MODEL))
     small_hub.files[f"facefusion/models-3.0.0/{find_weight(MODEL).filename}"] = content
     small_hub.token = "hf_secret"
-    assert "found nothing there" in sentence(fetch(MODEL))
+    assert "hf auth login" in sentence(fetch(MODEL))
     small_hub.token = ""
     small_hub.gated.add("facefusion/models-3.0.0")
     assert "hf auth login" in fetch(MODEL).err
