@@ -24,6 +24,7 @@ _TOOLS = {
     "fault_site",
     "freshness",
     "people",
+    "realism_faces",
     "report",
     "swap_clips",
 }

@@ -90,9 +90,8 @@ def _random_people(resolution: int, seed: int) -> PersonFaces:
     random = torch.Generator().manual_seed(seed)
     pictures = torch.randint(0, 256, (16, 3, resolution, resolution), generator=random, dtype=torch.uint8)
     masks = torch.full((16, 1, resolution, resolution), 255, dtype=torch.uint8)
-    return PersonFaces(
-        pictures=pictures, masks=masks, features=masks, yaw_bins=torch.zeros(16, dtype=torch.int64), skipped=()
-    )
+    bins = torch.zeros(16, dtype=torch.int64)
+    return PersonFaces(pictures=pictures, masks=masks, features=masks, yaw_bins=bins, names=(), skipped=())
 
 
 def _compare(path: Path) -> None:

@@ -16,7 +16,7 @@ from facegen.training.augment import AffineRange, affine_grids, jitter_colour, s
 from facegen.training.initializers import initialize
 from facegen.training.losses import Mixture
 from facegen.training.pictures import PictureStore
-from facegen.training.task import BatchSpec, Task, TrainingData
+from facegen.training.task import BatchSpec, SampleNames, Task, TrainingData
 
 SHOWN = 8
 
@@ -57,6 +57,7 @@ class FaceData:
 
     def __init__(self, store: PictureStore, device: torch.device) -> None:
         self.store, self.device, self.skipped = store, device, store.skipped
+        self.names = SampleNames(learned=tuple(path.name for path in store.paths))
 
     def __len__(self) -> int:
         return len(self.store)

@@ -35,7 +35,7 @@ from facegen.training.augment import (
     sample_pictures,
     to_float,
 )
-from facegen.training.task import BatchSpec, Task, TrainingData
+from facegen.training.task import BatchSpec, SampleNames, Task, TrainingData
 
 MIN_MASKS = 4
 HELD_BACK = 8
@@ -140,6 +140,7 @@ class MaskData:
         self.pictures, self.masks = pictures[~held_back], masks[~held_back]
         self.size, self.device = size, device
         self.skipped: tuple[str, ...] = ()
+        self.names = SampleNames.split([record.file_name for record in records], held_back.tolist())
 
     def __len__(self) -> int:
         return len(self.pictures)

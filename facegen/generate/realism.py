@@ -21,7 +21,7 @@ from facegen.restore.checkpoint import save_half
 from facegen.training.augment import add_noise, jitter_colour, to_float
 from facegen.training.held_out import is_held_out
 from facegen.training.pictures import PictureStore
-from facegen.training.task import BatchSpec, Task, TrainingData
+from facegen.training.task import BatchSpec, SampleNames, Task, TrainingData
 
 REALISM_CONFIG = AttributeNetConfig(widths=(48, 80, 112), blocks=(1, 1, 1), outputs=1, pooling="map")
 
@@ -45,6 +45,8 @@ class RealismData:
         held = [torch.from_numpy(is_held_out(store.paths)) for store in stores]
         self.held_back = [store.pictures[kind] for store, kind in zip(stores, held, strict=True)]
         self.kinds = [store.pictures[~kind] for store, kind in zip(stores, held, strict=True)]
+        paths = [path for store in stores for path in store.paths]
+        self.names = SampleNames.split(paths, torch.cat(held).tolist())
 
     def __len__(self) -> int:
         return max(len(kind) for kind in self.kinds)

@@ -12,7 +12,7 @@ from facegen.errors import InputError
 from facegen.training.augment import add_compression, add_noise, to_float, uniform
 from facegen.training.held_out import is_held_out
 from facegen.training.pictures import PictureStore
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 SIDE = 512
 """Side of the faces that are read, pixels; every other batch sees them at half of it."""
@@ -41,7 +41,9 @@ class RestorerData:
         store = PictureStore.read(originals, SIDE)
         self.skipped = store.skipped
         # indices, not copies: the pictures may lie in a file that memory does not hold
-        held = torch.from_numpy(is_held_out(store.paths))
+        is_held = is_held_out(store.paths)
+        self.names = SampleNames.split(store.paths, is_held)
+        held = torch.from_numpy(is_held)
         self.train_indices, self.held_out_indices = (~held).nonzero()[:, 0], held.nonzero()[:, 0]
         self.pictures, self.drawn, self.samples = store.pictures, None, None
         if pairs.is_dir():

@@ -23,7 +23,7 @@ from facegen.talk.motion_network import DOWN, EMBEDDING_SIZE, MotionNet, MotionN
 from facegen.talk.rig import RIG_SIZE, MouthRig, load_rig
 from facegen.talk.sentences import Sentence, close_lips, synthesize_sentences
 from facegen.talk.speech import FEATURES, MELS, SILENT_MEL
-from facegen.training.task import BatchSpec, Task, TrainingData
+from facegen.training.task import BatchSpec, SampleNames, Task, TrainingData
 
 _PHONES_LEFT_OUT = (0.2, 0.6)
 """Share of examples without phones, of clips and of sentences: in synthesised sentences they are recognised too well."""
@@ -60,6 +60,7 @@ class MotionData:
     ) -> None:
         self.examples, self.held_back, self.rig, self.rows, self.device = examples, held_back, rig, rows, device
         self.skipped: tuple[str, ...] = ()
+        self.names = SampleNames()
         self.sentences: list[_Example] = []
         """Synthesised ones."""
 
@@ -154,6 +155,8 @@ class MotionTask(Task):
     """Weight of lips that close amid speech, and of the root of the lip gap, in which they count as much as wide ones."""
     sentences: int = field(default=0, metadata={"min": 0, "max": 10_000, "step": 10})
     """Sentences said by flite, where it is installed, that teach lips to close for p, b and m; not with an encoder."""
+    teacher: str = ""
+    """A run of «train motion» whose network says what the rest of the mouth does in sentences; empty: the bundled one."""
     held_back: tuple[str, ...] = ()
     """Names of clips, without ending, that are only measured on; none: every fifth."""
 
@@ -182,8 +185,10 @@ class MotionTask(Task):
         repeated = [example for example in examples for _ in range(max(1, round(example.features.shape[1] ** 0.5 / 8)))]
         data = MotionData(repeated, others, rig, self.piece_rows, device)
         data.skipped = tuple(skipped)
+        data.names = SampleNames.split([clip.name for clip in clips], [clip.name in apart for clip in clips])
         if self.sentences and encoder is None:
-            data.sentences = [_sentence_example(sentence, rig) for sentence in synthesize_sentences(self.sentences)]
+            teacher = MotionModel.load(self.teacher)
+            data.sentences = [_sentence_example(one, teacher, rig) for one in synthesize_sentences(self.sentences)]
         return data
 
     def build_model(self) -> MotionNet:
@@ -271,9 +276,9 @@ def _example(clip: SpeechClip, rig: MouthRig) -> _Example:
     )
 
 
-def _sentence_example(sentence: Sentence, rig: MouthRig) -> _Example:
-    """What the bundled network predicts for a sentence, lips closed where they must be."""
-    predicted = MotionModel.load().predict(sentence.speech).T
+def _sentence_example(sentence: Sentence, teacher: MotionModel, rig: MouthRig) -> _Example:
+    """What a network predicts for a sentence, lips closed where they must be."""
+    predicted = teacher.predict(sentence.speech).T
     rows = min(predicted.shape[1], len(sentence.speech.mels) // DOWN)
     numbers = close_lips(predicted[:, :rows], sentence.lip_closures(rows), rig)
     return _Example(

@@ -1,7 +1,7 @@
 """Sentences synthesised by flite, with the times of their phones: training data for lips that close.
 
 A few minutes of clips hold few p, b and m. A speech synthesiser says as many as needed, at known times; all else about
-its mouth comes from the bundled network's prediction for the same sentence.
+its mouth comes from another network's prediction for the same sentence.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from facegen.jobs.files import settings_of
 if TYPE_CHECKING:
     from facegen.training.task import Task
 
-MODELS = ("start", "start_from", "generator")
+MODELS = ("start", "start_from", "generator", "teacher")
 """Settings of tasks that name another model on this machine."""
 TASK_MODELS = settings_of(*MODELS, *(f"task.{name}" for name in MODELS))
 """Metadata of a field with settings of tasks: these name the run or the folder of another model."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from facegen.config import to_dict, write_json
+from facegen.config import save, to_dict, write_json
 from facegen.errors import Cancelled, InputError, ResourceError, TrainingError
 from facegen.system import STOP_SIGNALS
 from facegen.training import checkpoint as files
@@ -25,6 +25,8 @@ from facegen.training.settings import TrainSettings
 from facegen.training.stepper import Stepper
 from facegen.training.task import Task
 
+SAMPLES_FILE = "samples.json"
+"""What a training learned from, and what it was measured on, by name; in the run folder."""
 MAX_ROLLBACKS = 3
 """A training whose losses stop being finite is rolled back this often before it is given up."""
 
@@ -59,7 +61,7 @@ class Trainer:
     Args:
         task: what is trained.
         settings: how.
-        folder: the run folder; gets `checkpoints/`, `previews/`, `exports/`, `tensorboard/` and `losses.jsonl`.
+        folder: the run folder; gets `checkpoints/`, `previews/`, `exports/`, `tensorboard/`, `losses.jsonl` and `samples.json`.
         data: the task's data folder.
         on_line: called with each line meant for the user.
         on_progress: called after each step with the share done and the last line; `Cancelled` saves and stops.
@@ -119,6 +121,8 @@ class Trainer:
         else:
             self._check_disk_space()
             self._save()
+        if self.is_main:
+            save(self.folder / SAMPLES_FILE, self.data.names)
         accumulate, processes = self.settings.accumulate, self.accelerator.num_processes
         first_slot = self.accelerator.process_index * accumulate
         loader = BatchLoader(

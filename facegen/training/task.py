@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -33,11 +33,32 @@ class BatchSpec:
     """Share of the planned training that is done, 0..1."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SampleNames:
+    """Which files, clips or people a training has to do with: what its weights have seen can be looked up later."""
+
+    learned: tuple[str, ...] = ()
+    """Those that are learned from; where a task does not know which of them it can use, all that it read."""
+    held_back: tuple[str, ...] = ()
+    """Those that are only measured on."""
+
+    @classmethod
+    def split(cls, names: Iterable[str | Path], is_held_back: Iterable[bool]) -> SampleNames:
+        """Names, or paths by their names, with whether each is held back."""
+        pairs = [(Path(name).name, bool(held)) for name, held in zip(names, is_held_back, strict=True)]
+        return cls(
+            learned=tuple(name for name, held in pairs if not held),
+            held_back=tuple(name for name, held in pairs if held),
+        )
+
+
 class TrainingData(Protocol):
     """Samples decoded once and kept compact; batches come out augmented and on the device."""
 
     skipped: tuple[str, ...]
     """Names of files that could not be used."""
+    names: SampleNames
+    """Names of those that are used."""
 
     def __len__(self) -> int: ...
 

@@ -19,7 +19,7 @@ from facegen.training.augment import (
     warp_grids,
 )
 from facegen.training.loader import BatchLoader, derive_seed, sample_indices
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 
 @pytest.fixture
@@ -113,6 +113,7 @@ class Numbers:
     """Data that answers with what it was asked."""
 
     skipped: tuple[str, ...] = ()
+    names = SampleNames()
 
     def __len__(self) -> int:
         return 10

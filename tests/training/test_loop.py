@@ -14,14 +14,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from facegen.config import load
 from facegen.errors import Cancelled, InputError, ResourceError, TrainingError
 from facegen.faces.autoencoder import AutoencoderTask
+from facegen.faces.parse.network import ParserNetConfig
+from facegen.faces.parse.task import ParserTask
 from facegen.json_file import read_json
 from facegen.training import checkpoint as files
 from facegen.training.logger import read_losses, send_command
-from facegen.training.loop import Trainer
+from facegen.training.loop import SAMPLES_FILE, Trainer
 from facegen.training.settings import OptimiserSettings, TrainSettings
-from facegen.training.task import BatchSpec, Task
+from facegen.training.task import BatchSpec, SampleNames, Task
 
 
 def losses_of(folder: Path) -> dict[int, dict[str, float]]:
@@ -219,6 +222,7 @@ class LineData:
     """Numbers."""
 
     skipped: tuple[str, ...] = ()
+    names = SampleNames()
 
     def __len__(self) -> int:
         return 64
@@ -281,3 +285,15 @@ def test_bad_pictures_are_skipped_and_named(task: AutoencoderTask, settings: Tra
     trainer = Trainer(task, replace(settings, steps=1), pictures.parent / "run", data=pictures, on_line=lines.append)
     assert lines == ["Skipped 2 files that cannot be used: broken.png, empty.jpg."]
     assert len(trainer.data) == 12
+
+
+def test_what_was_learned_from_is_written_down(settings: TrainSettings, labelled: Path) -> None:
+    folder = labelled.parent / "run"
+    task = ParserTask(
+        network=ParserNetConfig(widths=(4, 6, 8, 8, 8), blocks=(0, 1, 1, 1, 1)), early_size=32, final_size=32
+    )
+    Trainer(task, replace(settings, steps=1), folder, data=labelled, on_line=lambda line: None).train()
+    names = load(SampleNames, folder / SAMPLES_FILE)
+    assert len(names.held_back) == 2
+    assert {*names.learned, *names.held_back} == {f"{number:02d}" for number in range(20)}
+    assert not set(names.learned) & set(names.held_back)

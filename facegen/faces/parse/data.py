@@ -25,7 +25,7 @@ from facegen.training.augment import (
     sample_pictures,
     to_float,
 )
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 HELD_BACK_SHARE = 0.1
 
@@ -136,6 +136,7 @@ class ParserData:
         skipped: tuple[str, ...] = (),
     ) -> None:
         self.data, self.held_back, self.skipped = data, held_back, skipped
+        self.names = SampleNames(learned=data.names, held_back=held_back.names)
         self.early_size = early_size
         self.final_size = final_size
         self.final_share = final_share

@@ -16,7 +16,7 @@ from facegen.generate.dataset.packed import HEAD, PackedFaces
 from facegen.generate.sliders import NAMES
 from facegen.restore.checkpoint import save_half
 from facegen.training.augment import add_noise, lower_resolution, to_float
-from facegen.training.task import BatchSpec, Task, TrainingData
+from facegen.training.task import BatchSpec, SampleNames, Task, TrainingData
 
 FEMALE = 5
 """Index of the gender logit (positive: female) among the outputs."""
@@ -36,7 +36,9 @@ class AttributeData:
         female = np.array([{"female": 1.0, "male": 0.0}.get(g, np.nan) for g in pack.groups], np.float32)
         values = np.concatenate([measured, np.broadcast_to(female[:, None, None], (*measured.shape[:2], 1))], 2)
         self.values = torch.from_numpy(values.reshape(-1, 6))
-        held = np.repeat(pack.is_held_out(), measured.shape[1])
+        is_held_out = pack.is_held_out()
+        self.names = SampleNames.split(pack.names, is_held_out)
+        held = np.repeat(is_held_out, measured.shape[1])
         known = np.isfinite(measured).any(2).reshape(-1)
         self.train_indices = torch.from_numpy(np.flatnonzero(known & ~held))
         self.held_out_indices = torch.from_numpy(np.flatnonzero(known & held))

@@ -19,7 +19,7 @@ from facegen.generate.model.prior import LinearPrior, canonical_vectors, fit_lin
 from facegen.generate.model.regularization import balance_divergences, recalibrate_batch_norm, sum_spectral_norms
 from facegen.restore.losses import feature_distance, texture_distance
 from facegen.training.augment import to_float
-from facegen.training.task import DISCRIMINATOR, GENERATOR, BatchSpec, Task, TrainingData
+from facegen.training.task import DISCRIMINATOR, GENERATOR, BatchSpec, SampleNames, Task, TrainingData
 
 PREVIEW_COUNT = 8
 
@@ -57,6 +57,7 @@ class GeneratorData:
         self.skipped: tuple[str, ...] = ()
         self.is_fresh = not start
         held = pack.is_held_out()
+        self.names = SampleNames.split(pack.names, held)
         self.train_indices, self.held_out_indices = np.flatnonzero(~held), np.flatnonzero(held)
 
     def __len__(self) -> int:

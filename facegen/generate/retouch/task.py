@@ -26,7 +26,7 @@ from facegen.generate.sliders import Sliders
 from facegen.restore.checkpoint import load_frozen, save_int8
 from facegen.training.augment import to_float
 from facegen.training.held_out import HELD_OUT_SHARE
-from facegen.training.task import BatchSpec, Task, TrainingData
+from facegen.training.task import BatchSpec, SampleNames, Task, TrainingData
 
 PREVIEW_COUNT = 8
 DRAWINGS = 3
@@ -63,6 +63,10 @@ class RetoucherData:
         self.skipped: tuple[str, ...] = ()
         parts = [_PairedFaces.from_dataset(path, generator, side) for path in _datasets(folder)]
         self.parts = tuple(parts)
+        self.names = SampleNames(
+            learned=tuple(name for part in parts for name in part.names.learned),
+            held_back=tuple(name for part in parts for name in part.names.held_back),
+        )
         largest = max(len(part.train_indices) for part in parts)
         self._samples: list[tuple[int, int]] = []
         for number, part in enumerate(parts):
@@ -118,6 +122,8 @@ class _PairedFaces:
     """Indices of the faces that are trained on."""
     held_out_indices: np.ndarray
     """Indices of the faces that are held out."""
+    names: SampleNames
+    """Of both."""
     is_rare: np.ndarray
     """(N,) bool: faces of a rare kind, see `PackedFaces.is_rare`."""
 
@@ -143,6 +149,7 @@ class _PairedFaces:
             ),
             train_indices=train_indices,
             held_out_indices=held_out_indices,
+            names=SampleNames.split(np.array(pack.names)[ahead], held[ahead]),
             is_rare=pack.is_rare(),
         )
 

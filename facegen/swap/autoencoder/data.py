@@ -30,7 +30,7 @@ from facegen.training.augment import (
     warp_grids,
 )
 from facegen.training.losses import gaussian_window
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 _EYES_MOUTH = (range(36, 42), range(42, 48), range(48, 60))
 YAW_BINS = 64
@@ -48,6 +48,8 @@ class PersonFaces:
     """(N, 1, R, R) 255 is eyes or mouth."""
     yaw_bins: Tensor
     """(N,) int64: bin of the yaw angle, numbered without gaps."""
+    names: tuple[str, ...]
+    """Of the videos and pictures that they were cut from; of faces where that is not known."""
     skipped: tuple[str, ...]
     """Names of faces that could not be read."""
 
@@ -134,6 +136,9 @@ def _load(
         masks=torch.from_numpy(masks[kept])[:, None],
         features=torch.from_numpy(features[kept])[:, None],
         yaw_bins=torch.from_numpy(bins.astype(np.int64)),
+        names=tuple(
+            dict.fromkeys(r.source or r.file_name for r, is_kept in zip(records, kept, strict=True) if is_kept)
+        ),
         skipped=tuple(name for name in failed if name is not None),
     )
 
@@ -171,6 +176,7 @@ class SaehdData:
     def __init__(self, a: PersonFaces, b: PersonFaces, options: SaehdOptions, device: torch.device) -> None:
         self.a, self.b, self.options, self.device = a, b, options, device
         self.skipped = a.skipped + b.skipped
+        self.names = SampleNames(learned=tuple(dict.fromkeys(a.names + b.names)))
 
     @classmethod
     def load(cls, folder: Path | None, options: SaehdOptions, device: torch.device) -> SaehdData:

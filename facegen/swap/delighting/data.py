@@ -25,7 +25,7 @@ from facegen.swap.delighting.lights import relight_at_random
 from facegen.swap.engines.occlusion import OcclusionDetector
 from facegen.swap.fields.graph import FIELD, SIDE
 from facegen.swap.jobs import FACE_ATLASES
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 _VERSION = 1
 _AT_ONCE = 32
@@ -53,6 +53,7 @@ class DelightingData:
         self._atlases, self._held_back, self._device = atlases, list(held_back), device
         self._learned = sorted(set(range(len(atlases))) - set(held_back)) or list(held_back)
         self.skipped: tuple[str, ...] = ()
+        self.names = SampleNames()
 
     def __len__(self) -> int:
         return len(self._learned)

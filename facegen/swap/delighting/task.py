@@ -18,7 +18,7 @@ from facegen.swap.delighting.network import DelightingNet
 from facegen.swap.fields.graph import FOLD
 from facegen.swap.fields.network import save_half
 from facegen.training.pictures import find_pictures
-from facegen.training.task import Task, TrainingData
+from facegen.training.task import SampleNames, Task, TrainingData
 
 _HELD_BACK_EVERY = 20
 _BATCH, _SHOWN, _LIT = 32, 8, 4
@@ -40,12 +40,16 @@ class DelightingTask(Task):
         """Unwraps every picture below the folder, once; every twentieth of those in even light is only measured on."""
         if folder is None:
             raise InputError("Expected a folder of pictures of people, found none; name it with --data.")
-        atlases = np.concatenate(list(load_atlases(find_pictures(Path(folder)))))
+        pictures = find_pictures(Path(folder))
+        atlases = np.concatenate(list(load_atlases(pictures)))
         if not len(atlases):
             raise InputError(f"Expected pictures of people in {folder}, found none that can be used.")
         order = np.argsort([unevenness(unpack_atlas(packed)) for packed in atlases], kind="stable")
         even = atlases[np.sort(order[: max(1, round(self.even * len(atlases)))])]
-        return DelightingData(even, range(0, len(even), _HELD_BACK_EVERY), device)
+        data = DelightingData(even, range(0, len(even), _HELD_BACK_EVERY), device)
+        # atlases do not say which pictures they are of
+        data.names = SampleNames(learned=tuple(path.name for path in pictures))
+        return data
 
     def build_model(self) -> DelightingNet:
         """A fresh network."""

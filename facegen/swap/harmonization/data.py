@@ -32,7 +32,7 @@ from facegen.swap.fields.graph import FIELD
 from facegen.swap.harmonization.inputs import HarmonizationInput, brightness, fine_detail
 from facegen.swap.jobs import HARMONIZATION_PAIRS
 from facegen.swap.options import SwapOptions
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 OPTIONS = SwapOptions(finish=0)
 _CELL = 4
@@ -237,6 +237,7 @@ class HarmonizationData:
         self.learned, self.held_back = ({n: torch.cat([p[n] for p in s]) for n in s[0]} for s in (learned, held_back))
         self.device = device
         self.skipped: tuple[str, ...] = ()
+        self.names = SampleNames()
 
     def __len__(self) -> int:
         return len(self.learned["drawn"])
@@ -259,21 +260,21 @@ class HarmonizationData:
         return {name: values[indices].to(self.device).float() for name, values in pack.items()}
 
 
-def load_pairs(pictures: Sequence[Path], per_picture: int) -> Iterator[tuple[Path, dict[str, Tensor]]]:
+def load_pairs(pictures: Sequence[Path], per_picture: int) -> Iterator[tuple[Sequence[Path], dict[str, Tensor]]]:
     """Packed pairs of pictures, from the cache where they were drawn before.
 
     Yields:
-        A file of the cache and what it holds; files of pictures without a usable face are left out.
+        Some of the pictures and their pairs; those among which fewer than two faces can be used are left out.
     """
     from safetensors.torch import load_file
 
     draw = partial(_load_shard, per_picture=per_picture, analyser=FaceAnalyser(), engine=MeshEngine())
     with ThreadPoolExecutor(usable_cores()) as pool:
         shards = [pictures[start : start + _AT_ONCE] for start in range(0, len(pictures), _AT_ONCE)]
-        for path in pool.map(draw, shards):
+        for shard, path in zip(shards, pool.map(draw, shards), strict=True):
             pack = load_file(path)
             if "drawn" in pack:
-                yield path, pack
+                yield shard, pack
 
 
 def _load_shard(pictures: Sequence[Path], *, per_picture: int, analyser: FaceAnalyser, engine: MeshEngine) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from facegen.swap.fields.network import save_half
 from facegen.swap.harmonization.data import HarmonizationData, load_pairs
 from facegen.swap.harmonization.network import HarmonizationNet
 from facegen.training.pictures import find_pictures
-from facegen.training.task import Task, TrainingData
+from facegen.training.task import SampleNames, Task, TrainingData
 
 _FINE_PX = 2.0
 """About `inputs.FINE` of a frontal face in the square, pixels."""
@@ -45,11 +45,14 @@ class HarmonizationTask(Task):
         """Draws the pairs of every picture below the folder, once; every tenth file of them is only measured on."""
         if folder is None:
             raise InputError("Expected a folder of pictures of people, found none; name it with --data.")
-        packs = [pack for _, pack in load_pairs(find_pictures(Path(folder)), self.per_picture)]
-        if not packs:
+        shards = list(load_pairs(find_pictures(Path(folder)), self.per_picture))
+        if not shards:
             raise InputError(f"Expected pictures of at least two people in {folder}, found none that can be used.")
-        learned = [pack for index, pack in enumerate(packs) if index % _HELD_BACK_EVERY] or packs
-        return HarmonizationData(learned, packs[::_HELD_BACK_EVERY], device)
+        held_back = shards[::_HELD_BACK_EVERY]
+        learned = [shard for index, shard in enumerate(shards) if index % _HELD_BACK_EVERY] or shards
+        data = HarmonizationData([pack for _, pack in learned], [pack for _, pack in held_back], device)
+        data.names = SampleNames(learned=_names(learned), held_back=_names(held_back))
+        return data
 
     def build_model(self) -> HarmonizationNet:
         """A fresh network."""
@@ -95,6 +98,10 @@ class HarmonizationTask(Task):
     def export(self, model: nn.Module, folder: Path) -> Mapping[str, Path]:
         """`harmonization.safetensors` in half precision."""
         return {"harmonization": save_half(model, folder / "harmonization.safetensors")}
+
+
+def _names(shards: Sequence[tuple[Sequence[Path], dict[str, Tensor]]]) -> tuple[str, ...]:
+    return tuple(path.name for pictures, _ in shards for path in pictures)
 
 
 def apply_fields(drawn: Tensor, fields: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from facegen.talk.dfrf.expression import standardize
 from facegen.talk.dfrf.folder import STEPS, PreparedFolder
 from facegen.talk.dfrf.geometry import GRID_HW, HeadRelief, HeadTrack, grid_points
 from facegen.talk.dfrf.layers import BodyMotion, compose_background, decode_layers, extract_body
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 BOX_STEP = 32
 """Sides of the head's box are multiples of this many pixels."""
@@ -197,6 +197,7 @@ class SceneDataset:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.skipped: tuple[str, ...] = ()
+        self.names = SampleNames(learned=(scene.folder.path.name,))
         train_frames = scene.state.train_frames
         self.held_out = range(train_frames, scene.state.frame_count)
         is_blink = scene.upper_face[:train_frames, 0] > _BLINK_DEVIATIONS
@@ -248,6 +249,7 @@ class PeopleDataset:
     def __init__(self, people: Sequence[SceneDataset]) -> None:
         self.people = list(people)
         self.skipped: tuple[str, ...] = ()
+        self.names = SampleNames(learned=tuple(name for person in people for name in person.names.learned))
         self._starts = [0, *accumulate(len(person) for person in self.people)]
 
     def __len__(self) -> int:

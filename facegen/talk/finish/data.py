@@ -30,7 +30,7 @@ from facegen.talk.portrait.model import PortraitModel
 from facegen.talk.portrait.renderer import MeshRenderer
 from facegen.talk.rig import MOUTH_CM, load_rig, mouth_weights, mouth_width
 from facegen.training.augment import to_float
-from facegen.training.task import BatchSpec
+from facegen.training.task import BatchSpec, SampleNames
 
 Array = np.ndarray
 
@@ -204,6 +204,7 @@ class FinishData:
         self.held_back = {name: torch.from_numpy(values) for name, values in held_back.items()}
         self.device = device
         self.skipped: tuple[str, ...] = ()
+        self.names = SampleNames()
 
     def __len__(self) -> int:
         return len(self.learned["drawn"])

@@ -17,7 +17,7 @@ from facegen.faces import FaceAnalyser
 from facegen.talk.clips import split_clips
 from facegen.talk.finish.data import FinishData, join_pairs, load_pairs
 from facegen.talk.finish.finisher import LASHES, LIGHT, FinishNet, FinishNetConfig, relight, smooth
-from facegen.training.task import Task, TrainingData
+from facegen.training.task import SampleNames, Task, TrainingData
 
 _DARK = 0.03
 _SMOOTH = 1.2
@@ -66,6 +66,8 @@ class FinishTask(Task):
             raise InputError(f"Expected clips of people who speak in {folder}, found none that can be used.")
         data = FinishData(join_pairs(learned), join_pairs(held_back or learned[:1]), device)
         data.skipped = tuple(skipped)
+        used = [path for path in clips if path.name not in skipped]
+        data.names = SampleNames.split(used, [path.stem in apart for path in used])
         return data
 
     def build_model(self) -> FinishNet:
