@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
             _write(asked.output / "generated" / f"sample-{seed}.png", picture)
     for index in random.choice(faces, asked.reconstructions, replace=False):
         shown = Sliders.from_controls(pack.drawn[index, 0].tolist())
-        encoded = generator.encode_canonical(np.asarray(pack.canonical[index])[None], shown)
+        encoded = generator.encode_canonical(np.array(pack.canonical[index])[None], shown)
         face = Latents(
             texture=encoded.texture, shapes=np.asarray(pack.shapes[index])[None], noises=encoded.noises, seeds=(0,)
         )

@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from facegen.errors import InputError
-from facegen.talk.motion_task import MotionData, MotionTask, _Example, correlation
+from facegen.talk.motion import MotionModel
+from facegen.talk.motion_network import MotionNet, MotionNetConfig
+from facegen.talk.motion_task import MotionData, MotionTask, _Example, _sentence_example, correlation
 from facegen.talk.phones import GROUPS, one_hot, recognise_phones
 from facegen.talk.rig import RIG_SIZE, load_rig
-from facegen.talk.speech import FEATURES
+from facegen.talk.sentences import Sentence
+from facegen.talk.speech import FEATURES, extract_speech
 from facegen.training.task import BatchSpec
 from tests.talk.sounds import babble
 
@@ -78,6 +81,17 @@ def test_steps_bring_the_loss_down_and_the_weights_can_be_read_back(data: Motion
     files = task.export(model, tmp_path)
     fresh = task.build_model()
     fresh.load_state_dict({name: value.float() for name, value in load_file(files["weights"]).items()})
+
+
+def test_a_sentence_moves_as_its_teacher_says_where_lips_need_not_close() -> None:
+    sentence = Sentence(speech=extract_speech([babble(1.2)]), phones=((0.0, "pau"), (0.4, "m"), (0.6, "ah")))
+    torch.manual_seed(0)
+    teacher = MotionModel(MotionNet(MotionNetConfig(width=16, dilations=(1, 2))))
+    numbers = _sentence_example(sentence, teacher, load_rig()).coefficients.numpy()
+    is_free = sentence.lip_closures(numbers.shape[1]) == 0
+    assert 0 < is_free.sum() < len(is_free)
+    predicted = teacher.predict(sentence.speech).T[:, : numbers.shape[1]]
+    np.testing.assert_allclose(numbers[:, is_free], predicted[:, is_free], atol=1e-5)
 
 
 def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
