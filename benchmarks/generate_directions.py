@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
         rows,
         figures={f"{kind}, mean": estimate([[row[kind]] for row in rows]) for kind in ("fitted", "bundled")},
         notes=[
-            f"Correlation of a face's place along the boundary's normal with the score that was measured, {len(codes)} faces of "
+            f"Correlation of a face's place along a gradient with the score that was measured, {len(codes)} faces of "
             f"{(asked.others or asked.data).name}."
         ],
         measures=MEASURES,
@@ -78,18 +78,18 @@ def encode(pack: PackedFaces, generator: FaceGenerator) -> tuple[np.ndarray, np.
 
 
 def correlations(directions: Directions, axes: np.ndarray, codes: np.ndarray, scores: np.ndarray) -> list[float]:
-    """Of the codes' places along each boundary's normal with the score.
+    """Of the codes' places along each gradient with the score.
 
     Args:
-        directions: steps, the dual basis of the normals.
+        directions: steps, the dual basis of the gradients.
         axes: (L, 1404) the generator's principal axes of shapes.
         codes: (N, K + L).
         scores: (N, 6), NaN where unknown.
     """
     shape = np.linalg.lstsq(axes.T, directions.shape.T, rcond=None)[0].T
-    normals = np.linalg.pinv(np.concatenate([directions.texture, shape], 1)).T
+    gradients = np.linalg.pinv(np.concatenate([directions.texture, shape], 1)).T
     found = []
-    for normal, values in zip(normals, scores.T, strict=True):
+    for gradient, values in zip(gradients, scores.T, strict=True):
         known = np.isfinite(values)
-        found.append(round(float(np.corrcoef(codes[known] @ normal, values[known])[0, 1]), 3))
+        found.append(round(float(np.corrcoef(codes[known] @ gradient, values[known])[0, 1]), 3))
     return found

@@ -1,7 +1,7 @@
-"""Further sliders: directions in latent space that change one measured score (InterFaceGAN, arXiv:1907.10786).
+"""Further sliders: directions in latent space that change one measured score (as in InterFaceGAN, arXiv:1907.10786).
 
-Each is the normal of a linear boundary between the faces of highest and lowest score, orthogonalised against the other
-normals (dual basis), so that moving along one keeps the others' scores. Codes have unit variance.
+Each is the gradient of a ridge regression of the score on the codes, orthogonalised against the other gradients (dual
+basis), so that moving along one keeps the others' scores. Codes have about unit variance.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 NAMES = ("smile", "face width", "nose width", "nose length", "skin", "feminine")
 MAX_STEP = 6.0
 """Largest step in either direction; beyond it no face is drawn."""
-_EXTREME = 0.2
-"""Fraction of the faces at either end of a score that the boundary separates."""
+_RIDGE = 0.1
+"""Weight of the gradient's squared length beside the mean squared error."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -111,20 +111,15 @@ def fit_directions(pack: PackedFaces, texture: np.ndarray, shape: np.ndarray, sh
         shape: (N, L) their shape codes (`VaeNetwork.encode_shapes`).
         shape_axes: (L, 1404) the generator's principal axes of shapes.
     """
-    from sklearn.svm import LinearSVC
-
-    codes = np.concatenate([texture, shape], 1)
-    normals = []
+    codes, is_trained = np.concatenate([texture, shape], 1), ~pack.is_held_out()
+    gradients = []
     for values in measure_scores(pack).T:
-        known = np.flatnonzero(np.isfinite(values) & ~pack.is_held_out())
-        order = known[np.argsort(values[known], kind="stable")]
-        count = max(2, round(_EXTREME * len(order)))
-        chosen = np.concatenate([order[:count], order[-count:]])
-        # a small C weighs all extremes: a hard margin picks codes that separate but are invisible
-        boundary = LinearSVC(C=1e-5, max_iter=5000).fit(codes[chosen], np.repeat([0, 1], count))
-        normals.append(boundary.coef_[0] / np.linalg.norm(boundary.coef_[0]))
+        known = is_trained & np.isfinite(values)
+        rows, target = codes[known] - codes[known].mean(0), values[known] - values[known].mean()
+        gradient = np.linalg.solve(rows.T @ rows + _RIDGE * len(rows) * np.eye(rows.shape[1]), rows.T @ target)
+        gradients.append(gradient / np.linalg.norm(gradient))
     # dual basis: moving along one direction keeps the others' scores
-    dual = np.linalg.pinv(np.array(normals)).T
+    dual = np.linalg.pinv(np.array(gradients)).T
     steps = dual * np.minimum(1.0, 2.0 / np.linalg.norm(dual, axis=1))[:, None]
     split = texture.shape[1]
     return Directions(
