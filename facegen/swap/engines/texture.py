@@ -17,6 +17,7 @@ from facegen.faces.blend import gaussian_blur
 from facegen.faces.mesh import Array
 from facegen.swap.delighting.atlas import atlas_points, plain_skin, unwrap
 from facegen.swap.delighting.delighter import Delighter
+from facegen.swap.engines.covered import detect_covered, detect_strands
 from facegen.swap.engines.eyes import iris_colours
 
 FOLD_SIZE = 192
@@ -95,9 +96,6 @@ BRIGHTER, DARKER, TINT = 0.5, 0.5, 0.1
 """How far low frequencies of a source's skin may differ from its mean, log RGB."""
 OPEN_MOUTH, LIP_EDGE_PX = 0.02, 2
 """Lip gap by face width from which on a mouth counts as open, and how far its edge may be from where it is."""
-COVERED, COVERED_REACH = (0.22, 0.4), 0.08
-"""How much darker than skin, log, something is that begins to count, and counts fully, as covering it; and how far around
-it is left out, as a share of the texture's side."""
 LIP_SHINE = 0.25
 """How far anything on the lips may be brighter than they are, log."""
 BROW_SHINE = 0.05
@@ -176,7 +174,8 @@ def unwrap_texture(
     shading_log, _ = mesh.rasterise(vertices, shading.at(normals), (TEXTURE_SIZE, TEXTURE_SIZE))
     albedo = light.to_log(atlas.picture_rgb) - uneven - shading_log
     weight, inside = atlas.weight, atlas.inside
-    weight = weight * (1 - _covered(albedo, weight))
+    weight = weight * (1 - detect_covered(albedo, weight))
+    weight = weight * (1 - detect_strands(albedo, weight, inside))
     albedo = _flatten_shading(albedo, weight, shading.harmonics[0])
     albedo = _flatten_lips(albedo, weight)
     albedo = _flatten_brows(albedo, weight)
@@ -299,50 +298,6 @@ def _brows() -> Array:
     room = topology.distances[:, [*mesh.BROW_LEFT, *mesh.BROW_RIGHT]].min(1)
     vertices = np.column_stack([topology.uv * TEXTURE_SIZE, np.zeros(mesh.VERTEX_COUNT, np.float32)])
     values = np.repeat(np.clip((1.2 - room) / 0.5, 0, 1)[:, None], 3, 1).astype(np.float32)
-    return mesh.rasterise(vertices, values, (TEXTURE_SIZE, TEXTURE_SIZE))[0][..., 0]
-
-
-def _covered(albedo: Array, weight: Array) -> Array:
-    """(S, S) 0..1 where hair, the shadow of a hat and the like reach over the upper face: far darker than its skin.
-
-    Args:
-        albedo: (S, S, 3) log RGB, less the smooth shading.
-        weight: (S, S) how well each texel was seen.
-    """
-    side = TEXTURE_SIZE // 4
-    small, seen = (cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in (albedo, weight))
-    region = cv2.resize(_open_skin(), (side, side), interpolation=cv2.INTER_AREA)
-    known = (region > 0.5) & (seen > 0.5)
-    if np.count_nonzero(known) < side:
-        return np.zeros_like(weight)
-    brightness = cv2.GaussianBlur(small.mean(-1), (0, 0), side / 150)
-    darker = np.median(brightness[known]) - brightness
-    dark = ((darker > COVERED[0]) & (region > 0.2)).astype(np.uint8)
-    # what covers a face comes from outside of it: a mole or a wrinkle does not
-    outside = (region < 0.2) | (seen < 0.2)
-    _, labels = cv2.connectedComponents(dark)
-    touching = np.unique(labels[cv2.dilate(outside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0])
-    reaches_in = np.isin(labels, touching[touching > 0])
-    strength = np.clip((darker - COVERED[0]) / (COVERED[1] - COVERED[0]), 0, 1) * reaches_in
-    reach = round(side * COVERED_REACH)
-    grown = cv2.dilate(strength.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    soft = cv2.GaussianBlur(grown, (0, 0), side / 150)
-    return np.clip(cv2.resize(soft, weight.shape[::-1], interpolation=cv2.INTER_LINEAR) * 1.5, 0, 1)
-
-
-@functools.cache
-def _open_skin() -> Array:
-    """(S, S) 1 where the atlas shows skin of forehead, temples and upper cheeks, away from features and beards."""
-    topology = mesh.topology()
-    above = np.clip((topology.xyz[:, 1] - topology.xyz[4, 1]) / 0.5, 0, 1)
-    brows, eyes = (
-        [*mesh.BROW_LEFT, *mesh.BROW_RIGHT],
-        [*mesh.EYE_LEFT, *mesh.EYE_RIGHT, *mesh.NOSTRILS, 6, 168, 197, 195],
-    )
-    room = np.minimum(topology.distances[:, brows].min(1) - 0.4, topology.distances[:, eyes].min(1) - 1.2)
-    away = np.clip(room / 0.4, 0, 1)
-    vertices = np.column_stack([topology.uv * TEXTURE_SIZE, np.zeros(mesh.VERTEX_COUNT, np.float32)])
-    values = np.repeat((above * away)[:, None], 3, 1).astype(np.float32)
     return mesh.rasterise(vertices, values, (TEXTURE_SIZE, TEXTURE_SIZE))[0][..., 0]
 
 
