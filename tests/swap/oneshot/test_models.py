@@ -235,7 +235,7 @@ def test_faces_of_a_frame_go_through_in_one_call_where_the_file_lets_them(
 
 
 def test_missing_files_are_named_with_the_command_that_fetches_them() -> None:
-    with pytest.raises(WeightsError, match="ghost-1-256 and crossface-ghost and arcface-w600k.*facegen weights fetch"):
+    with pytest.raises(WeightsError, match="ghost-1-256, crossface-ghost, arcface-w600k.*facegen weights fetch"):
         make_engine("ghost-1-256")
 
 
