@@ -61,7 +61,7 @@ def _row(preset: str, asked: argparse.Namespace) -> dict[str, Any]:
         data, seed=0, batch_size=settings.batch_size, slots=1, local_slots=range(1), progress=lambda _: 0.0
     )
     losses: list[float] = []
-    times = []
+    times: list[float] = []
     begun = time.perf_counter()
     for step in range(WARM_UP + asked.steps):
         started = time.perf_counter()
@@ -72,7 +72,9 @@ def _row(preset: str, asked: argparse.Namespace) -> dict[str, Any]:
     loader.close()
     if asked.previews is not None and asked.data is not None:
         asked.previews.mkdir(parents=True, exist_ok=True)
-        write_picture(asked.previews / f"{preset}.png", task.preview(stepper.shown_model, data))
+        preview = task.preview(stepper.averaged_model, data)
+        if preview is not None:
+            write_picture(asked.previews / f"{preset}.png", preview)
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
     return {
