@@ -2,7 +2,6 @@
 
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,12 +34,13 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
-def remount(folder: Path, mode: str) -> bool:
-    """Whether the disk could be closed or opened; one with a file that is being written cannot be closed."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        done = subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=False, capture_output=True)
-        if done.returncode == 0:
-            return True
-        time.sleep(0.01)
-    return False
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """The disk at a folder is read-only meanwhile: what was open before stays writable, nothing else can be written."""
+    # a second view over the first, as a disk with open files cannot be remounted
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.fault_bench import FRAMES, Bench, Row, has_ended, pictures_of, wait_until
-from benchmarks.fault_disks import can_mount, fill, remount, small_disk
+from benchmarks.fault_disks import can_mount, fill, read_only, small_disk
 from benchmarks.report import report
 from facegen import media
 from facegen.errors import FacegenError
@@ -136,11 +136,9 @@ class Faults:
                 run = bench.swap()
                 wait_until(run, lambda status: status.state != "queued")
                 time.sleep(self.random.uniform(0, self._seconds))
-                if not remount(home, "ro"):
-                    continue
-                row.times += run.status().is_active
-                bench.wait(run)
-                remount(home, "rw")
+                with read_only(home):
+                    row.times += run.status().is_active
+                    bench.wait(run)
                 bench.state(run)
                 self._judge(bench, run, row, "read-only")
         return row
