@@ -177,6 +177,7 @@ CLAIMS = (
         text="talking: correlation of lips with the real ones, of loudness alone; medians",
         result="talk_sync",
         find=_figures("proving", "correlation, median", "loudness, median"),
+        tuning=_figures("tuning", "correlation, median", "loudness, median"),
         aim="0.60",
     ),
     Claim(
@@ -191,6 +192,7 @@ CLAIMS = (
         text="light on a talking face, error in grey levels: skin, mouth, lids; before and after",
         result="talk_finish",
         find=_figures("proving", *_LIGHT_ERRORS),
+        tuning=_figures("tuning", *_LIGHT_ERRORS),
     ),
     Claim(
         text="sliders, 32 faces of 512 pixels: least rank correlation, worst leak",

@@ -81,7 +81,7 @@ def test_no_person_lies_in_both_parts(shared_data: Path) -> None:
 @pytest.mark.data
 def test_trainings_of_talks_hold_the_proving_clips_back(shared_data: Path, tmp_path: Path) -> None:
     card = (REPOSITORY / "weights/talk/README.md").read_text(encoding="utf-8")
-    motion, _, finish = (json.loads(found) for found in re.findall(r"task\.held_back=(\[[^\]]*\])", card))
+    motion, finish = (json.loads(found) for found in re.findall(r"task\.held_back=(\[[^\]]*\])", card))
     for folder in ("synthetic", "grid"):
         for path in (shared_data / "talking" / folder).iterdir():
             (tmp_path / path.name).symlink_to(path)

@@ -138,7 +138,7 @@ def test_a_talk_changes_the_face_and_nothing_beside_it(portrait: PortraitModel) 
     drawn = MeshRenderer(portrait, [Finisher.load().post_process(portrait)]).draw(moment)
     change = np.abs(drawn - plain).max(2)
     inputs, _ = _inputs(portrait, moment)
-    may = cv2.resize(inputs.light, (SIDE, SIDE)) + inputs.region
+    may = np.sum([cv2.resize(field, (SIDE, SIDE)) for field in (inputs.light, inputs.eyes, inputs.region)], 0)
     there = cv2.warpAffine(may, align.invert(inputs.matrix), plain.shape[1::-1], flags=cv2.INTER_LINEAR)
     assert change[there > 0.5].mean() > 0.5
     assert change[cv2.dilate(there, np.ones((9, 9))) < 0.01].max() <= 2
