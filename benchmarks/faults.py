@@ -39,6 +39,10 @@ _WORDS = {
 """What a sentence about each fault speaks of: one of these."""
 
 
+_MORE_TRIES = 7
+"""A single fault may come too late several times in a row, where the machine was slower when a run was measured."""
+
+
 class Faults:
     """All kinds of faults, one after another."""
 
@@ -174,7 +178,7 @@ class Faults:
 
     def _tries(self, row: Row, count: int) -> Iterator[None]:
         """Until a fault has come so often while a run was at work; a run may end before it comes."""
-        for _ in range(3 * count):
+        for _ in range(3 * count + _MORE_TRIES):
             if row.times < count:
                 yield
         if row.times < count:
