@@ -15,6 +15,7 @@ from PIL import Image
 from benchmarks.report import repeated, report
 from facegen.ui.examples import FILES
 from facegen.ui.handlers import Shell
+from facegen.ui.missing import HubOptions
 from facegen.ui.services import Services, Visitor
 from facegen.ui.tabs import live
 from tests.browser.camera import camera_flags, camera_frames
@@ -76,7 +77,7 @@ def _measure_steps() -> dict[str, float]:
         os.environ["GRADIO_TEMP_DIR"] = folder
         services, visitor, source = Services(), Visitor(), str(FILES / "ada.jpg")
         with gr.Blocks() as page:
-            live.build(services, Shell(visitor=gr.State(visitor), consent=gr.Checkbox()))
+            live.build(services, Shell(visitor=gr.State(visitor), consent=gr.Checkbox(), hub_options=HubOptions()))
         (handle,) = (each for each in page.fns.values() if each.fn and each.fn.__name__ == "swap_frame")
         result = next(block for block in page.blocks.values() if getattr(block, "elem_id", "") == "live-result")
         sent, seen, durations = [_jpeg(frame) for frame in camera_frames()], live.Seen(), []
