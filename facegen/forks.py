@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import IO, Any
@@ -23,7 +24,15 @@ _LARGEST = 200_000
 """Bytes of an order: arguments and environment of a new process."""
 _PATIENCE_SECONDS = 60.0
 """For imports and a fork; whoever answers later is ended."""
+_REAPING_MS = 500
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def find_function(name: str) -> Callable[..., Any]:
+    """The function that «module:name» names."""
+    module, _, attribute = name.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return function
 
 
 class ForkedProcess:
@@ -66,8 +75,16 @@ class ForkedProcess:
             waiting.register(self._handle, select.POLLIN)
             self._has_ended = bool(waiting.poll(None if seconds is None else 1000 * seconds))
             if self._has_ended:
+                self._wait_for_parent()
                 os.close(self._handle)
         return self._has_ended
+
+    def _wait_for_parent(self) -> None:
+        """Until its number is free, which takes its parent a moment; not for long, as the parent may have ended, too."""
+        with suppress(ProcessLookupError):
+            for _ in range(_REAPING_MS):
+                signal.pidfd_send_signal(self._handle, 0)
+                time.sleep(0.001)
 
 
 class Forks:
@@ -203,8 +220,7 @@ def _become(order: list[Any], files: list[int]) -> None:
         os.environ.clear()
         os.environ.update(environment)
         tempfile.tempdir = None
-        module, _, name = function.partition(":")
-        code = getattr(importlib.import_module(module), name)(arguments)
+        code = find_function(function)(arguments)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

@@ -7,7 +7,6 @@ folder (Landlock, from kernel 5.13 on); elsewhere, and where the kernel refuses,
 """
 
 import ctypes
-import importlib
 import json
 import os
 import struct
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from facegen.errors import FacegenError, InputError
-from facegen.forks import ForkedProcess, Forks
+from facegen.forks import ForkedProcess, Forks, find_function
 from facegen.system import new_process_group
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -102,13 +101,7 @@ def run_guarded(
 def call(request: bytes) -> Iterator[bytes]:
     """What a process of `run_guarded` does."""
     name, *arguments = json.loads(request)
-    yield json.dumps(_find(name)(*arguments)).encode()
-
-
-def _find(name: str) -> Callable[..., Any]:
-    module, _, attribute = name.partition(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    return function
+    yield json.dumps(find_function(name)(*arguments)).encode()
 
 
 def _start(
@@ -317,7 +310,7 @@ def serve(arguments: Sequence[str]) -> int:
     os.dup2(2, 1)  # what libraries print must not end up in the answer
     _limit(json.loads(folders), limits)
     with answers, os.fdopen(0, "rb", closefd=False) as requests:
-        return _serve(_find(name), requests, answers, limits)
+        return _serve(find_function(name), requests, answers, limits)
 
 
 def _serve(

@@ -23,6 +23,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numpy as np
 from PIL.TiffImagePlugin import IFDRational
 
+from facegen.forks import find_function
 from facegen.guarded import GuardedServer, Limits
 
 P = ParamSpec("P")
@@ -155,8 +156,7 @@ def _pack_call(function: Callable[..., Any], arguments: tuple[Any, ...], options
 def answer(request: bytes) -> Iterator[bytes]:
     """What a process with limits does: call the function of a request and hand over what it returns."""
     name, arguments, options = unpack(request)
-    module, _, attribute = name.partition(":")
-    result = getattr(importlib.import_module(module), attribute)(*arguments, **options)
+    result = find_function(name)(*arguments, **options)
     if isinstance(result, Iterator):
         yield from map(pack, result)
     else:

@@ -123,7 +123,7 @@ class HubOptions:
             rows = [part for field in sliders for part in _describe_slider(services, field)]
             return [_places(self._fields, offered, is_absent), *updates, *rows]
 
-        def ask(event: gr.EventData) -> list[Any]:
+        def describe_pressed(event: gr.EventData) -> list[Any]:
             """A greyed option was pressed."""
             updates: list[Any] = []
             for field in self._fields:
@@ -137,8 +137,10 @@ class HubOptions:
             "fn": renew, "inputs": [visitor, *components], "outputs": renewed, "trigger_mode": "always_last", **_QUIET
         }  # fmt: skip
         gr.on([*opened, *(field.component.focus for field in self._fields if field.is_renewed)], **renewal)
-        asked = bridge.click(ask, None, [part for field in self._fields for part in field.row.components], **_QUIET)
-        asked.then(**renewal)
+        described = bridge.click(
+            describe_pressed, None, [part for field in self._fields for part in field.row.components], **_QUIET
+        )
+        described.then(**renewal)
         for field in self._fields:
             self._wire_row(services, field, renewal)
 
