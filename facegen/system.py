@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-_NICE = 15
-"""Of two processes that want the same core, one of this niceness gets about a thirtieth."""
 _seeking = threading.Lock()
 
 
@@ -101,17 +99,21 @@ def new_process_group() -> dict[str, Any]:
     return {"start_new_session": True} if flag is None else {"creationflags": flag}
 
 
-def lower_priority() -> None:
-    """Let this process have less of the processor than others where both want it; it has all of it otherwise."""
+def lower_priority(niceness: int) -> None:
+    """Let this process have less of the processor than others where both want it; it has all of it otherwise.
+
+    Args:
+        niceness: as POSIX counts it, 0..19: at 5 a process gets about a quarter of a core that another wants, at 15 a thirtieth.
+    """
     import psutil
 
     process, windows = psutil.Process(), getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", None)
-    process.nice(max(process.nice(), _NICE) if windows is None else windows)
+    process.nice(max(process.nice(), niceness) if windows is None else windows)
     if windows is not None or os.getsid(0) != os.getpid():
         return
     # with automatic groups, Linux weighs sessions and not processes
     with suppress(OSError), open("/proc/self/autogroup", "r+", encoding="ascii") as group:
-        group.write(str(_NICE))
+        group.write(str(niceness))
 
 
 def process_group() -> int | None:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from facegen.jobs.pipeline import Models
 
 
-DECODE_APART = "FACEGEN_DECODE_APART"
+SHARED = "FACEGEN_SHARED"
 """Set in the environment of a studio that several people use, and so in that of its workers."""
+_NICENESS, _SHARED_NICENESS = 5, 15
+"""Of runs. Where several people use a studio, the sliders of all come first; one's own machine has other work, too."""
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     from facegen.jobs.spare import ARGUMENT
 
     limit_malloc_arenas()
-    lower_priority()  # sliders and previews of a studio come first
+    lower_priority(_SHARED_NICENESS if SHARED in os.environ else _NICENESS)
     with exit_codes():
         models = Models()
         _run_folder(_preload_models(models) if sys.argv[1] == ARGUMENT else Path(sys.argv[1]), models)
@@ -56,7 +58,7 @@ def _run_folder(folder: Path, models: "Models") -> None:
 
 def _decode_inputs_apart(inputs: Path) -> None:
     """In a run of a shared studio, have the files that a visitor sent decoded in processes with limits."""
-    if DECODE_APART not in os.environ:
+    if SHARED not in os.environ:
         return
     from facegen import guarded
     from facegen.media import apart

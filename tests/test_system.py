@@ -107,7 +107,7 @@ def test_the_pure_parts_of_the_suite_pass_without_what_posix_has() -> None:
 
 
 def test_a_worker_lets_others_go_first(tmp_path: Path) -> None:
-    code = "import os, psutil; from facegen.system import lower_priority as y; y(); y(); print(psutil.Process().nice())"
+    code = "import os, psutil; from facegen.system import lower_priority as y; y(5); y(15); y(5); print(psutil.Process().nice())"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, **system.new_process_group()
     )

@@ -12,7 +12,7 @@ from facegen.swap import SwapRequest
 from facegen.swap.jobs import SWAP
 from facegen.swap.options import SwapOptions
 from facegen.ui.examples import FILES
-from facegen.worker import DECODE_APART
+from facegen.worker import SHARED
 
 
 def _modules_below(run: Run) -> set[str]:
@@ -28,7 +28,7 @@ def _modules_below(run: Run) -> set[str]:
 def test_files_of_a_visitor_are_decoded_in_processes_with_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     options = SwapOptions(end_seconds=0.2)
     request = SwapRequest(sources=(str(FILES / "ada.jpg"),), target=str(FILES / "bea.mp4"), output="", options=options)
-    monkeypatch.setenv(DECODE_APART, "1")
+    monkeypatch.setenv(SHARED, "1")
     run = SWAP.create_run(request, is_staged=True)
     run.start()
     modules: set[str] = set()

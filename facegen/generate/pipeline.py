@@ -282,10 +282,7 @@ class GeneratePipeline(Pipeline[GenerateRequest, GenerateResult]):
             latents = encoded.latents
             if options.count > 1 or options.best_of > 1:
                 notices.append("A photograph has one face: one picture was made.")
-            if encoded.limit(sliders) != sliders:
-                notices.append(
-                    f"Hair as dark as this looks like hair down to {encoded.lightest_hair:.2f}; it was drawn so."
-                )
+            notices.extend(encoded.describe_limits(sliders))
             if still.alpha is not None:
                 notices.append("The photograph's transparency is laid on white.")
         else:

@@ -47,7 +47,7 @@ from facegen.ui.profile import Profile, check_load, check_size, label_results
 from facegen.ui.trials import Trials
 from facegen.ui.turns import Turns
 from facegen.ui.visitors import Visitor as Visitor
-from facegen.worker import DECODE_APART
+from facegen.worker import SHARED
 
 if TYPE_CHECKING:
     from facegen.swap import SwapPipeline
@@ -109,7 +109,7 @@ class Services:
     def decode_apart(self) -> None:
         """In a shared studio and its runs, decode the files of visitors in processes with limits from now on."""
         if self.settings.shared:
-            os.environ[DECODE_APART] = "1"
+            os.environ[SHARED] = "1"
             guarded.fork_from("facegen.media.trial", "facegen.provenance.report")
             apart.decode_apart(self._is_foreign)
 
@@ -281,7 +281,7 @@ class Services:
         self.downloads.close()
         apart.decode_apart(None)
         guarded.fork_from()
-        os.environ.pop(DECODE_APART, None)
+        os.environ.pop(SHARED, None)
 
     def _end_runs(self) -> None:
         def end(run: Run) -> None:

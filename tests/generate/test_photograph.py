@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from facegen.faces import Face, align
-from facegen.faces.mesh import LIPS_INNER
+from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER
+from facegen.generate.editing.lids import close_lids
 from facegen.generate.editing.photograph import EncodedPhoto, _redden_mouth
 from facegen.generate.frame.repaint import lightest_hair
 from facegen.generate.pipeline import GeneratePipeline
@@ -132,6 +133,32 @@ def test_eyes_shut(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
     face = pipeline.analyser.detect(shut, 1)[0]
     before = pipeline.analyser.detect(large.image_rgb, 1)[0]
     assert eye_gap(face) < 0.6 * eye_gap(before)
+
+
+def test_lids_come_down_over_an_eye_that_stays(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
+    points = large.points()
+    assert not change(large.image_rgb, close_lids(large.image_rgb, points, 1.0)).any()
+    half, shut = (change(large.image_rgb, close_lids(large.image_rgb, points, openness)) for openness in (0.5, 0.0))
+    for eye, iris in ((EYE_LEFT, 468), (EYE_RIGHT, 473)):
+        outline = points[list(eye)]
+        width = float(np.ptp(outline[:, 0]))
+        left, top = np.floor(outline.min(0) - 0.8 * width).astype(int)
+        right, bottom = np.ceil(outline.max(0) + 0.8 * width).astype(int)
+        middle, lower = points[iris], points[eye[12]]
+        x, y = np.rint(middle + 0.6 * (lower - middle)).astype(int)
+        assert half[y, x] < 2 < shut[y - 2 : y + 3, x - 2 : x + 3].max()
+        half[top:bottom, left:right] = shut[top:bottom, left:right] = 0
+    assert not half.any()
+    assert not shut.any()
+
+
+def test_a_head_turns_as_far_as_its_photograph_shows(large: EncodedPhoto) -> None:
+    left = replace(large, sliders=replace(large.sliders, head=0.2))
+    asked = [replace(left.sliders, head=head) for head in (0.0, 0.5, 1.0)]
+    assert [left.limit(sliders).head for sliders in asked] == [0.0, 0.5, 0.55]
+    assert [list(left.describe_limits(sliders)) for sliders in asked[:2]] == [[], []]
+    (words,) = left.describe_limits(asked[2])
+    assert "beyond 0.55" in words
 
 
 def eye_gap(face: Face) -> float:

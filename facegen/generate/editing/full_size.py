@@ -27,8 +27,6 @@ _REACH = 1 / 50
 """How far from the outline the colours of a whole picture tell hair from what is behind it, as a part of its height."""
 _SURE = 0.05
 """Probability by which the parser is taken at its word."""
-_LASH_PX = 3
-"""Thickness of the line of lashes, pixels of the frame."""
 _BORDER = 0.14
 """Part of the frame's side over which what changes inside fades out towards its border."""
 
@@ -45,8 +43,6 @@ class FrameEdit:
     """(256, 256, 3) float32 RGB in [0, 1]: what is seen where the photograph shows nothing."""
     alpha: np.ndarray
     """(256, 256, 1) float32 0..1: opacity of the photograph over the drawing."""
-    lashes: np.ndarray | None = None
-    """(256, 256) float32 0..1: where lids have closed; what is left of the eye between them becomes as dark as the lashes."""
 
 
 def parse_person(image_rgb: np.ndarray, face: Face, analyser: FaceAnalyser) -> np.ndarray:
@@ -172,10 +168,6 @@ def compose(image_rgb: np.ndarray, to_frame: np.ndarray, edit: FrameEdit, recolo
     y, x = np.mgrid[top:bottom, left:right]
     positions = ((np.stack([x, y], 2) + steps).astype(np.float32)).transpose(2, 0, 1)
     moved = cv2.remap(picture, positions[0], positions[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    if edit.lashes is not None:
-        thick = max(3, round(_LASH_PX / float(np.hypot(*matrix[0, :2]))) | 1)
-        dark = cv2.erode(moved, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick)))
-        moved += np.clip(enlarge(edit.lashes), 0, 1)[..., None] * (dark - moved)
     drawn, change = enlarge(edit.drawn), enlarge(edit.change)
     hidden = (window * (1 - np.clip(enlarge(edit.alpha), 0, 1)))[..., None]
     picture[top:bottom, left:right] = moved + window[..., None] * change + hidden * (drawn - moved - change)

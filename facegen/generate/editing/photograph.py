@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
 
-from facegen.faces import FaceAnalyser
+from facegen.faces import FaceAnalyser, align
 from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER, polygon_mask, rasterise
 from facegen.faces.parse import BACKGROUND, HAIR
 from facegen.generate.editing.full_size import FrameEdit, compose, parse_person
+from facegen.generate.editing.lids import close_lids
 from facegen.generate.frame import geometry, repaint
 from facegen.generate.frame.alignment import SIZE, AlignedFace, align_face, find_largest_face, parse_aligned
 from facegen.generate.frame.variants import (
@@ -41,8 +42,8 @@ _LIDS_CLOSED = 0.1
 """Lid gap, in eye widths, below which closing lids are drawn: warped, an eye would collapse to a line."""
 _LID_PX = 9
 """Thickness of drawn lids, pixels."""
-_LASH_PX = 3
-"""Thickness of the line in which closed lids meet, pixels."""
+_TURN = 0.35
+"""How far a head may be turned from how it was photographed, by its slider; beyond it the far cheek smears. Chosen by eye."""
 _STEPS = 8
 """Iterations of a fixed point that moves by less than a tenth of a pixel in the last one."""
 _DISOCCLUDED = 0.8
@@ -66,8 +67,22 @@ class EncodedPhoto:
     """The slider's value from which on to the lighter side its hair no longer looks like hair; an edit goes no further."""
 
     def limit(self, sliders: Sliders) -> Sliders:
-        """The sliders as an edit takes them: hair no lighter than it still looks like hair."""
-        return replace(sliders, hair=max(sliders.hair, min(self.lightest_hair, self.sliders.hair)))
+        """The sliders as an edit takes them: hair no lighter than it still looks like hair, a head turned no further than its far side is known."""
+        hair = max(sliders.hair, min(self.lightest_hair, self.sliders.hair))
+        head = min(max(sliders.head, self.sliders.head - _TURN), self.sliders.head + _TURN)
+        return replace(sliders, hair=hair, head=round(head, 2))
+
+    def describe_limits(self, sliders: Sliders) -> Iterator[str]:
+        """What an edit takes otherwise than asked, a sentence each."""
+        taken = self.limit(sliders)
+        if taken.hair != sliders.hair:
+            yield f"Hair as dark as this looks like hair down to {self.lightest_hair:.2f}; it was drawn so."
+        if taken.head != sliders.head:
+            yield f"This photograph shows too little of the head to turn it beyond {taken.head:.2f}; it was drawn so."
+
+    def points(self) -> np.ndarray:
+        """(478, 2) landmarks of the face, pixels of the photograph."""
+        return align.apply(align.invert(self.framed.to_frame), self.framed.face.points478[:, :2])
 
     def shrink(self, max_side: int) -> EncodedPhoto:
         """The same of a smaller copy of the photograph, where it is longer than `max_side` pixels."""
@@ -233,30 +248,31 @@ def render_full_size(
     assert photographs is not None
     before, after = (replace(latents, texture=one.texture, noises=one.noises) for one in (photographs.latents, latents))
     shapes = encoded.latents.shapes[0], latents.shapes[0]
+    picture = encoded.image_rgb
+    gap, own_gap = (DRAWN["eyes"].quantity(values.eyes) for values in (sliders, source))
+    if gap < own_gap:
+        picture = close_lids(picture, encoded.points(), max(gap, 0) / own_gap)
+        sliders = replace(sliders, eyes=source.eyes)
     points = [generator.pose(shape, values) for shape, values in zip(shapes, (source, sliders), strict=True)]
     flows = [
         flow_from_canonical(pose, shape, generator.mean_shape, SIZE) for pose, shape in zip(points, shapes, strict=True)
     ]
     drawn = generator.draw(after, sliders)
     unchanged = drawn if torch.equal(before.texture, after.texture) else generator.draw(before, sliders)
-    # lids are closed by warping: at this size their skin and lashes are seen
-    hidden = [
-        1 - _visibility(photographs, 0, v, p, draws_lids=False) for v, p in zip((source, sliders), points, strict=True)
-    ]
+    hidden = [1 - _visibility(photographs, 0, v, p) for v, p in zip((source, sliders), points, strict=True)]
     edit = FrameEdit(
         offsets=_move(flows[0], flows[1]),
         change=_change(_resize(drawn[0]), _resize(unchanged[0])),
         drawn=_redden_mouth(_resize(restore(drawn)[0]), points[1]),
         alpha=1 - np.maximum(hidden[1] - hidden[0], 0),
-        lashes=_closed_lids(source, sliders, points[1]) if sliders.eyes < source.eyes else None,
     )
     recoloured = None
     if (source.hair, source.background) != (sliders.hair, sliders.background):
         size = encoded.person.shape[1::-1]
-        small = cv2.resize(encoded.image_rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         whole = replace(photographs, maps=np.dstack([small, encoded.person])[None])
         recoloured = recolour(whole, 0, sliders) - small
-    edited = compose(encoded.image_rgb, encoded.framed.to_frame, edit, recoloured)
+    edited = compose(picture, encoded.framed.to_frame, edit, recoloured)
     tint = measure_tint(encoded.image_rgb)
     if tint is None:
         return edited
@@ -313,29 +329,26 @@ def recolour(photographs: CanonicalPhotos, index: int, sliders: Sliders) -> np.n
     return picture
 
 
-def _closed_lids(source: Sliders, sliders: Sliders, points: np.ndarray, width_px: int = _LASH_PX) -> np.ndarray:
+def _closed_lids(source: Sliders, sliders: Sliders, points: np.ndarray) -> np.ndarray:
     """(256, 256) float32 0..1: the closed lids of a posed mesh; nothing where the eyes stay open."""
     gap, source_gap = (DRAWN["eyes"].quantity(values.eyes) for values in (sliders, source))
     if gap >= min(source_gap, _LIDS_CLOSED):
         return np.zeros((SIZE, SIZE), np.float32)
     lids = [_fill(cv2.convexHull(points[list(eye), :2])[:, 0]) for eye in (EYE_LEFT, EYE_RIGHT)]
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width_px, width_px))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_LID_PX, _LID_PX))
     return min(1.0, 1 - gap / _LIDS_CLOSED) * cv2.dilate(np.maximum(*lids), kernel)
 
 
-def _visibility(
-    photographs: CanonicalPhotos, index: int, sliders: Sliders, points: np.ndarray, *, draws_lids: bool = True
-) -> np.ndarray:
+def _visibility(photographs: CanonicalPhotos, index: int, sliders: Sliders, points: np.ndarray) -> np.ndarray:
     """(256, 256, 1) float32 0..1: where a photograph shows a posed face.
 
-    0 inside a mouth that opens, on lids that close and are to be drawn, and on cheeks that turn into view.
+    0 inside a mouth that opens, on lids that close, and on cheeks that turn into view.
     """
     hidden: np.ndarray = np.zeros((SIZE, SIZE), np.float32)
     opened = DRAWN["mouth"].quantity(sliders.mouth) - photographs.lips[index]
     if opened > 0:
         hidden = min(1.0, opened / _LIPS_OPENED) * _fill(points[list(LIPS_INNER), :2])
-    if draws_lids:
-        hidden = np.maximum(hidden, _closed_lids(photographs.sliders[index], sliders, points, _LID_PX))
+    hidden = np.maximum(hidden, _closed_lids(photographs.sliders[index], sliders, points))
     turned = np.clip(geometry.disocclusion(photographs.latents.shapes[index], points) / _DISOCCLUDED, 0, 1)
     corners = (points + np.array([0.5, 0.5, 0])).astype(np.float32)
     drawn, covered = rasterise(corners, np.repeat(turned[:, None], 3, 1).astype(np.float32), (SIZE, SIZE))

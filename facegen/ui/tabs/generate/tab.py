@@ -375,6 +375,5 @@ def _words(spec: FaceSpec) -> str:
     who = "Your photograph" if spec.encoded is not None else f"Seed {spec.options.seed}"
     values = ", ".join(f"{name} {value:.2f}" for name, value in zip(NAMES, spec.sliders.values(), strict=True))
     words = html.unescape(f"{who}: {values}")
-    if spec.encoded is not None and spec.encoded.limit(spec.sliders) != spec.sliders:
-        words += f". Hair as dark as this looks like hair down to {spec.encoded.lightest_hair:.2f}; it was drawn so."
-    return words
+    limits = list(spec.encoded.describe_limits(spec.sliders)) if spec.encoded is not None else []
+    return " ".join([f"{words}.", *limits]) if limits else words

@@ -1,0 +1,125 @@
+"""Closes the eyes of a photograph at its own size: the lids come down over an eyeball that stays where it is.
+
+Each eye is seen along its own axis, from corner to corner. The edge of the upper lid with its lashes moves down as a piece, and the
+skin between it and the brow is stretched after it; the lower lid comes up a little to meet it. What shows through between them is
+the photograph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from facegen.faces.mesh import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT
+
+_EYES = ((EYE_LEFT, BROW_LEFT), (EYE_RIGHT, BROW_RIGHT))
+_UPPER = 9
+"""Points of an eye's outline from its outer corner over the upper lid to the inner corner."""
+_LOWER_SHARE = 0.15
+"""How much of the opening the lower lid closes."""
+_LASHES = 0.07
+"""Height of the lid's edge that moves as a piece, in widths of the eye."""
+_BELOW_BROW = 0.85
+"""How far the upper lid's skin reaches towards the brow."""
+_CHEEK = 0.5
+"""How far below the eye the lower lid's skin gives way, in widths of the eye."""
+_SHADOW = 0.3, 0.1
+"""How dark the eye is right below the upper lid, and how far that reaches, in widths of the eye."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Eye:
+    """One eye along its own axes, in the photograph's pixels; u from the outer corner to the inner one, v towards the cheek.
+
+    Attributes:
+        origin: (2,) the outer corner.
+        axes: (2, 2) unit vectors of u and v, as rows.
+        width: from corner to corner.
+        upper: v of the upper lid's edge by u.
+        lower: v of the lower lid's.
+        brow: v of the brow's lower edge by u.
+    """
+
+    origin: np.ndarray
+    axes: np.ndarray
+    width: float
+    upper: PchipInterpolator
+    lower: PchipInterpolator
+    brow: float
+
+    @classmethod
+    def of(cls, outline: np.ndarray, brow: np.ndarray) -> _Eye:
+        """The eye of an outline (16, 2) and a brow (10, 2)."""
+        outer, inner = outline[0], outline[_UPPER - 1]
+        width = float(np.linalg.norm(inner - outer))
+        along = (inner - outer) / width
+        down = np.array([-along[1], along[0]])
+        if (outline[_UPPER:].mean(0) - outer) @ down < (outline[1 : _UPPER - 1].mean(0) - outer) @ down:
+            down = -down
+        axes = np.stack([along, down])
+        edge, brow_edge = (outline - outer) @ axes.T, (brow - outer) @ axes.T
+        upper, lower = edge[:_UPPER], np.vstack([edge[:1], edge[: _UPPER - 2 : -1]])
+        return cls(outer, axes, width, _curve(upper), _curve(lower), float(np.percentile(brow_edge[:, 1], 75)))
+
+    def close(self, picture: np.ndarray, openness: float) -> None:
+        """Draw the lids over a picture, (H, W, 3) float32, in place."""
+        reach = self.width * 0.15
+        far = [self.brow - reach, self.width * (_CHEEK + 0.3)]
+        corners = np.array([[u, v] for u in (-reach, self.width + reach) for v in far]) @ self.axes + self.origin
+        height, width = picture.shape[:2]
+        x0, y0 = np.clip(np.floor(corners.min(0)), 0, [width, height]).astype(int)
+        x1, y1 = np.clip(np.ceil(corners.max(0)) + 1, 0, [width, height]).astype(int)
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return
+        x, y = np.meshgrid(np.arange(x0, x1), np.arange(y0, y1))
+        u, v = np.moveaxis((np.dstack([x, y]) - self.origin) @ self.axes.T, 2, 0)
+        inside = np.clip(u, 0, self.width)
+        upper, lower = self.upper(inside), np.maximum(self.lower(inside), self.upper(inside))
+        opening, closed = lower - upper, 1 - openness
+        low_edge = lower - closed * _LOWER_SHARE * opening
+        edge = upper + closed * (1 - _LOWER_SHARE) * opening
+        cheek = lower + _CHEEK * self.width
+        below = np.where(v < cheek, cheek - (cheek - v) * (cheek - lower) / (cheek - low_edge), v)
+        top = upper + (self.brow - upper) * _BELOW_BROW
+        top = np.minimum(top, upper - 0.05 * self.width)
+        lash = np.minimum(_LASHES * self.width, (upper - top) / 2)
+        skin = top + (v - top) * (upper - lash - top) / (edge - lash - top)
+        above = np.where(v > edge - lash, v - (edge - upper), np.where(v > top, skin, v))
+        source = picture.copy()
+        lid = self._sample(source, u, above)
+        eye = self._sample(source, u, np.where(v > low_edge, below, v))
+        strength, depth = _SHADOW
+        shade = np.clip(1 - (v - edge) / (depth * self.width), 0, 1) * (v < low_edge) * strength * min(1.0, 3 * closed)
+        eye *= (1 - shade * np.clip(opening / (0.1 * self.width), 0, 1))[..., None]
+        covers = np.clip(edge - v + 0.5, 0, 1)[..., None]
+        picture[y0:y1, x0:x1] = eye + covers * (lid - eye)
+
+    def _sample(self, picture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        x, y = np.moveaxis(np.dstack([u, v]) @ self.axes + self.origin, 2, 0).astype(np.float32)
+        sampled: np.ndarray = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return sampled
+
+
+def close_lids(image_rgb: np.ndarray, points: np.ndarray, openness: float) -> np.ndarray:
+    """(H, W, 3) uint8: a photograph whose eyes are less open.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        points: (478, 2) or (478, 3) landmarks of the face, pixels.
+        openness: 1 leaves the eyes as they are, 0 shuts them.
+    """
+    picture = image_rgb.astype(np.float32)
+    for eye, brow in _EYES:
+        outline, edge = (points[list(part), :2].astype(np.float64) for part in (eye, brow))
+        _Eye.of(outline, edge).close(picture, openness)
+    return np.rint(picture.clip(0, 255)).astype(np.uint8)
+
+
+def _curve(points: np.ndarray) -> PchipInterpolator:
+    """v by u of points (N, 2) in the order of u, as far as they are in order."""
+    u = np.maximum.accumulate(points[:, 0] + np.arange(len(points)) * 1e-6)
+    keep = np.diff(u, prepend=u[0] - 1) > 0
+    return PchipInterpolator(u[keep], points[keep, 1], extrapolate=True)
