@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no local material in {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(params=["started", "forked"])
+def kind_of_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Processes with limits that are interpreters of their own, and such that are forked."""
+    from facegen import guarded
+
+    if request.param == "forked":
+        guarded.fork_from("facegen.media.trial")
+    yield
+    guarded.fork_from()

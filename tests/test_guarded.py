@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +9,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from facegen import guarded
 from facegen.errors import InputError
 from facegen.guarded import Limits, enforced, run_guarded
 from facegen.inference import OnnxNetwork
 
+pytestmark = pytest.mark.usefixtures("kind_of_process")
+
 TRY = "facegen.inference.trial:try_network"
-
-
-@pytest.fixture(params=["started", "forked"], autouse=True)
-def kind_of_process(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each test with new interpreters, and with processes that are forked."""
-    if request.param == "forked":
-        guarded.fork_from("facegen.media.trial")
-    yield
-    guarded.fork_from()
 
 
 def network(path: Path, nodes: list[onnx.NodeProto], shape: list[int | str]) -> Path:

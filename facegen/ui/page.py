@@ -113,11 +113,11 @@ HEAD = """
     for (const empty of document.querySelectorAll('div.empty[aria-label]')) empty.setAttribute('role', 'img');
   };
   // options whose model is still on the Hub: greyed, and a press on one asks what it needs instead of choosing it
-  let said = null, places = {};
+  let json = null, needs = {};
   const missing = (option) => {
     const words = document.querySelector('#hub-options [data-missing]')?.dataset.missing ?? '{}';
-    if (words !== said) places = JSON.parse(said = words);
-    return places[option.closest('.block')?.id]?.[option.dataset.index];
+    if (words !== json) needs = JSON.parse(json = words);
+    return needs[option.closest('.block')?.id]?.[option.dataset.index];
   };
   const grey = () => {
     for (const option of document.querySelectorAll('li[role=option]')) {

@@ -8,6 +8,7 @@ import pytest
 
 from facegen.faces import Face, align
 from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER
+from facegen.generate.editing.full_size import drop_islands
 from facegen.generate.editing.lids import close_lids
 from facegen.generate.editing.photograph import EncodedPhoto, _redden_mouth
 from facegen.generate.frame.repaint import lightest_hair
@@ -106,6 +107,19 @@ def test_another_ground_and_other_hair_reach_the_whole_picture(pipeline: Generat
         assert changed[top:bottom, left:right].mean() < 2
         if "background" in sliders:
             assert changed[:40, :40].mean() > 10
+
+
+def test_what_does_not_hang_together_with_the_face_is_ground(large: EncodedPhoto) -> None:
+    """A leaf beside somebody's hair."""
+    height, width = large.person.shape[:2]
+    points = large.points() * (width / large.image_rgb.shape[1])
+    background = np.ones((height, width), np.float32)
+    left, top = np.floor(points.min(0)).astype(int)
+    right, bottom = np.ceil(points.max(0)).astype(int)
+    background[top - 4 : bottom + 4, left - 4 : right + 4] = 0
+    alone = background.copy()
+    background[2:6, 2:6] = 0.1
+    np.testing.assert_allclose(drop_islands(background, points), alone, atol=0.02)
 
 
 def test_what_lies_under_a_face_is_no_ground(pipeline: GeneratePipeline) -> None:

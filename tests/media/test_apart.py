@@ -12,21 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegen import guarded as processes
 from facegen import media
 from facegen.errors import InputError
 from facegen.media import apart
 from facegen.media.apart import decode_apart, each_apart, is_foreign, pack, unpack
 from tests.factories import moving_portrait, portrait_rgb, write_clip
 
-
-@pytest.fixture(params=["started", "forked"], autouse=True)
-def kind_of_process(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each test with new interpreters, and with processes that are forked."""
-    if request.param == "forked":
-        processes.fork_from("facegen.media.trial")
-    yield
-    processes.fork_from()
+pytestmark = pytest.mark.usefixtures("kind_of_process")
 
 
 @pytest.fixture

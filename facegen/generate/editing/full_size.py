@@ -25,6 +25,8 @@ _CORE, _BODY = (0.3, 1.2), (1.6, 4.4)
 """Width, in widths of the face, of what is surely and of what is probably the body: below the chin, and from two faces lower."""
 _REACH = 1 / 50
 """How far from the outline the colours of a whole picture tell hair from what is behind it, as a part of its height."""
+_ISLAND = 0.7
+"""Opacity of the background below which a spot of it would be seen."""
 _SURE = 0.05
 """Probability by which the parser is taken at its word."""
 _BORDER = 0.14
@@ -79,8 +81,24 @@ def parse_person(image_rgb: np.ndarray, face: Face, analyser: FaceAnalyser) -> n
     points = face.points478[:, :2] * np.float32(scale)
     maps[..., 1] = _outline(picture, maps[..., 1], near, points)
     maps[..., 0] = np.minimum(maps[..., 0], 1 - maps[..., 1])
-    mattes = repaint.refine_matte(picture.astype(np.float32) / 255, maps[..., 0], maps[..., 1], _REACH)
-    return np.dstack(mattes).astype(np.float32)
+    hair, behind = repaint.refine_matte(picture.astype(np.float32) / 255, maps[..., 0], maps[..., 1], _REACH)
+    behind = drop_islands(behind, points)
+    return np.dstack([np.minimum(hair, 1 - behind), behind]).astype(np.float32)
+
+
+def drop_islands(background: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(h, w) float32: a background in which no spots are left that do not hang together with the face: leaves, windows, passers-by.
+
+    Args:
+        background: (h, w) float32 0..1.
+        points: (N, 2) mesh of the face, pixels.
+    """
+    person = (background < _ISLAND).astype(np.uint8)
+    face = _fill(background.shape[::-1], points[list(FACE_OVAL)])
+    _, labels = cv2.connectedComponents(person)
+    islands = person * ~np.isin(labels, labels[face])
+    spots = cv2.dilate(islands, np.ones((5, 5), np.uint8)).astype(np.float32)
+    return np.maximum(background, cv2.GaussianBlur(spots, (0, 0), 0.7))
 
 
 def _outline(picture_rgb: np.ndarray, background: np.ndarray, near: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -74,33 +74,40 @@ class _Eye:
         x1, y1 = np.clip(np.ceil(corners.max(0)) + 1, 0, [width, height]).astype(int)
         if x1 - x0 < 2 or y1 - y0 < 2:
             return
-        x, y = np.meshgrid(np.arange(x0, x1), np.arange(y0, y1))
-        u, v = np.moveaxis((np.dstack([x, y]) - self.origin) @ self.axes.T, 2, 0)
-        inside = np.clip(u, 0, self.width)
-        upper, lower = self.upper(inside), np.maximum(self.lower(inside), self.upper(inside))
-        opening, closed = lower - upper, 1 - openness
-        low_edge = lower - closed * _LOWER_SHARE * opening
+        crop = picture[y0:y1, x0:x1]
+        origin = self.origin - [x0, y0]
+        x, y = np.meshgrid(np.arange(x1 - x0), np.arange(y1 - y0))
+        u, v = np.moveaxis((np.dstack([x, y]) - origin) @ self.axes.T, 2, 0)
+
+        def sample(rows: np.ndarray) -> np.ndarray:
+            x, y = np.moveaxis(np.dstack([u, rows]) @ self.axes + origin, 2, 0).astype(np.float32)
+            sampled: np.ndarray = cv2.remap(crop, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+            return sampled
+
+        along = np.clip(u, 0, self.width)
+        upper = self.upper(along)
+        opening = np.maximum(self.lower(along) - upper, 0)
+        closed = 1 - openness
         edge = upper + closed * (1 - _LOWER_SHARE) * opening
-        cheek = lower + _CHEEK * self.width
-        below = np.where(v < cheek, cheek - (cheek - v) * (cheek - lower) / (cheek - low_edge), v)
-        top = upper + (self.brow - upper) * _BELOW_BROW
-        top = np.minimum(top, upper - 0.05 * self.width)
-        lash = np.minimum(_LASHES * self.width, (upper - top) / 2)
-        skin = top + (v - top) * (upper - lash - top) / (edge - lash - top)
-        above = np.where(v > edge - lash, v - (edge - upper), np.where(v > top, skin, v))
-        source = picture.copy()
-        lid = self._sample(source, u, above)
-        eye = self._sample(source, u, np.where(v > low_edge, below, v))
+        low_edge = upper + (1 - closed * _LOWER_SHARE) * opening
+        lid = sample(self._from_upper_lid(v, upper, edge))
+        eye = sample(np.where(v > low_edge, self._from_lower_lid(v, upper + opening, low_edge), v))
         strength, depth = _SHADOW
         shade = np.clip(1 - (v - edge) / (depth * self.width), 0, 1) * (v < low_edge) * strength * min(1.0, 3 * closed)
-        eye *= (1 - shade * np.clip(opening / (0.1 * self.width), 0, 1))[..., None]
-        covers = np.clip(edge - v + 0.5, 0, 1)[..., None]
-        picture[y0:y1, x0:x1] = eye + covers * (lid - eye)
+        eye *= (1 - shade * np.clip(opening / (depth * self.width), 0, 1))[..., None]
+        crop[:] = eye + np.clip(edge - v + 0.5, 0, 1)[..., None] * (lid - eye)
 
-    def _sample(self, picture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        x, y = np.moveaxis(np.dstack([u, v]) @ self.axes + self.origin, 2, 0).astype(np.float32)
-        sampled: np.ndarray = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return sampled
+    def _from_upper_lid(self, v: np.ndarray, upper: np.ndarray, edge: np.ndarray) -> np.ndarray:
+        """Where the skin of the upper lid comes from, when its edge has moved from `upper` down to `edge`."""
+        top = np.minimum(upper + (self.brow - upper) * _BELOW_BROW, upper - 0.05 * self.width)
+        lashes = np.minimum(_LASHES * self.width, (upper - top) / 2)
+        stretched = top + (v - top) * (upper - lashes - top) / (edge - lashes - top)
+        return np.where(v > edge - lashes, v - (edge - upper), np.where(v > top, stretched, v))
+
+    def _from_lower_lid(self, v: np.ndarray, lower: np.ndarray, edge: np.ndarray) -> np.ndarray:
+        """Where the skin below the eye comes from, when the lower lid's edge has moved from `lower` up to `edge`."""
+        cheek = lower + _CHEEK * self.width
+        return np.where(v < cheek, cheek - (cheek - v) * (cheek - lower) / (cheek - edge), v)
 
 
 def close_lids(image_rgb: np.ndarray, points: np.ndarray, openness: float) -> np.ndarray:

@@ -28,6 +28,8 @@ _POWERS = (0.5, 1.8)
 """Range of the gamma that is applied to relative luminance."""
 _SATURATION = np.array([0.87, 1.06, 1.29], np.float32)
 """Gamma of relative luminance by channel: shaded strands are more saturated, highlights less (over 260 faces)."""
+_PLAIN, _BUSY = 0.02, 20.0
+"""Variance of a background's colours up to which they tell it from hair, and how quickly they tell less beyond it. Chosen by eye."""
 
 
 def luminance(picture: np.ndarray) -> np.ndarray:
@@ -138,7 +140,7 @@ def refine_matte(
     by_colour = np.clip((by_colour - 0.15) / 0.7, 0, 1)  # neither colour is uniform: nearly one of them is that one
     # a background of high variance is not informative
     busy = near(np.square(picture), background) - np.square(ground)
-    sure = distance / (distance + np.maximum(busy, 0).sum(2) + 0.01)
+    sure = distance / (distance + _BUSY * np.maximum(busy.sum(2) - _PLAIN, 0) + 0.01)
     ones = np.ones_like(background)
     share = near(background, ones)
     rim = np.clip(8 * share * (1 - share) - 0.2, 0, 1) * sure
