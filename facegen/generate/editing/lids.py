@@ -26,6 +26,8 @@ _BELOW_BROW = 0.85
 """How far the upper lid's skin reaches towards the brow."""
 _CHEEK = 0.5
 """How far below the eye the lower lid's skin gives way, in widths of the eye."""
+_NARROWEST_PX = 4
+"""Width of an eye below which nothing is drawn: it is turned away, or too small to be seen."""
 _SHADOW = 0.3, 0.1
 """How dark the eye is right below the upper lid, and how far that reaches, in widths of the eye."""
 
@@ -40,7 +42,7 @@ class _Eye:
         width: from corner to corner.
         upper: v of the upper lid's edge by u.
         lower: v of the lower lid's.
-        brow: v of the brow's lower edge by u.
+        brow: v of the brow's lower edge.
     """
 
     origin: np.ndarray
@@ -121,7 +123,8 @@ def close_lids(image_rgb: np.ndarray, points: np.ndarray, openness: float) -> np
     picture = image_rgb.astype(np.float32)
     for eye, brow in _EYES:
         outline, edge = (points[list(part), :2].astype(np.float64) for part in (eye, brow))
-        _Eye.of(outline, edge).close(picture, openness)
+        if np.linalg.norm(outline[_UPPER - 1] - outline[0]) >= _NARROWEST_PX:
+            _Eye.of(outline, edge).close(picture, openness)
     return np.rint(picture.clip(0, 255)).astype(np.uint8)
 
 

@@ -40,6 +40,8 @@ _GRAIN_SIGMA = 2.0
 """Sigma of the blur that removes the noise by which two drawings of one face differ, pixels."""
 _LIDS_CLOSED = 0.1
 """Lid gap, in eye widths, below which closing lids are drawn: warped, an eye would collapse to a line."""
+_SHUT = 0.001
+"""Lid gap, in eye widths, of eyes that are shut already."""
 _LID_PX = 9
 """Thickness of drawn lids, pixels."""
 _TURN = 0.35
@@ -67,10 +69,10 @@ class EncodedPhoto:
     """The slider's value from which on to the lighter side its hair no longer looks like hair; an edit goes no further."""
 
     def limit(self, sliders: Sliders) -> Sliders:
-        """The sliders as an edit takes them: hair no lighter than it still looks like hair, a head turned no further than its far side is known."""
+        """The sliders as an edit takes them: hair no lighter than it still looks like hair, a head turned as far as it is seen."""
         hair = max(sliders.hair, min(self.lightest_hair, self.sliders.hair))
-        head = min(max(sliders.head, self.sliders.head - _TURN), self.sliders.head + _TURN)
-        return replace(sliders, hair=hair, head=round(head, 2))
+        least, most = (round(self.sliders.head + turn, 2) for turn in (-_TURN, _TURN))
+        return replace(sliders, hair=hair, head=min(max(sliders.head, least), most))
 
     def describe_limits(self, sliders: Sliders) -> Iterator[str]:
         """What an edit takes otherwise than asked, a sentence each."""
@@ -251,7 +253,7 @@ def render_full_size(
     picture = encoded.image_rgb
     gap, own_gap = (DRAWN["eyes"].quantity(values.eyes) for values in (sliders, source))
     if gap < own_gap:
-        picture = close_lids(picture, encoded.points(), max(gap, 0) / own_gap)
+        picture = close_lids(picture, encoded.points(), max(gap, 0) / max(own_gap, _SHUT))
         sliders = replace(sliders, eyes=source.eyes)
     points = [generator.pose(shape, values) for shape, values in zip(shapes, (source, sliders), strict=True)]
     flows = [
