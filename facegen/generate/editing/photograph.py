@@ -46,6 +46,8 @@ _LID_PX = 9
 """Thickness of drawn lids, pixels."""
 _TURN = 0.35
 """How far a head may be turned from how it was photographed, by its slider; beyond it the far cheek smears. Chosen by eye."""
+_FAR_SIDE = 0.4
+"""How much less of that towards the side that it is turned away from, of which less is seen, by how far it is turned."""
 _STEPS = 8
 """Iterations of a fixed point that moves by less than a tenth of a pixel in the last one."""
 _DISOCCLUDED = 0.8
@@ -71,8 +73,10 @@ class EncodedPhoto:
     def limit(self, sliders: Sliders) -> Sliders:
         """The sliders as an edit takes them: hair no lighter than it still looks like hair, a head turned as far as it is seen."""
         hair = max(sliders.hair, min(self.lightest_hair, self.sliders.hair))
-        least, most = (round(self.sliders.head + turn, 2) for turn in (-_TURN, _TURN))
-        return replace(sliders, hair=hair, head=min(max(sliders.head, least), most))
+        own = self.sliders.head
+        less = _FAR_SIDE * abs(own - 0.5)
+        least, most = own - _TURN + less * (own > 0.5), own + _TURN - less * (own < 0.5)
+        return replace(sliders, hair=hair, head=min(max(sliders.head, round(least, 2)), round(most, 2)))
 
     def describe_limits(self, sliders: Sliders) -> Iterator[str]:
         """What an edit takes otherwise than asked, a sentence each."""
