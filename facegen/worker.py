@@ -1,6 +1,6 @@
 """The process that works on a run: `python -m facegen.worker FOLDER` reads its request, runs the job, keeps the result.
 
-`python -m facegen.worker --spare` loads models and waits until it is told the folder (`facegen/jobs/spare.py`).
+`python -m facegen.worker --spare` loads models and waits until a folder is named (`facegen/jobs/spare.py`).
 """
 
 import json

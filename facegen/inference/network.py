@@ -35,7 +35,7 @@ class OnnxNetwork:
     """A network that several threads may run; `inputs` and `outputs` are its tensors by name, with their shapes.
 
     The accelerators of `accelerator_order` are tried one after another. What really runs is asked of ONNX Runtime after
-    the first call; a call that fails on an accelerator is repeated on the next one, and the reason is told. Where the
+    the first call; a call that fails on an accelerator is repeated on the next one, and the reason is reported. Where the
     accelerator has a memory of its own, inputs are bound to it; where that fails, each call copies them.
     """
 

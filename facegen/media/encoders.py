@@ -277,7 +277,7 @@ def _try_encoder(encoder: VideoEncoder, encode: EncodeOptions, pix_fmt: str, wid
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture(local=True) as said:
+        with av.logging.Capture(local=True) as messages:
             context = av.VideoCodecContext.create(encoder.codec, "w")
             assert isinstance(context, av.VideoCodecContext)
             context.width, context.height, context.pix_fmt = width, height, pix_fmt
@@ -285,7 +285,7 @@ def _try_encoder(encoder: VideoEncoder, encode: EncodeOptions, pix_fmt: str, wid
             context.options = _gpu_options(encoder.codec, encode.crf, PRESETS.index(encode.preset))
             packets = [*context.encode(frame), *context.encode(None)]
     except (av.error.FFmpegError, ValueError) as error:
-        return str(said[0][2]).strip() if said else str(error)
+        return str(messages[0][2]).strip() if messages else str(error)
     finally:
         av.logging.set_level(level)
     return "" if packets else "it gives nothing for a trial frame"

@@ -73,9 +73,9 @@ def parse_person(image_rgb: np.ndarray, face: Face, analyser: FaceAnalyser) -> n
         found = analyser.parser.parse(crop[None])[0, [HAIR, BACKGROUND]].transpose(1, 2, 0)
         matrix = matrix.copy()
         matrix[:, :2] /= scale
-        place = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        back = cv2.warpAffine(np.ascontiguousarray(found), matrix, size, flags=place, borderMode=cv2.BORDER_REPLICATE)
-        window = cv2.warpAffine(_window(PARSE_SIZE), matrix, size, flags=place)
+        linear = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        back = cv2.warpAffine(np.ascontiguousarray(found), matrix, size, flags=linear, borderMode=cv2.BORDER_REPLICATE)
+        window = cv2.warpAffine(_window(PARSE_SIZE), matrix, size, flags=linear)
         maps += window[..., None] * (back - maps)
         near = window
     points = face.points478[:, :2] * np.float32(scale)
@@ -174,9 +174,9 @@ def compose(image_rgb: np.ndarray, to_frame: np.ndarray, edit: FrameEdit, recolo
     matrix[:, 2] += matrix[:, :2] @ (left, top)
 
     def enlarge(values: np.ndarray) -> np.ndarray:
-        place = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        cubic = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(
-            values, matrix, (right - left, bottom - top), flags=place, borderMode=cv2.BORDER_REPLICATE
+            values, matrix, (right - left, bottom - top), flags=cubic, borderMode=cv2.BORDER_REPLICATE
         )
 
     window = cv2.warpAffine(
