@@ -30,10 +30,11 @@ import time
 from facegen import catalog, hub
 if {is_bare}:
     catalog.WEIGHTS = tuple(one for one in catalog.WEIGHTS if not isinstance(one.source, hub.Hub))
-from facegen.ui.studio import serve
+from facegen.ui.__main__ import serve
 with serve(port={port}):
     time.sleep(600)
 """
+_PAGE = "import facegen.ui.__main__; from facegen.ui.studio import build_studio; build_studio()"
 EXAMPLES = Path(__file__).parents[1] / "facegen/ui/examples/files"
 _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 _WAIT_SECONDS = 300
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> None:
         uncached = measure_uncached(_commands(Path(folder)), environment)
         imports = {
             "facegen --help": imports_of(["-m", "facegen", "--help"], environment),
-            "the page": imports_of(["-c", "import facegen.ui.studio as s; s.build_studio()"], environment),
+            "the page": imports_of(["-c", _PAGE], environment),
             "facegen generate": imports_of(_face(Path(folder)), environment),
             "facegen talk": imports_of(_talk(Path(folder)), environment),
         }

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from facegen.device import limit_malloc_arenas
 from facegen.errors import InputError
-from facegen.ui.agents.files import AgentSettings
+from facegen.ui import import_of_gradio
 from facegen.ui.profile import choose_profile
-from facegen.ui.studio import serve
 from facegen.worker import exit_codes
+
+with import_of_gradio():
+    from facegen.ui.agents.files import AgentSettings
+    from facegen.ui.studio import serve
 
 
 def main() -> None:

@@ -48,6 +48,19 @@ def test_the_page_builds_without_weights_network_or_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_gradio_is_imported_without_a_look_at_its_own_sources() -> None:
+    code = (
+        "import ast, inspect\n"
+        "def refuse(*_): raise AssertionError('gradio compares its stubs')\n"
+        "ast.get_source_segment = refuse\n"
+        "import facegen.ui.__main__\n"
+        "from gradio import Button\n"
+        "assert inspect.getfile(Button).endswith('button.py')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_tab_is_there(studio) -> None:
     labels = [block.label for block in studio.blocks.values() if block.get_block_name() == "tabitem"]
     assert [label for label in labels if label in TABS] == TABS

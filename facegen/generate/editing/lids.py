@@ -1,12 +1,14 @@
 """Closes the eyes of a photograph at its own size: the lids come down over an eyeball that stays where it is.
 
 Each eye is seen along its own axis, from corner to corner. The edge of the upper lid with its lashes moves down as a piece, and the
-skin between it and the brow is stretched after it; the lower lid comes up a little to meet it. What shows through between them is
-the photograph.
+skin between it and the brow is stretched after it; over that, in part, lies the skin below the eye, mirrored, in the tone of the
+skin above: under a low brow or a hood there is nothing to stretch. The lower lid comes up a little to meet it. What shows through
+between them is the photograph.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -28,6 +30,19 @@ _CHEEK = 0.5
 """How far below the eye the lower lid's skin gives way, in widths of the eye."""
 _NARROWEST_PX = 4
 """Width of an eye below which nothing is drawn: it is turned away, or too small to be seen."""
+_MIRRORED = 0.6
+"""Share of mirrored skin in a lid: alone, it leaves the edge of the open lid around itself, and stretched skin alone is torn where
+the fold of a hood ends beside the eye."""
+_FOLD = 0.02, 0.06
+"""Where the mirrored skin begins above the upper lid's edge, and over which height it fades in, in widths of the eye."""
+_FULL = 0.1
+"""How far a lid has come down, in widths of the eye, before its mirrored skin has its whole share."""
+_WET_EDGE = 0.08
+"""How far below the eye the mirrored skin begins, past lashes and the lid's wet edge, in widths of the eye."""
+_GAIN = 0.75, 1.25
+"""Bounds of what brings mirrored skin to the tone of the skin above."""
+_LASH_LINE = 0.45, 0.025
+"""How dark the line is where mirrored lids meet, and how wide, in widths of the eye."""
 _SHADOW = 0.3, 0.1
 """How dark the eye is right below the upper lid, and how far that reaches, in widths of the eye."""
 
@@ -93,6 +108,7 @@ class _Eye:
         edge = upper + closed * (1 - _LOWER_SHARE) * opening
         low_edge = upper + (1 - closed * _LOWER_SHARE) * opening
         lid = sample(self._from_upper_lid(v, upper, edge))
+        lid += _MIRRORED * (self._mirrored_lid(sample, v, upper, opening, edge) - lid)
         eye = sample(np.where(v > low_edge, self._from_lower_lid(v, upper + opening, low_edge), v))
         strength, depth = _SHADOW
         shade = np.clip(1 - (v - edge) / (depth * self.width), 0, 1) * (v < low_edge) * strength * min(1.0, 3 * closed)
@@ -105,6 +121,30 @@ class _Eye:
         lashes = np.minimum(_LASHES * self.width, (upper - top) / 2)
         stretched = top + (v - top) * (upper - lashes - top) / (edge - lashes - top)
         return np.where(v > edge - lashes, v - (edge - upper), np.where(v > top, stretched, v))
+
+    def _mirrored_lid(
+        self,
+        sample: Callable[[np.ndarray], np.ndarray],
+        v: np.ndarray,
+        upper: np.ndarray,
+        opening: np.ndarray,
+        edge: np.ndarray,
+    ) -> np.ndarray:
+        """The photograph with a lid of the skin below the eye over its opening, down to `edge`."""
+        begin, fade = (share * self.width for share in _FOLD)
+        within = np.clip((edge - upper) / (_FULL * self.width), 0, 1)
+        below = upper + opening + _WET_EDGE * self.width
+        mirrored, photograph = sample(below + np.maximum(edge - v, 0)), sample(v)
+        above = photograph[(np.abs(v - upper + begin + 2 * fade) < fade / 2) & (within == 1)]
+        skin = mirrored[(v > upper) & (v < edge) & (within == 1)]
+        if len(above) and len(skin):
+            mirrored *= np.clip(np.median(above, 0) / np.maximum(np.median(skin, 0), 1), *_GAIN)
+        darkness, height = _LASH_LINE
+        line = np.exp(-(((v - edge) / (height * self.width)) ** 2))
+        mirrored *= 1 - darkness * (line * within)[..., None]
+        return photograph + (within * np.clip((v - upper + begin * within + fade) / fade, 0, 1))[..., None] * (
+            mirrored - photograph
+        )
 
     def _from_lower_lid(self, v: np.ndarray, lower: np.ndarray, edge: np.ndarray) -> np.ndarray:
         """Where the skin below the eye comes from, when the lower lid's edge has moved from `lower` up to `edge`."""
