@@ -114,10 +114,11 @@ def _outline(picture_rgb: np.ndarray, background: np.ndarray, near: np.ndarray, 
     small = min(1.0, _GRAB_PX / max(height, width))
     size = max(1, round(width * small)), max(1, round(height * small))
     behind, known = (cv2.resize(values, size, interpolation=cv2.INTER_AREA) for values in (background, near))
-    face, core, body = (_fill(size, outline * small) for outline in _body(points))
+    face, core, body, beside = (_fill(size, outline * small) for outline in _body(points))
     labels = np.where((behind > 0.5) & ~((known < 0.5) & body), cv2.GC_PR_BGD, cv2.GC_PR_FGD).astype(np.uint8)
     labels[(known > 0.9) & (behind > 1 - _SURE)] = cv2.GC_BGD
     labels[(known > 0.9) & (behind < _SURE)] = cv2.GC_FGD
+    labels[beside & (behind > 0.5)] = cv2.GC_BGD
     labels[face | core] = cv2.GC_FGD
     if (labels % 2).all():
         return background
@@ -133,8 +134,11 @@ def _outline(picture_rgb: np.ndarray, background: np.ndarray, near: np.ndarray, 
     return outline * (1 - cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _body(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Outlines, (N, 2) pixels, of a face, of what is surely the body below it, and of what is probably: on a photograph heads have one."""
+def _body(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Outlines, (N, 2) pixels, of a face, of what is surely and of what is probably the body below it, and of what is beside and above it.
+
+    On a photograph heads have a body; beside them is hair, which the parser sees, or background.
+    """
     oval = points[list(FACE_OVAL)]
     top, chin = oval[0], oval[len(oval) // 2]
     down = chin - top
@@ -144,7 +148,8 @@ def _body(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         steps = ((0.1, -neck), (0.1, neck), (2, torso), (9, torso), (9, -torso), (2, -torso))
         return np.array([chin + lower * down + aside * side for lower, aside in steps], np.float32)
 
-    return oval, below(*_CORE), below(*_BODY)
+    beside = [chin + lower * down + aside * side for lower, aside in ((0, -30), (0, 30), (-30, 30), (-30, -30))]
+    return oval, below(*_CORE), below(*_BODY), np.array(beside, np.float32)
 
 
 def _fill(size_wh: tuple[int, int], outline: np.ndarray) -> np.ndarray:
