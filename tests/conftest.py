@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if reason is not None and item.get_closest_marker(marker) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip the slow tests that begin after FACEGEN_SLOW_UNTIL, in seconds since 1970: CI has only so much time."""
+    until = os.environ.get("FACEGEN_SLOW_UNTIL")
+    if until and time.time() > float(until) and item.get_closest_marker("slow") is not None:
+        pytest.skip("the time that CI has is over; make test-slow runs it")
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,10 @@ CHECK = """async () => (await axe.run(document, {resultTypes: ['violations']})).
   .flatMap((found) => found.nodes.map((node) => `${found.id}: ${node.html.slice(0, 200)}`))"""
 
 
-@pytest.mark.parametrize("size", SIZES)
+ON_SLOW = [size if size == "desktop" else pytest.param(size, marks=pytest.mark.slow) for size in SIZES]
+
+
+@pytest.mark.parametrize("size", ON_SLOW)
 def test_no_tab_has_a_serious_violation(size: str, axe: str, open_page: Callable[..., Page]) -> None:
     page = open_page(*SIZES[size])
     page.evaluate(axe)
@@ -44,31 +47,33 @@ FOCUS = """() => {
     ring: style.outlineStyle === 'solid' ? parseFloat(style.outlineWidth) : 0, isBody: one === document.body,
     isSeen: box.width > 0 && box.bottom > 0 && box.top < window.innerHeight};
 }"""
+FORGET = "() => document.querySelectorAll('*').forEach((one) => { one.fgMet = false; })"
 
 
-@pytest.mark.parametrize("tab", TABS)
-def test_each_tab_is_walked_by_keyboard(tab: str, open_page: Callable[..., Page]) -> None:
+def test_each_tab_is_walked_by_keyboard(open_page: Callable[..., Page]) -> None:
     """With Tab through all of a tab: wherever one is has a name and a ring, lies in sight, and is met once."""
     page = open_page()
-    page.get_by_role("tab", name=tab, exact=True).first.click()
-    page.wait_for_timeout(800)
-    page.get_by_role("tab", name=tab, exact=True).first.focus()
-    met = 0
-    for _ in range(120):
-        page.keyboard.press("Tab")
-        page.wait_for_timeout(120)
-        focus = page.evaluate(FOCUS)
-        if focus["isBody"] or focus["isFooter"]:
-            break
-        assert focus["name"].strip(), focus
-        assert focus["ring"] >= 2, focus
-        assert focus["isSeen"], focus
-        assert not focus["wasMet"], focus
-        met += 1
-    assert met >= 3
+    for tab in TABS:
+        page.get_by_role("tab", name=tab, exact=True).first.click()
+        page.wait_for_timeout(800)
+        page.evaluate(FORGET)
+        page.get_by_role("tab", name=tab, exact=True).first.focus()
+        met = 0
+        for _ in range(120):
+            page.keyboard.press("Tab")
+            page.wait_for_timeout(120)
+            focus = page.evaluate(FOCUS)
+            if focus["isBody"] or focus["isFooter"]:
+                break
+            assert focus["name"].strip(), (tab, focus)
+            assert focus["ring"] >= 2, (tab, focus)
+            assert focus["isSeen"], (tab, focus)
+            assert not focus["wasMet"], (tab, focus)
+            met += 1
+        assert met >= 3, tab
 
 
-@pytest.mark.parametrize("size", ["desktop", pytest.param("phone", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", ON_SLOW[:2])
 def test_a_swap_by_keyboard_alone(size: str, open_page: Callable[..., Page]) -> None:
     """From the page's opening to the result with Tab, Space and Enter; all the way a ring shows where one is."""
     page = open_page(*SIZES[size])
@@ -99,7 +104,7 @@ def test_a_swap_by_keyboard_alone(size: str, open_page: Callable[..., Page]) -> 
     tab_to("#swap-download a, a#swap-download, button#swap-download, #swap-download button")
 
 
-@pytest.mark.parametrize(("locale", "language"), [("ko-KR", "ko"), ("zh-CN", "zh"), ("de-AT", "de"), ("fr-FR", "")])
+@pytest.mark.parametrize(("locale", "language"), [("ko-KR", "ko"), ("de-AT", "de"), ("fr-FR", "")])
 def test_the_browser_chooses_the_language(locale: str, language: str, open_page: Callable[..., Page]) -> None:
     table = read_table(language) if language else {}
 

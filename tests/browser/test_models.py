@@ -141,7 +141,7 @@ def test_a_greyed_option_is_fetched_and_then_chosen(
         page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_every_list_greys_what_is_on_the_hub(chromium: Browser, scheme: str) -> None:
     with serve(port=0) as studio:
         page = chromium.new_page(viewport={"width": 1280, "height": 1400}, color_scheme=scheme)

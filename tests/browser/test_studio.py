@@ -31,7 +31,7 @@ def _runs(studio: StudioProcess) -> list[Run]:
     return [run for run in list_runs(studio.home / "runs") if run.kind == "swap"]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_every_tab_fits_the_screen(width: int, open_page: Callable[..., Page], tmp_path: Path) -> None:
     page = open_page(width, 844)
     for name in TABS:

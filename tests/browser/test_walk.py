@@ -35,7 +35,7 @@ RESULTS = {
 """Tab -> the finished result on which it opens."""
 
 WATCH = """(selector) => {
-  const seen = {still: 0, since: performance.now(), text: ''};
+  const seen = {still: 0, quiet: 0, last: performance.now(), text: ''};
   window.fgSeen = seen;
   seen.timer = setInterval(() => {
     const now = performance.now();
@@ -47,9 +47,11 @@ WATCH = """(selector) => {
     const clocks = [...document.querySelectorAll('[data-testid=status-tracker]:not(.hide)')].map((one) => one.textContent);
     const text = (document.querySelector(selector)?.innerHTML ?? '') + clips + clocks;
     const isMoving = document.getAnimations().some((a) => a.playState === 'running') || text !== seen.text;
-    if (isMoving) seen.since = now;
+    // a machine that is busy elsewhere stops this clock, too: what it did not run is no stillness of the page
+    seen.quiet = isMoving ? 0 : seen.quiet + Math.min(now - seen.last, 100);
+    seen.last = now;
     seen.text = text;
-    seen.still = Math.max(seen.still, now - seen.since);
+    seen.still = Math.max(seen.still, seen.quiet);
   }, 50);
 }"""
 STOP = "() => { clearInterval(window.fgSeen.timer); return window.fgSeen.still / 1000; }"
