@@ -51,7 +51,7 @@ def test_the_page_loads_no_network() -> None:
 
 @pytest.mark.slow
 def test_a_face_loads_no_library_of_training(tmp_path: Path) -> None:
-    absent = (*TRAINING, *SCIENCE, *OTHERS, *PAGE, "mediapipe", "dlib")
+    absent = (*TRAINING, *SCIENCE, *OTHERS, *PAGE, "mediapipe", "dlib", "scipy")
     assert loaded(RUN, absent, "generate", "--seed", "3", "--output", "faces", folder=tmp_path) == []
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from facegen.faces.mesh import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 _EYES = ((EYE_LEFT, BROW_LEFT), (EYE_RIGHT, BROW_RIGHT))
 _UPPER = 9
@@ -170,6 +173,8 @@ def close_lids(image_rgb: np.ndarray, points: np.ndarray, openness: float) -> np
 
 def _curve(points: np.ndarray) -> PchipInterpolator:
     """v by u of points (N, 2) in the order of u, as far as they are in order."""
+    from scipy.interpolate import PchipInterpolator
+
     u = np.maximum.accumulate(points[:, 0] + np.arange(len(points)) * 1e-6)
     keep = np.diff(u, prepend=u[0] - 1) > 0
     return PchipInterpolator(u[keep], points[keep, 1], extrapolate=True)
