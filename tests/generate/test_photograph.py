@@ -1,14 +1,16 @@
 """Photographs that sliders change."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from facegen.faces import Face, align
+from facegen.faces import Face, FaceAnalyser, align
 from facegen.faces.mesh import EYE_LEFT, EYE_RIGHT, LIPS_INNER
-from facegen.generate.editing.full_size import drop_islands
+from facegen.faces.parse import BACKGROUND, CLASSES
+from facegen.generate.editing.full_size import drop_islands, parse_person
 from facegen.generate.editing.lids import close_lids
 from facegen.generate.editing.photograph import EncodedPhoto, _redden_mouth
 from facegen.generate.frame.repaint import lightest_hair
@@ -132,6 +134,27 @@ def test_what_lies_under_a_face_is_no_ground(pipeline: GeneratePipeline) -> None
     bottom, middle = len(person) - 8, round(1.38 * width * len(person) / len(wide))
     assert person[bottom, middle, 1] < 0.05
     assert person[bottom, 8, 1] > 0.95
+
+
+def test_what_looks_like_the_body_beside_a_head_is_ground(encoded: EncodedPhoto) -> None:
+    """A blue body on green, and a blue pole beside it that reaches up to the head; the parser sees ground in both."""
+
+    def parse(crops_rgb: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(crops_rgb), len(CLASSES), *crops_rgb.shape[1:3]), np.float32)
+        found[:, BACKGROUND] = 0.9
+        return found
+
+    (face,) = FaceAnalyser().detect(portrait_rgb(), 1)
+    points = face.points478[:, :2]
+    left, top = points.min(0).astype(int)
+    right, chin = points.max(0).astype(int)
+    moved = replace(face, points478=face.points478 + np.float32([300, 100, 0]))
+    picture = np.full((chin + 500, right + 600, 3), (40, 160, 40), np.uint8)
+    picture[chin + 110 :, left + 150 : right + 450] = 40, 40, 200
+    picture[top + 100 : chin + 200, left + 100 : left + 200] = 40, 40, 200
+    background = parse_person(picture, moved, SimpleNamespace(parser=SimpleNamespace(parse=parse)))[..., 1]
+    assert background[top + 110 : chin + 90, left + 110 : left + 190].min() > 0.9
+    assert background[chin + 300, (left + right) // 2 + 300] < 0.05
 
 
 def test_a_sweep_shows_the_whole_photograph(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:

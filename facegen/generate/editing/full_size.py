@@ -148,6 +148,7 @@ def _body(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
         steps = ((0.1, -neck), (0.1, neck), (2, torso), (9, torso), (9, -torso), (2, -torso))
         return np.array([chin + lower * down + aside * side for lower, aside in steps], np.float32)
 
+    # as far as any picture reaches
     beside = [chin + lower * down + aside * side for lower, aside in ((0, -30), (0, 30), (-30, 30), (-30, -30))]
     return oval, below(*_CORE), below(*_BODY), np.array(beside, np.float32)
 
