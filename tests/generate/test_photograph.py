@@ -154,7 +154,7 @@ def test_what_looks_like_the_body_beside_a_head_is_ground(encoded: EncodedPhoto)
     picture[top + 100 : chin + 200, left + 100 : left + 200] = 40, 40, 200
     background = parse_person(picture, moved, SimpleNamespace(parser=SimpleNamespace(parse=parse)))[..., 1]
     assert background[top + 110 : chin + 90, left + 110 : left + 190].min() > 0.9
-    assert background[chin + 300, (left + right) // 2 + 300] < 0.05
+    assert background[(top + chin) // 2 + 100, (left + right) // 2 + 300] < 0.05
 
 
 def test_a_sweep_shows_the_whole_photograph(pipeline: GeneratePipeline, large: EncodedPhoto) -> None:
