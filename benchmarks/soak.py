@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,10 @@ from typing import Any
 import cv2
 import numpy as np
 import psutil
+from gradio_client import Client, handle_file
+from gradio_client.client import Job
+from gradio_client.exceptions import AppError
 
-from benchmarks.plain_client import PlainClient, RefusedError
 from benchmarks.report import report
 from facegen import media
 from facegen.jobs import Run, list_runs
@@ -75,7 +77,7 @@ class Ask:
     """One run that was asked for and has not been looked at yet."""
 
     kind: str
-    answer: "Future[Any]"
+    job: Job
     check: Callable[[Any], str]
     """Says what is wrong with the answer; nothing where it is this visitor's."""
 
@@ -92,17 +94,23 @@ class Visitor:
         self.greedy = number % 4 == 0
         self.random = random.Random(number)
         self.side = 200 + 4 * number
-        self.picture = self.folder / f"visitor-{number}.jpg"
+        self.picture = str(self.folder / f"visitor-{number}.jpg")
         face = cv2.imread(str(FILES / f"{PEOPLE[number % 4]}.jpg"))
-        cv2.imwrite(str(self.picture), cv2.resize(face, (self.side, self.side), interpolation=cv2.INTER_AREA))
-        self.source = FILES / f"{PEOPLE[(number + 1) % 4]}.jpg"
+        cv2.imwrite(self.picture, cv2.resize(face, (self.side, self.side), interpolation=cv2.INTER_AREA))
+        self.source = str(FILES / f"{PEOPLE[(number + 1) % 4]}.jpg")
         self.done: Counter[str] = Counter()
         self.small = 0
         self.names: set[str] = set()
         self._asks: list[Ask] = []
         self._face = ""
-        headers = {"x-forwarded-for": f"203.0.113.{number + 1}"}
-        self._client = PlainClient(studio.url, self.folder, headers, _PATIENCE_SECONDS)
+        self._client = Client(
+            studio.url,
+            verbose=False,
+            analytics_enabled=False,
+            download_files=str(self.folder),
+            headers={"x-forwarded-for": f"203.0.113.{number + 1}"},
+            httpx_kwargs={"timeout": _PATIENCE_SECONDS},
+        )
 
     # -- small things ------------------------------------------------------------------------------------------------
 
@@ -111,7 +119,7 @@ class Visitor:
         began = time.perf_counter()
         try:
             wrong = getattr(self, f"_{what}")()
-        except RefusedError as error:
+        except AppError as error:
             self.ledger.refuse(str(error))
             return
         except Exception as error:
@@ -124,26 +132,26 @@ class Visitor:
 
     def _slider(self) -> str:
         options = {"seed": 1000 + self.number, "count": 1, "retouch": False}
-        (face,) = self._client.call("/generate", sliders={}, options=options, more={})
+        (face,) = self._client.predict(sliders={}, options=options, more={}, api_name="/generate")
         digest = hashlib.sha256(media.read_picture(face).tobytes()).hexdigest()
         self._face = self._face or digest
         return "" if digest == self._face else "another face than before of the same seed"
 
     def _preview(self) -> str:
         asked = {**self._swap(self.picture, {}), "frame": 0}
-        before, after = self._client.call("/swap_preview", **asked)
+        before, after = self._client.predict(**asked, api_name="/swap_preview")
         sizes = {media.read_picture(path).shape[:2] for path in (before, after)}
         return "" if sizes == {(self.side, self.side)} else f"a picture of {sizes}"
 
     def _status(self) -> str:
-        found = {run["run"] for run in self._client.call("/runs")}
+        found = {run["run"] for run in self._client.predict(api_name="/runs")}
         with self.ledger.lock:
             self.names |= found
         return ""
 
     def _verify(self) -> str:
-        said = self._client.call("/verify", path=self.picture)
-        return "" if said["file"] == self.picture.name else f"the report of {said['file']}"
+        said = self._client.predict(path=handle_file(self.picture), api_name="/verify")
+        return "" if said["file"] == Path(self.picture).name else f"the report of {said['file']}"
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
@@ -155,68 +163,66 @@ class Visitor:
     def _ask_picture(self) -> Ask:
         # another strength each time: nobody is refused for having asked for the same before
         options = {"colour": round(self.random.random(), 4)}
-        answer = self._client.submit("/swap", **self._swap(self.picture, options))
+        job = self._client.submit(**self._swap(self.picture, options), api_name="/swap")
 
         def check(answer: Any) -> str:
             shape = media.read_picture(answer[1]).shape[:2]
             return "" if shape == (self.side, self.side) else f"a picture of {shape}"
 
-        return Ask(kind="picture", answer=answer, check=check)
+        return Ask(kind="picture", job=job, check=check)
 
     def _ask_clip(self) -> Ask:
         frames = 3 + self.number
         options = {"end_seconds": frames / 25, "preset": "ultrafast", "colour": round(self.random.random(), 4)}
-        answer = self._client.submit("/swap", **self._swap(FILES / "bea.mp4", options))
+        job = self._client.submit(**self._swap(str(FILES / "bea.mp4"), options), api_name="/swap")
 
         def check(answer: Any) -> str:
             found = media.probe(answer[1]).frame_count
             return "" if found == frames else f"{found} frames in place of {frames}"
 
-        return Ask(kind="clip", answer=answer, check=check)
+        return Ask(kind="clip", job=job, check=check)
 
     def _ask_talk(self) -> Ask:
         seconds = round(0.4 + 0.04 * self.number, 2)
         asked = {
-            "portrait": self.picture,
-            "audio": FILES / "said.m4a",
+            "portrait": handle_file(self.picture),
+            "audio": handle_file(str(FILES / "said.m4a")),
             "driving": None,
             "options": {"seconds": seconds, "seed": self.random.randrange(1 << 20)},
             "consent": True,
         }
-        answer = self._client.submit("/talk", **asked)
+        job = self._client.submit(**asked, api_name="/talk")
 
         def check(answer: Any) -> str:
             found = media.probe(answer[1]).duration_seconds
             return "" if abs(found - seconds) < 0.03 else f"{found:.2f} seconds in place of {seconds}"
 
-        return Ask(kind="talk", answer=answer, check=check)
+        return Ask(kind="talk", job=job, check=check)
 
     def _ask_train(self) -> Ask:
         asked = {
             "task": "autoencoder",
             "preset": "tiny",
-            "data": [FILES / f"face-{index}.jpg" for index in range(4)],
+            "data": [handle_file(str(FILES / f"face-{index}.jpg")) for index in range(4)],
             "folder": "",
             "settings": {**_TRAINING, "seed": self.random.randrange(1 << 20)},
             "consent": True,
         }
-        answer = self._client.submit("/train_start", **asked)
-        return Ask(
-            kind="train", answer=answer, check=lambda answer: "" if answer["task"] == "autoencoder" else str(answer)
-        )
+        job = self._client.submit(**asked, api_name="/train_start")
+        return Ask(kind="train", job=job, check=lambda answer: "" if answer["task"] == "autoencoder" else str(answer))
 
-    def _swap(self, target: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-        asked = {"sources": [self.source], "target": target, "options": dict(options), "people": None}
-        return {**asked, "consent": True}
+    def _swap(self, target: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        sources, shown = [handle_file(self.source)], handle_file(target)
+        return {"sources": sources, "target": shown, "options": dict(options), "people": None, "consent": True}
 
     def collect(self) -> None:
         """Look at the answers that have come."""
-        for ask in [one for one in self._asks if one.answer.done()]:
+        for ask in [one for one in self._asks if one.job.done()]:
             self._asks.remove(ask)
             try:
-                answer = ask.answer.result()
+                answer = ask.job.result()
                 wrong = ask.check(answer)
-            except RefusedError as error:
+            except AppError as error:
                 self.ledger.refuse(str(error))
                 continue
             except Exception as error:
@@ -249,18 +255,14 @@ class Visitor:
             self.ledger.note("errors", f"visitor {self.number}, {ask.kind}: no answer")
         self.do_small("status")
 
-    def close(self) -> None:
-        """Leave the studio."""
-        self._client.close()
-
     def check_foreign(self, others: "list[Visitor]") -> None:
         """None of the runs that this visitor saw may be seen by another, and none is opened by its name."""
         foreign = set().union(*(other.names for other in others if other is not self))
         if both := self.names & foreign:
             self.ledger.note("wrong", f"visitor {self.number} sees runs of others: {sorted(both)}")
         for name in sorted(foreign)[:2]:
-            with suppress(RefusedError):
-                self._client.call("/run_result", name=name)
+            with suppress(AppError):
+                self._client.predict(name=name, api_name="/run_result")
                 self.ledger.note("wrong", f"visitor {self.number} opened {name}")
 
 
@@ -318,8 +320,6 @@ def soak(folder: Path, *, visitors: int, minutes: float, think_seconds: float) -
         for visitor in everybody:
             visitor.check_foreign(everybody)
         _wait_for_runs(studio)
-        for visitor in (first, *everybody):
-            visitor.close()
         return _figures(studio, everybody, quiet, busy, served, used)
 
 
