@@ -34,6 +34,12 @@ def studio():
     return build_studio()
 
 
+def run_alone(code: str) -> None:
+    """Run a program in an interpreter of its own, which must end well."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_page_builds_without_weights_network_or_torch() -> None:
     code = (
         "import socket, sys\n"
@@ -44,8 +50,7 @@ def test_the_page_builds_without_weights_network_or_torch() -> None:
         "heavy = {'torch', 'mediapipe', 'onnxruntime'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 def test_gradio_is_imported_without_a_look_at_its_own_sources() -> None:
@@ -57,8 +62,7 @@ def test_gradio_is_imported_without_a_look_at_its_own_sources() -> None:
         "from gradio import Button\n"
         "assert inspect.getfile(Button).endswith('button.py')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 def test_every_tab_is_there(studio) -> None:
