@@ -36,6 +36,9 @@ _held: list[Callable[[], None]] = []
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python to itself: the server's own has many short things to do beside those that compute."""
+_SESSIONS = 1000
+"""How many sessions are kept, those last used. Gradio makes one for each page that is opened and each call of a program that names none, of
+1.6 MB for this page, and would keep 10,000."""
 _CACHE_SECONDS = (3600, 86400)
 """How often the temporary files are looked through, and how old they may become."""
 
@@ -191,6 +194,7 @@ def _serving(
         "app_kwargs": {"middleware": own},
         "footer_links": ["api"],
         "run_history": False,
+        "state_session_capacity": _SESSIONS,
         "enable_monitoring": False,
         "ssr_mode": False,
         "pwa": False,

@@ -13,7 +13,7 @@ import pytest
 from facegen.swap.options import SwapOptions
 from facegen.talk.options import TalkOptions
 from facegen.ui import theme
-from facegen.ui.studio import address_line, build_studio
+from facegen.ui.studio import address_line, build_studio, serve
 from facegen.ui.tabs.swap.layout import LABELS, SEPARATE_FIELDS
 from tests.conftest import REPOSITORY
 
@@ -152,3 +152,16 @@ def test_a_program_reads_where_it_is() -> None:
         "pid": os.getpid(),
     }
     assert "http://127.0.0.1:7860/" in address_line("http://127.0.0.1:7860/", as_json=False)
+
+
+def test_sessions_that_nobody_ends_are_bounded(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr("gradio.state_holder.SessionState", lambda blocks: object())
+    with serve(port=0) as studio:
+        sessions = studio.app.state_holder
+        for number in range(1500):
+            assert sessions[f"call {number}"]
+        kept = sessions.session_data
+        assert len(kept) == 1000
+        assert "call 1499" in kept
+        assert "call 0" not in kept
